@@ -1,0 +1,1 @@
+"""Switchgear: an LLM gateway built of plugins."""

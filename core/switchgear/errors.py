@@ -1,0 +1,300 @@
+"""Everything Switchgear raises on purpose.
+
+    SwitchgearError
+     ├─ BootError                     the gateway refuses to start
+     │   ├─ ConfigError               plugins.toml or the environment is wrong
+     │   └─ PluginError               a plugin is missing, broken or in the way of another
+     ├─ ApiError                      an answer to a client; the HTTP status sits on the class
+     │   ├─ InvalidRequest        400
+     │   ├─ AuthenticationFailed  401
+     │   ├─ PermissionDenied      403
+     │   ├─ NotFound              404
+     │   ├─ MethodNotAllowed      405
+     │   ├─ RequestTimeout        408
+     │   ├─ Conflict              409
+     │   ├─ PreconditionFailed    412
+     │   ├─ PayloadTooLarge       413
+     │   ├─ UnsupportedMedia      415
+     │   ├─ ValidationFailed      422  (admin API: names every bad field)
+     │   ├─ RateLimited           429
+     │   ├─ ClientGone            499  (recorded, never sent)
+     │   ├─ InternalError         500
+     │   ├─ UpstreamFailed        502
+     │   ├─ Unavailable           503
+     │   └─ DeadlineExceeded      504
+     ├─ UpstreamError                 an outbound call went wrong below HTTP (see upstream/)
+     │   ├─ EgressDenied              the address is not one we may call
+     │   ├─ ConnectFailed             nothing was sent
+     │   │   └─ ConnectTimeout
+     │   ├─ FirstByteTimeout          sent, and silence
+     │   ├─ IdleTimeout               the body stalled
+     │   ├─ TotalTimeout              the whole exchange took too long
+     │   ├─ ConnectionBroken          reset, cut or unreadable after sending
+     │   └─ ResponseTooLarge          a cap on header, body or event was passed
+     └─ StoreError                    the store could not do what was asked
+         ├─ StoreConflict             somebody else was first
+         └─ StoreUnavailable          the database is away
+
+A docstring says what happened; the message says what to do.
+"""
+
+from typing import ClassVar
+
+
+class SwitchgearError(Exception):
+    """Something Switchgear raises on purpose."""
+
+
+class BootError(SwitchgearError):
+    """The gateway refuses to start.
+
+    `failures` holds every reason of the phase that failed, so that one run shows all there is to mend.
+    """
+
+    def __init__(self, *failures: str) -> None:
+        self.failures = failures
+        super().__init__("\n".join(failures))
+
+
+class ConfigError(BootError):
+    """The configuration is wrong: each failure says where, what, why and how to mend it."""
+
+
+class PluginError(BootError):
+    """A plugin is missing, broken or in the way of another: each failure names it, its distribution and the fix."""
+
+
+class ApiError(SwitchgearError):
+    """An answer to a client.
+
+    `code` is the machine's word for it (`model_not_found`), `param` the field that caused it, `retry_after`
+    seconds until another try makes sense, `source` whose fault it is.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "api_error"
+    source: str = "gateway"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+        source: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
+        if source is not None:
+            self.source = source
+
+
+class InvalidRequest(ApiError):
+    """The request cannot be understood."""
+
+    status = 400
+    type = "invalid_request_error"
+    source = "client"
+
+
+class AuthenticationFailed(ApiError):
+    """The credentials are missing, unknown, expired or suspended; the answer does not say which."""
+
+    status = 401
+    type = "authentication_error"
+    source = "client"
+
+
+class PermissionDenied(ApiError):
+    """The caller is known and may not do this."""
+
+    status = 403
+    type = "permission_error"
+    source = "client"
+
+
+class NotFound(ApiError):
+    """There is no such thing, or it is not the caller's."""
+
+    status = 404
+    type = "not_found_error"
+    source = "client"
+
+
+class MethodNotAllowed(ApiError):
+    """The path exists under another method."""
+
+    status = 405
+    type = "invalid_request_error"
+    source = "client"
+
+
+class RequestTimeout(ApiError):
+    """The client took too long to send its request."""
+
+    status = 408
+    type = "timeout_error"
+    source = "client"
+
+
+class Conflict(ApiError):
+    """The thing exists already, or is in use."""
+
+    status = 409
+    type = "conflict_error"
+    source = "client"
+
+
+class PreconditionFailed(ApiError):
+    """The version the client named in If-Match is not the current one."""
+
+    status = 412
+    type = "precondition_failed"
+    source = "client"
+
+
+class PayloadTooLarge(ApiError):
+    """The request body is over the cap."""
+
+    status = 413
+    type = "invalid_request_error"
+    source = "client"
+
+
+class UnsupportedMedia(ApiError):
+    """The request body has a content type this endpoint does not read."""
+
+    status = 415
+    type = "invalid_request_error"
+    source = "client"
+
+
+class ValidationFailed(ApiError):
+    """Fields of a resource are wrong: `errors` names each by JSON pointer."""
+
+    status = 422
+    type = "invalid_request_error"
+    source = "client"
+
+    def __init__(self, message: str, errors: list[tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.errors = errors
+
+
+class RateLimited(ApiError):
+    """A limit, quota or budget has no room for this request now."""
+
+    status = 429
+    type = "rate_limit_error"
+    source = "client"
+
+
+class ClientGone(ApiError):
+    """The client left before the answer was complete; recorded, never sent."""
+
+    status = 499
+    type = "client_gone"
+    source = "client"
+
+
+class InternalError(ApiError):
+    """A bug in the gateway or one of its plugins; the log has the traceback under the request id."""
+
+    status = 500
+    type = "api_error"
+
+
+class UpstreamFailed(ApiError):
+    """The provider failed, or answered something that is not an answer."""
+
+    status = 502
+    type = "upstream_error"
+    source = "provider"
+
+
+class Unavailable(ApiError):
+    """The gateway cannot do this now; `retry_after` says when it may."""
+
+    status = 503
+    type = "service_unavailable"
+
+
+class DeadlineExceeded(ApiError):
+    """A timeout fired; `code` names which."""
+
+    status = 504
+    type = "timeout_error"
+    source = "provider"
+
+
+class UpstreamError(SwitchgearError):
+    """An outbound call went wrong below HTTP.
+
+    The message never contains upstream text, a header or a secret. `cause` is the stable word for metrics and records.
+    """
+
+    cause: ClassVar[str] = "connection"
+
+
+class EgressDenied(UpstreamError):
+    """The address is not one the gateway may call; `[gateway.egress] allow` in plugins.toml lists exceptions."""
+
+    cause = "egress"
+
+
+class ConnectFailed(UpstreamError):
+    """No connection could be made: nothing was sent, so trying elsewhere is safe."""
+
+    cause = "connect"
+
+
+class ConnectTimeout(ConnectFailed):
+    """No connection was made in time."""
+
+    cause = "connect_timeout"
+
+
+class FirstByteTimeout(UpstreamError):
+    """The request was sent and no byte of an answer came in time."""
+
+    cause = "first_byte_timeout"
+
+
+class IdleTimeout(UpstreamError):
+    """The answer began and then stalled."""
+
+    cause = "idle_timeout"
+
+
+class TotalTimeout(UpstreamError):
+    """The whole exchange took longer than its deadline."""
+
+    cause = "total_timeout"
+
+
+class ConnectionBroken(UpstreamError):
+    """The connection was reset, cut or unreadable after the request was sent."""
+
+    cause = "connection"
+
+
+class ResponseTooLarge(UpstreamError):
+    """The answer passed a cap on headers, body or one event."""
+
+    cause = "too_large"
+
+
+class StoreError(SwitchgearError):
+    """The store could not do what was asked."""
+
+
+class StoreConflict(StoreError):
+    """Somebody else was first: an id is taken, or the expected version is not the current one."""
+
+
+class StoreUnavailable(StoreError):
+    """The database is away or does not answer."""
