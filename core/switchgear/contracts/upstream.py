@@ -1,0 +1,84 @@
+"""The boundary to the world outside: what goes out, what comes back, and the engine that carries it.
+
+A provider builds an `OutboundRequest` and reads bytes; only `switchgear.upstream` opens sockets.
+"""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class OutboundRequest(Struct, frozen=True, gc=False):
+    """One HTTP request on its way out. `url` is absolute; header names are lower case; no header is added but these,
+    `host`, `content-length` and `accept-encoding: identity`."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
+    """The four clocks of an outbound call, in seconds: connection made, first byte of the answer, silence between two
+    bytes, and the whole exchange from the client's first byte to its last."""
+
+    connect: float = 5.0
+    first_byte: float = 120.0
+    idle: float = 60.0
+    total: float = 600.0
+
+
+class ConnectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How one provider resource is reached.
+
+    `proxy` is a URL, `ca_bundle` and `client_cert` are paths of PEM files (`client_cert` holds certificate and key),
+    `max_connections` bounds requests in flight (None: no bound). Nothing is taken from the environment.
+    """
+
+    proxy: str | None = None
+    ca_bundle: str | None = None
+    client_cert: str | None = None
+    verify_tls: bool = True
+    max_connections: int | None = None
+    connect_timeout: float = 5.0
+
+
+class UpstreamResponse(Protocol):
+    """An answer whose status and headers have arrived and whose body is read as it comes, nothing ahead of demand."""
+
+    status: int
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header, whatever its case; None if absent."""
+        ...
+
+    async def read(self) -> bytes | None:
+        """Return the next piece of the body as the peer sent it (at most 64 KiB), None at its end.
+
+        The end proves nothing about completeness when the body is close-delimited: the wire format's terminal marker does.
+        Raises `ConnectionBroken` when the connection is lost or a chunked or counted body ends early.
+        """
+        ...
+
+    async def body(self, limit: int) -> bytes:
+        """Return the rest of the body. Raises `ResponseTooLarge` as soon as it passes `limit` bytes."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connection back, or abort it if the body was not read to its end. Safe to call twice."""
+        ...
+
+
+class Connection(Protocol):
+    """The pool of one provider resource. Cancelling a call aborts it at the peer and leaks nothing."""
+
+    async def send(self, request: OutboundRequest) -> UpstreamResponse:
+        """Send and return when the answer's head has arrived. No redirect is followed, no retry is made.
+
+        Raises `EgressDenied`, `ConnectFailed`, `ConnectTimeout`, `ConnectionBroken`, `ResponseTooLarge`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close idle connections; calls in flight finish."""
+        ...
