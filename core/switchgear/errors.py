@@ -293,7 +293,19 @@ class StoreError(SwitchgearError):
 
 
 class StoreConflict(StoreError):
-    """Somebody else was first: an id is taken, or the expected version is not the current one."""
+    """A write lost to what is already stored, and nothing of its batch was written.
+
+    `reason` is `exists`, `stale`, `missing` (nothing there to replace or delete), `key_taken`, `missing_reference` or
+    `in_use`; `kind` and `id` name the document that was to be written; `others` names the documents in the way as
+    `kind/id`, at most twenty.
+    """
+
+    def __init__(self, reason: str, kind: str, id: str, others: tuple[str, ...] = ()) -> None:  # noqa: A002 - the field's word
+        self.reason = reason
+        self.kind = kind
+        self.id = id
+        self.others = others
+        super().__init__(f"{kind}/{id}: {reason}" + (f" ({', '.join(others)})" if others else ""))
 
 
 class StoreUnavailable(StoreError):

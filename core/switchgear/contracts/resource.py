@@ -1,0 +1,189 @@
+"""A resource kind: one declaration from which storage, versions, admin routes, OpenAPI, references, secrets, hot reload and
+files follow. Builtins and third parties declare theirs alike, through the hook `switchgear_resource_kinds`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+SpecT = TypeVar("SpecT", bound=Struct)
+LiveT = TypeVar("LiveT")
+
+
+class Problem(Struct, frozen=True):
+    """A bad field: `pointer` is a JSON pointer into the body (`/permissions/models`), `detail` says what to do."""
+
+    pointer: str
+    detail: str
+
+
+class Resource(Struct, Generic[SpecT], frozen=True):
+    """A stored resource, decoded."""
+
+    id: str
+    spec: SpecT
+    version: int
+    revision: int
+    owner: str
+    created_us: int
+    updated_us: int
+
+
+class Prepared(Struct, Generic[SpecT], frozen=True):
+    """What a write will store, and what its answer shows once and never again (a generated key)."""
+
+    spec: SpecT
+    once: dict[str, Any] = {}
+
+
+class Reference(Struct, frozen=True):
+    """A field that holds the id of a resource of `kind`. `field` is a dotted path; `*` stands for every item."""
+
+    field: str
+    kind: str
+
+
+class View(Protocol):
+    """What a kind may look at while it validates or compiles: the live objects of the snapshot in the making."""
+
+    def live(self, kind: str, id: str) -> Any | None:  # noqa: A002 - the field's word
+        """Return the live object of another resource, None if absent. References are compiled before those who name them."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceAction(Generic[SpecT]):
+    """A verb on one resource: POST /admin/v1/KIND/{id}/NAME. `apply` returns the new spec; nothing changes if it is equal."""
+
+    name: str
+    summary: str
+    apply: Callable[[Resource[SpecT], Any], Prepared[SpecT]]
+    input: type[Struct] | None = None
+
+
+def keep(new: Any, previous: Any | None) -> Prepared[Any]:  # noqa: ARG001 - the shape of ResourceKind.prepare
+    """Store what the client wrote, as it is."""
+    return Prepared(new)
+
+
+def no_problems(new: Any, view: View) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
+    """Find nothing wrong beyond what the types say."""
+    return ()
+
+
+def as_resource(resource: Resource[Any], view: View) -> Any:  # noqa: ARG001 - the shape of ResourceKind.compile
+    """Use the decoded resource itself as its live object."""
+    return resource
+
+
+def no_keys(new: Any) -> Sequence[tuple[str, str]]:  # noqa: ARG001 - the shape of ResourceKind.keys
+    """Claim no unique keys."""
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceKind(Generic[SpecT, LiveT]):
+    """The declaration of a kind.
+
+    name        the plural, as in the admin path and in files: `api-keys`
+    title       the singular, for people: `API key`
+    spec        what is stored; `id` is not a field of it
+    input       what a client may write, when that is less than `spec` (default: `spec`)
+    prepare     from input and previous spec to what is stored (generate a key, hash it, …)
+    validate    problems that types cannot express; sees other live objects
+    compile     from stored spec to the object the request path uses; may raise ValueError, which refuses the write
+    references  fields that name other resources
+    secrets     dotted paths of fields that are sealed at rest, shown as `••••` + last 4, kept when sent back masked or left out
+    hidden      fields never shown (a hash)
+    keys        unique (index, value) pairs to look it up by, besides its id
+    callable    its ids are names a client may write in `model`: one namespace over all such kinds; the live object is a
+                `switchgear.contracts.routing.Callable`
+    resident    True: all of them live in the snapshot. False: looked up by key on demand and cached, for kinds with many
+    id_prefix   None: the client names it; else ids are made here with this prefix
+    actions     verbs beyond create, read, replace, patch, delete
+    """
+
+    name: str
+    title: str
+    spec: type[SpecT]
+    input: type[Struct] | None = None
+    prepare: Callable[[Any, SpecT | None], Prepared[SpecT]] = keep
+    validate: Callable[[SpecT, View], Sequence[Problem]] = no_problems
+    compile: Callable[[Resource[SpecT], View], LiveT] = as_resource
+    references: tuple[Reference, ...] = ()
+    secrets: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    keys: Callable[[SpecT], Sequence[tuple[str, str]]] = no_keys
+    callable: bool = False
+    resident: bool = True
+    id_prefix: str | None = None
+    actions: tuple[ResourceAction[SpecT], ...] = field(default=())
+
+
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__bool__": lambda self: False})()  # noqa: ARG005
+"""What `LiveCache.peek` returns for something it does not know yet; None means it is known not to exist."""
+
+
+class LiveCache(Protocol):
+    """Live objects of a kind that is not resident, by unique key: bounded, versioned, with a bounded negative cache."""
+
+    def peek(self, value: str) -> Any:
+        """Return the live object, None if known to be absent, `MISSING` if it must be loaded. No I/O."""
+        ...
+
+    def load(self, value: str) -> Awaitable[Any | None]:
+        """Read it from the store, once however many ask, compile and keep it."""
+        ...
+
+
+class Resources(Protocol):
+    """The resource engine as plugins see it (`context.resources`)."""
+
+    @property
+    def snapshot(self) -> "Snapshot":
+        """The current snapshot; keep the reference for the length of one exchange."""
+        ...
+
+    def cache(self, kind: str, index: str) -> LiveCache:
+        """Return the cache of a non-resident kind over one of its unique indexes."""
+        ...
+
+    def on_change(self, kind: str, callback: Callable[[str, Any | None], None]) -> None:
+        """Call back with (id, new live object or None if deleted) after each change of a kind is live; it must not block."""
+        ...
+
+    async def get(self, kind: str, id: str) -> Resource[Any] | None:  # noqa: A002 - the field's word
+        """Read one resource from the store, secrets sealed."""
+        ...
+
+    async def create(self, kind: str, id: str | None, body: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:  # noqa: A002
+        """Create as POST would; return what POST would answer. Raises the same `ApiError`s."""
+        ...
+
+    async def update(self, kind: str, id: str, patch: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:  # noqa: A002
+        """Merge-patch as PATCH would."""
+        ...
+
+    async def delete(self, kind: str, id: str, *, actor: str) -> None:  # noqa: A002
+        """Delete as DELETE would."""
+        ...
+
+
+class Snapshot(Protocol):
+    """Everything resident, compiled, at one revision; immutable, swapped whole."""
+
+    revision: int
+
+    def live(self, kind: str, id: str) -> Any | None:  # noqa: A002 - the field's word
+        """Return a live object."""
+        ...
+
+    def all(self, kind: str) -> Mapping[str, Any]:
+        """Return every live object of a kind, by id."""
+        ...
+
+    def callable(self, name: str) -> Any | None:
+        """Return what a client means by `model: name`."""
+        ...

@@ -1,0 +1,180 @@
+"""Where configuration and records are kept.
+
+A store knows documents, records and nothing of what they mean: every rule that must hold under races (unique ids, unique
+keys, references, expected versions) is stated in the write itself and checked inside the store's own transaction.
+`switchgear.testing.StoreSuite` is the behaviour in full; every store passes it.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Document(Struct, frozen=True):
+    """One version of one resource. `spec` is JSON; `revision` is the global count of write batches at its writing."""
+
+    kind: str
+    id: str
+    version: int
+    revision: int
+    spec: bytes
+    owner: str
+    created_us: int
+    updated_us: int
+    actor: str = ""
+    deleted: bool = False
+
+
+class Write(Struct, frozen=True):
+    """One document to be put (`spec` given) or deleted (`spec` None).
+
+    `expect` is the version that must be current: 0 means it must not exist, None means whatever is there (an upsert, or
+    a delete that must find something). `keys` are (index, value) pairs, unique over all kinds: `("callable", "gpt-4o")`.
+    `references` are (kind, id) pairs that must exist, and that cannot be deleted while this document names them. A put
+    replaces the keys and references of the version before it; a delete drops them.
+    """
+
+    kind: str
+    id: str
+    spec: bytes | None
+    expect: int | None = None
+    keys: tuple[tuple[str, str], ...] = ()
+    references: tuple[tuple[str, str], ...] = ()
+    owner: str = "api"
+    actor: str = ""
+
+
+class Replay(Struct, frozen=True):
+    """The answer to a write that carried an Idempotency-Key, kept so that the same request gets the same answer.
+
+    `scope` keeps callers apart, `fingerprint` is a hash of the request, `answer` is what was sent (status, headers, body
+    in the resource engine's own encoding). Kept for a day.
+    """
+
+    scope: str
+    key: str
+    fingerprint: str
+    answer: bytes
+    at_us: int
+
+
+class Change(Struct, frozen=True):
+    """A line of the change feed: document `kind/id` moved at `revision`."""
+
+    revision: int
+    kind: str
+    id: str
+    deleted: bool
+
+
+class RecordRow(Struct, frozen=True):
+    """An append-only fact: `body` is a JSON object; the same `id` twice is kept once."""
+
+    id: str
+    at_us: int
+    body: bytes
+
+
+class RecordQuery(Struct, frozen=True):
+    """Which records: `since_us <= at < until_us`, `equals` compares top-level members of the body (None matches null).
+
+    Newest first; `before` is the (at_us, id) of the last record of the page before.
+    """
+
+    kind: str
+    since_us: int = 0
+    until_us: int | None = None
+    equals: dict[str, str | int | bool | None] = {}
+    before: tuple[int, str] | None = None
+    limit: int = 100
+
+
+class Aggregate(Struct, frozen=True):
+    """One group of a summary: the values of the `by` members, how many records, the sums of the `sums` members.
+
+    A sum is None when no record of the group has the member (unknown is not zero).
+    """
+
+    by: tuple[str | None, ...]
+    count: int
+    sums: tuple[int | None, ...]
+
+
+class Store(Protocol):
+    """Documents with versions and a global revision, atomic batches, records, a change feed.
+
+    Every method raises `StoreUnavailable` when the database is away; none blocks the event loop.
+    """
+
+    async def open(self) -> None:
+        """Connect and migrate. Raises `StoreError` when the schema is newer than this code or a migration was altered."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun and let go."""
+        ...
+
+    async def ping(self) -> None:
+        """Prove that the store answers."""
+        ...
+
+    async def read(self, kind: str, id: str) -> Document | None:  # noqa: A002 - the field's word
+        """Return the current version, None if absent or deleted."""
+        ...
+
+    async def lookup(self, index: str, value: str) -> Document | None:
+        """Return the document that holds the unique key (index, value)."""
+        ...
+
+    async def page(self, kind: str, *, after: str = "", limit: int = 100) -> list[Document]:
+        """Return current documents of a kind with id > `after`, in id order (code points)."""
+        ...
+
+    async def write(self, batch: Sequence[Write], *, at_us: int, replay: Replay | None = None) -> list[Document]:
+        """Write all or nothing, as one revision; return the new versions (a deleted one has `deleted` set, spec b"").
+
+        Versions go on counting after a delete and re-creation. `replay` is stored in the same transaction. Raises
+        `StoreConflict`; a `replay` whose (scope, key) exists is a conflict with reason `exists`, kind `replay`.
+        References are checked against the state after the whole batch.
+        """
+        ...
+
+    async def recall(self, scope: str, key: str) -> Replay | None:
+        """Return the remembered answer of an Idempotency-Key."""
+        ...
+
+    async def forget(self, before_us: int) -> int:
+        """Drop remembered answers older than `before_us`; return how many."""
+        ...
+
+    async def versions(self, kind: str, id: str, *, before: int | None = None, limit: int = 100) -> list[Document]:  # noqa: A002
+        """Return versions newest first, deleted ones too, those below version `before` if given."""
+        ...
+
+    async def references_to(self, kind: str, id: str, *, limit: int = 20) -> list[tuple[str, str]]:  # noqa: A002
+        """Return the (kind, id) of documents that name this one."""
+        ...
+
+    async def revision(self) -> int:
+        """Return the global revision: 0 for an empty store, one more with each write batch."""
+        ...
+
+    async def changes(self, after: int, *, limit: int = 1000) -> list[Change]:
+        """Return the change feed after a revision, oldest first. A revision is never split over two answers."""
+        ...
+
+    async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
+        """Append records, ignoring ids that are there already; return how many were new. All or nothing."""
+        ...
+
+    async def scan(self, query: RecordQuery) -> list[RecordRow]:
+        """Return records that match, newest first."""
+        ...
+
+    async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
+        """Group matching records by up to three top-level members and add up integer members; `limit` bounds groups.
+
+        The `by` member `day` means the UTC date of `at_us` (YYYY-MM-DD). Order: by key.
+        """
+        ...
