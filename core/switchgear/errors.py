@@ -31,6 +31,7 @@
      │   ├─ TotalTimeout              the whole exchange took too long
      │   ├─ ConnectionBroken          reset, cut or unreadable after sending
      │   └─ ResponseTooLarge          a cap on header, body or event was passed
+     ├─ SecretUnavailable             a credential has no usable value
      └─ StoreError                    the store could not do what was asked
          ├─ StoreConflict             somebody else was first
          └─ StoreUnavailable          the database is away
@@ -286,6 +287,10 @@ class ResponseTooLarge(UpstreamError):
     """The answer passed a cap on headers, body or one event."""
 
     cause = "too_large"
+
+
+class SecretUnavailable(SwitchgearError):
+    """A credential has no usable value: it is missing where its backend looked, or cannot be opened."""
 
 
 class StoreError(SwitchgearError):

@@ -1,0 +1,86 @@
+"""Secrets: how they are held in memory, where they come from, how they are sealed at rest."""
+
+from collections.abc import Awaitable, Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from msgspec import Struct
+
+MASK = "••••"
+
+
+class Secret(Mapping[str, str]):
+    """The fields of one credential (`api_key`, `client_secret`, …). Printing, logging or encoding one shows `***`.
+
+    `version` changes whenever the values do, so that what was derived from them can be kept until then.
+    """
+
+    __slots__ = ("_values", "version")
+
+    def __init__(self, values: Mapping[str, str], version: str = "") -> None:
+        self._values = dict(values)
+        self.version = version
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Secret is not serialised")
+
+
+class CredentialBackend(Protocol):
+    """One way to hold secrets, chosen by `source.backend` of a credential.
+
+    The offer's `settings_type` is the plugin's own; `source_type` is the shape of `source` in a credential (a tagged
+    Struct: `tag_field="backend"`, `tag` = the offer's name), so that a bad field is named in the 422.
+    """
+
+    source_type: type[Struct]
+    secret_fields: tuple[str, ...]
+    """Dotted paths inside `source` that the resource engine seals and masks (`values.*`); empty if it holds none."""
+
+    async def fetch(self, credential_id: str, source: Any) -> Secret:
+        """Return the secret now. `source` arrives unsealed. Raises `SecretUnavailable`.
+
+        The kernel caches, shares one fetch among all who wait, refreshes early and keeps the last good value.
+        """
+        ...
+
+
+class SecretHandle(Protocol):
+    """A credential as the request path holds it."""
+
+    credential_id: str
+
+    def peek(self) -> Secret | None:
+        """Return the cached secret, None if it must be fetched first. No I/O."""
+        ...
+
+    def get(self) -> Awaitable[Secret]:
+        """Fetch it, once however many ask. Raises `SecretUnavailable` when there is no value, not even an old one."""
+        ...
+
+
+@runtime_checkable
+class Sealer(Protocol):
+    """Encrypts fields at rest. At most one is active: a credential backend that also has these methods."""
+
+    def seal(self, plaintext: str, *, context: str) -> str:
+        """Return an opaque printable form. `context` (kind, id and field) is authenticated: moved elsewhere, it will not open."""
+        ...
+
+    def unseal(self, sealed: str, *, context: str) -> str:
+        """Return the plaintext. Raises `SecretUnavailable` if key or context are not the ones it was sealed with."""
+        ...
+
+    def is_current(self, sealed: str) -> bool:
+        """Say whether it was sealed with the newest master key; `secrets rotate` re-seals the others."""
+        ...
