@@ -305,7 +305,7 @@ class StoreConflict(StoreError):
     `kind/id`, at most twenty.
     """
 
-    def __init__(self, reason: str, kind: str, id: str, others: tuple[str, ...] = ()) -> None:  # noqa: A002 - the field's word
+    def __init__(self, reason: str, kind: str, id: str, others: tuple[str, ...] = ()) -> None:
         self.reason = reason
         self.kind = kind
         self.id = id

@@ -48,7 +48,7 @@ class Reference(Struct, frozen=True):
 class View(Protocol):
     """What a kind may look at while it validates or compiles: the live objects of the snapshot in the making."""
 
-    def live(self, kind: str, id: str) -> Any | None:  # noqa: A002 - the field's word
+    def live(self, kind: str, id: str) -> Any | None:
         """Return the live object of another resource, None if absent. References are compiled before those who name them."""
         ...
 
@@ -154,19 +154,19 @@ class Resources(Protocol):
         """Call back with (id, new live object or None if deleted) after each change of a kind is live; it must not block."""
         ...
 
-    async def get(self, kind: str, id: str) -> Resource[Any] | None:  # noqa: A002 - the field's word
+    async def get(self, kind: str, id: str) -> Resource[Any] | None:
         """Read one resource from the store, secrets sealed."""
         ...
 
-    async def create(self, kind: str, id: str | None, body: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:  # noqa: A002
+    async def create(self, kind: str, id: str | None, body: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
         """Create as POST would; return what POST would answer. Raises the same `ApiError`s."""
         ...
 
-    async def update(self, kind: str, id: str, patch: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:  # noqa: A002
+    async def update(self, kind: str, id: str, patch: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
         """Merge-patch as PATCH would."""
         ...
 
-    async def delete(self, kind: str, id: str, *, actor: str) -> None:  # noqa: A002
+    async def delete(self, kind: str, id: str, *, actor: str) -> None:
         """Delete as DELETE would."""
         ...
 
@@ -176,7 +176,7 @@ class Snapshot(Protocol):
 
     revision: int
 
-    def live(self, kind: str, id: str) -> Any | None:  # noqa: A002 - the field's word
+    def live(self, kind: str, id: str) -> Any | None:
         """Return a live object."""
         ...
 

@@ -119,7 +119,7 @@ class Store(Protocol):
         """Prove that the store answers."""
         ...
 
-    async def read(self, kind: str, id: str) -> Document | None:  # noqa: A002 - the field's word
+    async def read(self, kind: str, id: str) -> Document | None:
         """Return the current version, None if absent or deleted."""
         ...
 
@@ -148,11 +148,11 @@ class Store(Protocol):
         """Drop remembered answers older than `before_us`; return how many."""
         ...
 
-    async def versions(self, kind: str, id: str, *, before: int | None = None, limit: int = 100) -> list[Document]:  # noqa: A002
+    async def versions(self, kind: str, id: str, *, before: int | None = None, limit: int = 100) -> list[Document]:
         """Return versions newest first, deleted ones too, those below version `before` if given."""
         ...
 
-    async def references_to(self, kind: str, id: str, *, limit: int = 20) -> list[tuple[str, str]]:  # noqa: A002
+    async def references_to(self, kind: str, id: str, *, limit: int = 20) -> list[tuple[str, str]]:
         """Return the (kind, id) of documents that name this one."""
         ...
 

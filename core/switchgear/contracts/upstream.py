@@ -10,7 +10,8 @@ from msgspec import Struct
 
 class OutboundRequest(Struct, frozen=True, gc=False):
     """One HTTP request on its way out. `url` is absolute; header names are lower case; no header is added but these,
-    `host`, `content-length` and `accept-encoding: identity`."""
+    `host`, `content-length` and `accept-encoding: identity`.
+    """
 
     method: str
     url: str
@@ -20,7 +21,8 @@ class OutboundRequest(Struct, frozen=True, gc=False):
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
     """The four clocks of an outbound call, in seconds: connection made, first byte of the answer, silence between two
-    bytes, and the whole exchange from the client's first byte to its last."""
+    bytes, and the whole exchange from the client's first byte to its last.
+    """
 
     connect: float = 5.0
     first_byte: float = 120.0

@@ -1,0 +1,85 @@
+"""Who calls, and how we know."""
+
+from collections.abc import Awaitable
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Permissions(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a caller may use, by kind: `["*"]` is everything, `[]` nothing, else the ids listed. `admin` opens /admin/v1."""
+
+    models: tuple[str, ...] = ()
+    knowledge_bases: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    chains: tuple[str, ...] = ()
+    workflows: tuple[str, ...] = ()
+    admin: bool = False
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How much a caller may ask for at once and over time. None: no limit of that sort."""
+
+    requests_per_minute: int | None = None
+    concurrent_requests: int | None = None
+
+
+class Caller:
+    """Someone who was authenticated. Made when a key is first seen and shared by all its requests; never changed after.
+
+    `expires_us` is wall clock microseconds, None for never.
+    """
+
+    __slots__ = (
+        "_all_models",
+        "_models",
+        "expires_us",
+        "key_id",
+        "limits",
+        "name",
+        "permissions",
+        "tags",
+        "team_id",
+        "user_id",
+    )
+
+    def __init__(
+        self,
+        key_id: str,
+        *,
+        name: str = "",
+        permissions: Permissions,
+        limits: Limits | None = None,
+        team_id: str | None = None,
+        user_id: str | None = None,
+        tags: tuple[str, ...] = (),
+        expires_us: int | None = None,
+    ) -> None:
+        self.key_id = key_id
+        self.name = name
+        self.permissions = permissions
+        self.limits = limits
+        self.team_id = team_id
+        self.user_id = user_id
+        self.tags = tags
+        self.expires_us = expires_us
+        self._all_models = "*" in permissions.models
+        self._models = frozenset(permissions.models)
+
+    def may_use_model(self, name: str) -> bool:
+        """Say whether the callable name is within the caller's permissions."""
+        return self._all_models or name in self._models
+
+
+class Authenticator(Protocol):
+    """Turns what came in `Authorization: Bearer`, `x-api-key` or `api-key` into a caller: one lookup whichever carrier.
+
+    Authenticators are asked in plugin order until one answers. No I/O for a token seen before.
+    """
+
+    def authenticate(self, token: str) -> Caller | Awaitable[Caller | None] | None:
+        """Return the caller, an awaitable of it if it must be looked up, None if the token is not good.
+
+        Unknown, revoked, expired and malformed are the same None.
+        """
+        ...

@@ -1,0 +1,81 @@
+"""A dialect is how clients speak to the data plane: paths under which a wire format comes in, and how answers look there."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec import Raw, Struct
+
+from switchgear.contracts.caller import Caller
+from switchgear.contracts.provider import Answer, Call, StreamEvent
+from switchgear.contracts.resource import Snapshot
+from switchgear.errors import ApiError
+
+
+class InferenceEndpoint(Protocol):
+    """One POST path that becomes an exchange. Pure functions: no I/O, no state between calls."""
+
+    path: str
+    wire: str
+
+    def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:
+        """Read the head of a request whose body is a JSON object. Raises `InvalidRequest` naming the field."""
+        ...
+
+    def canonical(self, call: Call) -> Call:
+        """Translate to the canonical form, for providers that do not speak `wire`."""
+        ...
+
+    def answer(self, call: Call, answer: Answer) -> bytes:
+        """Encode a whole canonical answer in `wire`. Not called when provider and client share the wire."""
+        ...
+
+    def event(self, call: Call, event: StreamEvent) -> bytes:
+        """Frame one event (`data: …\\n\\n`). Empty for an event the client is not to see."""
+        ...
+
+    def end(self, call: Call) -> bytes:
+        """Return the last bytes of a complete stream (`data: [DONE]\\n\\n`)."""
+        ...
+
+    def stream_error(self, error: ApiError, request_id: str) -> bytes:
+        """Frame an error inside a stream that has begun. Nothing may follow it."""
+        ...
+
+
+class QueryRequest(Struct, frozen=True):
+    """An authenticated request that is not an inference call. `rest` is what followed the path's prefix."""
+
+    caller: Caller
+    snapshot: Snapshot
+    rest: str
+    headers: Mapping[bytes, bytes]
+
+
+class QueryReply(Struct, frozen=True):
+    """A JSON answer, whole. `headers` are extra, lower case."""
+
+    body: bytes
+    status: int = 200
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class QueryEndpoint(Protocol):
+    """One GET path. A path that ends in `/` also answers everything below it; `rest` is what follows."""
+
+    path: str
+
+    def handle(self, request: QueryRequest) -> QueryReply:
+        """Answer from the snapshot. Raises `ApiError`."""
+        ...
+
+
+class Dialect(Protocol):
+    """A family of endpoints that share an error shape."""
+
+    name: str
+    inference: tuple[InferenceEndpoint, ...]
+    queries: tuple[QueryEndpoint, ...]
+
+    def error(self, error: ApiError, request_id: str) -> bytes:
+        """Encode an error as a JSON body."""
+        ...

@@ -1,0 +1,118 @@
+"""One inference request in flight, as policies, routes and sinks see it. `switchgear.exchange` drives it."""
+
+from enum import StrEnum
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from switchgear.contracts.caller import Caller
+from switchgear.contracts.credential import SecretHandle
+from switchgear.contracts.provider import Call, Capabilities, NativeProvider, Provider, TargetModel
+from switchgear.contracts.resource import Snapshot
+from switchgear.contracts.upstream import Connection, Timeouts
+from switchgear.contracts.usage import Usage
+from switchgear.errors import ApiError
+
+
+class Outcome(StrEnum):
+    """How an exchange ended: chosen once, and shown alike to client, usage record, audit, metrics and breaker."""
+
+    COMPLETE = "complete"
+    CLIENT_GONE = "client_gone"
+    UPSTREAM_CUT = "upstream_cut"
+    UPSTREAM_STALL = "upstream_stall"
+    UPSTREAM_ERROR = "upstream_error"
+    DEADLINE = "deadline"
+    DRAINING = "draining"
+    POLICY_STOP = "policy_stop"
+    REJECTED = "rejected"
+    ERROR = "error"
+
+
+class Target(Struct, frozen=True):
+    """One place that can answer: a model at a provider, with everything an attempt needs. Compiled into the snapshot.
+
+    Exactly one of `provider` and `native` is set; `connection` and `base` belong to `provider`.
+    """
+
+    model: TargetModel
+    provider_id: str
+    capabilities: Capabilities
+    timeouts: Timeouts
+    provider: Provider | None = None
+    native: NativeProvider | None = None
+    connection: Connection | None = None
+    secret: SecretHandle | None = None
+
+
+class Plan(Struct, frozen=True):
+    """Where an exchange will be tried, in order, and why each is there."""
+
+    targets: tuple[Target, ...]
+    why: tuple[str, ...] = ()
+
+
+class Callable(Protocol):
+    """The live object of a resource whose id a client may write in `model`."""
+
+    enabled: bool
+
+    def plan(self, x: "Exchange") -> Plan:
+        """Decide where to try. No I/O. Raises `ApiError` when nothing is eligible."""
+        ...
+
+
+class Attempt(Struct):
+    """One try at one target. `cause` is None when it answered; times are seconds since the exchange began."""
+
+    target: Target
+    began_s: float
+    ended_s: float = 0.0
+    status: int | None = None
+    cause: str | None = None
+    request_id: str | None = None
+    usage: Usage | None = None
+
+
+class Exchange:
+    """The life of one request.
+
+    id, client_request_id   ours, and the client's own if it sent one
+    dialect                 name of the inbound dialect
+    call                    what is asked, once the head was parsed
+    caller                  who asks, once authenticated
+    snapshot                the configuration it lives in from beginning to end
+    plan, attempts          where it may go, where it went
+    outcome, status, error  how it ended (set once, by the engine)
+    usage, cost_microusd    what it consumed; cost None means unknown, never 0
+    started_us              wall clock; began is monotonic seconds; *_s are seconds since `began`
+    headers                 extra response headers (lower-case bytes), for policies to add to until the answer begins
+    notes                   a policy keeps its own state here under its own name
+    """
+
+    __slots__ = (
+        "attempts", "began", "call", "caller", "client_request_id", "cost_microusd", "dialect", "ended_s", "error",
+        "first_byte_s", "headers", "id", "notes", "outcome", "plan", "snapshot", "started_us", "status", "stopper", "usage",
+    )  # fmt: skip
+
+    def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:
+        self.id = id
+        self.dialect = dialect
+        self.snapshot = snapshot
+        self.began = began
+        self.started_us = started_us
+        self.client_request_id: str | None = None
+        self.call: Call | None = None
+        self.caller: Caller | None = None
+        self.plan: Plan | None = None
+        self.attempts: list[Attempt] = []
+        self.outcome: Outcome | None = None
+        self.status = 0
+        self.error: ApiError | None = None
+        self.usage: Usage | None = None
+        self.cost_microusd: int | None = None
+        self.first_byte_s: float | None = None
+        self.ended_s = 0.0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.notes: dict[str, Any] = {}
+        self.stopper: Any = None

@@ -1,0 +1,64 @@
+"""Small descriptors that plugins hand to the kernel at boot."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from switchgear.contracts.record import RecordKind
+from switchgear.contracts.store import RecordRow
+
+
+class Task(Struct, frozen=True):
+    """Something to run every `every_s` seconds while the gateway serves, never twice at once."""
+
+    name: str
+    every_s: float
+    run: Callable[[], Awaitable[None]]
+
+
+class Migrations(Struct, frozen=True):
+    """Numbered SQL of a plugin's own tables: `directory` holds `sqlite/0001_name.sql`, `postgres/…`; table names start
+    with the namespace, which is the plugin's name.
+    """
+
+    directory: Path
+
+
+class UIPage(Struct, frozen=True):
+    """A page of the admin UI: `module` is the path of a native ES module."""
+
+    slug: str
+    title: str
+    module: Path
+
+
+class RecordSink(Protocol):
+    """Somewhere records go besides the store, after they were drained from the journal. At least once, in order."""
+
+    kinds: frozenset[str]
+
+    async def write(self, kind: RecordKind, rows: Sequence[RecordRow]) -> None:
+        """Take a batch. Raising means try again later."""
+        ...
+
+
+class Cache(Protocol):
+    """Bytes by key, with a time to live."""
+
+    async def get(self, key: str) -> bytes | None:
+        """Return what was put, None once it expired or was evicted."""
+        ...
+
+    async def put(self, key: str, value: bytes, *, ttl_s: float) -> None:
+        """Keep for at most `ttl_s` seconds."""
+        ...
+
+
+class JobQueue(Protocol):
+    """Durable background jobs, run at least once."""
+
+    async def enqueue(self, name: str, payload: bytes, *, id: str) -> None:
+        """Add a job; the same id twice is one job."""
+        ...

@@ -1,0 +1,32 @@
+"""A policy has a say in every exchange: it may rewrite, decide, watch and account.
+
+A policy overrides the phases it needs; a phase it leaves alone costs nothing. Each phase may be a plain method or return
+an awaitable; the host awaits it under `budget_s`. A policy that raises anything but an `ApiError` is broken: `on_error`
+says whether the exchange is then refused (`deny`, for security and money) or goes on (`allow`, for observers); either
+way the failure is counted under the policy's name and logged.
+"""
+
+from collections.abc import Awaitable
+from typing import ClassVar, Literal
+
+from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.provider import Answer, StreamEvent
+
+
+class Policy:
+    """Base of all policies. Order is plugin order; `settle` runs in reverse, and only where `admit` did."""
+
+    on_error: ClassVar[Literal["deny", "allow"]] = "deny"
+    budget_s: ClassVar[float] = 1.0
+
+    def prepare(self, x: Exchange) -> Awaitable[None] | None:
+        """Rewrite the call before it is planned. `x.call` and `x.caller` are set. Raise `ApiError` to refuse."""
+
+    def admit(self, x: Exchange) -> Answer | Awaitable[Answer | None] | None:
+        """Decide. None lets it pass, an `Answer` is given to the client instead of calling a provider, an `ApiError` refuses."""
+
+    def on_event(self, x: Exchange, event: StreamEvent) -> Awaitable[None] | None:
+        """See each event of a stream before the client does. Raise `ApiError` to stop the stream (`policy_stop`)."""
+
+    def settle(self, x: Exchange) -> Awaitable[None] | None:
+        """Account for what happened: `x.outcome`, `x.usage` and `x.attempts` are final. Shielded from cancellation."""

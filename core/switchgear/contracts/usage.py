@@ -1,0 +1,19 @@
+"""What a call consumed, in the provider's own count."""
+
+from msgspec import Struct
+
+
+class Usage(Struct, frozen=True, gc=False):
+    """Tokens of one answer.
+
+    `cached_input_tokens` and `cache_write_tokens` are parts of `input_tokens`; `reasoning_tokens` is a part of
+    `output_tokens`. `estimated` is set when the provider did not say (a stream that was cut) and the gateway counted what
+    went by.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False

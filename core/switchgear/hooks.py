@@ -1,0 +1,125 @@
+"""Every hook. A plugin implements one by having a method of its name; all are optional.
+
+Hooks are called once, while booting, after every plugin was constructed and before any is started. They are plain functions
+without I/O that return what the plugin brings; they are never on the way of a request. Results of all plugins are collected
+in plugin order. What an offer's factory is called with stands in each hook's docstring; `settings` is always the offer's
+`settings_type`, validated.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from switchgear.offer import Offer
+
+if TYPE_CHECKING:
+    import click
+    from litestar.handlers import HTTPRouteHandler
+
+    from switchgear.contracts.caller import Authenticator
+    from switchgear.contracts.content import Chunker, KnowledgeBase, Parser, Scorer, WorkflowStep
+    from switchgear.contracts.counters import Counters
+    from switchgear.contracts.credential import CredentialBackend
+    from switchgear.contracts.dialect import Dialect
+    from switchgear.contracts.event import EventHandler
+    from switchgear.contracts.kernel import Cache, JobQueue, Migrations, RecordSink, Task, UIPage
+    from switchgear.contracts.policy import Policy
+    from switchgear.contracts.provider import NativeProvider, Provider
+    from switchgear.contracts.resource import ResourceKind
+    from switchgear.contracts.store import Store
+
+PROJECT = "switchgear"
+hookspec = pluggy.HookspecMarker(PROJECT)
+
+
+class Hooks:
+    """The hookspecs."""
+
+    @hookspec
+    def switchgear_providers(self) -> "Iterable[Offer[Provider | NativeProvider]]":  # type: ignore[empty-body]
+        """Bring provider types. Factory: `(config: ProviderConfig[settings])`, once for each `providers` resource of the type."""
+
+    @hookspec
+    def switchgear_credential_backends(self) -> "Iterable[Offer[CredentialBackend]]":  # type: ignore[empty-body]
+        """Bring places where secrets are held. Factory: `()`, once."""
+
+    @hookspec
+    def switchgear_knowledge_bases(self) -> "Iterable[Offer[KnowledgeBase]]":  # type: ignore[empty-body]
+        """Bring knowledge base types. Factory: `(settings)`, once for each resource."""
+
+    @hookspec
+    def switchgear_scorers(self) -> "Iterable[Offer[Scorer]]":  # type: ignore[empty-body]
+        """Bring ways to grade retrieved documents. Factory: `(settings)`."""
+
+    @hookspec
+    def switchgear_parsers(self) -> "Iterable[Offer[Parser]]":  # type: ignore[empty-body]
+        """Bring document parsers. Factory: `(settings)`."""
+
+    @hookspec
+    def switchgear_chunkers(self) -> "Iterable[Offer[Chunker]]":  # type: ignore[empty-body]
+        """Bring ways to cut text. Factory: `(settings)`."""
+
+    @hookspec
+    def switchgear_workflow_steps(self) -> "Iterable[Offer[WorkflowStep]]":  # type: ignore[empty-body]
+        """Bring workflow step types. Factory: `(settings)`."""
+
+    @hookspec
+    def switchgear_stores(self) -> "Iterable[Offer[Store]]":  # type: ignore[empty-body]
+        """Bring a store. Factory: `()`, once, before anything starts. One store is active; two enabled are a clash."""
+
+    @hookspec
+    def switchgear_counters(self) -> "Iterable[Offer[Counters]]":  # type: ignore[empty-body]
+        """Bring counters. Factory: `()`, once. One is active: `[gateway] counters`, or the only one enabled."""
+
+    @hookspec
+    def switchgear_caches(self) -> "Iterable[Offer[Cache]]":  # type: ignore[empty-body]
+        """Bring caches. Factory: `()`."""
+
+    @hookspec
+    def switchgear_job_queues(self) -> "Iterable[Offer[JobQueue]]":  # type: ignore[empty-body]
+        """Bring job queues. Factory: `()`."""
+
+    @hookspec
+    def switchgear_record_sinks(self) -> "Iterable[Offer[RecordSink]]":  # type: ignore[empty-body]
+        """Bring places where records go besides the store. Factory: `()`, once."""
+
+    @hookspec
+    def switchgear_authenticators(self) -> "Iterable[Offer[Authenticator]]":  # type: ignore[empty-body]
+        """Bring ways to know a caller. Factory: `()`, once; asked in plugin order."""
+
+    @hookspec
+    def switchgear_dialects(self) -> "Iterable[Offer[Dialect]]":  # type: ignore[empty-body]
+        """Bring inbound wire formats. Factory: `()`, once."""
+
+    @hookspec
+    def switchgear_policies(self) -> "Iterable[Offer[Policy]]":  # type: ignore[empty-body]
+        """Bring policies. Factory: `()`, once, after the plugin's `start`."""
+
+    @hookspec
+    def switchgear_resource_kinds(self) -> "Iterable[ResourceKind[Any, Any]]":  # type: ignore[empty-body]
+        """Declare kinds of resource."""
+
+    @hookspec
+    def switchgear_routes(self) -> "Iterable[HTTPRouteHandler]":  # type: ignore[empty-body]
+        """Bring admin routes below /admin/v1 as Litestar handlers; each declares `action` and `resource` in its `opt`."""
+
+    @hookspec
+    def switchgear_tasks(self) -> "Iterable[Task]":  # type: ignore[empty-body]
+        """Bring periodic work."""
+
+    @hookspec
+    def switchgear_commands(self) -> "Iterable[click.Command]":  # type: ignore[empty-body]
+        """Bring commands of the command line."""
+
+    @hookspec
+    def switchgear_ui_pages(self) -> "Iterable[UIPage]":  # type: ignore[empty-body]
+        """Bring pages of the admin UI."""
+
+    @hookspec
+    def switchgear_event_handlers(self) -> "Iterable[EventHandler]":  # type: ignore[empty-body]
+        """Bring listeners."""
+
+    @hookspec
+    def switchgear_migrations(self) -> "Iterable[Migrations]":  # type: ignore[empty-body]
+        """Bring the SQL of the plugin's own tables."""

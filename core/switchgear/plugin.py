@@ -1,0 +1,113 @@
+"""What a plugin is made of. The whole tutorial:
+
+    class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        greeting: str = "hello"
+
+    class Hello(switchgear.Plugin[Settings]):
+        api = 1
+        settings_type = Settings
+
+        def switchgear_providers(self):
+            return [switchgear.Offer("hello", HelloProvider)]
+
+and in pyproject.toml
+
+    [project.entry-points."switchgear.plugins"]
+    hello = "my_package.plugin:Hello"
+
+The entry point's name is the plugin's name; `[plugins.hello] enabled = true` in plugins.toml switches it on. Methods named
+like a hook of `switchgear.hooks` are its implementations; there is no decorator, and a misspelt one refuses to boot.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+from switchgear.ambient import Ambient
+from switchgear.offer import NoSettings
+
+if TYPE_CHECKING:
+    import httpx
+    from structlog.typing import FilteringBoundLogger
+
+    from switchgear.contracts.counters import Counters
+    from switchgear.contracts.event import Event
+    from switchgear.contracts.resource import Resources
+    from switchgear.contracts.store import Store
+    from switchgear.telemetry.metrics import Metrics
+
+API = 1
+"""The plugin API this kernel speaks. It moves when a hook or contract changes incompatibly; `compat` adapts older ones."""
+
+SettingsT = TypeVar("SettingsT", bound=Struct)
+
+
+class Context(Protocol):
+    """What the kernel lends to one plugin, from `start` to `stop`. Everything is attributed to the plugin's name."""
+
+    plugin: str
+    data_dir: Path
+    """A directory of the plugin's own, made when first asked for."""
+    ambient: Ambient
+    log: "FilteringBoundLogger"
+    metrics: "Metrics"
+
+    @property
+    def store(self) -> "Store":
+        """The active store. Raises `PluginError` unless the plugin requires `store`."""
+        ...
+
+    @property
+    def counters(self) -> "Counters":
+        """The active counters. Raises `PluginError` unless the plugin requires `counters`."""
+        ...
+
+    @property
+    def resources(self) -> "Resources":
+        """The resource engine; usable once the plugin's `start` has returned."""
+        ...
+
+    def http(self, **options: Any) -> "httpx.AsyncClient":
+        """Make an HTTP client for cold calls: same engine and egress guard as the hot path, closed with the plugin."""
+        ...
+
+    def emit(self, event: "Event") -> None:
+        """Announce something to the event handlers. Never blocks."""
+        ...
+
+    def spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run background work until the plugin stops. What it raises is logged, counted, and run again with backoff."""
+        ...
+
+
+class Plugin(Generic[SettingsT]):
+    """Base of every plugin. Instances are made by the kernel, one a process; hooks are methods of this class.
+
+    api            the plugin API it was written for
+    settings_type  Struct of its table in plugins.toml, less `enabled`
+    requires       kinds of thing it cannot do without: `store`, `counters`, `sealer`, `authenticator`
+    after          names of plugins that come before it when they are enabled; order only
+    live           whether `reconfigure` may be called instead of asking for a restart
+    """
+
+    api: ClassVar[int] = API
+    settings_type: ClassVar[type[Struct]] = NoSettings
+    requires: ClassVar[tuple[str, ...]] = ()
+    after: ClassVar[tuple[str, ...]] = ()
+    live: ClassVar[bool] = False
+
+    def __init__(self, settings: SettingsT, context: Context) -> None:
+        self.settings = settings
+        self.context = context
+
+    async def start(self) -> None:
+        """Get ready to serve. Bounded by `[gateway] plugin_timeout`; raising refuses to boot."""
+
+    async def stop(self) -> None:
+        """Let go. Called in reverse order of `start`, also when a later plugin failed to start."""
+
+    def reconfigure(self, settings: SettingsT) -> None:
+        """Take new settings while running. Only called where `live` is set, after validation."""
+        self.settings = settings

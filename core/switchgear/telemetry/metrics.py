@@ -1,0 +1,154 @@
+"""Metrics: plain numbers counted on the hot path, put into Prometheus' form only when somebody scrapes.
+
+A child is looked up once, when a target or policy is made, and incremented by attribute access after that. Label values
+come from known resources only, never from a request.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Bucket bounds for durations of model calls."""
+
+
+class Counter:
+    """A number that goes up."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def inc(self, amount: int = 1) -> None:
+        """Add."""
+        self.value += amount
+
+
+class Gauge(Counter):
+    """A number that goes up and down."""
+
+    __slots__ = ()
+
+    def set(self, value: int) -> None:
+        """Replace."""
+        self.value = value
+
+
+class Histogram:
+    """Observations sorted into buckets; `bounds` are upper limits, the last bucket is open."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...] = SECONDS) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one observation."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+ChildT = TypeVar("ChildT", Counter, Gauge, Histogram)
+
+
+class Family(Generic[ChildT]):
+    """The children of one metric, by label values."""
+
+    __slots__ = ("_make", "children", "documentation", "labels", "name")
+
+    def __init__(self, name: str, documentation: str, labels: tuple[str, ...], make: Callable[[], ChildT]) -> None:
+        self.name = name
+        self.documentation = documentation
+        self.labels = labels
+        self.children: dict[tuple[str, ...], ChildT] = {}
+        self._make = make
+
+    def child(self, *values: str) -> ChildT:
+        """Return the child for these label values, in the order of `labels`; made on first use."""
+        found = self.children.get(values)
+        if found is None:
+            if len(values) != len(self.labels):
+                raise ValueError(f"{self.name} takes the labels {self.labels}, got {values}")
+            found = self.children[values] = self._make()
+        return found
+
+
+class Metrics(Collector):
+    """Every metric of one process. `prefix` comes before each name."""
+
+    def __init__(self, prefix: str = "switchgear") -> None:
+        self.prefix = prefix
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._families: dict[str, Family[Any]] = {}
+        self._callbacks: list[tuple[str, str, Callable[[], float]]] = []
+        self.registry.register(self)
+
+    def counter(self, name: str, documentation: str, labels: tuple[str, ...] = ()) -> Family[Counter]:
+        """Declare a counter; `_total` is added to its name when exposed. Declaring it again returns the same one."""
+        return self._declare(name, documentation, labels, Counter)
+
+    def gauge(self, name: str, documentation: str, labels: tuple[str, ...] = ()) -> Family[Gauge]:
+        """Declare a gauge."""
+        return self._declare(name, documentation, labels, Gauge)
+
+    def histogram(
+        self, name: str, documentation: str, labels: tuple[str, ...] = (), bounds: tuple[float, ...] = SECONDS
+    ) -> Family[Histogram]:
+        """Declare a histogram with upper bucket bounds."""
+        return self._declare(name, documentation, labels, lambda: Histogram(bounds))
+
+    def observe_with(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """Declare a gauge whose value is read when scraped."""
+        self._callbacks.append((name, documentation, read))
+
+    def expose(self) -> bytes:
+        """Return the Prometheus text exposition."""
+        return generate_latest(self.registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family in Prometheus' own terms."""
+        for family in self._families.values():
+            yield _expose(f"{self.prefix}_{family.name}", family)
+        for name, documentation, read in self._callbacks:
+            yield GaugeMetricFamily(f"{self.prefix}_{name}", documentation, value=read())
+
+    def _declare(
+        self, name: str, documentation: str, labels: tuple[str, ...], make: Callable[[], ChildT]
+    ) -> Family[ChildT]:
+        family = self._families.get(name)
+        if family is None:
+            family = self._families[name] = Family(name, documentation, labels, make)
+        elif family.labels != labels:
+            raise ValueError(f"metric {name} is declared with the labels {family.labels}, not {labels}")
+        return family
+
+
+def _expose(name: str, family: Family[Any]) -> Metric:
+    children: Iterable[tuple[tuple[str, ...], Any]] = family.children.items()
+    make = family._make
+    if make is Counter:
+        counter = CounterMetricFamily(name, family.documentation, labels=family.labels)
+        for values, child in children:
+            counter.add_metric(values, child.value)
+        return counter
+    if make is Gauge:
+        gauge = GaugeMetricFamily(name, family.documentation, labels=family.labels)
+        for values, child in children:
+            gauge.add_metric(values, child.value)
+        return gauge
+    histogram = HistogramMetricFamily(name, family.documentation, labels=family.labels)
+    for values, child in children:
+        total = 0
+        buckets: list[tuple[str, float]] = []
+        for bound, count in zip((*child.bounds, float("inf")), child.counts, strict=True):
+            total += count
+            buckets.append(("+Inf" if bound == float("inf") else repr(bound), total))
+        histogram.add_metric(values, buckets, child.total)
+    return histogram
