@@ -11,6 +11,25 @@ from switchgear.contracts.resource import Snapshot
 from switchgear.errors import ApiError
 
 
+class StreamEncoder(Protocol):
+    """One stream on its way to one client: frames events, in order. `keep_alive` is sent when nothing else is."""
+
+    media_type: bytes
+    keep_alive: bytes
+
+    def event(self, event: StreamEvent) -> bytes:
+        """Frame one event; empty if the client is to see nothing of it."""
+        ...
+
+    def end(self) -> bytes:
+        """Return what ends a complete stream."""
+        ...
+
+    def error(self, error: ApiError, request_id: str) -> bytes:
+        """Frame an error in a stream that has begun. Nothing may follow it."""
+        ...
+
+
 class InferenceEndpoint(Protocol):
     """One POST path that becomes an exchange. Pure functions: no I/O, no state between calls."""
 
@@ -29,16 +48,8 @@ class InferenceEndpoint(Protocol):
         """Encode a whole canonical answer in `wire`. Not called when provider and client share the wire."""
         ...
 
-    def event(self, call: Call, event: StreamEvent) -> bytes:
-        """Frame one event (`data: …\\n\\n`). Empty for an event the client is not to see."""
-        ...
-
-    def end(self, call: Call) -> bytes:
-        """Return the last bytes of a complete stream (`data: [DONE]\\n\\n`)."""
-        ...
-
-    def stream_error(self, error: ApiError, request_id: str) -> bytes:
-        """Frame an error inside a stream that has begun. Nothing may follow it."""
+    def encoder(self, call: Call, *, translate: bool) -> StreamEncoder:
+        """Make the encoder of a stream of canonical events (`translate`) or of events already in `wire`."""
         ...
 
 

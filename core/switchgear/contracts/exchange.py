@@ -11,7 +11,7 @@ from switchgear.contracts.provider import Call, Capabilities, NativeProvider, Pr
 from switchgear.contracts.resource import Snapshot
 from switchgear.contracts.upstream import Connection, Timeouts
 from switchgear.contracts.usage import Usage
-from switchgear.errors import ApiError
+from switchgear.telemetry.metrics import Counter, Gauge, Histogram
 
 
 class Outcome(StrEnum):
@@ -29,20 +29,33 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
-class Target(Struct, frozen=True):
+class Target(Struct, frozen=True, eq=False):
     """One place that can answer: a model at a provider, with everything an attempt needs. Compiled into the snapshot.
 
-    Exactly one of `provider` and `native` is set; `connection` and `base` belong to `provider`.
+    Exactly one of `provider` and `native` is set; `connection` belongs to `provider`. `headers` are what the answer says
+    about it.
     """
 
     model: TargetModel
     provider_id: str
     capabilities: Capabilities
     timeouts: Timeouts
+    meters: "TargetMeters"
     provider: Provider | None = None
     native: NativeProvider | None = None
     connection: Connection | None = None
     secret: SecretHandle | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class TargetMeters(Struct, frozen=True, eq=False):
+    """The metric children of one target, looked up once."""
+
+    active: Gauge
+    duration: Histogram
+    ttft: Histogram
+    input_tokens: Counter
+    output_tokens: Counter
 
 
 class Plan(Struct, frozen=True):
@@ -56,6 +69,8 @@ class Callable(Protocol):
     """The live object of a resource whose id a client may write in `model`."""
 
     enabled: bool
+    created_us: int
+    owned_by: str
 
     def plan(self, x: "Exchange") -> Plan:
         """Decide where to try. No I/O. Raises `ApiError` when nothing is eligible."""
@@ -78,21 +93,27 @@ class Exchange:
     """The life of one request.
 
     id, client_request_id   ours, and the client's own if it sent one
+    trace                   the client's W3C trace context (`traceparent`), None if it sent none
     dialect                 name of the inbound dialect
     call                    what is asked, once the head was parsed
     caller                  who asks, once authenticated
     snapshot                the configuration it lives in from beginning to end
     plan, attempts          where it may go, where it went
+    admitted                bit mask of the policies to settle; the policy host's
+    cache                   `bypass`, or what a cache policy found: `hit`, `miss`
     outcome, status, error  how it ended (set once, by the engine)
     usage, cost_microusd    what it consumed; cost None means unknown, never 0
-    started_us              wall clock; began is monotonic seconds; *_s are seconds since `began`
+    request_bytes           size of the request body
+    stream_bytes, _events   content that went by, for an estimate when a cut stream never said its usage
+    started_us              wall clock; `began` is monotonic seconds; *_s are seconds since `began`
     headers                 extra response headers (lower-case bytes), for policies to add to until the answer begins
     notes                   a policy keeps its own state here under its own name
     """
 
     __slots__ = (
-        "attempts", "began", "call", "caller", "client_request_id", "cost_microusd", "dialect", "ended_s", "error",
-        "first_byte_s", "headers", "id", "notes", "outcome", "plan", "snapshot", "started_us", "status", "stopper", "usage",
+        "admitted", "admitted_s", "attempts", "authenticated_s", "began", "cache", "call", "caller", "client_request_id",
+        "cost_microusd", "dialect", "ended_s", "error", "first_byte_s", "headers", "id", "notes", "outcome", "plan",
+        "request_bytes", "snapshot", "started_us", "status", "stream_bytes", "stream_events", "trace", "usage",
     )  # fmt: skip
 
     def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:
@@ -102,17 +123,29 @@ class Exchange:
         self.began = began
         self.started_us = started_us
         self.client_request_id: str | None = None
+        self.trace: str | None = None
         self.call: Call | None = None
         self.caller: Caller | None = None
         self.plan: Plan | None = None
         self.attempts: list[Attempt] = []
+        self.admitted = 0
+        self.cache = "bypass"
         self.outcome: Outcome | None = None
         self.status = 0
-        self.error: ApiError | None = None
+        self.error: BaseException | None = None
         self.usage: Usage | None = None
         self.cost_microusd: int | None = None
+        self.request_bytes = 0
+        self.stream_bytes = 0
+        self.stream_events = 0
+        self.authenticated_s = 0.0
+        self.admitted_s = 0.0
         self.first_byte_s: float | None = None
         self.ended_s = 0.0
         self.headers: list[tuple[bytes, bytes]] = []
         self.notes: dict[str, Any] = {}
-        self.stopper: Any = None
+
+    @property
+    def target(self) -> Target | None:
+        """The target of the last attempt."""
+        return self.attempts[-1].target if self.attempts else None

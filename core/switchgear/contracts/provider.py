@@ -12,12 +12,12 @@ events go back in the form the call had.
 from collections.abc import AsyncIterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from msgspec import UNSET, Raw, Struct, UnsetType
-from msgspec.json import decode as _decode
+from msgspec import Raw, Struct
 
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
+from switchgear.wire.members import member
 
 CANONICAL = "chat"
 """The wire format everything can be translated to and from: OpenAI's chat completions."""
@@ -72,10 +72,9 @@ class Call:
         self.usage_wanted = usage_wanted
         self.max_tokens = max_tokens
 
-    def member(self, name: str, type: type[T]) -> T | UnsetType:
-        """Decode one member; UNSET if the client left it out. Raises `msgspec.ValidationError`."""
-        raw = self.members.get(name)
-        return UNSET if raw is None else _decode(raw, type=type)
+    def member(self, name: str, type: type[T]) -> T | None:
+        """Decode one member; None if the client left it out or null. Raises `InvalidRequest` naming it."""
+        return member(self.members, name, type)
 
 
 class TargetModel(Struct, frozen=True):
@@ -100,15 +99,20 @@ class Answer(Struct, frozen=True):
 class StreamEvent(Struct, gc=False):
     """One event of a stream.
 
-    `data` is its JSON payload in the call's wire format, empty if the client is not to see it; `name` the SSE event name
-    where the wire has them. `content` marks the first and every event with something to show; `terminal` the one that
-    proves completeness (a finish reason, `message_stop`, `[DONE]`); `usage` comes with the event that carries it.
+    data      its JSON payload in the call's wire format, empty if the client is not to see it
+    name      the SSE event name, where the wire has them
+    content   bytes of content it shows, roughly (0: nothing to show, as a role or a finish reason); usage of a stream that
+              was cut is estimated from it
+    terminal  it proves completeness (a finish reason, `message_stop`, `[DONE]`)
+    last      nothing follows it on the wire
+    usage     the usage it carries
     """
 
     data: bytes
     name: bytes | None = None
-    content: bool = False
+    content: int = 0
     terminal: bool = False
+    last: bool = False
     usage: Usage | None = None
 
 
@@ -167,7 +171,7 @@ class StreamDecoder(Protocol):
         ...
 
     def close(self) -> None:
-        """The body has ended. Raises `ProviderFault` (`protocol`) unless a terminal event was seen."""
+        """The body has ended. Raises `ConnectionBroken` unless a terminal event was seen."""
         ...
 
 

@@ -99,7 +99,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     hidden      fields never shown (a hash)
     keys        unique (index, value) pairs to look it up by, besides its id
     callable    its ids are names a client may write in `model`: one namespace over all such kinds; the live object is a
-                `switchgear.contracts.routing.Callable`
+                `switchgear.contracts.exchange.Callable`
     resident    True: all of them live in the snapshot. False: looked up by key on demand and cached, for kinds with many
     id_prefix   None: the client names it; else ids are made here with this prefix
     actions     verbs beyond create, read, replace, patch, delete
@@ -182,6 +182,11 @@ class Snapshot(Protocol):
 
     def all(self, kind: str) -> Mapping[str, Any]:
         """Return every live object of a kind, by id."""
+        ...
+
+    @property
+    def callables(self) -> Mapping[str, Any]:
+        """Return everything a client may write in `model`, by name (`switchgear.contracts.exchange.Callable`)."""
         ...
 
     def callable(self, name: str) -> Any | None:

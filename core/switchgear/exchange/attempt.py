@@ -1,0 +1,182 @@
+"""One loop owns every attempt. Providers translate, the upstream carries, and nobody below here retries."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from msgspec import Struct
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.credential import Secret
+from switchgear.contracts.dialect import InferenceEndpoint
+from switchgear.contracts.exchange import Attempt, Exchange, Target
+from switchgear.contracts.provider import Answer, Call, ProviderFault, StreamEvent
+from switchgear.contracts.upstream import UpstreamResponse
+from switchgear.errors import (
+    ConnectionBroken,
+    EgressDenied,
+    FirstByteTimeout,
+    IdleTimeout,
+    ResponseTooLarge,
+    SecretUnavailable,
+    UpstreamError,
+    UpstreamFailed,
+)
+from switchgear.exchange.faults import cause_of
+from switchgear.exchange.policies import PolicyChain
+from switchgear.exchange.reply import Reply
+from switchgear.exchange.stream import Pump
+from switchgear.upstream.watch import Watch
+
+_FAULT_BODY = 64 * 1024
+_READ_AT_ONCE = 256 * 1024
+_MOVE_ON = frozenset(
+    {"overloaded", "rate_limit", "server", "protocol", "timeout", "auth", "permission", "quota", "not_found"}
+)
+
+
+class Caps(Struct, frozen=True):
+    """Bounds on what a provider may send: bytes of a whole answer, seconds between two events of an in-process stream."""
+
+    body: int = 32 * 1024 * 1024
+    idle_s: float = 60.0
+
+
+class Attempter:
+    """Tries the targets of a plan in order until one answers."""
+
+    def __init__(self, policies: PolicyChain, ambient: Ambient, caps: Caps) -> None:
+        self._policies = policies
+        self._ambient = ambient
+        self._caps = caps
+
+    async def run(self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> bytes:
+        """Return the bytes of the last write: a whole answer, or what ends the stream that was written meanwhile."""
+        assert x.plan is not None
+        left = len(x.plan.targets)
+        for target in x.plan.targets:
+            left -= 1
+            try:
+                return await self._try(x, target, endpoint, reply, watch)
+            except (UpstreamError, ProviderFault, SecretUnavailable) as error:
+                # The first byte decides: after it, nobody else may answer.
+                if reply.started or not left or not _may_move_on(error):
+                    raise
+        raise UpstreamFailed("No target is eligible for this request.", code="no_target", source="gateway")
+
+    async def _try(self, x: Exchange, target: Target, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> bytes:
+        assert x.call is not None
+        attempt = Attempt(target, began_s=self._ambient.monotonic() - x.began)
+        x.attempts.append(attempt)
+        target.meters.active.inc()
+        try:
+            secret = target.secret and (target.secret.peek() or await target.secret.get())
+            watch.expect(FirstByteTimeout, target.timeouts.first_byte)
+            translator = target.native or target.provider
+            assert translator is not None
+            translate = endpoint.wire not in translator.wires
+            call = endpoint.canonical(x.call) if translate else x.call
+            if not call.stream:
+                answer = await self._whole(x, call, target, secret, attempt, watch)
+                x.usage = answer.usage
+                return endpoint.answer(x.call, answer) if translate else answer.body
+            encoder = endpoint.encoder(x.call, translate=translate)
+            pump = Pump(x, reply, encoder, watch, target.timeouts.idle, self._policies, self._ambient)
+            await self._stream(call, target, secret, attempt, pump)
+            return encoder.end()
+        except asyncio.CancelledError:
+            error = watch.cause()
+            if error is None:
+                raise
+            attempt.cause = cause_of(error)
+            raise error from None
+        except Exception as error:
+            attempt.cause = cause_of(error)
+            if isinstance(error, ProviderFault):
+                attempt.status, attempt.request_id = error.status, error.request_id
+            raise
+        finally:
+            attempt.ended_s = self._ambient.monotonic() - x.began
+            target.meters.active.inc(-1)
+            watch.relax()
+
+    async def _whole(
+        self, x: Exchange, call: Call, target: Target, secret: Secret | None, attempt: Attempt, watch: Watch
+    ) -> Answer:
+        if target.native is not None:
+            answer = await target.native.complete(call, target.model, secret)
+            x.first_byte_s = self._ambient.monotonic() - x.began
+            return answer
+        assert target.provider is not None
+        response = await self._send(x, call, target, secret, attempt)
+        try:
+            x.first_byte_s = self._ambient.monotonic() - x.began
+            body = await self._body(response, watch, target.timeouts.idle)
+        finally:
+            await response.close()
+        return target.provider.decode(call, response, body)
+
+    async def _stream(self, call: Call, target: Target, secret: Secret | None, attempt: Attempt, pump: Pump) -> None:
+        if target.native is not None:
+            await pump.run(_one_by_one(target.native.stream(call, target.model, secret)))
+            return
+        assert target.provider is not None
+        response = await self._send(pump.x, call, target, secret, attempt)
+        try:
+            await pump.run_decoder(response, target.provider.decoder(call, response))
+        finally:
+            await response.close()
+
+    async def _send(
+        self, x: Exchange, call: Call, target: Target, secret: Secret | None, attempt: Attempt
+    ) -> UpstreamResponse:
+        assert target.provider is not None
+        assert target.connection is not None
+        request = target.provider.prepare(call, target.model, secret)
+        if x.trace is not None:
+            request.headers["traceparent"] = x.trace
+        response = await target.connection.send(request)
+        attempt.status = response.status
+        if 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's classes
+            attempt.request_id = response.header("x-request-id")
+            return response
+        try:
+            raise target.provider.fault(call, response, await _head(response))
+        finally:
+            await response.close()
+
+    async def _body(self, response: UpstreamResponse, watch: Watch, idle_s: float) -> bytes:
+        watch.expect(IdleTimeout, idle_s)
+        size = response.header("content-length")
+        if size is not None and size.isdigit() and int(size) <= _READ_AT_ONCE:
+            return await response.body(self._caps.body)
+        pieces: list[bytes] = []
+        total = 0
+        while (piece := await response.read()) is not None:
+            watch.expect(IdleTimeout, idle_s)
+            total += len(piece)
+            if total > self._caps.body:
+                raise ResponseTooLarge("the answer passed the cap on bodies")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+def _may_move_on(error: Exception) -> bool:
+    if isinstance(error, ProviderFault):
+        return error.cause in _MOVE_ON
+    return not isinstance(error, EgressDenied)
+
+
+async def _head(response: UpstreamResponse) -> bytes:
+    """Read as much of an error's body as is looked at; an error that breaks off is still that error."""
+    found = b""
+    try:
+        while len(found) < _FAULT_BODY and (piece := await response.read()) is not None:
+            found += piece
+    except ConnectionBroken:
+        pass
+    return found[:_FAULT_BODY]
+
+
+async def _one_by_one(events: AsyncIterator[StreamEvent]) -> AsyncIterator[list[StreamEvent]]:
+    async for event in events:
+        yield [event]

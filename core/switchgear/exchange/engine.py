@@ -1,0 +1,180 @@
+"""The life of one exchange, from a parsed call to its settlement. There is one way through here and it ends in `_settle`.
+
+prepare   policies rewrite the call
+plan      the snapshot says where it may go
+admit     policies decide
+attempt   one loop over the plan's targets (`attempt.py`)
+settle    outcome, usage and cost; the journal; policies in reverse; metrics
+reply     the client's last byte is sent after that, so what it saw is accounted for
+"""
+
+import asyncio
+from collections.abc import Iterator
+
+from structlog.typing import FilteringBoundLogger
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.dialect import Dialect, InferenceEndpoint
+from switchgear.contracts.exchange import Exchange, Outcome, Plan
+from switchgear.contracts.provider import Answer
+from switchgear.errors import ApiError, ClientGone, NotFound, StoreError, SwitchgearError, Unavailable
+from switchgear.exchange.attempt import Attempter, Caps
+from switchgear.exchange.faults import Draining, outcome_of, to_api_error
+from switchgear.exchange.meters import ExchangeMeters
+from switchgear.exchange.policies import PolicyChain
+from switchgear.exchange.reply import Reply, answer_headers, error_headers
+from switchgear.exchange.stream import Pump
+from switchgear.exchange.usage import USAGE, Ledger, encode_usage, estimate
+from switchgear.upstream.watch import Watch
+from switchgear.wire.chat import replay
+
+
+class Engine:
+    """Runs exchanges. One a process; keeps those in flight so that they can be stopped."""
+
+    def __init__(
+        self,
+        *,
+        policies: PolicyChain,
+        ledger: Ledger,
+        ambient: Ambient,
+        meters: ExchangeMeters,
+        log: FilteringBoundLogger,
+        caps: Caps,
+    ) -> None:
+        self._policies = policies
+        self._ledger = ledger
+        self._ambient = ambient
+        self._meters = meters
+        self._log = log
+        self._caps = caps
+        self._attempter = Attempter(policies, ambient, caps)
+        self._running: dict[str, tuple[Exchange, Watch]] = {}
+
+    @property
+    def running(self) -> int:
+        """How many exchanges are in flight."""
+        return len(self._running)
+
+    def stop_all(self) -> None:
+        """End every exchange in flight with the outcome `draining`."""
+        for _, watch in list(self._running.values()):
+            watch.abort(Draining("The gateway is shutting down.", code="server_draining", retry_after=1))
+
+    def stop_where(self, callers: frozenset[str], error: ApiError) -> None:
+        """End the exchanges of these keys, as when a key is revoked or narrowed."""
+        for x, watch in self._of(callers):
+            if x.outcome is None:
+                watch.abort(error)
+
+    def _of(self, key_ids: frozenset[str]) -> Iterator[tuple[Exchange, Watch]]:
+        for x, watch in list(self._running.values()):
+            if x.caller is not None and x.caller.key_id in key_ids:
+                yield x, watch
+
+    async def run(self, x: Exchange, dialect: Dialect, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> None:
+        """Carry an authenticated, parsed exchange to its end and answer the client. Raises nothing of its own."""
+        self._running[x.id] = (x, watch)
+        self._meters.active.inc()
+        last = b""
+        error: BaseException | None = None
+        try:
+            last = await self._answer(x, endpoint, reply, watch)
+        except asyncio.CancelledError as cancelled:
+            error = watch.cause() or cancelled
+        except (SwitchgearError, Exception) as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged in _settle
+            error = failure
+        watch.close()
+        failure_to_keep = await self._settle(x, error)
+        del self._running[x.id]
+        self._meters.active.inc(-1)
+        if isinstance(error, asyncio.CancelledError):
+            raise error
+        await self._finish(x, dialect, reply, last, failure_to_keep or error)
+
+    async def _answer(self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> bytes:
+        """Do everything but the last write, whose bytes are returned."""
+        await self._policies.prepare(x)
+        x.plan = self._plan(x)
+        if not self._ledger.has_room:
+            raise Unavailable("Usage cannot be recorded now: the journal is full.", code="journal_full", retry_after=5)
+        given = await self._policies.admit(x)
+        x.admitted_s = self._ambient.monotonic() - x.began
+        if given is not None:
+            return await self._given(x, endpoint, reply, watch, given)
+        return await self._attempter.run(x, endpoint, reply, watch)
+
+    async def _given(
+        self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch, given: Answer
+    ) -> bytes:
+        """Answer with what a policy gave (canonical), whole or as a stream, as the client asked."""
+        assert x.call is not None
+        if not x.call.stream:
+            x.usage = given.usage
+            return endpoint.answer(x.call, given)
+        encoder = endpoint.encoder(x.call, translate=True)
+        pump = Pump(x, reply, encoder, watch, self._caps.idle_s, self._policies, self._ambient)
+        await pump.run(replay(given, usage_wanted=x.call.usage_wanted))
+        return encoder.end()
+
+    def _plan(self, x: Exchange) -> Plan:
+        assert x.call is not None
+        assert x.caller is not None
+        name = x.call.model
+        found = x.snapshot.callable(name)
+        if found is None or not found.enabled or not x.caller.may_use_model(name):
+            reason = "unknown" if found is None else "disabled" if not found.enabled else "not permitted"
+            self._log.info("model refused", model=name[:64], key_id=x.caller.key_id, reason=reason, request_id=x.id)
+            message = f"The model `{name[:64]}` does not exist or you do not have access to it."
+            raise NotFound(message, code="model_not_found", param="model")
+        plan: Plan = found.plan(x)
+        return plan
+
+    async def _settle(self, x: Exchange, error: BaseException | None) -> ApiError | None:
+        """Choose the outcome and account for it, once. Returns an error if the record could not be kept."""
+        x.ended_s = self._ambient.monotonic() - x.began
+        x.error = error
+        x.outcome = Outcome.COMPLETE if error is None else outcome_of(error)
+        x.status = 200 if error is None else to_api_error(error).status
+        if x.usage is None and _may_be_billed(x):
+            x.usage = estimate(x)
+        if x.outcome is Outcome.ERROR:
+            self._log.error("exchange failed", request_id=x.id, exc_info=error)
+        refusal: ApiError | None = None
+        try:
+            self._ledger.append(USAGE.name, x.id, x.started_us, encode_usage(x))
+            if self._ledger.durable:
+                await self._ledger.sync()
+        except StoreError as lost:
+            self._log.error("usage could not be recorded", request_id=x.id, exc_info=lost)
+            refusal = Unavailable("Usage could not be recorded.", code="journal_full", retry_after=5)
+        await self._policies.settle(x)
+        self._meters.settled(x)
+        return refusal
+
+    async def _finish(
+        self, x: Exchange, dialect: Dialect, reply: Reply, last: bytes, error: BaseException | None
+    ) -> None:
+        if isinstance(error, ClientGone):
+            return
+        if error is None:
+            if reply.started:
+                await reply.close(last)
+            else:
+                await reply.whole(200, answer_headers(x, x.ended_s, stream=False), last)
+            return
+        target = x.target
+        secret = target.secret.peek() if target is not None and target.secret is not None else None
+        answer = to_api_error(error, tuple(secret.values()) if secret else ())
+        if reply.started:
+            await reply.close(reply.encoder.error(answer, x.id))
+        else:
+            await reply.whole(answer.status, error_headers(x, answer, x.ended_s), dialect.error(answer, x.id))
+
+
+def _may_be_billed(x: Exchange) -> bool:
+    """Say whether a provider may charge for an exchange whose usage it never told: it was asked and did not refuse."""
+    attempt = x.attempts[-1] if x.attempts else None
+    if attempt is None or attempt.cause in ("connect", "connect_timeout", "egress", "credential"):
+        return False
+    return attempt.status is None or 200 <= attempt.status < 300  # noqa: PLR2004 - HTTP's classes

@@ -1,0 +1,130 @@
+"""What went wrong, in the client's terms and as an outcome. One table each, used by every path."""
+
+from switchgear.contracts.exchange import Outcome
+from switchgear.contracts.provider import ProviderFault
+from switchgear.errors import (
+    ApiError,
+    ClientGone,
+    ConnectFailed,
+    ConnectionBroken,
+    DeadlineExceeded,
+    EgressDenied,
+    FirstByteTimeout,
+    IdleTimeout,
+    InternalError,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    ResponseTooLarge,
+    SecretUnavailable,
+    TotalTimeout,
+    Unavailable,
+    UpstreamError,
+    UpstreamFailed,
+)
+from switchgear.telemetry.scrub import scrub
+
+
+class Draining(Unavailable):
+    """The gateway is shutting down and this exchange outlived the grace period."""
+
+
+class PolicyStop(ApiError):
+    """A policy stopped the stream; `reason` is what it raised."""
+
+    def __init__(self, reason: ApiError) -> None:
+        super().__init__(reason.message, code=reason.code, param=reason.param, source=reason.source)
+        self.reason = reason
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """Name the outcome of an exchange that ended with this error."""
+    for types, outcome in _OUTCOMES:
+        if isinstance(error, types):
+            return outcome
+    if isinstance(error, ProviderFault):
+        return Outcome.REJECTED if error.cause in _CLIENT_FAULTS else Outcome.UPSTREAM_ERROR
+    return Outcome.ERROR
+
+
+_OUTCOMES: tuple[tuple[tuple[type[BaseException], ...], Outcome], ...] = (
+    ((ClientGone,), Outcome.CLIENT_GONE),
+    ((Draining,), Outcome.DRAINING),
+    ((PolicyStop,), Outcome.POLICY_STOP),
+    ((TotalTimeout,), Outcome.DEADLINE),
+    ((FirstByteTimeout, IdleTimeout), Outcome.UPSTREAM_STALL),
+    ((ConnectionBroken,), Outcome.UPSTREAM_CUT),
+    ((UpstreamError, SecretUnavailable), Outcome.UPSTREAM_ERROR),
+    ((InternalError,), Outcome.ERROR),
+    ((ApiError,), Outcome.REJECTED),
+)
+_CLIENT_FAULTS = frozenset({"invalid_request", "context_length", "content_filter"})
+
+
+def cause_of(error: BaseException) -> str:
+    """Return the stable word for a failed attempt."""
+    if isinstance(error, (UpstreamError, ProviderFault)):
+        return error.cause
+    if isinstance(error, SecretUnavailable):
+        return "credential"
+    return "error" if isinstance(error, InternalError) or not isinstance(error, ApiError) else error.type
+
+
+def to_api_error(error: BaseException, secrets: tuple[str, ...] = ()) -> ApiError:
+    """Turn whatever ended an exchange into the answer for the client. `secrets` are kept out of its words."""
+    if isinstance(error, PolicyStop):
+        return error.reason
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, ProviderFault):
+        return _of_fault(error, secrets)
+    if isinstance(error, SecretUnavailable):
+        return Unavailable("The credential of this model's provider cannot be used now.", code="credential_unavailable")
+    if isinstance(error, UpstreamError):
+        return _of_upstream(error)
+    return InternalError("The gateway failed. The log has the details under this request id.", code="internal_error")
+
+
+def _of_fault(fault: ProviderFault, secrets: tuple[str, ...]) -> ApiError:
+    words = scrub(fault.message, secrets)
+    if fault.cause in _CLIENT_FAULTS:
+        code = fault.code or (None if fault.cause == "invalid_request" else fault.cause)
+        return InvalidRequest(words or "The provider refused the request as invalid.", code=code, param=fault.param)
+    if fault.cause == "not_found":
+        return NotFound("The provider does not know this model.", code="model_not_found", source="provider")
+    if fault.cause == "quota":
+        message = "The gateway's account at the provider has no quota left."
+        return RateLimited(message, code="insufficient_quota", retry_after=fault.retry_after, source="provider")
+    if fault.cause == "rate_limit":
+        message = "The provider is limiting the rate of requests."
+        return RateLimited(message, code="rate_limit_exceeded", retry_after=fault.retry_after, source="provider")
+    if fault.cause == "overloaded":
+        message = "The provider is overloaded."
+        wait = 1.0 if fault.retry_after is None else fault.retry_after
+        return Unavailable(message, code="overloaded", retry_after=wait, source="provider")
+    if fault.cause == "timeout":
+        return DeadlineExceeded("The provider timed out.", code="upstream_timeout")
+    if fault.cause in ("auth", "permission"):
+        return UpstreamFailed("The provider refused the gateway's credential.", code="upstream_auth")
+    if fault.cause == "protocol":
+        return UpstreamFailed("The provider's answer cannot be understood.", code="upstream_protocol")
+    return UpstreamFailed(f"The provider failed with status {fault.status}.", code="upstream_error")
+
+
+def _of_upstream(error: UpstreamError) -> ApiError:
+    if isinstance(error, TotalTimeout):
+        return DeadlineExceeded(
+            "The request took longer than its total timeout.", code="total_timeout", source="gateway"
+        )
+    if isinstance(error, FirstByteTimeout):
+        return DeadlineExceeded("The provider did not begin to answer in time.", code="first_byte_timeout")
+    if isinstance(error, IdleTimeout):
+        return DeadlineExceeded("The provider stopped in the middle of its answer.", code="idle_timeout")
+    if isinstance(error, EgressDenied):
+        message = "The provider's address is not one the gateway may call."
+        return UpstreamFailed(message, code="egress_denied", source="gateway")
+    if isinstance(error, ConnectFailed):
+        return UpstreamFailed("The provider cannot be reached.", code=f"upstream_{error.cause}")
+    if isinstance(error, ResponseTooLarge):
+        return UpstreamFailed("The provider's answer is larger than the gateway accepts.", code="upstream_too_large")
+    return UpstreamFailed("The connection to the provider broke before the answer was complete.", code="upstream_cut")

@@ -1,0 +1,55 @@
+"""What is counted about exchanges. Label values are ids of configured resources and fixed words, never a client's text."""
+
+from switchgear.contracts.exchange import Exchange, TargetMeters
+from switchgear.telemetry.metrics import Counter, Family, Gauge, Metrics
+
+_NONE = "none"
+
+
+class ExchangeMeters:
+    """The metric families of the data plane."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        labels = ("model", "provider")
+        self.active: Gauge = metrics.gauge("active_requests", "Exchanges in flight.").child()
+        self._requests: Family[Counter] = metrics.counter(
+            "requests", "Exchanges by how they ended.", ("endpoint", "model", "provider", "status", "outcome")
+        )
+        self._attempts = metrics.counter(
+            "upstream_attempts", "Tries at providers by what became of them.", ("model", "provider", "cause")
+        )
+        self._duration = metrics.histogram("request_duration_seconds", "From first byte in to last byte out.", labels)
+        self._ttft = metrics.histogram("ttft_seconds", "From first byte in to first content out.", labels)
+        self._tokens = metrics.counter("tokens", "Tokens as the providers count them.", ("model", "provider", "type"))
+        self._target_active = metrics.gauge("target_active_requests", "Attempts in flight.", labels)
+        self._unknown_duration = self._duration.child(_NONE, _NONE)
+
+    def of_target(self, model: str, provider: str) -> TargetMeters:
+        """Return the children of one target."""
+        return TargetMeters(
+            active=self._target_active.child(model, provider),
+            duration=self._duration.child(model, provider),
+            ttft=self._ttft.child(model, provider),
+            input_tokens=self._tokens.child(model, provider, "input"),
+            output_tokens=self._tokens.child(model, provider, "output"),
+        )
+
+    def settled(self, x: Exchange) -> None:
+        """Count an exchange that ended."""
+        target = x.target
+        if target is None:
+            self._requests.child(x.dialect, _NONE, _NONE, str(x.status), str(x.outcome)).inc()
+            self._unknown_duration.observe(x.ended_s)
+            return
+        model, provider = target.model.id, target.provider_id
+        self._requests.child(x.dialect, model, provider, str(x.status), str(x.outcome)).inc()
+        meters = target.meters
+        meters.duration.observe(x.ended_s)
+        if x.first_byte_s is not None:
+            meters.ttft.observe(x.first_byte_s)
+        if x.usage is not None:
+            meters.input_tokens.inc(x.usage.input_tokens)
+            meters.output_tokens.inc(x.usage.output_tokens)
+        for attempt in x.attempts:
+            cause = attempt.cause or "answered"
+            self._attempts.child(attempt.target.model.id, attempt.target.provider_id, cause).inc()

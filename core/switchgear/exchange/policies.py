@@ -1,0 +1,131 @@
+"""The policies of the gateway, compiled so that a phase nobody overrides costs an empty loop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
+from typing import Any, cast
+
+from structlog.typing import FilteringBoundLogger
+
+from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.policy import Policy
+from switchgear.contracts.provider import Answer, StreamEvent
+from switchgear.errors import ApiError, Unavailable
+from switchgear.exchange.faults import PolicyStop
+from switchgear.telemetry.metrics import Counter, Metrics
+
+
+class _Bound:
+    """One policy in one phase."""
+
+    __slots__ = ("bit", "call", "errors", "name", "policy")
+
+    def __init__(self, name: str, policy: Policy, call: Callable[..., Any], bit: int, errors: Counter) -> None:
+        self.name = name
+        self.policy = policy
+        self.call = call
+        self.bit = bit
+        self.errors = errors
+
+
+class PolicyChain:
+    """Runs the phases of every policy in order."""
+
+    __slots__ = ("_admit", "_log", "_prepare", "_settle", "_unconditional", "on_event")
+
+    def __init__(self, policies: Sequence[tuple[str, Policy]], metrics: Metrics, log: FilteringBoundLogger) -> None:
+        errors = metrics.counter("policy_errors", "Policies that raised or ran over their budget.", ("policy",))
+        self._log = log
+
+        def bound(phase: str) -> tuple[_Bound, ...]:
+            return tuple(
+                _Bound(name, policy, getattr(policy, phase), 1 << index, errors.child(name))
+                for index, (name, policy) in enumerate(policies)
+                if getattr(type(policy), phase) is not getattr(Policy, phase)
+            )
+
+        self._prepare = bound("prepare")
+        self._admit = bound("admit")
+        self.on_event = bound("on_event")
+        self._settle = bound("settle")[::-1]
+        deciding = {one.bit for one in self._admit}
+        self._unconditional = sum(one.bit for one in self._settle if one.bit not in deciding)
+
+    async def prepare(self, x: Exchange) -> None:
+        """Let policies rewrite the call. Raises `ApiError`."""
+        for one in self._prepare:
+            await self._run(one, x)
+
+    async def admit(self, x: Exchange) -> Answer | None:
+        """Ask policies in order until one answers. Raises `ApiError` if one refuses.
+
+        `x.admitted` marks those to settle: a policy that was interrupted may hold something and is among them, one that
+        refused holds nothing and is not.
+        """
+        x.admitted = self._unconditional
+        for one in self._admit:
+            x.admitted |= one.bit
+            try:
+                result = await self._run(one, x)
+            except ApiError:
+                x.admitted &= ~one.bit
+                raise
+            if result is not None:
+                return cast("Answer", result)
+        return None
+
+    async def watch(self, x: Exchange, event: StreamEvent) -> None:
+        """Show an event to those who asked to see events. Raises `PolicyStop`."""
+        for one in self.on_event:
+            try:
+                await self._run(one, x, event)
+            except ApiError as error:
+                raise PolicyStop(error) from error
+
+    async def settle(self, x: Exchange) -> None:
+        """Let each policy whose `admit` ran account for what happened, in reverse order; a failure stops none of them."""
+        for one in self._settle:
+            if x.admitted & one.bit:
+                try:
+                    result = one.call(x)
+                    if result is not None and isawaitable(result):
+                        await shielded(result, one.policy.budget_s)
+                except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
+                    self._broken(one, error)
+
+    async def _run(self, one: _Bound, *args: Any) -> Any:
+        try:
+            result = one.call(*args)
+            if result is not None and isawaitable(result):
+                async with asyncio.timeout(one.policy.budget_s):
+                    return await result
+        except ApiError:
+            raise
+        except Exception as error:
+            refusal = self._broken(one, error)
+            if refusal is not None:
+                raise refusal from error
+            return None
+        return result
+
+    def _broken(self, one: _Bound, error: Exception) -> ApiError | None:
+        one.errors.inc()
+        self._log.error("policy failed", policy=one.name, exc_info=error)
+        if one.policy.on_error == "allow":
+            return None
+        return Unavailable(f"The policy `{one.name}` could not decide.", code="policy_failed", retry_after=1)
+
+
+async def shielded(work: Awaitable[Any], seconds: float) -> None:
+    """Finish `work` within its time even if the caller is cancelled meanwhile; the cancellation follows after."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(seconds):
+            await work
+
+    task = asyncio.ensure_future(bounded())
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

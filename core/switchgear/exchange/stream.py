@@ -1,0 +1,128 @@
+"""Events from one upstream to one client: `opened -> first content -> terminal -> closed`, completeness proven, not assumed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.dialect import StreamEncoder
+from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.provider import StreamDecoder, StreamEvent
+from switchgear.contracts.upstream import UpstreamResponse
+from switchgear.errors import ConnectionBroken, IdleTimeout
+from switchgear.exchange.policies import PolicyChain
+from switchgear.exchange.reply import Reply, answer_headers
+from switchgear.upstream.watch import Watch
+
+_KEEP_ALIVE_S = 15.0
+_END_GRACE_S = 2.0
+"""How long a stream that gave its finish reason may take over its usage and `[DONE]`."""
+_LINGER_S = 0.05
+"""How long to wait for the connection to become reusable after the last event."""
+
+
+class Pump:
+    """One stream. The status is held back until the first content, so that until then another target may answer."""
+
+    __slots__ = ("_ambient", "_encoder", "_held", "_idle_s", "_last", "_policies", "_reply", "_terminal", "_watch", "x")
+
+    def __init__(
+        self,
+        x: Exchange,
+        reply: Reply,
+        encoder: StreamEncoder,
+        watch: Watch,
+        idle_s: float,
+        policies: PolicyChain,
+        ambient: Ambient,
+    ) -> None:
+        self.x = x
+        self._reply = reply
+        self._encoder = encoder
+        self._watch = watch
+        self._idle_s = idle_s
+        self._policies = policies
+        self._ambient = ambient
+        self._held: list[bytes] = []
+        self._terminal = False
+        self._last = False
+        reply.encoder = encoder
+
+    async def run_decoder(self, response: UpstreamResponse, decoder: StreamDecoder) -> None:
+        """Pump what an HTTP provider sends. Raises unless the stream was complete."""
+        try:
+            while not self._last:
+                data = await response.read()
+                if data is None:
+                    decoder.close()
+                    self._last = True
+                    break
+                events = decoder.feed(data)
+                if events:
+                    await self._take(events)
+                elif not self._terminal:
+                    self._watch.expect(IdleTimeout, self._idle_s)
+            else:
+                self._watch.expect(IdleTimeout, _LINGER_S)
+                while await response.read() is not None:
+                    pass
+        except ConnectionBroken:
+            if not self._terminal:
+                raise
+        except asyncio.CancelledError:
+            self._forgive_silence_after_the_end()
+        await self._begin()
+
+    async def run(self, batches: AsyncIterator[list[StreamEvent]]) -> None:
+        """Pump what an in-process provider yields. Raises unless the stream was complete."""
+        async for events in batches:
+            await self._take(events)
+            if self._last:
+                break
+        if not self._terminal:
+            raise ConnectionBroken("the provider's stream ended before its end was marked")
+        await self._begin()
+
+    async def _take(self, events: list[StreamEvent]) -> None:
+        x = self.x
+        out = self._held
+        shown = self._reply.started
+        encode = self._encoder.event
+        for event in events:
+            if self._policies.on_event:
+                await self._policies.watch(x, event)
+            if event.usage is not None:
+                x.usage = event.usage
+            if event.content:
+                x.stream_bytes += event.content
+                x.stream_events += 1
+                shown = True
+            if event.terminal:
+                self._terminal = shown = True
+                self._last = self._last or event.last
+            if event.data:
+                out.append(encode(event))
+        self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._idle_s)
+        if shown and out:
+            await self._begin()
+            self._held = []
+            self._watch.touch()
+            await self._reply.write(b"".join(out))
+
+    async def _begin(self) -> None:
+        if self._reply.started:
+            return
+        self.x.first_byte_s = self._ambient.monotonic() - self.x.began
+        headers = answer_headers(self.x, self.x.first_byte_s, stream=True)
+        await self._reply.start(headers, self._encoder.media_type)
+        self._watch.on_silence(_KEEP_ALIVE_S, self._keep_alive)
+
+    def _keep_alive(self) -> None:
+        self._reply.nudge(self._encoder.keep_alive)
+
+    def _forgive_silence_after_the_end(self) -> None:
+        """A stream that is complete but for its `[DONE]` is complete; any other interruption goes on its way."""
+        cause = self._watch.cause()
+        if cause is None:
+            raise asyncio.CancelledError
+        if not (self._terminal and isinstance(cause, IdleTimeout)):
+            raise cause

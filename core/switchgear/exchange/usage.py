@@ -1,0 +1,141 @@
+"""The usage record: one for each exchange of a known caller, made when it settles."""
+
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.record import RecordKind
+from switchgear.contracts.usage import Usage
+from switchgear.exchange.faults import cause_of
+
+
+class UsageRecord(Struct, frozen=True):
+    """What one exchange was, cost and how it ended. No content is ever in it.
+
+    `at_us` is wall clock microseconds when it began; `cost_microusd` None means unknown, never 0; token counts are None
+    when no provider was asked; `latency_us` runs to the end of the answer, `ttft_us` to its first content.
+    """
+
+    id: str
+    request_id: str
+    at_us: int
+    key_id: str
+    team_id: str | None
+    user_id: str | None
+    dialect: str
+    operation: str
+    model: str
+    target: str | None
+    provider: str | None
+    provider_model: str | None
+    stream: bool
+    outcome: str
+    status: int
+    cause: str | None
+    attempts: int
+    cache: str
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_input_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    usage_estimated: bool
+    cost_microusd: int | None
+    latency_us: int
+    ttft_us: int | None
+    tags: tuple[str, ...]
+    client_request_id: str | None
+    upstream_request_id: str | None
+
+
+USAGE = RecordKind(
+    "usage",
+    UsageRecord,
+    dimensions=(
+        "request_id", "key_id", "team_id", "user_id", "dialect", "operation", "model", "target", "provider",
+        "provider_model", "stream", "outcome", "status", "cause", "cache",
+    ),
+    measures=(
+        "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens",
+        "cost_microusd", "latency_us", "attempts",
+    ),
+)  # fmt: skip
+
+
+class Ledger(Protocol):
+    """Where records become durable. `append` is the acknowledgement (see `switchgear.ledger`)."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another record can be kept; checked before anything is spent."""
+        ...
+
+    @property
+    def durable(self) -> bool:
+        """Whether `sync` must be awaited before an answer ends (`durability = "full"`)."""
+        ...
+
+    def append(self, kind: str, id: str, at_us: int, body: bytes) -> None:
+        """Keep a record. Raises `JournalFull`."""
+        ...
+
+    async def sync(self) -> None:
+        """Wait until what was appended is on disk."""
+        ...
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode_usage(x: Exchange) -> bytes:
+    """Make the record of a settled exchange."""
+    assert x.call is not None
+    assert x.caller is not None
+    attempt = x.attempts[-1] if x.attempts else None
+    target = attempt.target if attempt else None
+    usage = x.usage
+    return _encoder.encode(
+        UsageRecord(
+            id=x.id,
+            request_id=x.id,
+            at_us=x.started_us,
+            key_id=x.caller.key_id,
+            team_id=x.caller.team_id,
+            user_id=x.caller.user_id,
+            dialect=x.dialect,
+            operation=x.call.operation,
+            model=x.call.model,
+            target=target.model.id if target else None,
+            provider=target.provider_id if target else None,
+            provider_model=target.model.name if target else None,
+            stream=x.call.stream,
+            outcome=str(x.outcome),
+            status=x.status,
+            cause=None if x.error is None else cause_of(x.error),
+            attempts=len(x.attempts),
+            cache=x.cache,
+            input_tokens=usage and usage.input_tokens,
+            output_tokens=usage and usage.output_tokens,
+            cached_input_tokens=usage and usage.cached_input_tokens,
+            cache_write_tokens=usage and usage.cache_write_tokens,
+            reasoning_tokens=usage and usage.reasoning_tokens,
+            usage_estimated=usage is not None and usage.estimated,
+            cost_microusd=x.cost_microusd,
+            latency_us=int(x.ended_s * 1e6),
+            ttft_us=None if x.first_byte_s is None else int(x.first_byte_s * 1e6),
+            tags=x.caller.tags,
+            client_request_id=x.client_request_id,
+            upstream_request_id=attempt.request_id if attempt else None,
+        )
+    )
+
+
+def estimate(x: Exchange) -> Usage:
+    """Estimate usage the provider never told, from what went by: four bytes a token, one token an event at least."""
+    return Usage(
+        input_tokens=max(x.request_bytes // 4, 1),
+        output_tokens=max(x.stream_events, x.stream_bytes // 4),
+        estimated=True,
+    )
