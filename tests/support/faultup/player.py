@@ -24,7 +24,7 @@ async def for_ever() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-def hang_up(transport: asyncio.Transport, *, reset: bool) -> None:
+def hang_up(transport: asyncio.WriteTransport, *, reset: bool) -> None:
     """Close a connection: FIN after what was written, or RST (`SO_LINGER` 0)."""
     raw = transport.get_extra_info("socket")
     if not reset or raw is None or raw.fileno() < 0:
@@ -35,7 +35,7 @@ def hang_up(transport: asyncio.Transport, *, reset: bool) -> None:
     transport.abort()
 
 
-async def delivered(transport: asyncio.Transport, timeout_s: float = 2.0) -> None:
+async def delivered(transport: asyncio.WriteTransport, timeout_s: float = 2.0) -> None:
     """Wait until the peer's kernel has everything, because a reset throws away what is still queued here."""
     raw = transport.get_extra_info("socket")
     deadline = time.monotonic() + timeout_s
