@@ -81,8 +81,8 @@ async def test_a_half_closed_direction_ends_while_the_other_goes_on(proxy: TcpFa
     assert b"hel" == await reader.read()
     writer.write(b"still")
     async with asyncio.timeout(5):
-        while proxy.bytes_up < 10:
-            await asyncio.sleep(0.001)  # noqa: ASYNC110 - the counter has no event
+        while proxy.bytes_up < 10:  # noqa: ASYNC110 - the counter has no event
+            await asyncio.sleep(0.001)
     writer.close()
 
 
