@@ -1,0 +1,75 @@
+"""What one client may ask of the edge, and what the connections of one server share."""
+
+import logging
+from collections.abc import Callable
+from email.utils import formatdate
+from ipaddress import IPv6Address
+
+from msgspec import Struct
+from uvicorn.server import ServerState
+
+from switchgear.ambient import Ambient
+
+
+class EdgeLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """Every bound of the edge: sizes in bytes, times in seconds.
+
+    `head_timeout` runs from the connection's beginning, or from a later request's first byte, to the end of its headers.
+    A body must bring `body_min_rate` bytes per second on average over each `body_grace`. `write_timeout` is how long a
+    reader may leave the write buffer full. `max_connections_per_peer` (None: no bound) counts an IPv6 /64 as one peer and
+    leaves loopback alone; behind a reverse proxy every connection has the proxy's address. `linger` is how long a client
+    is listened to after an error answer, so that a reset does not destroy the answer on its way.
+    """
+
+    head_bytes: int = 64 * 1024
+    head_lines: int = 100
+    url_bytes: int = 16 * 1024
+    head_timeout: float = 10.0
+    body_bytes: int = 32 * 1024 * 1024
+    body_min_rate: int = 1024
+    body_grace: float = 10.0
+    keep_alive: float = 75.0
+    write_buffer: int = 64 * 1024
+    write_timeout: float = 60.0
+    linger: float = 2.0
+    max_connections: int = 10_000
+    max_connections_per_peer: int | None = None
+    max_pipelined: int = 8
+
+    @property
+    def tick(self) -> float:
+        """The longest a connection may go unlooked at without a deadline passing unnoticed."""
+        return min(self.head_timeout, self.body_grace, self.keep_alive, self.write_timeout)
+
+
+class EdgeState(ServerState):
+    """What all connections of one server share.
+
+    `refused` is told the code of every refusal (`header_timeout`), for a counter.
+    """
+
+    def __init__(self, limits: EdgeLimits, ambient: Ambient, refused: Callable[[str], None]) -> None:
+        super().__init__()
+        self.limits = limits
+        self.ambient = ambient
+        self.refused = refused
+        self.draining = False
+        self.date_line = b""
+        self.response_names: dict[bytes, tuple[bytes, int]] = {}
+        self.peers: dict[str, int] = {}
+        self.log = logging.getLogger("switchgear.edge")
+        self.refresh_date()
+
+    def refresh_date(self) -> None:
+        """Render the `date` line of answers anew; called once a second."""
+        self.date_line = b"date: %b\r\n" % formatdate(self.ambient.now_us() / 1e6, usegmt=True).encode()
+
+
+def peer_key(host: str) -> str | None:
+    """Name the network that an address is counted under; None for loopback, which is not counted."""
+    if ":" not in host:
+        return None if host.startswith("127.") else host
+    address = IPv6Address(host.partition("%")[0])
+    if address.ipv4_mapped is not None:
+        return peer_key(str(address.ipv4_mapped))
+    return None if address.is_loopback else address.packed[:8].hex()
