@@ -24,6 +24,7 @@
      │   └─ DeadlineExceeded      504
      ├─ UpstreamError                 an outbound call went wrong below HTTP (see upstream/)
      │   ├─ EgressDenied              the address is not one we may call
+     │   ├─ MalformedRequest          the request is not HTTP: nothing was sent
      │   ├─ ConnectFailed             nothing was sent
      │   │   └─ ConnectTimeout
      │   ├─ FirstByteTimeout          sent, and silence
@@ -247,6 +248,12 @@ class EgressDenied(UpstreamError):
     """The address is not one the gateway may call; `[gateway.egress] allow` in plugins.toml lists exceptions."""
 
     cause = "egress"
+
+
+class MalformedRequest(UpstreamError):
+    """The outbound request is not valid HTTP (a header with a line break, a method with a space): nothing was sent."""
+
+    cause = "request"
 
 
 class ConnectFailed(UpstreamError):

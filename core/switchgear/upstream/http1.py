@@ -1,0 +1,349 @@
+"""One HTTP/1.1 connection (RFC 9112) and the answers read from it, on the event loop, parsed by llhttp."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final, cast
+
+import httptools
+
+from switchgear.errors import ConnectionBroken, ResponseTooLarge, UpstreamError
+from switchgear.upstream.caps import HEAD_TOO_LARGE, MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_PIECE
+
+LOST: Final = "The connection was lost after the request was sent."
+
+_FINAL: Final = 200  # the first status that is not informational
+_SWITCHING: Final = 101
+
+
+class Response:
+    """An answer as it arrives; see `switchgear.contracts.upstream.UpstreamResponse`.
+
+    At most one piece and 64 KiB are held ahead of the reader; beyond that the peer is not read from.
+    """
+
+    __slots__ = (
+        "_buffered",
+        "_channel",
+        "_error",
+        "_headers",
+        "_loop",
+        "_message",
+        "_pieces",
+        "_release",
+        "_waiter",
+        "complete",
+        "status",
+    )
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, channel: "Channel", release: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._channel: Channel | None = channel
+        self._release = release
+        self._waiter: asyncio.Future[None] | None = None
+        self._pieces: deque[bytes] = deque()
+        self._buffered = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._error: type[UpstreamError] | None = None
+        self._message = ""
+        self.status = 0
+        self.complete = False
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header, whatever its case; None if absent."""
+        wanted = name.lower().encode("latin-1")
+        for key, value in self._headers:
+            if key.lower() == wanted:
+                return value.decode("latin-1")
+        return None
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return all header lines as they came."""
+        return self._headers
+
+    async def head(self) -> None:
+        """Wait until status and headers have arrived. Cancelling aborts the call at the peer."""
+        if not self.status and self._error is None:
+            await self._wait()
+        if self._error is not None:
+            raise self._error(self._message)
+
+    async def read(self) -> bytes | None:
+        """Return the next piece of the body, None at its end; see the contract. Cancelling aborts at the peer."""
+        pieces = self._pieces
+        while not pieces:
+            if self._error is not None:
+                raise self._error(self._message)
+            if self.complete:
+                return None
+            await self._wait()
+        if self._buffered <= MAX_PIECE:
+            piece = pieces.popleft() if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self._buffered = 0
+            if self._channel is not None:
+                self._channel.resume()
+        else:
+            piece = pieces.popleft()
+            self._buffered -= len(piece)
+        return piece
+
+    async def body(self, limit: int) -> bytes:
+        """Return the rest of the body; raise `ResponseTooLarge` as soon as it passes `limit` bytes."""
+        parts = []
+        size = 0
+        while (piece := await self.read()) is not None:
+            size += len(piece)
+            if size > limit:
+                self.abort()
+                raise ResponseTooLarge(f"The answer's body is over the cap of {limit} bytes.")
+            parts.append(piece)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def close(self) -> None:
+        """Abort the connection unless the body was read to its end."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Do what `close` does, without being awaited."""
+        channel = self._channel
+        if channel is not None:
+            self.fail(ConnectionBroken, "The answer was closed before its end.")
+            channel.abort()
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._waiter = None
+
+    # What the channel calls.
+
+    def wake(self) -> None:
+        """Let the reader look again."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece of the body."""
+        self._pieces.append(piece)
+        self._buffered += len(piece)
+
+    def full(self) -> bool:
+        """Tell whether the peer should not be read from until the reader has caught up."""
+        return self._buffered >= MAX_PIECE
+
+    def finish(self) -> None:
+        """The whole message has arrived."""
+        self.complete = True
+        self._done()
+
+    def fail(self, error: type[UpstreamError], message: str) -> None:
+        """Nothing more will arrive: the reader gets what is there, then `error`."""
+        if self._channel is not None:
+            self._error, self._message = error, message
+            self._done()
+
+    def _done(self) -> None:
+        self._channel = None
+        self._release()
+        self.wake()
+
+
+class Channel(asyncio.BufferedProtocol):
+    """One connection: at most one answer at a time is read from it.
+
+    `on_idle` is called when it may carry another request, `on_lost` when it never will. `buffer` is read into and
+    emptied within one callback, so all connections of a loop share it.
+    """
+
+    def __init__(
+        self, buffer: memoryview, on_idle: "Callable[[Channel], None]", on_lost: "Callable[[Channel], None]"
+    ) -> None:
+        self._buffer = buffer
+        self._on_idle = on_idle
+        self._on_lost = on_lost
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._response: Response | None = None
+        self._ended = False  # the response's message is complete
+        self._bodiless = False
+        self._keep_alive = False
+        self._paused = False
+        self._overhead = 0  # bytes received since the last byte of a body
+        self.address = ""
+        self.idle_since = 0.0
+
+    def start(self, response: Response, request: tuple[bytes, bytes], *, bodiless: bool) -> None:
+        """Send a head and a body; the answer goes to `response`. `bodiless` is for HEAD."""
+        transport = self._transport
+        if transport is None:
+            response.fail(ConnectionBroken, LOST)
+            return
+        self._response = response
+        self._ended = False
+        self._bodiless = bodiless
+        self._overhead = 0
+        if len(request[1]) <= MAX_PIECE:
+            transport.write(b"".join(request))
+        else:
+            transport.writelines(request)
+
+    def abort(self) -> None:
+        """Close the connection at once, discarding what was not sent."""
+        transport, self._transport = self._transport, None
+        self._response = None
+        if transport is not None:
+            transport.abort()
+
+    def resume(self) -> None:
+        """Read on, if reading was paused."""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether a request can be sent on it."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 - asyncio's
+        self._transport = cast("asyncio.Transport", transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002, D102 - asyncio's
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:  # noqa: D102 - asyncio's
+        response = self._response
+        if response is None:
+            self.abort()  # bytes that nobody asked for
+            return
+        self._overhead += nbytes
+        try:
+            self._parser.feed_data(self._buffer[:nbytes])
+        except httptools.HttpParserCallbackError as error:
+            self._broken(response, error.__context__)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._broken(response, None)
+        else:
+            if self._ended:
+                self._complete(response)
+            elif self._overhead > MAX_HEAD_BYTES:
+                self._broken(response, ResponseTooLarge(HEAD_TOO_LARGE))
+            elif response.status:
+                if response.full() and not self._paused and self._transport is not None:
+                    self._paused = True
+                    self._transport.pause_reading()
+                response.wake()
+
+    def eof_received(self) -> None:  # noqa: D102 - asyncio's
+        response, self._response = self._response, None
+        if response is None:
+            return
+        if response.status and _ends_with_connection(response.headers()):
+            response.finish()
+        else:
+            response.fail(
+                ConnectionBroken, "The provider closed the connection before its answer was complete."
+            )
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102 - asyncio's
+        self._transport = None
+        response, self._response = self._response, None
+        if response is not None:
+            response.fail(ConnectionBroken, LOST)
+        self._on_lost(self)
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """Refuse a message that follows a complete one: nobody asked for it."""
+        if self._ended:
+            raise ConnectionBroken("The peer sent more than one answer.")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header line; trailers are dropped."""
+        response = self._response
+        if response is not None and not response.status:
+            response.headers().append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Publish the head, unless it is informational (RFC 9110, section 15.2)."""
+        response = self._response
+        if response is None:
+            return
+        status = self._parser.get_status_code()
+        headers = response.headers()
+        if len(headers) > MAX_HEAD_LINES or (
+            # Names and values are part of what came, so counting them is seldom needed.
+            self._overhead > MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in headers) > MAX_HEAD_BYTES
+        ):
+            raise ResponseTooLarge(HEAD_TOO_LARGE)
+        if status >= _FINAL:
+            response.status = status
+            if self._bodiless:
+                # The parser expects the body this length is about, so the connection cannot be kept.
+                self._keep_alive = False
+                self._ended = True
+        elif status == _SWITCHING:
+            raise ConnectionBroken("The peer switched protocols.")
+        else:
+            headers.clear()
+
+    def on_body(self, piece: bytes) -> None:
+        """Collect a piece of the body."""
+        response = self._response
+        if response is not None and not self._ended:
+            response.add(piece)
+            self._overhead = 0
+
+    def on_message_complete(self) -> None:
+        """Note the end of the message and whether the connection outlives it."""
+        response = self._response
+        if response is not None and response.status and not self._ended:
+            self._keep_alive = self._parser.should_keep_alive()
+            self._ended = True
+
+    def _complete(self, response: Response) -> None:
+        transport = self._transport
+        self._response = None
+        response.finish()
+        if (
+            self._keep_alive
+            and transport is not None
+            and not transport.get_write_buffer_size()
+            and self.usable
+        ):
+            self.resume()
+            self._on_idle(self)
+        else:
+            self.abort()
+
+    def _broken(self, response: Response, cause: BaseException | None) -> None:
+        if self._ended:  # the answer is whole; what follows it is not
+            response.finish()
+        elif isinstance(cause, UpstreamError):
+            response.fail(type(cause), str(cause))
+        else:
+            response.fail(ConnectionBroken, "The answer is not HTTP/1.1.")
+        self.abort()
+
+
+def _ends_with_connection(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Tell whether the body's end is the connection's (RFC 9112, section 6.3)."""
+    for name, value in headers:
+        lower = name.lower()
+        if lower == b"content-length":
+            return False
+        if lower == b"transfer-encoding" and value.lower().rstrip().endswith(b"chunked"):
+            return False
+    return True

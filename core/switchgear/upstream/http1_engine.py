@@ -1,0 +1,188 @@
+"""The engine of the hot path: HTTP/1.1 on the event loop.
+
+Sending on a warm connection is one dictionary look-up, one write and one future. Cancelling closes the socket in the
+same turn of the loop, whatever the call waits for.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from switchgear.contracts.upstream import ConnectionSettings, OutboundRequest
+from switchgear.errors import ConnectFailed, MalformedRequest
+from switchgear.upstream.dial import Dialer
+from switchgear.upstream.egress import EgressPolicy
+from switchgear.upstream.http1 import Channel, Response
+from switchgear.upstream.resolve import Resolver
+from switchgear.upstream.slots import Slots
+from switchgear.upstream.target import (
+    DEFAULT_HEADERS,
+    HeaderNames,
+    Target,
+    check_method,
+    check_values,
+    parse_proxy,
+    parse_target,
+)
+
+_IDLE_SECONDS: Final = 30.0
+_MAX_ROUTES: Final = 1024
+_DEFAULTS: Final = tuple((name, f"{name}: {value}\r\n") for name, value in DEFAULT_HEADERS.items())
+_WITHOUT_LENGTH: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+
+
+class _Route(Struct, frozen=True, gc=False):
+    """What every request of one method to one URL shares."""
+
+    target: Target
+    start: str
+    bodiless: bool
+    length: bool
+
+
+class Http1Connection:
+    """The connections of one provider resource; see `switchgear.contracts.upstream.Connection`.
+
+    `buffer` is where everything is read into, at least one byte, shared by all connections of a loop.
+    """
+
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        egress: EgressPolicy,
+        resolver: Resolver,
+        *,
+        tls: Callable[[], ssl.SSLContext],
+        buffer: memoryview,
+    ) -> None:
+        proxy = None if settings.proxy is None else parse_proxy(settings.proxy)
+        self._proxy = proxy
+        self._dialer = Dialer(egress, resolver, proxy=proxy, timeout=settings.connect_timeout, tls=tls)
+        self._connect_timeout = settings.connect_timeout
+        self._slots = Slots(settings.max_connections)
+        self._buffer = buffer
+        self._names = HeaderNames()
+        self._routes: dict[tuple[str, str], _Route] = {}
+        self._idle: dict[tuple[str, str, int], dict[Channel, None]] = {}
+        self._open: dict[Channel, tuple[str, str, int]] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def send(self, request: OutboundRequest) -> Response:
+        """Send and return when the answer's head has arrived; see the contract."""
+        route = self._routes.get((request.method, request.url)) or self._route(request)
+        head = self._head(route, request)
+        slots = self._slots
+        if not slots.take():
+            await slots.wait(self._connect_timeout)
+        response: Response | None = None
+        try:
+            channel = self._take(route.target) or await self._dial(route.target)
+            response = Response(asyncio.get_running_loop(), channel, slots.give)
+        finally:
+            if response is None:
+                slots.give()
+        channel.start(response, (head, request.body), bodiless=route.bodiless)
+        await response.head()
+        return response
+
+    async def close(self) -> None:
+        """Close idle connections; calls in flight finish, and then theirs close too."""
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for channels in self._idle.values():
+            for channel in list(channels):
+                channel.abort()
+        self._idle.clear()
+
+    def _route(self, request: OutboundRequest) -> _Route:
+        check_method(request.method)
+        target = parse_target(request.url)
+        self._dialer.check(target)
+        proxied = self._proxy is not None and target.scheme == "http"
+        start = f"{request.method} {target.url if proxied else target.path} HTTP/1.1\r\nhost: {target.authority}\r\n"
+        if proxied and self._proxy is not None and self._proxy.authorization is not None:
+            start += f"proxy-authorization: {self._proxy.authorization}\r\n"
+        route = _Route(
+            target=target,
+            start=start,
+            bodiless=request.method == "HEAD",
+            length=request.method not in _WITHOUT_LENGTH,
+        )
+        if len(self._routes) >= _MAX_ROUTES:
+            self._routes.clear()
+        self._routes[request.method, request.url] = route
+        return route
+
+    def _head(self, route: _Route, request: OutboundRequest) -> bytes:
+        headers = request.headers
+        self._names.check(headers)
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        count = len(headers)
+        if lines.count("\n") != count or lines.count("\r") != count or "\0" in lines:
+            check_values(headers.items())
+        for name, line in _DEFAULTS:
+            if name not in headers:
+                lines += line
+        length = f"content-length: {len(request.body)}\r\n\r\n" if request.body or route.length else "\r\n"
+        try:
+            return f"{route.start}{lines}{length}".encode()
+        except UnicodeEncodeError:
+            raise MalformedRequest("A header's value is not text; check the provider's headers.") from None
+
+    def _take(self, target: Target) -> Channel | None:
+        """Return an idle connection that may still be used."""
+        channels = self._idle.get(target.origin)
+        while channels:
+            channel, _ = channels.popitem()
+            if channel.usable and self._dialer.valid(target, channel.address):
+                return channel
+            channel.abort()
+        return None
+
+    async def _dial(self, target: Target) -> Channel:
+        if self._closed:
+            raise ConnectFailed(
+                "The provider's connection pool is closed; its resource was changed or removed."
+            )
+        channel, address = await self._dialer.dial(target, self._channel)
+        channel.address = address
+        self._open[channel] = target.origin
+        return channel
+
+    def _channel(self) -> Channel:
+        return Channel(self._buffer, self._idled, self._lost)
+
+    def _idled(self, channel: Channel) -> None:
+        origin = self._open.get(channel)
+        if origin is None or self._closed:
+            channel.abort()
+            return
+        loop = asyncio.get_running_loop()
+        channel.idle_since = loop.time()
+        self._idle.setdefault(origin, {})[channel] = None
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(_IDLE_SECONDS, self._sweep)
+
+    def _lost(self, channel: Channel) -> None:
+        origin = self._open.pop(channel, None)
+        if origin is not None and origin in self._idle:
+            self._idle[origin].pop(channel, None)
+
+    def _sweep(self) -> None:
+        """Close what was idle for long: the peer is about to do the same."""
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - _IDLE_SECONDS
+        for origin, channels in list(self._idle.items()):
+            for channel in list(channels):
+                if channel.idle_since <= oldest:
+                    del channels[channel]
+                    channel.abort()
+            if not channels:
+                del self._idle[origin]
+        self._sweeper = loop.call_later(_IDLE_SECONDS / 2, self._sweep) if self._idle else None

@@ -1,0 +1,171 @@
+"""The one mechanism behind every timeout and every abort of an exchange."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from switchgear.errors import TotalTimeout, UpstreamError
+
+_NEVER: Final = float("inf")
+_TICK: Final = 1.0
+"""Longest sleep of the timer. Deadlines move with nearly every chunk; a timer that is always about to look anyway seldom
+has to be re-armed for an earlier one, and never for a later one."""
+
+_MESSAGES: Final = {
+    "connect_timeout": "No connection was made in time.",
+    "first_byte_timeout": "The provider sent no byte of an answer in time.",
+    "idle_timeout": "The provider's answer stalled.",
+    "total_timeout": "The exchange took longer than its total deadline.",
+}
+
+
+class Watch:
+    """Watches one exchange for the task that runs it: what must happen next, the total deadline, and aborts.
+
+    The owning task states what it waits for with `expect`, and asks `cause` in `except CancelledError`:
+
+        watch.expect(FirstByteTimeout, timeouts.first_byte)
+        try:
+            answer = await connection.send(request)
+        except asyncio.CancelledError:
+            cause = watch.cause()
+            if cause is None:
+                raise
+            raise cause from None
+
+    A timeout or abort cancels the task once, at the await it is suspended in; after `close` nothing does. Times are
+    seconds on the loop's clock.
+    """
+
+    __slots__ = (
+        "_armed_at",
+        "_cancels",
+        "_cause",
+        "_due",
+        "_error",
+        "_loop",
+        "_on_silence",
+        "_silence",
+        "_silent_since",
+        "_task",
+        "_time",
+        "_timer",
+        "_total_at",
+        "_touched",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, total_seconds: float) -> None:
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise RuntimeError("A Watch is made by the task it watches.")
+        self._loop = loop
+        self._task: asyncio.Task[object] = task
+        self._time = loop.time
+        now = loop.time()
+        self._total_at = now + total_seconds
+        self._due = _NEVER
+        self._error: type[UpstreamError] = TotalTimeout
+        self._cause: BaseException | None = None
+        self._cancels = task.cancelling()
+        self._on_silence: Callable[[], None] | None = None
+        self._touched = False
+        self._silence = 0.0
+        self._silent_since = 0.0
+        self._armed_at = min(self._total_at, now + _TICK)
+        self._timer: asyncio.TimerHandle | None = loop.call_later(self._armed_at - now, self._tick)
+
+    def expect(self, error: type[UpstreamError], seconds: float) -> None:
+        """From now, the next thing must happen within `seconds`, or the exchange ends with `error`."""
+        due = self._time() + seconds
+        self._error = error
+        self._due = due
+        if due < self._armed_at:
+            self._arm(due)
+
+    def relax(self) -> None:
+        """From now, only the total deadline counts."""
+        self._due = _NEVER
+
+    def on_silence(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call `callback` in the loop after each `seconds` (to one second more) without a `touch`."""
+        now = self._time()
+        self._silence = seconds
+        self._on_silence = callback
+        self._silent_since = now
+        self._touched = False
+        if now + seconds < self._armed_at:
+            self._arm(now + seconds)
+
+    def touch(self) -> None:
+        """Mark traffic, which puts the silence callback off."""
+        self._touched = True
+
+    def abort(self, error: BaseException) -> None:
+        """End the exchange with `error`: cancel the owning task, which finds it in `cause`. The first abort counts.
+
+        Called by the owning task itself it raises `error` at once.
+        """
+        if self._timer is None or self._cause is not None:
+            return
+        if asyncio.current_task(self._loop) is self._task:
+            raise error
+        self._cause = error
+        self._task.cancel()
+
+    def cause(self) -> BaseException | None:
+        """Take what ended the exchange and revoke its cancellation; None when somebody else cancelled the task.
+
+        After an attempt's own timeout the watch serves the next attempt, the total deadline still counting.
+        """
+        cause = self._cause
+        if cause is None:
+            return None
+        self._cause = None
+        self._due = _NEVER
+        if self._task.uncancel() > self._cancels:
+            return None  # an outside cancellation came at the same time, and wins
+        return cause
+
+    def close(self) -> None:
+        """Stop watching. Nothing is cancelled or called from here on. Safe to call twice."""
+        timer, self._timer = self._timer, None
+        if timer is None:
+            return
+        timer.cancel()
+        self._on_silence = None
+        if self._cause is not None:
+            self.cause()
+
+    def _arm(self, when: float) -> None:
+        if self._timer is None:
+            return
+        self._timer.cancel()
+        self._armed_at = when
+        self._timer = self._loop.call_later(when - self._time(), self._tick)
+
+    def _tick(self) -> None:
+        now = self._time()
+        if self._cause is None:
+            if now >= self._total_at:
+                self.abort(TotalTimeout(_MESSAGES[TotalTimeout.cause]))
+            elif now >= self._due:
+                self.abort(self._error(_MESSAGES.get(self._error.cause, "It took too long.")))
+        when = min(
+            self._total_at if now < self._total_at else _NEVER,
+            self._due if now < self._due else _NEVER,
+            now + _TICK,
+        )
+        silence, callback = self._silence, self._on_silence
+        if callback is not None:
+            if self._touched:
+                self._touched = False
+                self._silent_since = now
+            quiet = now >= self._silent_since + silence
+            if quiet:
+                self._silent_since = now
+            when = min(when, self._silent_since + silence)
+            self._arm(when)
+            if quiet:
+                callback()
+        else:
+            self._arm(when)
