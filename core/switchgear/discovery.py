@@ -1,0 +1,140 @@
+"""Finds installed plugins by the names of their entry points, and imports the ones that are enabled."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from msgspec import Struct
+
+from switchgear.compat import ADAPTERS
+from switchgear.errors import PluginError
+from switchgear.plugin import API, Plugin
+from switchgear.wording import did_you_mean, raised
+
+GROUP = "switchgear.plugins"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A plugin that is installed; nothing of it is imported."""
+
+    name: str
+    entry_point: metadata.EntryPoint
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"plugin `{self.name}` of {self.distribution} {self.version}"
+
+    @property
+    def package(self) -> str:
+        """The module or package that is the plugin's own: what holds the module its entry point names."""
+        return self.entry_point.module.rpartition(".")[0] or self.entry_point.module
+
+
+class Discovery:
+    """Every plugin installed in this environment, by name."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[Installed]] = {}
+        for entry_point in metadata.entry_points(group=GROUP):
+            dist = entry_point.dist
+            assert dist is not None  # entry points read from distributions have one
+            found = Installed(entry_point.name, entry_point, dist.name, dist.version)
+            self._found.setdefault(found.name, []).append(found)
+
+    def __iter__(self) -> Iterator[Installed]:
+        """Iterate over all of them in name order."""
+        for name in sorted(self._found):
+            yield from self._found[name]
+
+    def find(self, name: str) -> Installed:
+        """Return the one plugin of this name. Raises `PluginError` when there is none, or more than one."""
+        match self._found.get(name, []):
+            case [found]:
+                return found
+            case []:
+                raise PluginError(
+                    f"no installed distribution brings a plugin `{name}`.{did_you_mean(name, self._found)}"
+                    " Install the one that does (`pip install …`), or set `enabled = false`."
+                    " `switchgear plugins list` shows what is installed."
+                )
+            case several:
+                dists = " and ".join(f"{found.distribution} {found.version}" for found in several)
+                raise PluginError(
+                    f"plugin `{name}` is brought by {dists}. Uninstall all but one (`pip uninstall {several[-1].distribution}`)."
+                )
+
+
+def load(found: Installed) -> type[Plugin[Any]]:
+    """Import a plugin's class. Raises `PluginError` saying why it cannot be used and what to do."""
+    try:
+        loaded = found.entry_point.load()
+    except ModuleNotFoundError as error:
+        raise PluginError(f"{found}: {_missing(found, error)}") from error
+    except Exception as error:
+        raise PluginError(
+            f"{found}: importing `{found.entry_point.value}` raised {raised(error)}."
+            f" Mend it or upgrade it: `pip install --upgrade {found.distribution}`."
+        ) from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Plugin)):
+        raise PluginError(
+            f"{found}: `{found.entry_point.value}` is not a subclass of `switchgear.Plugin`. Derive it from that, or point"
+            f' the entry point in group "{GROUP}" at the class that is.'
+        )
+    if wrong := list(_misdeclared(loaded)):
+        raise PluginError(*(f"{found}: {text}" for text in wrong))
+    return _adapted(found, loaded)
+
+
+def _missing(found: Installed, error: ModuleNotFoundError) -> str:
+    module = error.name or str(error)
+    own = module.partition(".")[0] == found.entry_point.module.partition(".")[0]
+    if own:
+        return (
+            f"its entry point `{found.entry_point.value}` needs the module `{module}`, which {found.distribution} does not"
+            f" hold. Install it again: `pip install --force-reinstall {found.distribution}`."
+        )
+    dist = found.entry_point.dist
+    extras = (dist.metadata.get_all("Provides-Extra") or []) if dist else []
+    if extra := next((extra for extra in extras if _normal(extra) == _normal(found.name)), None):
+        return f"it needs the module `{module}`. Run `pip install '{found.distribution}[{extra}]'`."
+    return (
+        f"it needs the module `{module}`, which is not installed and no extra of {found.distribution} is called"
+        f" `{found.name}`. Install the distribution that holds `{module}`."
+    )
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _misdeclared(plugin: type[Plugin[Any]]) -> Iterator[str]:
+    said = [cls for cls in plugin.__mro__[: plugin.__mro__.index(Plugin)] if "api" in vars(cls)]
+    if not said or type(plugin.api) is not int:
+        yield f"it does not say which plugin API it was written for. Add `api = {API}` to `{plugin.__qualname__}`."
+    for name in ("requires", "after"):
+        value = getattr(plugin, name)
+        if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+            yield f'`{name}` is {value!r}, and must be a tuple of strings, as in `{name} = ("store",)`.'
+    if not (isinstance(plugin.settings_type, type) and issubclass(plugin.settings_type, Struct)):
+        yield "`settings_type` must be a subclass of `msgspec.Struct`."
+    elif "enabled" in plugin.settings_type.__struct_encode_fields__:
+        yield "its settings have a field `enabled`, which is the kernel's word. Rename it."
+
+
+def _adapted(found: Installed, plugin: type[Plugin[Any]]) -> type[Plugin[Any]]:
+    if plugin.api == API:
+        return plugin
+    if plugin.api > API:
+        raise PluginError(
+            f"{found}: it was written for plugin API {plugin.api}; this switchgear speaks {API}. Run"
+            f" `pip install --upgrade switchgear`, or install an older {found.distribution}."
+        )
+    if adapter := ADAPTERS.get(plugin.api):
+        return adapter(plugin)
+    raise PluginError(
+        f"{found}: it was written for plugin API {plugin.api}, which this switchgear (API {API}) no longer adapts. Run"
+        f" `pip install --upgrade {found.distribution}`."
+    )

@@ -1,0 +1,184 @@
+"""What all enabled plugins bring, collected once while booting and checked."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+import pluggy
+
+from switchgear.discovery import Installed
+from switchgear.errors import PluginError
+from switchgear.hooks import PROJECT, Hooks
+from switchgear.plugin import Plugin
+from switchgear.wording import did_you_mean, raised
+
+T = TypeVar("T")
+
+_PREFIX = "switchgear_"
+_OFFER = "switchgear.offer:Offer"
+_ITEMS: Mapping[str, str] = MappingProxyType(
+    {
+        "switchgear_resource_kinds": "switchgear.contracts.resource:ResourceKind",
+        "switchgear_routes": "litestar.handlers:HTTPRouteHandler",
+        "switchgear_tasks": "switchgear.contracts.kernel:Task",
+        "switchgear_commands": "click:Command",
+        "switchgear_ui_pages": "switchgear.contracts.kernel:UIPage",
+        "switchgear_event_handlers": "switchgear.contracts.event:EventHandler",
+        "switchgear_migrations": "switchgear.contracts.kernel:Migrations",
+    }
+)
+"""What hooks collect that do not collect offers; imported when a plugin implements the hook."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound(Generic[T]):
+    """Something a plugin brings, and whose it is."""
+
+    plugin: str
+    distribution: str
+    item: T
+
+    def __str__(self) -> str:
+        return f"plugin `{self.plugin}` of {self.distribution}"
+
+
+class _Manager(pluggy.PluginManager):
+    """A pluggy manager to which every method named like a hook is an implementation, without a decorator."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        if not name.startswith(_PREFIX) or not callable(getattr(plugin, name)):
+            return None
+        return pluggy.HookimplOpts(
+            wrapper=False, hookwrapper=False, optionalhook=False, tryfirst=False, trylast=False, specname=None
+        )
+
+
+class Registry:
+    """What the plugins bring, by hook, in plugin order.
+
+    `plugins` are constructed plugins in boot order. Raises `PluginError` with everything that is wrong.
+    """
+
+    def __init__(self, plugins: Iterable[tuple[Installed, Plugin[Any]]]) -> None:
+        self._manager = _Manager(PROJECT)
+        self._manager.add_hookspecs(Hooks)
+        self._found: dict[str, list[Bound[Any]]] = {}
+        failures: list[str] = []
+        owners: dict[str, Installed] = {}
+        for installed, plugin in plugins:
+            if wrong := list(self._misspelt(installed, plugin)):
+                failures += wrong
+                continue
+            owners[installed.name] = installed
+            try:
+                self._manager.register(plugin, installed.name)
+            except pluggy.PluginValidationError as error:
+                self._manager.unregister(name=installed.name)
+                failures.append(f"{installed}: {_reason(error)}")
+        for hook in self._hooks():
+            self._found[hook] = self._collect(hook, owners, failures)
+            failures += _clashes(hook, self._found[hook])
+        if failures:
+            raise PluginError(*failures)
+
+    def all(self, hook: Callable[[Hooks], Iterable[T]]) -> list[Bound[T]]:
+        """Return what all plugins bring to a hook: `registry.all(Hooks.switchgear_providers)`."""
+        return list(self._found[hook.__name__])
+
+    def one(self, hook: Callable[[Hooks], Iterable[T]], name: str | None = None) -> Bound[T] | None:
+        """Return the one that is active: the one called `name`, else the only one there is, None if there is none.
+
+        Raises `PluginError` when there are several to choose from, or none of that name.
+        """
+        found = self.all(hook)
+        thing = _thing(hook.__name__)
+        if name is None:
+            if len(found) > 1:
+                who = " and ".join(f"`{_name(bound.item)}` ({bound})" for bound in found)
+                raise PluginError(f"several {thing} are enabled: {who}. One can be active: disable the others.")
+            return found[0] if found else None
+        for bound in found:
+            if _name(bound.item) == name:
+                return bound
+        names = [str(_name(bound.item)) for bound in found]
+        raise PluginError(
+            f"no enabled plugin offers {thing} called `{name}`.{did_you_mean(name, names)} Enabled: {', '.join(names) or 'none'}."
+        )
+
+    def brought_by(self, plugin: str) -> dict[str, list[str]]:
+        """Return what one plugin brings: names by kind of thing (`{"providers": ["openai"]}`)."""
+        mine = {hook: [bound for bound in found if bound.plugin == plugin] for hook, found in self._found.items()}
+        return {
+            hook.removeprefix(_PREFIX): [str(_name(bound.item) or "") for bound in found]
+            for hook, found in mine.items()
+            if found
+        }
+
+    def _hooks(self) -> list[str]:
+        return [name for name in vars(Hooks) if name.startswith(_PREFIX)]
+
+    def _misspelt(self, installed: Installed, plugin: Plugin[Any]) -> Iterable[str]:
+        hooks = self._hooks()
+        for name in dir(type(plugin)):
+            if name.startswith(_PREFIX) and name not in hooks:
+                hint = did_you_mean(name, hooks) or " The hooks stand in `switchgear.hooks`."
+                yield f"{installed}: `{name}` is not a hook.{hint}"
+
+    def _collect(self, hook: str, owners: dict[str, Installed], failures: list[str]) -> list[Bound[Any]]:
+        found: list[Bound[Any]] = []
+        implementations = {impl.plugin_name: impl for impl in getattr(self._manager.hook, hook).get_hookimpls()}
+        for name, installed in owners.items():
+            if (implementation := implementations.get(name)) is None:
+                continue
+            try:
+                items = _items(implementation.function())
+            except Exception as error:  # noqa: BLE001 - reported as a failure of this plugin; the others go on
+                failures.append(f"{installed}: `{hook}` raised {raised(error)}. Mend or disable the plugin.")
+                continue
+            module, _, attribute = _ITEMS.get(hook, _OFFER).partition(":")
+            wanted = getattr(import_module(module), attribute)
+            if items is None or (wrong := [item for item in items if not isinstance(item, wanted)]):
+                said = "something that is no list" if items is None else f"{wrong[0]!r}"
+                failures.append(
+                    f"{installed}: `{hook}` returned {said}. Return a list of `{attribute}` from a plain function."
+                )
+                continue
+            found += (Bound(name, installed.distribution, item) for item in items)
+        return found
+
+
+def _items(result: Any) -> list[Any] | None:
+    if inspect.iscoroutine(result):
+        result.close()
+        return None
+    return list(result) if isinstance(result, Iterable) and not isinstance(result, (str, bytes)) else None
+
+
+def _name(item: Any) -> str | None:
+    name = getattr(item, "name", None) or getattr(item, "slug", None)
+    return name if isinstance(name, str) else None
+
+
+def _thing(hook: str) -> str:
+    return hook.removeprefix(_PREFIX).replace("_", " ")
+
+
+def _clashes(hook: str, found: list[Bound[Any]]) -> Iterable[str]:
+    first: dict[str, Bound[Any]] = {}
+    for bound in found:
+        if (name := _name(bound.item)) is None:
+            continue
+        other = first.setdefault(name, bound)
+        if other is not bound:
+            yield (
+                f"{bound} and {other} both bring `{name}` to the {_thing(hook)}. Disable one of them, or rename what it brings."
+            )
+
+
+def _reason(error: pluggy.PluginValidationError) -> str:
+    """Pluggy's own reason is its last line; hooks take no argument but self."""
+    line = str(error).strip().splitlines()[-1]
+    return f"a hook is declared wrongly: {line}. Hooks take no argument but `self`; see `switchgear.hooks`."

@@ -1,0 +1,96 @@
+"""What `[gateway]` in plugins.toml may say. Times are seconds, sizes bytes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import platformdirs
+from msgspec import Meta, Struct, field
+
+from switchgear.contracts.upstream import Timeouts
+
+Seconds = Annotated[float, Meta(gt=0)]
+Bytes = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class EgressSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where outbound calls may go besides public addresses: hosts, addresses or networks."""
+
+    allow: tuple[str, ...] = ()
+
+
+class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The caps of a client's connection. `body_min_rate` is bytes a second; `max_connections_per_peer` None: no bound."""
+
+    head_bytes: Bytes = 65_536
+    head_timeout: Seconds = 10.0
+    body_bytes: Bytes = 33_554_432
+    body_min_rate: Bytes = 1024
+    keep_alive: Seconds = 75.0
+    write_timeout: Seconds = 60.0
+    max_connections: Count = 10_000
+    max_connections_per_peer: Count | None = None
+
+
+class UpstreamSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The client that calls providers: the name of its engine (None: the fast one) and whether certificates are checked."""
+
+    engine: str | None = None
+    verify_tls: bool = True
+
+
+class JournalSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The journal of records. `fsync` survives a power cut, `write` a crash of the process."""
+
+    durability: Literal["fsync", "write"] = "write"
+    cap_bytes: Bytes = 1_073_741_824
+    segment_bytes: Bytes = 16_777_216
+
+
+class MetricsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What comes before the name of every metric."""
+
+    prefix: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")] = "switchgear"
+
+
+def platform_data_dir() -> str:
+    """Return the directory where this platform keeps a program's data for this user."""
+    return platformdirs.user_data_dir("switchgear", appauthor=False)
+
+
+class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The kernel's own settings.
+
+    `plugin_timeout` bounds each plugin's start and stop, `drain_grace` the streams still running at shutdown; `counters`
+    names the active counters when several plugins offer some.
+    """
+
+    variables: ClassVar[Mapping[str, str]] = {
+        "HOST": "host",
+        "PORT": "port",
+        "LOG_LEVEL": "log_level",
+        "REQUEST_TIMEOUT_SECS": "timeouts.total",
+        "TTFT_TIMEOUT_SECS": "timeouts.first_byte",
+        "VERIFY_SSL": "upstream.verify_tls",
+    }
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    data_dir: str = field(default_factory=platform_data_dir)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    plugin_timeout: Seconds = 10.0
+    drain_grace: Annotated[float, Meta(ge=0)] = 30.0
+    counters: str | None = None
+    egress: EgressSettings = EgressSettings()
+    edge: EdgeSettings = EdgeSettings()
+    timeouts: Timeouts = Timeouts()
+    upstream: UpstreamSettings = UpstreamSettings()
+    journal: JournalSettings = JournalSettings()
+    metrics: MetricsSettings = MetricsSettings()
+
+    @property
+    def data_path(self) -> Path:
+        """The data directory, `~` expanded."""
+        return Path(self.data_dir).expanduser()

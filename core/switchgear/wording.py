@@ -1,0 +1,25 @@
+"""Small turns of phrase that every refusal uses."""
+
+import traceback
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean `x`?` for the nearest known word, else the empty string."""
+    near = get_close_matches(word, list(known), n=1)
+    return f" Did you mean `{near[0]}`?" if near else ""
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return the words in code quotes, sorted, comma between."""
+    return ", ".join(f"`{word}`" for word in sorted(words))
+
+
+def raised(error: BaseException) -> str:
+    """Say in one line what was raised and where: the innermost frame, or the bad line itself of a syntax error."""
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
+    said = f"{type(error).__name__}: {error}".removesuffix(": ")
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{said} ({frames[-1].filename}, line {frames[-1].lineno}: `{frames[-1].line}`)" if frames else said
