@@ -34,7 +34,9 @@
      ├─ SecretUnavailable             a credential has no usable value
      └─ StoreError                    the store could not do what was asked
          ├─ StoreConflict             somebody else was first
-         └─ StoreUnavailable          the database is away
+         ├─ StoreUnavailable          the database is away
+         ├─ RecordRefused             a record that will never be kept
+         └─ JournalFull               the journal has no room
 
 A docstring says what happened; the message says what to do.
 """
@@ -315,3 +317,19 @@ class StoreConflict(StoreError):
 
 class StoreUnavailable(StoreError):
     """The database is away or does not answer."""
+
+
+class RecordRefused(StoreError):
+    """Records that can never be kept: trying again will not help. `ids` names them; the rest of their batch may be tried again.
+
+    A body that is not a JSON object, an id that is not text, a time outside 0 ≤ at_us < 2**62.
+    """
+
+    def __init__(self, kind: str, ids: tuple[str, ...], why: str) -> None:
+        self.kind = kind
+        self.ids = ids
+        super().__init__(f"{kind}: {why} ({', '.join(repr(id) for id in ids[:20])})")
+
+
+class JournalFull(StoreError):
+    """The journal has no room: the disk is full or its cap is reached; it takes records again once some were drained."""

@@ -39,7 +39,10 @@ class Prepared(Struct, Generic[SpecT], frozen=True):
 
 
 class Reference(Struct, frozen=True):
-    """A field that holds the id of a resource of `kind`. `field` is a dotted path; `*` stands for every item."""
+    """A field that holds the id of a resource of `kind`. `field` is a dotted path; `*` stands for every item.
+
+    The kind `callable` stands for whichever callable kind owns the name.
+    """
 
     field: str
     kind: str
@@ -95,8 +98,10 @@ class ResourceKind(Generic[SpecT, LiveT]):
     validate    problems that types cannot express; sees other live objects
     compile     from stored spec to the object the request path uses; may raise ValueError, which refuses the write
     references  fields that name other resources
-    secrets     dotted paths of fields that are sealed at rest, shown as `••••` + last 4, kept when sent back masked or left out
-    hidden      fields never shown (a hash)
+    secrets     dotted paths of fields that are sealed at rest, shown as `••••` + last 4, kept when sent back masked or left out;
+                or a function to them from the JSON object a client wrote, which nobody has validated yet
+    hidden      dotted paths of fields never shown (a hash)
+    once        names of the members `prepare` and actions show once, for the API description
     keys        unique (index, value) pairs to look it up by, besides its id
     callable    its ids are names a client may write in `model`: one namespace over all such kinds; the live object is a
                 `switchgear.contracts.routing.Callable`
@@ -113,8 +118,9 @@ class ResourceKind(Generic[SpecT, LiveT]):
     validate: Callable[[SpecT, View], Sequence[Problem]] = no_problems
     compile: Callable[[Resource[SpecT], View], LiveT] = as_resource
     references: tuple[Reference, ...] = ()
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] | Callable[[Mapping[str, Any]], Sequence[str]] = ()
     hidden: tuple[str, ...] = ()
+    once: tuple[str, ...] = ()
     keys: Callable[[SpecT], Sequence[tuple[str, str]]] = no_keys
     callable: bool = False
     resident: bool = True

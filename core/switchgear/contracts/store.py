@@ -77,9 +77,11 @@ class RecordRow(Struct, frozen=True):
 
 
 class RecordQuery(Struct, frozen=True):
-    """Which records: `since_us <= at < until_us`, `equals` compares top-level members of the body (None matches null).
+    """Which records: `since_us <= at < until_us`, `equals` compares top-level members of the body.
 
-    Newest first; `before` is the (at_us, id) of the last record of the page before.
+    None matches null and absent; 1, "1" and true are three different things. Names of members are letters, digits and `_`
+    (`StoreError` otherwise). Newest first, then by id downwards; `before` is the (at_us, id) of the last record of the page
+    before.
     """
 
     kind: str
@@ -134,9 +136,13 @@ class Store(Protocol):
     async def write(self, batch: Sequence[Write], *, at_us: int, replay: Replay | None = None) -> list[Document]:
         """Write all or nothing, as one revision; return the new versions (a deleted one has `deleted` set, spec b"").
 
-        Versions go on counting after a delete and re-creation. `replay` is stored in the same transaction. Raises
-        `StoreConflict`; a `replay` whose (scope, key) exists is a conflict with reason `exists`, kind `replay`.
-        References are checked against the state after the whole batch.
+        Versions go on counting after a delete and re-creation, whose `created_us` is new. `replay` is stored in the same
+        transaction. A batch names a document at most once (`StoreError`); an empty one takes no revision. Keys and
+        references are checked against the state after the whole batch, so two documents may swap a key in one.
+
+        Raises `StoreConflict`, first found first: the replay's (scope, key) exists (reason `exists`, kind `replay`, its key
+        as id); then, each in the order of the batch, expected versions, keys, references of what was put, references to
+        what was deleted.
         """
         ...
 
@@ -165,7 +171,10 @@ class Store(Protocol):
         ...
 
     async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
-        """Append records, ignoring ids that are there already; return how many were new. All or nothing."""
+        """Append records, ignoring ids this kind has already; return how many were new. All or nothing.
+
+        Raises `RecordRefused`, which names the rows that will never be taken.
+        """
         ...
 
     async def scan(self, query: RecordQuery) -> list[RecordRow]:
@@ -173,8 +182,10 @@ class Store(Protocol):
         ...
 
     async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
-        """Group matching records by up to three top-level members and add up integer members; `limit` bounds groups.
+        """Group matching records by up to three top-level members and add up to sixteen integer members; `limit` bounds groups.
 
-        The `by` member `day` means the UTC date of `at_us` (YYYY-MM-DD). Order: by key.
+        The `by` member `day` means the UTC date of `at_us` (YYYY-MM-DD). Strings stand as they are, integers in decimal,
+        `true`, `false`, and None for null or absent. Order: by key, None first. Members that are not integers do not
+        count in sums.
         """
         ...

@@ -1,0 +1,226 @@
+"""The resource engine: every verb on every kind, for the admin API, files, the command line and plugins alike.
+
+A write is drafted from the body, checked and compiled together with all that names it, written in one transaction that holds
+the rules which must survive races, and live in this process before it returns. Raises `ApiError`s; knows no HTTP.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.credential import Sealer
+from switchgear.contracts.resource import Problem, ResourceKind
+from switchgear.contracts.store import Document, Replay, Store
+from switchgear.errors import Conflict, NotFound, PluginError
+from switchgear.resources import conflicts
+from switchgear.resources.body import plain
+from switchgear.resources.compiler import Compiler
+from switchgear.resources.drafts import Draft, Drafter
+from switchgear.resources.feed import Feed
+from switchgear.resources.names import ID_RULE, decode_cursor, encode_cursor, is_id
+from switchgear.resources.sealing import Vault
+from switchgear.resources.snapshot import Broken, Key, Snapshot
+from switchgear.resources.views import Filter, Page, Written, version_view, view
+from switchgear.resources.writer import Terms, Writer
+
+MAX_PAGE = 500
+SCAN = 5_000
+"""How many resources a filtered list looks at before it answers with what it found and a cursor."""
+
+
+class ResourceEngine:
+    """Resources of the declared kinds in a store. `start` it, keep `follow` running, and it is current."""
+
+    def __init__(
+        self, store: Store, kinds: Sequence[ResourceKind[Any, Any]], ambient: Ambient, sealer: Sealer | None = None
+    ) -> None:
+        if wrong := conflicts.in_declarations(kinds):
+            raise PluginError(*wrong)
+        self.kinds: Mapping[str, ResourceKind[Any, Any]] = {kind.name: kind for kind in kinds}
+        self.ambient = ambient
+        self.vault = Vault(sealer)
+        self.compiler = Compiler(self.kinds, self.vault)
+        self.feed = Feed(store, self.kinds, self.compiler)
+        self.drafter = Drafter(self.kinds, self.compiler)
+        self._store = store
+        self._writer = Writer(store, self.kinds, self.compiler, self.feed, ambient)
+
+    async def start(self) -> None:
+        """Load and compile everything resident."""
+        await self.feed.load()
+        await self.feed.catch_up()
+
+    async def follow(self, interval_s: float = 1.0) -> None:
+        """Poll for the writes of other replicas until cancelled."""
+        await self.feed.follow(interval_s)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The current snapshot; keep the reference for the length of one exchange."""
+        return self.compiler.snapshot
+
+    @property
+    def broken(self) -> Mapping[Key, Broken]:
+        """What is stored and does not compile here, and why; for health."""
+        return {**self.snapshot.broken, **self.feed.broken_on_demand}
+
+    def kind(self, name: str) -> ResourceKind[Any, Any]:
+        """Return a kind's declaration. Raises `NotFound`."""
+        if name not in self.kinds:
+            raise NotFound(conflicts.unknown_kind(name, self.kinds), code="no_such_kind")
+        return self.kinds[name]
+
+    async def find(self, kind: str, id: str) -> Document | None:
+        """Return a resource as it is stored, None if there is none."""
+        return await self._store.read(self.kind(kind).name, id) if is_id(id) else None
+
+    async def document(self, kind: str, id: str) -> Document:
+        """Return a resource as it is stored. Raises `NotFound`."""
+        document = await self.find(kind, id)
+        if document is None:
+            raise NotFound(f"there is no {self.kind(kind).title} `{id[:80]}`")
+        return document
+
+    async def get(self, kind: str, id: str) -> dict[str, Any]:
+        """Return a resource as it is shown."""
+        return view(self.kind(kind), await self.document(kind, id))
+
+    async def page(
+        self,
+        kind: str,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        equals: Mapping[str, str] | None = None,
+        word: str | None = None,
+    ) -> Page:
+        """List resources in id order. A filtered page may be short, even empty, and still have a `next_cursor`.
+
+        `equals` compares top-level scalar fields, written as in JSON; `word` is looked for in id and `name`.
+        """
+        declared = self.kind(kind)
+        wanted = Filter(declared, dict(equals or {}), word)
+        after = decode_cursor(kind, cursor) if cursor else ""
+        data: list[dict[str, Any]] = []
+        size, seen = (MAX_PAGE if wanted else limit + 1), 0
+        while True:
+            documents = await self._store.page(kind, after=after, limit=size)
+            for document in documents:
+                if len(data) == limit:
+                    return Page(data, encode_cursor(kind, after))
+                after = document.id
+                shown = view(declared, document)
+                if wanted(shown):
+                    data.append(shown)
+            seen += len(documents)
+            if len(documents) < size:
+                return Page(data)
+            if seen >= SCAN:
+                return Page(data, encode_cursor(kind, after))
+
+    async def versions(
+        self,
+        kind: str,
+        id: str,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """List versions, newest first, those below version `before` if given; deleted resources have them too."""
+        declared = self.kind(kind)
+        found = await self._store.versions(kind, id, before=before, limit=limit) if is_id(id) else []
+        if not found and before is None:
+            raise NotFound(f"there is no {declared.title} `{id[:80]}`, and never was")
+        return [version_view(declared, document) for document in found]
+
+    async def version(self, kind: str, id: str, version: int) -> dict[str, Any]:
+        """Return one version as it is shown."""
+        return version_view(self.kind(kind), await self._old(kind, id, version))
+
+    async def create(
+        self,
+        kind: str,
+        body: Mapping[str, Any],
+        terms: Terms,
+        *,
+        id: str | None = None,
+        owner: str = "api",
+    ) -> Written:
+        """Create a resource; the id is given here, as the body's `id`, or made by the kind."""
+        declared = self.kind(kind)
+        spec = plain(body)
+        given = spec.pop("id", None) if id is None else id
+        problems = []
+        if given is None and declared.id_prefix is not None:
+            given = f"{declared.id_prefix}{self.ambient.new_id()}"
+        elif not is_id(given):
+            problems = [Problem("/id", "is required" if given is None else ID_RULE)]
+        return await self._writer.create(
+            lambda: self.drafter.create(kind, str(given), spec, owner=owner, problems=problems), terms
+        )
+
+    async def replace(self, kind: str, id: str, body: Mapping[str, Any], terms: Terms) -> Written:
+        """Write a whole new spec."""
+        return await self._change(kind, id, terms, lambda it: self.drafter.replace(it, body))
+
+    async def patch(self, kind: str, id: str, patch: Mapping[str, Any], terms: Terms) -> Written:
+        """Lay a merge patch (RFC 7396) over the spec."""
+        return await self._change(kind, id, terms, lambda it: self.drafter.patch(it, patch))
+
+    async def delete(self, kind: str, id: str, terms: Terms) -> Written:
+        """Delete a resource nobody names; its versions stay."""
+        return await self._change(kind, id, terms, lambda it: Draft(kind, id, None, it.version, it.owner))
+
+    async def act(self, kind: str, id: str, action: str, body: Any, terms: Terms) -> Written:
+        """Run one of the kind's own actions."""
+        return await self._change(kind, id, terms, lambda it: self.drafter.act(it, action, body))
+
+    async def restore(self, kind: str, id: str, version: int, terms: Terms) -> Written:
+        """Write an old version's spec, secrets included, as a new version; a deleted resource comes back."""
+        old = await self._old(kind, id, version)
+        if old.deleted:
+            raise Conflict(f"{kind}/{id} was deleted at version {version}; restore one before", code="deleted")
+        return await self._writer.change(lambda: self.find(kind, id), lambda it: self.drafter.restore(it, old), terms)
+
+    async def batch(self, plan: Callable[[], Awaitable[Sequence[Draft]]], actor: str) -> list[Document]:
+        """Write several drafts, all or none; `plan` makes them while no other write of this process can come between."""
+        return await self._writer.batch(plan, actor)
+
+    async def reseal(self, actor: str) -> int:
+        """Seal every secret anew that is not sealed with the newest master key; return how many resources changed."""
+        changed = 0
+        for kind in self.kinds:
+            after = ""
+            while documents := await self._store.page(kind, after=after, limit=MAX_PAGE):
+                after = documents[-1].id
+                for document in documents:
+                    changed += await self._reseal(document, actor)
+        return changed
+
+    async def recall(self, scope: str, key: str) -> Replay | None:
+        """Return the remembered answer of an Idempotency-Key."""
+        return await self._store.recall(scope, key)
+
+    async def _reseal(self, document: Document, actor: str) -> bool:
+        spec = msgspec.json.decode(document.spec)
+        renewed = self.vault.reseal(document.kind, document.id, spec)
+        if renewed == spec:
+            return False
+
+        async def plan() -> list[Draft]:
+            return [Draft(document.kind, document.id, renewed, document.version, document.owner)]
+
+        await self._writer.batch(plan, actor)
+        return True
+
+    async def _old(self, kind: str, id: str, version: int) -> Document:
+        title = self.kind(kind).title
+        found = await self._store.versions(kind, id, before=version + 1, limit=1) if is_id(id) else []
+        if not found or found[0].version != version:
+            raise NotFound(f"{title} `{id[:80]}` has no version {version}")
+        return found[0]
+
+    async def _change(self, kind: str, id: str, terms: Terms, draft: Callable[[Document], Draft]) -> Written:
+        return await self._writer.change(lambda: self.document(kind, id), draft, terms)

@@ -1,0 +1,55 @@
+"""The resource engine as plugins see it: `context.resources`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from switchgear.contracts.resource import Resource
+from switchgear.errors import Conflict
+from switchgear.resources.cache import LiveCache
+from switchgear.resources.engine import ResourceEngine
+from switchgear.resources.snapshot import Snapshot
+from switchgear.resources.writer import Terms
+
+
+class PluginResources:
+    """Implements `switchgear.contracts.resource.Resources` over an engine."""
+
+    def __init__(self, engine: ResourceEngine) -> None:
+        self._engine = engine
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The current snapshot."""
+        return self._engine.snapshot
+
+    def cache(self, kind: str, index: str) -> LiveCache:
+        """Return the cache of a non-resident kind over one of its unique indexes."""
+        return self._engine.feed.cache(self._engine.kind(kind).name, index)
+
+    def on_change(self, kind: str, callback: Callable[[str, Any | None], None]) -> None:
+        """Call back after each change of a kind is live."""
+        self._engine.feed.on_change(self._engine.kind(kind).name, callback)
+
+    async def get(self, kind: str, id: str) -> Resource[Any] | None:
+        """Read one resource from the store, secrets sealed. Raises `Conflict` if no enabled plugin can read it."""
+        document = await self._engine.find(kind, id)
+        if document is None:
+            return None
+        resource, problems = self._engine.compiler.decoded(document, secrets=False)
+        if resource is None:
+            raise Conflict(f"what is stored as {kind}/{id} cannot be read: {problems[0].detail}", code="unreadable")
+        return resource
+
+    async def create(self, kind: str, id: str | None, body: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
+        """Create as POST would."""
+        written = await self._engine.create(kind, body, Terms(actor), id=id)
+        return {**(written.view or {}), **written.once}
+
+    async def update(self, kind: str, id: str, patch: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
+        """Merge-patch as PATCH would."""
+        written = await self._engine.patch(kind, id, patch, Terms(actor))
+        return {**(written.view or {}), **written.once}
+
+    async def delete(self, kind: str, id: str, *, actor: str) -> None:
+        """Delete as DELETE would."""
+        await self._engine.delete(kind, id, Terms(actor))

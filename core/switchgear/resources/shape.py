@@ -1,0 +1,120 @@
+"""Decoding that names every bad field, not only the first.
+
+msgspec stops at the first thing that does not fit. Here its verdict is asked member by member, down through nested Structs,
+objects and lists, so that one answer shows all there is to mend. A member that no Struct declares is always an error.
+"""
+
+import re
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import msgspec
+from msgspec.structs import FieldInfo
+
+from switchgear.contracts.resource import Problem
+from switchgear.resources.names import did_you_mean
+from switchgear.resources.paths import Spot, pointer
+
+T = TypeVar("T")
+_WHERE = re.compile(r" - at `\$(.*)`$")
+
+
+def decode(type_: type[T], value: Any) -> tuple[T | None, list[Problem]]:
+    """Convert plain JSON values to `type_`; return it, or every problem there is."""
+    problems = list(_problems(type_, value, ()))
+    if problems:
+        return None, problems
+    return msgspec.convert(value, type_), []
+
+
+def _problems(type_: Any, value: Any, spot: Spot) -> Iterator[Problem]:
+    """Yield what is wrong below a spot; if nothing is wrong below, what is wrong with the whole."""
+    below = list(_below(type_, value, spot))
+    yield from below
+    if not below:
+        try:
+            msgspec.convert(value, type_)
+        except msgspec.ValidationError as error:
+            yield _problem(error, spot)
+
+
+def _problem(error: msgspec.ValidationError, spot: Spot) -> Problem:
+    text = str(error)
+    where = _WHERE.search(text)
+    if where is None:
+        return Problem(pointer(spot), text)
+    inside = where[1].replace("[", ".").replace("]", "").replace("...", "*").strip(".")
+    return Problem(pointer((*spot, *inside.split("."))), text[: where.start()])
+
+
+def _below(type_: Any, value: Any, spot: Spot) -> Iterator[Problem]:
+    origin, arguments = get_origin(type_), get_args(type_)
+    if origin is Annotated:
+        yield from _below(arguments[0], value, spot)
+    elif origin in (Union, types.UnionType):
+        yield from _union(arguments, value, spot)
+    elif isinstance(base := origin or type_, type):
+        if issubclass(base, msgspec.Struct):
+            if isinstance(value, dict):
+                yield from _struct(type_, value, spot)
+        elif issubclass(base, Mapping) and isinstance(value, dict) and len(arguments) == 2:  # noqa: PLR2004 - key and value
+            for name, item in value.items():
+                yield from _problems(arguments[1], item, (*spot, name))
+        elif issubclass(base, Sequence | AbstractSet) and isinstance(value, list) and _is_uniform(base, arguments):
+            for index, item in enumerate(value):
+                yield from _problems(arguments[0], item, (*spot, index))
+
+
+def _is_uniform(base: type, arguments: tuple[Any, ...]) -> bool:
+    if base is tuple:
+        return len(arguments) == 2 and arguments[1] is Ellipsis  # noqa: PLR2004 - tuple[X, ...]
+    return len(arguments) == 1
+
+
+def _struct(type_: Any, value: dict[str, Any], spot: Spot) -> Iterator[Problem]:
+    config = (get_origin(type_) or type_).__struct_config__
+    fields = fields_of(type_)
+    if config.tag_field is not None and value.get(config.tag_field, config.tag) != config.tag:
+        yield Problem(pointer((*spot, config.tag_field)), f"must be {config.tag!r}")
+    for name, field in fields.items():
+        if name in value:
+            yield from _problems(field.type, value[name], (*spot, name))
+        elif field.required:
+            yield Problem(pointer((*spot, name)), "is required")
+    for name in value:
+        if name not in fields and name != config.tag_field:
+            yield Problem(pointer((*spot, name)), f"there is no such field{did_you_mean(name, fields)}")
+
+
+def _union(members: tuple[Any, ...], value: Any, spot: Spot) -> Iterator[Problem]:
+    if value is None and types.NoneType in members:
+        return
+    candidates = [member for member in members if member not in (types.NoneType, msgspec.UnsetType)]
+    if len(candidates) == 1:
+        yield from _below(candidates[0], value, spot)
+        return
+    tagged = {config.tag: member for member in candidates if (config := _tagged(member))}
+    if not isinstance(value, dict) or not tagged:
+        return  # a union of plain types: msgspec's own words name what fits
+    field = next(_tagged(member).tag_field for member in tagged.values())
+    if field not in value:
+        yield Problem(
+            pointer((*spot, field)), f"is required: one of {', '.join(f'`{tag}`' for tag in sorted(tagged, key=str))}"
+        )
+    elif not isinstance(value[field], str | int) or value[field] not in tagged:
+        word = str(value[field])[:80]
+        yield Problem(pointer((*spot, field)), f"there is no `{word}`{did_you_mean(word, map(str, tagged))}")
+    else:
+        yield from _below(tagged[value[field]], value, spot)
+
+
+def _tagged(member: Any) -> Any:
+    config = getattr(get_origin(member) or member, "__struct_config__", None)
+    return config if config is not None and config.tag is not None else None
+
+
+def fields_of(type_: type[msgspec.Struct]) -> dict[str, FieldInfo]:
+    """Return the fields of a Struct by the name they have in JSON."""
+    return {field.encode_name: field for field in msgspec.structs.fields(type_)}

@@ -1,0 +1,95 @@
+"""What is shown of a resource: its spec without secrets and hidden fields, and where it stands."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from switchgear.contracts.resource import ResourceKind
+from switchgear.contracts.store import Document
+from switchgear.errors import InvalidRequest
+from switchgear.resources import paths, sealing
+from switchgear.resources.names import did_you_mean
+from switchgear.resources.shape import fields_of
+
+OWN_FIELDS = frozenset({"id", "version", "created_at", "updated_at", "owner", "deleted", "actor"})
+"""Members of every view, which no spec may have."""
+
+
+class Written(Struct, frozen=True):
+    """What a write came to: the resource as shown (None: deleted) and what is shown once and never again."""
+
+    id: str
+    version: int
+    view: dict[str, Any] | None
+    once: dict[str, Any] = {}
+
+
+class Page(Struct, frozen=True):
+    """A piece of a list; with `next_cursor` there may be more."""
+
+    data: list[dict[str, Any]]
+    next_cursor: str | None = None
+
+
+def view(kind: ResourceKind[Any, Any], document: Document) -> dict[str, Any]:
+    """Return a resource as it is shown."""
+    spec = sealing.masked(msgspec.json.decode(document.spec)) if document.spec else {}
+    for path in kind.hidden:
+        for spot, _ in list(paths.spots(spec, path)):
+            paths.drop(spec, spot)
+    return {
+        "id": document.id,
+        **spec,
+        "version": document.version,
+        "created_at": timestamp(document.created_us),
+        "updated_at": timestamp(document.updated_us),
+        "owner": document.owner,
+    }
+
+
+def version_view(kind: ResourceKind[Any, Any], document: Document) -> dict[str, Any]:
+    """Return one version as it is shown; of one that deleted the resource there is no spec."""
+    return {**view(kind, document), "actor": document.actor, "deleted": document.deleted}
+
+
+def timestamp(at_us: int) -> str:
+    """Write microseconds since the epoch as RFC 3339 in UTC."""
+    seconds, micros = divmod(at_us, 1_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
+
+
+class Filter:
+    """Which resources of a list are wanted: exact values of top-level scalar fields, and a word in the id or name."""
+
+    def __init__(self, kind: ResourceKind[Any, Any], equals: dict[str, str], word: str | None) -> None:
+        secrets = () if callable(kind.secrets) else kind.secrets
+        closed = {path.split(".")[0] for path in (*secrets, *kind.hidden)}
+        known = {"owner", *(name for name in fields_of(kind.spec) if name not in closed)}
+        for name in equals:
+            if name not in known:
+                raise InvalidRequest(
+                    f"{kind.name} cannot be filtered by `{name[:80]}`{did_you_mean(name, known)}",
+                    code="bad_filter",
+                    param=name,
+                )
+        self._equals = equals
+        self._word = word.casefold() if word else None
+
+    def __bool__(self) -> bool:
+        return bool(self._equals) or self._word is not None
+
+    def __call__(self, view: dict[str, Any]) -> bool:
+        """Say whether a view is wanted."""
+        if self._word is not None and not any(
+            self._word in str(view.get(name, "")).casefold() for name in ("id", "name")
+        ):
+            return False
+        return all(_text(view.get(name)) == value for name, value in self._equals.items())
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    return None if isinstance(value, dict | list) else msgspec.json.encode(value).decode()

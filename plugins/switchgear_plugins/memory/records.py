@@ -1,0 +1,109 @@
+"""Records of one kind in memory, in order of time."""
+
+import re
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from switchgear.contracts.store import Aggregate, RecordQuery, RecordRow
+from switchgear.errors import RecordRefused, StoreError
+
+_MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_END_OF_TIME = 2**62
+_MOST_BY = 3
+_MOST_SUMS = 16
+
+
+class Records:
+    """Rows by id, and their (time, id) sorted."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, RecordRow] = {}
+        self._order: list[tuple[int, str]] = []
+
+    def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
+        """Take rows whose ids are new, all or nothing. Raises `RecordRefused`."""
+        bad = tuple(row.id for row in rows if not _acceptable(row))
+        if bad:
+            raise RecordRefused(kind, bad, "the body is not a JSON object, the id not text or the time out of range")
+        new = 0
+        for row in rows:
+            if row.id not in self._rows:
+                self._rows[row.id] = row
+                insort(self._order, (row.at_us, row.id))
+                new += 1
+        return new
+
+    def scan(self, query: RecordQuery) -> list[RecordRow]:
+        """Return matching rows, newest first."""
+        found: list[RecordRow] = []
+        for row, _ in self._matching(query):
+            if len(found) >= query.limit:
+                break
+            found.append(row)
+        return found
+
+    def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
+        """Group matching rows and add up integer members."""
+        if len(by) > _MOST_BY or len(sums) > _MOST_SUMS:
+            raise StoreError(f"a summary takes at most {_MOST_BY} members to group by and {_MOST_SUMS} to add up")
+        for member in (*by, *sums):
+            _check_member(member)
+        groups: dict[tuple[str | None, ...], list[Mapping[str, Any]]] = {}
+        for row, body in self._matching(query):
+            key = tuple(_day(row) if member == "day" else _as_key(body.get(member)) for member in by)
+            groups.setdefault(key, []).append(body)
+        ordered = sorted(groups, key=lambda key: [(part is not None, part) for part in key])
+        return [
+            Aggregate(key, len(groups[key]), tuple(_sum(groups[key], member) for member in sums))
+            for key in ordered[: query.limit]
+        ]
+
+    def _matching(self, query: RecordQuery) -> Iterator[tuple[RecordRow, Mapping[str, Any]]]:
+        for member in query.equals:
+            _check_member(member)
+        until = (_END_OF_TIME if query.until_us is None else query.until_us, "")
+        end = min(until, query.before) if query.before is not None else until
+        start = bisect_left(self._order, (query.since_us, ""))
+        for _, id in reversed(self._order[start : bisect_left(self._order, end)]):
+            row = self._rows[id]
+            body = msgspec.json.decode(row.body)
+            if all(_same(body.get(member), wanted) for member, wanted in query.equals.items()):
+                yield row, body
+
+
+def _acceptable(row: RecordRow) -> bool:
+    try:
+        row.id.encode()
+        row.body.decode()
+        msgspec.json.decode(row.body, type=dict[str, Any])
+    except (UnicodeError, RecursionError, msgspec.DecodeError):
+        return False
+    return "\0" not in row.id and 0 <= row.at_us < _END_OF_TIME
+
+
+def _check_member(member: str) -> None:
+    if _MEMBER.fullmatch(member) is None:
+        raise StoreError(f"{member!r} is not the name of a member: letters, digits and _")
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    return type(value) is type(wanted) and bool(value == wanted)
+
+
+def _day(row: RecordRow) -> str:
+    return datetime.fromtimestamp(row.at_us // 1_000_000, UTC).date().isoformat()
+
+
+def _as_key(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def _sum(bodies: Sequence[Mapping[str, Any]], member: str) -> int | None:
+    numbers = [value for body in bodies if type(value := body.get(member)) is int]
+    return sum(numbers) if numbers else None

@@ -1,0 +1,211 @@
+"""The store in dictionaries: for tests, and for a gateway whose configuration is all in files."""
+
+from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
+from collections.abc import Sequence
+
+from switchgear.contracts.store import Aggregate, Change, Document, RecordQuery, RecordRow, Replay, Write
+from switchgear.errors import StoreConflict, StoreError, StoreUnavailable
+from switchgear_plugins.memory.records import Records
+
+_MOST_OTHERS = 20
+Name = tuple[str, str]
+
+
+class MemoryStore:
+    """The `Store` contract in one process's memory. What it holds survives `close` and `open`, not the process."""
+
+    def __init__(self) -> None:
+        self._open = False
+        self._versions: dict[Name, list[Document]] = {}
+        self._current: dict[Name, Document] = {}
+        self._ids: defaultdict[str, list[str]] = defaultdict(list)
+        self._holders: dict[tuple[str, str], Name] = {}
+        self._claims: dict[Name, Write] = {}
+        self._users: defaultdict[Name, set[Name]] = defaultdict(set)
+        self._replays: dict[tuple[str, str], Replay] = {}
+        self._feed: list[Change] = []
+        self._records: defaultdict[str, Records] = defaultdict(Records)
+
+    async def open(self) -> None:
+        """Begin."""
+        self._open = True
+
+    async def close(self) -> None:
+        """End."""
+        self._open = False
+
+    async def ping(self) -> None:
+        """Prove that the store is open."""
+        self._check_open()
+
+    async def read(self, kind: str, id: str) -> Document | None:
+        """Return the current version."""
+        self._check_open()
+        return self._current.get((kind, id))
+
+    async def lookup(self, index: str, value: str) -> Document | None:
+        """Return the document that holds a unique key."""
+        self._check_open()
+        holder = self._holders.get((index, value))
+        return None if holder is None else self._current[holder]
+
+    async def page(self, kind: str, *, after: str = "", limit: int = 100) -> list[Document]:
+        """Return current documents of a kind in id order."""
+        self._check_open()
+        ids = self._ids.get(kind, [])
+        start = bisect_right(ids, after)
+        return [self._current[kind, id] for id in ids[start : start + limit]]
+
+    async def write(self, batch: Sequence[Write], *, at_us: int, replay: Replay | None = None) -> list[Document]:
+        """Write all or nothing: everything is checked before anything is changed."""
+        self._check_open()
+        names = {(write.kind, write.id) for write in batch}
+        if len(names) < len(batch):
+            raise StoreError("a batch names a document twice: give only its last state")
+        if replay is not None and (replay.scope, replay.key) in self._replays:
+            raise StoreConflict("exists", "replay", replay.key)
+        revision = self._revision() + 1
+        documents = [self._next_version(write, revision, at_us) for write in batch]
+        self._check_keys(batch, names)
+        self._check_references(batch, names)
+        for write, document in zip(batch, documents, strict=True):
+            self._store(write, document)
+        if replay is not None:
+            self._replays[replay.scope, replay.key] = replay
+        return documents
+
+    async def recall(self, scope: str, key: str) -> Replay | None:
+        """Return the remembered answer of an Idempotency-Key."""
+        self._check_open()
+        return self._replays.get((scope, key))
+
+    async def forget(self, before_us: int) -> int:
+        """Drop remembered answers older than `before_us`."""
+        self._check_open()
+        old = [name for name, replay in self._replays.items() if replay.at_us < before_us]
+        for name in old:
+            del self._replays[name]
+        return len(old)
+
+    async def versions(self, kind: str, id: str, *, before: int | None = None, limit: int = 100) -> list[Document]:
+        """Return versions newest first."""
+        self._check_open()
+        found = self._versions.get((kind, id), [])
+        return [document for document in reversed(found) if before is None or document.version < before][:limit]
+
+    async def references_to(self, kind: str, id: str, *, limit: int = 20) -> list[tuple[str, str]]:
+        """Return the (kind, id) of documents that name this one."""
+        self._check_open()
+        return sorted(self._users.get((kind, id), ()))[:limit]
+
+    async def revision(self) -> int:
+        """Return the global revision."""
+        self._check_open()
+        return self._revision()
+
+    async def changes(self, after: int, *, limit: int = 1000) -> list[Change]:
+        """Return the change feed; it may pass `limit` to end with a whole revision."""
+        self._check_open()
+        start = bisect_right(self._feed, after, key=lambda change: change.revision)
+        end = start + limit
+        if end < len(self._feed):
+            end = bisect_right(self._feed, self._feed[end - 1].revision, key=lambda change: change.revision)
+        return self._feed[start:end]
+
+    async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
+        """Append records, ignoring ids that are there already."""
+        self._check_open()
+        return self._records[kind].append(kind, rows)
+
+    async def scan(self, query: RecordQuery) -> list[RecordRow]:
+        """Return records that match, newest first."""
+        self._check_open()
+        return self._records[query.kind].scan(query)
+
+    async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
+        """Group matching records and add up integer members."""
+        self._check_open()
+        return self._records[query.kind].summarise(query, by, sums)
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise StoreUnavailable("the store is not open")
+
+    def _revision(self) -> int:
+        return self._feed[-1].revision if self._feed else 0
+
+    def _next_version(self, write: Write, revision: int, at_us: int) -> Document:
+        name = (write.kind, write.id)
+        current = self._current.get(name)
+        if current is None:
+            if write.spec is None or write.expect:
+                raise StoreConflict("missing", *name)
+        elif write.expect == 0:
+            raise StoreConflict("exists", *name)
+        elif write.expect not in {None, current.version}:
+            raise StoreConflict("stale", *name)
+        return Document(
+            kind=write.kind,
+            id=write.id,
+            version=len(self._versions.get(name, ())) + 1,
+            revision=revision,
+            spec=write.spec or b"",
+            owner=write.owner,
+            created_us=at_us if current is None else current.created_us,
+            updated_us=at_us,
+            actor=write.actor,
+            deleted=write.spec is None,
+        )
+
+    def _check_keys(self, batch: Sequence[Write], names: set[Name]) -> None:
+        taken: dict[tuple[str, str], Name] = {}
+        for write in batch:
+            if write.spec is None:
+                continue
+            kept = {key: holder for key in write.keys if (holder := self._holders.get(key)) and holder not in names}
+            _refuse("key_taken", write, [holder for key in write.keys if (holder := kept.get(key) or taken.get(key))])
+            taken.update(dict.fromkeys(write.keys, (write.kind, write.id)))
+
+    def _check_references(self, batch: Sequence[Write], names: set[Name]) -> None:
+        after = {(write.kind, write.id) for write in batch if write.spec is not None}
+        for write in batch:
+            if write.spec is not None:
+                missing = [
+                    to for to in write.references if to not in after and (to in names or to not in self._current)
+                ]
+                _refuse("missing_reference", write, missing)
+        for write in batch:
+            if write.spec is None:
+                _refuse("in_use", write, sorted(self._users.get((write.kind, write.id), set()) - names))
+
+    def _store(self, write: Write, document: Document) -> None:
+        name = (write.kind, write.id)
+        before = self._claims.pop(name, None)
+        if before is not None:
+            for key in before.keys:
+                # A batch may have given the key to another document already.
+                if self._holders.get(key) == name:
+                    del self._holders[key]
+            for to in before.references:
+                self._users[to].discard(name)
+        self._versions.setdefault(name, []).append(document)
+        self._feed.append(Change(document.revision, document.kind, document.id, document.deleted))
+        ids = self._ids[write.kind]
+        if document.deleted:
+            del self._current[name]
+            del ids[bisect_left(ids, write.id)]
+            return
+        if name not in self._current:
+            insort(ids, write.id)
+        self._current[name] = document
+        self._claims[name] = write
+        self._holders.update(dict.fromkeys(write.keys, name))
+        for to in write.references:
+            self._users[to].add(name)
+
+
+def _refuse(reason: str, write: Write, others: Sequence[Name]) -> None:
+    names = tuple(dict.fromkeys(f"{kind}/{id}" for kind, id in others))
+    if names:
+        raise StoreConflict(reason, write.kind, write.id, names[:_MOST_OTHERS])

@@ -1,0 +1,161 @@
+"""One file, one writer thread, a few reader threads; nothing here knows what is stored."""
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Literal, TypeVar
+
+from switchgear.errors import StoreError, StoreUnavailable
+from switchgear_plugins.sqlite.faults import primary_code, translate
+
+T = TypeVar("T")
+
+BUSY_MS = 5_000
+"""How long a statement waits for another process's lock."""
+
+
+def load_queries() -> Mapping[str, str]:
+    """Return the statements of queries.sql by name."""
+    text = files(__package__).joinpath("queries.sql").read_text("utf-8")
+    queries: dict[str, str] = {}
+    for part in text.split("-- name: ")[1:]:
+        name, _, sql = part.partition("\n")
+        queries[name.strip()] = sql.strip()
+    return queries
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the write lock from the start; commit at the end, roll back when anything raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite has rolled back by itself after some errors (disk full).
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+class Database:
+    """Runs functions on the writer's connection, one at a time, and on readers' connections, `readers` at a time."""
+
+    def __init__(self, path: Path, *, durability: Literal["process", "full"], readers: int) -> None:
+        self.path = path
+        self._synchronous = "FULL" if durability == "full" else "NORMAL"
+        self._readers = readers
+        self._write_thread: ThreadPoolExecutor | None = None
+        self._read_threads: ThreadPoolExecutor | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+
+    async def open(self) -> None:
+        """Make the file if need be, readable by its owner only, and connect. Raises `StoreError`."""
+        self._write_thread = ThreadPoolExecutor(1, "sqlite-writer")
+        self._read_threads = ThreadPoolExecutor(self._readers, "sqlite-reader")
+        try:
+            await self._run(self._write_thread, self._connect)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Finish what was begun, fold the write-ahead log into the file and let go."""
+        threads = (self._read_threads, self._write_thread)
+        self._read_threads = self._write_thread = None
+        for pool in threads:
+            if pool is not None:
+                await asyncio.to_thread(pool.shutdown)
+        while not self._idle.empty():
+            self._idle.get().close()
+        if self._writer is not None:
+            await asyncio.to_thread(self._writer.close)
+            self._writer = None
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on the writer's connection. It finishes even if the caller is cancelled."""
+
+        def run() -> T:
+            assert self._writer is not None
+            return work(self._writer)
+
+        return await self._run(self._write_thread, run)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on a reader's connection."""
+
+        def run() -> T:
+            connection = self._idle.get()
+            try:
+                return work(connection)
+            finally:
+                self._idle.put(connection)
+
+        return await self._run(self._read_threads, run)
+
+    async def _run(self, pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
+        if pool is None:
+            raise StoreUnavailable(f"the store {self.path} is not open")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, work)
+        except sqlite3.Error as fault:
+            raise translate(fault, self.path) from fault
+
+    def _connect(self) -> None:
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except FileNotFoundError as fault:
+            raise StoreError(
+                f"the directory {self.path.parent} does not exist: create it or set another `path`"
+            ) from fault
+        except OSError as fault:
+            raise StoreError(
+                f"{self.path} cannot be opened for writing ({fault.strerror}): the gateway's user must own the file and its "
+                "directory"
+            ) from fault
+        self._writer = self._new_connection()
+        self._pragma(self._writer, "PRAGMA journal_mode = WAL")
+        for _ in range(self._readers):
+            connection = self._new_connection()
+            connection.execute("PRAGMA query_only = ON")
+            self._idle.put(connection)
+
+    def _new_connection(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        self._pragma(connection, "PRAGMA synchronous = " + self._synchronous)
+        self._pragma(connection, "PRAGMA foreign_keys = ON")
+        return connection
+
+    @staticmethod
+    def _pragma(connection: sqlite3.Connection, statement: str) -> None:
+        # Switching to WAL does not wait for other processes by itself.
+        deadline = time.monotonic() + BUSY_MS / 1000
+        while True:
+            try:
+                connection.execute(statement)
+            except sqlite3.OperationalError as fault:
+                if primary_code(fault) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+
+def rows(connection: sqlite3.Connection, sql: str, **values: Any) -> list[Any]:
+    """Return every row of a statement with named parameters."""
+    return connection.execute(sql, values).fetchall()
+
+
+def row(connection: sqlite3.Connection, sql: str, **values: Any) -> Any | None:
+    """Return the first row, None if there is none."""
+    return connection.execute(sql, values).fetchone()

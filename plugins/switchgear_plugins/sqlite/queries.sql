@@ -1,0 +1,181 @@
+-- Every statement of the store. Each is loaded by its name and takes bound parameters only.
+
+-- name: ping
+SELECT 1;
+
+-- name: migrations_exist
+SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations';
+
+-- name: create_migrations
+CREATE TABLE IF NOT EXISTS schema_migrations (
+  namespace TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  checksum TEXT NOT NULL,
+  at_us INTEGER NOT NULL,
+  PRIMARY KEY (namespace, number)
+) WITHOUT ROWID;
+
+-- name: applied_migrations
+SELECT namespace, number, name, checksum, at_us FROM schema_migrations;
+
+-- name: remember_migration
+INSERT INTO schema_migrations (namespace, number, name, checksum, at_us)
+VALUES (:namespace, :number, :name, :checksum, :at_us);
+
+-- name: read
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM documents AS d JOIN versions AS v USING (kind, id, version)
+WHERE d.kind = :kind AND d.id = :id;
+
+-- name: lookup
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM document_keys AS k JOIN documents AS d USING (kind, id) JOIN versions AS v USING (kind, id, version)
+WHERE k.key_index = :key_index AND k.value = :value;
+
+-- name: page
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM documents AS d JOIN versions AS v USING (kind, id, version)
+WHERE d.kind = :kind AND d.id > :after
+ORDER BY d.id LIMIT :limit;
+
+-- name: versions
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM versions AS v
+WHERE v.kind = :kind AND v.id = :id AND v.version < :before
+ORDER BY v.version DESC LIMIT :limit;
+
+-- name: revision
+SELECT coalesce(max(revision), 0) FROM versions;
+
+-- name: changes
+-- Up to the whole of the revision that the limit falls in.
+SELECT revision, kind, id, deleted FROM versions
+WHERE revision > :after AND revision <= coalesce(
+  (SELECT revision FROM versions WHERE revision > :after ORDER BY revision LIMIT 1 OFFSET :limit - 1), 9223372036854775807)
+ORDER BY revision, rowid;
+
+-- name: latest
+-- The newest version, deleted or not.
+SELECT version, created_us, deleted FROM versions
+WHERE kind = :kind AND id = :id
+ORDER BY version DESC LIMIT 1;
+
+-- name: insert_version
+INSERT INTO versions (kind, id, version, revision, spec, owner, created_us, updated_us, actor, deleted)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: set_current
+INSERT INTO documents (kind, id, version) VALUES (:kind, :id, :version)
+ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version;
+
+-- name: unset_current
+DELETE FROM documents WHERE kind = :kind AND id = :id;
+
+-- name: drop_keys
+DELETE FROM document_keys WHERE kind = :kind AND id = :id;
+
+-- name: key_holder
+SELECT kind, id FROM document_keys WHERE key_index = :key_index AND value = :value;
+
+-- name: insert_key
+INSERT INTO document_keys (key_index, value, kind, id) VALUES (:key_index, :value, :kind, :id);
+
+-- name: drop_references
+DELETE FROM document_references WHERE kind = :kind AND id = :id;
+
+-- name: insert_reference
+INSERT INTO document_references (kind, id, to_kind, to_id) VALUES (:kind, :id, :to_kind, :to_id)
+ON CONFLICT (kind, id, to_kind, to_id) DO NOTHING;
+
+-- name: exists
+SELECT 1 FROM documents WHERE kind = :kind AND id = :id;
+
+-- name: references_to
+SELECT kind, id FROM document_references
+WHERE to_kind = :kind AND to_id = :id
+ORDER BY kind, id LIMIT :limit;
+
+-- name: recall
+SELECT scope, key, fingerprint, answer, at_us FROM replays WHERE scope = :scope AND key = :key;
+
+-- name: remember
+INSERT INTO replays (scope, key, fingerprint, answer, at_us) VALUES (:scope, :key, :fingerprint, :answer, :at_us);
+
+-- name: forget
+DELETE FROM replays WHERE at_us < :before_us;
+
+-- name: append
+-- One statement a batch: the interpreter's lock is let go once, not once a row, so a busy event loop does not starve it.
+INSERT INTO records (kind, id, at_us, body)
+SELECT :kind, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
+FROM json_each(:rows)
+WHERE true
+ON CONFLICT (kind, id) DO NOTHING;
+
+-- name: refused
+SELECT json_extract(value, '$[0]') FROM json_each(:rows)
+WHERE CASE WHEN json_valid(json_extract(value, '$[2]')) THEN json_type(json_extract(value, '$[2]')) <> 'object' ELSE 1 END;
+
+-- name: scan
+-- One row of JSON, for the same reason as in append.
+SELECT json_group_array(json_array(id, at_us, body)) FROM (
+  SELECT id, at_us, body FROM records
+  WHERE kind = :kind AND at_us >= :since_us AND at_us < :until_us
+    AND (at_us < :before_us OR (at_us = :before_us AND id < :before_id))
+    AND NOT EXISTS (
+      -- :equals is an object; fullkey is the path of each of its members, and so of the same member of the body.
+      SELECT 1 FROM json_each(:equals) AS wanted
+      WHERE coalesce(json_type(body, wanted.fullkey), 'null') <> wanted.type
+        OR (wanted.type IN ('text', 'integer') AND json_extract(body, wanted.fullkey) <> wanted.atom)
+    )
+  ORDER BY at_us DESC, id DESC LIMIT :limit
+);
+
+-- name: summarise
+SELECT by_1, by_2, by_3, count(*),
+  sum(CASE json_type(body, :sum_1) WHEN 'integer' THEN json_extract(body, :sum_1) END),
+  sum(CASE json_type(body, :sum_2) WHEN 'integer' THEN json_extract(body, :sum_2) END),
+  sum(CASE json_type(body, :sum_3) WHEN 'integer' THEN json_extract(body, :sum_3) END),
+  sum(CASE json_type(body, :sum_4) WHEN 'integer' THEN json_extract(body, :sum_4) END),
+  sum(CASE json_type(body, :sum_5) WHEN 'integer' THEN json_extract(body, :sum_5) END),
+  sum(CASE json_type(body, :sum_6) WHEN 'integer' THEN json_extract(body, :sum_6) END),
+  sum(CASE json_type(body, :sum_7) WHEN 'integer' THEN json_extract(body, :sum_7) END),
+  sum(CASE json_type(body, :sum_8) WHEN 'integer' THEN json_extract(body, :sum_8) END),
+  sum(CASE json_type(body, :sum_9) WHEN 'integer' THEN json_extract(body, :sum_9) END),
+  sum(CASE json_type(body, :sum_10) WHEN 'integer' THEN json_extract(body, :sum_10) END),
+  sum(CASE json_type(body, :sum_11) WHEN 'integer' THEN json_extract(body, :sum_11) END),
+  sum(CASE json_type(body, :sum_12) WHEN 'integer' THEN json_extract(body, :sum_12) END),
+  sum(CASE json_type(body, :sum_13) WHEN 'integer' THEN json_extract(body, :sum_13) END),
+  sum(CASE json_type(body, :sum_14) WHEN 'integer' THEN json_extract(body, :sum_14) END),
+  sum(CASE json_type(body, :sum_15) WHEN 'integer' THEN json_extract(body, :sum_15) END),
+  sum(CASE json_type(body, :sum_16) WHEN 'integer' THEN json_extract(body, :sum_16) END)
+FROM (
+  SELECT body,
+    CASE :by_1 WHEN 'day' THEN date(at_us / 1000000, 'unixepoch') ELSE
+      CASE json_type(body, :by_1)
+        WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(json_extract(body, :by_1) AS TEXT)
+      END
+    END AS by_1,
+    CASE :by_2 WHEN 'day' THEN date(at_us / 1000000, 'unixepoch') ELSE
+      CASE json_type(body, :by_2)
+        WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(json_extract(body, :by_2) AS TEXT)
+      END
+    END AS by_2,
+    CASE :by_3 WHEN 'day' THEN date(at_us / 1000000, 'unixepoch') ELSE
+      CASE json_type(body, :by_3)
+        WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(json_extract(body, :by_3) AS TEXT)
+      END
+    END AS by_3
+  FROM records
+  WHERE kind = :kind AND at_us >= :since_us AND at_us < :until_us
+    AND (at_us < :before_us OR (at_us = :before_us AND id < :before_id))
+    AND NOT EXISTS (
+      -- :equals is an object; fullkey is the path of each of its members, and so of the same member of the body.
+      SELECT 1 FROM json_each(:equals) AS wanted
+      WHERE coalesce(json_type(body, wanted.fullkey), 'null') <> wanted.type
+        OR (wanted.type IN ('text', 'integer') AND json_extract(body, wanted.fullkey) <> wanted.atom)
+    )
+)
+GROUP BY by_1, by_2, by_3
+ORDER BY by_1, by_2, by_3 LIMIT :limit;

@@ -1,0 +1,217 @@
+"""The store over SQLite: one file, nothing to install."""
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.store import Aggregate, Change, Document, RecordQuery, RecordRow, Replay, Write
+from switchgear.errors import RecordRefused, StoreError
+from switchgear.migrate import Migration, MigrationState, core_migrations, migrate, status
+from switchgear_plugins.sqlite.database import Database, load_queries, row, rows, transaction
+from switchgear_plugins.sqlite.documents import write_batch
+from switchgear_plugins.sqlite.migrations import SqliteMigrations
+from switchgear_plugins.sqlite.settings import SqliteSettings
+
+_MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_END_OF_TIME = 2**62
+_LAST_ID = "\U0010ffff"
+_MOST_BY = 3
+_MOST_SUMS = 16
+_LAST_VERSION = 2**62
+
+
+class SqliteStore:
+    """The `Store` contract over the standard library's sqlite3.
+
+    Reads run in reader threads, writes in one writer thread, a transaction each. `migrations` are those of plugins; the
+    kernel's own come by themselves.
+    """
+
+    def __init__(
+        self, settings: SqliteSettings, data_dir: Path, ambient: Ambient, migrations: Sequence[Migration] = ()
+    ) -> None:
+        path = Path(settings.path) if settings.path is not None else data_dir / "switchgear.db"
+        self._database = Database(path, durability=settings.durability, readers=settings.readers)
+        self._ambient = ambient
+        self._plugin_migrations = migrations
+        self._queries = load_queries()
+
+    async def open(self) -> None:
+        """Connect and migrate."""
+        await self._database.open()
+        try:
+            await self._database.write(self._migrate)
+        except BaseException:
+            await self._database.close()
+            raise
+
+    async def migration_status(self) -> list[MigrationState]:
+        """Return every migration and whether it is applied, without applying any or keeping the store open."""
+        await self._database.open()
+        try:
+            return await self._database.read(
+                lambda connection: status(SqliteMigrations(connection, self._queries).applied(), self._migrations())
+            )
+        finally:
+            await self._database.close()
+
+    async def close(self) -> None:
+        """Finish what was begun and let go."""
+        await self._database.close()
+
+    async def ping(self) -> None:
+        """Prove that the file can be read."""
+        await self._database.read(lambda connection: row(connection, self._queries["ping"]))
+
+    async def read(self, kind: str, id: str) -> Document | None:
+        """Return the current version."""
+        return _first(await self._documents("read", kind=kind, id=id))
+
+    async def lookup(self, index: str, value: str) -> Document | None:
+        """Return the document that holds a unique key."""
+        return _first(await self._documents("lookup", key_index=index, value=value))
+
+    async def page(self, kind: str, *, after: str = "", limit: int = 100) -> list[Document]:
+        """Return current documents of a kind in id order."""
+        return await self._documents("page", kind=kind, after=after, limit=limit)
+
+    async def versions(self, kind: str, id: str, *, before: int | None = None, limit: int = 100) -> list[Document]:
+        """Return versions newest first."""
+        return await self._documents("versions", kind=kind, id=id, before=_or(before, _LAST_VERSION), limit=limit)
+
+    async def write(self, batch: Sequence[Write], *, at_us: int, replay: Replay | None = None) -> list[Document]:
+        """Write all or nothing."""
+
+        def work(connection: sqlite3.Connection) -> list[Document]:
+            with transaction(connection):
+                return write_batch(connection, self._queries, batch, at_us, replay)
+
+        return await self._database.write(work)
+
+    async def recall(self, scope: str, key: str) -> Replay | None:
+        """Return the remembered answer of an Idempotency-Key."""
+        found = await self._rows("recall", scope=scope, key=key)
+        return Replay(*found[0]) if found else None
+
+    async def forget(self, before_us: int) -> int:
+        """Drop remembered answers older than `before_us`."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            with transaction(connection):
+                return connection.execute(self._queries["forget"], {"before_us": before_us}).rowcount
+
+        return await self._database.write(work)
+
+    async def references_to(self, kind: str, id: str, *, limit: int = 20) -> list[tuple[str, str]]:
+        """Return the (kind, id) of documents that name this one."""
+        return await self._rows("references_to", kind=kind, id=id, limit=limit)
+
+    async def revision(self) -> int:
+        """Return the global revision."""
+        found: int = (await self._rows("revision"))[0][0]
+        return found
+
+    async def changes(self, after: int, *, limit: int = 1000) -> list[Change]:
+        """Return the change feed; it may pass `limit` to end with a whole revision."""
+        found = await self._rows("changes", after=after, limit=limit)
+        return [Change(revision, kind, id, bool(deleted)) for revision, kind, id, deleted in found]
+
+    async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
+        """Append records, ignoring ids that are there already."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            values = {"kind": kind, "rows": _as_json(kind, rows)}
+            before = connection.total_changes
+            try:
+                with transaction(connection):
+                    connection.execute(self._queries["append"], values)
+            except sqlite3.IntegrityError as fault:
+                bad = connection.execute(self._queries["refused"], {"rows": values["rows"]}).fetchall()
+                raise RecordRefused(kind, tuple(id for (id,) in bad), "the body is not a JSON object") from fault
+            return connection.total_changes - before
+
+        return await self._database.write(work)
+
+    async def scan(self, query: RecordQuery) -> list[RecordRow]:
+        """Return records that match, newest first."""
+        found = await self._rows("scan", **_bounds(query))
+        decoded = msgspec.json.decode(found[0][0], type=list[tuple[str, int, str]])
+        return [RecordRow(id, at_us, body.encode()) for id, at_us, body in decoded]
+
+    async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
+        """Group matching records and add up integer members."""
+        if len(by) > _MOST_BY or len(sums) > _MOST_SUMS:
+            raise StoreError(f"a summary takes at most {_MOST_BY} members to group by and {_MOST_SUMS} to add up")
+        values = _bounds(query)
+        for n in range(_MOST_BY):
+            values[f"by_{n + 1}"] = (by[n] if by[n] == "day" else _path(by[n])) if n < len(by) else None
+        for n in range(_MOST_SUMS):
+            values[f"sum_{n + 1}"] = _path(sums[n]) if n < len(sums) else None
+        first_sum = _MOST_BY + 1
+        found = await self._rows("summarise", **values)
+        return [Aggregate(line[: len(by)], line[_MOST_BY], line[first_sum : first_sum + len(sums)]) for line in found]
+
+    async def _rows(self, name: str, **values: Any) -> list[Any]:
+        return await self._database.read(lambda connection: rows(connection, self._queries[name], **values))
+
+    async def _documents(self, name: str, **values: Any) -> list[Document]:
+        return [Document(*(*line[:9], bool(line[9]))) for line in await self._rows(name, **values)]
+
+    def _migrations(self) -> list[Migration]:
+        return [*core_migrations("sqlite"), *self._plugin_migrations]
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        migrate(SqliteMigrations(connection, self._queries), self._migrations(), at_us=self._ambient.now_us())
+
+
+def _first(documents: list[Document]) -> Document | None:
+    return documents[0] if documents else None
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _path(member: str) -> str:
+    if _MEMBER.fullmatch(member) is None:
+        raise StoreError(f"{member!r} is not the name of a member: letters, digits and _")
+    return f"$.{member}"
+
+
+def _bounds(query: RecordQuery) -> dict[str, Any]:
+    for member in query.equals:
+        _path(member)
+    before_us, before_id = query.before or (_END_OF_TIME, _LAST_ID)
+    return {
+        "kind": query.kind,
+        "since_us": query.since_us,
+        # Nothing after the last page's end can match, and the index knows times best.
+        "until_us": min(_or(query.until_us, _END_OF_TIME), before_us + 1),
+        "before_us": before_us,
+        "before_id": before_id,
+        "equals": msgspec.json.encode(query.equals).decode(),
+        "limit": query.limit,
+    }
+
+
+def _as_json(kind: str, rows: Sequence[RecordRow]) -> str:
+    bad: list[str] = []
+    good: list[tuple[str, int, str]] = []
+    for record in rows:
+        try:
+            record.id.encode()
+            body = record.body.decode()
+        except UnicodeError:
+            bad.append(record.id)
+            continue
+        if "\0" in record.id or not 0 <= record.at_us < _END_OF_TIME:
+            bad.append(record.id)
+        good.append((record.id, record.at_us, body))
+    if bad:
+        raise RecordRefused(kind, tuple(bad), "the id or body is not text, or the time is out of range")
+    return msgspec.json.encode(good).decode()
