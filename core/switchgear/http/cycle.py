@@ -111,7 +111,7 @@ class Cycle:
         """Run the application on this request; a failure becomes a 500, or a cut connection once the answer began."""
         try:
             await app(self.scope, self.receive, self.send)
-        except Exception:
+        except Exception:  # noqa: BLE001 - answered as a 500 and logged with its traceback
             self._fail("the application raised", exc_info=True)
         except BaseException:
             self.connection.transport.close()
@@ -159,43 +159,33 @@ class Cycle:
         status: int = message["status"]
         headers: Iterable[tuple[bytes, bytes]] = message.get("headers", ())
         state = self.connection.state
-        names = state.response_names
         parts = [STATUS_LINE[status], state.date_line]
         values = []
-        has_length = chunked = says_close = False
-        remaining = 0
+        framing: dict[int, bytes] = {}
         for name, value in headers:
-            try:
-                prefix, kind = names[name]
-            except KeyError:
-                prefix, kind = _learn(names, name)
+            prefix, kind = state.response_names.get(name) or _learn(state.response_names, name)
             parts += (prefix, value, b"\r\n")
             values.append(value)
             if kind:
-                if kind == _LENGTH:
-                    remaining = int(value)
-                    has_length = True
-                elif kind == _ENCODING:
-                    chunked = chunked or value.lower() == b"chunked"
-                elif b"close" in value.lower():
-                    self.keep_alive = False
-                    says_close = True
+                framing[kind] = value.lower()
         joined = b"".join(values)
         if len(joined) != len(joined.translate(None, _CONTROLS)):
             raise ValueError("a response header holds a control character")
-        if self.waiting_for_100_continue:
-            # The client may or may not send its body now: only closing keeps the two ends in step.
-            self.waiting_for_100_continue = False
-            self.keep_alive = False
-        if not self.keep_alive and not says_close:
+        closing = b"close" in framing.get(_CONNECTION, b"")
+        if closing or self.waiting_for_100_continue:
+            # A client still waiting may or may not send its body now: only closing keeps the two ends in step.
+            self.waiting_for_100_continue = self.keep_alive = False
+        if not (self.keep_alive or closing):
             parts.append(b"connection: close\r\n")
         bodiless = self.scope["method"] == "HEAD" or status in _BODILESS
-        if not has_length and not chunked and not bodiless:
-            chunked = True
-            parts.append(b"transfer-encoding: chunked\r\n")
+        self.chunked = framing.get(_ENCODING) == b"chunked"
+        if not (self.chunked or bodiless):
+            if _LENGTH in framing:
+                self.remaining = int(framing[_LENGTH])
+            else:
+                self.chunked = True
+                parts.append(b"transfer-encoding: chunked\r\n")
         parts.append(b"\r\n")
-        self.chunked = chunked
-        self.remaining = 0 if chunked or bodiless else remaining
         self.response_started = True
         self.connection.transport.write(b"".join(parts))
 

@@ -73,6 +73,7 @@ class EdgeProtocol(HttpToolsProtocol):
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
+        """Admit the connection or turn it away."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=self.limits.write_buffer)
         if self._admitted():
@@ -99,7 +100,8 @@ class EdgeProtocol(HttpToolsProtocol):
             self._peer_key = key
         return True
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Give back what the connection held and tell the request being answered."""
         self.connections.discard(self)
         self._stage = _DEAF
         if self._timer is not None:
@@ -108,7 +110,7 @@ class EdgeProtocol(HttpToolsProtocol):
             held = self.state.peers.pop(self._peer_key) - 1
             if held:
                 self.state.peers[self._peer_key] = held
-        self.parser = None  # it refers back to us
+        self.parser = None  # type: ignore[assignment]  # it refers back to us
         self._queue.clear()
         self.flow.resume_writing()
         if self._active is not None:
@@ -128,16 +130,19 @@ class EdgeProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def pause_writing(self) -> None:
+        """Note since when the client has not read what it has."""
         self._full_since = self.loop.time()
         self.flow.pause_writing()
 
     def resume_writing(self) -> None:
+        """Forget it: the client reads again."""
         self._full_since = 0.0
         self.flow.resume_writing()
 
     # Reading
 
     def data_received(self, data: bytes) -> None:
+        """Parse a read; the callbacks below are the parser's."""
         if self._stage == _DEAF:
             return
         self._read = len(data)
@@ -183,6 +188,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._window_bytes = 0
 
     def on_message_begin(self) -> None:
+        """Forget the last message."""
         if self._stage == _IDLE:
             self._stage = _HEAD
             self._since = self.loop.time()
@@ -193,6 +199,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, or a trailer; note what framing and Host say."""
         name = name.lower()
         if name in _FRAMING:
             if name == b"host":
@@ -210,6 +217,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        """Check the head and start the request, or queue it behind the one being answered."""
         parser = self.parser
         version = parser.get_http_version()
         headers = self.headers
@@ -297,6 +305,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self.tasks.add(task)
 
     def on_body(self, body: bytes) -> None:
+        """Hand a piece of body to the request, unless its answer is out already."""
         self._body += len(body)
         if self._body > self.limits.body_bytes:
             raise Refused(refusals.BODY_TOO_LARGE)
@@ -308,6 +317,7 @@ class EdgeProtocol(HttpToolsProtocol):
                 self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
+        """Note the end of the request's body."""
         if self._upgrading:
             return  # the body comes yet
         self._read = -1
@@ -337,6 +347,7 @@ class EdgeProtocol(HttpToolsProtocol):
     # Answering
 
     def on_response_complete(self) -> None:
+        """Go on to the next request, to silence, or to the connection's end."""
         self.state.total_requests += 1
         cycle, self._active = self._active, None
         if cycle is None or self.transport.is_closing():

@@ -35,7 +35,7 @@ class Refusal(Struct, frozen=True):
         return b"".join((head.encode(), date_line, b"\r\n", body if with_body else b""))
 
 
-class Refused(Exception):  # noqa: N818 - it says what happened
+class Refused(Exception):
     """The request is not served; raised inside a parser callback to stop the parser."""
 
     def __init__(self, refusal: Refusal) -> None:
@@ -55,7 +55,9 @@ BAD_FRAMING = malformed("Transfer-Encoding may only be chunked, once, on HTTP/1.
 BODY_TIMEOUT = Refusal(408, "body_timeout", "The request body came too slowly.")
 BODY_TOO_LARGE = Refusal(413, "body_too_large", "The request body is larger than this gateway accepts.")
 HEAD_TIMEOUT = Refusal(408, "header_timeout", "The request's headers did not arrive in time.")
-HEAD_TOO_LARGE = Refusal(431, "headers_too_large", "The request's headers are larger or more than this gateway accepts.")
+HEAD_TOO_LARGE = Refusal(
+    431, "headers_too_large", "The request's headers are larger or more than this gateway accepts."
+)
 TOO_MANY_PIPELINED = malformed("Too many requests were sent without waiting for an answer.")
 URL_TOO_LONG = Refusal(414, "url_too_long", "The request's URL is longer than this gateway accepts.")
 TOO_MANY_CONNECTIONS = Refusal(503, "too_many_connections", "Too many connections; try again shortly.", 1)

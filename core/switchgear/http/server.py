@@ -68,9 +68,7 @@ async def serve(
         for listener in listeners:
             _tune(listener)
             servers.append(
-                await loop.create_server(
-                    lambda: EdgeProtocol(config, state, {}, loop), sock=listener, backlog=_BACKLOG
-                )
+                await loop.create_server(lambda: EdgeProtocol(config, state, {}, loop), sock=listener, backlog=_BACKLOG)
             )
         with _signals(loop, stop, on_hangup):
             ready(listeners[0].getsockname()[1])
@@ -150,11 +148,14 @@ def _signals(
         yield
         return
 
+    seen: list[int] = []
+
     def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        if seen:
             # Neither a busy loop nor a stuck plugin may hold this up: what was acknowledged is in the journal.
             os._exit(128 + number)
-        stop.set()
+        seen.append(number)
+        loop.call_soon_threadsafe(stop.set)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     if on_hangup is not None:
@@ -173,9 +174,12 @@ def _bind(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
-        raise BootError(f"{host!r} is not an address of this machine ({error.strerror}): choose another --host") from error
+        raise BootError(
+            f"{host!r} is not an address of this machine ({error.strerror}): choose another --host"
+        ) from error
     bound: list[socket.socket] = []
-    for family, kind, protocol, _, address in dict.fromkeys(found):
+    for family, kind, protocol, _, found_address in dict.fromkeys(found):
+        address = found_address
         if bound and not port:
             address = (address[0], bound[0].getsockname()[1], *address[2:])
         listener = socket.socket(family, kind, protocol)
@@ -214,4 +218,6 @@ def _tune(listener: socket.socket) -> None:
 def _allow_open_files() -> None:
     """Raise the soft limit of open files to the hard one: a connection is a file."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Where the hard limit says "unlimited" but the system has another bound (macOS), the soft one stays as it is.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

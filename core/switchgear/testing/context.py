@@ -1,0 +1,90 @@
+"""What the kernel lends to a plugin, for tests that run one plugin without a kernel."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from switchgear.errors import PluginError
+from switchgear.telemetry.metrics import Metrics
+from switchgear.testing.ambient import FixedAmbient
+
+if TYPE_CHECKING:
+    import httpx
+    from structlog.typing import FilteringBoundLogger
+
+    from switchgear.contracts.counters import Counters
+    from switchgear.contracts.event import Event
+    from switchgear.contracts.resource import Resources
+    from switchgear.contracts.store import Store
+
+
+class PluginContext:
+    """A `Context` over a directory and whatever store, counters and resource engine the test gives.
+
+    `events` keeps what the plugin emitted, `spawned` the background work it asked for, which the test runs itself.
+    """
+
+    def __init__(
+        self,
+        plugin: str,
+        data_dir: Path,
+        *,
+        ambient: FixedAmbient | None = None,
+        store: "Store | None" = None,
+        counters: "Counters | None" = None,
+        resources: "Resources | None" = None,
+    ) -> None:
+        self.plugin = plugin
+        self.data_dir = data_dir
+        self.ambient = ambient or FixedAmbient()
+        self.metrics = Metrics()
+        self.events: list[Event] = []
+        self.spawned: dict[str, Callable[[], Awaitable[None]]] = {}
+        self._store = store
+        self._counters = counters
+        self._resources = resources
+        self._log: FilteringBoundLogger | None = None
+
+    @property
+    def log(self) -> "FilteringBoundLogger":
+        """A logger to stderr, as the gateway's would be."""
+        if self._log is None:
+            from switchgear.telemetry.logs import Logs  # noqa: PLC0415 - most plugins under test log nothing
+
+            self._log = Logs().logger(plugin=self.plugin)
+        return self._log
+
+    @property
+    def store(self) -> "Store":
+        """The store the test gave."""
+        if self._store is None:
+            raise PluginError(f"{self.plugin} asked for a store; give PluginContext one")
+        return self._store
+
+    @property
+    def counters(self) -> "Counters":
+        """The counters the test gave."""
+        if self._counters is None:
+            raise PluginError(f"{self.plugin} asked for counters; give PluginContext some")
+        return self._counters
+
+    @property
+    def resources(self) -> "Resources":
+        """The resource engine the test gave."""
+        if self._resources is None:
+            raise PluginError(f"{self.plugin} asked for resources; give PluginContext an engine")
+        return self._resources
+
+    def http(self, **options: Any) -> "httpx.AsyncClient":
+        """Make a plain client: no egress guard, so that a test can talk to loopback. The test closes it."""
+        import httpx  # noqa: PLC0415 - most plugins under test call nobody
+
+        return httpx.AsyncClient(**options)
+
+    def emit(self, event: "Event") -> None:
+        """Keep the event in `events`."""
+        self.events.append(event)
+
+    def spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Keep the work in `spawned`."""
+        self.spawned[name] = work
