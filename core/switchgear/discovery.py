@@ -27,11 +27,6 @@ class Installed:
     def __str__(self) -> str:
         return f"plugin `{self.name}` of {self.distribution} {self.version}"
 
-    @property
-    def package(self) -> str:
-        """The module or package that is the plugin's own: what holds the module its entry point names."""
-        return self.entry_point.module.rpartition(".")[0] or self.entry_point.module
-
 
 class Discovery:
     """Every plugin installed in this environment, by name."""

@@ -48,11 +48,14 @@ class Context(Protocol):
     """What the kernel lends to one plugin, from `start` to `stop`. Everything is attributed to the plugin's name."""
 
     plugin: str
-    data_dir: Path
-    """A directory of the plugin's own, made when first asked for."""
     ambient: Ambient
     log: "FilteringBoundLogger"
     metrics: "Metrics"
+
+    @property
+    def data_dir(self) -> Path:
+        """A directory of the plugin's own, made when first asked for."""
+        ...
 
     @property
     def store(self) -> "Store":

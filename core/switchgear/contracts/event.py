@@ -1,7 +1,7 @@
 """Facts the kernel and plugins announce to whoever listens. Delivery is in process, after the fact, off the request path."""
 
 from collections.abc import Awaitable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -14,6 +14,7 @@ class Event(Struct, frozen=True):
     data: dict[str, Any] = {}
 
 
+@runtime_checkable
 class EventHandler(Protocol):
     """A listener. What it raises is counted under its plugin's name and goes no further."""
 

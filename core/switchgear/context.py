@@ -1,0 +1,133 @@
+"""What the kernel lends to each plugin, and what it needs from the rest of the gateway to do so."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import httpx
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from switchgear.ambient import Ambient
+from switchgear.background import Background
+from switchgear.contracts.counters import Counters
+from switchgear.contracts.credential import Sealer
+from switchgear.contracts.event import Event
+from switchgear.contracts.resource import Resources
+from switchgear.contracts.store import Store
+from switchgear.errors import PluginError
+from switchgear.events import EventBus
+from switchgear.telemetry.metrics import Metrics
+
+T = TypeVar("T")
+
+
+class MakeClient(Protocol):
+    """Makes an HTTP client for cold calls, over the egress guard."""
+
+    def __call__(self, **options: Any) -> httpx.AsyncClient:
+        """Make one; `options` are httpx' own."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What exists between `Kernel.boot` and `Kernel.start`: the parts of the gateway that plugins may use."""
+
+    store: Store | None = None
+    counters: Counters | None = None
+    sealer: Sealer | None = None
+    resources: Resources | None = None
+    http: MakeClient | None = None
+
+
+class Shared:
+    """What all contexts of one kernel have in common; `services` arrive when they exist."""
+
+    def __init__(self, data_dir: Path, ambient: Ambient, metrics: Metrics) -> None:
+        self.data_dir = data_dir
+        self.ambient = ambient
+        self.metrics = metrics
+        self.services = Services()
+        self.events = EventBus(metrics, self.failed)
+        self.errors = metrics.counter("plugin_errors", "What a plugin raised outside a request.", ("plugin",))
+
+    def failed(self, plugin: str, what: str, how: str) -> None:
+        """Count and log a failure under its plugin's name."""
+        self.errors.child(plugin).inc()
+        structlog.get_logger().error("plugin failed", plugin=plugin, what=what, error=how)
+
+
+class PluginContext:
+    """The `switchgear.Context` of one plugin."""
+
+    def __init__(self, plugin: str, requires: tuple[str, ...], shared: Shared) -> None:
+        self.plugin = plugin
+        self.ambient = shared.ambient
+        self.metrics = shared.metrics
+        self.log: FilteringBoundLogger = structlog.get_logger().bind(plugin=plugin)
+        self._requires = requires
+        self._shared = shared
+        self._background = Background(shared.ambient, lambda what, how: shared.failed(plugin, what, how))
+        self._clients: list[httpx.AsyncClient] = []
+
+    @cached_property
+    def data_dir(self) -> Path:
+        """The plugin's own directory, made when first asked for, for this user only."""
+        path = self._shared.data_dir / self.plugin
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    @property
+    def store(self) -> Store:
+        """The active store."""
+        return self._lend("store", self._shared.services.store)
+
+    @property
+    def counters(self) -> Counters:
+        """The active counters."""
+        return self._lend("counters", self._shared.services.counters)
+
+    @property
+    def resources(self) -> Resources:
+        """The resource engine."""
+        return self._existing("resources", self._shared.services.resources)
+
+    def http(self, **options: Any) -> httpx.AsyncClient:
+        """Make an HTTP client that is closed with the plugin."""
+        client = self._existing("http", self._shared.services.http)(**options)
+        self._clients.append(client)
+        return client
+
+    def emit(self, event: Event) -> None:
+        """Announce an event."""
+        self._shared.events.emit(event)
+
+    def spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run supervised background work."""
+        self._background.spawn(name, work)
+
+    async def close(self, within_s: float) -> None:
+        """End background work and close clients; the plugin has stopped."""
+        await self._background.stop(within_s)
+        while self._clients:
+            try:
+                await self._clients.pop().aclose()
+            except Exception as error:  # noqa: BLE001 - counted and logged; the other clients are closed all the same
+                self._shared.failed(self.plugin, "closing an HTTP client", str(error))
+
+    def _lend(self, kind: str, service: T | None) -> T:
+        if kind not in self._requires:
+            raise PluginError(
+                f'plugin `{self.plugin}` uses `context.{kind}` without asking for it. Add `requires = ("{kind}",)` to its class.'
+            )
+        return self._existing(kind, service)
+
+    def _existing(self, kind: str, service: T | None) -> T:
+        if service is None:
+            raise PluginError(
+                f"plugin `{self.plugin}` uses `context.{kind}` before there is any. Use it in `start` or later, not in hooks."
+            )
+        return service

@@ -1,0 +1,73 @@
+"""Events on their way to the listeners: one bounded queue a listener, off the request path."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from switchgear.contracts.event import Event, EventHandler
+from switchgear.telemetry.metrics import Counter, Metrics
+from switchgear.wording import raised
+
+QUEUE_LENGTH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    plugin: str
+    handler: EventHandler
+    queue: "asyncio.Queue[Event]"
+    dropped: Counter
+
+
+class EventBus:
+    """Hands each event to every listener that wants it. A listener that is slow loses its own events, counted."""
+
+    def __init__(self, metrics: Metrics, failed: Callable[[str, str, str], None]) -> None:
+        self._failed = failed
+        self._dropped = metrics.counter("events_dropped", "Events a listener was too slow for.", ("plugin",))
+        self._listeners: list[_Listener] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def listen(self, plugin: str, handler: EventHandler) -> None:
+        """Add a listener."""
+        queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE_LENGTH)
+        self._listeners.append(_Listener(plugin, handler, queue, self._dropped.child(plugin)))
+
+    def emit(self, event: Event) -> None:
+        """Queue an event for all who want it. Never blocks; call it on the event loop's thread."""
+        for listener in self._listeners:
+            if not listener.handler.names or event.name in listener.handler.names:
+                try:
+                    listener.queue.put_nowait(event)
+                except asyncio.QueueFull:
+                    listener.dropped.inc()
+
+    def start(self) -> None:
+        """Begin to deliver; what was emitted before is delivered first."""
+        self._tasks = [
+            asyncio.create_task(self._deliver(item), name=f"events:{item.plugin}") for item in self._listeners
+        ]
+
+    async def stop(self, within_s: float) -> None:
+        """Deliver what is queued, for at most `within_s` seconds, then end."""
+        if not self._tasks:
+            return
+        drained = asyncio.gather(*(listener.queue.join() for listener in self._listeners))
+        await asyncio.wait({drained}, timeout=within_s)
+        drained.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks, timeout=within_s)
+        self._tasks = []
+
+    async def _deliver(self, listener: _Listener) -> None:
+        while True:
+            event = await listener.queue.get()
+            try:
+                waiting = listener.handler.handle(event)
+                if waiting is not None:
+                    await waiting
+            except Exception as error:  # noqa: BLE001 - counted and logged under the plugin's name
+                self._failed(listener.plugin, f"event {event.name}", raised(error))
+            finally:
+                listener.queue.task_done()

@@ -1,0 +1,237 @@
+"""Boot: select → import → configure → order → bind → start → serve → stop. No socket opens before `start`."""
+
+import asyncio
+import graphlib
+import heapq
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import structlog
+from msgspec import Struct
+
+from switchgear.ambient import Ambient
+from switchgear.config import Config
+from switchgear.context import PluginContext, Services, Shared
+from switchgear.discovery import Discovery, Installed, load
+from switchgear.errors import BootError, ConfigError, PluginError
+from switchgear.hooks import Hooks
+from switchgear.plugin import Plugin
+from switchgear.registry import Registry
+from switchgear.telemetry.metrics import Metrics
+from switchgear.telemetry.watchdog import Watchdog
+from switchgear.wording import did_you_mean, listed, raised
+
+Hook = Callable[[Hooks], Iterable[Any]]
+
+REQUIREMENTS: Mapping[str, tuple[Hook, str]] = MappingProxyType(
+    {
+        "store": (Hooks.switchgear_stores, "offers a store"),
+        "counters": (Hooks.switchgear_counters, "offers counters"),
+        "sealer": (Hooks.switchgear_credential_backends, "offers a credential backend that can seal"),
+        "authenticator": (Hooks.switchgear_authenticators, "offers an authenticator"),
+    }
+)
+"""What a plugin may require: the hook that brings it, and how to say so."""
+
+_GRACE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """A plugin that was selected, imported and configured."""
+
+    installed: Installed
+    plugin: Plugin[Any]
+    settings: Struct
+    context: PluginContext
+
+
+class Kernel:
+    """One gateway's plugins, from selection to stop.
+
+    `boot` leaves `plugins` (in order), `registry` and `warnings`; `start` and `stop` bracket serving. Between them the
+    composition makes what `Services` names from the registry's offers.
+    """
+
+    def __init__(self, config: Config, *, ambient: Ambient | None = None) -> None:
+        self.config = config
+        self.ambient = ambient or Ambient()
+        self.metrics = Metrics(config.gateway.metrics.prefix)
+        self.discovery = Discovery()
+        self.plugins: tuple[Active, ...] = ()
+        self.warnings: list[str] = []
+        self.registry = Registry(())
+        self._shared = Shared(config.gateway.data_path, self.ambient, self.metrics)
+        self.events = self._shared.events
+        self._timeout = config.gateway.plugin_timeout
+        self._started: list[Active] = []
+        self._watchdog: Watchdog | None = None
+
+    def boot(self) -> None:
+        """Select, import, configure, order and bind the plugins. No plugin starts and nothing is opened.
+
+        Raises `BootError` with every failure found: those of selection, import and configuration together, whatever
+        plugin they belong to; then those of order; then those of what the plugins bring.
+        """
+        active = self._select_import_configure()
+        self.plugins = self._order(active)
+        self._bind()
+        if not self.plugins:
+            self.warnings.append(
+                "no plugin is enabled: the gateway answers no model call. Enable one with `switchgear plugins enable NAME`;"
+                " `switchgear plugins list` shows what is installed."
+            )
+        for warning in self.warnings:
+            structlog.get_logger().warning(warning)
+
+    async def start(self, services: Services) -> None:
+        """Start every plugin in order, each bounded by `[gateway] plugin_timeout`.
+
+        When one fails, those already started are stopped in reverse order and `PluginError` is raised.
+        """
+        self._shared.services = services
+        if missing := [
+            f"{item.installed}: it requires a sealer, and none is active. Enable a plugin that offers one."
+            for item in self.plugins
+            if "sealer" in item.plugin.requires and services.sealer is None
+        ]:
+            raise PluginError(*missing)
+        self._watchdog = Watchdog(asyncio.get_running_loop(), self._packages(), self.metrics)
+        self._watchdog.start()
+        try:
+            for item in self.plugins:
+                await self._start(item)
+        except BaseException:
+            await self.stop()
+            raise
+        self.events.start()
+
+    async def stop(self) -> None:
+        """Stop what was started, in reverse order, each bounded; failures are logged and counted, and stop nothing else."""
+        await self.events.stop(self._timeout)
+        while self._started:
+            item = self._started.pop()
+            failure = await self._bounded(item.plugin.stop)
+            if failure is not None:
+                self._shared.failed(item.installed.name, "stop", failure)
+            await item.context.close(self._timeout)
+        if self._watchdog is not None:
+            self._watchdog.stop()
+            self._watchdog = None
+
+    def _select_import_configure(self) -> dict[str, Active]:
+        failures = list(self.config.failures)
+        active: dict[str, Active] = {}
+        for name in self.config.enabled:
+            try:
+                active[name] = self._configured(name)
+            except BootError as error:
+                at = self.config.place(name)
+                failures += (text if isinstance(error, ConfigError) else f"{at}: {text}" for text in error.failures)
+        if failures:
+            raise BootError(*failures)
+        return active
+
+    def _configured(self, name: str) -> Active:
+        installed = self.discovery.find(name)
+        plugin = load(installed)
+        settings = self.config.settings(name, plugin.settings_type)
+        context = PluginContext(name, plugin.requires, self._shared)
+        try:
+            return Active(installed, plugin(settings, context), settings, context)
+        except Exception as error:
+            raise PluginError(f"{installed}: making it raised {raised(error)}. Mend or disable the plugin.") from error
+
+    def _order(self, active: Mapping[str, Active]) -> tuple[Active, ...]:
+        sorter = graphlib.TopologicalSorter(
+            {name: [other for other in item.plugin.after if other in active] for name, item in active.items()}
+        )
+        try:
+            sorter.prepare()
+        except graphlib.CycleError as error:
+            path = error.args[1][::-1]
+            who = ", ".join(str(active[name].installed) for name in sorted(set(path)))
+            raise PluginError(
+                f"plugins want to come after each other: {' after '.join(path)} ({who}). Disable one, or mend its `after`."
+            ) from error
+        ordered: list[Active] = []
+        ready: list[str] = []
+        while sorter.is_active():
+            for name in sorter.get_ready():
+                heapq.heappush(ready, name)
+            name = heapq.heappop(ready)
+            ordered.append(active[name])
+            sorter.done(name)
+        return tuple(ordered)
+
+    def _bind(self) -> None:
+        self.registry = registry = Registry((item.installed, item.plugin) for item in self.plugins)
+        failures: list[str] = []
+        try:
+            registry.one(Hooks.switchgear_stores)
+        except PluginError as error:
+            failures += error.failures
+        try:
+            registry.one(Hooks.switchgear_counters, self.config.gateway.counters)
+        except PluginError as error:
+            failures += (
+                f"{self.config.origin(('gateway', 'counters'))}: [gateway] counters: {text} Or name one of them here."
+                for text in error.failures
+            )
+        for item in self.plugins:
+            failures += _unmet(item, registry)
+        if failures:
+            raise PluginError(*failures)
+        for bound in registry.all(Hooks.switchgear_event_handlers):
+            self.events.listen(bound.plugin, bound.item)
+
+    def _packages(self) -> dict[str, str]:
+        """Return the module and the package that are each plugin's own, for naming who is on a stack."""
+        found: dict[str, str] = {}
+        for item in self.plugins:
+            module = item.installed.entry_point.module
+            found.setdefault(sys.modules[module].__package__ or module, item.installed.name)
+        return found | {item.installed.entry_point.module: item.installed.name for item in self.plugins}
+
+    async def _start(self, item: Active) -> None:
+        if (failure := await self._bounded(item.plugin.start)) is not None:
+            await item.context.close(self._timeout)
+            raise PluginError(f"{item.installed}: `start` {failure}. Mend, disable or reconfigure the plugin.")
+        self._started.append(item)
+
+    async def _bounded(self, step: Callable[[], Awaitable[None]]) -> str | None:
+        """Run a step of a plugin for at most `plugin_timeout` seconds; return how it failed, None if it did not."""
+        task = asyncio.create_task(_awaited(step))
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._timeout)
+        finally:
+            task.cancel()
+        if not done:
+            # A step that ignores its cancellation is left behind rather than waited for.
+            await asyncio.wait({task}, timeout=_GRACE_S)
+            return f"did not finish within {self._timeout:g} s ([gateway] plugin_timeout)"
+        if task.cancelled():
+            return "was cancelled"
+        error = task.exception()
+        return f"raised {raised(error)}" if error else None
+
+
+async def _awaited(step: Callable[[], Awaitable[None]]) -> None:
+    await step()
+
+
+def _unmet(item: Active, registry: Registry) -> Iterable[str]:
+    for kind in item.plugin.requires:
+        if kind not in REQUIREMENTS:
+            hint = did_you_mean(kind, REQUIREMENTS) or f" There is {listed(REQUIREMENTS)}."
+            yield f"{item.installed}: it requires `{kind}`, which is no kind of thing.{hint}"
+            continue
+        hook, brings = REQUIREMENTS[kind]
+        if not registry.all(hook):
+            yield (
+                f"{item.installed}: it requires `{kind}`, and no enabled plugin {brings}. Enable one that does"
+                f" (`switchgear plugins list` shows what is installed), or disable `{item.installed.name}`."
+            )

@@ -1,0 +1,84 @@
+"""Notices when something blocks the event loop, and names the plugin."""
+
+import sys
+import threading
+import traceback
+from asyncio import AbstractEventLoop
+from collections.abc import Mapping
+from time import monotonic
+from types import FrameType
+
+import structlog
+
+from switchgear.telemetry.metrics import Metrics
+
+KERNEL = "kernel"
+"""The label of a stall with no plugin on the stack."""
+
+
+class Watchdog:
+    """A thread that asks the loop for a sign of life every `interval_s` and looks at its stack when none comes.
+
+    `packages` maps the modules and packages that are a plugin's own to its name. A stall of more than `threshold_s` plus
+    `interval_s` is always noticed; each is logged once, when it is noticed, and counted.
+    """
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        packages: Mapping[str, str],
+        metrics: Metrics,
+        *,
+        threshold_s: float = 0.5,
+        interval_s: float = 0.2,
+    ) -> None:
+        self._loop = loop
+        self._packages = packages
+        self._threshold_s = threshold_s
+        self._interval_s = interval_s
+        self._stalls = metrics.counter("event_loop_stalls", "Times the event loop was blocked.", ("plugin",))
+        self._lag_s = 0.0
+        self._stopped = threading.Event()
+        self._log = structlog.get_logger()
+        self._watched = 0
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        metrics.observe_with("event_loop_lag_seconds", "How long the event loop took to answer.", lambda: self._lag_s)
+
+    def start(self) -> None:
+        """Watch the thread this is called on, which runs the loop."""
+        self._watched = threading.get_ident()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; returns at once."""
+        self._stopped.set()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(self._interval_s):
+            alive = threading.Event()
+            asked = monotonic()
+            try:
+                self._loop.call_soon_threadsafe(alive.set)
+            except RuntimeError:  # the loop is closed: nothing is left to watch
+                return
+            if not alive.wait(self._threshold_s):
+                self._report(sys._current_frames().get(self._watched))  # noqa: SLF001 - the documented way to another thread's stack
+                while not (alive.wait(self._interval_s) or self._stopped.is_set()):
+                    self._lag_s = monotonic() - asked
+            self._lag_s = monotonic() - asked
+
+    def _report(self, innermost: FrameType | None) -> None:
+        plugin = self._culprit(innermost)
+        self._stalls.child(plugin).inc()
+        stack = "".join(traceback.format_stack(innermost)) if innermost else ""
+        self._log.warning("event loop blocked", plugin=plugin, over_s=self._threshold_s, stack=stack)
+
+    def _culprit(self, frame: FrameType | None) -> str:
+        while frame is not None:
+            module = frame.f_globals.get("__name__", "")
+            while module:
+                if plugin := self._packages.get(module):
+                    return plugin
+                module = module.rpartition(".")[0]
+            frame = frame.f_back
+        return KERNEL
