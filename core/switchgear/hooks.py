@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.credential import CredentialBackend
     from switchgear.contracts.dialect import Dialect
     from switchgear.contracts.event import EventHandler
-    from switchgear.contracts.kernel import Cache, JobQueue, Migrations, RecordSink, Task, UIPage
+    from switchgear.contracts.kernel import Cache, JobQueue, Migrations, RecordSink, Seed, Task, UIPage
     from switchgear.contracts.policy import Policy
     from switchgear.contracts.provider import NativeProvider, Provider
     from switchgear.contracts.resource import ResourceKind
@@ -99,6 +99,10 @@ class Hooks:
     @hookspec
     def switchgear_resource_kinds(self) -> "Iterable[ResourceKind[Any, Any]]":  # type: ignore[empty-body]
         """Declare kinds of resource."""
+
+    @hookspec
+    def switchgear_first_run(self) -> "Iterable[Seed]":  # type: ignore[empty-body]
+        """Bring resources to create when the gateway starts over an empty store."""
 
     @hookspec
     def switchgear_routes(self) -> "Iterable[HTTPRouteHandler]":  # type: ignore[empty-body]

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -24,6 +24,16 @@ class Migrations(Struct, frozen=True):
     """
 
     directory: Path
+
+
+class Seed(Struct, frozen=True):
+    """A resource to create when the gateway starts over an empty store, as POST would. Lower `order` comes first, so that
+    what others name exists.
+    """
+
+    kind: str
+    body: dict[str, Any]
+    order: int = 0
 
 
 class UIPage(Struct, frozen=True):

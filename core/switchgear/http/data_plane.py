@@ -4,7 +4,7 @@ A Litestar route costs more than everything the gateway does for a request, so i
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -28,6 +28,7 @@ from switchgear.errors import (
 )
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.reply import error_headers, printable
+from switchgear.http.bearer import identify, token_of
 from switchgear.http.reply import HttpReply
 from switchgear.upstream.watch import Watch
 from switchgear.wire.members import parse_object
@@ -92,7 +93,7 @@ class DataPlane:
             peer.on_lost = lambda: watch.abort(_gone())
         try:
             headers: Mapping[bytes, bytes] = dict(scope["headers"])
-            _identify(x, headers)
+            _note_ids(x, headers)
             x.caller = await self._authenticate(headers)
             x.authenticated_s = ambient.monotonic() - x.began
             body = await self._read(headers, receive)
@@ -128,7 +129,7 @@ class DataPlane:
             return
         try:
             headers = dict(scope["headers"])
-            _identify(x, headers)
+            _note_ids(x, headers)
             if endpoint is None or scope["method"] not in ("GET", "HEAD"):
                 known = endpoint is not None or path in self._inference
                 await self._refuse(x, dialect, reply, _no_route(scope["method"], path, known=known))
@@ -155,23 +156,16 @@ class DataPlane:
         return (route[0] if route is not None else self._default), None, ""
 
     async def _authenticate(self, headers: Mapping[bytes, bytes]) -> Caller:
-        token = _token(headers)
-        if token is not None:
-            for authenticator in self._authenticators:
-                found: Caller | Awaitable[Caller | None] | None = authenticator.authenticate(token)
-                if found is not None and not isinstance(found, Caller):
-                    found = await found
-                if found is not None:
-                    assert isinstance(found, Caller)
-                    return found
+        token = token_of(headers)
+        if token is None:
+            raise AuthenticationFailed("No API key was sent; use `Authorization: Bearer`.", code="invalid_api_key")
+        caller = await identify(token, self._authenticators)
+        if caller is not None:
+            return caller
         if not self._authenticators:
-            raise Unavailable(
-                "No authenticator is enabled in plugins.toml, so no key can be valid.", code="no_authenticator"
-            )
-        hint = (
-            "Incorrect API key provided." if token is not None else "No API key was sent; use `Authorization: Bearer`."
-        )
-        raise AuthenticationFailed(hint, code="invalid_api_key")
+            message = "No authenticator is enabled in plugins.toml, so no key can be valid."
+            raise Unavailable(message, code="no_authenticator")
+        raise AuthenticationFailed("Incorrect API key provided.", code="invalid_api_key")
 
     async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         media = headers.get(b"content-type", b"application/json")
@@ -204,17 +198,7 @@ class DataPlane:
         await reply.whole(error.status, error_headers(x, error, now_s), dialect.error(error, x.id))
 
 
-def _token(headers: Mapping[bytes, bytes]) -> str | None:
-    value = headers.get(b"authorization")
-    if value is not None:
-        scheme, _, token = value.partition(b" ")
-        if scheme.lower() == b"bearer" and token:
-            return token.strip().decode("latin-1")
-    value = headers.get(b"x-api-key") or headers.get(b"api-key")
-    return value.decode("latin-1") if value else None
-
-
-def _identify(x: Exchange, headers: Mapping[bytes, bytes]) -> None:
+def _note_ids(x: Exchange, headers: Mapping[bytes, bytes]) -> None:
     theirs = headers.get(b"x-request-id")
     if theirs is not None:
         x.client_request_id = printable(theirs.decode("latin-1")).decode() or None

@@ -58,8 +58,7 @@ class ChatCompletions:
         model = member(members, "model", str)
         if not model:
             raise InvalidRequest("`model` is missing: name the model to use.", param="model", code="missing_field")
-        messages = members.get("messages")
-        if messages is None or bytes(messages[:1]) != b"[" or messages == Raw(b"[]"):
+        if not member(members, "messages", list[Raw]):
             raise InvalidRequest("`messages` must be a non-empty array.", param="messages", code="invalid_messages")
         stream = member(members, "stream", bool) or False
         options = member(members, "stream_options", dict[str, Any]) if "stream_options" in members else None

@@ -1,0 +1,231 @@
+"""The whole gateway, put together from what the kernel booted. The one place that knows every part.
+
+`start` makes it ready without opening a socket, `serve` opens one, `stop` undoes `start` in reverse.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+import structlog
+
+from switchgear.ambient import Ambient
+from switchgear.background import Background
+from switchgear.catalogue import Catalogue
+from switchgear.config import Config
+from switchgear.context import Services
+from switchgear.contracts.credential import CredentialBackend, Sealer
+from switchgear.contracts.store import Store
+from switchgear.credentials import Credentials
+from switchgear.errors import StoreUnavailable
+from switchgear.exchange.attempt import Caps
+from switchgear.exchange.engine import Engine
+from switchgear.exchange.meters import ExchangeMeters
+from switchgear.exchange.policies import PolicyChain
+from switchgear.first_run import FirstRun, seed
+from switchgear.hooks import Hooks
+from switchgear.http.access import AdminAccess
+from switchgear.http.admin import create_admin_app
+from switchgear.http.data_plane import DataPlane
+from switchgear.http.limits import EdgeLimits
+from switchgear.http.server import serve
+from switchgear.http.system import System
+from switchgear.http.usage import usage_handlers
+from switchgear.kernel import Kernel
+from switchgear.ledger.drain import Drain
+from switchgear.ledger.journal import Journal
+from switchgear.migrate import plugin_migrations
+from switchgear.resources.engine import ResourceEngine
+from switchgear.resources.face import PluginResources
+from switchgear.upstream.client import Upstream
+from switchgear.upstream.egress import EgressPolicy
+
+
+_DAY_US = 24 * 3600 * 1_000_000
+_HOUR_S = 3600.0
+
+
+class Gateway:
+    """One gateway in one process and one event loop."""
+
+    def __init__(self, config: Config, *, ambient: Ambient | None = None) -> None:
+        self.kernel = Kernel(config, ambient=ambient)
+        self.kernel.boot()
+        self.settings = config.gateway
+        self.first_run: FirstRun | None = None
+        self._ambient = self.kernel.ambient
+        self._log = structlog.get_logger()
+        self._stack = AsyncExitStack()
+        self._system = System(self.kernel.metrics, plugins=len(self.kernel.plugins))
+        self._engine: Engine | None = None
+        self._app: Any = None
+
+    async def start(self) -> None:
+        """Open the store and the journal, start the plugins, load the configuration. Raises `BootError`, `StoreError`."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Undo `start`: what was acknowledged is in the store or in the journal afterwards."""
+        await self._stack.aclose()
+
+    async def serve(self, ready: Callable[[int], None]) -> None:
+        """Serve until told to stop, then drain. `ready` gets the bound port."""
+        assert self._engine is not None
+        edge = self.settings.edge
+        refused = self.kernel.metrics.counter("edge_refused", "Requests refused before they were read.", ("code",))
+        await serve(
+            self._app,
+            host=self.settings.host,
+            port=self.settings.port,
+            limits=EdgeLimits(
+                head_bytes=edge.head_bytes,
+                head_timeout=edge.head_timeout,
+                body_bytes=edge.body_bytes,
+                body_min_rate=edge.body_min_rate,
+                keep_alive=edge.keep_alive,
+                write_timeout=edge.write_timeout,
+                max_connections=edge.max_connections,
+                max_connections_per_peer=edge.max_connections_per_peer,
+            ),
+            grace=self.settings.drain_grace,
+            on_drain=self._system.drain,
+            abort_streams=self._engine.stop_all,
+            ready=lambda port: (self._system.serve(), ready(port))[1],
+            on_refused=lambda code: refused.child(code).inc(),
+            ambient=self._ambient,
+        )
+
+    async def _start(self) -> None:
+        settings, kernel, stack = self.settings, self.kernel, self._stack
+        registry, metrics, ambient = kernel.registry, kernel.metrics, self._ambient
+        data = settings.data_path
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+        upstream = Upstream(EgressPolicy(settings.egress.allow), ambient)
+        stack.push_async_callback(upstream.close)
+        store = await self._open_store()
+        backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}
+        sealer = next((b for b in backends.values() if isinstance(b, Sealer)), None)
+        credentials = Credentials(ambient)
+        meters = ExchangeMeters(metrics)
+        catalogue = Catalogue(
+            providers={b.item.name: b.item for b in registry.all(Hooks.switchgear_providers)},
+            backends=backends,
+            credentials=credentials,
+            connect=upstream.connection,
+            timeouts=settings.timeouts,
+            meters=meters,
+        )
+        kinds = [*catalogue.kinds(), *(b.item for b in registry.all(Hooks.switchgear_resource_kinds))]
+        resources = ResourceEngine(store, kinds, ambient, sealer)
+        counters = registry.one(Hooks.switchgear_counters, settings.counters)
+        await kernel.start(
+            Services(
+                store=store,
+                counters=counters and counters.item.factory(),
+                sealer=sealer,
+                resources=PluginResources(resources),
+                http=upstream.http,
+            )
+        )
+        stack.push_async_callback(kernel.stop)
+        await resources.start()
+
+        journal, drain = await self._open_journal(store)
+        policies = PolicyChain(
+            [(b.item.name, b.item.factory()) for b in registry.all(Hooks.switchgear_policies)], metrics, self._log
+        )
+        engine = self._engine = Engine(
+            policies=policies,
+            ledger=journal,
+            ambient=ambient,
+            meters=meters,
+            log=self._log,
+            caps=Caps(body=settings.edge.body_bytes, idle_s=settings.timeouts.idle),
+        )
+        authenticators = [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)]
+        access = AdminAccess(settings.admin_key, authenticators)
+        self._system.attach(store=store, resources=resources, journal=journal, credentials=credentials, engine=engine)
+        admin = create_admin_app(
+            resources,
+            authorise=access.authorise,
+            extra_handlers=[
+                *usage_handlers(store, drain.drain_now),
+                *self._system.handlers(access),
+                *(b.item for b in registry.all(Hooks.switchgear_routes)),
+            ],
+        )
+        self._app = DataPlane(
+            dialects=[b.item.factory() for b in registry.all(Hooks.switchgear_dialects)],
+            authenticators=authenticators,
+            engine=engine,
+            resources=resources,
+            ambient=ambient,
+            log=self._log,
+            total_timeout_s=settings.timeouts.total,
+            body_cap=settings.edge.body_bytes,
+            fallback=admin,
+        )
+        background = Background(ambient, lambda what, how: self._log.error("background work failed", what=what, error=how))
+        background.spawn("resources", resources.follow)
+        background.spawn("journal", drain.run)
+        background.spawn("housekeeping", lambda: _housekeeping(store, ambient))
+        stack.push_async_callback(background.stop, 5.0)
+        self.first_run = await seed(store, resources, [b.item for b in registry.all(Hooks.switchgear_first_run)])
+
+    async def _open_store(self) -> Store:
+        registry = self.kernel.registry
+        bound = registry.one(Hooks.switchgear_stores)
+        if bound is None:
+            return cast("Store", NoStore())
+        store = bound.item.factory()
+        await store.open(plugin_migrations(registry.all(Hooks.switchgear_migrations)))
+        self._stack.push_async_callback(store.close)
+        return store
+
+    async def _open_journal(self, store: Store) -> tuple[Journal, Drain]:
+        settings = self.settings.journal
+        journal = Journal(
+            self.settings.data_path / "journal",
+            f"{os.getpid()}-{self._ambient.new_id()[:12]}",
+            segment_bytes=settings.segment_bytes,
+            cap_bytes=settings.cap_bytes,
+            durability=settings.durability,
+        )
+        await journal.open()
+        drain = Drain(journal, store, self._ambient)
+        self.kernel.metrics.observe_with("journal_depth", "Records not yet in the store.", lambda: journal.depth)
+
+        async def close() -> None:
+            try:
+                await drain.drain_now()
+            finally:
+                await journal.close()
+
+        self._stack.push_async_callback(close)
+        return journal, drain
+
+
+class NoStore:
+    """Stands where a store would be when no plugin offers one: everything asked of it says so."""
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        """Refuse whatever it is."""
+
+        async def refuse(*_: Any, **__: Any) -> None:
+            raise StoreUnavailable("no store is enabled; enable a plugin that offers one in plugins.toml")
+
+        return refuse
+
+
+async def _housekeeping(store: Store, ambient: Ambient) -> None:
+    """Forget answers kept for Idempotency-Keys after a day."""
+    while True:
+        await store.forget(ambient.now_us() - _DAY_US)
+        await asyncio.sleep(_HOUR_S)
