@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from typing import Protocol
+from typing import Protocol, cast
 
 import httptools
 
@@ -61,9 +61,8 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=0)  # what is written is at the kernel before more is made
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
+        self.transport.set_write_buffer_limits(high=0)  # what is written is at the kernel before more is made
         self._upstream.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

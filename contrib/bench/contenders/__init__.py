@@ -1,0 +1,1 @@
+"""Who runs: one module a contender, each with a `make(options)` that returns a `Contender`."""

@@ -1,0 +1,137 @@
+"""The fast upstream: canned OpenAI answers from one uvloop protocol, so that it is never what is measured.
+
+A plain answer is one write. A stream is 50 chunks and `[DONE]`, each event its own HTTP chunk, ten events to a write and
+a turn of the event loop between writes, as a provider's events reach a reader: several to a packet, in several packets.
+With `stream_options.include_usage` a usage chunk comes before `[DONE]`. `python upstream.py PORT [EVENTS]` serves until
+killed; EVENTS is how many events share one HTTP chunk (1), which decides what a client library hands on at a time.
+"""
+
+import asyncio
+import gc
+import json
+import re
+import sys
+from typing import cast
+
+import uvloop
+
+MODEL = "gpt-4o-mini"
+CHUNKS = 50
+WORDS = [f"tok{number:02d} " for number in range(CHUNKS - 2)]  # between the role chunk and the finish chunk
+EVENTS_PER_WRITE = 10
+USAGE = {"prompt_tokens": 40, "completion_tokens": len(WORDS), "total_tokens": 40 + len(WORDS)}
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_STREAM = re.compile(rb'"stream": ?true')
+
+
+def plain_body() -> bytes:
+    """Return the canned chat completion."""
+    message = {"role": "assistant", "content": "".join(WORDS), "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    return _json(_object("chat.completion", [choice], usage=USAGE))
+
+
+def stream_events(*, usage: bool) -> list[bytes]:
+    """Return the canned stream, event by event."""
+    deltas: list[tuple[dict[str, object], str | None]] = [({"role": "assistant", "content": "", "refusal": None}, None)]
+    deltas += [({"content": word}, None) for word in WORDS]
+    deltas += [({}, "stop")]
+    chunks = [
+        _object(
+            "chat.completion.chunk",
+            [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}],
+            **({"usage": None} if usage else {}),
+        )
+        for delta, finish in deltas
+    ]
+    if usage:
+        chunks.append(_object("chat.completion.chunk", [], usage=USAGE))
+    return [*(b"data: " + _json(chunk) + b"\n\n" for chunk in chunks), b"data: [DONE]\n\n"]
+
+
+def _object(kind: str, choices: list[dict[str, object]], **more: object) -> dict[str, object]:
+    head = {"id": "chatcmpl-bench000000000000000000000000", "object": kind, "created": 1_700_000_000, "model": MODEL}
+    return {**head, "service_tier": "default", "system_fingerprint": "fp_0123456789", "choices": choices, **more}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _plain_reply() -> bytes:
+    body = plain_body()
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def _stream_writes(per_chunk: int, *, usage: bool) -> list[bytes]:
+    events = stream_events(usage=usage)
+    chunks = [b"%x\r\n%b\r\n" % (len(data), data) for data in _joined(events, per_chunk)]
+    groups = _joined(chunks, max(1, EVENTS_PER_WRITE // per_chunk))
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
+    groups[0] = head + groups[0]
+    groups[-1] += b"0\r\n\r\n"
+    return groups
+
+
+def _joined(parts: list[bytes], size: int) -> list[bytes]:
+    return [b"".join(parts[at : at + size]) for at in range(0, len(parts), size)]
+
+
+class Replies:
+    """The three replies, ready to write."""
+
+    def __init__(self, per_chunk: int) -> None:
+        self.plain = _plain_reply()
+        self.stream = _stream_writes(per_chunk, usage=False)
+        self.stream_with_usage = _stream_writes(per_chunk, usage=True)
+
+
+class Upstream(asyncio.Protocol):
+    """Answers any POST; one request at a time on a connection."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, replies: Replies) -> None:
+        self._replies = replies
+        self._seen = b""
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
+
+    def data_received(self, data: bytes) -> None:
+        if self._seen:
+            data = self._seen + data
+        head = data.find(b"\r\n\r\n") + 4
+        if head < 4:
+            self._seen = data
+            return
+        length = _LENGTH.search(data, 0, head)
+        # Without a length the request is chunked, or has no body
+        if not (data.endswith(b"\r\n\r\n") if length is None else len(data) >= head + int(length[1])):
+            self._seen = data
+            return
+        self._seen = b""
+        if _STREAM.search(data, head) is None:
+            self.transport.write(self._replies.plain)
+        else:
+            usage = b'"include_usage"' in data
+            self._send(self._replies.stream_with_usage if usage else self._replies.stream, 0)
+
+    def _send(self, writes: list[bytes], at: int) -> None:
+        self.transport.write(writes[at])
+        if at + 1 < len(writes):
+            self._loop.call_soon(self._send, writes, at + 1)
+
+
+async def serve(port: int, per_chunk: int) -> None:
+    replies = Replies(per_chunk)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Upstream(replies), "127.0.0.1", port, backlog=4096)
+    print("ready", flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    gc.disable()  # nothing here makes cycles
+    uvloop.run(serve(int(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 1))
