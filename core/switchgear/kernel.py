@@ -189,12 +189,13 @@ class Kernel:
             self.events.listen(bound.plugin, bound.item)
 
     def _packages(self) -> dict[str, str]:
-        """Return the module and the package that are each plugin's own, for naming who is on a stack."""
-        found: dict[str, str] = {}
+        """Return the modules and packages that are plugins' own, for naming who is on a stack: `a or b` where two share one."""
+        owners: dict[str, list[str]] = {}
         for item in self.plugins:
             module = item.installed.entry_point.module
-            found.setdefault(sys.modules[module].__package__ or module, item.installed.name)
-        return found | {item.installed.entry_point.module: item.installed.name for item in self.plugins}
+            for name in {module, sys.modules[module].__package__ or module}:
+                owners.setdefault(name, []).append(item.installed.name)
+        return {module: " or ".join(names) for module, names in owners.items()}
 
     async def _start(self, item: Active) -> None:
         if (failure := await self._bounded(item.plugin.start)) is not None:

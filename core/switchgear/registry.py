@@ -125,7 +125,9 @@ class Registry:
         hooks = self._hooks()
         for name in dir(type(plugin)):
             if name.startswith(_PREFIX) and name not in hooks:
-                hint = did_you_mean(name, hooks) or " The hooks stand in `switchgear.hooks`."
+                # Without the prefix, which they share and which would make any two look alike.
+                hint = did_you_mean(name.removeprefix(_PREFIX), [hook.removeprefix(_PREFIX) for hook in hooks])
+                hint = hint or " The hooks stand in `switchgear.hooks`."
                 yield f"{installed}: `{name}` is not a hook.{hint}"
 
     def _collect(self, hook: str, owners: dict[str, Installed], failures: list[str]) -> list[Bound[Any]]:

@@ -125,7 +125,7 @@ def load(
     if path is None:
         here = (directory or FilePath()) / FILE
         path = here if here.is_file() else None
-    elif not path.is_file():
+    elif not path.exists():
         raise ConfigError(
             f"{path}: there is no such file. Write it with `switchgear plugins enable NAME`, or leave it out."
         )

@@ -9,10 +9,9 @@ from typing import Any, Literal
 Path = tuple[str, ...]
 """The keys that lead to a value: `("gateway", "timeouts", "total")`."""
 
-_HEADER = re.compile(r"^\s*\[\[?(?P<key>[^\[\]]+)\]\]?\s*(#.*)?$")
-_ASSIGNMENT = re.compile(
-    r"""^\s*(?P<key>(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*="""
-)
+_KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
+_HEADER = re.compile(rf"^\s*\[\[?\s*(?P<key>{_KEY}(?:\s*\.\s*{_KEY})*)\s*\]\]?")
+_ASSIGNMENT = re.compile(rf"^\s*(?P<key>{_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
 
 
 class Text(str):
@@ -66,12 +65,21 @@ class Layers:
             self.put(path, value, origin)
 
     def origin(self, path: Path) -> Origin:
-        """Return where the value at `path`, or else the nearest table around it, was said."""
+        """Return where the value at `path` was said; of a table nobody opened by name, where the first value in it was.
+
+        For a value nobody said it is the table around it.
+        """
         while path:
-            if found := self.origins.get(path):
-                return found
+            for said, origin in self.origins.items():
+                if said[: len(path)] == path:
+                    return origin
             path = path[:-1]
         return DEFAULT
+
+    def is_overridden(self, path: Path) -> bool:
+        """Say whether the environment or a flag has spoken for `path`, or for a table around it."""
+        exact = (self.origins.get(path[:length], DEFAULT) for length in range(1, len(path) + 1))
+        return any(origin.kind in {"environment", "flag"} for origin in exact)
 
     def table(self, path: Path) -> Any:
         """Return what is at `path`: a table, a value, or an empty table if nothing is."""

@@ -47,7 +47,7 @@ class Reader:
         variables: Mapping[str, str] = getattr(type, "variables", {})
         for variable, dotted in variables.items():
             target = (*path, *dotted.split("."))
-            if self.environ.get(variable) and self.layers.origin(target).kind in {"default", "file"}:
+            if self.environ.get(variable) and not self.layers.is_overridden(target):
                 self.layers.put(target, Text(self.environ[variable]), Origin("environment", variable))
 
     def _struct(self, table: Mapping[str, Any], type: type[S], path: Path) -> S | None:
@@ -95,6 +95,12 @@ class Reader:
                 value = {key: self.value(item, mapping[1], (*path, key)) for key, item in value.items()}
                 if WRONG in value.values():
                     return WRONG
+        if isinstance(value, list):
+            sequence = next((get_args(item) for item in accepted if get_origin(item) in _SEQUENCES), None)
+            if sequence:
+                value = [self.value(item, sequence[0], (*path, str(at))) for at, item in enumerate(value)]
+                if WRONG in value:
+                    return WRONG
         return self._convert(value, type, accepted, path, example)
 
     def _convert(self, value: Any, type: Any, accepted: list[Any], path: Path, example: str) -> Any:
@@ -128,6 +134,7 @@ class Reader:
 
 
 _TYPE = type
+_SEQUENCES = (list, tuple, set, frozenset)
 
 
 def _alternatives(annotation: Any) -> Iterator[Any]:
