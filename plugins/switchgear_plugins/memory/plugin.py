@@ -1,0 +1,30 @@
+from switchgear import Offer, Plugin
+from switchgear.contracts.counters import Counters
+from switchgear.contracts.store import Store
+from switchgear_plugins.memory.counters import MemoryCounters
+from switchgear_plugins.memory.settings import MemorySettings
+
+
+class MemoryPlugin(Plugin[MemorySettings]):
+    """Counters, and if asked the store, in the memory of one process."""
+
+    api = 1
+    settings_type = MemorySettings
+
+    def switchgear_counters(self) -> list[Offer[Counters]]:
+        """Offer the counters `memory`."""
+        if not self.settings.counters:
+            return []
+        return [Offer("memory", lambda: MemoryCounters(self.context.ambient), summary="Counters of one process")]
+
+    def switchgear_stores(self) -> list[Offer[Store]]:
+        """Offer the store `memory`."""
+        if not self.settings.store:
+            return []
+        return [Offer("memory", _make_store, summary="A store that ends with the process")]
+
+
+def _make_store() -> Store:
+    from switchgear_plugins.memory.store import MemoryStore  # noqa: PLC0415 - most gateways keep their store elsewhere
+
+    return MemoryStore()
