@@ -36,7 +36,6 @@ from switchgear.http.usage import usage_handlers
 from switchgear.kernel import Kernel
 from switchgear.ledger.drain import Drain
 from switchgear.ledger.journal import Journal
-from switchgear.migrate import plugin_migrations
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.face import PluginResources
 from switchgear.upstream.client import Upstream
@@ -185,7 +184,7 @@ class Gateway:
         if bound is None:
             return cast("Store", NoStore())
         store = bound.item.factory()
-        await store.open(plugin_migrations(registry.all(Hooks.switchgear_migrations)))
+        await store.open([(b.plugin, b.item.directory) for b in registry.all(Hooks.switchgear_migrations)])
         self._stack.push_async_callback(store.close)
         return store
 

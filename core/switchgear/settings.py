@@ -42,11 +42,11 @@ class UpstreamSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JournalSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The journal of records. `fsync` survives a power cut, `write` a crash of the process."""
+    """The journal of records: an acknowledged record survives the end of the process, with `full` also a loss of power."""
 
-    durability: Literal["fsync", "write"] = "write"
+    durability: Literal["process", "full"] = "process"
     cap_bytes: Bytes = 1_073_741_824
-    segment_bytes: Bytes = 16_777_216
+    segment_bytes: Bytes = 4_194_304
 
 
 class MetricsSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,12 +64,13 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The kernel's own settings.
 
     `plugin_timeout` bounds each plugin's start and stop, `drain_grace` the streams still running at shutdown; `counters`
-    names the active counters when several plugins offer some.
+    names the active counters when several plugins offer some; `admin_key` is a secret that opens /admin/v1.
     """
 
     variables: ClassVar[Mapping[str, str]] = {
         "HOST": "host",
         "PORT": "port",
+        "ADMIN_KEY": "admin_key",
         "LOG_LEVEL": "log_level",
         "REQUEST_TIMEOUT_SECS": "timeouts.total",
         "TTFT_TIMEOUT_SECS": "timeouts.first_byte",
@@ -79,6 +80,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     data_dir: str = field(default_factory=platform_data_dir)
+    admin_key: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     plugin_timeout: Seconds = 10.0
     drain_grace: Annotated[float, Meta(ge=0)] = 30.0

@@ -6,6 +6,7 @@ keys, references, expected versions) is stated in the write itself and checked i
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
@@ -109,8 +110,11 @@ class Store(Protocol):
     Every method raises `StoreUnavailable` when the database is away; none blocks the event loop.
     """
 
-    async def open(self) -> None:
-        """Connect and migrate. Raises `StoreError` when the schema is newer than this code or a migration was altered."""
+    async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
+        """Connect and migrate; `migrations` are (namespace, directory) of plugins' own tables.
+
+        Raises `StoreError` when the schema is newer than this code or a migration was altered.
+        """
         ...
 
     async def close(self) -> None:

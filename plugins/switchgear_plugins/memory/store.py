@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 from switchgear.contracts.store import Aggregate, Change, Document, RecordQuery, RecordRow, Replay, Write
 from switchgear.errors import StoreConflict, StoreError, StoreUnavailable
@@ -27,7 +28,7 @@ class MemoryStore:
         self._feed: list[Change] = []
         self._records: defaultdict[str, Records] = defaultdict(Records)
 
-    async def open(self) -> None:
+    async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:  # noqa: ARG002 - there are no tables here
         """Begin."""
         self._open = True
 

@@ -11,7 +11,7 @@ import msgspec
 from switchgear.ambient import Ambient
 from switchgear.contracts.store import Aggregate, Change, Document, RecordQuery, RecordRow, Replay, Write
 from switchgear.errors import RecordRefused, StoreError
-from switchgear.migrate import Migration, MigrationState, core_migrations, migrate, status
+from switchgear.migrate import Migration, MigrationState, core_migrations, load, migrate, status
 from switchgear_plugins.sqlite.database import Database, load_queries, row, rows, transaction
 from switchgear_plugins.sqlite.documents import write_batch
 from switchgear_plugins.sqlite.migrations import SqliteMigrations
@@ -28,21 +28,19 @@ _LAST_VERSION = 2**62
 class SqliteStore:
     """The `Store` contract over the standard library's sqlite3.
 
-    Reads run in reader threads, writes in one writer thread, a transaction each. `migrations` are those of plugins; the
-    kernel's own come by themselves.
+    Reads run in reader threads, writes in one writer thread, a transaction each.
     """
 
-    def __init__(
-        self, settings: SqliteSettings, data_dir: Path, ambient: Ambient, migrations: Sequence[Migration] = ()
-    ) -> None:
+    def __init__(self, settings: SqliteSettings, data_dir: Path, ambient: Ambient) -> None:
         path = Path(settings.path) if settings.path is not None else data_dir / "switchgear.db"
         self._database = Database(path, durability=settings.durability, readers=settings.readers)
         self._ambient = ambient
-        self._plugin_migrations = migrations
+        self._plugin_migrations: list[Migration] = []
         self._queries = load_queries()
 
-    async def open(self) -> None:
+    async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
         """Connect and migrate."""
+        self._plugin_migrations = [m for name, directory in migrations for m in load(directory, "sqlite", name)]
         await self._database.open()
         try:
             await self._database.write(self._migrate)

@@ -1,0 +1,176 @@
+"""The rules of the house, held by reading the source."""
+
+import ast
+import io
+import re
+import tokenize
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import switchgear
+from switchgear import errors
+from switchgear.hooks import Hooks
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "core" / "switchgear"
+PLUGINS = ROOT / "plugins" / "switchgear_plugins"
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+VENDORS = re.compile(
+    r"openai|anthropic|claude|azure|bedrock|vertex|gemini|gigachat|cohere|mistral|ollama|sqlite|postgres|redis|hashicorp", re.I
+)
+
+
+def modules(root: Path) -> list[Path]:
+    return sorted(root.rglob("*.py"))
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield every module imported, at run time or for types."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def words(path: Path) -> Iterator[str]:
+    """Yield identifiers and strings, without docstrings and comments."""
+    source = path.read_text()
+    docstrings = {
+        node.body[0].value.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+        and isinstance(node.body[0].value, ast.Constant)
+    }
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.NAME or (token.type == tokenize.STRING and token.start[0] not in docstrings):
+            yield token.string
+
+
+@pytest.mark.parametrize("path", modules(CORE), ids=name)
+def test_the_kernel_names_no_vendor(path: Path) -> None:
+    # A bare string after an attribute is its documentation; those start with three quotes.
+    found = [word for word in words(path) if VENDORS.search(word) and not word.startswith('"""')]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", modules(PLUGINS), ids=name)
+def test_plugins_import_neither_each_other_nor_private_parts(path: Path) -> None:
+    own = path.relative_to(PLUGINS).parts[0]
+    public = (
+        "switchgear", "switchgear.contracts", "switchgear.wire", "switchgear.errors", "switchgear.ambient", "switchgear.plugin",
+        "switchgear.offer", "switchgear.migrate", "switchgear.telemetry.metrics", "switchgear.testing",
+    )  # fmt: skip
+    for module in imports(path):
+        if module.startswith("switchgear_plugins."):
+            assert own == module.split(".")[1]
+        if module == "switchgear" or module.startswith("switchgear."):
+            assert any(module == one or module.startswith(one + ".") for one in public), module
+
+
+@pytest.mark.parametrize("path", modules(CORE), ids=name)
+def test_the_kernel_imports_no_plugin(path: Path) -> None:
+    assert [m for m in imports(path) if m.split(".")[0] == "switchgear_plugins"] == []
+
+
+@pytest.mark.parametrize("room", ["exchange", "http", "upstream", "wire", "ledger"])
+def test_what_runs_per_request_knows_nothing_of_boot(room: str) -> None:
+    boot = {"pluggy", "tomllib", "tomlkit", "tomli_w"}
+    kernel = {"switchgear.kernel", "switchgear.config", "switchgear.discovery", "switchgear.registry", "switchgear.gateway"}
+    for path in modules(CORE / room):
+        assert {m for m in imports(path) if m.split(".")[0] in boot or m in kernel} == set(), name(path)
+
+
+def test_only_the_upstream_calls_out() -> None:
+    clients = {"httpx", "httpcore", "pyreqwest", "aiohttp", "requests", "urllib.request", "http.client"}
+    for path in [*modules(CORE), *modules(PLUGINS)]:
+        if path.is_relative_to(CORE / "upstream"):
+            continue
+        tree = ast.parse(path.read_text())
+        lazy = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+            for inner in ast.walk(node)
+        }
+        for node in ast.walk(tree):
+            if id(node) in lazy:
+                continue
+            found = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            found += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [m for m in found if m in clients or m.split(".")[0] in clients - {"http.client"}], name(path)
+
+
+def test_time_and_chance_come_from_one_source() -> None:
+    forbidden = re.compile(
+        r"\btime\.(time|time_ns|monotonic|monotonic_ns)\(|\brandom\.\w+\(|\buuid\.uuid|\bsecrets\.|datetime\.(now|utcnow)\("
+    )
+    for path in [*modules(CORE), *modules(PLUGINS)]:
+        if path == CORE / "ambient.py" or path.is_relative_to(CORE / "testing"):
+            continue
+        found = [line.strip() for line in path.read_text().splitlines() if forbidden.search(line)]
+        assert found == [], f"{name(path)}: take it from the ambient"
+
+
+def test_sql_is_in_files() -> None:
+    statement = re.compile(r"\b(SELECT\s.+\sFROM|INSERT\s+(OR\s+\w+\s+)?INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b", re.S)
+    for path in [*modules(CORE), *modules(PLUGINS)]:
+        strings = [w for w in words(path) if w[-1:] in "\"'" and statement.search(w)]
+        assert strings == [], name(path)
+
+
+def test_every_exception_says_what_happened() -> None:
+    raised = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
+    assert [c.__name__ for c in raised if not c.__doc__] == []
+    answers = [c for c in raised if issubclass(c, errors.ApiError)]
+    assert [c.__name__ for c in answers if "status" not in vars(c)] == []
+    drawn = errors.__doc__ or ""
+    assert [c.__name__ for c in raised if c.__name__ not in drawn] == []
+
+
+@pytest.mark.parametrize("path", [*modules(CORE), *modules(PLUGINS)], ids=name)
+def test_modules_stay_readable(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_every_hook_is_documented_and_tested() -> None:
+    hooks = [hook for hook in vars(Hooks) if hook.startswith("switchgear_")]
+    tests = "".join(p.read_text() for p in (ROOT / "tests").rglob("*.py") if p != Path(__file__))
+    guide = (ROOT / "contrib" / "docs" / "plugins.md").read_text()
+    assert [hook for hook in hooks if not (vars(Hooks)[hook].__doc__ or "").strip()] == []
+    assert [hook for hook in hooks if hook not in tests] == []
+    assert [hook for hook in hooks if hook not in guide] == []
+
+
+def test_every_builtin_is_in_the_example_configuration() -> None:
+    example = tomllib.loads((ROOT / "plugins.toml.example").read_text())
+    declared = PYPROJECT["project"]["entry-points"]["switchgear.plugins"]
+    assert sorted(declared) == sorted(example["plugins"])
+    assert sorted(declared) == sorted(p.parent.name for p in PLUGINS.glob("*/plugin.py"))
+
+
+def test_an_extra_is_named_like_its_plugin() -> None:
+    extras = set(PYPROJECT["project"]["optional-dependencies"]) - {"dev"}
+    assert extras <= set(PYPROJECT["project"]["entry-points"]["switchgear.plugins"])
+
+
+def test_the_public_names_are_these() -> None:
+    assert ["API", "Context", "NoSettings", "Offer", "Plugin", "__version__"] == switchgear.__all__
+
+
+def test_the_top_level_holds_what_it_should() -> None:
+    wanted = {
+        "pyproject.toml", "core", "plugins", "plugins.toml.example", "migrations", "tests", "contrib", "Dockerfile", "README.md", "LICENSE",
+    }  # fmt: skip
+    extra = {p.name for p in ROOT.iterdir() if not p.name.startswith(".")} - wanted - {"plugins.toml", "build", "dist"}
+    assert extra == set()
+    assert wanted <= {p.name for p in ROOT.iterdir()}
