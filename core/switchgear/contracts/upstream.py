@@ -9,9 +9,8 @@ from msgspec import Struct
 
 
 class OutboundRequest(Struct, frozen=True, gc=False):
-    """One HTTP request on its way out. `url` is absolute; header names are lower case; no header is added but these,
-    `host`, `content-length` and `accept-encoding: identity`.
-    """
+    """One HTTP request on its way out. `url` is absolute; header names are lower case. The engine adds
+    `host` and `content-length`, and unless they are there `accept-encoding: identity` and `user-agent: switchgear`."""
 
     method: str
     url: str
@@ -21,8 +20,7 @@ class OutboundRequest(Struct, frozen=True, gc=False):
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
     """The four clocks of an outbound call, in seconds: connection made, first byte of the answer, silence between two
-    bytes, and the whole exchange from the client's first byte to its last.
-    """
+    bytes, and the whole exchange from the client's first byte to its last."""
 
     connect: float = 5.0
     first_byte: float = 120.0
@@ -46,12 +44,17 @@ class ConnectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class UpstreamResponse(Protocol):
-    """An answer whose status and headers have arrived and whose body is read as it comes, nothing ahead of demand."""
+    """An answer whose status and headers have arrived and whose body is read as it comes, not over 128 KiB ahead of
+    demand."""
 
     status: int
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whatever its case; None if absent."""
+        ...
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return all header lines as they came, not to be changed."""
         ...
 
     async def read(self) -> bytes | None:
@@ -77,7 +80,8 @@ class Connection(Protocol):
     async def send(self, request: OutboundRequest) -> UpstreamResponse:
         """Send and return when the answer's head has arrived. No redirect is followed, no retry is made.
 
-        Raises `EgressDenied`, `ConnectFailed`, `ConnectTimeout`, `ConnectionBroken`, `ResponseTooLarge`.
+        Raises `EgressDenied`, `MalformedRequest`, `ConnectFailed`, `ConnectTimeout`, `ConnectionBroken`,
+        `ResponseTooLarge`.
         """
         ...
 

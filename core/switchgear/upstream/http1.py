@@ -65,10 +65,10 @@ class Response:
 
     async def head(self) -> None:
         """Wait until status and headers have arrived. Cancelling aborts the call at the peer."""
-        if not self.status and self._error is None:
+        while not self.status:
+            if self._error is not None:
+                raise self._error(self._message)
             await self._wait()
-        if self._error is not None:
-            raise self._error(self._message)
 
     async def read(self) -> bytes | None:
         """Return the next piece of the body, None at its end; see the contract. Cancelling aborts at the peer."""

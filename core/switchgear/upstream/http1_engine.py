@@ -20,6 +20,7 @@ from switchgear.upstream.resolve import Resolver
 from switchgear.upstream.slots import Slots
 from switchgear.upstream.target import (
     DEFAULT_HEADERS,
+    WITHOUT_LENGTH,
     HeaderNames,
     Target,
     check_method,
@@ -31,7 +32,6 @@ from switchgear.upstream.target import (
 _IDLE_SECONDS: Final = 30.0
 _MAX_ROUTES: Final = 1024
 _DEFAULTS: Final = tuple((name, f"{name}: {value}\r\n") for name, value in DEFAULT_HEADERS.items())
-_WITHOUT_LENGTH: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 
 class _Route(Struct, frozen=True, gc=False):
@@ -112,7 +112,7 @@ class Http1Connection:
             target=target,
             start=start,
             bodiless=request.method == "HEAD",
-            length=request.method not in _WITHOUT_LENGTH,
+            length=request.method not in WITHOUT_LENGTH,
         )
         if len(self._routes) >= _MAX_ROUTES:
             self._routes.clear()

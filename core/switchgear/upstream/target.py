@@ -35,6 +35,10 @@ _ENGINE_HEADERS: Final = frozenset(
 _KNOWN_NAMES: Final = 512
 
 DEFAULT_HEADERS: Final = {"accept-encoding": "identity", "user-agent": "switchgear"}
+"""Sent unless the request has its own."""
+
+WITHOUT_LENGTH: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+"""Methods that announce no length when there is no body (RFC 9110, section 8.6)."""
 
 
 class Target(Struct, frozen=True, gc=False):

@@ -1,0 +1,111 @@
+"""The only way out: makes connections that share one egress policy, one resolver and one engine."""
+
+import ssl
+import weakref
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.upstream import Connection, ConnectionSettings
+from switchgear.errors import ConfigError
+from switchgear.upstream.caps import MAX_PIECE
+from switchgear.upstream.egress import EgressPolicy
+from switchgear.upstream.http1_engine import Http1Connection
+from switchgear.upstream.resolve import Lookup, Resolver, system_lookup
+from switchgear.upstream.tls import TlsContexts
+
+if TYPE_CHECKING:
+    import httpx
+
+Engine: TypeAlias = Literal["http1", "httpx", "pyreqwest"]
+
+
+class Upstream:
+    """Owned by the kernel, used within one event loop.
+
+    `engine` carries every connection: `http1` is ours and fastest; `httpx` is the second implementation of the same
+    contract; `pyreqwest` cannot abort a call before its head has arrived. `resolver` replaces the system's name lookup.
+    """
+
+    def __init__(
+        self,
+        egress: EgressPolicy,
+        ambient: Ambient,
+        engine: Engine = "http1",
+        resolver: Lookup | None = None,
+    ) -> None:
+        self._egress = egress
+        self._engine = engine
+        self._resolver = Resolver(egress, ambient, resolver or system_lookup)
+        self._tls = TlsContexts()
+        self._buffer = memoryview(bytearray(MAX_PIECE))
+        self._made: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+    def connection(self, settings: ConnectionSettings) -> Connection:
+        """Return a new pool for one provider resource, to be closed by its owner or with this.
+
+        Raises `ConfigError` for a file that cannot be used and `EgressDenied` for a proxy that is none.
+        """
+        if settings.ca_bundle is not None or settings.client_cert is not None:
+            self._tls.get(settings)  # so that unusable files are reported now
+
+        def tls() -> ssl.SSLContext:
+            return self._tls.get(settings)
+
+        connection: Connection
+        match self._engine:
+            case "http1":
+                connection = Http1Connection(
+                    settings, self._egress, self._resolver, tls=tls, buffer=self._buffer
+                )
+            case "httpx":
+                from switchgear.upstream.httpx_engine import HttpxConnection  # noqa: PLC0415 - slow to import
+
+                connection = HttpxConnection(settings, self._egress, self._resolver, tls=tls)
+            case "pyreqwest":
+                from switchgear.upstream.pyreqwest_engine import PyreqwestConnection  # noqa: PLC0415 - likewise
+
+                connection = PyreqwestConnection(settings, self._egress, self._resolver)
+            case _:
+                raise ConfigError(
+                    f"[gateway] upstream_engine {self._engine!r}: choose http1, httpx or pyreqwest"
+                )
+        self._made.add(connection)
+        return connection
+
+    def http(
+        self,
+        *,
+        settings: ConnectionSettings | None = None,
+        max_body: int = 64 * 1024 * 1024,
+        **options: Any,
+    ) -> "httpx.AsyncClient":
+        """Return an httpx client over the same engine and guard; close it, or leave that to `close`.
+
+        `options` are httpx's own, but for those that belong to the connection (`settings`). The environment is not
+        looked at and redirects are not followed unless asked for; each hop is then checked like a first request.
+        """
+        import httpx  # noqa: PLC0415 - starting the gateway does not pay for it
+
+        from switchgear.upstream.cold import ColdTransport  # noqa: PLC0415 - likewise
+
+        taken = options.keys() & {
+            "transport",
+            "mounts",
+            "proxy",
+            "verify",
+            "cert",
+            "trust_env",
+            "limits",
+            "http2",
+        }
+        if taken:
+            raise TypeError(f"{', '.join(sorted(taken))}: say it in ConnectionSettings")
+        headers = httpx.Headers({"accept-encoding": "identity", "user-agent": "switchgear"})
+        headers.update(options.pop("headers", None))
+        transport = ColdTransport(self.connection(settings or ConnectionSettings()), max_body)
+        return httpx.AsyncClient(transport=transport, trust_env=False, headers=headers, **options)
+
+    async def close(self) -> None:
+        """Close the idle connections of every pool made here; calls in flight finish."""
+        for connection in list(self._made):
+            await connection.close()
