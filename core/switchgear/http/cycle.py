@@ -105,6 +105,7 @@ class Cycle:
         if not (self.disconnected or self.response_complete):
             self.disconnected = True
             self.wake()
+            self.connection.flow.resume_writing()  # a send() that waits for the client waits no longer
             self.peer.mark_lost()
 
     async def run(self, app: ASGI3Application) -> None:

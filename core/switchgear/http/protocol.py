@@ -60,7 +60,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._read = 0  # bytes of the read being parsed; -1 for a head that began behind another message's end
         self._head = 0  # bytes of this head in earlier reads
         self._hosts = 0
-        self._sane_host = b""
+        self._sane_host: bytes | None = None
         self._length = 0
         self._encoding: bytes | None = None
         self._upgrading = False
@@ -112,7 +112,6 @@ class EdgeProtocol(HttpToolsProtocol):
                 self.state.peers[self._peer_key] = held
         self.parser = None  # type: ignore[assignment]  # it refers back to us
         self._queue.clear()
-        self.flow.resume_writing()
         if self._active is not None:
             self._active.lose_client()
 

@@ -30,7 +30,7 @@ _UNSENT = 128 * 1024
 _LAST_CALL = 0.1
 # What aborted streams get to say that they end.
 _FAREWELL = 2.0
-_POLL = 0.05
+_POLL = 0.02
 
 
 async def serve(
