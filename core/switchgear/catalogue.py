@@ -162,8 +162,9 @@ class Catalogue:
             ),
         ]
 
-    def _secret_fields(self, spec: CredentialSpec) -> tuple[str, ...]:
-        backend = self._backends.get(str(spec.source.get("backend")))
+    def _secret_fields(self, body: Mapping[str, Any]) -> tuple[str, ...]:
+        source = body.get("source")
+        backend = self._backends.get(str(source.get("backend"))) if isinstance(source, dict) else None
         return tuple(f"source.{path}" for path in backend.secret_fields) if backend else ()
 
     def _validate_credential(self, spec: CredentialSpec, view: View) -> Sequence[Problem]:  # noqa: ARG002

@@ -16,7 +16,7 @@ from switchgear.background import Background
 from switchgear.catalogue import Catalogue
 from switchgear.config import Config
 from switchgear.context import Services
-from switchgear.contracts.credential import CredentialBackend, Sealer
+from switchgear.contracts.credential import Sealer
 from switchgear.contracts.store import Store
 from switchgear.credentials import Credentials
 from switchgear.errors import StoreUnavailable
@@ -40,7 +40,6 @@ from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.face import PluginResources
 from switchgear.upstream.client import Upstream
 from switchgear.upstream.egress import EgressPolicy
-
 
 _DAY_US = 24 * 3600 * 1_000_000
 _HOUR_S = 3600.0
@@ -77,6 +76,11 @@ class Gateway:
         """Serve until told to stop, then drain. `ready` gets the bound port."""
         assert self._engine is not None
         edge = self.settings.edge
+
+        def serving(port: int) -> None:
+            self._system.serve()
+            ready(port)
+
         refused = self.kernel.metrics.counter("edge_refused", "Requests refused before they were read.", ("code",))
         await serve(
             self._app,
@@ -95,7 +99,7 @@ class Gateway:
             grace=self.settings.drain_grace,
             on_drain=self._system.drain,
             abort_streams=self._engine.stop_all,
-            ready=lambda port: (self._system.serve(), ready(port))[1],
+            ready=serving,
             on_refused=lambda code: refused.child(code).inc(),
             ambient=self._ambient,
         )
@@ -123,13 +127,14 @@ class Gateway:
         )
         kinds = [*catalogue.kinds(), *(b.item for b in registry.all(Hooks.switchgear_resource_kinds))]
         resources = ResourceEngine(store, kinds, ambient, sealer)
+        face = PluginResources(resources)
         counters = registry.one(Hooks.switchgear_counters, settings.counters)
         await kernel.start(
             Services(
                 store=store,
-                counters=counters and counters.item.factory(),
+                counters=None if counters is None else counters.item.factory(),
                 sealer=sealer,
-                resources=PluginResources(resources),
+                resources=face,
                 http=upstream.http,
             )
         )
@@ -164,14 +169,16 @@ class Gateway:
             dialects=[b.item.factory() for b in registry.all(Hooks.switchgear_dialects)],
             authenticators=authenticators,
             engine=engine,
-            resources=resources,
+            resources=face,
             ambient=ambient,
             log=self._log,
             total_timeout_s=settings.timeouts.total,
             body_cap=settings.edge.body_bytes,
             fallback=admin,
         )
-        background = Background(ambient, lambda what, how: self._log.error("background work failed", what=what, error=how))
+        background = Background(
+            ambient, lambda what, how: self._log.error("background work failed", what=what, error=how)
+        )
         background.spawn("resources", resources.follow)
         background.spawn("journal", drain.run)
         background.spawn("housekeeping", lambda: _housekeeping(store, ambient))

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 class OutboundRequest(Struct, frozen=True, gc=False):
     """One HTTP request on its way out. `url` is absolute; header names are lower case. The engine adds
-    `host` and `content-length`, and unless they are there `accept-encoding: identity` and `user-agent: switchgear`."""
+    `host` and `content-length`, and unless they are there `accept-encoding: identity` and `user-agent: switchgear`.
+    """
 
     method: str
     url: str
@@ -20,7 +21,8 @@ class OutboundRequest(Struct, frozen=True, gc=False):
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
     """The four clocks of an outbound call, in seconds: connection made, first byte of the answer, silence between two
-    bytes, and the whole exchange from the client's first byte to its last."""
+    bytes, and the whole exchange from the client's first byte to its last.
+    """
 
     connect: float = 5.0
     first_byte: float = 120.0
@@ -45,7 +47,8 @@ class ConnectionSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 class UpstreamResponse(Protocol):
     """An answer whose status and headers have arrived and whose body is read as it comes, not over 128 KiB ahead of
-    demand."""
+    demand.
+    """
 
     status: int
 

@@ -69,7 +69,8 @@ class Attempter:
         x.attempts.append(attempt)
         target.meters.active.inc()
         try:
-            secret = target.secret and (target.secret.peek() or await target.secret.get())
+            handle = target.secret
+            secret = None if handle is None else handle.peek() or await handle.get()
             watch.expect(FirstByteTimeout, target.timeouts.first_byte)
             translator = target.native or target.provider
             assert translator is not None

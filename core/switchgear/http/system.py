@@ -81,7 +81,12 @@ class System:
     def handlers(self, access: AdminAccess) -> list[HTTPRouteHandler]:
         """Make the routes. All but `/health/detailed` are open: they say nothing of anybody."""
 
-        @get("/live", opt={"action": "read", "resource": "public"}, sync_to_thread=False, summary="Whether the process lives")
+        @get(
+            "/live",
+            opt={"action": "read", "resource": "public"},
+            sync_to_thread=False,
+            summary="Whether the process lives",
+        )
         def live() -> dict[str, str]:
             return {"status": "ok"}
 
@@ -106,7 +111,9 @@ class System:
             well, detail = await self.detail()
             return Response(detail, status_code=200 if well else 503)
 
-        @get("/metrics", opt={"action": "read", "resource": "public"}, sync_to_thread=False, summary="Prometheus metrics")
+        @get(
+            "/metrics", opt={"action": "read", "resource": "public"}, sync_to_thread=False, summary="Prometheus metrics"
+        )
         def metrics() -> Response[bytes]:
             return Response(self._metrics.expose(), media_type=_METRICS)
 

@@ -47,7 +47,12 @@ class UsageSummary(Struct, frozen=True):
 def usage_handlers(store: Store, drain_now: Callable[[], Awaitable[None]]) -> list[HTTPRouteHandler]:
     """Make the routes. Filters are query parameters named like the record's dimensions: `?model=gpt-4o&outcome=complete`."""
 
-    @get("/admin/v1/usage", opt={"action": "list", "resource": "usage"}, summary="Usage records, newest first", tags=["usage"])
+    @get(
+        "/admin/v1/usage",
+        opt={"action": "list", "resource": "usage"},
+        summary="Usage records, newest first",
+        tags=["usage"],
+    )
     async def usage(
         request: Request[Any, Any, Any],
         limit: Annotated[int, Parameter(ge=1, le=500)] = 100,
@@ -139,4 +144,6 @@ def _decode_cursor(cursor: str | None) -> tuple[int, str] | None:
         at_us, _, id_ = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
         return int(at_us), id_
     except (binascii.Error, ValueError):
-        raise InvalidRequest("`cursor` is not one this endpoint gave out.", param="cursor", code="invalid_cursor") from None
+        raise InvalidRequest(
+            "`cursor` is not one this endpoint gave out.", param="cursor", code="invalid_cursor"
+        ) from None

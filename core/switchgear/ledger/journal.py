@@ -50,7 +50,8 @@ class Journal:
         """Segments found at `open`: this instance's life before."""
         self._segment_bytes = segment_bytes
         self._most_segments = max(2, cap_bytes // segment_bytes)
-        self._durable = durability == "full"
+        self.durable = durability == "full"
+        """Whether an answer must wait for `sync`."""
         self._lock = InstanceLock(self.directory)
         self._log = structlog.get_logger("switchgear.ledger")
         self._reserver: ThreadPoolExecutor | None = None
@@ -130,7 +131,7 @@ class Journal:
 
         All who wait share one flush. Raises `StoreUnavailable` when the disk fails, and from then on.
         """
-        if not self._durable:
+        if not self.durable:
             return
         wanted = self.appended
         while self._flushed < wanted:
@@ -161,7 +162,7 @@ class Journal:
             return
         self._last_number += 1
         self._next = self._reserver.submit(
-            Segment, self.directory, self._last_number, self._segment_bytes, durable=self._durable
+            Segment, self.directory, self._last_number, self._segment_bytes, durable=self.durable
         )
         self._next.add_done_callback(self._reserved)
 
@@ -235,7 +236,7 @@ class Journal:
             )
         segment = self._next.result()
         if self._current is not None:
-            if self._durable:
+            if self.durable:
                 self._unflushed.append(self._current)
             else:
                 self._current.close()

@@ -47,6 +47,11 @@ class Snapshot:
         """Return every live object of a kind, by id."""
         return MappingProxyType(self._live.get(kind, {}))
 
+    @property
+    def callables(self) -> Mapping[str, Any]:
+        """Return everything a client may write in `model`, by name."""
+        return MappingProxyType(self._names)
+
     def callable(self, name: str) -> Any | None:
         """Return what a client means by `model: name`."""
         return self._names.get(name)

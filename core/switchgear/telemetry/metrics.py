@@ -61,14 +61,14 @@ ChildT = TypeVar("ChildT", Counter, Gauge, Histogram)
 class Family(Generic[ChildT]):
     """The children of one metric, by label values."""
 
-    __slots__ = ("_make", "children", "documentation", "labels", "name")
+    __slots__ = ("children", "documentation", "labels", "make", "name")
 
     def __init__(self, name: str, documentation: str, labels: tuple[str, ...], make: Callable[[], ChildT]) -> None:
         self.name = name
         self.documentation = documentation
         self.labels = labels
         self.children: dict[tuple[str, ...], ChildT] = {}
-        self._make = make
+        self.make: Callable[[], ChildT] = make
 
     def child(self, *values: str) -> ChildT:
         """Return the child for these label values, in the order of `labels`; made on first use."""
@@ -76,7 +76,7 @@ class Family(Generic[ChildT]):
         if found is None:
             if len(values) != len(self.labels):
                 raise ValueError(f"{self.name} takes the labels {self.labels}, got {values}")
-            found = self.children[values] = self._make()
+            found = self.children[values] = self.make()
         return found
 
 
@@ -132,6 +132,7 @@ class Metrics(Collector):
 
 def _expose(name: str, family: Family[Any]) -> Metric:
     children: Iterable[tuple[tuple[str, ...], Any]] = family.children.items()
+    make: Any = family.make
     make = family._make
     if make is Counter:
         counter = CounterMetricFamily(name, family.documentation, labels=family.labels)

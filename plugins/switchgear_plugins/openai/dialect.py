@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw
-from switchgear.wire.sse import encode_event
 
 from switchgear.contracts.dialect import InferenceEndpoint, QueryEndpoint, QueryReply, QueryRequest
 from switchgear.contracts.provider import CANONICAL, Answer, Call, StreamEvent
 from switchgear.errors import ApiError, InvalidRequest, NotFound
 from switchgear.wire.members import member
+from switchgear.wire.sse import encode_event
 
 _json = msgspec.json.Encoder()
 
