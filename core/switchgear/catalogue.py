@@ -15,7 +15,7 @@ from switchgear.contracts.exchange import Exchange, Plan, Target
 from switchgear.contracts.provider import Capabilities, NativeProvider, Provider, ProviderConfig, TargetModel
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceKind, View
 from switchgear.contracts.upstream import Connection, ConnectionSettings, Timeouts
-from switchgear.credentials import Credentials
+from switchgear.credentials import SecretKeeper
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.offer import Offer
 from switchgear.wire.members import raw
@@ -121,7 +121,7 @@ class Catalogue:
         *,
         providers: Mapping[str, Offer[Any]],
         backends: Mapping[str, CredentialBackend],
-        credentials: Credentials,
+        credentials: SecretKeeper,
         connect: Callable[[ConnectionSettings], Connection],
         timeouts: Timeouts,
         meters: ExchangeMeters,

@@ -18,7 +18,7 @@ from switchgear.config import Config
 from switchgear.context import Services
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.store import Store
-from switchgear.credentials import Credentials
+from switchgear.credentials import SecretKeeper
 from switchgear.errors import StoreUnavailable
 from switchgear.exchange.attempt import Caps
 from switchgear.exchange.engine import Engine
@@ -59,11 +59,19 @@ class Gateway:
         self._system = System(self.kernel.metrics, plugins=len(self.kernel.plugins))
         self._engine: Engine | None = None
         self._app: Any = None
+        self._store: Store
+        self.resources: ResourceEngine
 
-    async def start(self) -> None:
-        """Open the store and the journal, start the plugins, load the configuration. Raises `BootError`, `StoreError`."""
+    async def start(self, *, first_run: bool = False) -> None:
+        """Open the store and the journal, start the plugins, load the configuration. Raises `BootError`, `StoreError`.
+
+        With `first_run`, a store that never held anything is filled with what the plugins bring for newcomers.
+        """
         try:
             await self._start()
+            if first_run:
+                seeds = [bound.item for bound in self.kernel.registry.all(Hooks.switchgear_first_run)]
+                self.first_run = await seed(self._store, self.resources, seeds)
         except BaseException:
             await self.stop()
             raise
@@ -112,10 +120,11 @@ class Gateway:
 
         upstream = Upstream(EgressPolicy(settings.egress.allow), ambient)
         stack.push_async_callback(upstream.close)
-        store = await self._open_store()
+        store = self._store = await self._open_store()
         backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}
         sealer = next((b for b in backends.values() if isinstance(b, Sealer)), None)
-        credentials = Credentials(ambient)
+        credentials = SecretKeeper(ambient, metrics, self._log)
+        stack.push_async_callback(credentials.close)
         meters = ExchangeMeters(metrics)
         catalogue = Catalogue(
             providers={b.item.name: b.item for b in registry.all(Hooks.switchgear_providers)},
@@ -126,7 +135,7 @@ class Gateway:
             meters=meters,
         )
         kinds = [*catalogue.kinds(), *(b.item for b in registry.all(Hooks.switchgear_resource_kinds))]
-        resources = ResourceEngine(store, kinds, ambient, sealer)
+        resources = self.resources = ResourceEngine(store, kinds, ambient, sealer)
         face = PluginResources(resources)
         counters = registry.one(Hooks.switchgear_counters, settings.counters)
         await kernel.start(
@@ -183,7 +192,6 @@ class Gateway:
         background.spawn("journal", drain.run)
         background.spawn("housekeeping", lambda: _housekeeping(store, ambient))
         stack.push_async_callback(background.stop, 5.0)
-        self.first_run = await seed(store, resources, [b.item for b in registry.all(Hooks.switchgear_first_run)])
 
     async def _open_store(self) -> Store:
         registry = self.kernel.registry

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from switchgear.contracts.store import MigrationState
 from switchgear.errors import StoreError
 
 CORE = "switchgear"
@@ -48,19 +49,6 @@ class Applied(Struct, frozen=True):
     name: str
     checksum: str
     at_us: int
-
-
-class MigrationState(Struct, frozen=True):
-    """One line of `db status`. `at_us` is when it was applied.
-
-    `altered`: the file changed after it was applied. `unknown`: applied by newer code. `idle`: its plugin is not enabled.
-    """
-
-    namespace: str
-    number: int
-    name: str
-    state: Literal["applied", "pending", "altered", "unknown", "idle"]
-    at_us: int | None = None
 
 
 class MigrationTarget(Protocol):

@@ -7,7 +7,7 @@ keys, references, expected versions) is stated in the write itself and checked i
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -102,6 +102,28 @@ class Aggregate(Struct, frozen=True):
     by: tuple[str | None, ...]
     count: int
     sums: tuple[int | None, ...]
+
+
+class MigrationState(Struct, frozen=True):
+    """One line of `db status`. `at_us` is when it was applied.
+
+    `altered`: the file changed after it was applied. `unknown`: applied by newer code. `idle`: its plugin is not enabled.
+    """
+
+    namespace: str
+    number: int
+    name: str
+    state: Literal["applied", "pending", "altered", "unknown", "idle"]
+    at_us: int | None = None
+
+
+@runtime_checkable
+class Migratable(Protocol):
+    """A store that has a schema."""
+
+    async def migration_status(self, migrations: Sequence[tuple[str, Path]] = ()) -> list[MigrationState]:
+        """Return every migration and whether it is applied, without applying any. The store is closed before and after."""
+        ...
 
 
 class Store(Protocol):

@@ -9,7 +9,7 @@ from litestar.connection import Request
 from litestar.handlers import HTTPRouteHandler
 
 from switchgear.contracts.store import Store
-from switchgear.credentials import Credentials
+from switchgear.credentials import SecretKeeper
 from switchgear.errors import StoreError
 from switchgear.exchange.engine import Engine
 from switchgear.http.access import AdminAccess
@@ -45,7 +45,7 @@ class System:
         self._phase = Phase.DRAINING
 
     def attach(
-        self, *, store: Store, resources: ResourceEngine, journal: Journal, credentials: Credentials, engine: Engine
+        self, *, store: Store, resources: ResourceEngine, journal: Journal, credentials: SecretKeeper, engine: Engine
     ) -> None:
         """Look at these from now on."""
         self._store = store
@@ -64,7 +64,7 @@ class System:
         credentials = self._credentials.states()
         broken = [{"kind": b.kind, "id": b.id, "reason": b.reason} for b in self._resources.broken.values()]
         journal = {"has_room": self._journal.has_room, "depth": self._journal.depth}
-        failing = [state for state in credentials if state.failing_since_us is not None]
+        failing = [state for state in credentials if state.since_us is not None]
         well = store == "ok" and self._journal.has_room and not failing and not broken
         return well, {
             "status": "ok" if well else "degraded",

@@ -133,7 +133,6 @@ class Metrics(Collector):
 def _expose(name: str, family: Family[Any]) -> Metric:
     children: Iterable[tuple[tuple[str, ...], Any]] = family.children.items()
     make: Any = family.make
-    make = family._make
     if make is Counter:
         counter = CounterMetricFamily(name, family.documentation, labels=family.labels)
         for values, child in children:

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.store import Aggregate, Change, Document, RecordQuery, RecordRow, Replay, Write
+from switchgear.contracts.store import Aggregate, Change, Document, MigrationState, RecordQuery, RecordRow, Replay, Write
 from switchgear.errors import RecordRefused, StoreError
-from switchgear.migrate import Migration, MigrationState, core_migrations, load, migrate, status
+from switchgear.migrate import Migration, core_migrations, load, migrate, status
 from switchgear_plugins.sqlite.database import Database, load_queries, row, rows, transaction
 from switchgear_plugins.sqlite.documents import write_batch
 from switchgear_plugins.sqlite.migrations import SqliteMigrations
@@ -40,7 +40,7 @@ class SqliteStore:
 
     async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
         """Connect and migrate."""
-        self._plugin_migrations = [m for name, directory in migrations for m in load(directory, "sqlite", name)]
+        self._plugin_migrations = _of_plugins(migrations)
         await self._database.open()
         try:
             await self._database.write(self._migrate)
@@ -48,8 +48,9 @@ class SqliteStore:
             await self._database.close()
             raise
 
-    async def migration_status(self) -> list[MigrationState]:
+    async def migration_status(self, migrations: Sequence[tuple[str, Path]] = ()) -> list[MigrationState]:
         """Return every migration and whether it is applied, without applying any or keeping the store open."""
+        self._plugin_migrations = _of_plugins(migrations)
         await self._database.open()
         try:
             return await self._database.read(
@@ -165,6 +166,10 @@ class SqliteStore:
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         migrate(SqliteMigrations(connection, self._queries), self._migrations(), at_us=self._ambient.now_us())
+
+
+def _of_plugins(migrations: Sequence[tuple[str, Path]]) -> list[Migration]:
+    return [migration for name, directory in migrations for migration in load(directory, "sqlite", name)]
 
 
 def _first(documents: list[Document]) -> Document | None:

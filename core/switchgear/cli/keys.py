@@ -1,0 +1,107 @@
+"""`switchgear keys`: API keys without the admin API."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from switchgear.cli.common import answer, config_option, gateway_flags, json_option
+from switchgear.cli.local import ACTOR, with_gateway
+from switchgear.gateway import Gateway
+from switchgear.resources.writer import Terms
+
+KIND = "api-keys"
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke API keys."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--model", "models", multiple=True, help="A model the key may use; repeat it. Default: all (`*`).")
+@click.option("--admin", is_flag=True, help="Let the key into the admin API.")
+@click.option("--rpm", type=click.IntRange(min=1), help="Requests per minute.")
+@click.option("--concurrent", type=click.IntRange(min=1), help="Requests at the same time.")
+@config_option
+@gateway_flags("data_dir")
+@json_option
+def create(
+    *,
+    name: str,
+    models: tuple[str, ...],
+    admin: bool,
+    rpm: int | None,
+    concurrent: int | None,
+    path: Path | None,
+    flags: dict[str, str],
+    as_json: bool,
+) -> None:
+    """Make a key and show it, once."""
+    permissions = {"models": list(models) or ["*"], "admin": admin}
+    limits = {"requests_per_minute": rpm, "concurrent_requests": concurrent}
+    body: dict[str, Any] = {"name": name, "permissions": permissions}
+    if any(limits.values()):
+        body["limits"] = {field: value for field, value in limits.items() if value is not None}
+
+    async def work(gateway: Gateway) -> dict[str, Any]:
+        written = await gateway.resources.create(KIND, body, Terms(ACTOR))
+        return {**(written.view or {}), **written.once}
+
+    made = with_gateway(path, flags, work)
+    if as_json:
+        answer(made)
+    else:
+        click.echo(f"{made['id']}\n{made['key']}")
+        click.echo("This is the only time the key is shown.", err=True)
+
+
+@keys.command("list")
+@config_option
+@gateway_flags("data_dir")
+@json_option
+def list_(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
+    """List keys."""
+
+    async def work(gateway: Gateway) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            page = await gateway.resources.page(KIND, cursor=cursor, limit=500)
+            found += page.data
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    found = with_gateway(path, flags, work)
+    if as_json:
+        answer(found)
+        return
+    from rich.console import Console  # noqa: PLC0415 - slow to import
+    from rich.table import Table  # noqa: PLC0415 - likewise
+
+    table = Table("id", "name", "key", "status", "models", "expires")
+    for key in found:
+        models = ", ".join(key["permissions"].get("models", ())) or "none"
+        table.add_row(key["id"], key["name"], f"{key['prefix']}…", key["status"], models, key["expires_at"] or "never")
+    Console().print(table)
+
+
+@keys.command()
+@click.argument("id")
+@config_option
+@gateway_flags("data_dir")
+@json_option
+def revoke(*, id: str, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
+    """Revoke a key for good. Running gateways refuse it within a second."""
+
+    async def work(gateway: Gateway) -> dict[str, Any]:
+        written = await gateway.resources.act(KIND, id, "revoke", None, Terms(ACTOR))
+        return written.view or {}
+
+    revoked = with_gateway(path, flags, work)
+    if as_json:
+        answer(revoked)
+    else:
+        click.echo(f"{id} is revoked.")

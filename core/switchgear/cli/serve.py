@@ -1,0 +1,105 @@
+"""`switchgear serve`: the gateway itself."""
+
+import asyncio
+import gc
+import ipaddress
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from switchgear.cli.common import config_option, gateway_flags, read_config
+from switchgear.errors import ConfigError
+from switchgear.first_run import FirstRun
+from switchgear.gateway import Gateway
+from switchgear.settings import GatewaySettings
+from switchgear.telemetry.logs import Logs
+
+
+@click.command()
+@config_option
+@gateway_flags("host", "port", "data_dir", "log_level")
+@click.option("--allow-open-bind", is_flag=True, help="Bind beyond loopback although there is no admin key.")
+def serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -> None:
+    """Serve the data plane and the admin API until SIGTERM or Ctrl-C."""
+    config = read_config(path, flags)
+    Logs(level=config.gateway.log_level).install()
+    gateway = Gateway(config)
+    if not allow_open_bind:
+        _refuse_open_bind(config.gateway)
+    _loop_runner(gateway)
+
+
+def _loop_runner(gateway: Gateway) -> None:
+    if sys.platform == "win32":
+        asyncio.run(_run(gateway))
+    else:
+        import uvloop  # noqa: PLC0415 - not on Windows
+
+        uvloop.run(_run(gateway))
+
+
+async def _run(gateway: Gateway) -> None:
+    await gateway.start(first_run=True)
+    try:
+        # What is alive now lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        await gateway.serve(lambda port: _announce(gateway, port))
+    finally:
+        await gateway.stop()
+
+
+def _announce(gateway: Gateway, port: int) -> None:
+    settings = gateway.settings
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{port}"
+    click.echo(f"Switchgear serves {url} (data in {settings.data_path})")
+    for warning in gateway.kernel.warnings:
+        click.echo(f"Note: {warning}")
+    if gateway.first_run is not None:
+        _welcome(gateway.first_run, url, settings.data_path)
+
+
+def _welcome(first: FirstRun, url: str, data: Path) -> None:
+    """Show the first key once: on a terminal, else in a file that only this user can read."""
+    key = first.once.get("key")
+    if key is None:
+        return
+    if sys.stdout.isatty():
+        click.echo(f"\nYour first API key, shown once: {key}")
+        bearer = key
+    else:
+        file = data / "first-api-key"
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+            out.write(key + "\n")
+        click.echo(f"Your first API key is in {file}")
+        bearer = f"$(cat '{file}')"
+    if first.model is not None:
+        body = f'{{"model": "{first.model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+        click.echo(
+            "Try it:\n"
+            f'  curl {url}/v1/chat/completions -H "Authorization: Bearer {bearer}" \\\n'
+            f"    -H 'Content-Type: application/json' -d '{body}'"
+        )
+    click.echo("To add providers and keys over the admin API, start with ADMIN_KEY=… in the environment.")
+    sys.stdout.flush()
+
+
+def _refuse_open_bind(settings: GatewaySettings) -> None:
+    if settings.admin_key or _is_loopback(settings.host):
+        return
+    raise ConfigError(
+        f"[gateway] host: {settings.host} can be reached from other machines and there is no admin key, so the admin side"
+        " could only be entered with API keys. Set ADMIN_KEY in the environment, or pass --allow-open-bind."
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
