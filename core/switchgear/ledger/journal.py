@@ -96,15 +96,15 @@ class Journal:
         A full disk is no reason to fail: `has_room` stays False until `make_room` finds some. Raises `StoreError` if another
         process has the same instance.
         """
+        await asyncio.to_thread(self._take_directory)
         self._reserver = ThreadPoolExecutor(1, "journal-reserve")
         self._flusher = ThreadPoolExecutor(1, "journal-flush")
-        await asyncio.to_thread(self._take_directory)
         self._numbers = segment_numbers(self.directory)
         self.older = frozenset(self._numbers)
         self._last_number = self._numbers[-1] if self._numbers else 0
         self.make_room()
         if self._next is not None:
-            await asyncio.wait([asyncio.wrap_future(self._next)])
+            await asyncio.gather(asyncio.wrap_future(self._next), return_exceptions=True)
             try:
                 self._turn(0)
             except JournalFull as full:

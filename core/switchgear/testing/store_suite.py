@@ -378,6 +378,18 @@ class StoreSuite(RecordSuite):
         # What an example leaves must not tie the next one's revision to its own.
         await store.write([put("example", "end")], at_us=0)
 
+    async def test_a_cancelled_write_is_done_whole_or_not_at_all(self, store: Store) -> None:
+        for attempt in range(20):
+            batch = [put(f"kind{attempt}", str(n)) for n in range(20)]
+            task = asyncio.ensure_future(store.write(batch, at_us=1))
+            for _ in range(attempt):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            # A write of one's own comes after whatever the cancelled one still does.
+            await store.write([put("barrier", str(attempt))], at_us=2)
+            assert len(await store.page(f"kind{attempt}")) in {0, 20}
+
     async def test_a_closed_store_is_unavailable(self, store: Store) -> None:
         await store.write([put("red", "a")], at_us=1)
         await store.close()

@@ -81,7 +81,7 @@ class Database:
             self._writer = None
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on the writer's connection. It finishes even if the caller is cancelled."""
+        """Run `work` on the writer's connection. Once begun it is finished, even if the caller is cancelled."""
 
         def run() -> T:
             assert self._writer is not None

@@ -149,6 +149,8 @@ async def test_two_processes_cannot_have_one_instance(journal, monkeypatch):
     second = Journal(journal.root, "one", segment_bytes=SEGMENT)
     with pytest.raises(StoreError, match="another process"):
         await second.open()
+    with pytest.raises(StoreUnavailable):
+        second.append("usage", "id", 1, BODY)
     other = Journal(journal.root, "two", segment_bytes=SEGMENT)
     await other.open()
     await other.close()
