@@ -4,11 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import httpx
-import structlog
-from structlog.typing import FilteringBoundLogger
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from switchgear.ambient import Ambient
 from switchgear.background import Background
@@ -21,13 +17,17 @@ from switchgear.errors import PluginError
 from switchgear.events import EventBus
 from switchgear.telemetry.metrics import Metrics
 
+if TYPE_CHECKING:
+    import httpx
+    from structlog.typing import FilteringBoundLogger
+
 T = TypeVar("T")
 
 
 class MakeClient(Protocol):
     """Makes an HTTP client for cold calls, over the egress guard."""
 
-    def __call__(self, **options: Any) -> httpx.AsyncClient:
+    def __call__(self, **options: Any) -> "httpx.AsyncClient":
         """Make one; `options` are httpx' own."""
         ...
 
@@ -56,6 +56,8 @@ class Shared:
 
     def failed(self, plugin: str, what: str, how: str) -> None:
         """Count and log a failure under its plugin's name."""
+        import structlog  # noqa: PLC0415 - the command line has no use for it, and it takes long to import
+
         self.errors.child(plugin).inc()
         structlog.get_logger().error("plugin failed", plugin=plugin, what=what, error=how)
 
@@ -67,11 +69,18 @@ class PluginContext:
         self.plugin = plugin
         self.ambient = shared.ambient
         self.metrics = shared.metrics
-        self.log: FilteringBoundLogger = structlog.get_logger().bind(plugin=plugin)
         self._requires = requires
         self._shared = shared
         self._background = Background(shared.ambient, lambda what, how: shared.failed(plugin, what, how))
         self._clients: list[httpx.AsyncClient] = []
+
+    @cached_property
+    def log(self) -> "FilteringBoundLogger":
+        """A logger whose every line carries the plugin's name."""
+        import structlog  # noqa: PLC0415 - as above
+
+        logger: FilteringBoundLogger = structlog.get_logger()
+        return logger.bind(plugin=self.plugin)
 
     @cached_property
     def data_dir(self) -> Path:
@@ -95,7 +104,7 @@ class PluginContext:
         """The resource engine."""
         return self._existing("resources", self._shared.services.resources)
 
-    def http(self, **options: Any) -> httpx.AsyncClient:
+    def http(self, **options: Any) -> "httpx.AsyncClient":
         """Make an HTTP client that is closed with the plugin."""
         client = self._existing("http", self._shared.services.http)(**options)
         self._clients.append(client)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import structlog
 from msgspec import Struct
 
 from switchgear.ambient import Ambient
@@ -84,14 +83,16 @@ class Kernel:
                 "no plugin is enabled: the gateway answers no model call. Enable one with `switchgear plugins enable NAME`;"
                 " `switchgear plugins list` shows what is installed."
             )
-        for warning in self.warnings:
-            structlog.get_logger().warning(warning)
 
     async def start(self, services: Services) -> None:
         """Start every plugin in order, each bounded by `[gateway] plugin_timeout`.
 
         When one fails, those already started are stopped in reverse order and `PluginError` is raised.
         """
+        import structlog  # noqa: PLC0415 - the command line has no use for it, and it takes long to import
+
+        for warning in self.warnings:
+            structlog.get_logger().warning(warning)
         self._shared.services = services
         if missing := [
             f"{item.installed}: it requires a sealer, and none is active. Enable a plugin that offers one."

@@ -49,8 +49,12 @@ class Context(Protocol):
 
     plugin: str
     ambient: Ambient
-    log: "FilteringBoundLogger"
     metrics: "Metrics"
+
+    @property
+    def log(self) -> "FilteringBoundLogger":
+        """A logger whose every line carries the plugin's name."""
+        ...
 
     @property
     def data_dir(self) -> Path:

@@ -1,0 +1,71 @@
+"""The command line. One module a command or group; adding one is adding a line to `COMMANDS`.
+
+Nothing heavy is imported before a command runs, so that help and completion answer at once.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+import click
+
+from switchgear import __version__
+from switchgear.cli.refusal import refuse
+from switchgear.errors import BootError, SwitchgearError
+
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "config": ("switchgear.cli.config:config", "Check, show and describe the configuration."),
+        "doctor": ("switchgear.cli.doctor:doctor", "Find out what keeps the gateway from running here."),
+        "plugins": ("switchgear.cli.plugins:plugins", "List, enable, disable, write and test plugins."),
+        "version": ("switchgear.cli.version:version", "Show the version."),
+    }
+)
+"""What the kernel brings: where the command is, and its help."""
+
+
+class Commands(click.Group):
+    """The kernel's commands, and those of enabled plugins, which are looked for only when no command of ours fits."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the kernel's commands."""
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command. Raises `BootError` when it can only be a plugin's and the plugins do not boot."""
+        if cmd_name in COMMANDS:
+            module, _, name = COMMANDS[cmd_name][0].partition(":")
+            command: click.Command = getattr(import_module(module), name)
+            return command
+        if ctx.resilient_parsing:
+            return None
+        from switchgear.cli.common import plugin_commands  # noqa: PLC0415 - imports every enabled plugin
+
+        return plugin_commands().get(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(COMMANDS.items())])
+        formatter.write_paragraph()
+        formatter.write_text("Enabled plugins may bring more: `switchgear plugins list` shows which.")
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what Switchgear raises on purpose is printed without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except BootError as error:
+            refuse(error.failures, as_json=ctx.meta.get("json", False))
+            ctx.exit(2)
+        except SwitchgearError as error:
+            refuse((str(error),), as_json=ctx.meta.get("json", False))
+            ctx.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="switchgear")
+def main() -> None:
+    """Switchgear: an LLM gateway built of plugins."""

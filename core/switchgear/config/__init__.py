@@ -7,7 +7,6 @@ variable `variables`: name to dotted field), `SWITCHGEAR__SECTION__KEY`, flags. 
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -18,6 +17,7 @@ from switchgear.config.source import DEFAULT, Layers, Origin, Path, Text, line_n
 from switchgear.config.typed import Reader, S
 from switchgear.errors import ConfigError
 from switchgear.settings import GatewaySettings
+from switchgear.shipped import shipped
 from switchgear.wording import did_you_mean
 
 __all__ = ["DEFAULT", "FILE", "Config", "Origin", "Path", "default_source", "load"]
@@ -78,7 +78,7 @@ class Config:
 
     def origin(self, path: Path) -> Origin:
         """Return where a value was said; for a default, `DEFAULT`."""
-        return self._layers.origins.get(path, DEFAULT)
+        return self._layers.said(path) or DEFAULT
 
     def place(self, plugin: str) -> str:
         """Return where a plugin's table begins, for messages: `plugins.toml:12: [plugins.NAME]`."""
@@ -92,7 +92,8 @@ class Config:
             if isinstance(value, Struct):
                 yield from self.rows(value, at)
             else:
-                yield at, msgspec.to_builtins(value), self.origin(at), at in self._reader.secret
+                secret = any(said[: len(at)] == at for said in self._reader.secret)
+                yield at, msgspec.to_builtins(value), self.origin(at), secret
 
     def _is_enabled(self, name: str) -> bool:
         path = ("plugins", name)
@@ -147,11 +148,7 @@ def load(
 
 def default_source() -> str:
     """Return the text of plugins.toml.example, which is the default configuration."""
-    packaged = resources.files("switchgear") / f"{FILE}.example"
-    if packaged.is_file():
-        return packaged.read_text("utf-8")
-    checkout = FilePath(__file__).parents[3]
-    return (checkout / f"{FILE}.example").read_text("utf-8")
+    return shipped(f"{FILE}.example", f"{FILE}.example").read_text("utf-8")
 
 
 def _put_environment(layers: Layers, environ: Mapping[str, str]) -> Iterator[str]:

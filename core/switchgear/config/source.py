@@ -64,15 +64,15 @@ class Layers:
                     continue
             self.put(path, value, origin)
 
-    def origin(self, path: Path) -> Origin:
-        """Return where the value at `path` was said; of a table nobody opened by name, where the first value in it was.
+    def said(self, path: Path) -> Origin | None:
+        """Return where the value at `path` was said; of a table nobody opened by name, where the first value in it was."""
+        return next((origin for said, origin in self.origins.items() if said[: len(path)] == path), None)
 
-        For a value nobody said it is the table around it.
-        """
+    def origin(self, path: Path) -> Origin:
+        """Return where the value at `path` was said, or else the nearest table around it."""
         while path:
-            for said, origin in self.origins.items():
-                if said[: len(path)] == path:
-                    return origin
+            if origin := self.said(path):
+                return origin
             path = path[:-1]
         return DEFAULT
 

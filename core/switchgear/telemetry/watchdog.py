@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from time import monotonic
 from types import FrameType
 
-import structlog
-
 from switchgear.telemetry.metrics import Metrics
 
 KERNEL = "kernel"
@@ -39,7 +37,6 @@ class Watchdog:
         self._stalls = metrics.counter("event_loop_stalls", "Times the event loop was blocked.", ("plugin",))
         self._lag_s = 0.0
         self._stopped = threading.Event()
-        self._log = structlog.get_logger()
         self._watched = 0
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         metrics.observe_with("event_loop_lag_seconds", "How long the event loop took to answer.", lambda: self._lag_s)
@@ -68,10 +65,12 @@ class Watchdog:
             self._lag_s = monotonic() - asked
 
     def _report(self, innermost: FrameType | None) -> None:
+        import structlog  # noqa: PLC0415 - the command line has no use for it, and it takes long to import
+
         plugin = self._culprit(innermost)
         self._stalls.child(plugin).inc()
         stack = "".join(traceback.format_stack(innermost)) if innermost else ""
-        self._log.warning("event loop blocked", plugin=plugin, over_s=self._threshold_s, stack=stack)
+        structlog.get_logger().warning("event loop blocked", plugin=plugin, over_s=self._threshold_s, stack=stack)
 
     def _culprit(self, frame: FrameType | None) -> str:
         while frame is not None:

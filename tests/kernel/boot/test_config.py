@@ -216,7 +216,7 @@ def test_any_text_in_a_variable_reaches_a_text_setting_unchanged(text: str):
 
 
 @given(st.integers(0, 65535), st.floats(0.001, 1e9), st.booleans(), st.lists(st.text("abc/.:1", max_size=9)))
-def test_values_written_as_json_arrive_with_their_types(port: int, total: float, verify: bool, allow: list[str]):  # noqa: FBT001
+def test_values_written_as_json_arrive_with_their_types(port: int, total: float, verify: bool, allow: list[str]):
     values = {"PORT": port, "TIMEOUTS__TOTAL": total, "UPSTREAM__VERIFY_TLS": verify, "EGRESS__ALLOW": allow}
     config = load(
         Path(os.devnull), environ={f"SWITCHGEAR__GATEWAY__{key}": json.dumps(value) for key, value in values.items()}
@@ -228,7 +228,7 @@ def test_values_written_as_json_arrive_with_their_types(port: int, total: float,
 
 
 @given(st.dictionaries(st.text("PORTHOS_", min_size=1, max_size=12), st.text(max_size=8), max_size=4), st.booleans())
-def test_no_variable_whatever_it_says_raises_anything_but_a_failure(variables: dict[str, str], in_plugins: bool):  # noqa: FBT001
+def test_no_variable_whatever_it_says_raises_anything_but_a_failure(variables: dict[str, str], in_plugins: bool):
     section = "PLUGINS__X" if in_plugins else "GATEWAY"
     config = load(
         Path(os.devnull), environ={f"SWITCHGEAR__{section}__{key}": value for key, value in variables.items()}
@@ -279,7 +279,7 @@ class TestSecrets:
         ('{unless = "URL", prefix = "pg:"}', {"URL": "pg://h"}, False),
     ],
 )
-def test_a_plugin_may_be_enabled_by_what_the_environment_holds(configure, when: str, environ: dict, enabled: bool):  # noqa: FBT001
+def test_a_plugin_may_be_enabled_by_what_the_environment_holds(configure, when: str, environ: dict, enabled: bool):
     config = configure(f"[plugins.x]\nenabled = {when}\n", **environ)
     assert ([], ("x",) if enabled else ()) == (config.failures, config.enabled)
 

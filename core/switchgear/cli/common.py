@@ -1,0 +1,82 @@
+"""What commands share: the options every one has, and the way to a booted kernel."""
+
+import json
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from switchgear.config import Config, load
+from switchgear.hooks import Hooks
+from switchgear.kernel import Kernel
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def json_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command `--json`, passed on as `as_json`; refusals heed it too."""
+
+    def remember(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's signature
+        ctx.meta["json"] = value
+        return value
+
+    return click.option("--json", "as_json", is_flag=True, is_eager=True, callback=remember, help="Answer as JSON.")(
+        command
+    )
+
+
+def config_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command `--config`, passed on as `path`."""
+    return click.option(
+        "-c",
+        "--config",
+        "path",
+        type=click.Path(path_type=Path),
+        help="The configuration file. Default: plugins.toml in this directory, else the default configuration.",
+    )(command)
+
+
+def gateway_flags(*names: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Give a command flags that override `[gateway]` settings (`--port`), passed on as `flags` for `read_config`."""
+
+    def decorate(command: Callable[..., R]) -> Callable[..., R]:
+        @wraps(command)
+        def collected(**options: Any) -> R:
+            said = {name: options.pop(name.replace(".", "_")) for name in names}
+            flags = {f"gateway.{name}": value for name, value in said.items() if value is not None}
+            return command(flags=flags, **options)
+
+        for name in reversed(names):
+            flag = "--" + name.replace("_", "-").replace(".", "-")
+            collected = click.option(flag, name.replace(".", "_"), help=f"Override `{name}` of [gateway].")(collected)
+        return collected
+
+    return decorate
+
+
+def read_config(path: Path | None = None, flags: dict[str, str] | None = None) -> Config:
+    """Read the configuration with this process' environment."""
+    return load(path, environ=os.environ, flags=flags or {})
+
+
+def booted(path: Path | None = None, flags: dict[str, str] | None = None) -> Kernel:
+    """Boot a kernel up to the point before anything starts. Raises `BootError`."""
+    kernel = Kernel(read_config(path, flags))
+    kernel.boot()
+    return kernel
+
+
+def plugin_commands() -> dict[str, click.Command]:
+    """Return the commands of enabled plugins, by name."""
+    return {
+        bound.item.name: bound.item for bound in booted().registry.all(Hooks.switchgear_commands) if bound.item.name
+    }
+
+
+def answer(data: Any) -> None:
+    """Print an answer for machines."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
