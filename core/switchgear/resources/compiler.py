@@ -28,14 +28,13 @@ class Compiler:
         self._named_by: dict[Key, dict[Key, None]] = {}
         self._names: dict[Key, tuple[Key, ...]] = {}
 
-    def version(self, key: Key) -> int:
-        """Return the version the snapshot has of a resource, 0 for none."""
-        document = self._documents.get(key)
-        return document.version if document else 0
-
     def has(self, key: Key) -> bool:
         """Say whether a resident resource exists, compiled or broken."""
         return key in self._documents
+
+    def users(self, key: Key) -> frozenset[Key]:
+        """Return the resident resources that name one."""
+        return frozenset(self._named_by.get(key, ()))
 
     def references(
         self, kind: ResourceKind[Any, Any], spec: Any, changes: Mapping[Key, Any]

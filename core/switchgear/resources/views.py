@@ -60,13 +60,18 @@ def timestamp(at_us: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
 
 
+def filter_fields(kind: ResourceKind[Any, Any]) -> list[str]:
+    """Return the fields a list may be filtered by: those that neither are nor hold something secret or hidden."""
+    secrets = () if callable(kind.secrets) else kind.secrets
+    closed = {path.split(".")[0] for path in (*secrets, *kind.hidden)}
+    return [name for name in fields_of(kind.spec) if name not in closed]
+
+
 class Filter:
     """Which resources of a list are wanted: exact values of top-level scalar fields, and a word in the id or name."""
 
     def __init__(self, kind: ResourceKind[Any, Any], equals: dict[str, str], word: str | None) -> None:
-        secrets = () if callable(kind.secrets) else kind.secrets
-        closed = {path.split(".")[0] for path in (*secrets, *kind.hidden)}
-        known = {"owner", *(name for name in fields_of(kind.spec) if name not in closed)}
+        known = {"owner", *filter_fields(kind)}
         for name in equals:
             if name not in known:
                 raise InvalidRequest(

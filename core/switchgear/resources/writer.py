@@ -131,7 +131,13 @@ class Writer:
         }
         refuse(conflicts.placed(conflicts.missing_references(self._kinds, self._compiler, drafts, planned), drafts))
         stage = self._compiler.stage(planned, validate=True)
-        failed = [(key, problem) for key, found in stage.problems.items() for problem in found]
+        # Deleting what others name would break them too, but then the store's refusal, which names them all, says it best.
+        in_use = any(
+            document is None and self._compiler.users(key) - planned.keys() for key, document in planned.items()
+        )
+        failed = [
+            (key, problem) for key, found in stage.problems.items() if key in planned or not in_use for problem in found
+        ]
         refuse(conflicts.placed(failed, drafts))
         batch = [draft.write(actor, self._keys(planned[draft.key]), stage.names[draft.key]) for draft in drafts]
         documents = await self._write(batch, drafts, at_us, replay)

@@ -163,8 +163,8 @@ TICKETS = ResourceKind(
     resident=False,
     id_prefix="ticket_",
     actions=(
-        ResourceAction("suspend", "Stop accepting the ticket.", suspend),
-        ResourceAction("regenerate", "Give the ticket another key.", regenerate, Regenerate),
+        ResourceAction(name="suspend", summary="Stop accepting the ticket.", apply=suspend),
+        ResourceAction(name="regenerate", summary="Give the ticket another key.", apply=regenerate, input=Regenerate),
     ),
 )
 

@@ -1,0 +1,218 @@
+"""The generated admin API: for every resource kind the same routes under /admin/v1/KIND, from its declaration alone.
+
+Every handler declares in its `opt` the `action` and `resource` it is about; the guard asks `authorise` for just that, and
+refuses a handler that declares nothing.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request, Response, delete, get, patch, post, put
+from litestar.connection import ASGIConnection
+from litestar.datastructures import MutableScopeHeaders
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.params import FromPath
+from litestar.types import Message, Scope
+from msgspec import Struct
+
+from switchgear.contracts.resource import ResourceAction, ResourceKind
+from switchgear.errors import PermissionDenied
+from switchgear.http import conditions, problems, replay
+from switchgear.http.docs import docs_handlers
+from switchgear.http.replay import Answer
+from switchgear.resources import Remember, ResourceEngine, Terms
+from switchgear.resources.body import parse_json, plain, refuse
+from switchgear.resources.engine import MAX_PAGE
+from switchgear.resources.shape import decode
+from switchgear.resources.views import Written
+
+PREFIX = "/admin/v1"
+MAX_BODY = 1024 * 1024
+MAX_VERSION = 2**62
+
+AnyRequest = Request[Any, Any, Any]
+Reply = Response[bytes | None]
+Authorise = Callable[[ASGIConnection[Any, Any, Any, Any], str, str], Awaitable[str]]
+"""(connection, action, resource) → who it is, for the record; raises `AuthenticationFailed` or `PermissionDenied`."""
+
+
+class Restore(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which version to bring back."""
+
+    version: int
+
+
+def create_admin_app(
+    engine: ResourceEngine,
+    *,
+    authorise: Authorise,
+    extra_handlers: Sequence[HTTPRouteHandler] = (),
+    max_body: int = MAX_BODY,
+) -> Litestar:
+    """Make the Litestar application of the admin side: routes of all kinds, `extra_handlers`, API description and docs.
+
+    `extra_handlers` declare `opt={"action": …, "resource": …}` as the generated ones do; `"public": True` instead opens one
+    to everybody. Bodies over `max_body` bytes are refused.
+    """
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        if handler.opt.get("public") is True:
+            return
+        action, resource = handler.opt.get("action"), handler.opt.get("resource")
+        if not isinstance(action, str) or not isinstance(resource, str):
+            raise PermissionDenied("this route declares neither action nor resource, so nobody may use it")
+        connection.state.actor = await authorise(connection, action, resource)
+
+    generated = [handler for kind in engine.kinds.values() for handler in kind_handlers(engine, kind)]
+    return Litestar(
+        [*generated, *extra_handlers, *docs_handlers(engine.kinds, extra_handlers)],
+        guards=[guard],
+        exception_handlers={Exception: problems.to_response},
+        before_send=[_before_send],
+        request_max_body_size=max_body,
+        openapi_config=None,
+        logging_config=None,
+        etag=None,
+    )
+
+
+async def _before_send(message: Message, scope: Scope) -> None:
+    if message["type"] == "http.response.start":
+        headers = MutableScopeHeaders.from_message(message)
+        headers["x-request-id"] = problems.request_id(scope)
+        headers["x-content-type-options"] = "nosniff"
+        headers.setdefault("cache-control", "no-store")
+
+
+def declares(action: str, kind: ResourceKind[Any, Any]) -> dict[str, Any]:
+    """Return what a handler's `opt` says it is about."""
+    return {"action": action, "resource": kind.name}
+
+
+def kind_handlers(engine: ResourceEngine, kind: ResourceKind[Any, Any]) -> list[HTTPRouteHandler]:
+    """Make the route handlers of one kind."""
+    base, one = f"{PREFIX}/{kind.name}", f"{PREFIX}/{kind.name}/{{id:str}}"
+    return [
+        *_reading(engine, kind, base, one),
+        *_writing(engine, kind, base, one),
+        *(_action(engine, kind, action, one) for action in kind.actions),
+    ]
+
+
+def _reading(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, one: str) -> list[HTTPRouteHandler]:
+    @get(base, opt=declares("list", kind))
+    async def list_resources(request: AnyRequest) -> Reply:
+        found = conditions.parameters(request)
+        limit = conditions.number(found, "limit", default=100, least=1, most=MAX_PAGE)
+        assert limit is not None
+        cursor, word = found.pop("cursor", None), found.pop("q", None)
+        return _reply(await engine.page(kind.name, cursor=cursor, limit=limit, equals=found, word=word))
+
+    @get(one, opt=declares("read", kind))
+    async def get_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
+        view = await engine.get(kind.name, id)
+        headers = {"etag": conditions.etag(view["version"])}
+        if conditions.is_known(request, view["version"]):
+            return Response(None, status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        return _reply(view, headers)
+
+    @get(f"{one}/versions", opt=declares("read", kind))
+    async def list_versions(request: AnyRequest, id: FromPath[str]) -> Reply:
+        found = conditions.parameters(request)
+        limit = conditions.number(found, "limit", default=100, least=1, most=MAX_PAGE)
+        before = conditions.number(found, "cursor", default=None, least=1, most=MAX_VERSION)
+        conditions.no_more(found)
+        assert limit is not None
+        versions = await engine.versions(kind.name, id, before=before, limit=limit)
+        more = len(versions) == limit and versions[-1]["version"] > 1
+        return _reply({"data": versions, "next_cursor": str(versions[-1]["version"]) if more else None})
+
+    @get(f"{one}/versions/{{version:int}}", opt=declares("read", kind))
+    async def get_version(id: FromPath[str], version: FromPath[int]) -> Reply:
+        return _reply(await engine.version(kind.name, id, version if 0 < version < MAX_VERSION else 0))
+
+    return [list_resources, get_resource, list_versions, get_version]
+
+
+def _writing(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, one: str) -> list[HTTPRouteHandler]:
+    @post(base, opt=declares("create", kind), status_code=HTTPStatus.CREATED)
+    async def create_resource(request: AnyRequest) -> Reply:
+        body = await _body(request, conditions.JSON)
+        return await replay.write(
+            engine,
+            request,
+            lambda it: engine.create(kind.name, body, _terms(request, it)),
+            lambda it: _created(base, it),
+        )
+
+    @put(one, opt=declares("replace", kind))
+    async def replace_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
+        body = await _body(request, conditions.JSON)
+        return await replay.write(
+            engine, request, lambda it: engine.replace(kind.name, id, body, _terms(request, it)), _changed
+        )
+
+    @patch(one, opt=declares("patch", kind))
+    async def patch_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
+        body = await _body(request, conditions.MERGE_PATCH, conditions.JSON)
+        return await replay.write(
+            engine, request, lambda it: engine.patch(kind.name, id, body, _terms(request, it)), _changed
+        )
+
+    @delete(one, opt=declares("delete", kind), status_code=HTTPStatus.OK)
+    async def delete_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
+        return await replay.write(
+            engine,
+            request,
+            lambda it: engine.delete(kind.name, id, _terms(request, it)),
+            lambda _: Answer(HTTPStatus.NO_CONTENT),
+        )
+
+    @post(f"{one}/restore", opt=declares("restore", kind), status_code=HTTPStatus.OK)
+    async def restore_version(request: AnyRequest, id: FromPath[str]) -> Reply:
+        wanted, wrong = decode(Restore, plain(await _body(request, conditions.JSON)))
+        refuse(wrong)
+        assert wanted is not None
+        version = wanted.version if 0 < wanted.version < MAX_VERSION else 0
+        return await replay.write(
+            engine, request, lambda it: engine.restore(kind.name, id, version, _terms(request, it)), _changed
+        )
+
+    return [create_resource, replace_resource, patch_resource, delete_resource, restore_version]
+
+
+def _action(
+    engine: ResourceEngine, kind: ResourceKind[Any, Any], action: ResourceAction[Any], one: str
+) -> HTTPRouteHandler:
+    @post(f"{one}/{action.name}", opt=declares(action.name, kind), status_code=HTTPStatus.OK)
+    async def act(request: AnyRequest, id: FromPath[str]) -> Reply:
+        body = await _body(request, conditions.JSON) if await request.body() else None
+        return await replay.write(
+            engine, request, lambda it: engine.act(kind.name, id, action.name, body, _terms(request, it)), _changed
+        )
+
+    return act
+
+
+async def _body(request: AnyRequest, *accepted: str) -> Any:
+    conditions.require_media(request, *accepted)
+    return parse_json(await request.body())
+
+
+def _terms(request: AnyRequest, remember: Remember | None) -> Terms:
+    return Terms(request.state.actor, conditions.expected_versions(request), remember)
+
+
+def _created(base: str, written: Written) -> Answer:
+    headers = {"location": f"{base}/{written.id}", "etag": conditions.etag(written.version)}
+    return Answer(HTTPStatus.CREATED, headers, written.view, written.once)
+
+
+def _changed(written: Written) -> Answer:
+    return Answer(HTTPStatus.OK, {"etag": conditions.etag(written.version)}, written.view, written.once)
+
+
+def _reply(content: Any, headers: Mapping[str, str] | None = None) -> Reply:
+    return Response(msgspec.json.encode(content), media_type=conditions.JSON, headers=dict(headers or {}))

@@ -1,0 +1,91 @@
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from kernel.resources.toys import KINDS, ToySealer
+from litestar import get
+from litestar.params import FromQuery
+from msgspec import Struct
+from switchgear_plugins.memory.store import MemoryStore
+from switchgear_plugins.sqlite.settings import SqliteSettings
+from switchgear_plugins.sqlite.store import SqliteStore
+
+from switchgear.ambient import Ambient
+from switchgear.errors import AuthenticationFailed, PermissionDenied
+from switchgear.http.admin import create_admin_app
+from switchgear.resources import ResourceEngine
+
+KEYS = {"Bearer root": "root", "Bearer ann": "ann", "Bearer reader": "reader"}
+
+
+async def authorise(connection: Any, action: str, resource: str) -> str:
+    actor = KEYS.get(connection.headers.get("authorization", ""))
+    if actor is None:
+        raise AuthenticationFailed("send an admin key as a bearer token")
+    if actor == "reader" and action not in {"list", "read"}:
+        raise PermissionDenied(f"reader may not {action} {resource}")
+    return actor
+
+
+class Weather(Struct):
+    degrees: int
+
+
+@get("/admin/v1/weather", opt={"action": "read", "resource": "weather"})
+async def weather(limit: FromQuery[int] = 1) -> Weather:
+    return Weather(degrees=20 // limit)
+
+
+@get("/admin/v1/undeclared")
+async def undeclared() -> None:
+    """Forgot to say what it is about."""
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=2))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            await asyncio.sleep(0.005)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    made: Any = MemoryStore() if request.param == "memory" else SqliteStore(SqliteSettings(), tmp_path, Ambient())
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def sealer() -> Any:
+    return ToySealer(b"one")
+
+
+@pytest.fixture
+async def engine(store: Any, sealer: Any) -> ResourceEngine:
+    engine = ResourceEngine(store, KINDS, Ambient(), sealer)
+    await engine.start()
+    return engine
+
+
+@pytest.fixture
+async def client(engine: ResourceEngine) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_admin_app(engine, authorise=authorise, extra_handlers=[weather, undeclared])
+    async with (
+        serving(app) as url,
+        httpx.AsyncClient(base_url=url, headers={"authorization": "Bearer root"}, trust_env=False) as client,
+    ):
+        yield client
