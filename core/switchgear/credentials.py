@@ -1,0 +1,226 @@
+"""Keeps the secrets that credential backends fetch, so that no request ever waits for one that was fetched before.
+
+A secret is fetched when first needed and shared by all who wait for it. At 80 % of its time to live whoever uses it next
+starts a fetch in the background; while that fails the last good value stays in use and further tries are spaced out. A
+fetch is thus never more often than the backoff allows, however many requests there are and however broken the backend is.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.credential import CredentialBackend, Secret
+from switchgear.errors import SecretUnavailable
+from switchgear.telemetry.metrics import Counter, Metrics
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+Status = Literal["unused", "good", "failing", "unavailable"]
+
+
+class KeeperSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long secrets are kept, in seconds, and how a backend that fails is tried again.
+
+    A secret is good for `ttl_s`, renewed in the background from `ttl_s * early` on. After a failure the next try comes in
+    `retry_s`, then twice that, up to `retry_most_s`. A fetch may take `fetch_timeout_s`.
+    """
+
+    ttl_s: float = 300.0
+    early: float = 0.8
+    retry_s: float = 1.0
+    retry_most_s: float = 30.0
+    fetch_timeout_s: float = 10.0
+
+
+class CredentialState(Struct, frozen=True):
+    """How one credential stands, for health. Times are wall clock microseconds.
+
+    `unused`: not asked for yet. `good`. `failing` since `since_us`: the backend fails and the last good value, fetched at
+    `fetched_us`, is in use. `unavailable` since `since_us`: it fails and there is no value.
+    """
+
+    credential_id: str
+    status: Status
+    fetched_us: int | None = None
+    since_us: int | None = None
+    why: str | None = None
+
+
+class SecretKeeper:
+    """The cached secrets of all credentials; the kernel has one. `close` ends what runs in the background."""
+
+    def __init__(
+        self,
+        ambient: Ambient,
+        metrics: Metrics,
+        log: "FilteringBoundLogger",
+        settings: KeeperSettings | None = None,
+    ) -> None:
+        self.ambient = ambient
+        self.settings = settings or KeeperSettings()
+        self.log = log
+        self.failures = metrics.counter(
+            "credential_fetch_failures", "Fetches of a secret that failed.", ("credential",)
+        )
+        self._kept: dict[str, KeptSecret] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def handle(self, credential_id: str, backend: CredentialBackend, source: Any) -> "KeptSecret":
+        """Return the handle of a credential: the one there is, or a new one without a value if backend or source changed.
+
+        No I/O, so that a resource kind can call it while it compiles.
+        """
+        kept = self._kept.get(credential_id)
+        if kept is None or kept.backend is not backend or kept.source != source:
+            kept = self._kept[credential_id] = KeptSecret(self, credential_id, backend, source)
+        return kept
+
+    async def refresh(self, credential_id: str) -> None:
+        """Fetch now, for a secret that was rotated. Raises `SecretUnavailable`, also where an old value stays in use."""
+        kept = self._kept.get(credential_id)
+        if kept is None:
+            raise SecretUnavailable(f"there is no credential {credential_id} in use")
+        await kept.refresh()
+
+    def forget(self, credential_id: str) -> None:
+        """Drop a credential that was deleted."""
+        self._kept.pop(credential_id, None)
+
+    def states(self) -> list[CredentialState]:
+        """Say how every credential stands."""
+        return [kept.state for kept in self._kept.values()]
+
+    async def close(self) -> None:
+        """Cancel what is being fetched."""
+        running = tuple(self._running)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run a fetch that outlives whoever asked for it; owned here until it ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+
+class KeptSecret:
+    """A `SecretHandle`. One whose credential changed keeps serving those who hold it with the secret it was made for."""
+
+    __slots__ = (
+        "_ambient", "_due", "_expires", "_failures", "_fetched_us", "_fetching", "_keeper", "_retry_s", "_secret", "_since_us",
+        "_why", "backend", "credential_id", "source",
+    )  # fmt: skip
+
+    def __init__(self, keeper: SecretKeeper, credential_id: str, backend: CredentialBackend, source: Any) -> None:
+        self.credential_id = credential_id
+        self.backend = backend
+        self.source = source
+        self._keeper = keeper
+        self._ambient = keeper.ambient
+        self._failures: Counter = keeper.failures.child(credential_id)
+        self._secret: Secret | None = None
+        self._fetching: asyncio.Task[None] | None = None
+        self._due = 0.0
+        self._expires = 0.0
+        self._fetched_us: int | None = None
+        self._retry_s = keeper.settings.retry_s
+        self._since_us: int | None = None
+        self._why: str | None = None
+
+    def __repr__(self) -> str:
+        return f"KeptSecret({self.credential_id}, {self.state.status})"
+
+    @property
+    def state(self) -> CredentialState:
+        """How it stands."""
+        status: Status = "unused"
+        if self._why is not None:
+            status = "unavailable" if self._secret is None else "failing"
+        elif self._secret is not None:
+            status = "good"
+        return CredentialState(self.credential_id, status, self._fetched_us, self._since_us, self._why)
+
+    def peek(self) -> Secret | None:
+        """Return the cached secret, None if it must be fetched first. Starts a renewal in the background when one is due."""
+        now = self._ambient.monotonic()
+        if now < self._due:
+            return self._secret
+        if self._secret is None or (now >= self._expires and self._why is None):
+            return None
+        self._fetch()
+        return self._secret
+
+    async def get(self) -> Secret:
+        """Return the secret, fetching it if there is none or it is too old."""
+        secret = self.peek()
+        if secret is not None:
+            return secret
+        if self._ambient.monotonic() >= self._due:
+            await asyncio.shield(self._fetch())  # one waiter's cancellation is not the others'
+        if self._secret is None:
+            raise SecretUnavailable(self._why or f"the fetch of credential {self.credential_id} was stopped")
+        return self._secret
+
+    async def refresh(self) -> None:
+        """Fetch now. A fetch under way began before it was asked for, and may bring what was before, so it comes first."""
+        if self._fetching is not None:
+            await asyncio.shield(self._fetching)
+        await asyncio.shield(self._fetch())
+        if self._why is not None:
+            raise SecretUnavailable(self._why)
+
+    def _fetch(self) -> "asyncio.Task[None]":
+        if self._fetching is None:
+            self._fetching = self._keeper.start(self._fly())
+        return self._fetching
+
+    async def _fly(self) -> None:
+        settings = self._keeper.settings
+        try:
+            async with asyncio.timeout(settings.fetch_timeout_s):
+                secret = await self.backend.fetch(self.credential_id, self.source)
+        except SecretUnavailable as error:
+            self._failed(str(error))
+        except TimeoutError:
+            self._failed(
+                f"the backend of credential {self.credential_id} did not answer in {settings.fetch_timeout_s:g} s"
+            )
+        except Exception as error:  # noqa: BLE001 - a broken backend; counted and named, its words may hold the secret
+            self._failed(f"the backend of credential {self.credential_id} is broken: it raised {type(error).__name__}")
+        else:
+            self._succeeded(secret)
+        finally:
+            self._fetching = None
+
+    def _succeeded(self, secret: Secret) -> None:
+        settings = self._keeper.settings
+        now = self._ambient.monotonic()
+        if self._secret is None or dict(self._secret) != dict(secret):
+            # Backends that know no versions leave it empty; what is derived from a secret still has to notice a new one.
+            self._secret = secret if secret.version else Secret(secret, self._ambient.new_id())
+        elif secret.version and secret.version != self._secret.version:
+            self._secret = secret
+        self._fetched_us = self._ambient.now_us()
+        self._due, self._expires = now + settings.ttl_s * settings.early, now + settings.ttl_s
+        self._retry_s = settings.retry_s
+        if self._why is not None:
+            self._keeper.log.info("credential is available again", credential_id=self.credential_id)
+            self._why = self._since_us = None
+
+    def _failed(self, why: str) -> None:
+        self._failures.inc()
+        if self._why is None:
+            self._since_us = self._ambient.now_us()
+            self._keeper.log.warning(
+                "credential cannot be fetched", credential_id=self.credential_id, why=why, kept=self._secret is not None
+            )
+        self._why = why
+        self._due = self._ambient.monotonic() + self._retry_s
+        self._retry_s = min(self._retry_s * 2, self._keeper.settings.retry_most_s)
