@@ -96,7 +96,7 @@ class Edge:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
-        client = Client(*await asyncio.open_connection(sock=sock, limit=256))
+        client = Client(*await asyncio.open_connection(sock=sock, limit=65536 if receive_buffer is None else 256))
         self.clients.push_async_callback(client.close)
         return client
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import uvloop
-from support.edge import App, Edge
 
+from support.edge import App, Edge
 from switchgear.http.limits import EdgeLimits
 from switchgear.http.server import serve
 

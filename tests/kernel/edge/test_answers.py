@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import pytest
+
 from support.edge import until
 
 HOST = b"Host: gateway.test\r\n"

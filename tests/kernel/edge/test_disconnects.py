@@ -5,6 +5,7 @@ import socket
 import struct
 
 import pytest
+
 from support.edge import until
 
 HOST = b"Host: gateway.test\r\n"

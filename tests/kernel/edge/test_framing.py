@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from support.edge import until
+
 HOST = b"Host: gateway.test\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -107,7 +109,8 @@ async def test_a_refusal_is_the_same_byte_by_byte(edge, name):
 
 
 @pytest.mark.parametrize(
-    "host", [b"gateway", b"gateway.test:8080", b"127.0.0.1", b"[::1]:80", b"my_service", b"a-b.c ", b"xn--bcher-kva.test"]
+    "host",
+    [b"gateway", b"gateway.test:8080", b"127.0.0.1", b"[::1]:80", b"my_service", b"a-b.c ", b"xn--bcher-kva.test"],
 )
 async def test_a_sane_host_is_served(edge, host):
     client = await edge.ask(get(b"Host: " + host + b"\r\n"))
@@ -144,8 +147,7 @@ async def test_the_asterisk_target_is_served(edge):
 async def test_nothing_is_served_after_a_refusal(edge):
     client = await edge.ask(get(HOST) + get(b"") + get(HOST, b"/second"))
     assert 200 == (await client.answer())[0]
-    rest = await client.rest()
-    assert rest == b"" or b" 400 " in rest.split(b"\r\n")[0]
+    assert b"" == await client.rest()
     assert ["/"] == [scope["path"] for scope in edge.seen]
 
 
@@ -198,18 +200,13 @@ async def test_a_wish_to_upgrade_is_passed_over_and_the_request_served(edge, wan
     head = post(b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: " + wanted + b"\r\n" + framing)
     client = await edge.ask(head + wire if at_once else head)
     if not at_once and wire:
-        await until_seen(edge)
+        await until(lambda: edge.seen)
         for byte in wire:
             await client.send(bytes([byte]))
     assert b"payload" * bool(wire) == (await client.answer())[2]
     await client.send(post(b"Content-Length: 3\r\n", b"two"))
     assert b"two" == (await client.answer())[2]
     assert [b"host", b"content-length"] == [name for name, _ in edge.seen[1]["headers"]]
-
-
-async def until_seen(edge):
-    while not edge.seen:
-        await asyncio.sleep(0.005)
 
 
 async def test_an_error_answer_is_json_in_the_shape_of_openai(edge):
