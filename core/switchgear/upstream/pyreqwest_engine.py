@@ -5,10 +5,12 @@ peer until the head arrives or `_ORPHAN` has passed; closing the client does not
 once. Cancelled while the body is read, the peer sees it at once.
 """
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 from pyreqwest.client import Client, ClientBuilder
@@ -42,6 +44,8 @@ from switchgear.upstream.target import (
     parse_proxy,
     parse_target,
 )
+
+T = TypeVar("T")
 
 _ORPHAN: Final = timedelta(seconds=600)
 _IDLE: Final = timedelta(seconds=30)
@@ -81,7 +85,7 @@ class PyreqwestResponse:
             if self._request is None:
                 raise ConnectionBroken("The answer was closed before its end.")
             try:
-                chunk = await self._reader.read_chunk()
+                chunk = await _heeding(self._reader.read_chunk())
             except PyreqwestError:
                 await self.close()
                 raise ConnectionBroken("The connection was lost before the end of the answer.") from None
@@ -278,9 +282,23 @@ class PyreqwestConnection:
             check_values(request.headers.items())
             raise MalformedRequest("The request is not valid HTTP; check the provider's headers.") from None
         try:
-            return outgoing, await outgoing.__aenter__()
+            return outgoing, await _heeding(outgoing.__aenter__())
         except PyreqwestError as error:
             raise _mapped(error) from None
+        except asyncio.CancelledError:
+            with contextlib.suppress(RuntimeError):  # no answer to close
+                await outgoing.__aexit__(None, None, None)
+            raise
+
+
+async def _heeding(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` and be cancelled if the task was: pyreqwest drops a cancellation that meets its result."""
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    result = await work
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return result
 
 
 def _mapped(error: PyreqwestError) -> UpstreamError:
