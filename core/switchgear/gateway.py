@@ -170,7 +170,7 @@ class Gateway:
             authorise=access.authorise,
             extra_handlers=[
                 *usage_handlers(store, drain.drain_now),
-                *self._system.handlers(access),
+                *self._system.handlers(),
                 *(b.item for b in registry.all(Hooks.switchgear_routes)),
             ],
         )

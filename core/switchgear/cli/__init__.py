@@ -16,9 +16,15 @@ from switchgear.errors import BootError, SwitchgearError
 
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "apply": ("switchgear.cli.files:apply", "Make the resources in files so: plan, then do."),
         "config": ("switchgear.cli.config:config", "Check, show and describe the configuration."),
+        "db": ("switchgear.cli.db:db", "Migrate the store and say how it stands."),
         "doctor": ("switchgear.cli.doctor:doctor", "Find out what keeps the gateway from running here."),
+        "explain": ("switchgear.cli.explain:explain", "Say where a model name leads, calling nothing."),
+        "export": ("switchgear.cli.files:export", "Write resources as files that `apply` takes."),
+        "keys": ("switchgear.cli.keys:keys", "Make, list and revoke API keys."),
         "plugins": ("switchgear.cli.plugins:plugins", "List, enable, disable, write and test plugins."),
+        "serve": ("switchgear.cli.serve:serve", "Serve the data plane and the admin API."),
         "version": ("switchgear.cli.version:version", "Show the version."),
     }
 )

@@ -27,12 +27,19 @@ def explain(*, model: str, path: Path | None, flags: dict[str, str], as_json: bo
         if found is None:
             broken = {key[1]: why.reason for key, why in gateway.resources.broken.items()}
             reason = f" It is stored, but {broken[model]}." if model in broken else ""
-            raise NotFound(f"No model is called `{model}`.{reason} Known: {', '.join(sorted(snapshot.callables)) or 'none'}.")
+            raise NotFound(
+                f"No model is called `{model}`.{reason} Known: {', '.join(sorted(snapshot.callables)) or 'none'}."
+            )
         ambient = Ambient()
         x = Exchange(ambient.new_id(), "explain", snapshot, began=ambient.monotonic(), started_us=ambient.now_us())
         plan = found.plan(x)
         targets = [
-            {"model": t.model.id, "provider": t.provider_id, "provider_model": t.model.name, "credential": t.secret is not None}
+            {
+                "model": t.model.id,
+                "provider": t.provider_id,
+                "provider_model": t.model.name,
+                "credential": t.secret is not None,
+            }
             for t in plan.targets
         ]
         return {"model": model, "enabled": found.enabled, "targets": targets, "why": list(plan.why)}

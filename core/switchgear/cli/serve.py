@@ -72,7 +72,7 @@ def _welcome(first: FirstRun, url: str, data: Path) -> None:
         bearer = key
     else:
         file = data / "first-api-key"
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
             out.write(key + "\n")
         click.echo(f"Your first API key is in {file}")
         bearer = f"$(cat '{file}')"

@@ -5,18 +5,17 @@ from typing import Any
 
 import msgspec
 from litestar import Response, get
-from litestar.connection import Request
 from litestar.handlers import HTTPRouteHandler
 
 from switchgear.contracts.store import Store
 from switchgear.credentials import SecretKeeper
 from switchgear.errors import StoreError
 from switchgear.exchange.engine import Engine
-from switchgear.http.access import AdminAccess
 from switchgear.ledger.journal import Journal
 from switchgear.resources.engine import ResourceEngine
 from switchgear.telemetry.metrics import Metrics
 
+_OPEN = {"action": "read", "resource": "system", "public": True}
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -78,19 +77,19 @@ class System:
             "plugins_enabled": self._plugins,
         }
 
-    def handlers(self, access: AdminAccess) -> list[HTTPRouteHandler]:
+    def handlers(self) -> list[HTTPRouteHandler]:
         """Make the routes. All but `/health/detailed` are open: they say nothing of anybody."""
 
         @get(
             "/live",
-            opt={"action": "read", "resource": "public"},
+            opt=_OPEN,
             sync_to_thread=False,
             summary="Whether the process lives",
         )
         def live() -> dict[str, str]:
             return {"status": "ok"}
 
-        @get("/ready", opt={"action": "read", "resource": "public"}, summary="Whether it should be sent requests")
+        @get("/ready", opt=_OPEN, summary="Whether it should be sent requests")
         async def ready() -> Response[dict[str, str]]:
             if self._phase is not Phase.SERVING:
                 return Response({"status": str(self._phase)}, status_code=503)
@@ -100,19 +99,18 @@ class System:
                 return Response({"status": "store unavailable"}, status_code=503)
             return Response({"status": "ok"})
 
-        @get("/health", opt={"action": "read", "resource": "public"}, summary="Whether all is well, in a word")
+        @get("/health", opt=_OPEN, summary="Whether all is well, in a word")
         async def health() -> Response[dict[str, str]]:
             well, detail = await self.detail()
             return Response({"status": detail["status"]}, status_code=200 if well else 503)
 
         @get("/health/detailed", opt={"action": "read", "resource": "health"}, summary="How each part is")
-        async def detailed(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-            await access.authorise(request, "read", "health")
+        async def detailed() -> Response[dict[str, Any]]:
             well, detail = await self.detail()
             return Response(detail, status_code=200 if well else 503)
 
         @get(
-            "/metrics", opt={"action": "read", "resource": "public"}, sync_to_thread=False, summary="Prometheus metrics"
+            "/metrics", opt=_OPEN, sync_to_thread=False, summary="Prometheus metrics"
         )
         def metrics() -> Response[bytes]:
             return Response(self._metrics.expose(), media_type=_METRICS)

@@ -9,7 +9,16 @@ from typing import Any
 import msgspec
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.store import Aggregate, Change, Document, MigrationState, RecordQuery, RecordRow, Replay, Write
+from switchgear.contracts.store import (
+    Aggregate,
+    Change,
+    Document,
+    MigrationState,
+    RecordQuery,
+    RecordRow,
+    Replay,
+    Write,
+)
 from switchgear.errors import RecordRefused, StoreError
 from switchgear.migrate import Migration, core_migrations, load, migrate, status
 from switchgear_plugins.sqlite.database import Database, load_queries, row, rows, transaction
