@@ -76,12 +76,17 @@ class Gateway:
             await self.stop()
             raise
 
+    @property
+    def exchanges_in_flight(self) -> int:
+        """How many requests are being answered."""
+        return 0 if self._engine is None else self._engine.running
+
     async def stop(self) -> None:
         """Undo `start`: what was acknowledged is in the store or in the journal afterwards."""
         await self._stack.aclose()
 
-    async def serve(self, ready: Callable[[int], None]) -> None:
-        """Serve until told to stop, then drain. `ready` gets the bound port."""
+    async def serve(self, ready: Callable[[int], None], stop: asyncio.Event | None = None) -> None:
+        """Serve until a signal or `stop`, then drain. `ready` gets the bound port."""
         assert self._engine is not None
         edge = self.settings.edge
 
@@ -109,6 +114,7 @@ class Gateway:
             abort_streams=self._engine.stop_all,
             ready=serving,
             on_refused=lambda code: refused.child(code).inc(),
+            stop=stop,
             ambient=self._ambient,
         )
 

@@ -1,0 +1,147 @@
+"""A whole gateway in the test's own process and loop, over real sockets, provisioned as an operator would: by the admin API."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from support.faultup import FaultUpstream
+from switchgear.config import load
+from switchgear.gateway import Gateway
+
+ADMIN_KEY = "admin-key-of-the-tests"
+PROVIDER_KEY = "sk-canary-provider-key-0123456789"
+T = TypeVar("T")
+
+CONFIG = """
+[gateway]
+port = 0
+drain_grace = 1.0
+{gateway}
+[gateway.egress]
+allow = ["127.0.0.0/8"]
+[gateway.timeouts]
+connect = 2.0
+first_byte = {first_byte}
+idle = {idle}
+total = {total}
+[plugins]
+{store}
+memory = {{ enabled = true{memory} }}
+api_keys = {{ enabled = true }}
+limits = {{ enabled = true }}
+encrypted = {{ enabled = true }}
+env = {{ enabled = true }}
+openai = {{ enabled = true }}
+openai_compatible = {{ enabled = true }}
+echo = {{ enabled = true }}
+"""
+
+
+class Running:
+    """A serving gateway. `key` may use every model; the model `m` is at `upstream`, `echo` at nobody."""
+
+    def __init__(self, gateway: Gateway, port: int) -> None:
+        self.gateway = gateway
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.admin = httpx.AsyncClient(base_url=f"{self.url}/admin/v1", headers={"authorization": f"Bearer {ADMIN_KEY}"})
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=30)
+        self.key = ""
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.url}/v1"
+
+    @property
+    def auth(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.key}"}
+
+    async def create(self, kind: str, **body: Any) -> dict[str, Any]:
+        answer = await self.admin.post(f"/{kind}", json=body)
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    async def chat(self, content: str = "hi", **members: Any) -> httpx.Response:
+        body = {"model": "m", "messages": [{"role": "user", "content": content}], **members}
+        return await self.http.post("/v1/chat/completions", json=body, headers=self.auth)
+
+    async def usage(self, **filters: str) -> list[dict[str, Any]]:
+        answer = await self.admin.get("/usage", params={"limit": "500", **filters})
+        assert answer.status_code == 200, answer.text
+        records: list[dict[str, Any]] = answer.json()["data"]
+        return records
+
+    async def usage_of(self, request_id: str) -> dict[str, Any]:
+        [record] = await self.usage(request_id=request_id)
+        return record
+
+
+@asynccontextmanager
+async def running(
+    directory: Path,
+    upstream: FaultUpstream | None = None,
+    *,
+    gateway: str = "",
+    store: str = "sqlite = { enabled = true }",
+    memory: str = "",
+    first_byte: float = 5.0,
+    idle: float = 5.0,
+    total: float = 30.0,
+) -> AsyncIterator[Running]:
+    """Serve a gateway over `directory`; give it a provider at `upstream`."""
+    file = directory / "plugins.toml"
+    file.write_text(
+        CONFIG.format(gateway=gateway, store=store, memory=memory, first_byte=first_byte, idle=idle, total=total)
+    )
+    environ = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(directory / "data")}
+    made = Gateway(load(file, environ=environ))
+    await made.start()
+    stop = asyncio.Event()
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(made.serve(port.set_result, stop))
+    await asyncio.wait({serving, port}, return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        await serving
+    run = Running(made, await port)
+    try:
+        await provision(run, upstream)
+        yield run
+    finally:
+        await run.admin.aclose()
+        await run.http.aclose()
+        stop.set()
+        await serving
+        await made.stop()
+
+
+async def provision(run: Running, upstream: FaultUpstream | None) -> None:
+    """Make what the tests use, unless the directory held it already."""
+    if (await run.admin.get("/models/echo")).status_code == 404:
+        await run.create("providers", id="echo", type="echo")
+        await run.create("models", id="echo", provider_id="echo", provider_model="echo")
+        if upstream is not None:
+            source = {"backend": "encrypted", "values": {"api_key": PROVIDER_KEY}}
+            await run.create("credentials", id="c", type="openai", source=source)
+            await run.create("providers", id="p", type="openai", base_url=upstream.base_url, credential_id="c")
+            await run.create("models", id="m", provider_id="p", provider_model="upstream-model")
+    made = await run.create("api-keys", name=f"tests-{secrets.token_hex(4)}", permissions={"models": ["*"]})
+    run.key = made["key"]
+
+
+async def eventually(check: Callable[[], Awaitable[T] | T], *, within: float = 5.0) -> T:
+    """Return what `check` returns once it is true; fail with its last answer after `within` seconds."""
+    deadline = asyncio.get_running_loop().time() + within
+    while True:
+        found = check()
+        if isinstance(found, Awaitable):
+            found = await found
+        if found:
+            return found
+        assert asyncio.get_running_loop().time() < deadline, f"still {found!r} after {within} s"
+        await asyncio.sleep(0.01)
