@@ -1,0 +1,25 @@
+from typing import Any
+
+from switchgear import NoSettings, Offer, Plugin
+from switchgear.contracts.caller import Authenticator
+from switchgear.contracts.resource import ResourceKind
+from switchgear_plugins.api_keys.authenticator import ApiKeyAuthenticator
+from switchgear_plugins.api_keys.resources import INDEX, KIND, api_keys
+
+
+class ApiKeysPlugin(Plugin[NoSettings]):
+    """API keys: the resource kind, and the authenticator that knows callers by them."""
+
+    api = 1
+    requires = ("store",)
+
+    def switchgear_resource_kinds(self) -> list[ResourceKind[Any, Any]]:
+        """Declare `api-keys`."""
+        return [api_keys(self.context.ambient)]
+
+    def switchgear_authenticators(self) -> list[Offer[Authenticator]]:
+        """Offer the authenticator `api_keys`."""
+        return [Offer("api_keys", self._authenticator, summary="API keys kept by the gateway")]
+
+    def _authenticator(self) -> ApiKeyAuthenticator:
+        return ApiKeyAuthenticator(self.context.resources.cache(KIND, INDEX), self.context.ambient)

@@ -1,0 +1,195 @@
+"""The resource kind `api-keys`: who may call, proven by a secret of which only the SHA-256 is kept."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.caller import Limits, Permissions
+from switchgear.contracts.resource import Prepared, Problem, Resource, ResourceAction, ResourceKind, View
+from switchgear.errors import Conflict, ValidationFailed
+from switchgear_plugins.api_keys.live import EPOCH, LiveKey
+
+KIND = "api-keys"
+INDEX = "api-key"
+SECRET_BYTES = 32
+
+Moment = Annotated[datetime, Meta(tz=True)]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Tags = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=50)]
+Metadata = Annotated[
+    dict[Annotated[str, Meta(max_length=100)], Annotated[str, Meta(max_length=1000)]], Meta(max_length=50)
+]
+OwnSecret = Annotated[str, Meta(min_length=20, max_length=512, pattern=r"^[\x21-\x7e]*$")]
+
+
+class ApiKeyInput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a client may write.
+
+    Without `permissions` a key may do nothing. `key` brings a secret of one's own (20 to 512 printable ASCII characters) and
+    `test` makes a `sg_test_` key; both only when the key is created. `expires_at` is RFC 3339 with a zone.
+    """
+
+    name: Name
+    team_id: str | None = None
+    permissions: Permissions = Permissions()
+    limits: Limits = Limits()
+    tags: Tags = ()
+    metadata: Metadata = {}
+    expires_at: Moment | None = None
+    key: OwnSecret | None = None
+    test: bool | None = None
+
+
+class ApiKey(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is stored. `hash` is the SHA-256 of the whole secret in hex; `prefix` and `last4` let people tell keys apart.
+
+    `previous_hash` is that of the secret before the last regeneration, good until `previous_until`.
+    """
+
+    name: str
+    prefix: str
+    hash: str
+    last4: str
+    team_id: str | None = None
+    permissions: Permissions = Permissions()
+    limits: Limits = Limits()
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, str] = {}
+    expires_at: Moment | None = None
+    status: Literal["active", "suspended", "revoked"] = "active"
+    live: bool = True
+    previous_hash: str | None = None
+    previous_until: Moment | None = None
+
+
+class Regenerate(Struct, frozen=True, forbid_unknown_fields=True):
+    """The old secret stays good for `overlap_seconds` beside the new one; without, it is dead at once."""
+
+    overlap_seconds: Annotated[int, Meta(ge=0, le=30 * 86_400)] = 0
+
+
+def digest(secret: str) -> str:
+    """Return the SHA-256 of a whole secret in hex, which is what a key is looked up by."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def api_keys(ambient: Ambient) -> ResourceKind[ApiKey, LiveKey]:
+    """Declare the kind."""
+    verbs = _Verbs(ambient)
+    return ResourceKind(
+        name=KIND,
+        title="API key",
+        spec=ApiKey,
+        input=ApiKeyInput,
+        prepare=verbs.prepare,
+        validate=_problems,
+        compile=_compile,
+        hidden=("hash", "previous_hash"),
+        once=("key",),
+        keys=_keys,
+        resident=False,
+        id_prefix="key_",
+        actions=(
+            ResourceAction(name="suspend", summary="Refuse the key until it is activated again", apply=_suspend),
+            ResourceAction(name="activate", summary="Accept a suspended key again", apply=_activate),
+            ResourceAction(name="revoke", summary="Refuse the key for good", apply=_revoke),
+            ResourceAction(
+                name="regenerate", summary="Give the key a new secret", apply=verbs.regenerate, input=Regenerate
+            ),
+        ),
+    )
+
+
+class _Verbs:
+    """What needs time or randomness."""
+
+    def __init__(self, ambient: Ambient) -> None:
+        self._ambient = ambient
+
+    def prepare(self, new: ApiKeyInput, previous: ApiKey | None) -> Prepared[ApiKey]:
+        written: dict[str, Any] = {
+            name: getattr(new, name)
+            for name in ("name", "team_id", "permissions", "limits", "tags", "metadata", "expires_at")
+        }
+        if previous is not None:
+            _refuse_secret(new, previous)
+            return Prepared(msgspec.structs.replace(previous, **written))
+        live = not new.test
+        secret = new.key or self._generate(live=live)
+        prefix = secret[:3] if new.key else _prefix(live=live)
+        spec = ApiKey(prefix=prefix, hash=digest(secret), last4=secret[-4:], live=live, **written)
+        return Prepared(spec, {} if new.key else {"key": secret})
+
+    def regenerate(self, resource: Resource[ApiKey], wanted: Regenerate) -> Prepared[ApiKey]:
+        old = _not_revoked(resource)
+        secret = self._generate(live=old.live)
+        overlap = timedelta(seconds=wanted.overlap_seconds)
+        until = EPOCH + timedelta(microseconds=self._ambient.now_us()) + overlap
+        spec = msgspec.structs.replace(
+            old,
+            prefix=_prefix(live=old.live),
+            hash=digest(secret),
+            last4=secret[-4:],
+            previous_hash=old.hash if overlap else None,
+            previous_until=until if overlap else None,
+        )
+        return Prepared(spec, {"key": secret})
+
+    def _generate(self, *, live: bool) -> str:
+        random = base64.urlsafe_b64encode(self._ambient.token(SECRET_BYTES)).rstrip(b"=").decode()
+        return _prefix(live=live) + random
+
+
+def _prefix(*, live: bool) -> str:
+    return "sg_live_" if live else "sg_test_"
+
+
+def _refuse_secret(new: ApiKeyInput, previous: ApiKey) -> None:
+    errors = []
+    if new.key is not None and digest(new.key) != previous.hash:
+        errors.append(("/key", "is only taken when a key is created; the action regenerate makes a new secret"))
+    if new.test is not None and new.test == previous.live:
+        errors.append(("/test", "cannot be changed; create another key"))
+    if errors:
+        raise ValidationFailed("; ".join(f"{pointer}: {detail}" for pointer, detail in errors), errors)
+
+
+def _problems(new: ApiKey, view: View) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
+    return [
+        Problem(f"/limits/{name}", "must not be negative; leave it out for no limit")
+        for name in Limits.__struct_fields__
+        if (getattr(new.limits, name) or 0) < 0
+    ]
+
+
+def _keys(key: ApiKey) -> Sequence[tuple[str, str]]:
+    # Also those of a revoked key: its secret cannot come back as another key's own.
+    return [(INDEX, hash) for hash in (key.hash, key.previous_hash) if hash is not None]
+
+
+def _compile(resource: Resource[ApiKey], view: View) -> LiveKey:  # noqa: ARG001 - the shape of ResourceKind.compile
+    return LiveKey(resource.id, resource.spec)
+
+
+def _suspend(resource: Resource[ApiKey], _: None) -> Prepared[ApiKey]:
+    return Prepared(msgspec.structs.replace(_not_revoked(resource), status="suspended"))
+
+
+def _activate(resource: Resource[ApiKey], _: None) -> Prepared[ApiKey]:
+    return Prepared(msgspec.structs.replace(_not_revoked(resource), status="active"))
+
+
+def _revoke(resource: Resource[ApiKey], _: None) -> Prepared[ApiKey]:
+    return Prepared(msgspec.structs.replace(resource.spec, status="revoked"))
+
+
+def _not_revoked(resource: Resource[ApiKey]) -> ApiKey:
+    if resource.spec.status == "revoked":
+        raise Conflict(f"the API key {resource.id} is revoked, which is final; create another", code="revoked")
+    return resource.spec

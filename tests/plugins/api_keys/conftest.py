@@ -1,0 +1,56 @@
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from switchgear import NoSettings
+from switchgear.contracts.caller import Caller
+from switchgear.resources.engine import ResourceEngine
+from switchgear.resources.face import PluginResources
+from switchgear.resources.writer import Terms
+from switchgear.testing.ambient import FixedAmbient
+from switchgear.testing.context import PluginContext
+from switchgear_plugins.api_keys.plugin import ApiKeysPlugin
+from switchgear_plugins.memory.store import MemoryStore
+
+
+class Gateway:
+    """The plugin over the real resource engine and a store, as the kernel would put them together."""
+
+    def __init__(self, store: Any, ambient: FixedAmbient, data_dir: Any) -> None:
+        self.ambient = ambient
+        declaring = ApiKeysPlugin(NoSettings(), PluginContext("api_keys", data_dir, ambient=ambient, store=store))
+        self.engine = ResourceEngine(store, declaring.switchgear_resource_kinds(), ambient)
+        context = PluginContext(
+            "api_keys", data_dir, ambient=ambient, store=store, resources=PluginResources(self.engine)
+        )
+        self.authenticator = ApiKeysPlugin(NoSettings(), context).switchgear_authenticators()[0].factory()
+
+    async def create(self, **body: Any) -> dict[str, Any]:
+        written = await self.engine.create("api-keys", {"name": "n", **body}, Terms("test"))
+        return {**(written.view or {}), **written.once}
+
+    async def act(self, id: str, action: str, **body: Any) -> dict[str, Any]:
+        written = await self.engine.act("api-keys", id, action, body or None, Terms("test"))
+        return {**(written.view or {}), **written.once}
+
+    async def patch(self, id: str, **body: Any) -> dict[str, Any]:
+        written = await self.engine.patch("api-keys", id, body, Terms("test"))
+        return {**(written.view or {}), **written.once}
+
+    async def who(self, token: str) -> Caller | None:
+        answer = self.authenticator.authenticate(token)
+        if asyncio.iscoroutine(answer):
+            answer = await answer
+        return answer  # type: ignore[return-value]
+
+
+@pytest.fixture
+async def gateway(ambient: FixedAmbient, tmp_path: Any) -> AsyncIterator[Gateway]:
+    store = MemoryStore()
+    await store.open()
+    made = Gateway(store, ambient, tmp_path)
+    await made.engine.start()
+    yield made
+    await store.close()
