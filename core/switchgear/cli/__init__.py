@@ -13,6 +13,7 @@ import click
 from switchgear import __version__
 from switchgear.cli.refusal import refuse
 from switchgear.errors import BootError, SwitchgearError
+from switchgear.wording import did_you_mean
 
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -40,7 +41,7 @@ class Commands(click.Group):
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command. Raises `BootError` when it can only be a plugin's and the plugins do not boot."""
+        """Import a command of the kernel's, or look for one of a plugin's."""
         if cmd_name in COMMANDS:
             module, _, name = COMMANDS[cmd_name][0].partition(":")
             command: click.Command = getattr(import_module(module), name)
@@ -49,7 +50,16 @@ class Commands(click.Group):
             return None
         from switchgear.cli.common import plugin_commands  # noqa: PLC0415 - imports every enabled plugin
 
-        return plugin_commands().get(cmd_name)
+        try:
+            found = plugin_commands()
+        except BootError as error:
+            ctx.fail(
+                f"No such command `{cmd_name}`.{did_you_mean(cmd_name, COMMANDS)} Those of plugins are not known, because"
+                f" the configuration is wrong in {len(error.failures)} places: `switchgear config check`."
+            )
+        if cmd_name not in found:
+            ctx.fail(f"No such command `{cmd_name}`.{did_you_mean(cmd_name, [*COMMANDS, *found])}")
+        return found[cmd_name]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""

@@ -1,0 +1,269 @@
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from support.distributions import Site
+from switchgear import __version__
+from switchgear.cli import COMMANDS
+
+
+def test_help_names_every_command_without_importing_what_they_need():
+    code = "import sys; from switchgear.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert [] == [name for name in COMMANDS if f"\n  {name} " not in output]
+    heavy = {"rich", "httpx", "litestar", "structlog", "pluggy", "tomlkit", "switchgear.kernel"}
+    assert set() == heavy & set(output.split())
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help_that_says_what_the_table_says_or_more(run, name: str):
+    result = run(name, "--help")
+    assert 0 == result.exit_code
+    assert f"Usage: main {name}" in result.output
+
+
+def test_version(run):
+    assert __version__ in run("version").output
+    assert __version__ == json.loads(run("version", "--json").output)["switchgear"]
+
+
+class TestConfigCheck:
+    def test_says_that_all_is_well(self, run, enabled: Path):
+        result = run("config", "check")
+        assert (0, "plugins.toml is good: 1 plugins enabled (tools).\n") == (result.exit_code, result.output)
+
+    def test_says_that_no_plugin_is_enabled(self, run):
+        result = run("config", "check", "--json")
+        assert 0 == result.exit_code
+        assert "no plugin is enabled" in json.loads(result.output)["warnings"][0]
+
+    def test_prints_every_failure_with_its_place_and_exits_with_2(self, run):
+        Path("plugins.toml").write_text("[gateway]\nprot = 1\n[plugins.broken]\nenabled = true\n")
+        result = run("config", "check")
+        assert 2 == result.exit_code
+        assert "plugins.toml:2: [gateway] prot\n  there is no such setting. Did you mean `port`?\n" in result.stderr
+        assert "plugins.toml:3: [plugins.broken]\n  plugin `broken` of zenith 1.0: importing" in result.stderr
+        assert "Traceback" not in result.output
+        result = run("config", "check", "--json")
+        assert 2 == result.exit_code
+        answer = json.loads(result.stdout)
+        assert (False, 2) == (answer["ok"], len(answer["failures"]))
+
+    def test_names_a_file_that_is_not_there(self, run):
+        result = run("config", "check", "--config", "absent.toml")
+        assert (2, True) == (result.exit_code, "absent.toml: there is no such file" in result.stderr)
+
+
+class TestConfigShow:
+    def test_is_toml_with_secrets_masked(self, run, enabled: Path):
+        result = run("config", "show")
+        shown = tomllib.loads(result.output)
+        assert {
+            "enabled": True,
+            "url": "http://user:••••@host/",
+            "api_key": "••••",
+            "names": {},
+        } == shown["plugins"]["tools"]
+
+    def test_says_where_each_value_was_said(self, run, enabled: Path):
+        result = run(
+            "config", "show", "--origin", "--json", "--log-level", "error",
+            environ={"HOST": "0.0.0.0", "SWITCHGEAR__PLUGINS__TOOLS__NAMES__A": "b", "SECRET": "s3cret"},
+        )  # fmt: skip
+        shown = json.loads(result.output)
+        assert {"value": "0.0.0.0", "origin": "environment HOST"} == shown["gateway.host"]
+        assert {"value": 0, "origin": "plugins.toml:3"} == shown["gateway.port"]
+        assert {"value": "error", "origin": "flag --log-level"} == shown["gateway.log_level"]
+        assert {"value": 30.0, "origin": "default"} == shown["gateway.drain_grace"]
+        names = {"value": {"A".lower(): "b"}, "origin": "environment SWITCHGEAR__PLUGINS__TOOLS__NAMES__A"}
+        assert names == shown["plugins.tools.names"]
+
+    def test_masks_what_came_from_where_secrets_are_kept(self, run, enabled: Path):
+        enabled.write_text(enabled.read_text() + 'names = {x = {env = "HIDDEN"}}\nurl = {env = "HIDDEN"}\n')
+        result = run("config", "show", "--origin", environ={"HIDDEN": "s3cret"})
+        assert 0 == result.exit_code, result.output
+        assert "s3cret" not in result.output
+        assert "# environment HIDDEN" in result.output
+
+
+def test_config_schema_describes_the_gateway_and_every_plugin_that_can_be_imported(run):
+    schema = json.loads(run("config", "schema").output)
+    plugins = schema["properties"]["plugins"]["properties"]
+    assert {"enabled", "url", "api_key", "names"} == plugins["tools"]["properties"].keys()
+    assert ["enabled"] == plugins["tools"]["required"]
+    assert "zenith 1.0" in plugins["broken"]["description"]
+    port = schema["$defs"]["GatewaySettings"]["properties"]["port"]
+    assert (0, 65535) == (port["minimum"], port["maximum"])
+
+
+class TestPluginsList:
+    def test_shows_what_enabled_plugins_bring_and_imports_no_other(self, run, enabled: Path):
+        found = {row["name"]: row for row in json.loads(run("plugins", "list", "--json").output)["plugins"]}
+        expected = {"providers": ["translate"], "commands": ["translate"]}
+        assert (True, "1.2", expected) == (
+            found["tools"]["enabled"],
+            found["tools"]["version"],
+            found["tools"]["brings"],
+        )
+        assert (False, "zenith", {}) == (
+            found["broken"]["enabled"],
+            found["broken"]["distribution"],
+            found["broken"]["brings"],
+        )
+        table = run("plugins", "list").output
+        assert "tools" in table
+        assert "acme-tools 1.2" in table
+
+    def test_works_when_the_configuration_does_not(self, run, enabled: Path):
+        run("plugins", "enable", "broken")
+        answer = json.loads(run("plugins", "list", "--json").output)
+        assert ["broken", "tools"] == [row["name"] for row in answer["plugins"] if row["enabled"]]
+        assert 1 == len(answer["failures"])
+
+
+class TestEnableAndDisable:
+    def test_keep_comments_and_everything_else(self, run):
+        file = Path("plugins.toml")
+        before = (
+            "# top\n[plugins.tools] # beside\n# why\nenabled = false # off\nurl = 'x'\n\n[gateway]\nport = 0\n"
+            "[plugins.other]\nenabled = false\n"
+        )
+        file.write_text(before)
+        run("plugins", "enable", "tools")
+        assert before.replace("enabled = false # off", "enabled = true # off") == file.read_text()
+        run("plugins", "disable", "tools")
+        assert before == file.read_text()
+
+    def test_add_a_table_where_there_is_none(self, run):
+        for before in (
+            "",
+            "[gateway]\nport = 0\n",
+            "[plugins.other]\nenabled = false\n[gateway]\n[plugins.more]\nenabled = false",
+        ):
+            Path("plugins.toml").write_text(before)
+            assert 0 == run("plugins", "enable", "tools").exit_code
+            found = tomllib.loads(Path("plugins.toml").read_text())
+            expected = tomllib.loads(before)
+            expected.setdefault("plugins", {})["tools"] = {"enabled": True}
+            assert expected == found
+
+    def test_make_the_file_from_the_default_configuration(self, run):
+        Path("plugins.toml").unlink()
+        assert 0 == run("plugins", "enable", "tools", "--json").exit_code
+        assert "# Every builtin plugin" in Path("plugins.toml").read_text()
+        assert tomllib.loads(Path("plugins.toml").read_text())["plugins"]["tools"]["enabled"]
+
+    def test_refuse_a_plugin_that_is_not_installed(self, run):
+        before = Path("plugins.toml").read_text()
+        result = run("plugins", "enable", "tolls")
+        assert (2, True) == (result.exit_code, "Did you mean `tools`?" in result.stderr)
+        assert before == Path("plugins.toml").read_text()
+
+
+class TestPluginCommands:
+    def test_of_enabled_plugins_are_commands(self, run, enabled: Path):
+        assert "translated\n" == run("translate").output
+
+    def test_of_disabled_plugins_are_not(self, run):
+        result = run("translate")
+        assert (2, True) == (result.exit_code, "No such command `translate`" in result.stderr)
+
+    def test_that_are_misspelt_are_guessed(self, run, enabled: Path):
+        assert "Did you mean `translate`?" in run("translat").stderr
+        assert "Did you mean `doctor`?" in run("docter").stderr
+
+    def test_of_broken_plugins_do_not_break_ours(self, run):
+        run("plugins", "enable", "broken")
+        assert 0 == run("version").exit_code
+        result = run("translate")
+        assert (2, True) == (result.exit_code, "`switchgear config check`" in result.stderr)
+
+
+class TestDoctor:
+    def test_finds_nothing_wrong(self, run, enabled: Path):
+        result = run("doctor", "--json")
+        found = {check["check"]: check["ok"] for check in json.loads(result.output)["checks"]}
+        assert 0 == result.exit_code, result.output
+        expected = ("python", "clock", "data directory", "journal", "port", "config", "store")
+        assert dict.fromkeys(expected, True) == found
+
+    def test_finds_a_taken_port_an_unwritable_directory_and_a_broken_plugin(self, run, tmp_path: Path):
+        import socket  # noqa: PLC0415
+
+        run("plugins", "enable", "broken")
+        (tmp_path / "file").write_text("")
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = str(taken.getsockname()[1])
+            result = run("doctor", "--json", "--port", port, "--data-dir", str(tmp_path / "file"))
+        assert 1 == result.exit_code
+        bad = [check["check"] for check in json.loads(result.output)["checks"] if not check["ok"]]
+        assert ["data directory", "journal", "port", "config"] == bad
+
+    def test_names_a_missing_extra(self, run, site: Site):
+        site.add("cloudy", {"cloudy": "X"}, "import a_module_nobody_has", extras=("cloudy",))
+        metadata = site.root / "cloudy-1.0.dist-info" / "METADATA"
+        metadata.write_text(metadata.read_text() + "Requires-Dist: nobody-has-this>=2; extra == 'cloudy'\n")
+        run("plugins", "enable", "cloudy")
+        result = run("doctor")
+        assert "BAD extras: nobody-has-this missing: pip install 'cloudy[cloudy]'" in result.output
+
+    def test_reports_a_store_that_does_not_open(self, run, site: Site):
+        source = """
+        from switchgear.errors import StoreUnavailable
+        class Away:
+            async def open(self): raise StoreUnavailable("the database is away")
+        class P(switchgear.Plugin):
+            api = 1
+            def switchgear_stores(self): return [switchgear.Offer("away", Away)]
+        """
+        site.add("stores", {"away": "P"}, source)
+        run("plugins", "enable", "away")
+        assert "BAD store: the database is away" in run("doctor").output
+
+
+class TestNew:
+    def test_writes_a_project_whose_tests_pass(self, run):
+        result = run("plugins", "new", "my-own_llm", "--kind", "provider", "--json")
+        made = Path(json.loads(result.output)["directory"])
+        assert "switchgear-my-own-llm" == made.name
+        project = tomllib.loads((made / "pyproject.toml").read_text())
+        assert {"my_own_llm": "switchgear_my_own_llm.plugin:MyOwnLlmPlugin"} == project["project"]["entry-points"][
+            "switchgear.plugins"
+        ]
+        assert [] == [file for file in made.rglob("*") if file.is_file() and "lugin_name" in file.read_text()]
+        tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+        done = subprocess.run(tests, cwd=made, env={"PYTHONPATH": "."}, capture_output=True, text=True, check=False)
+        assert 0 == done.returncode, done.stdout + done.stderr
+
+    @pytest.mark.parametrize("name", ["My", "1x", "a--b", "../x", "a b", ""])
+    def test_refuses_a_name_that_will_not_do(self, run, name: str):
+        result = run("plugins", "new", name)
+        assert (2, True) == (result.exit_code, "will not do" in result.stderr)
+
+    def test_overwrites_nothing(self, run):
+        assert 0 == run("plugins", "new", "one").exit_code
+        result = run("plugins", "new", "one")
+        assert (2, True) == (result.exit_code, "is not empty" in result.stderr)
+
+
+class TestTest:
+    def test_runs_the_tests_of_the_checkout_a_plugin_was_installed_from(self, run, site: Site, tmp_path: Path):
+        project = tmp_path / "project"
+        (project / "tests").mkdir(parents=True)
+        (project / "tests" / "test_it.py").write_text("def test_it(): assert True\n")
+        info = site.root / "acme_tools-1.2.dist-info" / "direct_url.json"
+        info.write_text(json.dumps({"url": project.as_uri(), "dir_info": {"editable": True}}))
+        result = run("plugins", "test", "tools", "--json")
+        assert (0, True) == (result.exit_code, "1 passed" in json.loads(result.output)["output"]), result.output
+        (project / "tests" / "test_it.py").write_text("def test_it(): assert False\n")
+        assert 1 == run("plugins", "test", "tools", "--json").exit_code
+
+    def test_says_what_to_do_when_there_are_none(self, run):
+        result = run("plugins", "test", "tools")
+        assert (2, True) == (result.exit_code, "pip install -e" in result.stderr)
