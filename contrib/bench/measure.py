@@ -2,6 +2,7 @@
 
 import os
 import statistics
+import subprocess
 import time
 from pathlib import Path
 from typing import Literal, Self
@@ -12,7 +13,7 @@ import msgspec
 from contenders.base import Contender, Launch, Target, Unavailable
 
 from support.ports import free_port
-from support.process import Server
+from support.process import Child, Server
 
 Kind = Literal["plain", "stream", "paced"]
 KINDS: tuple[Kind, ...] = ("plain", "stream", "paced")
@@ -138,21 +139,19 @@ class Runner:
         try:
             found = load.run(url, target.headers, body, how, seconds=seconds, core=self._cores.load)
         except RuntimeError as error:
-            code, said = self.server.process.poll(), self.server.output()[-1000:]
-            raise RuntimeError(f"{self.name} (exit code {code}) under {kind} load: {error}\n{said}") from error
+            raise Unavailable(f"lost under {kind} load: {error}; {last_words(self.server)}") from error
         self.sent += found.requests
         self.failed += found.failed + found.bad
         if found.sample:
             self.samples.append(found.sample)
         return found
 
-    def soak(self, rate: float) -> float:
-        """Send the rest of 100,000 requests, if that takes no longer than a minute; return MB of memory."""
+    def soak(self, rate: float) -> None:
+        """Send the rest of 100,000 requests, if that takes no longer than a minute."""
         self.server.thaw()
         left = SOAK_REQUESTS - self.sent
         if left > 0 and left / rate < SOAK_SECONDS:
             self._load("plain", left / rate + 1)
-        return self.server.rss_bytes() / 1e6
 
     def start_times(self, count: int) -> float:
         """Return the median seconds from the start of a process to its first right answer, data kept."""
@@ -166,6 +165,15 @@ class Runner:
                     raise Unavailable("no right answer in 60 s after a restart")
             times.append(time.monotonic() - begun)
         return statistics.median(times)
+
+
+def last_words(child: Child) -> str:
+    """Return how a process that should run has ended, with the end of its output."""
+    try:
+        how = f"exit code {child.wait(5)}"
+    except subprocess.TimeoutExpired:
+        how = "still running"
+    return f"{how}: {child.output()[-600:].strip()}"
 
 
 class Busy:
