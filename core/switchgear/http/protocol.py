@@ -1,13 +1,12 @@
 """The hardened HTTP/1.1 protocol: uvicorn's httptools protocol with the ways to hold, flood or confuse it closed.
 
-One lazily re-armed timer a connection watches all of its deadlines, so a request costs no timer. What llhttp itself
-refuses (Content-Length beside Transfer-Encoding, two Content-Lengths, bare LF, obs-fold, a sign in a length, control
-characters) becomes the same JSON 400 as what is refused here.
+What llhttp itself refuses (Content-Length beside Transfer-Encoding, two Content-Lengths, bare LF, obs-fold, a sign in a
+length, control characters) becomes the same JSON 400 as what is refused here. After an error answer the connection
+closes, and nothing that came behind the error is served.
 """
 
 import asyncio
 import re
-import urllib.parse
 from collections import deque
 from typing import Any
 
@@ -15,25 +14,20 @@ import httptools
 from uvicorn._types import HTTPScope
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from switchgear.http import refusals
+from switchgear.http.connection import BODY, DEAF, HEAD, IDLE, Connection
 from switchgear.http.cycle import Cycle, Peer
-from switchgear.http.limits import EdgeLimits, EdgeState, peer_key
+from switchgear.http.head import WithoutHead, split_target
 from switchgear.http.refusals import Refusal, Refused, malformed
 
-__all__ = ["EdgeLimits", "EdgeProtocol", "EdgeState", "Peer"]
-
-# Where reading stands: between requests, in a head, in a body, or listening no more.
-_IDLE, _HEAD, _BODY, _DEAF = range(4)
-_SLASH = ord("/")
 _FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect"))
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
-class EdgeProtocol(HttpToolsProtocol):
-    """One client's connection; `cycle` is the newest request, `_active` the one being answered, `_queue` those between."""
+class EdgeProtocol(Connection):
+    """HTTP on one connection: `cycle` is the newest request, `_active` the one being answered, `_queue` those behind it."""
 
     cycle: Cycle | None  # type: ignore[assignment]  # ours in place of uvicorn's
 
@@ -45,18 +39,8 @@ class EdgeProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        assert isinstance(server_state, EdgeState)
-        self.state = server_state
-        self.limits = server_state.limits
         self.url = b""
-        self._active: Cycle | None = None
         self._queue: deque[Cycle] = deque()
-        self._stage = _HEAD
-        self._since = 0.0  # when the head, or the silence between requests, began
-        self._timer: asyncio.TimerHandle | None = None
-        self._full_since = 0.0  # when the write buffer filled up; 0 while it has room
-        self._doomed_at = 0.0  # when the connection is cut unless the client closes it; 0 while it is in use
-        self._peer_key: str | None = None
         self._read = 0  # bytes of the read being parsed; -1 for a head that began behind another message's end
         self._head = 0  # bytes of this head in earlier reads
         self._hosts = 0
@@ -70,79 +54,23 @@ class EdgeProtocol(HttpToolsProtocol):
         self._counted = 0  # `_body` at the last read that ended inside it
         self._silent = 0  # bytes of chunk framing and trailers since the last byte of body
 
-    # The connection
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
-        """Admit the connection or turn it away."""
-        super().connection_made(transport)
-        transport.set_write_buffer_limits(high=self.limits.write_buffer)
-        if self._admitted():
-            self._since = self.loop.time()
-            self._timer = self.loop.call_later(self.limits.tick, self._on_timer)
-        else:
-            self.connections.discard(self)
-            self._stage = _DEAF
-            self._answer(refusals.TOO_MANY_CONNECTIONS)
-            transport.close()
-
-    def _admitted(self) -> bool:
-        limits = self.limits
-        if len(self.connections) > limits.max_connections:
-            return False
-        key = None
-        if limits.max_connections_per_peer is not None and self.client is not None:
-            key = peer_key(self.client[0])
-        if key is not None:
-            held = self.state.peers.get(key, 0)
-            if held >= limits.max_connections_per_peer:  # type: ignore[operator]  # a key is only made for a bound
-                return False
-            self.state.peers[key] = held + 1
-            self._peer_key = key
-        return True
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Give back what the connection held and tell the request being answered."""
-        self.connections.discard(self)
-        self._stage = _DEAF
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._peer_key is not None:
-            held = self.state.peers.pop(self._peer_key) - 1
-            if held:
-                self.state.peers[self._peer_key] = held
-        self.parser = None  # type: ignore[assignment]  # it refers back to us
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the requests that nobody waits for any more."""
         self._queue.clear()
-        if self._active is not None:
-            self._active.lose_client()
-
-    def eof_received(self) -> None:
-        """Take the client's half close as its leaving; the transport closes once what was written is flushed."""
-        self._stage = _DEAF
-        if self._active is not None:
-            self._active.lose_client()
+        super().connection_lost(exc)
 
     def shutdown(self) -> None:
         """Close after what is in flight or half received, or at once if there is nothing."""
         if self.cycle is not None and self._active is not None:
             self.cycle.keep_alive = False
-        elif not (self._stage == _HEAD and self._head):
+        elif not (self._stage == HEAD and self._head):
             self.transport.close()
-
-    def pause_writing(self) -> None:
-        """Note since when the client has not read what it has."""
-        self._full_since = self.loop.time()
-        self.flow.pause_writing()
-
-    def resume_writing(self) -> None:
-        """Forget it: the client reads again."""
-        self._full_since = 0.0
-        self.flow.resume_writing()
 
     # Reading
 
     def data_received(self, data: bytes) -> None:
         """Parse a read; the callbacks below are the parser's."""
-        if self._stage == _DEAF:
+        if self._stage == DEAF:
             return
         self._read = len(data)
         rest = None
@@ -164,13 +92,13 @@ class EdgeProtocol(HttpToolsProtocol):
     def _account(self) -> None:
         """Count a read that ended inside a message."""
         limits = self.limits
-        if self._stage == _HEAD:
+        if self._stage == HEAD:
             self._head += max(self._read, 0)
             if len(self.url) > limits.url_bytes:
                 self.refuse(refusals.URL_TOO_LONG)
             elif self._head > limits.head_bytes:
                 self.refuse(refusals.HEAD_TOO_LARGE)
-        elif self._stage == _BODY:
+        elif self._stage == BODY:
             if not self._window_at:
                 self._open_window()
             self._window_bytes += self._read
@@ -188,8 +116,8 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Forget the last message."""
-        if self._stage == _IDLE:
-            self._stage = _HEAD
+        if self._stage == IDLE:
+            self._stage = HEAD
             self._since = self.loop.time()
         self._head = self._hosts = self._length = 0
         self._encoding = None
@@ -221,7 +149,7 @@ class EdgeProtocol(HttpToolsProtocol):
         version = parser.get_http_version()
         headers = self.headers
         self._check_head(version)
-        path, raw_path, query = self._target()
+        path, raw_path, query = split_target(self.url)
         peer = Peer()
         scope: HTTPScope = {
             "type": "http",
@@ -246,7 +174,7 @@ class EdgeProtocol(HttpToolsProtocol):
             expect_100_continue=self.expect_100_continue,
             keep_alive=version == "1.1" and not self.state.draining and parser.should_keep_alive(),
         )
-        self._stage = _BODY
+        self._stage = BODY
         self._body = self._counted = self._silent = 0
         self._window_at = 0.0
         self._upgrading = parser.should_upgrade()
@@ -280,24 +208,6 @@ class EdgeProtocol(HttpToolsProtocol):
         if len(self._queue) >= limits.max_pipelined:
             raise Refused(refusals.TOO_MANY_PIPELINED)
 
-    def _target(self) -> tuple[str, bytes, bytes]:
-        """Return the decoded path, the raw path and the query of the request's target."""
-        url = self.url
-        if url[0] != _SLASH and url != b"*":
-            try:
-                parsed = httptools.parse_url(url)
-            except httptools.HttpParserInvalidURLError as error:
-                raise Refused(refusals.BAD_TARGET) from error
-            if not parsed.schema or not parsed.path:
-                raise Refused(refusals.BAD_TARGET)
-            raw_path, query = parsed.path, parsed.query or b""
-        else:
-            raw_path, _, query = url.partition(b"?")
-        if b"#" in url:
-            raise Refused(refusals.BAD_TARGET)
-        path = raw_path.decode("ascii")
-        return urllib.parse.unquote(path) if "%" in path else path, raw_path, query
-
     def _start(self, cycle: Cycle) -> None:
         self._active = cycle
         cycle.task = task = self.loop.create_task(cycle.run(self.app))
@@ -320,7 +230,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if self._upgrading:
             return  # the body comes yet
         self._read = -1
-        self._stage = _IDLE
+        self._stage = IDLE
         cycle = self.cycle
         assert cycle is not None
         cycle.more_body = False
@@ -335,7 +245,7 @@ class EdgeProtocol(HttpToolsProtocol):
         """
         self._upgrading = False
         framing = b"content-length: %d" % self._length if self._encoding is None else b"transfer-encoding: chunked"
-        self.parser = httptools.HttpRequestParser(_WithoutHead(self))
+        self.parser = httptools.HttpRequestParser(WithoutHead(self))
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
         if rest:
@@ -358,7 +268,7 @@ class EdgeProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
             if self._queue:
                 self._start(self._queue.popleft())
-            elif self._stage == _IDLE:
+            elif self._stage == IDLE:
                 self._since = self.loop.time()
                 self.cycle = None
 
@@ -371,14 +281,14 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def refuse(self, refusal: Refusal) -> None:
         """Stop listening, and answer the refusal unless that would cut into another answer; then close."""
-        stage, self._stage = self._stage, _DEAF
+        stage, self._stage = self._stage, DEAF
         self.state.refused(refusal.code)
         cycle, active = self.cycle, self._active
         if cycle is None or active is None:
-            if stage != _BODY:  # else its answer has been given already
+            if stage != BODY:  # else its answer has been given already
                 self._answer(refusal)
             self._close()
-        elif stage != _BODY:
+        elif stage != BODY:
             cycle.keep_alive = False  # those before it are served, then the connection closes
         elif cycle is active:
             active.lose_client()
@@ -391,68 +301,17 @@ class EdgeProtocol(HttpToolsProtocol):
             self.cycle = self._queue[-1] if self._queue else active
             self.cycle.keep_alive = False
 
-    def _answer(self, refusal: Refusal, request_id: str | None = None, *, with_body: bool = True) -> None:
-        request_id = request_id or self.state.ambient.new_id()
-        self.transport.write(refusal.render(request_id, self.state.date_line, with_body=with_body))
-
-    def _close(self) -> None:
-        """Close; if the client may still be sending, tell it that we are done and let it read the answer first.
-
-        Closing a socket with unread data resets the connection, which can destroy an answer not yet read.
-        """
-        if self.transport.is_closing():
-            return
-        if self._stage == _IDLE:
-            self.transport.close()
-            return
-        self._stage = _DEAF
-        self._doomed_at = self.loop.time() + self.limits.linger
-        self.transport.write_eof()
-        self.flow.resume_reading()
-        self._rearm(self.limits.linger)
-
-    # Deadlines
-
-    def _rearm(self, delay: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self.loop.call_later(max(delay, 0.001), self._on_timer)
-
-    def _on_timer(self) -> None:
-        now = self.loop.time()
-        if self._full_since and now - self._full_since >= self.limits.write_timeout:
-            self.state.refused("write_timeout")
-            self.transport.abort()
-        elif self._doomed_at or self.transport.is_closing():
-            self._await_flush(now)
-        else:
-            left = self._time_left(now)
-            if self._full_since:
-                left = min(left, self._full_since + self.limits.write_timeout - now)
-            self._rearm(left)
-
-    def _await_flush(self, now: float) -> None:
-        """Cut a closing connection when its time is up, later if the client is still reading what was written."""
-        limits = self.limits
-        if not self._doomed_at:
-            self._doomed_at = now
-        late = now - self._doomed_at
-        if late >= limits.write_timeout or (late >= 0 and not self.transport.get_write_buffer_size()):
-            self.transport.abort()
-        else:
-            self._rearm(-late if late < 0 else limits.linger)
-
     def _time_left(self, now: float) -> float:
         """Act on the deadline of the present stage if it has passed; return the seconds until the next look."""
         limits = self.limits
         left = limits.tick
-        if self._stage == _HEAD:
+        if self._stage == HEAD:
             left = self._since + limits.head_timeout - now
             if left <= 0:
                 self.refuse(refusals.HEAD_TIMEOUT)
-        elif self._stage == _BODY:
+        elif self._stage == BODY:
             left = self._body_time_left(now)
-        elif self._stage == _IDLE and self._active is None:
+        elif self._stage == IDLE and self._active is None:
             left = self._since + limits.keep_alive - now
             if left <= 0:
                 self.transport.close()
@@ -470,30 +329,3 @@ class EdgeProtocol(HttpToolsProtocol):
                 self._open_window()
             spent = 0.0
         return limits.body_grace - spent
-
-
-class _WithoutHead:
-    """Parser callbacks that pass over the first head and hand on the rest."""
-
-    def __init__(self, protocol: EdgeProtocol) -> None:
-        self._protocol = protocol
-        self._primed = False
-        self.on_body = protocol.on_body
-        self.on_message_complete = protocol.on_message_complete
-
-    def on_message_begin(self) -> None:
-        if self._primed:
-            self._protocol.on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        if self._primed:
-            self._protocol.on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._primed:
-            self._protocol.on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        if self._primed:
-            self._protocol.on_headers_complete()
-        self._primed = True

@@ -287,6 +287,13 @@ async def test_an_answer_nobody_reads_does_not_outlive_the_deadline(start):
 # Connections
 
 
+async def served_again(edge):
+    """Try until a connection that was closed has made room."""
+    async with asyncio.timeout(3):
+        while b"HTTP/1.1 200" not in await (await edge.ask(GET.replace(b"Host", b"Connection: close\r\nHost"))).rest():
+            await asyncio.sleep(0.01)
+
+
 async def test_connections_over_the_cap_are_told_to_come_back(start):
     edge = await start(max_connections=2)
     first, second = await edge.ask(GET), await edge.ask(GET)
@@ -297,9 +304,19 @@ async def test_connections_over_the_cap_are_told_to_come_back(start):
     assert b"\r\nretry-after: 1\r\n" in raw
     assert b'"code":"too_many_connections"' in raw
     assert b"x-switchgear-error-source: gateway" in raw
+    assert {"too_many_connections": 1} == edge.refused
     await first.close()
-    await asyncio.sleep(0.05)
-    assert 200 == (await (await edge.ask(GET)).answer())[0]
+    await served_again(edge)
+
+
+async def test_connections_of_one_peer_over_its_cap_are_refused(start, monkeypatch):
+    monkeypatch.setattr("switchgear.http.connection.peer_key", lambda host: host)
+    edge = await start(max_connections_per_peer=2)
+    clients = [await edge.ask(GET) for _ in range(2)]
+    assert [200, 200] == [(await client.answer())[0] for client in clients]
+    assert (503, "too_many_connections") == await (await edge.connect()).refusal()
+    await clients[0].close()
+    await served_again(edge)
 
 
 async def test_loopback_is_not_counted_per_peer(start):

@@ -155,7 +155,7 @@ async def test_a_bad_request_behind_a_streaming_one_does_not_cut_into_its_answer
     client = await edge.ask(get(HOST, b"/stream"))
     assert 200 == (await client.head())[0]
     await client.send(get(b""))
-    await asyncio.sleep(0.05)
+    await until(lambda: edge.refused)
     edge.proceed.set()
     assert b"5\r\nfirst\r\n4\r\nlast\r\n0\r\n\r\n" == await client.rest()
 
@@ -179,7 +179,7 @@ async def test_only_so_many_requests_are_queued_and_the_rest_is_not_served(start
 
 async def test_a_bad_body_of_a_queued_request_leaves_the_answers_before_it_alone(edge):
     client = await edge.ask(get(HOST, b"/wait") + get(HOST) + CHUNKED + b"+5\r\n")
-    await asyncio.sleep(0.05)
+    await until(lambda: edge.refused)
     edge.proceed.set()
     answers = await client.rest()
     assert 2 == answers.count(b"HTTP/1.1 200 OK")

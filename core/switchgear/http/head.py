@@ -1,0 +1,85 @@
+"""Parts of reading a request's head that need no connection."""
+
+import urllib.parse
+from typing import Protocol
+
+import httptools
+
+from switchgear.http.refusals import BAD_TARGET, Refused
+
+_SLASH = ord("/")
+
+
+def split_target(target: bytes) -> tuple[str, bytes, bytes]:
+    """Return the decoded path, the raw path and the query of a request's target, which llhttp has found to be ASCII.
+
+    The absolute form (`GET http://host/path`) gives its path; its host counts for nothing. Raises `Refused` for a target
+    without a path and for one with a fragment.
+    """
+    if b"#" in target:
+        raise Refused(BAD_TARGET)
+    if target[0] == _SLASH or target == b"*":
+        raw_path, _, query = target.partition(b"?")
+    else:
+        try:
+            url = httptools.parse_url(target)
+        except httptools.HttpParserInvalidURLError as error:
+            raise Refused(BAD_TARGET) from error
+        if not url.schema or not url.path:
+            raise Refused(BAD_TARGET)
+        raw_path, query = url.path, url.query or b""
+    path = raw_path.decode("ascii")
+    return urllib.parse.unquote(path) if "%" in path else path, raw_path, query
+
+
+class ParserCallbacks(Protocol):
+    """What httptools calls while it parses requests."""
+
+    def on_message_begin(self) -> None:
+        """See the first byte of a message."""
+
+    def on_url(self, url: bytes) -> None:
+        """See a piece of the target."""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """See a header or trailer."""
+
+    def on_headers_complete(self) -> None:
+        """See the end of the head."""
+
+    def on_body(self, body: bytes) -> None:
+        """See a piece of body."""
+
+    def on_message_complete(self) -> None:
+        """See the message's end."""
+
+
+class WithoutHead:
+    """Callbacks that pass over the first head and hand on everything after it."""
+
+    def __init__(self, callbacks: ParserCallbacks) -> None:
+        self._callbacks = callbacks
+        self._passed = False
+        self.on_body = callbacks.on_body
+        self.on_message_complete = callbacks.on_message_complete
+
+    def on_message_begin(self) -> None:
+        """Hand on the beginning of a message after the first."""
+        if self._passed:
+            self._callbacks.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Hand on its target."""
+        if self._passed:
+            self._callbacks.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Hand on its headers, and the trailers of the first."""
+        if self._passed:
+            self._callbacks.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Hand on the end of its head; the first time, begin to hand on."""
+        if self._passed:
+            self._callbacks.on_headers_complete()
+        self._passed = True
