@@ -12,6 +12,17 @@ from switchgear.upstream.resolve import Lookup
 ENGINES: tuple[Engine, ...] = ("http1", "httpx", "pyreqwest")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
+
+class Clock(Ambient):
+    """The system's clock, which a test can put forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
 MakeUpstream = Callable[..., Upstream]
 Connect = Callable[..., Connection]
 
@@ -27,11 +38,16 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 @pytest.fixture
-async def upstream(engine: Engine) -> AsyncIterator[MakeUpstream]:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def upstream(engine: Engine, clock: Clock) -> AsyncIterator[MakeUpstream]:
     made: list[Upstream] = []
 
     def make(*, allow: tuple[str, ...] = LOOPBACK, lookup: Lookup | None = None) -> Upstream:
-        made.append(Upstream(EgressPolicy(allow), Ambient(), engine, lookup))
+        made.append(Upstream(EgressPolicy(allow), clock, engine, lookup))
         return made[-1]
 
     yield make

@@ -1,10 +1,12 @@
 """No address that is not public is called, however it is written or reached."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel.upstream.conftest import Connect, post
-from kernel.upstream.peer import Peer, answers
+from kernel.upstream.conftest import Clock, Connect, post
+from kernel.upstream.peer import Peer, answers, until
 from switchgear.errors import ConfigError, ConnectFailed, EgressDenied
 from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.target import parse_target
@@ -198,19 +200,55 @@ async def test_no_probe_reaches_the_inside(connect: Connect, probe: str) -> None
         assert 0 == peer.accepted
 
 
-async def test_a_name_that_turns_to_the_inside_is_denied_and_its_connections_dropped(
-    connect: Connect,
-) -> None:
-    """Rebinding: the first answer is fine, later ones are not."""
+async def test_a_name_that_turns_to_the_inside_is_denied(connect: Connect, clock: Clock) -> None:
+    """Rebinding: the first answer may be called, the next may not."""
     async with Peer(answers) as peer:
         given_out = ["127.0.0.1"]
         connection = connect(allow=("127.0.0.1/32",), lookup=lambda _: list(given_out))
         url = f"http://turns.test:{peer.port}/"
-        assert b"{}" == await (await connection.send(post(url))).body(100)
+        await (await connection.send(post(url))).body(100)
         given_out[:] = ["127.0.0.2"]
-        # Still the pinned connection: nothing is looked up while the answer is fresh.
-        assert b"{}" == await (await connection.send(post(url))).body(100)
-        assert 1 == peer.accepted
+        await (await connection.send(post(url))).body(
+            100
+        )  # fresh: nothing is looked up, the pinned address is used
+        clock.ahead = 61.0
+        with pytest.raises(EgressDenied):
+            await connection.send(post(url))
+        assert 2 == len(peer.requests)
+
+
+async def test_a_stale_name_is_renewed_behind_the_calls_and_its_old_connections_dropped(
+    connect: Connect, clock: Clock
+) -> None:
+    async with Peer(answers) as peer:
+        asked: list[str] = []
+        given_out = ["127.0.0.1"]
+
+        def lookup(host: str) -> list[str]:
+            asked.append(host)
+            return list(given_out)
+
+        connection = connect(allow=("127.0.0.0/8",), lookup=lookup)
+        url = f"http://moves.test:{peer.port}/"
+        await (await connection.send(post(url))).body(100)
+        given_out[:] = ["127.0.0.9"]
+        clock.ahead = 31.0
+        await (await connection.send(post(url))).body(100)  # stale: still served by what is known
+        await until(lambda: len(asked) == 2)
+
+        async def moved() -> bool:
+            try:
+                await (await connection.send(post(url))).body(100)
+            except ConnectFailed:  # nobody listens on the new address
+                return True
+            return False
+
+        for _ in range(100):
+            if await moved():
+                break
+            await asyncio.sleep(0.01)
+        else:
+            pytest.fail("the old address is still used")
 
 
 @pytest.mark.parametrize(

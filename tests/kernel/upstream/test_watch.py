@@ -1,0 +1,209 @@
+"""One mechanism for every timeout and abort: exact, and gone when closed."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+
+import pytest
+from switchgear.errors import ClientGone, FirstByteTimeout, IdleTimeout, TotalTimeout
+from switchgear.upstream.watch import Watch
+
+
+def watch(total: float = 60.0) -> Watch:
+    return Watch(asyncio.get_running_loop(), total)
+
+
+async def ended_by(watching: Watch, work: Awaitable[object]) -> BaseException | None:
+    """Return the cause that ended `work`, None for an outside cancellation; fail if it was not cancelled."""
+    try:
+        await work
+    except asyncio.CancelledError:
+        return watching.cause()
+    pytest.fail("was not cancelled")
+
+
+async def test_what_is_expected_must_happen_in_time() -> None:
+    watching = watch()
+    start = time.monotonic()
+    watching.expect(FirstByteTimeout, 0.1)
+    assert isinstance(await ended_by(watching, asyncio.sleep(5)), FirstByteTimeout)
+    assert 0.09 < time.monotonic() - start < 0.2
+    watching.close()
+
+
+async def test_each_event_starts_the_clock_anew() -> None:
+    watching = watch()
+    start = time.monotonic()
+    for _ in range(10):
+        watching.expect(IdleTimeout, 0.1)
+        await asyncio.sleep(0.03)
+    assert isinstance(await ended_by(watching, asyncio.sleep(5)), IdleTimeout)
+    assert 0.3 < time.monotonic() - start < 0.6
+    watching.close()
+
+
+async def test_the_total_deadline_wins_whatever_is_expected() -> None:
+    watching = watch(total=0.1)
+    watching.expect(FirstByteTimeout, 30)
+    assert isinstance(await ended_by(watching, asyncio.sleep(5)), TotalTimeout)
+    watching.expect(FirstByteTimeout, 30)  # another attempt has no time left
+    assert isinstance(await ended_by(watching, asyncio.sleep(5)), TotalTimeout)
+    watching.close()
+
+
+async def test_relaxed_only_the_total_counts() -> None:
+    watching = watch(total=0.2)
+    watching.expect(FirstByteTimeout, 0.05)
+    watching.relax()
+    await asyncio.sleep(0.1)
+    assert isinstance(await ended_by(watching, asyncio.sleep(5)), TotalTimeout)
+    watching.close()
+
+
+async def test_after_an_attempts_timeout_the_next_attempt_is_watched() -> None:
+    watching = watch()
+    for _ in range(3):
+        watching.expect(FirstByteTimeout, 0.03)
+        assert isinstance(await ended_by(watching, asyncio.sleep(5)), FirstByteTimeout)
+        await asyncio.sleep(0.05)  # between attempts nothing is due
+    task = asyncio.current_task()
+    assert task is not None
+    assert 0 == task.cancelling()
+    watching.close()
+
+
+async def test_an_abort_from_a_callback_reaches_the_task() -> None:
+    watching = watch()
+    gone = ClientGone("The client left.")
+    asyncio.get_running_loop().call_later(0.02, watching.abort, gone)
+    assert gone is await ended_by(watching, asyncio.sleep(5))
+    watching.close()
+
+
+async def test_the_first_abort_counts() -> None:
+    watching = watch()
+    first, second = ClientGone("first"), ClientGone("second")
+    loop = asyncio.get_running_loop()
+    loop.call_soon(watching.abort, first)
+    loop.call_soon(watching.abort, second)
+    assert first is await ended_by(watching, asyncio.sleep(5))
+    await asyncio.sleep(0.01)
+    watching.close()
+
+
+async def test_an_abort_by_the_task_itself_raises() -> None:
+    watching = watch()
+    with pytest.raises(ClientGone):
+        watching.abort(ClientGone("The client left."))
+    await asyncio.sleep(0)
+    watching.close()
+
+
+async def test_an_outside_cancellation_is_not_mistaken() -> None:
+    async def exchange() -> BaseException | None:
+        watching = watch()
+        try:
+            return await ended_by(watching, asyncio.sleep(5))
+        finally:
+            watching.close()
+
+    task = asyncio.ensure_future(exchange())
+    await asyncio.sleep(0)
+    task.cancel()
+    assert None is await task
+
+
+async def test_an_outside_cancellation_at_the_same_time_wins() -> None:
+    async def exchange() -> BaseException | None:
+        watching = watch()
+        loop.call_later(0.02, watching.abort, ClientGone("The client left."))
+        loop.call_later(0.02, task.cancel)
+        try:
+            return await ended_by(watching, asyncio.sleep(5))
+        finally:
+            watching.close()
+
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(exchange())
+    assert None is await task
+
+
+async def test_a_cancel_that_meets_its_result_is_not_lost() -> None:
+    """The awaited thing is done and the deadline passes in the same turn of the loop."""
+    loop = asyncio.get_running_loop()
+    for first in ("result", "abort"):
+        watching = watch()
+        waiter: asyncio.Future[None] = loop.create_future()
+        gone = ClientGone("The client left.")
+        steps = {
+            "result": lambda w=waiter: w.done() or w.set_result(None),
+            "abort": lambda w=watching: w.abort(gone),
+        }
+        loop.call_soon(steps[first])
+        loop.call_soon(steps["abort" if first == "result" else "result"])
+        assert gone is await ended_by(watching, waiter)
+        watching.close()
+        await asyncio.sleep(0)
+
+
+async def test_after_close_nothing_happens() -> None:
+    watching = watch(total=0.05)
+    called: list[int] = []
+    watching.expect(IdleTimeout, 0.02)
+    watching.on_silence(0.02, lambda: called.append(1))
+    watching.close()
+    watching.close()
+    watching.abort(ClientGone("too late"))
+    watching.expect(IdleTimeout, 0.0)
+    await asyncio.sleep(0.1)
+    assert [] == called
+    assert None is watching.cause()
+
+
+async def test_closing_takes_back_a_cause_nobody_asked_for() -> None:
+    """What swallowed the cancellation ended the region; the task is not left marked as cancelled."""
+    watching = watch()
+    asyncio.get_running_loop().call_soon(watching.abort, ClientGone("The client left."))
+    try:
+        await asyncio.sleep(5)
+    except asyncio.CancelledError:
+        pass
+    watching.close()
+    task = asyncio.current_task()
+    assert task is not None
+    assert 0 == task.cancelling()
+
+
+async def test_silence_is_reported_again_and_again_and_traffic_puts_it_off() -> None:
+    watching = watch()
+    calls: list[float] = []
+    start = time.monotonic()
+    watching.on_silence(0.1, lambda: calls.append(time.monotonic() - start))
+    for _ in range(10):
+        await asyncio.sleep(0.03)
+        watching.touch()
+    assert [] == calls
+    await asyncio.sleep(0.35)
+    assert 2 <= len(calls) <= 3
+    assert calls[0] > 0.35
+    watching.close()
+
+
+async def test_a_thousand_watches_leave_no_timer_behind() -> None:
+    async def exchange() -> None:
+        watching = watch()
+        watching.expect(FirstByteTimeout, 5)
+        await asyncio.sleep(0)
+        for _ in range(10):
+            watching.expect(IdleTimeout, 5)
+        watching.close()
+
+    await asyncio.gather(*(exchange() for _ in range(1000)))
+    assert 1 == len(asyncio.all_tasks())
+
+
+def test_it_belongs_to_a_task() -> None:
+    loop = asyncio.new_event_loop()
+    with pytest.raises(RuntimeError):
+        Watch(loop, 1.0)
+    loop.close()
