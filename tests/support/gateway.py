@@ -33,7 +33,7 @@ total = {total}
 {store}
 memory = {{ enabled = true{memory} }}
 api_keys = {{ enabled = true }}
-limits = {{ enabled = true }}
+limits = {{ enabled = false }}
 encrypted = {{ enabled = true }}
 env = {{ enabled = true }}
 openai = {{ enabled = true }}

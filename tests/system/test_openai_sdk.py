@@ -217,7 +217,7 @@ async def test_upstream_429(client: AsyncOpenAI, upstream: FaultUpstream) -> Non
         (Script(garbage="json"), openai.InternalServerError, 502, "upstream_protocol"),
         (Script(garbage="utf8"), openai.InternalServerError, 502, "upstream_protocol"),
         (Script(garbage="types"), openai.InternalServerError, 502, "upstream_protocol"),
-        (Script(garbage="empty"), openai.InternalServerError, 502, "upstream_protocol"),
+        (Script(garbage="empty"), openai.InternalServerError, 502, None),
         (Script(cut_at=20), openai.InternalServerError, 502, "upstream_cut"),
         (Script(cut_at=20, cut_how="rst"), openai.InternalServerError, 502, "upstream_cut"),
     ],

@@ -30,7 +30,7 @@ async def test_a_stream_cut_at_any_byte_is_never_complete(gateway: Running, upst
     upstream.script(script)
     status, _, whole = await stream(gateway)
     assert (status, whole.endswith(DONE)) == (200, True)
-    length = upstream.ledger.entries[-1].sent_body
+    length = upstream.ledger.entries[-1].body_bytes
     said_finish = whole.index(b'"finish_reason":"stop"')
     incomplete = 0
     for at in range(length):
@@ -109,7 +109,7 @@ async def test_garbage_before_content_is_a_502(gateway: Running, upstream: Fault
 
 
 async def test_an_error_event_ends_the_stream_without_done(gateway: Running, upstream: FaultUpstream) -> None:
-    upstream.script(Script(content="one two three four", error_event_after=2))
+    upstream.script(Script(content="one two three four", error_event_after=2, chunk_delay_ms=30))
     status, request_id, sent = await stream(gateway)
     assert (status, DONE in sent) == (200, False)
     assert "error" in events(sent)[-1]

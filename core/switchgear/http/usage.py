@@ -10,7 +10,7 @@ import msgspec
 from litestar import get
 from litestar.connection import Request
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from msgspec import Struct
 
 from switchgear.contracts.record import RecordKind
@@ -55,8 +55,8 @@ def usage_handlers(store: Store, drain_now: Callable[[], Awaitable[None]]) -> li
     )
     async def usage(
         request: Request[Any, Any, Any],
-        limit: Annotated[int, Parameter(ge=1, le=500)] = 100,
-        cursor: str | None = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=500)] = 100,
+        cursor: Annotated[str | None, QueryParameter()] = None,
     ) -> UsagePage:
         await drain_now()
         query = _query(request.query_params, USAGE, limit=limit + 1, before=_decode_cursor(cursor))
@@ -72,13 +72,17 @@ def usage_handlers(store: Store, drain_now: Callable[[], Awaitable[None]]) -> li
         summary="Usage summed up by up to three dimensions",
         tags=["usage"],
     )
-    async def summary(request: Request[Any, Any, Any], by: str = "model", limit: int = 1000) -> UsageSummary:
+    async def summary(
+        request: Request[Any, Any, Any],
+        by: Annotated[str, QueryParameter(description="Up to three dimensions, or `day`, separated by commas")] = "model",
+        limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 1000,
+    ) -> UsageSummary:
         await drain_now()
         names = [name for name in by.split(",") if name]
         known = (*USAGE.dimensions, *_ONLY_SUMMARY)
         if not names or len(names) > _MOST_BY or any(name not in known for name in names):
             raise InvalidRequest(f"`by` takes one to three of {', '.join(known)}.", param="by", code="invalid_value")
-        query = _query(request.query_params, USAGE, limit=max(1, min(limit, 10_000)))
+        query = _query(request.query_params, USAGE, limit=limit)
         groups = await store.summarise(query, names, USAGE.measures)
         data = [
             UsageGroup(

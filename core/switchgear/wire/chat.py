@@ -150,8 +150,12 @@ class ChatDecoder:
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if not self._terminal:
-            raise ConnectionBroken("the provider's stream ended before its end was marked")
+        if self._terminal:
+            return
+        media = self._head.header("content-type")
+        if media is not None and "event-stream" not in media:
+            raise ProviderFault("protocol", self._head.status, request_id=self._head.header("x-request-id"))
+        raise ConnectionBroken("the provider's stream ended before its end was marked")
 
     def _event(self, payload: bytes) -> StreamEvent:
         if payload == b"[DONE]":
@@ -239,22 +243,20 @@ _BY_CODE = {
     "content_policy_violation": "content_filter",
     "insufficient_quota": "quota",
     "billing_hard_limit_reached": "quota",
-    "rate_limit_exceeded": "rate_limit",
-    "invalid_api_key": "auth",
-    "server_error": "server",
-    "overloaded": "overloaded",
 }
+_IN_BAND = {"rate_limit_exceeded": "rate_limit", "invalid_api_key": "auth", "overloaded": "overloaded"}
+"""Codes that only count where there is no status to go by: in an answer that began as a good one."""
 
 
 def _cause(status: int, code: str | None, type: str | None, *, has_error: bool) -> str:
-    if 200 <= status < 300 and not has_error:  # noqa: PLR2004 - HTTP's classes
-        return "protocol"
     for word in (code, type):
         if word in _BY_CODE:
             return _BY_CODE[word]
+    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's classes
+        return _IN_BAND.get(code or "", "server") if has_error else "protocol"
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    return "invalid_request" if 400 <= status < 500 else "server" if status >= 500 or has_error else "protocol"  # noqa: PLR2004
+    return "invalid_request" if 400 <= status < 500 else "server" if status >= 500 else "protocol"  # noqa: PLR2004
 
 
 def retry_after(head: Head) -> float | None:

@@ -3,7 +3,7 @@ import json
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import ProviderConfig
 from switchgear.contracts.usage import Usage
-from switchgear.testing.provider_suite import MODEL, ProviderSuite, chat_call
+from switchgear.testing.provider_suite import MODEL, ProviderSuite, RecordedHead, chat_call
 from switchgear_plugins.openai.provider import OpenAIProvider
 from switchgear_plugins.openai.settings import OpenAIProviderSettings
 
@@ -95,7 +95,7 @@ def test_asks_for_usage_in_streams_and_keeps_other_stream_options() -> None:
 
 
 def test_hides_the_usage_the_client_did_not_ask_for() -> None:
-    decoder = TestOpenAIProvider().make().decoder(chat_call(stream=True), None)  # type: ignore[arg-type]
+    decoder = TestOpenAIProvider().make().decoder(chat_call(stream=True), RecordedHead())
     events = decoder.feed(STREAM)
     shown = [json.loads(event.data) for event in events if event.data]
     assert [False] * 4 == ["usage" in chunk for chunk in shown]
@@ -103,7 +103,7 @@ def test_hides_the_usage_the_client_did_not_ask_for() -> None:
 
 
 def test_two_choices_are_complete_when_both_have_finished() -> None:
-    decoder = TestOpenAIProvider().make().decoder(chat_call(stream=True, n=2), None)  # type: ignore[arg-type]
+    decoder = TestOpenAIProvider().make().decoder(chat_call(stream=True, n=2), RecordedHead())
     first = decoder.feed(chunk("{}", '"stop"').encode())
     assert not first[0].terminal
     second = decoder.feed(chunk("{}", '"stop"').replace('"index":0', '"index":1').encode())
