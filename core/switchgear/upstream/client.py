@@ -54,9 +54,7 @@ class Upstream:
         connection: Connection
         match self._engine:
             case "http1":
-                connection = Http1Connection(
-                    settings, self._egress, self._resolver, tls=tls, buffer=self._buffer
-                )
+                connection = Http1Connection(settings, self._egress, self._resolver, tls=tls, buffer=self._buffer)
             case "httpx":
                 from switchgear.upstream.httpx_engine import HttpxConnection  # noqa: PLC0415 - slow to import
 
@@ -66,9 +64,7 @@ class Upstream:
 
                 connection = PyreqwestConnection(settings, self._egress, self._resolver)
             case _:
-                raise ConfigError(
-                    f"[gateway] upstream_engine {self._engine!r}: choose http1, httpx or pyreqwest"
-                )
+                raise ConfigError(f"[gateway] upstream_engine {self._engine!r}: choose http1, httpx or pyreqwest")
         self._made.add(connection)
         return connection
 

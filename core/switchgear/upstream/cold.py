@@ -41,9 +41,7 @@ class ColdTransport(httpx.AsyncBaseTransport):
         lines = answer.headers()
         if outbound.headers.get("accept-encoding", "identity") == "identity" and _encoded(answer):
             await answer.close()
-            raise httpx.DecodingError(
-                "The answer is compressed although that was not asked for.", request=request
-            )
+            raise httpx.DecodingError("The answer is compressed although that was not asked for.", request=request)
         stream = _Body(answer, request, timeouts.get("read"), self._max_body)
         return httpx.Response(answer.status, headers=lines, stream=stream)
 
@@ -53,9 +51,7 @@ class ColdTransport(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(
-        self, answer: UpstreamResponse, request: httpx.Request, wait: float | None, limit: int
-    ) -> None:
+    def __init__(self, answer: UpstreamResponse, request: httpx.Request, wait: float | None, limit: int) -> None:
         self._answer = answer
         self._request = request
         self._wait = wait

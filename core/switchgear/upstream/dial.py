@@ -72,9 +72,7 @@ class Dialer:
                 addresses = await self._addresses(peer)
                 return await self._first(target, peer, addresses, protocol)
         except TimeoutError:
-            raise ConnectTimeout(
-                "No connection was made in time; check base_url, or raise connect_timeout."
-            ) from None
+            raise ConnectTimeout("No connection was made in time; check base_url, or raise connect_timeout.") from None
 
     async def _addresses(self, peer: Target) -> tuple[str, ...]:
         if peer.literal:
@@ -94,9 +92,7 @@ class Dialer:
                 async with asyncio.timeout(None if last else share):
                     return await self._connect(target, peer, address, protocol), address
             except ssl.SSLError:
-                raise ConnectFailed(
-                    "TLS could not be agreed on: the certificate was refused or is missing."
-                ) from None
+                raise ConnectFailed("TLS could not be agreed on: the certificate was refused or is missing.") from None
             except (OSError, ConnectFailed):  # TimeoutError is an OSError
                 if last:
                     raise ConnectFailed(_FAILED) from None
@@ -108,9 +104,7 @@ class Dialer:
         context = self._tls() if secure else None
         name = target.host.rstrip(".") if secure else None
         if self._proxy is None or not secure:
-            _, made = await loop.create_connection(
-                protocol, address, peer.port, ssl=context, server_hostname=name
-            )
+            _, made = await loop.create_connection(protocol, address, peer.port, ssl=context, server_hostname=name)
             return made
         sock = await self._tunnel(self._proxy, target, address)
         try:

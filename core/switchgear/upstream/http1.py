@@ -36,9 +36,7 @@ class Response:
         "status",
     )
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, channel: "Channel", release: Callable[[], None]
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, channel: "Channel", release: Callable[[], None]) -> None:
         self._loop = loop
         self._channel: Channel | None = channel
         self._release = release
@@ -252,9 +250,7 @@ class Channel(asyncio.BufferedProtocol):
         if response.status and _ends_with_connection(response.headers()):
             response.finish()
         else:
-            response.fail(
-                ConnectionBroken, "The provider closed the connection before its answer was complete."
-            )
+            response.fail(ConnectionBroken, "The provider closed the connection before its answer was complete.")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102 - asyncio's
         self._transport = None
@@ -317,12 +313,7 @@ class Channel(asyncio.BufferedProtocol):
         transport = self._transport
         self._response = None
         response.finish()
-        if (
-            self._keep_alive
-            and transport is not None
-            and not transport.get_write_buffer_size()
-            and self.usable
-        ):
+        if self._keep_alive and transport is not None and not transport.get_write_buffer_size() and self.usable:
             self.resume()
             self._on_idle(self)
         else:

@@ -147,9 +147,7 @@ class Http1Connection:
 
     async def _dial(self, target: Target) -> Channel:
         if self._closed:
-            raise ConnectFailed(
-                "The provider's connection pool is closed; its resource was changed or removed."
-            )
+            raise ConnectFailed("The provider's connection pool is closed; its resource was changed or removed.")
         channel, address = await self._dialer.dial(target, self._channel)
         channel.address = address
         self._open[channel] = target.origin

@@ -81,9 +81,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         assert protocol.transport is not None
         self._reader = protocol.reader
         self._transport = protocol.transport
-        self._writer = asyncio.StreamWriter(
-            protocol.transport, protocol, protocol.reader, asyncio.get_running_loop()
-        )
+        self._writer = asyncio.StreamWriter(protocol.transport, protocol, protocol.reader, asyncio.get_running_loop())
         self._calls = calls
         self._valid = valid
 
@@ -254,9 +252,7 @@ class HttpxConnection:
     async def send(self, request: OutboundRequest) -> HttpxResponse:
         """Send and return when the answer's head has arrived; see the contract."""
         if self._closed:
-            raise ConnectFailed(
-                "The provider's connection pool is closed; its resource was changed or removed."
-            )
+            raise ConnectFailed("The provider's connection pool is closed; its resource was changed or removed.")
         target = parse_target(request.url)
         self._dialer.check(target)
         outgoing = self._request(target, request)

@@ -149,9 +149,7 @@ class PyreqwestConnection:
     async def send(self, request: OutboundRequest) -> PyreqwestResponse:
         """Send and return when the answer's head has arrived; see the contract."""
         if self._closed:
-            raise ConnectFailed(
-                "The provider's connection pool is closed; its resource was changed or removed."
-            )
+            raise ConnectFailed("The provider's connection pool is closed; its resource was changed or removed.")
         target, url = self._targets.get(request.url) or self._target(request.url)
         self._names.check(request.headers)
         pin = self._pinned(target)
@@ -171,9 +169,7 @@ class PyreqwestConnection:
         if answer.status < _FINAL:
             await response.close()
             raise ConnectionBroken("The peer switched protocols.")
-        if (
-            sum(map(len, answer.headers.values())) > MAX_HEAD_BYTES
-        ):  # reqwest's own caps: 400 KiB and 100 lines
+        if sum(map(len, answer.headers.values())) > MAX_HEAD_BYTES:  # reqwest's own caps: 400 KiB and 100 lines
             await response.close()
             raise ResponseTooLarge(HEAD_TOO_LARGE)
         return response
@@ -208,9 +204,7 @@ class PyreqwestConnection:
                 return None
         return pin
 
-    async def _dial(
-        self, target: Target, url: Url, request: OutboundRequest
-    ) -> tuple[StreamRequest, Response]:
+    async def _dial(self, target: Target, url: Url, request: OutboundRequest) -> tuple[StreamRequest, Response]:
         """Send through the first of the name's addresses that can be connected to, and stay with it."""
         peer = self._peer(target)
         if peer.literal:
@@ -270,9 +264,7 @@ class PyreqwestConnection:
             raise ConfigError("ca_bundle or client_cert cannot be used: it is not PEM.") from None
         return builder
 
-    async def _exchange(
-        self, pin: _Pin, url: Url, request: OutboundRequest
-    ) -> tuple[StreamRequest, Response]:
+    async def _exchange(self, pin: _Pin, url: Url, request: OutboundRequest) -> tuple[StreamRequest, Response]:
         headers = request.headers
         if not request.body and request.method not in WITHOUT_LENGTH:
             headers = {**headers, "content-length": "0"}

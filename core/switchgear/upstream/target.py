@@ -77,9 +77,7 @@ def parse_proxy(url: str) -> Proxy:
     """Return the parts of a proxy's URL, `http://[user:password@]host:port`; raise `EgressDenied` for any other."""
     parsed = _parse(url)
     if parsed.scheme != "http":
-        raise EgressDenied(
-            "A proxy's URL starts with http://; traffic to https origins is tunnelled through it."
-        )
+        raise EgressDenied("A proxy's URL starts with http://; traffic to https origins is tunnelled through it.")
     authorization = None
     if parsed.username:
         user = unquote_to_bytes(parsed.username)
@@ -106,9 +104,7 @@ class HeaderNames:
             return
         for name in headers:
             if not _TOKEN.fullmatch(name) or name.lower() in _ENGINE_HEADERS:
-                raise MalformedRequest(
-                    f"The header {name!r} cannot be set on a provider; remove it from its headers."
-                )
+                raise MalformedRequest(f"The header {name!r} cannot be set on a provider; remove it from its headers.")
         if len(self._known) < _KNOWN_NAMES:
             self._known.update(headers)
 
@@ -117,9 +113,7 @@ def check_values(headers: Iterable[tuple[str, str]]) -> None:
     """Raise `MalformedRequest` naming the first header whose value would break the request apart."""
     for name, value in headers:
         if _BREAKS.search(value):
-            raise MalformedRequest(
-                f"The value of header {name!r} has a line break or NUL in it; check its secret."
-            )
+            raise MalformedRequest(f"The value of header {name!r} has a line break or NUL in it; check its secret.")
 
 
 def _parse(url: str) -> Url:
