@@ -11,6 +11,9 @@ _TICK: Final = 1.0
 """Longest sleep of the timer. Deadlines move with nearly every chunk; a timer that is always about to look anyway seldom
 has to be re-armed for an earlier one, and never for a later one."""
 
+_OVERTIME: Final = 0.02
+"""Sleep of the timer once the total deadline has passed: whatever the exchange still tries ends at once."""
+
 _MESSAGES: Final = {
     "connect_timeout": "No connection was made in time.",
     "first_byte_timeout": "The provider sent no byte of an answer in time.",
@@ -71,8 +74,9 @@ class Watch:
         self._touched = False
         self._silence = 0.0
         self._silent_since = 0.0
-        self._armed_at = min(self._total_at, now + _TICK)
-        self._timer: asyncio.TimerHandle | None = loop.call_later(self._armed_at - now, self._tick)
+        sleep = _TICK if total_seconds > _TICK else total_seconds  # noqa: FURB136 - half the price of min()
+        self._armed_at = now + sleep
+        self._timer: asyncio.TimerHandle | None = loop.call_later(sleep, self._tick)
 
     def expect(self, error: type[UpstreamError], seconds: float) -> None:
         """From now, the next thing must happen within `seconds`, or the exchange ends with `error`."""
@@ -145,27 +149,24 @@ class Watch:
 
     def _tick(self) -> None:
         now = self._time()
-        if self._cause is None:
-            if now >= self._total_at:
-                self.abort(TotalTimeout(_MESSAGES[TotalTimeout.cause]))
-            elif now >= self._due:
-                self.abort(self._error(_MESSAGES.get(self._error.cause, "It took too long.")))
-        when = min(
-            self._total_at if now < self._total_at else _NEVER,
-            self._due if now < self._due else _NEVER,
-            now + _TICK,
-        )
-        silence, callback = self._silence, self._on_silence
-        if callback is not None:
-            if self._touched:
-                self._touched = False
-                self._silent_since = now
-            quiet = now >= self._silent_since + silence
-            if quiet:
-                self._silent_since = now
-            when = min(when, self._silent_since + silence)
-            self._arm(when)
-            if quiet:
-                callback()
+        when = now + _TICK
+        if now >= self._total_at:
+            when = now + _OVERTIME
+            self.abort(TotalTimeout(_MESSAGES[TotalTimeout.cause]))
+        elif now >= self._due:
+            self.abort(self._error(_MESSAGES.get(self._error.cause, "It took too long.")))
         else:
+            when = min(when, self._total_at, self._due)
+        callback = self._on_silence
+        if callback is None:
             self._arm(when)
+            return
+        if self._touched:
+            self._touched = False
+            self._silent_since = now
+        quiet = now >= self._silent_since + self._silence
+        if quiet:
+            self._silent_since = now
+        self._arm(min(when, self._silent_since + self._silence))
+        if quiet:
+            callback()

@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 import uvloop
+
 from switchgear.ambient import Ambient
 from switchgear.contracts.upstream import Connection, ConnectionSettings, OutboundRequest
 from switchgear.upstream.client import Engine, Upstream
@@ -59,9 +60,7 @@ async def upstream(engine: Engine, clock: Clock) -> AsyncIterator[MakeUpstream]:
 def connect(upstream: MakeUpstream) -> Connect:
     """Make a connection that may call loopback; `lookup` maps names to addresses."""
 
-    def make(
-        *, lookup: Lookup | None = None, allow: tuple[str, ...] = LOOPBACK, **settings: object
-    ) -> Connection:
+    def make(*, lookup: Lookup | None = None, allow: tuple[str, ...] = LOOPBACK, **settings: object) -> Connection:
         return upstream(allow=allow, lookup=lookup).connection(ConnectionSettings(**settings))  # type: ignore[arg-type]
 
     return make

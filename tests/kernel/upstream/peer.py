@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
+from typing import Self
 
 from msgspec import Struct
 
@@ -36,9 +37,7 @@ class Line:
     async def request(self) -> Request:
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("utf-8")
         start, *rest = head.split("\r\n")
-        lines = [
-            (name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in rest if line)
-        ]
+        lines = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in rest if line)]
         request = Request(start=start, lines=lines, body=b"")
         request.body = await self.reader.readexactly(int(request.header("content-length") or 0))
         self.peer.requests.append(request)
@@ -77,13 +76,13 @@ class Peer:
     def url(self) -> str:
         return f"http{'s' if self._tls else ''}://{self._host}:{self.port}/v1"
 
-    async def __aenter__(self) -> "Peer":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._connected, self._host, 0, ssl=self._tls, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(
-        self, kind: type | None, error: BaseException | None, tb: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         self._server.close()
         for task in list(self._lines):

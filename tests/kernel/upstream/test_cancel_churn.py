@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import pytest
+
 from kernel.upstream.conftest import Connect, post
 from kernel.upstream.peer import Line, Peer, hangs, until
 from switchgear.contracts.upstream import Connection

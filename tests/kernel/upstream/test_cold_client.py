@@ -6,6 +6,7 @@ import sys
 
 import httpx
 import pytest
+
 from kernel.upstream.conftest import MakeUpstream
 from kernel.upstream.peer import Line, Peer, answers, hangs, plays, until
 from switchgear.contracts.upstream import ConnectionSettings
@@ -88,15 +89,15 @@ async def test_an_answer_over_the_cap_is_cut(upstream: MakeUpstream) -> None:
 
 
 async def test_a_compressed_answer_that_was_not_asked_for_is_refused(upstream: MakeUpstream) -> None:
-    async with Peer(plays(OK + b"content-encoding: gzip\r\ncontent-length: 1\r\n\r\nx")) as peer:
-        async with upstream().http() as client:
-            with pytest.raises(httpx.DecodingError):
-                await client.get(peer.url)
+    async with (
+        Peer(plays(OK + b"content-encoding: gzip\r\ncontent-length: 1\r\n\r\nx")) as peer,
+        upstream().http() as client,
+    ):
+        with pytest.raises(httpx.DecodingError):
+            await client.get(peer.url)
 
 
-async def test_the_environment_is_not_looked_at(
-    upstream: MakeUpstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_environment_is_not_looked_at(upstream: MakeUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Peer(answers) as proxy, Peer(answers) as peer:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
@@ -133,7 +134,5 @@ def test_starting_does_not_import_httpx() -> None:
     code = "import sys, switchgear.upstream.client; print(sorted({'httpx', 'httpcore'} & set(sys.modules)))"
     assert (
         "[]\n"
-        == subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
-        ).stdout
+        == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout
     )

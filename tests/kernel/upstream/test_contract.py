@@ -1,12 +1,14 @@
 """What every engine keeps, on both event loops, against a real server on loopback."""
 
 import asyncio
+import itertools
 import socket
 import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from kernel.upstream.conftest import Connect, post
 from kernel.upstream.peer import Line, Peer, answers, hangs, plays, until
 from switchgear.contracts.upstream import OutboundRequest, UpstreamResponse
@@ -321,9 +323,7 @@ async def test_a_redirect_is_an_answer(connect: Connect, status: int) -> None:
     async with (
         Peer(answers) as other,
         Peer(
-            plays(
-                b"HTTP/1.1 %d R\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n" % (status, other.url.encode())
-            )
+            plays(b"HTTP/1.1 %d R\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n" % (status, other.url.encode()))
         ) as peer,
     ):
         response = await connect().send(post(peer.url))
@@ -361,14 +361,10 @@ async def test_cookies_are_not_kept(connect: Connect) -> None:
     ],
     ids=repr,
 )
-async def test_a_header_that_breaks_the_request_apart_is_not_sent(
-    connect: Connect, headers: dict[str, str]
-) -> None:
+async def test_a_header_that_breaks_the_request_apart_is_not_sent(connect: Connect, headers: dict[str, str]) -> None:
     async with Peer(answers) as peer:
         with pytest.raises(MalformedRequest) as caught:
-            await connect().send(
-                OutboundRequest(method="POST", url=peer.url, headers={"good": "g", **headers})
-            )
+            await connect().send(OutboundRequest(method="POST", url=peer.url, headers={"good": "g", **headers}))
         assert "injected" not in str(caught.value)
         assert [] == peer.requests
 
@@ -382,9 +378,7 @@ async def test_a_method_that_is_no_token_is_not_sent(connect: Connect, method: s
 
 
 async def test_bytes_after_the_answer_never_reach_the_next_call(connect: Connect) -> None:
-    async with Peer(
-        plays(OK + b"content-length: 2\r\n\r\nok" + OK + b"content-length: 4\r\n\r\nevil")
-    ) as peer:
+    async with Peer(plays(OK + b"content-length: 2\r\n\r\nok" + OK + b"content-length: 4\r\n\r\nevil")) as peer:
         connection = connect()
         for _ in range(3):
             assert b"ok" == await (await connection.send(post(peer.url))).body(CAP)
@@ -570,7 +564,7 @@ async def test_the_pieces_joined_are_what_was_sent_however_it_was_split(
     async def script(line: Line) -> None:
         line.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await line.request()
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in itertools.pairwise(edges):
             await line.send(wire[start:end])
             await asyncio.sleep(0)
 

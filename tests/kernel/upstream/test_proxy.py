@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+
 from kernel.upstream.conftest import Connect, post
 from kernel.upstream.peer import Line, Peer, answers
 from kernel.upstream.test_tls import server_context
@@ -52,9 +53,7 @@ async def test_https_is_tunnelled_and_verified(connect: Connect, tmp_path: Path)
     authority.cert_pem.write_to_path(bundle)
     tls = server_context(authority.issue_cert("api.test"))
     async with Peer(answers, tls=tls) as peer, Peer(relay) as proxy:
-        connection = connect(
-            lookup=no_lookup, proxy=f"http://me:secret@proxy.test:{proxy.port}", ca_bundle=str(bundle)
-        )
+        connection = connect(lookup=no_lookup, proxy=f"http://me:secret@proxy.test:{proxy.port}", ca_bundle=str(bundle))
         for _ in range(2):
             response = await connection.send(post(f"https://api.test:{peer.port}/v1"))
             assert b"{}" == await response.body(CAP)

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+
 from kernel.upstream.conftest import Clock
 from kernel.upstream.peer import until
 from switchgear.errors import ConnectFailed, EgressDenied
@@ -102,9 +103,7 @@ async def test_a_hung_name_server_meets_the_deadline_and_starves_nobody(names: N
     hung = [asyncio.ensure_future(chosen.resolve(host)) for host in ("hung1.test", "hung2.test")]
     await until(lambda: len(names.asked) == 2)
     assert ("8.8.8.8",) == (await chosen.resolve("a.test")).addresses
-    assert [ConnectFailed] * 2 == [
-        type(error) for error in await asyncio.gather(*hung, return_exceptions=True)
-    ]
+    assert [ConnectFailed] * 2 == [type(error) for error in await asyncio.gather(*hung, return_exceptions=True)]
     assert time.monotonic() - start < 1
     third = asyncio.ensure_future(chosen.resolve("hung3.test"))
     await until(lambda: len(names.asked) == 4)

@@ -1,12 +1,13 @@
 """TLS is verified, never downgraded, and its failures are typed."""
 
 import asyncio
-import datetime
+import datetime as dt
 import ssl
 from pathlib import Path
 
 import pytest
 import trustme
+
 from kernel.upstream.conftest import Connect, post
 from kernel.upstream.peer import Line, Peer, answers, until
 from switchgear.errors import ConfigError, ConnectFailed, ConnectTimeout
@@ -66,20 +67,16 @@ async def test_verification_can_be_switched_off(connect: Connect, authority: tru
         assert b"{}" == await response.body(CAP)
 
 
-async def test_a_certificate_of_another_name_is_refused(
-    connect: Connect, authority: trustme.CA, bundle: str
-) -> None:
+async def test_a_certificate_of_another_name_is_refused(connect: Connect, authority: trustme.CA, bundle: str) -> None:
     async with Peer(answers, tls=server_context(authority.issue_cert("other.test"))) as peer:
         with pytest.raises(ConnectFailed):
             await connect(lookup=lookup, ca_bundle=bundle).send(post(f"https://api.test:{peer.port}/"))
         assert [] == peer.requests
 
 
-async def test_an_expired_certificate_is_refused(
-    connect: Connect, authority: trustme.CA, bundle: str
-) -> None:
-    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-    expired = authority.issue_cert("api.test", not_before=past, not_after=past + datetime.timedelta(days=1))
+async def test_an_expired_certificate_is_refused(connect: Connect, authority: trustme.CA, bundle: str) -> None:
+    past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    expired = authority.issue_cert("api.test", not_before=past, not_after=past + dt.timedelta(days=1))
     async with Peer(answers, tls=server_context(expired)) as peer:
         with pytest.raises(ConnectFailed):
             await connect(lookup=lookup, ca_bundle=bundle).send(post(f"https://api.test:{peer.port}/"))
