@@ -13,7 +13,10 @@ from switchgear.errors import RateLimited
 LEASE_MARGIN_S = 30.0
 """How long after an exchange's last moment its slot comes back by itself, if the gateway died with it."""
 
+DEFAULT_TOTAL_S = Timeouts().total
+
 MOST_CACHED = 16_384
+"""Callers whose limits are kept compiled."""
 
 _REQUESTS = "requests per minute"
 _CONCURRENT = "concurrent requests"
@@ -31,20 +34,22 @@ class LimitsPolicy(Policy):
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._compiled: dict[str, tuple[Limits, tuple[Bucket, ...]]] = {}
+        self._compiled: dict[str, _Held] = {}
 
     def admit(self, x: Exchange) -> Awaitable[None] | None:
         """Reserve. Raises `RateLimited` with `retry_after`."""
         caller = x.caller
         if caller is None or caller.limits is None:
             return None
-        buckets = self._buckets(caller, caller.limits)
-        if not buckets:
+        held = self._compiled.get(caller.key_id)
+        if held is None or held.limits is not caller.limits:
+            held = self._compile(caller, caller.limits)
+        if not held.buckets:
             return None
-        answer = self._counters.reserve(x.id, buckets, _lease_s(x))
+        answer = self._counters.reserve(x.id, held.buckets, _lease_s(x))
         if not isinstance(answer, Decision):
-            return _apply_later(x, buckets, answer)
-        _apply(x, buckets, answer)
+            return _apply_later(x, held, answer)
+        _apply(x, held, answer)
         return None
 
     def settle(self, x: Exchange) -> Awaitable[None] | None:
@@ -53,45 +58,54 @@ class LimitsPolicy(Policy):
             return None
         return self._counters.settle(x.id)
 
-    def _buckets(self, caller: Caller, limits: Limits) -> tuple[Bucket, ...]:
-        known = self._compiled.get(caller.key_id)
-        if known is not None and known[0] is limits:
-            return known[1]
-        buckets = _compile(caller.key_id, limits)
+    def _compile(self, caller: Caller, limits: Limits) -> "_Held":
         if len(self._compiled) >= MOST_CACHED:
             self._compiled.clear()
-        self._compiled[caller.key_id] = (limits, buckets)
-        return buckets
+        held = self._compiled[caller.key_id] = _Held(caller.key_id, limits)
+        return held
 
 
-def _compile(key_id: str, limits: Limits) -> tuple[Bucket, ...]:
-    buckets = []
-    if limits.requests_per_minute is not None:
-        buckets.append(Bucket(f"rpm:{key_id}", "window", limits.requests_per_minute))
-    if limits.concurrent_requests is not None:
-        buckets.append(Bucket(f"concurrent:{key_id}", "slots", limits.concurrent_requests))
-    return tuple(buckets)
+class _Held:
+    """The limits of one caller, as buckets and as the headers that are the same for each of its requests."""
+
+    __slots__ = ("buckets", "limit", "limits", "reset")
+
+    def __init__(self, key_id: str, limits: Limits) -> None:
+        self.limits = limits
+        self.limit: tuple[bytes, bytes] | None = None
+        buckets = []
+        if limits.requests_per_minute is not None:
+            window = Bucket(f"rpm:{key_id}", "window", limits.requests_per_minute)
+            buckets.append(window)
+            self.limit = (b"x-ratelimit-limit-requests", b"%d" % window.limit)
+            self.reset = _reset(window.period_s)
+        if limits.concurrent_requests is not None:
+            buckets.append(Bucket(f"concurrent:{key_id}", "slots", limits.concurrent_requests))
+        self.buckets = tuple(buckets)
 
 
 def _lease_s(x: Exchange) -> float:
-    targets = x.plan.targets if x.plan else ()
-    return max((target.timeouts.total for target in targets), default=Timeouts().total) + LEASE_MARGIN_S
+    longest = 0.0
+    for target in x.plan.targets if x.plan else ():
+        longest = max(longest, target.timeouts.total)
+    return (longest or DEFAULT_TOTAL_S) + LEASE_MARGIN_S
 
 
-async def _apply_later(x: Exchange, buckets: tuple[Bucket, ...], answer: Awaitable[Decision]) -> None:
-    _apply(x, buckets, await answer)
+async def _apply_later(x: Exchange, held: _Held, answer: Awaitable[Decision]) -> None:
+    _apply(x, held, await answer)
 
 
-def _apply(x: Exchange, buckets: tuple[Bucket, ...], decision: Decision) -> None:
-    if buckets[0].sort == "window":
+def _apply(x: Exchange, held: _Held, decision: Decision) -> None:
+    if held.limit is not None:
         room = decision.rooms[0]
+        whole = room.reset_s == held.buckets[0].period_s
         x.headers += (
-            (b"x-ratelimit-limit-requests", b"%d" % buckets[0].limit),
+            held.limit,
             (b"x-ratelimit-remaining-requests", b"%d" % room.remaining),
-            (b"x-ratelimit-reset-requests", duration(room.reset_s).encode()),
+            held.reset if whole else _reset(room.reset_s),
         )
     if decision.refused is not None:
-        bucket = buckets[decision.refused]
+        bucket = held.buckets[decision.refused]
         what = _REQUESTS if bucket.sort == "window" else _CONCURRENT
         wait = decision.retry_after_s
         raise RateLimited(
@@ -99,6 +113,10 @@ def _apply(x: Exchange, buckets: tuple[Bucket, ...], decision: Decision) -> None
             code="rate_limit_exceeded",
             retry_after=wait,
         )
+
+
+def _reset(seconds: float) -> tuple[bytes, bytes]:
+    return (b"x-ratelimit-reset-requests", duration(seconds).encode())
 
 
 def duration(seconds: float) -> str:
