@@ -1,0 +1,227 @@
+"""What every policy must do, as tests to inherit.
+
+    class TestMine(PolicySuite):
+        caller = Caller("key_1", permissions=Permissions(), limits=Limits(5, 5))   # one the policy has business with
+        def make(self, counters): return MyPolicy(counters)
+
+and pytest runs it. The counters given to `make` answer at once or later, grant or refuse, as each test needs, and know what
+is held. A test that cannot hold is overridden with a docstring that says why.
+"""
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import Awaitable, Sequence
+from typing import Any, ClassVar
+
+import pytest
+from msgspec import Raw
+
+from switchgear.contracts.caller import Caller, Permissions
+from switchgear.contracts.counters import Bucket, Decision, Room
+from switchgear.contracts.exchange import Exchange, Outcome, Plan
+from switchgear.contracts.policy import Policy
+from switchgear.contracts.provider import CANONICAL, Answer, Call, StreamEvent
+from switchgear.contracts.resource import Snapshot
+from switchgear.errors import ApiError, RateLimited
+
+PHASES = ("prepare", "admit", "on_event", "settle")
+
+
+class EmptySnapshot:
+    """A configuration with nothing in it."""
+
+    revision = 0
+    callables: ClassVar[dict[str, Any]] = {}
+
+    def live(self, kind: str, id: str) -> None:  # noqa: ARG002 - the shape of Snapshot
+        """Find nothing."""
+        return
+
+    def all(self, kind: str) -> dict[str, Any]:  # noqa: ARG002 - the shape of Snapshot
+        """Find nothing."""
+        return {}
+
+    def callable(self, name: str) -> None:  # noqa: ARG002 - the shape of Snapshot
+        """Find nothing."""
+        return
+
+
+class WatchedCounters:
+    """Counters that grant everything, or refuse everything, and know what is held and how often they were asked.
+
+    `later`: answer with awaitables, as counters over a network do. `never`: reserve, and then let the answer hang.
+    """
+
+    def __init__(self, *, later: bool = False, grant: bool = True, never: bool = False) -> None:
+        self.later = later
+        self.grant = grant
+        self.never = never
+        self.held: dict[str, tuple[Bucket, ...]] = {}
+        self.reserved = 0
+
+    def reserve(self, id: str, buckets: Sequence[Bucket], lease_s: float) -> Decision | Awaitable[Decision]:
+        """Take from all or none."""
+        assert lease_s > 0, "a reservation needs a lease, or it is never given back when the gateway dies"
+        self.reserved += 1
+        rooms = tuple(Room(bucket.limit - bucket.amount, bucket.period_s) for bucket in buckets)
+        if self.grant:
+            self.held[id] = tuple(buckets)
+        decision = Decision(rooms) if self.grant or not buckets else Decision(rooms, 0, 1.5)
+        return self._later(decision) if self.later or self.never else decision
+
+    def settle(self, id: str, actual: Sequence[int] | None = None) -> None | Awaitable[None]:
+        """Give back."""
+        taken = self.held.pop(id, None)
+        if taken is not None and actual is not None:
+            assert len(taken) == len(actual), "one amount for each bucket that was reserved"
+        return self._later(None) if self.later else None
+
+    async def _later(self, answer: Any) -> Any:
+        await asyncio.sleep(3600 if self.never else 0)
+        return answer
+
+
+def make_exchange(caller: Caller | None, *, id: str = "exchange-1", stream: bool = False) -> Exchange:
+    """Make an exchange that got as far as the policies: a canonical call that says hello, with no target to go to."""
+    snapshot: Snapshot = EmptySnapshot()
+    x = Exchange(id, "openai", snapshot, began=0.0, started_us=0)
+    members = {"model": Raw(b'"m"'), "messages": Raw(b'[{"role":"user","content":"Say hello"}]')}
+    x.call = Call("chat", CANONICAL, members, model="m", stream=stream)
+    x.caller = caller
+    x.plan = Plan(())
+    return x
+
+
+async def _run(result: Any) -> Any:
+    return await result if inspect.isawaitable(result) else result
+
+
+class PolicySuite:
+    """Inherit and fill in `make`; give a `caller` the policy acts upon."""
+
+    caller: ClassVar[Caller] = Caller("key_1", permissions=Permissions(models=("*",)))
+
+    def make(self, counters: WatchedCounters) -> Policy:  # noqa: ARG002 - whoever overrides it uses them
+        """Make the policy under test over these counters, or without if it counts nothing."""
+        raise AssertionError("override `make` to return the policy under test")
+
+    async def begin(self, policy: Policy, x: Exchange) -> Answer | None:
+        """Run the phases before the attempt, as the gateway does."""
+        await _run(policy.prepare(x))
+        answer: Answer | None = await _run(policy.admit(x))
+        return answer
+
+    async def finish(self, policy: Policy, x: Exchange, outcome: Outcome) -> None:
+        """End the exchange, as the gateway does."""
+        x.outcome = outcome
+        x.status = 200 if outcome is Outcome.COMPLETE else 500
+        await _run(policy.settle(x))
+
+    def test_it_has_a_phase_and_each_takes_what_the_base_gives(self) -> None:
+        policy = type(self.make(WatchedCounters()))
+        overridden = [phase for phase in PHASES if getattr(policy, phase) is not getattr(Policy, phase)]
+        assert overridden, "a policy without a phase does nothing; is one misspelt?"
+        for phase in overridden:
+            base, own = (inspect.signature(getattr(kind, phase)).parameters for kind in (Policy, policy))
+            assert list(base) == list(own), f"{phase} must take {list(base)}"
+
+    def test_it_declares_what_a_failure_means_and_how_long_it_may_take(self) -> None:
+        policy = self.make(WatchedCounters())
+        assert isinstance(policy, Policy)
+        assert policy.on_error in {"deny", "allow"}
+        assert 0 < policy.budget_s <= 30, "the budget is part of what a client waits for"
+
+    @pytest.mark.parametrize("later", [False, True])
+    @pytest.mark.parametrize("outcome", list(Outcome))
+    async def test_nothing_is_held_after_settling_however_it_ended(self, outcome: Outcome, later: bool) -> None:  # noqa: FBT001 - a pytest parameter
+        counters = WatchedCounters(later=later)
+        policy, x = self.make(counters), make_exchange(self.caller)
+        try:
+            await self.begin(policy, x)
+        except ApiError:
+            assert not counters.held, "who refuses holds nothing"
+            return
+        await self.finish(policy, x, outcome)
+        assert not counters.held
+
+    @pytest.mark.parametrize("later", [False, True])
+    async def test_who_refuses_holds_nothing_and_gives_a_client_error(self, later: bool) -> None:  # noqa: FBT001 - a pytest parameter
+        counters = WatchedCounters(later=later, grant=False)
+        policy, x = self.make(counters), make_exchange(self.caller)
+        if await self._refused(policy, x):
+            assert not counters.held
+        elif counters.reserved:
+            pytest.fail("the counters refused and the policy let it pass")
+
+    async def _refused(self, policy: Policy, x: Exchange) -> bool:
+        try:
+            await self.begin(policy, x)
+        except ApiError as error:
+            refusal = error
+        else:
+            return False
+        assert 400 <= refusal.status < 600
+        assert refusal.message
+        assert not isinstance(refusal, RateLimited) or refusal.retry_after, "say when another try makes sense"
+        return True
+
+    async def test_settling_twice_or_without_having_admitted_is_harmless(self) -> None:
+        counters = WatchedCounters()
+        policy = self.make(counters)
+        await self.finish(policy, make_exchange(self.caller, id="never-admitted"), Outcome.REJECTED)
+        x = make_exchange(self.caller)
+        await self._refused(policy, x)
+        for _ in range(2):
+            await self.finish(policy, x, Outcome.COMPLETE)
+        assert not counters.held
+
+    async def test_interrupted_while_admitting_it_holds_nothing_once_settled(self) -> None:
+        """The gateway settles a policy whose `admit` ran out of time or whose client left meanwhile."""
+        counters = WatchedCounters(never=True)
+        policy, x = self.make(counters), make_exchange(self.caller)
+        admitting = asyncio.ensure_future(self.begin(policy, x))
+        await asyncio.sleep(0)
+        admitting.cancel()
+        await asyncio.wait([admitting])
+        counters.never = False
+        await self.finish(policy, x, Outcome.CLIENT_GONE)
+        assert not counters.held
+
+    @pytest.mark.parametrize(
+        "caller", [None, Caller("key_2", permissions=Permissions())], ids=["nobody", "without limits"]
+    )
+    async def test_it_survives_a_caller_it_knows_nothing_of(self, caller: Caller | None) -> None:
+        """It may refuse such a caller, but not break."""
+        counters = WatchedCounters()
+        policy, x = self.make(counters), make_exchange(caller)
+        await self._refused(policy, x)
+        await self.finish(policy, x, Outcome.COMPLETE)
+        assert not counters.held
+
+    async def test_it_survives_every_sort_of_event(self) -> None:
+        policy, x = self.make(WatchedCounters()), make_exchange(self.caller, stream=True)
+        await self._refused(policy, x)
+        for event in (StreamEvent(b""), StreamEvent(b'{"choices":[]}'), StreamEvent(b"[DONE]", terminal=True)):
+            with contextlib.suppress(ApiError):  # it may let it pass or stop the stream, nothing else
+                await _run(policy.on_event(x, event))
+        await self.finish(policy, x, Outcome.COMPLETE)
+
+    async def test_exchanges_do_not_see_each_other(self) -> None:
+        counters = WatchedCounters()
+        policy = self.make(counters)
+        one, two = (make_exchange(self.caller, id=f"exchange-{n}") for n in (1, 2))
+        refused = [await self._refused(policy, x) for x in (one, two)]
+        assert refused[0] == refused[1]
+        before = set(counters.held)
+        await self.finish(policy, one, Outcome.COMPLETE)
+        assert before - {one.id} == set(counters.held)
+        await self.finish(policy, two, Outcome.COMPLETE)
+        assert not counters.held
+
+    def test_header_names_it_adds_are_lower_case_bytes_without_line_breaks(self) -> None:
+        x = make_exchange(self.caller)
+        asyncio.run(self._refused(self.make(WatchedCounters()), x))
+        for name, value in x.headers:
+            assert name == name.lower()
+            assert not {*b"\r\n\0"} & {*name, *value}

@@ -1,0 +1,214 @@
+import asyncio
+import time
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from switchgear import NoSettings
+from switchgear.ambient import Ambient
+from switchgear.contracts.caller import Caller, Limits, Permissions
+from switchgear.contracts.exchange import Outcome
+from switchgear.contracts.upstream import Timeouts
+from switchgear.errors import RateLimited
+from switchgear.testing.context import PluginContext
+from switchgear.testing.policy_suite import PolicySuite, WatchedCounters, make_exchange
+from switchgear_plugins.limits.plugin import LimitsPlugin
+from switchgear_plugins.limits.policy import LEASE_MARGIN_S, MOST_CACHED, LimitsPolicy, duration
+from switchgear_plugins.memory.counters import MemoryCounters
+
+
+def caller(rpm: int | None = None, concurrent: int | None = None, key_id: str = "key_1") -> Caller:
+    return Caller(key_id, permissions=Permissions(), limits=Limits(rpm, concurrent))
+
+
+class TestLimitsPolicy(PolicySuite):
+    caller: ClassVar[Caller] = caller(100, 10)
+
+    def make(self, counters: Any) -> LimitsPolicy:
+        return LimitsPolicy(counters)
+
+
+@pytest.fixture
+def policy(ambient):
+    return LimitsPolicy(MemoryCounters(ambient))
+
+
+def headers(x):
+    return {name.decode().removeprefix("x-ratelimit-"): value.decode() for name, value in x.headers}
+
+
+def test_requests_per_minute_are_counted_and_shown(policy, ambient):
+    shown = []
+    for n in range(2):
+        x = make_exchange(caller(2), id=f"x{n}")
+        assert policy.admit(x) is None
+        policy.settle(x)
+        shown.append(headers(x))
+        ambient.advance(12)
+    assert [
+        {"limit-requests": "2", "remaining-requests": "1", "reset-requests": "1m0s"},
+        {"limit-requests": "2", "remaining-requests": "0", "reset-requests": "1m0s"},
+    ] == shown
+    x = make_exchange(caller(2), id="x3")
+    with pytest.raises(RateLimited) as caught:
+        policy.admit(x)
+    assert ("rate_limit_exceeded", 36.0) == (caught.value.code, caught.value.retry_after)
+    assert "Rate limit reached for requests per minute: limit 2. Try again in 36s." == caught.value.message
+    assert {"limit-requests": "2", "remaining-requests": "0", "reset-requests": "48s"} == headers(x)
+    ambient.advance(caught.value.retry_after)
+    assert policy.admit(x) is None
+
+
+def test_a_slot_is_free_again_once_an_exchange_settles(policy):
+    first, second = make_exchange(caller(None, 1), id="a"), make_exchange(caller(None, 1), id="b")
+    policy.admit(first)
+    with pytest.raises(RateLimited, match="concurrent requests: limit 1") as caught:
+        policy.admit(second)
+    assert 1.0 == caught.value.retry_after
+    assert [] == second.headers
+    first.outcome = Outcome.CLIENT_GONE
+    policy.settle(first)
+    policy.settle(first)
+    policy.admit(second)
+
+
+def test_a_request_refused_for_its_slot_does_not_use_up_the_minute(policy):
+    policy.admit(make_exchange(caller(5, 1), id="a"))
+    for n in range(20):
+        x = make_exchange(caller(5, 1), id=f"b{n}")
+        with pytest.raises(RateLimited, match="concurrent"):
+            policy.admit(x)
+        assert "4" == headers(x)["remaining-requests"]
+
+
+def test_callers_do_not_share_limits(policy):
+    for key_id in ("key_1", "key_2"):
+        assert policy.admit(make_exchange(caller(1, key_id=key_id), id=key_id)) is None
+
+
+def test_a_changed_limit_is_in_force_with_the_next_request(policy):
+    policy.admit(make_exchange(caller(2), id="a"))
+    with pytest.raises(RateLimited):
+        policy.admit(make_exchange(caller(1), id="b"))
+    policy.admit(make_exchange(caller(2), id="c"))
+
+
+def test_a_limit_of_nothing_admits_nothing(policy):
+    with pytest.raises(RateLimited):
+        policy.admit(make_exchange(caller(0), id="a"))
+
+
+async def test_counters_that_answer_later_are_awaited():
+    counters = WatchedCounters(later=True)
+    policy, x = LimitsPolicy(counters), make_exchange(caller(5, 1))
+    await policy.admit(x)
+    assert ["exchange-1"] == list(counters.held)
+    assert "4" == headers(x)["remaining-requests"]
+    await policy.settle(x)
+    assert {} == counters.held
+
+
+async def test_a_later_refusal_refuses():
+    policy, x = LimitsPolicy(WatchedCounters(later=True, grant=False)), make_exchange(caller(5))
+    with pytest.raises(RateLimited):
+        await policy.admit(x)
+
+
+def test_without_limits_the_counters_are_not_asked():
+    counters = WatchedCounters()
+    policy = LimitsPolicy(counters)
+    for x in (make_exchange(None), make_exchange(Caller("k", permissions=Permissions())), make_exchange(caller())):
+        assert policy.admit(x) is None
+        assert policy.settle(x) is None
+    assert 0 == counters.reserved
+
+
+def test_the_lease_outlives_the_longest_exchange():
+    class Noting(WatchedCounters):
+        leases: ClassVar[list[float]] = []
+
+        def reserve(self, id, buckets, lease_s):
+            self.leases.append(lease_s)
+            return super().reserve(id, buckets, lease_s)
+
+    counters = Noting()
+    LimitsPolicy(counters).admit(make_exchange(caller(5)))
+    assert [Timeouts().total + LEASE_MARGIN_S] == counters.leases
+
+
+def test_what_is_kept_of_callers_is_bounded(policy):
+    for n in range(MOST_CACHED + 10):
+        policy.admit(make_exchange(caller(5, key_id=f"key_{n}"), id=str(n)))
+    assert len(policy._compiled) <= MOST_CACHED
+
+
+async def test_a_storm_at_once_never_has_more_in_flight_than_the_limit(policy):
+    running = peak = refused = 0
+
+    async def request(n):
+        nonlocal running, peak, refused
+        x = make_exchange(caller(None, 7), id=str(n))
+        try:
+            policy.admit(x)
+        except RateLimited:
+            refused += 1
+            return
+        running += 1
+        peak = max(peak, running)
+        try:
+            for _ in range(n % 5):
+                await asyncio.sleep(0)
+        finally:
+            running -= 1
+            policy.settle(x)
+
+    tasks = [asyncio.create_task(request(n)) for n in range(300)]
+    for task in tasks[::7]:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert 7 == peak
+    assert refused > 0
+    assert (0, 0) == policy._counters.size()[1:]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        *[(0, "0s"), (-1, "0s"), (0.0001, "1ms"), (0.02, "20ms"), (0.9991, "1s"), (1, "1s"), (8.2, "9s")],
+        *[(59.5, "1m0s"), (360, "6m0s"), (3600, "1h0m0s"), (3725, "1h2m5s")],
+    ],
+)
+def test_durations_are_written_as_the_field_does(seconds, written):
+    assert written == duration(seconds)
+
+
+@given(st.floats(0, 1e6))
+def test_waiting_a_written_duration_is_always_enough(seconds):
+    total, number = 0.0, ""
+    for character in duration(seconds).replace("ms", "q"):
+        if character.isdigit():
+            number += character
+        else:
+            total += int(number) * {"h": 3600, "m": 60, "s": 1, "q": 0.001}[character]
+            number = ""
+    assert seconds <= total + 1e-9 < seconds + 1.001
+
+
+def test_the_plugin_makes_its_policy_over_the_active_counters(tmp_path, ambient):
+    counters = MemoryCounters(ambient)
+    plugin = LimitsPlugin(NoSettings(), PluginContext("limits", tmp_path, counters=counters))
+    policy = plugin.switchgear_policies()[0].factory()
+    policy.admit(make_exchange(caller(5, 5)))
+    assert (1, 1, 1) == counters.size()
+
+
+def test_admitting_and_settling_take_microseconds():
+    policy, limited = LimitsPolicy(MemoryCounters(Ambient())), caller(10**9, 100)
+    exchanges = [make_exchange(limited, id=str(n)) for n in range(5_000)]
+    began = time.perf_counter()
+    for x in exchanges:
+        policy.admit(x)
+        policy.settle(x)
+    assert (time.perf_counter() - began) / len(exchanges) < 30e-6
