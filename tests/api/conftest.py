@@ -8,18 +8,18 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from kernel.resources.toys import KINDS, ToySealer
 from litestar import get
 from litestar.params import FromQuery
 from msgspec import Struct
-from switchgear_plugins.memory.store import MemoryStore
-from switchgear_plugins.sqlite.settings import SqliteSettings
-from switchgear_plugins.sqlite.store import SqliteStore
 
+from kernel.resources.toys import KINDS, ToySealer
 from switchgear.ambient import Ambient
 from switchgear.errors import AuthenticationFailed, PermissionDenied
 from switchgear.http.admin import create_admin_app
 from switchgear.resources import ResourceEngine
+from switchgear_plugins.memory.store import MemoryStore
+from switchgear_plugins.sqlite.settings import SqliteSettings
+from switchgear_plugins.sqlite.store import SqliteStore
 
 KEYS = {"Bearer root": "root", "Bearer ann": "ann", "Bearer reader": "reader"}
 
@@ -53,7 +53,7 @@ async def serving(app: Any) -> AsyncIterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=2))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
             await asyncio.sleep(0.005)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:

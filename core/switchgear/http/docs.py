@@ -58,11 +58,11 @@ def docs_handlers(
     @get("/docs", opt=_PUBLIC, include_in_schema=False)
     async def docs() -> Response[bytes]:
         headers = {"content-security-policy": POLICY, "referrer-policy": "no-referrer"}
-        return Response(PAGE.encode(), media_type="text/html; charset=utf-8", headers=headers)
+        return Response(PAGE.encode(), media_type="text/html", headers=headers)
 
     @get("/docs/rapidoc-min.js", opt=_PUBLIC, include_in_schema=False)
     async def docs_script(request: Request[Any, Any, Any]) -> Response[bytes | None]:
-        return _cached(request, *script(), "text/javascript; charset=utf-8")
+        return _cached(request, *script(), "text/javascript")
 
     @get("/redoc", opt=_PUBLIC, include_in_schema=False)
     async def redoc() -> Redirect:

@@ -108,7 +108,7 @@ def describe(kinds: Mapping[str, ResourceKind[Any, Any]], extra_handlers: Sequen
         "openapi": "3.1.0",
         "info": {"title": "Switchgear admin API", "version": __version__},
         "security": [{"bearer": []}],
-        "tags": [{"name": kind.name, "description": f"{kind.title}"} for kind in kinds.values()],
+        "tags": [{"name": kind.name} for kind in kinds.values()],
         "paths": paths | extra.get("paths", {}),
         "components": {
             "schemas": components | extra.get("components", {}).get("schemas", {}),

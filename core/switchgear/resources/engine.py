@@ -4,7 +4,7 @@ A write is drafted from the body, checked and compiled together with all that na
 the rules which must survive races, and live in this process before it returns. Raises `ApiError`s; knows no HTTP.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -188,15 +188,24 @@ class ResourceEngine:
         """Write several drafts, all or none; `plan` makes them while no other write of this process can come between."""
         return await self._writer.batch(plan, actor)
 
+    def problems(self, drafts: Sequence[Draft]) -> list[tuple[Key, Problem]]:
+        """Say what would keep drafts from being written together; nothing is written."""
+        return self._writer.problems(drafts)
+
+    async def each(self, kind: str) -> AsyncIterator[Document]:
+        """Go through every resource of a kind as it is stored, in id order."""
+        after = ""
+        while documents := await self._store.page(kind, after=after, limit=MAX_PAGE):
+            for document in documents:
+                yield document
+            after = documents[-1].id
+
     async def reseal(self, actor: str) -> int:
         """Seal every secret anew that is not sealed with the newest master key; return how many resources changed."""
         changed = 0
         for kind in self.kinds:
-            after = ""
-            while documents := await self._store.page(kind, after=after, limit=MAX_PAGE):
-                after = documents[-1].id
-                for document in documents:
-                    changed += await self._reseal(document, actor)
+            async for document in self.each(kind):
+                changed += await self._reseal(document, actor)
         return changed
 
     async def recall(self, scope: str, key: str) -> Replay | None:

@@ -47,6 +47,13 @@ def opaque(value: Any) -> Any:
     return _map_sealed(value, (), lambda marker, _: marker[SEALED])
 
 
+def sealed_spots(spec: Any) -> list[tuple[paths.Spot, dict[str, str]]]:
+    """Return where a stored spec has sealed secrets, and what is there."""
+    found: list[tuple[paths.Spot, dict[str, str]]] = []
+    _map_sealed(spec, (), lambda marker, spot: found.append((spot, marker)))
+    return found
+
+
 def mask(marker: dict[str, str]) -> str:
     """Return what is shown for a secret."""
     return MASK + marker.get("hint", "")

@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.resource import ResourceKind
+from switchgear.contracts.resource import Problem, ResourceKind
 from switchgear.contracts.store import Document, Replay, Store
 from switchgear.errors import Conflict, PreconditionFailed, StoreConflict, StoreUnavailable
 from switchgear.resources import conflicts
@@ -21,6 +21,7 @@ from switchgear.resources.body import refuse
 from switchgear.resources.compiler import Compiler
 from switchgear.resources.drafts import Draft
 from switchgear.resources.feed import Feed
+from switchgear.resources.snapshot import Key, Stage
 from switchgear.resources.views import Written, view
 
 TRIES = 8
@@ -124,21 +125,20 @@ class Writer:
         [document] = await self._commit([draft], terms.actor, at_us, replay)
         return written_as(document, document.version)
 
-    async def _commit(self, drafts: Sequence[Draft], actor: str, at_us: int, replay: Replay | None) -> list[Document]:
-        planned = {
-            draft.key: draft.document(version=draft.base + 1, at_us=at_us, created_us=at_us, actor=actor)
-            for draft in drafts
-        }
-        refuse(conflicts.placed(conflicts.missing_references(self._kinds, self._compiler, drafts, planned), drafts))
-        stage = self._compiler.stage(planned, validate=True)
-        # Deleting what others name would break them too, but then the store's refusal, which names them all, says it best.
-        in_use = any(
-            document is None and self._compiler.users(key) - planned.keys() for key, document in planned.items()
-        )
-        failed = [
-            (key, problem) for key, found in stage.problems.items() if key in planned or not in_use for problem in found
+    def problems(self, drafts: Sequence[Draft]) -> list[tuple[Key, Problem]]:
+        """Say what would keep drafts from being written, as far as this process knows."""
+        planned = self._planned(drafts, "", 0)
+        used = [
+            (key, Problem("", f"is in use by {', '.join(sorted('/'.join(user) for user in users))}"))
+            for key, document in planned.items()
+            if document is None and (users := self._compiler.users(key) - planned.keys())
         ]
-        refuse(conflicts.placed(failed, drafts))
+        return self._checked(drafts, planned)[1] + used
+
+    async def _commit(self, drafts: Sequence[Draft], actor: str, at_us: int, replay: Replay | None) -> list[Document]:
+        planned = self._planned(drafts, actor, at_us)
+        stage, problems = self._checked(drafts, planned)
+        refuse(conflicts.placed(problems, drafts))
         batch = [draft.write(actor, self._keys(planned[draft.key]), stage.names[draft.key]) for draft in drafts]
         documents = await self._write(batch, drafts, at_us, replay)
         try:
@@ -146,6 +146,26 @@ class Writer:
         except StoreUnavailable as error:  # it is written; `follow` puts it in force as soon as the store is back
             _log.warning("a change is stored and will be live when the store answers again", error=str(error))
         return documents
+
+    def _planned(self, drafts: Sequence[Draft], actor: str, at_us: int) -> dict[Key, Document | None]:
+        return {
+            draft.key: draft.document(version=draft.base + 1, at_us=at_us, created_us=at_us, actor=actor)
+            for draft in drafts
+        }
+
+    def _checked(
+        self, drafts: Sequence[Draft], planned: Mapping[Key, Document | None]
+    ) -> tuple[Stage, list[tuple[Key, Problem]]]:
+        missing = conflicts.missing_references(self._kinds, self._compiler, drafts, planned)
+        stage = self._compiler.stage({} if missing else planned, validate=True)
+        # Deleting what others name would break them too, but then the store's refusal, which names them all, says it best.
+        in_use = any(
+            document is None and self._compiler.users(key) - planned.keys() for key, document in planned.items()
+        )
+        failed = [
+            (key, problem) for key, found in stage.problems.items() if key in planned or not in_use for problem in found
+        ]
+        return stage, missing + failed
 
     async def _write(self, batch: Any, drafts: Sequence[Draft], at_us: int, replay: Replay | None) -> list[Document]:
         try:

@@ -3,13 +3,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kernel.resources.toys import KINDS, ToySealer
+from switchgear.ambient import Ambient
+from switchgear.resources import ResourceEngine
 from switchgear_plugins.memory.store import MemoryStore
 from switchgear_plugins.sqlite.settings import SqliteSettings
 from switchgear_plugins.sqlite.store import SqliteStore
-
-from switchgear.ambient import Ambient
-from switchgear.resources import ResourceEngine
 
 MakeEngine = Callable[..., Awaitable[ResourceEngine]]
 

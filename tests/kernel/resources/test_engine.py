@@ -1,10 +1,12 @@
 import asyncio
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
-from kernel.resources.conftest import MakeEngine
-from kernel.resources.toys import KINDS, MODELS, ToySealer
 
+from kernel.resources.conftest import MakeEngine
+from kernel.resources.toys import ALIASES, KINDS, MODELS, ToySealer, compile_alias
 from switchgear.contracts.credential import MASK
 from switchgear.errors import Conflict, InvalidRequest, NotFound, PluginError, PreconditionFailed, ValidationFailed
 from switchgear.resources import PluginResources, ResourceEngine, Terms
@@ -74,7 +76,9 @@ async def test_an_unknown_tag_is_named_with_what_there_is(engine: ResourceEngine
     assert set(errors) == {"/source/path", "/source/pth"}
 
 
-@pytest.mark.parametrize("id", ["", ".", "..", "a..b", "a/b", "a b", "-a", "x" * 51, "é", "a\n", None, 7, "a%2fb", "\0"])
+@pytest.mark.parametrize(
+    "id", ["", ".", "..", "a..b", "a/b", "a b", "-a", "x" * 51, "é", "a\n", None, 7, "a%2fb", "\0"]
+)
 async def test_an_id_that_could_be_a_path_is_refused(engine: ResourceEngine, id: Any) -> None:
     body = {"id": id, "source": {"backend": "vault", "path": "p"}}
     assert "/id" in await refused(engine.create("credentials", body, ME))
@@ -112,7 +116,9 @@ async def test_a_reference_must_exist_and_what_is_used_stays(engine: ResourceEng
     await engine.create("models", model("b"), ME)
     with pytest.raises(Conflict, match=r"credentials/main is in use by models/a, models/b"):
         await engine.delete("credentials", "main", ME)
-    assert await refused(engine.create("tickets", {"model_id": "nope"}, ME)) == {"/model_id": "there is no model `nope`"}
+    assert await refused(engine.create("tickets", {"model_id": "nope"}, ME)) == {
+        "/model_id": "there is no model `nope`"
+    }
 
 
 async def test_callable_names_are_one_namespace(engine: ResourceEngine) -> None:
@@ -164,10 +170,6 @@ async def test_a_change_that_would_break_another_resource_is_refused(make_engine
 
 
 def picky_aliases() -> Any:
-    from dataclasses import replace  # noqa: PLC0415 - only here
-
-    from kernel.resources.toys import ALIASES, compile_alias  # noqa: PLC0415
-
     def compile(resource: Any, view: Any) -> Any:
         live = compile_alias(resource, view)
         if live.spec.weight == 7:
@@ -178,8 +180,6 @@ def picky_aliases() -> Any:
 
 
 async def test_what_no_longer_compiles_is_absent_listed_and_can_be_mended(make_engine: MakeEngine) -> None:
-    from dataclasses import replace  # noqa: PLC0415 - only here
-
     lenient = await make_engine((KINDS[0], replace(MODELS, compile=lambda resource, view: resource), *KINDS[2:]))
     await with_credential(lenient)
     await lenient.create("models", model("gone", upstream="uncompilable"), ME)
@@ -201,15 +201,13 @@ async def test_what_no_longer_compiles_is_absent_listed_and_can_be_mended(make_e
 
 
 async def test_a_stored_spec_that_no_plugin_reads_any_more_is_broken_not_fatal(make_engine: MakeEngine) -> None:
-    from dataclasses import replace  # noqa: PLC0415 - only here
-
-    import msgspec  # noqa: PLC0415
-
     engine = await make_engine()
     await with_credential(engine)
     await engine.create("models", model(), ME)
-    Other = msgspec.defstruct("Other", [("credential_id", str), ("region", str)], forbid_unknown_fields=True)
-    newer = await make_engine((KINDS[0], replace(MODELS, spec=Other, validate=lambda new, view: (), compile=lambda it, view: it), *KINDS[2:]))
+    other = msgspec.defstruct("Other", [("credential_id", str), ("region", str)], forbid_unknown_fields=True)
+    newer = await make_engine(
+        (KINDS[0], replace(MODELS, spec=other, validate=lambda new, view: (), compile=lambda it, view: it), *KINDS[2:])
+    )
     assert set(newer.broken) == {("models", "gpt")}
     assert (await newer.get("models", "gpt"))["upstream"] == "gpt-4o"
     await newer.replace("models", "gpt", {"credential_id": "main", "region": "eu"}, ME)
@@ -313,7 +311,7 @@ async def test_versions_read_back_and_restore_even_after_deletion(engine: Resour
     assert (await engine.version("credentials", "main", 1))["note"] == ""
     written = await engine.restore("credentials", "main", 2, ME)
     assert written.view is not None
-    assert (4, "two") == (written.version, written.view["note"])
+    assert (written.version, written.view["note"]) == (4, "two")
     assert live_key(engine) == SECRET
     with pytest.raises(Conflict):
         await engine.restore("credentials", "main", 3, ME)
@@ -392,7 +390,7 @@ async def test_file_owned_resources_are_read_only(engine: ResourceEngine) -> Non
 async def test_plugins_read_and_write_through_their_face(engine: ResourceEngine) -> None:
     face = PluginResources(engine)
     heard: list[Any] = []
-    face.on_change("credentials", lambda id, live: heard.append((id, live and live.spec.note)))
+    face.on_change("credentials", lambda name, live: heard.append((name, live and live.spec.note)))
     await face.create("credentials", "c", {"source": {"backend": "sealed", "values": {"k": SECRET}}}, actor="plugin:x")
     await face.update("credentials", "c", {"note": "hi"}, actor="plugin:x")
     resource = await face.get("credentials", "c")
@@ -406,11 +404,7 @@ async def test_plugins_read_and_write_through_their_face(engine: ResourceEngine)
 
 
 def test_wrong_declarations_are_reported_together() -> None:
-    from dataclasses import replace  # noqa: PLC0415 - only here
-
-    import msgspec  # noqa: PLC0415
-
-    Clash = msgspec.defstruct("Clash", [("version", int), ("x", int)])
+    clash = msgspec.defstruct("Clash", [("version", int), ("x", int)])
     with pytest.raises(PluginError) as caught:
-        ResourceEngine(None, [replace(MODELS, spec=Clash, name="Bad Name"), MODELS, MODELS], None)  # type: ignore[arg-type]
+        ResourceEngine(None, [replace(MODELS, spec=clash, name="Bad Name"), MODELS, MODELS], None)  # type: ignore[arg-type]
     assert len(caught.value.failures) == 3

@@ -1,0 +1,224 @@
+"""Applying files: make a plan, look at it, carry it out as one atomic write; and writing files that can be applied.
+
+A resource that came from a file belongs to it: the API may read and not write it. A second apply of the same files plans no
+change. `prune` also deletes what belongs to the same source and is no longer in it.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
+
+import msgspec
+import tomli_w
+import yaml
+from msgspec import Struct
+
+from switchgear.contracts.resource import Problem, ResourceKind
+from switchgear.contracts.store import Document
+from switchgear.errors import ApiError, ConfigError, ValidationFailed
+from switchgear.resources import paths, sealing
+from switchgear.resources.conflicts import FILE_OWNER
+from switchgear.resources.drafts import Draft, written_form
+from switchgear.resources.engine import ResourceEngine
+from switchgear.resources.files import Declared
+from switchgear.resources.merge import FieldChange, difference
+from switchgear.resources.names import ID_RULE, is_id
+from switchgear.resources.shape import fields_of
+
+Format = Literal["toml", "json", "yaml"]
+
+
+class Step(Struct, frozen=True):
+    """What will happen to one resource, field by field; secrets are masked."""
+
+    action: Literal["create", "update", "delete", "unchanged"]
+    kind: str
+    id: str
+    origin: str
+    changes: list[FieldChange] = []
+
+
+class Plan(Struct, frozen=True):
+    """Steps to show, and the drafts that `carry_out` writes."""
+
+    steps: list[Step]
+    drafts: list[Draft]
+
+    @property
+    def once(self) -> dict[str, dict[str, Any]]:
+        """What is shown once and never again (generated keys), by `kind/id`."""
+        return {f"{draft.kind}/{draft.id}": draft.once for draft in self.drafts if draft.once}
+
+
+async def plan(
+    engine: ResourceEngine, declared: Sequence[Declared], *, prune: bool = False, adopt: bool = False
+) -> Plan:
+    """Compare files with what is stored. Raises `ConfigError` naming the file and field of everything that would be refused.
+
+    With `adopt`, resources that the API or other files own are taken over instead of refused.
+    """
+    steps: list[Step] = []
+    drafts: list[Draft] = []
+    failures: list[str] = []
+    for it in declared:
+        current = await engine.find(it.kind, it.id)
+        try:
+            draft = _draft(engine, it, current, adopt=adopt)
+        except ValidationFailed as error:
+            failures += [f"{it.origin}: {it.kind}/{it.id}{pointer}: {detail}" for pointer, detail in error.errors]
+            continue
+        except ApiError as error:
+            failures.append(f"{it.origin}: {it.kind}/{it.id}: {error.message}")
+            continue
+        except ConfigError as error:
+            failures += error.failures
+            continue
+        steps.append(_step(engine.kinds[it.kind], it.origin, draft, current))
+        if steps[-1].action != "unchanged":
+            drafts.append(draft)
+    if prune:
+        for document in await _orphans(engine, declared):
+            draft = Draft(document.kind, document.id, None, document.version, document.owner)
+            steps.append(_step(engine.kinds[document.kind], document.owner.removeprefix(FILE_OWNER), draft, document))
+            drafts.append(draft)
+    origins = {(step.kind, step.id): step.origin for step in steps}
+    failures += [
+        f"{origins.get(key, 'stored')}: {'/'.join(key)}{problem.pointer}: {problem.detail}"
+        for key, problem in ([] if failures else engine.problems(drafts))
+    ]
+    if failures:
+        raise ConfigError(*failures)
+    return Plan(steps, drafts)
+
+
+async def carry_out(engine: ResourceEngine, planned: Plan, *, actor: str) -> None:
+    """Write a plan, all or nothing. Raises `Conflict` if something it rests on was changed since it was made."""
+
+    async def drafts() -> Sequence[Draft]:
+        return planned.drafts
+
+    await engine.batch(drafts, actor)
+
+
+def _draft(engine: ResourceEngine, it: Declared, current: Document | None, *, adopt: bool) -> Draft:
+    owner = FILE_OWNER + it.origin
+    if current is None:
+        problems = [] if is_id(it.id) else [Problem("/id", ID_RULE)]
+        return engine.drafter.create(it.kind, it.id, it.body, owner=owner, problems=problems)
+    if not adopt and not _owns(it.source, current.owner):
+        whose = (
+            f"the file {current.owner.removeprefix(FILE_OWNER)}" if current.owner.startswith(FILE_OWNER) else "the API"
+        )
+        raise ConfigError(
+            f"{it.origin}: {it.kind}/{it.id} exists already and belongs to {whose}; take it over with --adopt"
+        )
+    return engine.drafter.replace(current, it.body, owner=owner)
+
+
+def _owns(source: str, owner: str) -> bool:
+    return owner == FILE_OWNER + source or owner.startswith(f"{FILE_OWNER}{source}/")
+
+
+async def _orphans(engine: ResourceEngine, declared: Sequence[Declared]) -> list[Document]:
+    sources, kept = {it.source for it in declared}, {(it.kind, it.id) for it in declared}
+    return [
+        document
+        for kind in engine.kinds
+        async for document in engine.each(kind)
+        if (kind, document.id) not in kept and any(_owns(source, document.owner) for source in sources)
+    ]
+
+
+def _step(kind: ResourceKind[Any, Any], origin: str, draft: Draft, current: Document | None) -> Step:
+    before = msgspec.json.decode(current.spec) if current else None
+    if draft.spec is None:
+        return Step("delete", draft.kind, draft.id, origin)
+    changes = difference(_shown(kind, before or {}), _shown(kind, draft.spec, before))
+    if current is None:
+        return Step("create", draft.kind, draft.id, origin, changes)
+    if current.owner != draft.owner:
+        changes.append(FieldChange("owner", current.owner, draft.owner))
+    same = before == draft.spec and current.owner == draft.owner
+    return Step("unchanged" if same else "update", draft.kind, draft.id, origin, changes)
+
+
+def _shown(kind: ResourceKind[Any, Any], spec: dict[str, Any], before: Any = None) -> Any:
+    """Return a stored spec as a plan may show it; a secret that differs from the one before says so."""
+    shown = sealing.masked(spec)
+    for spot, marker in sealing.sealed_spots(spec):
+        if before is not None and paths.at(before, spot) not in (None, marker):
+            paths.put(shown, spot, f"{sealing.mask(marker)} (changed)")
+    for path in kind.hidden:
+        for spot, _ in list(paths.spots(shown, path)):
+            paths.drop(shown, spot)
+    return shown
+
+
+class Export(Struct, frozen=True):
+    """A file that `apply` accepts, and the secrets it does not contain, as `kind/id/pointer`."""
+
+    text: str
+    left_out: list[str]
+
+
+async def export(engine: ResourceEngine, kinds: Collection[str] | None = None, format: Format = "toml") -> Export:
+    """Write resources as a file. Secrets are left out: where they are stored already, applying the file keeps them."""
+    left_out: list[str] = []
+    content: dict[str, list[dict[str, Any]]] = {}
+    for name in engine.kinds if kinds is None else kinds:
+        kind = engine.kind(name)
+        async for document in engine.each(name):
+            spec = msgspec.json.decode(document.spec)
+            left_out += [f"{name}/{document.id}{paths.pointer(spot)}" for spot, _ in sealing.sealed_spots(spec)]
+            _leave_out_secrets(kind, spec)
+            if format == "toml":
+                _refuse_lost_nulls(kind, document.id, spec)
+            content.setdefault(name, []).append({"id": document.id, **written_form(kind, spec)})
+    return Export(_note(left_out, format) + _encoded(content, format), left_out)
+
+
+def _note(left_out: Sequence[str], format: Format) -> str:
+    if not left_out or format == "json":
+        return ""
+    lines = [
+        'Secrets are not exported. Where they are stored, applying keeps them; elsewhere add each as {env = "NAME"}:',
+        *left_out,
+    ]
+    return "".join(f"# {line}\n" for line in lines) + "\n"
+
+
+def _encoded(content: dict[str, Any], format: Format) -> str:
+    if format == "json":
+        return msgspec.json.format(msgspec.json.encode(content)).decode() + "\n"
+    if format == "yaml":
+        return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True)) if content else ""
+    return tomli_w.dumps(_without_nulls(content))
+
+
+def _leave_out_secrets(kind: ResourceKind[Any, Any], spec: dict[str, Any]) -> None:
+    """Take secrets out of a stored spec in such a way that writing it back keeps them.
+
+    An object of nothing but secrets goes whole: sent without its members it would lose them.
+    """
+    for path in sealing.secret_paths(kind, spec):
+        if path.endswith(".*"):
+            for spot, held in list(paths.spots(spec, path.removesuffix(".*"))):
+                if isinstance(held, dict) and held and all(map(sealing.is_sealed, held.values())):
+                    paths.drop(spec, spot)
+    for spot, _ in sealing.sealed_spots(spec):
+        paths.drop(spec, spot)
+
+
+def _refuse_lost_nulls(kind: ResourceKind[Any, Any], id: str, spec: dict[str, Any]) -> None:
+    for name, field in fields_of(kind.input or kind.spec).items():
+        if spec.get(name, field) is None and field.default is not None:
+            raise ConfigError(f"{kind.name}/{id}: TOML cannot say that `{name}` is null; export as yaml or json")
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list):
+        if None in value:
+            raise ConfigError("TOML has no null and a list holds one; export as yaml or json")
+        return [_without_nulls(item) for item in value]
+    return value

@@ -1,0 +1,235 @@
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kernel.resources.conftest import MakeEngine
+from kernel.resources.toys import KINDS
+from switchgear.errors import ConfigError, Conflict
+from switchgear.resources import ResourceEngine, Terms
+from switchgear.resources.apply import Plan, carry_out, export, plan
+from switchgear.resources.files import read_files
+from switchgear.resources.names import ID_RULE
+
+SECRET = "sk-canary-from-the-environment"
+CREDENTIALS_TOML = """
+[[credentials]]
+id = "main"
+[credentials.source]
+backend = "sealed"
+values.api_key = { env = "TOY_KEY" }
+values.org = { file = "org.txt" }
+"""
+MODELS_YAML = """
+kind: models
+id: gpt
+credential_id: main
+upstream: gpt-4o
+tags: [2026-01-31]
+---
+aliases:
+  best: {target: gpt}
+"""
+TICKETS_JSON = '{"tickets": [{"id": "ci", "name": "CI"}]}'
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TOY_KEY", SECRET)
+    directory = tmp_path / "config"
+    (directory / ".hidden").mkdir(parents=True)
+    (directory / "creds.toml").write_text(CREDENTIALS_TOML)
+    (directory / "org.txt").write_text("acme-organisation\n")
+    (directory / "models.yaml").write_text(MODELS_YAML)
+    (directory / "tickets.json").write_text(TICKETS_JSON)
+    (directory / ".hidden" / "bad.json").write_text("{")
+    (directory / "README.md").write_text("not ours")
+    return directory
+
+
+def kinds() -> Any:
+    return {kind.name: kind for kind in KINDS}
+
+
+async def planned(engine: ResourceEngine, *sources: Path, **options: Any) -> Plan:
+    return await plan(engine, read_files(sources, kinds()), **options)
+
+
+def actions(made: Plan) -> dict[str, str]:
+    return {f"{step.kind}/{step.id}": step.action for step in made.steps}
+
+
+async def test_files_are_planned_carried_out_and_then_unchanged(engine: ResourceEngine, config: Path) -> None:
+    first = await planned(engine, config)
+    expected = {"credentials/main": "create", "models/gpt": "create", "aliases/best": "create", "tickets/ci": "create"}
+    assert expected == actions(first)
+    assert SECRET not in repr(first.steps)
+    assert engine.snapshot.callable("best") is None
+    await carry_out(engine, first, actor="cli")
+    assert engine.snapshot.callable("best").credential.spec.source.values == {
+        "api_key": SECRET,
+        "org": "acme-organisation",
+    }
+    assert engine.snapshot.callable("best").spec.tags == ["2026-01-31"]
+    assert first.once["tickets/ci"]["key"].startswith("tk_")
+    assert (await engine.get("models", "gpt"))["owner"] == "file:config/models.yaml"
+
+    again = await planned(engine, config)
+    assert set(actions(again).values()) == {"unchanged"}
+    revision = engine.feed.position
+    await carry_out(engine, again, actor="cli")
+    assert engine.feed.position == revision
+
+
+async def test_a_change_is_shown_field_by_field_with_secrets_masked(
+    engine: ResourceEngine, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await carry_out(engine, await planned(engine, config), actor="cli")
+    monkeypatch.setenv("TOY_KEY", "sk-canary-another-environment")
+    (config / "models.yaml").write_text(MODELS_YAML.replace("gpt-4o", "gpt-5"))
+    made = await planned(engine, config)
+    changes = {(step.kind, it.pointer): (it.before, it.after) for step in made.steps for it in step.changes}
+    assert changes == {
+        ("credentials", "/source/values/api_key"): ("••••ment", "••••ment (changed)"),
+        ("models", "/upstream"): ("gpt-4o", "gpt-5"),
+    }
+
+
+async def test_prune_deletes_what_left_the_source_and_nothing_else(engine: ResourceEngine, config: Path) -> None:
+    await engine.create("credentials", {"id": "by-hand", "source": {"backend": "vault", "path": "p"}}, Terms("api"))
+    await carry_out(engine, await planned(engine, config), actor="cli")
+    (config / "tickets.json").unlink()
+    (config / "models.yaml").write_text("kind: models\nid: gpt\ncredential_id: main\nupstream: gpt-4o\n")
+    assert "delete" not in actions(await planned(engine, config)).values()
+    made = await planned(engine, config, prune=True)
+    gone = {name for name, action in actions(made).items() if action == "delete"}
+    assert gone == {"tickets/ci", "aliases/best"}
+    await carry_out(engine, made, actor="cli")
+    assert engine.snapshot.callable("best") is None
+    assert await engine.get("credentials", "by-hand")
+
+
+async def test_what_is_in_use_is_not_pruned(engine: ResourceEngine, config: Path) -> None:
+    await carry_out(engine, await planned(engine, config), actor="cli")
+    await engine.create("aliases", {"id": "mine", "target": "gpt"}, Terms("api"))
+    (config / "models.yaml").unlink()
+    with pytest.raises(ConfigError, match="models/gpt: is in use by aliases/mine"):
+        await planned(engine, config, prune=True)
+
+
+async def test_what_others_own_is_only_taken_over_on_demand(
+    engine: ResourceEngine, config: Path, tmp_path: Path
+) -> None:
+    await engine.create("credentials", {"id": "main", "source": {"backend": "vault", "path": "p"}}, Terms("api"))
+    with pytest.raises(ConfigError, match=r"creds\.toml: credentials/main exists already and belongs to the API"):
+        await planned(engine, config)
+    await carry_out(engine, await planned(engine, config, adopt=True), actor="cli")
+    other = tmp_path / "other.toml"
+    other.write_text('[models.gpt]\ncredential_id = "main"\nupstream = "x"\n')
+    with pytest.raises(ConfigError, match=r"belongs to the file config/models\.yaml"):
+        await planned(engine, other)
+    with pytest.raises(Conflict, match=r"config/models\.yaml"):
+        await engine.patch("models", "gpt", {"weight": 2}, Terms("api"))
+
+
+async def test_moving_a_resource_between_files_of_a_source_is_fine(engine: ResourceEngine, config: Path) -> None:
+    await carry_out(engine, await planned(engine, config), actor="cli")
+    (config / "tickets.json").rename(config / "keys.json")
+    made = await planned(engine, config, prune=True)
+    assert actions(made) == {**dict.fromkeys(actions(made), "unchanged"), "tickets/ci": "update"}
+    await carry_out(engine, made, actor="cli")
+    assert (await engine.get("tickets", "ci"))["owner"] == "file:config/keys.json"
+
+
+async def test_a_plan_that_something_overtook_is_refused_whole(engine: ResourceEngine, config: Path) -> None:
+    made = await planned(engine, config)
+    await engine.create("credentials", {"id": "main", "source": {"backend": "vault", "path": "p"}}, Terms("api"))
+    with pytest.raises(Conflict):
+        await carry_out(engine, made, actor="cli")
+    assert engine.snapshot.live("models", "gpt") is None
+
+
+async def test_everything_wrong_with_the_fields_is_said_at_once(engine: ResourceEngine, tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text('[models.a]\nupstream = 1\n[models."b/c"]\ncredential_id = "x"\nupstream = "y"\n')
+    with pytest.raises(ConfigError) as caught:
+        await planned(engine, file)
+    assert caught.value.failures == (
+        "bad.toml: models/a/credential_id: is required",
+        "bad.toml: models/a/upstream: Expected `str`, got `int`",
+        f"bad.toml: models/b/c/id: {ID_RULE}",
+    )
+    file.write_text('[models.a]\ncredential_id = "nope"\nupstream = "y"\n')
+    with pytest.raises(ConfigError, match=r"bad.toml: models/a/credential_id: there is no credential `nope`"):
+        await planned(engine, file)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.toml", "x = 1\ny = = 2\n", "a.toml:2: "),
+        ("a.json", '{\n"x": ,}', "a.json:2: "),
+        ("a.json", '{"models": {}, "models": {}}', "written twice"),
+        ("a.yaml", "models:\n  a: [\n", "a.yaml:"),
+        ("a.yaml", "models: {}\nmodels: {}\n", "a.yaml:2: 'models' is written twice"),
+        ("a.yaml", "modles: []\n", "there is no kind `modles`; did you mean `models`?"),
+        ("a.yaml", "models: [1]\n", "a resource is a table"),
+        ("a.yaml", "models: [{upstream: x}]\n", "every resource needs an `id`"),
+        ("a.yaml", "just text\n", "there is no kind"),
+        ("a.yaml", "models: 3\n", "a resource is a table"),
+        ("a.yaml", "tickets: [{id: a}, {id: a}]\n", "tickets/a is also in a.yaml"),
+        (
+            "a.yaml",
+            "kind: credentials\nid: a\nsource: {backend: sealed, values: {k: {env: NO_SUCH}}}\n",
+            "NO_SUCH is not set",
+        ),
+        (
+            "a.yaml",
+            "kind: credentials\nid: a\nsource: {backend: sealed, values: {k: {file: nope}}}\n",
+            "nope cannot be read",
+        ),
+        ("a.yaml", "!!python/object/apply:os.system [id]\n", "a.yaml:1: "),
+        ("a.txt", "", "name it"),
+    ],
+)
+def test_errors_name_the_file_and_line(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_files([tmp_path / name], kinds())
+    assert said in str(caught.value)
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        read_files([tmp_path / "nope"], kinds())
+
+
+@pytest.mark.parametrize("format", ["toml", "json", "yaml"])
+async def test_what_is_exported_can_be_applied(
+    engine: ResourceEngine, make_engine: MakeEngine, tmp_path: Path, format: Any
+) -> None:
+    source = {"backend": "sealed", "values": {"k": SECRET}}
+    await engine.create("credentials", {"id": "main", "source": source}, Terms("api"))
+    await engine.create("credentials", {"id": "other", "source": {"backend": "vault", "path": "p"}}, Terms("api"))
+    await engine.create(
+        "models", {"id": "gpt", "credential_id": "main", "upstream": "x", "price": {"input": 3}}, Terms("api")
+    )
+    await engine.create("tickets", {"id": "t", "name": "n"}, Terms("api"))
+    made = await export(engine, format=format)
+    assert SECRET not in made.text
+    assert made.left_out == ["credentials/main/source/values/k"]
+    file = tmp_path / f"export.{format}"
+    file.write_text(made.text)
+    again = await planned(engine, file, adopt=True)
+    changed = [(step.kind, step.id, it.pointer) for step in again.steps for it in step.changes if it.pointer != "owner"]
+    assert ([], {"update"}) == (changed, set(actions(again).values()))
+    await carry_out(engine, again, actor="cli")
+    assert engine.snapshot.live("credentials", "main").spec.source.values == {"k": SECRET}
+
+
+def test_the_environment_is_read_only_where_a_secret_stands(tmp_path: Path) -> None:
+    assert "PATH" in os.environ
+    file = tmp_path / "a.yaml"
+    file.write_text("kind: models\nid: a\ncredential_id: x\nupstream: {env: PATH}\n")
+    assert read_files([file], kinds())[0].body["upstream"] == {"env": "PATH"}
