@@ -70,5 +70,9 @@ def differing(type_: type[Struct], table: dict, at: str) -> Iterator[tuple[str, 
         shown, default = table.get(field.encode_name), field.default
         if isinstance(default, Struct):
             yield from differing(type(default), shown or {}, f"{at}.{field.encode_name}")
-        elif default is not NODEFAULT and default is not None and msgspec.to_builtins(default) != shown:
+        elif (
+            default is not NODEFAULT
+            and default is not None
+            and msgspec.json.decode(msgspec.json.encode(default)) != shown
+        ):
             yield f"{at}.{field.encode_name}", default, shown
