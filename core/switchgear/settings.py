@@ -35,9 +35,8 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class UpstreamSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The client that calls providers: the name of its engine (None: the fast one) and whether certificates are checked."""
+    """The client that calls providers: whether certificates are checked."""
 
-    engine: str | None = None
     verify_tls: bool = True
 
 

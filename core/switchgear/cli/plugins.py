@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -110,18 +111,28 @@ def _switch(name: str, *, on: bool, path: Path, as_json: bool, what: str) -> Non
         document = tomlkit.parse(source)
     except tomlkit.exceptions.ParseError as error:
         raise ConfigError(f"{path}: this is not TOML: {error}. Mend it first.") from error
-    tables = document.setdefault("plugins", tomlkit.table(is_super_table=True))
-    if name in tables:
-        tables[name]["enabled"] = on
+    if name in document.get("plugins", {}):
+        document["plugins"][name]["enabled"] = on
+        text = tomlkit.dumps(document)
     else:
-        tables.append(name, tomlkit.item({"enabled": on}))
-    written = path.with_name(f".{path.name}.new")
-    written.write_text(tomlkit.dumps(document), "utf-8")
-    written.replace(path)
+        # At the end, where a new table cannot come between another and its keys.
+        text = f"{source.rstrip()}\n\n[plugins.{tomlkit.key(name).as_string()}]\nenabled = {str(on).lower()}\n".lstrip()
+    _replace(path, text)
     if as_json:
         answer({"name": name, "enabled": on, "file": str(path)})
     else:
         click.echo(f"{'Enabled' if on else 'Disabled'} {what} in {path}. It takes effect when the gateway starts.")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write the file whole or not at all. Raises `ConfigError` rather than leave one that cannot be read."""
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: its form leaves no room for another table ({error}). Edit it by hand.") from error
+    written = path.with_name(f".{path.name}.new")
+    written.write_text(text, "utf-8")
+    written.replace(path)
 
 
 def _table(rows: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from support.distributions import Site
 from switchgear import __version__
 from switchgear.cli import COMMANDS
+from switchgear.config import default_source
 
 
 def test_help_names_every_command_without_importing_what_they_need():
@@ -154,8 +155,14 @@ class TestEnableAndDisable:
     def test_make_the_file_from_the_default_configuration(self, run):
         Path("plugins.toml").unlink()
         assert 0 == run("plugins", "enable", "tools", "--json").exit_code
-        assert "# Every builtin plugin" in Path("plugins.toml").read_text()
+        assert Path("plugins.toml").read_text().startswith(default_source().rstrip())
         assert tomllib.loads(Path("plugins.toml").read_text())["plugins"]["tools"]["enabled"]
+
+    def test_leave_alone_a_file_with_no_room_for_a_table(self, run):
+        Path("plugins.toml").write_text("plugins = {}\n")
+        result = run("plugins", "enable", "tools")
+        assert (2, True) == (result.exit_code, "Edit it by hand" in result.stderr)
+        assert "plugins = {}\n" == Path("plugins.toml").read_text()
 
     def test_refuse_a_plugin_that_is_not_installed(self, run):
         before = Path("plugins.toml").read_text()
