@@ -1,6 +1,7 @@
 """One contender under load: started, checked, measured in turns, stopped."""
 
 import os
+import re
 import statistics
 import subprocess
 import time
@@ -43,7 +44,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """What one contender did in one round."""
+    """What one contender did in one round; zeros for streams if it cannot."""
 
     requests_s: float
     streams_s: float
@@ -54,15 +55,15 @@ class Turn(msgspec.Struct, frozen=True):
     others: float
 
     @classmethod
-    def of(cls, plain: Run, stream: Run, paced: Run) -> Self:
+    def of(cls, plain: Run, paced: Run, stream: Run | None) -> Self:
         return cls(
             requests_s=plain.found.rate,
-            streams_s=stream.found.rate,
+            streams_s=stream.found.rate if stream else 0,
             p50_us=paced.found.p50_us,
             p99_us=paced.found.p99_us,
             cpu_us_request=plain.cpu_us,
-            cpu_us_stream=stream.cpu_us,
-            others=max(plain.others, stream.others, paced.others),
+            cpu_us_stream=stream.cpu_us if stream else 0,
+            others=max(plain.others, paced.others, stream.others if stream else 0),
         )
 
 
@@ -91,7 +92,8 @@ class Runner:
         self._contender.install(self._home)
         self._boot()
         self._target = self._contender.provision(self.server.url, self._upstream)
-        answers = {stream: check.ask(self._port, self._target, stream=stream) for stream in (False, True)}
+        asked = (False, True) if self._contender.streams else (False,)
+        answers = {stream: check.ask(self.server.port, self._target, stream=stream) for stream in asked}
         ranks = {check.RANKS.index(check.sameness(*answer, stream=stream)) for stream, answer in answers.items()}
         self.same = check.RANKS[min(ranks)]
         if min(ranks) < check.RANKS.index(self._contender.sameness):
@@ -109,9 +111,18 @@ class Runner:
         )
         self._server.start()
         try:
-            self._server.wait_ready(120)
+            self._find_port(launch.port)
+            if launch.ready:
+                self._server.wait_ready(120)
         except RuntimeError as error:
             raise Unavailable(f"it does not start: {str(error)[-600:]}") from error
+
+    def _find_port(self, pattern: str) -> None:
+        if pattern:
+            self.server.until(lambda: re.search(pattern, self.server.output()) is not None, 120, "port in its output")
+            found = re.search(pattern, self.server.output())
+            assert found is not None
+            self.server.port = int(found[1])
 
     def freeze(self) -> None:
         self.server.freeze()
@@ -120,6 +131,10 @@ class Runner:
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        return KINDS if self._contender.streams else ("plain", "paced")
 
     def run(self, kind: Kind, seconds: float) -> Run:
         """Warm up for a second and measure; frozen before and after, so that it costs the others nothing."""
@@ -160,7 +175,7 @@ class Runner:
             self.close()
             begun = time.monotonic()
             self._boot()
-            while check.sameness(*check.ask(self._port, self._target, stream=False), stream=False) == "wrong":
+            while check.sameness(*check.ask(self.server.port, self._target, stream=False), stream=False) == "wrong":
                 if time.monotonic() - begun > 60:
                     raise Unavailable("no right answer in 60 s after a restart")
             times.append(time.monotonic() - begun)

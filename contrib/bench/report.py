@@ -63,6 +63,8 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _share(result: Result, figure: str, form: str) -> str:
+    if not result.median(figure):
+        return "-"
     value = form.format(result.median(figure))
     if figure not in result.ratios:
         return value

@@ -122,9 +122,11 @@ class Bench:
 
         for kind in KINDS:
             for runner in list(self._entered)[:: 1 if number % 2 == 0 else -1]:
-                self._or_drop(runner, partial(measure, kind, runner))
+                if kind in runner.kinds:
+                    self._or_drop(runner, partial(measure, kind, runner))
         for result in self._entered.values():
-            turn = Turn.of(*(runs[kind, result.name] for kind in KINDS))
+            name = result.name
+            turn = Turn.of(runs["plain", name], runs["paced", name], runs.get(("stream", name)))
             result.turns.append(turn)
             print(f"round {number + 1} {result.name}: {turn}", file=sys.stderr)
 

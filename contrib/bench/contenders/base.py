@@ -22,11 +22,15 @@ class Options(Struct, frozen=True):
 
 
 class Launch(Struct, frozen=True):
-    """How to start a server. `ready` is a path that answers 200 once it serves."""
+    """How to start a server. `ready` is a path that answers 200 once it serves; empty: it serves once it has a port.
+
+    `port` is a regular expression whose group is the port, in the output of a server that chooses its own.
+    """
 
     argv: list[str]
     ready: str
     env: dict[str, str] = {}
+    port: str = ""
 
 
 class Target(Struct, frozen=True):
@@ -41,11 +45,12 @@ class Contender:
     """A server that stands between wrk and the upstream.
 
     `sameness` is what its answers must at least have in common with the upstream's: the bytes, the events (but for
-    `"usage": null`), or the text.
+    `"usage": null`), or the text. One that cannot stream here says `streams = False` and why.
     """
 
     name = ""
     sameness: Literal["bytes", "events", "text"] = "text"
+    streams = True
 
     def install(self, home: Path) -> None:
         """Put what it needs under `home`, which is thrown away. Raises `Unavailable`."""

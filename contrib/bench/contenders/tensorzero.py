@@ -1,14 +1,16 @@
-"""TensorZero (Rust), bare: the gateway that its Python wheel carries, without observability storage."""
+"""TensorZero (Rust), bare: the gateway that its Python client carries in its wheel, without observability storage.
+
+The client starts it on a port of its own choice and then does nothing, so Python costs no request anything.
+"""
 
 import sys
 from pathlib import Path
 
-from contenders.base import Contender, Launch, Options, Target, Unavailable, run
+from contenders.base import Contender, Launch, Options, Target, run
 
 REQUIREMENT = "tensorzero==2026.6.0"
 CONFIG = """
 [gateway]
-bind_address = "127.0.0.1:{port}"
 observability.enabled = false
 
 [models.bench]
@@ -20,6 +22,13 @@ model_name = "gpt-4o-mini"
 api_base = "{upstream}/v1/"
 api_key_location = "none"
 """
+START = """
+import signal, sys, openai, tensorzero
+client = openai.OpenAI(api_key="none")
+tensorzero.patch_openai_client(client, config_file=sys.argv[1], async_setup=False)
+print("listening at", client.base_url, flush=True)
+signal.pause()
+"""
 
 
 class TensorZero(Contender):
@@ -27,20 +36,13 @@ class TensorZero(Contender):
 
     def install(self, home: Path) -> None:
         run([sys.executable, "-m", "venv", str(home / "venv")])
-        run([str(home / "venv/bin/pip"), "install", "-q", "--only-binary", ":all:", REQUIREMENT])
-        if not self._binary(home):
-            raise Unavailable(f"{REQUIREMENT} carries no gateway binary that can be started by itself")
-
-    def _binary(self, home: Path) -> Path | None:
-        found = [path for path in home.glob("venv/bin/*") if "gateway" in path.name]
-        return found[0] if found else None
+        run([str(home / "venv/bin/pip"), "install", "-q", "--only-binary", ":all:", REQUIREMENT, "openai"])
 
     def launch(self, port: int, upstream: str, home: Path) -> Launch:
         config = home / "tensorzero.toml"
-        config.write_text(CONFIG.format(port=port, upstream=upstream))
-        binary = self._binary(home)
-        assert binary is not None
-        return Launch([str(binary), "--config-file", str(config)], ready="/status")
+        config.write_text(CONFIG.format(upstream=upstream))
+        argv = [str(home / "venv/bin/python"), "-c", START, str(config)]
+        return Launch(argv, ready="", port=r"listening at http://[^:]+:(\d+)")
 
     def provision(self, url: str, upstream: str) -> Target:
         return Target("tensorzero::model_name::bench", path="/openai/v1/chat/completions")
