@@ -24,6 +24,7 @@ class Peer:
     """The other end of one request, in the ASGI scope as `switchgear.peer`.
 
     `lost` turns true when the client leaves before its answer is complete; `on_lost`, if set, is called then, once.
+    A client may be gone before `on_lost` is set: receive() says so then, and `lost` does.
     """
 
     __slots__ = ("lost", "on_lost")

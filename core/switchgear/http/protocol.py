@@ -100,15 +100,15 @@ class EdgeProtocol(Connection):
                 self.refuse(refusals.HEAD_TOO_LARGE)
         elif self._stage == BODY:
             if not self._window_at:
-                self._open_window()
-            self._window_bytes += self._read
-            if self._body > self._counted:
+                self._open_window()  # this read held the head too
+            elif self._body > self._counted:
                 self._counted = self._body
                 self._silent = 0
             else:
                 self._silent += self._read
                 if self._silent > limits.head_bytes:
                     self.refuse(refusals.HEAD_TOO_LARGE)
+            self._window_bytes += self._read
 
     def _open_window(self) -> None:
         self._window_at = self.loop.time()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 
 import pytest
 
@@ -207,6 +208,38 @@ async def test_a_wish_to_upgrade_is_passed_over_and_the_request_served(edge, wan
     await client.send(post(b"Content-Length: 3\r\n", b"two"))
     assert b"two" == (await client.answer())[2]
     assert [b"host", b"content-length"] == [name for name, _ in edge.seen[1]["headers"]]
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_mutilated_requests_never_make_the_server_fail(edge, seed):
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    dice = random.Random(seed)
+    whole = [get(HOST), post(b"Content-Length: 5\r\n", b"hello"), CHUNKED + b"5\r\nhello\r\n0\r\nX: y\r\n\r\n"]
+    tokens = [
+        b"\r\n",
+        b"\n",
+        b"\0",
+        b":",
+        HOST,
+        b"Content-Length: 3\r\n",
+        b"0\r\n\r\n",
+        b"Upgrade: h2c\r\n",
+        b"\xff",
+        b"#",
+    ]
+    for _ in range(40):
+        data = bytearray(b"".join(dice.choices(whole, k=3)))
+        for _ in range(3):
+            place = dice.randrange(len(data))
+            data[place : place + dice.randrange(4)] = dice.choice(tokens)
+        client = await edge.ask(bytes(data))
+        client.writer.write_eof()
+        answers = await client.rest()
+        assert answers == b"" or answers.startswith(b"HTTP/1.1 ")
+        assert b"HTTP/1.1 5" not in answers
+    assert [] == failures
+    assert 200 == (await (await edge.ask(get(HOST))).answer())[0]
 
 
 async def test_an_error_answer_is_json_in_the_shape_of_openai(edge):
