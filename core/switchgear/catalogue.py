@@ -45,7 +45,7 @@ class ProviderSpec(Struct, frozen=True, forbid_unknown_fields=True):
     proxy: str | None = None
     ca_bundle: str | None = None
     client_cert: str | None = None
-    verify_tls: bool = True
+    verify_tls: bool | None = None
     max_connections: int | None = None
     enabled: bool = True
     tags: tuple[str, ...] = ()
@@ -124,6 +124,7 @@ class Catalogue:
         credentials: SecretKeeper,
         connect: Callable[[ConnectionSettings], Connection],
         timeouts: Timeouts,
+        verify_tls: bool,
         meters: ExchangeMeters,
     ) -> None:
         self._providers = providers
@@ -131,6 +132,7 @@ class Catalogue:
         self._credentials = credentials
         self._connect = connect
         self._timeouts = timeouts
+        self._verify_tls = verify_tls
         self._meters = meters
 
     def kinds(self) -> list[ResourceKind[Any, Any]]:
@@ -215,7 +217,7 @@ class Catalogue:
                     proxy=spec.proxy,
                     ca_bundle=spec.ca_bundle,
                     client_cert=spec.client_cert,
-                    verify_tls=spec.verify_tls,
+                    verify_tls=self._verify_tls if spec.verify_tls is None else spec.verify_tls,
                     max_connections=spec.max_connections,
                     connect_timeout=timeouts.connect,
                 )

@@ -124,7 +124,7 @@ class Gateway:
         data = settings.data_path
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-        upstream = Upstream(EgressPolicy(settings.egress.allow), ambient)
+        upstream = Upstream(EgressPolicy(settings.egress.allow), ambient, settings.upstream.engine)
         stack.push_async_callback(upstream.close)
         store = self._store = await self._open_store()
         backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}
@@ -138,6 +138,7 @@ class Gateway:
             credentials=credentials,
             connect=upstream.connection,
             timeouts=settings.timeouts,
+            verify_tls=settings.upstream.verify_tls,
             meters=meters,
         )
         kinds = [*catalogue.kinds(), *(b.item for b in registry.all(Hooks.switchgear_resource_kinds))]

@@ -49,7 +49,9 @@ class Running:
         self.gateway = gateway
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
-        self.admin = httpx.AsyncClient(base_url=f"{self.url}/admin/v1", headers={"authorization": f"Bearer {ADMIN_KEY}"})
+        self.admin = httpx.AsyncClient(
+            base_url=f"{self.url}/admin/v1", headers={"authorization": f"Bearer {ADMIN_KEY}"}
+        )
         self.http = httpx.AsyncClient(base_url=self.url, timeout=30)
         self.key = ""
 

@@ -71,7 +71,9 @@ async def test_streams_from_the_echo(client: AsyncOpenAI) -> None:
 
 async def test_passes_tools_both_ways(client: AsyncOpenAI, upstream: FaultUpstream) -> None:
     calls = (ToolCall(name="weather", arguments='{"city":"Oslo"}'), ToolCall(name="time", arguments='{"zone":"CET"}'))
-    tools: Any = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}, "strict": True}}]
+    tools: Any = [
+        {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}, "strict": True}}
+    ]
     upstream.script(Script(tool_calls=calls), times=2)
     answer = await client.chat.completions.create(model="m", messages=HELLO, tools=tools, tool_choice="auto")
     got = answer.choices[0].message.tool_calls or []
@@ -113,13 +115,20 @@ async def test_says_of_each_answer_what_became_of_it(client: AsyncOpenAI, gatewa
     assert headers["x-client-request-id"] == "mine-1"
     assert (headers["x-switchgear-model"], headers["x-switchgear-provider"]) == ("m", "p")
     assert (headers["x-switchgear-attempts"], headers["x-switchgear-cache"]) == ("1", "bypass")
-    assert [part.partition(";")[0] for part in headers["server-timing"].split(", ")] == ["auth", "policy", "upstream", "total"]
+    assert [part.partition(";")[0] for part in headers["server-timing"].split(", ")] == [
+        "auth",
+        "policy",
+        "upstream",
+        "total",
+    ]
     assert raw.parse().choices[0].finish_reason == "stop"
     record = await gateway.usage_of(headers["x-request-id"])
     assert (record["outcome"], record["status"], record["client_request_id"]) == ("complete", 200, "mine-1")
 
 
-async def test_credentials_of_the_client_do_not_travel(client: AsyncOpenAI, gateway: Running, upstream: FaultUpstream) -> None:
+async def test_credentials_of_the_client_do_not_travel(
+    client: AsyncOpenAI, gateway: Running, upstream: FaultUpstream
+) -> None:
     await client.chat.completions.create(model="m", messages=HELLO, extra_headers={"cookie": "a=b", "x-api-key": "zzz"})
     sent = {name.lower(): value for name, value in upstream.ledger.entries[-1].headers.items()}
     assert sent["authorization"] == f"Bearer {PROVIDER_KEY}"
@@ -185,7 +194,16 @@ async def test_bad_bodies_name_the_field(client: AsyncOpenAI, body: dict[str, An
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"null", b'{"model": "m", "messages": [NaN]}', b"\xff\xfe{}", b'{"a":' + b"[" * 100_000, b'{"model":"\xff"}'],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"model": "m", "messages": [NaN]}',
+        b"\xff\xfe{}",
+        b'{"a":' + b"[" * 100_000,
+        b'{"model":"\xff"}',
+    ],
 )
 async def test_bodies_that_are_no_json_are_400(gateway: Running, body: bytes) -> None:
     headers = {**gateway.auth, "content-type": "application/json"}
@@ -252,7 +270,11 @@ async def test_lists_the_models_the_key_may_use(gateway: Running, client: AsyncO
 
 
 async def test_paths_and_methods_that_are_not_there(gateway: Running) -> None:
-    for method, path, status in (("GET", "/v1/chat/completions", 405), ("POST", "/v1/nothing", 404), ("GET", "/v1/x", 404)):
+    for method, path, status in (
+        ("GET", "/v1/chat/completions", 405),
+        ("POST", "/v1/nothing", 404),
+        ("GET", "/v1/x", 404),
+    ):
         answer = await gateway.http.request(method, path, headers=gateway.auth)
         assert answer.status_code == status
         assert answer.json()["error"]["type"] in ("invalid_request_error", "not_found_error")

@@ -25,7 +25,9 @@ def events(sent: bytes) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("framing", ["chunked", "close"])
-async def test_a_stream_cut_at_any_byte_is_never_complete(gateway: Running, upstream: FaultUpstream, framing: str) -> None:
+async def test_a_stream_cut_at_any_byte_is_never_complete(
+    gateway: Running, upstream: FaultUpstream, framing: str
+) -> None:
     script = Script(content="alpha beta gamma", framing=framing)  # type: ignore[arg-type]
     upstream.script(script)
     status, _, whole = await stream(gateway)
@@ -60,7 +62,9 @@ async def test_a_stream_that_lacks_only_done_is_complete(gateway: Running, upstr
     assert (await gateway.usage_of(request_id))["outcome"] == "complete"
 
 
-async def test_a_stream_that_stays_open_after_its_finish_is_finished_promptly(gateway: Running, upstream: FaultUpstream) -> None:
+async def test_a_stream_that_stays_open_after_its_finish_is_finished_promptly(
+    gateway: Running, upstream: FaultUpstream
+) -> None:
     upstream.script(Script(content="one two", omit=("usage", "done"), stall_after_chunks=3))
     began = asyncio.get_running_loop().time()
     status, _, sent = await stream(gateway)

@@ -109,9 +109,7 @@ class System:
             well, detail = await self.detail()
             return Response(detail, status_code=200 if well else 503)
 
-        @get(
-            "/metrics", opt=_OPEN, sync_to_thread=False, summary="Prometheus metrics"
-        )
+        @get("/metrics", opt=_OPEN, sync_to_thread=False, summary="Prometheus metrics")
         def metrics() -> Response[bytes]:
             return Response(self._metrics.expose(), media_type=_METRICS)
 

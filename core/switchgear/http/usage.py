@@ -74,7 +74,9 @@ def usage_handlers(store: Store, drain_now: Callable[[], Awaitable[None]]) -> li
     )
     async def summary(
         request: Request[Any, Any, Any],
-        by: Annotated[str, QueryParameter(description="Up to three dimensions, or `day`, separated by commas")] = "model",
+        by: Annotated[
+            str, QueryParameter(description="Up to three dimensions, or `day`, separated by commas")
+        ] = "model",
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 1000,
     ) -> UsageSummary:
         await drain_now()

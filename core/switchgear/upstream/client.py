@@ -16,14 +16,14 @@ from switchgear.upstream.tls import TlsContexts
 if TYPE_CHECKING:
     import httpx
 
-Engine: TypeAlias = Literal["http1", "httpx", "pyreqwest"]
+Engine: TypeAlias = Literal["http1", "httpx"]
 
 
 class Upstream:
     """Owned by the kernel, used within one event loop.
 
     `engine` carries every connection: `http1` is ours and fastest; `httpx` is the second implementation of the same
-    contract; `pyreqwest` cannot abort a call before its head has arrived. `resolver` replaces the system's name lookup.
+    contract, over httpcore. `resolver` replaces the system's name lookup.
     """
 
     def __init__(
@@ -59,12 +59,8 @@ class Upstream:
                 from switchgear.upstream.httpx_engine import HttpxConnection  # noqa: PLC0415 - slow to import
 
                 connection = HttpxConnection(settings, self._egress, self._resolver, tls=tls)
-            case "pyreqwest":
-                from switchgear.upstream.pyreqwest_engine import PyreqwestConnection  # noqa: PLC0415 - likewise
-
-                connection = PyreqwestConnection(settings, self._egress, self._resolver)
             case _:
-                raise ConfigError(f"[gateway] upstream_engine {self._engine!r}: choose http1, httpx or pyreqwest")
+                raise ConfigError(f"[gateway] upstream_engine {self._engine!r}: choose http1 or httpx")
         self._made.add(connection)
         return connection
 

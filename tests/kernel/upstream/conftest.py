@@ -10,7 +10,7 @@ from switchgear.upstream.client import Engine, Upstream
 from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.resolve import Lookup
 
-ENGINES: tuple[Engine, ...] = ("http1", "httpx", "pyreqwest")
+ENGINES: tuple[Engine, ...] = ("http1", "httpx")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 

@@ -82,30 +82,6 @@ async def test_after_a_storm_of_cancelled_calls_normal_calls_work_and_nothing_st
         await until(lambda: peer.open == 0)
 
 
-@pytest.mark.parametrize("engine", ["pyreqwest"], indirect=True)
-async def test_after_a_storm_of_calls_cancelled_in_their_bodies_pyreqwest_leaks_nothing(
-    connect: Connect,
-) -> None:
-    async with Peer(sometimes) as peer:
-        connection = connect(max_connections=8, connect_timeout=5.0)
-        await storm(connection, peer.url, 1000, kinds=[b"stall", b"answer"], at_once=20)
-        results = await asyncio.gather(*(connection.send(post(peer.url, b"answer")) for _ in range(8)))
-        assert [b"ok"] * 8 == [await result.body(CAP) for result in results]
-
-
-@pytest.mark.parametrize("engine", ["pyreqwest"], indirect=True)
-async def test_pyreqwest_frees_the_slot_of_a_call_cancelled_before_its_head(connect: Connect) -> None:
-    async with Peer(sometimes) as peer:
-        connection = connect(max_connections=1, connect_timeout=2.0)
-        for _ in range(3):
-            call = asyncio.ensure_future(connection.send(post(peer.url, b"hang")))
-            seen = len(peer.requests)
-            await until(lambda: len(peer.requests) > seen)  # noqa: B023 - used at once
-            call.cancel()
-            await asyncio.wait((call,))
-        assert b"ok" == await (await connection.send(post(peer.url, b"answer"))).body(CAP)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["http1"], indirect=True)
 async def test_fifty_thousand_cancelled_calls_leak_no_slot(connect: Connect) -> None:
