@@ -102,7 +102,7 @@ async def group_commit(directory: Path, callers: int) -> None:
 
 
 async def documents(directory: Path, durability: str, count: int) -> None:
-    place = directory / durability
+    place = directory / f"documents-{durability}"
     place.mkdir()
     store = SqliteStore(SqliteSettings(durability="full" if durability == "full" else "process"), place, Ambient())
     await store.open()

@@ -13,11 +13,12 @@ from switchgear.contracts.store import RecordRow
 from switchgear.errors import RecordRefused, StoreError
 from switchgear.ledger.frames import Reading, pack
 from switchgear.ledger.journal import Journal
-from switchgear.ledger.segments import InstanceLock, read_segment, segment_numbers, segment_path
+from switchgear.ledger.segments import InstanceLock, SegmentReader, segment_numbers, segment_path, warm
 
 BAD = "bad"
 """The folder beside the instances where records lie that the store refused for good, as frames in `<instance>-<n>.bad`."""
 
+_MOST_TIMES = 8
 _LONGEST_DELAY_S = 15.0
 _RECOVER_EVERY_S = 30.0
 
@@ -71,6 +72,26 @@ class DeadJournal:
         self._lock.release(remove=not self.segments)
 
 
+class Cursor:
+    """How far a backlog is drained: everything before (segment, offset) is in the store."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.offset = 0
+        self.reader: SegmentReader | None = None
+
+    @property
+    def at(self) -> tuple[int, int]:
+        """Comparable with `Journal.position`."""
+        return self.number, self.offset
+
+    def move(self, number: int) -> None:
+        """Go to the start of a segment."""
+        if self.reader is not None:
+            self.reader.close()
+        self.number, self.offset, self.reader = number, 0, None
+
+
 class Drain:
     """Moves records from `journal`, and from journals of dead processes beside it, into `store`.
 
@@ -94,7 +115,7 @@ class Drain:
         self._batch = batch
         self._log = structlog.get_logger("switchgear.ledger")
         self._turn = asyncio.Lock()
-        self._at = (0, 0)
+        self._cursor = Cursor()
         self._recover_at = 0.0
 
     async def run(self) -> None:
@@ -123,30 +144,34 @@ class Drain:
     async def drain_now(self) -> None:
         """Return when the store has everything appended before this call. Raises what the store raises."""
         wanted = self._journal.position
-        while self._at < wanted:
+        while self._cursor.at < wanted:
             async with self._turn:
-                if self._at < wanted:
-                    self._at = await self._step(self._journal, self._at)
+                if self._cursor.at < wanted:
+                    await self._step(self._journal, self._cursor)
 
     async def recover(self) -> None:
         """Drain and remove the journals of processes that are no more. Raises what the store raises."""
         for directory in await asyncio.to_thread(_other_instances, self._journal):
-            dead = await asyncio.to_thread(DeadJournal, directory)
+            dead, cursor = await asyncio.to_thread(DeadJournal, directory), Cursor()
             try:
-                at = (0, 0)
                 while dead.segments:
-                    at = await self._step(dead, at)
+                    await self._step(dead, cursor)
             finally:
+                cursor.move(0)
                 dead.close()
 
-    async def _step(self, backlog: Backlog, at: tuple[int, int]) -> tuple[int, int]:
-        """Move one batch from where the last ended, (segment, offset); return where this one ended."""
+    async def _step(self, backlog: Backlog, cursor: Cursor) -> None:
+        """Move one batch of the oldest segment."""
         number = backlog.segments[0]
-        offset = at[1] if at[0] == number else 0
         end = backlog.end_of(number)
         appended = self._journal.appended
         path = segment_path(backlog.directory, number)
-        reading = await asyncio.to_thread(read_segment, path, offset, end, self._batch)
+        if cursor.number != number or cursor.reader is None:
+            cursor.move(number)
+            if end is None:
+                await asyncio.to_thread(warm, path)
+            cursor.reader = SegmentReader(path)
+        reading = cursor.reader.read(cursor.offset, end, self._batch_size())
         await self._keep(reading, f"{backlog.directory.name}-{number}")
         if reading.torn and end is not None:
             raise StoreError(f"{path} is damaged at byte {reading.offset}: check the machine's memory and disk")
@@ -158,8 +183,14 @@ class Drain:
             self._journal.drained += len(reading.records)
         if end is None and reading.finished:
             await self._finish(backlog, number, reading)
-            return number + 1, 0
-        return number, reading.offset
+            cursor.move(number + 1)
+        else:
+            cursor.offset = reading.offset
+
+    def _batch_size(self) -> int:
+        # A small batch keeps the event loop waiting for less than a millisecond. Under load every batch waits for the
+        # interpreter's lock, however small it is, so one that falls behind takes more at once.
+        return min(self._batch * _MOST_TIMES, max(self._batch, self._journal.depth // 4))
 
     async def _finish(self, backlog: Backlog, number: int, reading: Reading) -> None:
         name = backlog.directory.name

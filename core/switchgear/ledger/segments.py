@@ -104,19 +104,37 @@ def segment_numbers(directory: Path) -> list[int]:
     return sorted(int(path.stem) for path in directory.glob("*.log"))
 
 
-def read_segment(path: Path, offset: int, end: int | None, limit: int) -> Reading:
-    """Return up to `limit` records of a file between `offset` and `end` (None: its end)."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        stop = size if end is None else min(end, size)
-        if offset >= stop:
-            return Reading([], offset, finished=True)
-        with (
-            mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) as content,
-            memoryview(content) as whole,
-            whole[:stop] as part,
-        ):
+class SegmentReader:
+    """A segment mapped for reading; what is appended meanwhile shows.
+
+    Reading on the event loop keeps it for a millisecond at most; a thread would keep it as long, as the interpreter's lock
+    does, and wait for its turn besides.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self.size = os.fstat(file.fileno()).st_size
+            # A process may have died before it reserved the first block, and nothing cannot be mapped.
+            self._map = mmap.mmap(file.fileno(), self.size, prot=mmap.PROT_READ) if self.size else None
+
+    def read(self, offset: int, end: int | None, limit: int) -> Reading:
+        """Return up to `limit` records between `offset` and `end` (None: the end of the file)."""
+        if self._map is None:
+            return Reading([], 0, finished=True)
+        with memoryview(self._map) as whole, whole[:end] as part:
             return read(part, offset, limit)
+
+    def close(self) -> None:
+        """Let go."""
+        if self._map is not None:
+            self._map.close()
+
+
+def warm(path: Path) -> None:
+    """Bring a file into the page cache, so that reading its mapping does not wait for the disk."""
+    with path.open("rb") as file:
+        while file.read(1 << 18):
+            pass
 
 
 def _reserve(fd: int, size: int) -> None:

@@ -123,46 +123,47 @@ SELECT json_group_array(json_array(id, at_us, body)) FROM (
   SELECT id, at_us, body FROM records
   WHERE kind = :kind AND at_us >= :since_us AND at_us < :until_us
     AND (at_us < :before_us OR (at_us = :before_us AND id < :before_id))
-    AND NOT EXISTS (
+    AND (:equals = '{}' OR NOT EXISTS (
       -- :equals is an object; fullkey is the path of each of its members, and so of the same member of the body.
       SELECT 1 FROM json_each(:equals) AS wanted
       WHERE coalesce(json_type(body, wanted.fullkey), 'null') <> wanted.type
         OR (wanted.type IN ('text', 'integer') AND json_extract(body, wanted.fullkey) <> wanted.atom)
-    )
+    ))
   ORDER BY at_us DESC, id DESC LIMIT :limit
 );
 
 -- name: summarise
+-- A member that was not asked for is NULL, and costs a comparison.
 SELECT by_1, by_2, by_3, count(*),
-  sum(CASE json_type(body, :sum_1) WHEN 'integer' THEN json_extract(body, :sum_1) END),
-  sum(CASE json_type(body, :sum_2) WHEN 'integer' THEN json_extract(body, :sum_2) END),
-  sum(CASE json_type(body, :sum_3) WHEN 'integer' THEN json_extract(body, :sum_3) END),
-  sum(CASE json_type(body, :sum_4) WHEN 'integer' THEN json_extract(body, :sum_4) END),
-  sum(CASE json_type(body, :sum_5) WHEN 'integer' THEN json_extract(body, :sum_5) END),
-  sum(CASE json_type(body, :sum_6) WHEN 'integer' THEN json_extract(body, :sum_6) END),
-  sum(CASE json_type(body, :sum_7) WHEN 'integer' THEN json_extract(body, :sum_7) END),
-  sum(CASE json_type(body, :sum_8) WHEN 'integer' THEN json_extract(body, :sum_8) END),
-  sum(CASE json_type(body, :sum_9) WHEN 'integer' THEN json_extract(body, :sum_9) END),
-  sum(CASE json_type(body, :sum_10) WHEN 'integer' THEN json_extract(body, :sum_10) END),
-  sum(CASE json_type(body, :sum_11) WHEN 'integer' THEN json_extract(body, :sum_11) END),
-  sum(CASE json_type(body, :sum_12) WHEN 'integer' THEN json_extract(body, :sum_12) END),
-  sum(CASE json_type(body, :sum_13) WHEN 'integer' THEN json_extract(body, :sum_13) END),
-  sum(CASE json_type(body, :sum_14) WHEN 'integer' THEN json_extract(body, :sum_14) END),
-  sum(CASE json_type(body, :sum_15) WHEN 'integer' THEN json_extract(body, :sum_15) END),
-  sum(CASE json_type(body, :sum_16) WHEN 'integer' THEN json_extract(body, :sum_16) END)
+  sum(CASE WHEN :sum_1 IS NOT NULL THEN CASE json_type(body, :sum_1) WHEN 'integer' THEN json_extract(body, :sum_1) END END),
+  sum(CASE WHEN :sum_2 IS NOT NULL THEN CASE json_type(body, :sum_2) WHEN 'integer' THEN json_extract(body, :sum_2) END END),
+  sum(CASE WHEN :sum_3 IS NOT NULL THEN CASE json_type(body, :sum_3) WHEN 'integer' THEN json_extract(body, :sum_3) END END),
+  sum(CASE WHEN :sum_4 IS NOT NULL THEN CASE json_type(body, :sum_4) WHEN 'integer' THEN json_extract(body, :sum_4) END END),
+  sum(CASE WHEN :sum_5 IS NOT NULL THEN CASE json_type(body, :sum_5) WHEN 'integer' THEN json_extract(body, :sum_5) END END),
+  sum(CASE WHEN :sum_6 IS NOT NULL THEN CASE json_type(body, :sum_6) WHEN 'integer' THEN json_extract(body, :sum_6) END END),
+  sum(CASE WHEN :sum_7 IS NOT NULL THEN CASE json_type(body, :sum_7) WHEN 'integer' THEN json_extract(body, :sum_7) END END),
+  sum(CASE WHEN :sum_8 IS NOT NULL THEN CASE json_type(body, :sum_8) WHEN 'integer' THEN json_extract(body, :sum_8) END END),
+  sum(CASE WHEN :sum_9 IS NOT NULL THEN CASE json_type(body, :sum_9) WHEN 'integer' THEN json_extract(body, :sum_9) END END),
+  sum(CASE WHEN :sum_10 IS NOT NULL THEN CASE json_type(body, :sum_10) WHEN 'integer' THEN json_extract(body, :sum_10) END END),
+  sum(CASE WHEN :sum_11 IS NOT NULL THEN CASE json_type(body, :sum_11) WHEN 'integer' THEN json_extract(body, :sum_11) END END),
+  sum(CASE WHEN :sum_12 IS NOT NULL THEN CASE json_type(body, :sum_12) WHEN 'integer' THEN json_extract(body, :sum_12) END END),
+  sum(CASE WHEN :sum_13 IS NOT NULL THEN CASE json_type(body, :sum_13) WHEN 'integer' THEN json_extract(body, :sum_13) END END),
+  sum(CASE WHEN :sum_14 IS NOT NULL THEN CASE json_type(body, :sum_14) WHEN 'integer' THEN json_extract(body, :sum_14) END END),
+  sum(CASE WHEN :sum_15 IS NOT NULL THEN CASE json_type(body, :sum_15) WHEN 'integer' THEN json_extract(body, :sum_15) END END),
+  sum(CASE WHEN :sum_16 IS NOT NULL THEN CASE json_type(body, :sum_16) WHEN 'integer' THEN json_extract(body, :sum_16) END END)
 FROM (
   SELECT body,
-    CASE :by_1 WHEN 'day' THEN date(at_us / 1000000, 'unixepoch') ELSE
+    CASE WHEN :by_1 = 'day' THEN date(at_us / 1000000, 'unixepoch') WHEN :by_1 IS NOT NULL THEN
       CASE json_type(body, :by_1)
         WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(json_extract(body, :by_1) AS TEXT)
       END
     END AS by_1,
-    CASE :by_2 WHEN 'day' THEN date(at_us / 1000000, 'unixepoch') ELSE
+    CASE WHEN :by_2 = 'day' THEN date(at_us / 1000000, 'unixepoch') WHEN :by_2 IS NOT NULL THEN
       CASE json_type(body, :by_2)
         WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(json_extract(body, :by_2) AS TEXT)
       END
     END AS by_2,
-    CASE :by_3 WHEN 'day' THEN date(at_us / 1000000, 'unixepoch') ELSE
+    CASE WHEN :by_3 = 'day' THEN date(at_us / 1000000, 'unixepoch') WHEN :by_3 IS NOT NULL THEN
       CASE json_type(body, :by_3)
         WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(json_extract(body, :by_3) AS TEXT)
       END
@@ -170,12 +171,12 @@ FROM (
   FROM records
   WHERE kind = :kind AND at_us >= :since_us AND at_us < :until_us
     AND (at_us < :before_us OR (at_us = :before_us AND id < :before_id))
-    AND NOT EXISTS (
+    AND (:equals = '{}' OR NOT EXISTS (
       -- :equals is an object; fullkey is the path of each of its members, and so of the same member of the body.
       SELECT 1 FROM json_each(:equals) AS wanted
       WHERE coalesce(json_type(body, wanted.fullkey), 'null') <> wanted.type
         OR (wanted.type IN ('text', 'integer') AND json_extract(body, wanted.fullkey) <> wanted.atom)
-    )
+    ))
 )
 GROUP BY by_1, by_2, by_3
 ORDER BY by_1, by_2, by_3 LIMIT :limit;

