@@ -1,12 +1,9 @@
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from api.conftest import authorise, undeclared
 from kernel.resources.toys import KINDS
@@ -303,44 +300,6 @@ async def test_a_body_sent_back_as_shown_changes_nothing(client: httpx.AsyncClie
         for shown in (await client.get(listing)).json()["data"]:
             answer = await client.put(f"{listing}/{shown['id']}", json=shown)
             assert (200, shown) == (answer.status_code, answer.json())
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["id", "source", "backend", "values", "target", "weight", "tags"]) | st.text(max_size=4),
-            inner,
-        )
-    ),
-    max_leaves=12,
-)
-
-
-async def test_no_body_is_a_server_error(client: httpx.AsyncClient) -> None:
-    await with_model(client)
-    bodies: list[bytes] = []
-
-    @settings(max_examples=120, database=None, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(JSON | st.fixed_dictionaries({"id": st.just("x"), "source": JSON}))
-    def collect(body: Any) -> None:
-        bodies.append(json.dumps(body).encode())
-
-    collect()
-    routes = [
-        ("POST", CREDENTIALS),
-        ("POST", MODELS),
-        ("POST", "/admin/v1/aliases"),
-        ("POST", TICKETS),
-        ("PUT", f"{MODELS}/gpt"),
-        ("PATCH", f"{CREDENTIALS}/main"),
-        ("POST", f"{MODELS}/gpt/restore"),
-    ]
-    for number, body in enumerate(bodies):
-        for method, url in (routes[number % 7], routes[(number + 3) % 7]):
-            answer = await client.request(method, url, content=body, headers={"content-type": "application/json"})
-            assert answer.status_code < 500, (method, url, body, answer.text)
 
 
 async def test_the_store_going_away_is_a_503_and_the_snapshot_stays(

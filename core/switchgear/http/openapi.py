@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from msgspec import NODEFAULT, UNSET, Struct, UnsetType
+from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType
 
 from switchgear import __version__
 from switchgear.contracts.resource import ResourceKind
@@ -22,6 +22,7 @@ from switchgear.resources.shape import fields_of
 from switchgear.resources.views import filter_fields
 
 Json = dict[str, Any]
+Timestamp = Annotated[datetime, Meta(tz=True)]
 _IN_PATH = {"in": "path", "required": True}
 
 
@@ -34,7 +35,7 @@ class KindTypes:
         self.name = name[:1].upper() + name[1:]
         written, stored = _fields(kind.input or kind.spec), _fields(kind.spec, leave_out=kind.hidden)
         id_ = ("id", str, NODEFAULT if kind.id_prefix is None else UNSET)
-        own = [("version", int), ("created_at", datetime), ("updated_at", datetime), ("owner", str)]
+        own = [("version", int), ("created_at", Timestamp), ("updated_at", Timestamp), ("owner", str)]
         view = [("id", str), *stored, *own]
         self.create = self._struct("Create", [id_, *written], f"A {kind.title} to be made.", strict=True)
         self.replace = self._struct("Replace", written, f"Everything a client may say of a {kind.title}.", strict=True)
