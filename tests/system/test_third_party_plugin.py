@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,10 +19,10 @@ WORDS = {"heard": 1, "said": 2}
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     made = Environment(tmp_path_factory.mktemp("environment"))
     made.install(CHECKOUT, CHECKOUT / "contrib" / "example-provider")
-    yield made
+    return made
 
 
 @asynccontextmanager
