@@ -33,7 +33,7 @@ total = {total}
 {store}
 memory = {{ enabled = true{memory} }}
 api_keys = {{ enabled = true }}
-limits = {{ enabled = false }}
+limits = {{ enabled = true }}
 encrypted = {{ enabled = true }}
 env = {{ enabled = true }}
 openai = {{ enabled = true }}

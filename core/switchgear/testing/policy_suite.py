@@ -85,7 +85,7 @@ class WatchedCounters:
 def make_exchange(caller: Caller | None, *, id: str = "exchange-1", stream: bool = False) -> Exchange:
     """Make an exchange that got as far as the policies: a canonical call that says hello, with no target to go to."""
     snapshot: Snapshot = EmptySnapshot()
-    x = Exchange(id, "openai", snapshot, began=0.0, started_us=0)
+    x = Exchange(id, "dialect", snapshot, began=0.0, started_us=0)
     members = {"model": Raw(b'"m"'), "messages": Raw(b'[{"role":"user","content":"Say hello"}]')}
     x.call = Call("chat", CANONICAL, members, model="m", stream=stream)
     x.caller = caller
