@@ -1,12 +1,13 @@
 import msgspec
 import pytest
+from switchgear_example.provider import ExampleProvider, ExampleSettings
 
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import ProviderConfig
+from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
 from switchgear.errors import InvalidRequest
 from switchgear.testing.provider_suite import MODEL, ProviderSuite, chat_call
-from switchgear_example.provider import ExampleProvider, ExampleSettings
 
 
 class TestExampleProvider(ProviderSuite):
@@ -22,9 +23,10 @@ class TestExampleProvider(ProviderSuite):
 def test_says_it_in_the_wires_own_words() -> None:
     request = TestExampleProvider().make().prepare(chat_call(stream=True), MODEL, Secret({"api_key": "k"}))
     lines = [{"who": "user", "says": "Say hello"}]
-    expected = {"voice": "provider-name", "lines": lines, "live": True, "accent": "north"}
-    assert expected == msgspec.json.decode(request.body)
-    assert ("https://x.test/talk", "k") == (request.url, request.headers["x-pass"])
+    body = {"voice": "provider-name", "lines": lines, "live": True, "accent": "north"}
+    headers = {"content-type": "application/json", "x-pass": "k"}
+    expected = OutboundRequest("POST", "https://x.test/talk", headers, msgspec.json.encode(body))
+    assert expected == request
 
 
 def test_refuses_what_the_wire_cannot_say() -> None:

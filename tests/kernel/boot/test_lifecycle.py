@@ -5,6 +5,7 @@ import re
 import threading
 import time
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 
@@ -149,6 +150,26 @@ async def test_a_plugin_gets_only_the_services_it_requires(kernel, site: Site):
     made.boot()
     with pytest.raises(PluginError, match=r'does_not.*`requires = \("counters",\)`'):
         await made.start(Services(counters=counters))
+
+
+async def test_a_credential_backend_that_cannot_seal_is_no_sealer(kernel, site: Site):
+    offers = "def switchgear_credential_backends(self): return [switchgear.Offer('x', dict)]"
+    noting(site, "noted", needs=f"requires = ('sealer',)\n{offers}")
+    made = kernel("needs")
+    made.boot()
+    with pytest.raises(PluginError, match="plugin `needs` of noted 1.0: it requires a sealer, and none is active"):
+        await made.start(Services())
+
+
+async def test_http_clients_of_a_plugin_are_closed_with_it(kernel, site: Site):
+    noting(site, "noted", a="async def start(self): SEEN.append(self.context.http(timeout=3))")
+    made = kernel("a")
+    made.boot()
+    await made.start(Services(http=httpx.AsyncClient))
+    (client,) = seen()
+    assert (False, 3) == (client.is_closed, client.timeout.read)
+    await made.stop()
+    assert client.is_closed
 
 
 async def test_a_plugin_has_a_directory_of_its_own_made_on_demand(kernel, site: Site, tmp_path):

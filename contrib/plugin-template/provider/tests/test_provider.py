@@ -1,7 +1,8 @@
+from switchgear_plugin_name.provider import PluginNameProvider
+
 from switchgear import NoSettings
 from switchgear.contracts.provider import ProviderConfig
 from switchgear.testing.provider_suite import ProviderSuite
-from switchgear_plugin_name.provider import PluginNameProvider
 
 
 class TestPluginNameProvider(ProviderSuite):
