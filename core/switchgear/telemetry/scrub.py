@@ -10,6 +10,9 @@ MASKED = "***"
 LIMIT = 500
 """Characters an upstream's message may have."""
 
+READ = 16_384
+"""Characters of a message that are looked at; what comes after could only be shown if nearly all before it were secrets."""
+
 SHORTEST = 4
 """A known secret shorter than this is not looked for: blanking every `a` of a message hides nothing and ruins it."""
 
@@ -26,7 +29,7 @@ _NAMED = re.compile(
          (?:authorization|api[_-]?key|access[_-]?key|private[_-]?key|master[_-]?key|token|secret|password|passwd|cookie)
          ["']?[ ]?[:=][ ]?)
         (?:(?P<scheme>Bearer|Basic)[ ]{1,4})?
-        (?:"[^"\r\n]{1,8192}"|'[^'\r\n]{1,8192}'|[^\s"',;&<>)\]}]{1,8192})""",
+        (?:"[^"\r\n]{1,8192}"?|'[^'\r\n]{1,8192}'?|[^\s"',;&<>)\]}]{1,8192})""",
     re.IGNORECASE | re.VERBOSE,
 )
 _KEY_LIKE = re.compile(
@@ -75,6 +78,8 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in sorted(known, key=len, reverse=True):
         if len(secret) >= SHORTEST:
             text = text.replace(secret, MASKED)
+    if len(text) > READ:
+        text = text[:READ].rpartition(" ")[0] + " …"  # at a space, for half a key does not look like one
     text = mask(text)
     return text if len(text) <= LIMIT else text[: LIMIT - 1] + "…"
 
