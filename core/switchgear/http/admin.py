@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response, delete, get, patch, post, put
 from litestar.connection import ASGIConnection
-from litestar.datastructures import MutableScopeHeaders
+from litestar.datastructures import MutableScopeHeaders, State
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.types import Message, Scope
@@ -71,6 +71,7 @@ def create_admin_app(
         guards=[guard],
         exception_handlers={Exception: problems.to_response},
         before_send=[_before_send],
+        state=State({"ambient": engine.ambient}),
         request_max_body_size=max_body,
         openapi_config=None,
         logging_config=None,

@@ -10,7 +10,6 @@ from litestar.exceptions import HTTPException
 from litestar.types import Scope
 from msgspec import Struct
 
-from switchgear.ambient import Ambient
 from switchgear.errors import ApiError, InternalError, StoreUnavailable, Unavailable, ValidationFailed
 from switchgear.resources.body import printable
 
@@ -40,7 +39,7 @@ def request_id(scope: Scope) -> str:
     """Return the id of this request, made here unless the server that took the connection has made one."""
     state: dict[str, Any] = scope["state"]
     if "request_id" not in state:
-        state["request_id"] = Ambient().new_id()
+        state["request_id"] = scope["litestar_app"].state.ambient.new_id()
     found: str = state["request_id"]
     return found
 

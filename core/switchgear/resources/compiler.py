@@ -12,7 +12,8 @@ import msgspec
 from switchgear.contracts.resource import Problem, Resource, ResourceKind
 from switchgear.contracts.store import Document
 from switchgear.resources import paths
-from switchgear.resources.sealing import Vault, opaque
+from switchgear.resources.body import SEALED
+from switchgear.resources.sealing import Opened, Vault, opaque
 from switchgear.resources.snapshot import Broken, Key, Snapshot, Stage
 
 
@@ -109,15 +110,15 @@ class Compiler:
 
     def decoded(self, document: Document, *, secrets: bool = True) -> tuple[Resource[Any] | None, list[Problem]]:
         """Decode a stored document, secrets in clear or still sealed; or say why it cannot be."""
-        kind, spec = self.kinds[document.kind], msgspec.json.decode(document.spec)
-        problems: list[Problem] = []
-        if not secrets:
-            spec = opaque(spec)
-        else:
-            opened = self.vault.open(document.kind, document.id, spec)
-            spec, problems = opened.spec, opened.problems
+        type_, problems = self.kinds[document.kind].spec, []
         try:
-            decoded = msgspec.convert(spec, kind.spec)
+            if SEALED.encode() not in document.spec:
+                decoded = msgspec.json.decode(document.spec, type=type_)
+            else:
+                spec = msgspec.json.decode(document.spec)
+                opened = self.vault.open(document.kind, document.id, spec) if secrets else Opened(opaque(spec), [])
+                problems = opened.problems
+                decoded = msgspec.convert(opened.spec, type_, str_keys=True)
         except msgspec.ValidationError as error:
             return None, [*problems, Problem("", str(error))]
         resource = Resource(

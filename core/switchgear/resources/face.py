@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from switchgear.contracts.resource import Resource
+from switchgear.contracts.resource import Resource, Resources
 from switchgear.errors import Conflict
 from switchgear.resources.cache import LiveCache
 from switchgear.resources.engine import ResourceEngine
@@ -11,8 +11,8 @@ from switchgear.resources.snapshot import Snapshot
 from switchgear.resources.writer import Terms
 
 
-class PluginResources:
-    """Implements `switchgear.contracts.resource.Resources` over an engine."""
+class PluginResources(Resources):
+    """The contract over an engine."""
 
     def __init__(self, engine: ResourceEngine) -> None:
         self._engine = engine

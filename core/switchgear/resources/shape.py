@@ -26,7 +26,7 @@ def decode(type_: type[T], value: Any) -> tuple[T | None, list[Problem]]:
     problems = list(_problems(type_, value, ()))
     if problems:
         return None, problems
-    return msgspec.convert(value, type_), []
+    return msgspec.convert(value, type_, str_keys=True), []
 
 
 def _problems(type_: Any, value: Any, spot: Spot) -> Iterator[Problem]:
@@ -35,7 +35,7 @@ def _problems(type_: Any, value: Any, spot: Spot) -> Iterator[Problem]:
     yield from below
     if not below:
         try:
-            msgspec.convert(value, type_)
+            msgspec.convert(value, type_, str_keys=True)
         except msgspec.ValidationError as error:
             yield _problem(error, spot)
 

@@ -85,8 +85,8 @@ class Writer:
             for _ in range(TRIES):
                 await self._refresh()
                 current = await read()
+                _check_version(current, terms.expect)
                 if current is not None:
-                    _check_version(current, terms.expect)
                     conflicts.refuse_file_owned(current)
                 try:
                     return await self._one(draft(current), current, terms)
@@ -193,8 +193,8 @@ class Writer:
             await self._feed.catch_up()
 
 
-def _check_version(current: Document, expect: Collection[int] | None) -> None:
-    if expect is not None and current.version not in expect:
-        raise PreconditionFailed(
-            f"{current.kind}/{current.id} is at version {current.version} now; read it again and decide", code="stale"
-        )
+def _check_version(current: Document | None, expect: Collection[int] | None) -> None:
+    version = 0 if current is None else current.version
+    if expect is not None and version not in expect:
+        now = f"at version {version}" if version else "deleted"
+        raise PreconditionFailed(f"it is {now} now; read it again and decide", code="stale")

@@ -1,6 +1,7 @@
 """The small parts, with properties."""
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import pytest
@@ -174,6 +175,12 @@ def test_every_problem_has_its_own_pointer() -> None:
     assert wrong(Outer, {"inner": {"count": 1}, "maybe": None, "pair": [1, "x"], "word": 3}) == {}
 
 
+def test_what_json_writes_as_text_is_decoded() -> None:
+    decoded, problems = decode(dict[int, datetime], {"1": "2026-01-31T00:00:00Z"})
+    assert ({1: datetime(2026, 1, 31, tzinfo=UTC)}, []) == (decoded, problems)
+    assert wrong(dict[int, datetime], {"1": "never", "x": "2026-01-31T00:00:00Z"})
+
+
 def test_what_only_the_whole_shows_is_a_problem_of_the_whole() -> None:
     assert wrong(Lenient, {"left": 2, "right": 1}) == {"": "left must not be more than right"}
 
@@ -191,7 +198,7 @@ def test_decoding_agrees_with_msgspec_on_any_value(value: Any) -> None:
 def test_secrets_are_sealed_shown_and_opened_at_any_depth(spec: dict[str, Any]) -> None:
     marker = {"$sealed": "opaque", "hint": "last"}
     spec = {**spec, "secret": marker, "list": [{"deep": marker}]}
-    assert [spot for spot, _ in sealing.sealed_spots(spec)] == [("secret",), ("list", 0, "deep")]
+    assert {spot for spot, _ in sealing.sealed_spots(spec)} == {("secret",), ("list", 0, "deep")}
     shown = sealing.masked(spec)
     assert (f"{MASK}last", f"{MASK}last") == (shown["secret"], shown["list"][0]["deep"])
     assert "opaque" not in json.dumps(shown)
