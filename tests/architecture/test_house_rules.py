@@ -19,7 +19,8 @@ CORE = ROOT / "core" / "switchgear"
 PLUGINS = ROOT / "plugins" / "switchgear_plugins"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 VENDORS = re.compile(
-    r"openai|anthropic|claude|azure|bedrock|vertex|gemini|gigachat|cohere|mistral|ollama|sqlite|postgres|redis|hashicorp", re.I
+    r"openai|anthropic|claude|azure|bedrock|vertex|gemini|gigachat|cohere|mistral|ollama|sqlite|postgres|redis|hashicorp",
+    re.IGNORECASE,
 )
 
 
@@ -85,7 +86,13 @@ def test_the_kernel_imports_no_plugin(path: Path) -> None:
 @pytest.mark.parametrize("room", ["exchange", "http", "upstream", "wire", "ledger"])
 def test_what_runs_per_request_knows_nothing_of_boot(room: str) -> None:
     boot = {"pluggy", "tomllib", "tomlkit", "tomli_w"}
-    kernel = {"switchgear.kernel", "switchgear.config", "switchgear.discovery", "switchgear.registry", "switchgear.gateway"}
+    kernel = {
+        "switchgear.kernel",
+        "switchgear.config",
+        "switchgear.discovery",
+        "switchgear.registry",
+        "switchgear.gateway",
+    }
     for path in modules(CORE / room):
         assert {m for m in imports(path) if m.split(".")[0] in boot or m in kernel} == set(), name(path)
 
@@ -122,7 +129,9 @@ def test_time_and_chance_come_from_one_source() -> None:
 
 
 def test_sql_is_in_files() -> None:
-    statement = re.compile(r"\b(SELECT\s.+\sFROM|INSERT\s+(OR\s+\w+\s+)?INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b", re.S)
+    statement = re.compile(
+        r"\b(SELECT\s.+\sFROM|INSERT\s+(OR\s+\w+\s+)?INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b", re.DOTALL
+    )
     for path in [*modules(CORE), *modules(PLUGINS)]:
         strings = [w for w in words(path) if w[-1:] in "\"'" and statement.search(w)]
         assert strings == [], name(path)
@@ -169,7 +178,8 @@ def test_the_public_names_are_these() -> None:
 
 def test_the_top_level_holds_what_it_should() -> None:
     wanted = {
-        "pyproject.toml", "core", "plugins", "plugins.toml.example", "migrations", "tests", "contrib", "Dockerfile", "README.md", "LICENSE",
+        "pyproject.toml", "core", "plugins", "plugins.toml.example", "migrations", "tests", "contrib", "Dockerfile",
+        "README.md", "LICENSE",
     }  # fmt: skip
     extra = {p.name for p in ROOT.iterdir() if not p.name.startswith(".")} - wanted - {"plugins.toml", "build", "dist"}
     assert extra == set()

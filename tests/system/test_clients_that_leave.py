@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-import os
 import random
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -53,7 +53,7 @@ async def test_five_thousand_cancelled_calls_leak_nothing(gateway: Running, upst
     await gateway.chat()
 
     def held() -> tuple[int, int]:
-        return upstream.open_connections, len(os.listdir("/proc/self/fd"))
+        return upstream.open_connections, len(list(Path("/proc/self/fd").iterdir()))
 
     async def one() -> None:
         _, writer = await begin(gateway, stream=chance.random() < 0.7)

@@ -157,7 +157,7 @@ async def test_a_credential_backend_that_cannot_seal_is_no_sealer(kernel, site: 
     noting(site, "noted", needs=f"requires = ('sealer',)\n{offers}")
     made = kernel("needs")
     made.boot()
-    with pytest.raises(PluginError, match="plugin `needs` of noted 1.0: it requires a sealer, and none is active"):
+    with pytest.raises(PluginError, match=r"plugin `needs` of noted 1\.0: it requires a sealer, and none is active"):
         await made.start(Services())
 
 

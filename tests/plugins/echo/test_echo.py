@@ -32,10 +32,11 @@ async def test_fails_as_told() -> None:
 
 
 async def test_breaks_off_after_some_pieces() -> None:
-    shown = []
+    call = chat_call(stream=True, echo={"size": 9, "chunks": 3, "fault": "cut", "fault_after": 2})
+    stream = make().stream(call, MODEL, None)
+    shown = [await anext(stream) for _ in range(3)]
     with pytest.raises(ConnectionBroken):
-        async for event in make().stream(chat_call(stream=True, echo={"size": 9, "chunks": 3, "fault": "cut", "fault_after": 2}), MODEL, None):
-            shown.append(event)
+        await anext(stream)
     assert 2 == sum(1 for event in shown if event.content)
 
 
@@ -46,6 +47,8 @@ async def test_refuses_directions_it_does_not_know() -> None:
 
 
 async def test_hears_the_text_parts_of_a_message() -> None:
-    call = chat_call(messages=[{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}])
+    call = chat_call(
+        messages=[{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]
+    )
     answer = await make().complete(call, MODEL, None)
     assert "ab" == json.loads(answer.body)["choices"][0]["message"]["content"]

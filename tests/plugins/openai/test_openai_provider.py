@@ -15,7 +15,8 @@ USAGE = (
 
 
 def chunk(delta: str, finish: str = "null") -> str:
-    return f'data: {{{FRAME},"choices":[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish}}}],"usage":null}}\n\n'
+    choice = f'{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish}}}'
+    return f'data: {{{FRAME},"choices":[{choice}],"usage":null}}\n\n'
 
 
 STREAM = "".join(
@@ -64,8 +65,12 @@ class TestOpenAIProvider(ProviderSuite):
         return OpenAIProvider(ProviderConfig("p", None, {}, OpenAIProviderSettings()))
 
 
-def prepared(settings: OpenAIProviderSettings | None = None, **members: object) -> tuple[dict[str, object], dict[str, str]]:
-    provider = OpenAIProvider(ProviderConfig("p", "https://x.test/v1/", {"X-Own": "1"}, settings or OpenAIProviderSettings()))
+def prepared(
+    settings: OpenAIProviderSettings | None = None, **members: object
+) -> tuple[dict[str, object], dict[str, str]]:
+    provider = OpenAIProvider(
+        ProviderConfig("p", "https://x.test/v1/", {"X-Own": "1"}, settings or OpenAIProviderSettings())
+    )
     request = provider.prepare(chat_call(**members), MODEL, Secret({"api_key": "k"}))  # type: ignore[arg-type]
     assert request.url == "https://x.test/v1/chat/completions"
     return json.loads(request.body), request.headers
