@@ -17,14 +17,17 @@ from typing import Self
 
 
 def serve(life: Callable[[str, Callable[[str], None]], None]) -> None:
+    # Whatever is printed or logged goes to standard error, so that words are the only thing the test reads.
+    words = os.dup(1)
+    os.dup2(2, 1)
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            os.write(1, f"{os.getpid()}\n".encode())
-            life(line.strip(), lambda text: os.write(1, f"{text}\n".encode()))
+            os.write(words, f"{os.getpid()}\n".encode())
+            life(line.strip(), lambda text: os.write(words, f"{text}\n".encode()))
             os._exit(1)
         os.waitpid(pid, 0)
-        os.write(1, b"dead\n")
+        os.write(words, b"dead\n")
 
 
 class Zygote:

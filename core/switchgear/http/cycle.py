@@ -54,6 +54,7 @@ class Cycle:
         "connection",
         "disconnected",
         "event",
+        "head",
         "keep_alive",
         "more_body",
         "news",
@@ -81,6 +82,7 @@ class Cycle:
         self.news = False
         self.event: asyncio.Event | None = None  # made by the first receive() that has to wait
         self.response_started = False
+        self.head = b""
         self.response_complete = False
         self.chunked = False
         self.remaining = 0  # bytes of body the answer's content-length still promises
@@ -132,7 +134,7 @@ class Cycle:
         connection.state.log.error("%s (request %s)", what, request_id, exc_info=exc_info)
         if self.disconnected or self.response_complete:
             return
-        if self.response_started:
+        if self.response_started and not self.head:
             self.disconnected = True
             connection.transport.close()
         else:
@@ -189,23 +191,14 @@ class Cycle:
                 parts.append(b"transfer-encoding: chunked\r\n")
         parts.append(b"\r\n")
         self.response_started = True
-        self.connection.transport.write(b"".join(parts))
+        # It goes out with the first piece of the body, as ASGI asks: one system call instead of two.
+        self.head = b"".join(parts)
 
     def _send_body(self, body: bytes, more_body: bool) -> None:  # noqa: FBT001 - ASGI's own field
-        write = self.connection.transport.write
-        if self.scope["method"] == "HEAD":
-            pass
-        elif self.chunked:
-            if more_body:
-                if body:
-                    write(b"%x\r\n%b\r\n" % (len(body), body))
-            else:
-                write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n")
-        elif body:
-            self.remaining -= len(body)
-            if self.remaining < 0:
-                raise RuntimeError("the answer is longer than its content-length")
-            write(body)
+        data = self.head if self.scope["method"] == "HEAD" else self.head + self._framed(body, more_body)
+        self.head = b""
+        if data:
+            self.connection.transport.write(data)
         if not more_body:
             if self.remaining:
                 raise RuntimeError("the answer is shorter than its content-length")
@@ -213,6 +206,16 @@ class Cycle:
             if self.event is not None:
                 self.event.set()
             self.connection.on_response_complete()
+
+    def _framed(self, body: bytes, more_body: bool) -> bytes:  # noqa: FBT001 - ASGI's own field
+        if not self.chunked:
+            self.remaining -= len(body)
+            if self.remaining < 0:
+                raise RuntimeError("the answer is longer than its content-length")
+            return body
+        if not body:
+            return b"" if more_body else b"0\r\n\r\n"
+        return (b"%x\r\n%b\r\n" if more_body else b"%x\r\n%b\r\n0\r\n\r\n") % (len(body), body)
 
     async def receive(self) -> ASGIReceiveEvent:
         """Return the next piece of the request's body, or wait for the client to leave or the answer to end."""

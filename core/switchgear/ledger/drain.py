@@ -97,6 +97,7 @@ class Drain:
 
     There is no cursor on disk: a segment is deleted when the store has all of it, and one half drained when the process died
     is read again, which changes nothing as the store keeps an id once. While the store is away the journal grows.
+    A segment is gone once the store answered, so for the loss of power the store must be as durable as the journal.
     """
 
     def __init__(

@@ -1,0 +1,93 @@
+"""`switchgear apply` and `export`: resources in files, and files from resources."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from switchgear.cli.common import answer, config_option, gateway_flags, json_option
+from switchgear.cli.local import ACTOR, with_gateway
+from switchgear.gateway import Gateway
+from switchgear.resources import apply as applying
+from switchgear.resources.files import read_files
+
+_MARKS = {"create": "+", "update": "~", "delete": "-", "unchanged": " "}
+
+
+@click.command()
+@click.option("-f", "--file", "files", multiple=True, required=True, type=click.Path(exists=True, path_type=Path),
+              help="A TOML, JSON or YAML file, or a directory of them; repeat it.")  # fmt: skip
+@click.option("--prune", is_flag=True, help="Delete what these files held before and hold no longer.")
+@click.option("--adopt", is_flag=True, help="Take over resources that were made over the API.")
+@click.option("--plan", "only_plan", is_flag=True, help="Show what would change, and change nothing.")
+@config_option
+@gateway_flags("data_dir")
+@json_option
+def apply(
+    *,
+    files: tuple[Path, ...],
+    prune: bool,
+    adopt: bool,
+    only_plan: bool,
+    path: Path | None,
+    flags: dict[str, str],
+    as_json: bool,
+) -> None:
+    """Make the resources in files so: show the plan, then carry it out, all or nothing. Twice is as good as once."""
+    async def work(gateway: Gateway) -> applying.Plan:
+        declared = read_files(files, gateway.resources.kinds)
+        planned = await applying.plan(gateway.resources, declared, prune=prune, adopt=adopt)
+        if not only_plan:
+            await applying.carry_out(gateway.resources, planned, actor=ACTOR)
+        return planned
+
+    planned = with_gateway(path, flags, work)
+    once = {} if only_plan else planned.once
+    if as_json:
+        answer({"applied": not only_plan, "steps": msgspec.to_builtins(planned.steps), "once": once})
+        return
+    changed = [step for step in planned.steps if step.action != "unchanged"]
+    for step in changed:
+        click.echo(f"{_MARKS[step.action]} {step.kind}/{step.id}  ({step.origin})")
+        for change in step.changes if step.action == "update" else ():
+            click.echo(f"    {change.pointer}: {_shown(change.before)} -> {_shown(change.after)}")
+    for name, values in once.items():
+        for field, value in values.items():
+            click.echo(f"{name}: {field} {value}  (shown once)")
+    verb = "would change" if only_plan else "changed"
+    click.echo(f"{len(changed)} {verb}, {len(planned.steps) - len(changed)} unchanged.")
+
+
+@click.command()
+@click.argument("kinds", nargs=-1)
+@click.option("--format", "format_", type=click.Choice(["toml", "json", "yaml"]), default="toml", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write. Default: stdout.")
+@config_option
+@gateway_flags("data_dir")
+@json_option
+def export(
+    *,
+    kinds: tuple[str, ...],
+    format_: applying.Format,
+    output: Path | None,
+    path: Path | None,
+    flags: dict[str, str],
+    as_json: bool,
+) -> None:
+    """Write resources (of KINDS, default all) as a file that `apply` takes. Secrets are left out, with a note of which."""
+
+    async def work(gateway: Gateway) -> applying.Export:
+        return await applying.export(gateway.resources, kinds or None, format_)
+
+    exported = with_gateway(path, flags, work)
+    if output is not None:
+        output.write_text(exported.text, "utf-8")
+    if as_json:
+        answer({"text": exported.text, "left_out": list(exported.left_out)})
+    elif output is None:
+        click.echo(exported.text, nl=False)
+
+
+def _shown(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
