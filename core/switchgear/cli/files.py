@@ -35,6 +35,7 @@ def apply(
     as_json: bool,
 ) -> None:
     """Make the resources in files so: show the plan, then carry it out, all or nothing. Twice is as good as once."""
+
     async def work(gateway: Gateway) -> applying.Plan:
         declared = read_files(files, gateway.resources.kinds)
         planned = await applying.plan(gateway.resources, declared, prune=prune, adopt=adopt)

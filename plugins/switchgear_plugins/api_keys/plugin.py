@@ -2,6 +2,7 @@ from typing import Any
 
 from switchgear import NoSettings, Offer, Plugin
 from switchgear.contracts.caller import Authenticator
+from switchgear.contracts.kernel import Seed
 from switchgear.contracts.resource import ResourceKind
 from switchgear_plugins.api_keys.authenticator import ApiKeyAuthenticator
 from switchgear_plugins.api_keys.resources import INDEX, KIND, api_keys
@@ -20,6 +21,10 @@ class ApiKeysPlugin(Plugin[NoSettings]):
     def switchgear_authenticators(self) -> list[Offer[Authenticator]]:
         """Offer the authenticator `api_keys`."""
         return [Offer("api_keys", self._authenticator, summary="API keys kept by the gateway")]
+
+    def switchgear_first_run(self) -> list[Seed]:
+        """Make a key for every model, so that a newcomer's first request needs no admin key."""
+        return [Seed(KIND, {"name": "first run", "permissions": {"models": ["*"]}}, order=2)]
 
     def _authenticator(self) -> ApiKeyAuthenticator:
         return ApiKeyAuthenticator(self.context.resources.cache(KIND, INDEX), self.context.ambient)
