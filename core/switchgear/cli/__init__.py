@@ -17,15 +17,15 @@ from switchgear.wording import did_you_mean
 
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "apply": ("switchgear.cli.files:apply", "Make the resources in files so: plan, then do."),
+        "apply": ("switchgear.cli.files:apply", "Create, change and delete resources as files say."),
         "config": ("switchgear.cli.config:config", "Check, show and describe the configuration."),
-        "db": ("switchgear.cli.db:db", "Migrate the store and say how it stands."),
-        "doctor": ("switchgear.cli.doctor:doctor", "Find out what keeps the gateway from running here."),
-        "explain": ("switchgear.cli.explain:explain", "Say where a model name leads, calling nothing."),
-        "export": ("switchgear.cli.files:export", "Write resources as files that `apply` takes."),
-        "keys": ("switchgear.cli.keys:keys", "Make, list and revoke API keys."),
+        "db": ("switchgear.cli.db:db", "Show and migrate the schema of the store."),
+        "doctor": ("switchgear.cli.doctor:doctor", "Find what keeps the gateway from running on this machine."),
+        "explain": ("switchgear.cli.explain:explain", "Say where requests for a model would go, without sending one."),
+        "export": ("switchgear.cli.files:export", "Write stored resources as a file that `apply` takes."),
+        "keys": ("switchgear.cli.keys:keys", "Create, list and revoke API keys."),
         "plugins": ("switchgear.cli.plugins:plugins", "List, enable, disable, write and test plugins."),
-        "serve": ("switchgear.cli.serve:serve", "Serve the data plane and the admin API."),
+        "serve": ("switchgear.cli.serve:serve", "Run the gateway."),
         "version": ("switchgear.cli.version:version", "Show the version."),
     }
 )
@@ -84,4 +84,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="switchgear")
 def main() -> None:
-    """Switchgear: an LLM gateway built of plugins."""
+    """Switchgear: an LLM gateway built of plugins.
+
+    `switchgear serve` runs it with the configuration in ./plugins.toml, or with the defaults if there is no such file.
+    """

@@ -24,9 +24,14 @@ def json_option(command: Callable[P, R]) -> Callable[P, R]:
         ctx.meta["json"] = value
         return value
 
-    return click.option("--json", "as_json", is_flag=True, is_eager=True, callback=remember, help="Answer as JSON.")(
-        command
-    )
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        is_eager=True,
+        callback=remember,
+        help="Write JSON to stdout, also for errors.",
+    )(command)
 
 
 def config_option(command: Callable[P, R]) -> Callable[P, R]:
@@ -36,7 +41,7 @@ def config_option(command: Callable[P, R]) -> Callable[P, R]:
         "--config",
         "path",
         type=click.Path(path_type=Path),
-        help="The configuration file. Default: plugins.toml in this directory, else the default configuration.",
+        help="The configuration file. Default: ./plugins.toml, or the defaults if there is none.",
     )(command)
 
 
@@ -52,7 +57,9 @@ def gateway_flags(*names: str) -> Callable[[Callable[..., R]], Callable[..., R]]
 
         for name in reversed(names):
             flag = "--" + name.replace("_", "-").replace(".", "-")
-            collected = click.option(flag, name.replace(".", "_"), help=f"Override `{name}` of [gateway].")(collected)
+            collected = click.option(
+                flag, name.replace(".", "_"), help=f"Instead of `{name}` in [gateway] of plugins.toml."
+            )(collected)
         return collected
 
     return decorate

@@ -32,7 +32,7 @@ def config() -> None:
 @config_option
 @json_option
 def check(*, path: Path | None, as_json: bool) -> None:
-    """Find everything that would keep the gateway from starting, without starting it."""
+    """Find everything wrong with plugins.toml and its plugins, without starting the gateway."""
     kernel = booted(path)
     source = str(kernel.config.source or "the default configuration")
     plugins = [item.installed.name for item in kernel.plugins]
@@ -45,12 +45,12 @@ def check(*, path: Path | None, as_json: bool) -> None:
 
 
 @config.command()
-@click.option("--origin", is_flag=True, help="Say where each value was said.")
+@click.option("--origin", is_flag=True, help="Say where each value comes from.")
 @config_option
 @gateway_flags("host", "port", "data_dir", "log_level")
 @json_option
 def show(*, path: Path | None, flags: dict[str, str], origin: bool, as_json: bool) -> None:
-    """Show every setting in effect, secrets masked."""
+    """Show every setting in effect, with secrets masked."""
     rows = list(_rows(booted(path, flags)))
     if as_json:
         answer({".".join(keys): {"value": value, "origin": str(origin)} for keys, value, origin in rows})
@@ -66,7 +66,10 @@ def show(*, path: Path | None, flags: dict[str, str], origin: bool, as_json: boo
 
 @config.command()
 def schema() -> None:
-    """Print the JSON Schema of plugins.toml, with the settings of every plugin that is installed and can be imported."""
+    """Print the JSON Schema of plugins.toml.
+
+    With the settings of every installed plugin that can be imported, enabled or not.
+    """
     types: dict[str, Any] = {}
     plugins: dict[str, Any] = {}
     for installed in Discovery():

@@ -15,7 +15,7 @@ from switchgear.kernel import Kernel
 
 @click.group()
 def db() -> None:
-    """Migrate the store and say how it stands."""
+    """Show and migrate the schema of the store."""
 
 
 @db.command()
@@ -23,7 +23,7 @@ def db() -> None:
 @gateway_flags("data_dir")
 @json_option
 def migrate(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
-    """Apply what is pending. Serving does this too."""
+    """Apply pending migrations. `switchgear serve` does this too when it starts."""
     kernel = booted(path, flags)
 
     async def run() -> list[MigrationState]:
@@ -40,7 +40,7 @@ def migrate(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
 @gateway_flags("data_dir")
 @json_option
 def status(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
-    """List migrations and whether they are applied, applying none."""
+    """List migrations and whether each is applied. Changes nothing."""
     kernel = booted(path, flags)
     _, migratable = _store(kernel)
     _show(asyncio.run(migratable.migration_status(_directories(kernel))), as_json=as_json)

@@ -37,7 +37,10 @@ class Finding(Struct, frozen=True):
 @gateway_flags("host", "port", "data_dir")
 @json_option
 def doctor(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
-    """Find out what keeps the gateway from running here. Opens the store, and so brings its tables up to date."""
+    """Find what keeps the gateway from running on this machine: Python, clock, directories, port, plugins, store.
+
+    Opens the store, and so migrates its schema. Exit code 1 if something is wrong.
+    """
     findings = list(_examine(path, flags))
     healthy = all(finding.ok for finding in findings)
     if as_json:

@@ -19,7 +19,7 @@ from switchgear.gateway import Gateway
 @gateway_flags("data_dir")
 @json_option
 def explain(*, model: str, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
-    """Say what `"model": MODEL` means now: the targets in order, and why."""
+    """Say where a request with `"model": MODEL` would go now: its targets in order, and why. Nothing is sent."""
 
     async def work(gateway: Gateway) -> dict[str, Any]:
         snapshot = gateway.resources.snapshot

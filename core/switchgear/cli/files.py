@@ -17,10 +17,10 @@ _MARKS = {"create": "+", "update": "~", "delete": "-", "unchanged": " "}
 
 @click.command()
 @click.option("-f", "--file", "files", multiple=True, required=True, type=click.Path(exists=True, path_type=Path),
-              help="A TOML, JSON or YAML file, or a directory of them; repeat it.")  # fmt: skip
-@click.option("--prune", is_flag=True, help="Delete what these files held before and hold no longer.")
-@click.option("--adopt", is_flag=True, help="Take over resources that were made over the API.")
-@click.option("--plan", "only_plan", is_flag=True, help="Show what would change, and change nothing.")
+              help="A TOML, JSON or YAML file, or a directory of them; may be given again.")  # fmt: skip
+@click.option("--prune", is_flag=True, help="Also delete what came from these files before and is no longer in them.")
+@click.option("--adopt", is_flag=True, help="Take over resources that the admin API or other files made.")
+@click.option("--plan", "only_plan", is_flag=True, help="Only show what would change.")
 @config_option
 @gateway_flags("data_dir")
 @json_option
@@ -34,7 +34,10 @@ def apply(
     flags: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Make the resources in files so: show the plan, then carry it out, all or nothing. Twice is as good as once."""
+    """Create and change resources as files say: work out a plan, write it, all or nothing, and show it.
+
+    Applying the same files again changes nothing. What came from a file cannot be changed over the admin API.
+    """
 
     async def work(gateway: Gateway) -> applying.Plan:
         declared = read_files(files, gateway.resources.kinds)
@@ -76,7 +79,10 @@ def export(
     flags: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Write resources (of KINDS, default all) as a file that `apply` takes. Secrets are left out, with a note of which."""
+    """Write stored resources as a file that `switchgear apply` takes.
+
+    KINDS (`models providers`) chooses some; default: all. Secrets are left out, and a comment names them.
+    """
 
     async def work(gateway: Gateway) -> applying.Export:
         return await applying.export(gateway.resources, kinds or None, format_)

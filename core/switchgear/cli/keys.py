@@ -15,15 +15,17 @@ KIND = "api-keys"
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke API keys."""
+    """Create, list and revoke API keys, in the store itself: no gateway needs to run, and one that runs sees it."""
 
 
 @keys.command()
 @click.argument("name")
-@click.option("--model", "models", multiple=True, help="A model the key may use; repeat it. Default: all (`*`).")
+@click.option(
+    "--model", "models", multiple=True, help="A model the key may use; may be given again. Default: every model."
+)
 @click.option("--admin", is_flag=True, help="Let the key into the admin API.")
-@click.option("--rpm", type=click.IntRange(min=1), help="Requests per minute.")
-@click.option("--concurrent", type=click.IntRange(min=1), help="Requests at the same time.")
+@click.option("--rpm", type=click.IntRange(min=1), help="Most requests per minute. Default: no limit.")
+@click.option("--concurrent", type=click.IntRange(min=1), help="Most requests at the same time. Default: no limit.")
 @config_option
 @gateway_flags("data_dir")
 @json_option
@@ -38,7 +40,7 @@ def create(
     flags: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Make a key and show it, once."""
+    """Create an API key called NAME and show it. It cannot be shown again."""
     permissions = {"models": list(models) or ["*"], "admin": admin}
     limits = {"requests_per_minute": rpm, "concurrent_requests": concurrent}
     body: dict[str, Any] = {"name": name, "permissions": permissions}
@@ -62,7 +64,7 @@ def create(
 @gateway_flags("data_dir")
 @json_option
 def list_(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
-    """List keys."""
+    """List API keys. Their secrets are not stored and so not shown."""
 
     async def work(gateway: Gateway) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -94,7 +96,7 @@ def list_(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
 @gateway_flags("data_dir")
 @json_option
 def revoke(*, id: str, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
-    """Revoke a key for good. Running gateways refuse it within a second."""
+    """Revoke the API key with this ID, for good. Running gateways refuse it within about a second."""
 
     async def work(gateway: Gateway) -> dict[str, Any]:
         written = await gateway.resources.act(KIND, id, "revoke", None, Terms(ACTOR))

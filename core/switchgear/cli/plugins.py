@@ -24,7 +24,10 @@ def plugins() -> None:
 @config_option
 @json_option
 def list_(*, path: Path | None, as_json: bool) -> None:
-    """Show every installed plugin. Those that are not enabled are not imported, so what they bring is not known."""
+    """Show every installed plugin, enabled or not.
+
+    What a plugin brings is shown for enabled ones only: the others are not imported.
+    """
     kernel = Kernel(read_config(path))
     problem = None
     try:
@@ -58,7 +61,10 @@ def list_(*, path: Path | None, as_json: bool) -> None:
 @config_option
 @json_option
 def enable(*, name: str, path: Path | None, as_json: bool) -> None:
-    """Enable a plugin in plugins.toml, keeping its comments; the file is made if there is none."""
+    """Enable a plugin in plugins.toml.
+
+    Comments of the file are kept; if there is none, it is written with the defaults.
+    """
     found = Discovery().find(name)
     _switch(name, on=True, path=path or Path(FILE), as_json=as_json, what=str(found))
 
@@ -68,17 +74,20 @@ def enable(*, name: str, path: Path | None, as_json: bool) -> None:
 @config_option
 @json_option
 def disable(*, name: str, path: Path | None, as_json: bool) -> None:
-    """Disable a plugin in plugins.toml, keeping its comments; the file is made if there is none."""
+    """Disable a plugin in plugins.toml.
+
+    Comments of the file are kept; if there is none, it is written with the defaults.
+    """
     _switch(name, on=False, path=path or Path(FILE), as_json=as_json, what=f"plugin `{name}`")
 
 
 @plugins.command()
 @click.argument("name")
 @click.option("--kind", type=click.Choice(KINDS), default="provider", show_default=True, help="What the plugin brings.")
-@click.option("--directory", type=click.Path(path_type=Path), help="Where to write it. Default: a new directory here.")
+@click.option("--directory", type=click.Path(path_type=Path), help="Where to write it. Default: ./switchgear-NAME.")
 @json_option
 def new(*, name: str, kind: str, directory: Path | None, as_json: bool) -> None:
-    """Write a new plugin: a project of its own whose tests pass."""
+    """Write a new plugin called NAME: a project of its own, with tests that pass."""
     made = scaffold(name, kind, directory)
     if as_json:
         answer({"directory": str(made)})
@@ -92,7 +101,7 @@ def new(*, name: str, kind: str, directory: Path | None, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def test(*, name: str, as_json: bool) -> None:
-    """Run a plugin's tests, which hold the conformance suites of what it brings."""
+    """Run a plugin's tests. It must be installed from its source: `pip install -e DIRECTORY`."""
     paths = tests_of(Discovery().find(name))
     if find_spec("pytest") is None:
         raise ConfigError("the tests need pytest. Run `pip install pytest pytest-asyncio hypothesis`.")

@@ -20,9 +20,12 @@ from switchgear.telemetry.logs import Logs
 @click.command()
 @config_option
 @gateway_flags("host", "port", "data_dir", "log_level")
-@click.option("--allow-open-bind", is_flag=True, help="Bind beyond loopback although there is no admin key.")
+@click.option("--allow-open-bind", is_flag=True, help="Listen beyond loopback although ADMIN_KEY is not set.")
 def serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -> None:
-    """Serve the data plane and the admin API until SIGTERM or Ctrl-C."""
+    """Run the gateway until SIGTERM or Ctrl-C: /v1 for clients, /admin/v1 for operators, /docs to read about the latter.
+
+    Flags override the environment, which overrides plugins.toml.
+    """
     config = read_config(path, flags)
     Logs(level=config.gateway.log_level).install()
     gateway = Gateway(config)

@@ -323,6 +323,8 @@ async def test_the_same_again_is_no_new_version(engine: ResourceEngine) -> None:
     await with_credential(engine)
     assert (await engine.replace("credentials", "main", await engine.get("credentials", "main"), ME)).version == 1
     assert (await engine.patch("credentials", "main", {"source": {"values": {"api_key": SECRET}}}, ME)).version == 1
+    await engine.create("models", model(tags=["a"]), ME)
+    assert (await engine.replace("models", "gpt", model(tags=["a"]), ME)).version == 1
 
 
 async def test_a_generated_key_is_shown_once_and_its_hash_never(engine: ResourceEngine) -> None:

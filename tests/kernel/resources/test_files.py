@@ -71,7 +71,7 @@ async def test_files_are_planned_carried_out_and_then_unchanged(engine: Resource
         "api_key": SECRET,
         "org": "acme-organisation",
     }
-    assert engine.snapshot.callable("best").spec.tags == ["2026-01-31"]
+    assert engine.snapshot.callable("best").spec.tags == ("2026-01-31",)
     assert first.once["tickets/ci"]["key"].startswith("tk_")
     assert (await engine.get("models", "gpt"))["owner"] == "file:config/models.yaml"
 

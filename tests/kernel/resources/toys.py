@@ -45,7 +45,7 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     credential_id: str
     upstream: str
     weight: int = 1
-    tags: list[str] = []
+    tags: tuple[str, ...] = ()
     price: Price | None = None
     headers: dict[str, str] = {}
     token: str | None = None
