@@ -3,7 +3,6 @@ import re
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from msgspec import Struct, structs
 
 import switchgear
+from switchgear.ambient import Ambient
 from switchgear.cli.common import answer, config_option, gateway_flags, json_option, read_config
 from switchgear.config import Config
 from switchgear.discovery import Discovery
@@ -85,7 +85,7 @@ def _try(check: str, look: Callable[[], str]) -> Finding:
 
 def _clock() -> Finding:
     installed = Path(switchgear.__file__).stat().st_mtime
-    ahead = time.time() > installed
+    ahead = Ambient().now_us() / 1e6 > installed
     return Finding(
         "clock",
         ahead,
