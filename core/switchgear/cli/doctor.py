@@ -4,6 +4,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -85,11 +86,13 @@ def _try(check: str, look: Callable[[], str]) -> Finding:
 
 def _clock() -> Finding:
     installed = Path(switchgear.__file__).stat().st_mtime
-    ahead = Ambient().now_us() / 1e6 > installed
+    now_s = Ambient().now_us() / 1e6
+    ahead = now_s > installed
     return Finding(
         "clock",
         ahead,
-        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) + ("" if ahead else ", before this was installed: set it"),
+        datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        + ("" if ahead else ", before this was installed: set it"),
     )
 
 
