@@ -87,6 +87,8 @@ async def client(engine: ResourceEngine) -> AsyncIterator[httpx.AsyncClient]:
     app = create_admin_app(engine, authorise=authorise, extra_handlers=[weather, undeclared])
     async with (
         serving(app) as url,
-        httpx.AsyncClient(base_url=url, headers={"authorization": "Bearer root"}, trust_env=False) as client,
+        httpx.AsyncClient(
+            base_url=url, headers={"authorization": "Bearer root"}, trust_env=False, timeout=60
+        ) as client,
     ):
         yield client

@@ -34,7 +34,7 @@ async def server(directory: Path, mode: str) -> AsyncIterator[str]:
 
 
 async def test_a_retry_after_a_crash_between_commit_and_reply_gets_the_answer_that_was_lost(tmp_path: Path) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         async with server(tmp_path, "dies") as url:
             with pytest.raises(httpx.RemoteProtocolError):
                 await client.post(f"{url}/admin/v1/tickets", **SEND)

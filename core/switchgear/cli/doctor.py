@@ -12,6 +12,7 @@ import click
 from msgspec import Struct, structs
 
 import switchgear
+from switchgear.ambient import Ambient
 from switchgear.cli.common import answer, config_option, gateway_flags, json_option, read_config
 from switchgear.config import Config
 from switchgear.discovery import Discovery
@@ -85,11 +86,13 @@ def _try(check: str, look: Callable[[], str]) -> Finding:
 
 def _clock() -> Finding:
     installed = Path(switchgear.__file__).stat().st_mtime
-    ahead = time.time() > installed
+    now_s = Ambient().now_us() / 1e6
+    ahead = now_s > installed
     return Finding(
         "clock",
         ahead,
-        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) + ("" if ahead else ", before this was installed: set it"),
+        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now_s))
+        + ("" if ahead else ", before this was installed: set it"),
     )
 
 

@@ -107,6 +107,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
                 `switchgear.contracts.exchange.Callable`
     resident    True: all of them live in the snapshot. False: looked up by key on demand and cached, for kinds with many
     id_prefix   None: the client names it; else ids are made here with this prefix
+    restorable  whether an old version may be written again; False where that would undo something final (a revocation)
     actions     verbs beyond create, read, replace, patch, delete
     """
 
@@ -125,6 +126,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     callable: bool = False
     resident: bool = True
     id_prefix: str | None = None
+    restorable: bool = True
     actions: tuple[ResourceAction[SpecT], ...] = field(default=())
 
 

@@ -179,6 +179,11 @@ class ResourceEngine:
 
     async def restore(self, kind: str, id: str, version: int, terms: Terms) -> Written:
         """Write an old version's spec, secrets included, as a new version; a deleted resource comes back."""
+        declared = self.kind(kind)
+        if not declared.restorable:
+            raise Conflict(
+                f"an old version of a {declared.title} cannot be restored; make a new one", code="not_restorable"
+            )
         old = await self._old(kind, id, version)
         if old.deleted:
             raise Conflict(f"{kind}/{id} was deleted at version {version}; restore one before", code="deleted")

@@ -2,9 +2,9 @@
 
 A file is TOML, JSON or YAML, by its suffix. Its top level holds kinds, each a list of resources or a table of them by id:
 
-    [[providers]]                     [models.gpt-4o]               kind: pools
-    id = "openai"                     provider_id = "openai"        id: fast
-    base_url = "https://…"            provider_model = "gpt-4o"     targets: [{model: gpt-4o}]
+    [[providers]]                     [models.small]                kind: pools
+    id = "main"                       provider_id = "main"          id: fast
+    base_url = "https://…"            provider_model = "small-1"    targets: [{model: small}]
 
 or the file is one resource that says its `kind` and `id` itself, as on the right; YAML may hold several documents. A secret
 is written `{env = "NAME"}` or `{file = "path"}`, the path being relative to the file it stands in; one that is left out keeps

@@ -95,6 +95,7 @@ def api_keys(ambient: Ambient) -> ResourceKind[ApiKey, LiveKey]:
         keys=_keys,
         resident=False,
         id_prefix="key_",
+        restorable=False,
         actions=(
             ResourceAction(name="suspend", summary="Refuse the key until it is activated again", apply=_suspend),
             ResourceAction(name="activate", summary="Accept a suspended key again", apply=_activate),

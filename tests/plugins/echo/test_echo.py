@@ -33,11 +33,11 @@ async def test_fails_as_told() -> None:
 
 async def test_breaks_off_after_some_pieces() -> None:
     call = chat_call(stream=True, echo={"size": 9, "chunks": 3, "fault": "cut", "fault_after": 2})
-    stream = make().stream(call, MODEL, None)
-    shown = [await anext(stream) for _ in range(3)]
-    with pytest.raises(ConnectionBroken):
-        await anext(stream)
+    events = make().stream(call, MODEL, None)
+    shown = [await anext(events) for _ in range(3)]
     assert 2 == sum(1 for event in shown if event.content)
+    with pytest.raises(ConnectionBroken):
+        await anext(events)
 
 
 async def test_refuses_directions_it_does_not_know() -> None:

@@ -12,7 +12,6 @@ from small_disk import small_disk
 from switchgear.ambient import Ambient
 from switchgear.contracts.store import RecordQuery, RecordRow, Store, Write
 from switchgear.errors import StoreError, StoreUnavailable
-from switchgear.migrate import Migration
 from switchgear.testing.store_suite import StoreSuite
 from switchgear_plugins.sqlite import database
 from switchgear_plugins.sqlite.database import load_queries
@@ -163,10 +162,17 @@ async def test_on_a_full_disk_writes_fail_whole_reads_work_and_writing_resumes(t
         connection.close()
 
 
+def migrations(directory, name, sql):
+    """Write a migration as whoever owns tables does; return the directory."""
+    (directory / "sqlite").mkdir(parents=True)
+    (directory / "sqlite" / name).write_text(sql)
+    return directory
+
+
 async def test_a_newer_schema_refuses_to_open_and_leaves_the_file_closed(tmp_path):
-    newer = Migration("switchgear", 9999, "newer", "CREATE TABLE newer (n INTEGER);\n")
-    store = SqliteStore(SqliteSettings(), tmp_path, Ambient(), [newer])
-    await store.open()
+    newer = migrations(tmp_path / "newer", "9999_newer.sql", "CREATE TABLE newer (n INTEGER);\n")
+    store = new_store(tmp_path)
+    await store.open([("switchgear", newer)])
     await store.close()
     old = new_store(tmp_path)
     with pytest.raises(StoreError, match="newer than this code"):
@@ -176,17 +182,17 @@ async def test_a_newer_schema_refuses_to_open_and_leaves_the_file_closed(tmp_pat
 
 
 async def test_plugins_bring_migrations_and_status_shows_them(tmp_path):
-    plugin = Migration("example", 1, "own", "CREATE TABLE example_own (n INTEGER);\n")
+    own = migrations(tmp_path / "example", "0001_own.sql", "CREATE TABLE example_own (n INTEGER);\n")
+    plugin = [("example", own)]
     store = new_store(tmp_path)
     assert {line.state for line in await store.migration_status()} == {"pending"}
     await store.open()
     await store.close()
-    store = SqliteStore(SqliteSettings(), tmp_path, Ambient(), [plugin])
-    states = {line.namespace: line.state for line in await store.migration_status()}
+    states = {line.namespace: line.state for line in await store.migration_status(plugin)}
     assert states == {"switchgear": "applied", "example": "pending"}
-    await store.open()
+    await store.open(plugin)
     await store.close()
-    assert {line.state for line in await store.migration_status()} == {"applied"}
+    assert {line.state for line in await store.migration_status(plugin)} == {"applied"}
 
 
 async def test_sums_past_64_bits_are_an_error_not_a_wrong_number(tmp_path):

@@ -1,0 +1,275 @@
+"""The life of an exchange over an in-process provider: plans of several targets, settling once, what a policy answers."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.caller import Caller, Permissions
+from switchgear.contracts.exchange import Exchange, Outcome, Plan, Target
+from switchgear.contracts.policy import Policy
+from switchgear.contracts.provider import Answer, Call, Capabilities, ProviderConfig, StreamEvent, TargetModel
+from switchgear.contracts.upstream import Timeouts
+from switchgear.errors import ApiError, ClientGone, PermissionDenied
+from switchgear.exchange.attempt import Caps
+from switchgear.exchange.engine import Engine
+from switchgear.exchange.meters import ExchangeMeters
+from switchgear.exchange.policies import PolicyChain
+from switchgear.offer import NoSettings
+from switchgear.telemetry.metrics import Metrics
+from switchgear.testing.provider_suite import chat_call
+from switchgear.upstream.watch import Watch
+from switchgear.wire.members import raw
+from switchgear_plugins.echo.provider import EchoProvider
+from switchgear_plugins.openai.dialect import ChatCompletions, OpenAIDialect
+
+
+class Ledger:
+    durable = False
+
+    def __init__(self) -> None:
+        self.has_room = True
+        self.records: list[dict[str, Any]] = []
+
+    def append(self, kind: str, id: str, at_us: int, body: bytes) -> None:
+        self.records.append(msgspec.json.decode(body))
+
+    async def sync(self) -> None: ...
+
+
+class Reply:
+    """What the client got, and what was recorded by then."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.started = False
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.sent = b""
+        self.ended = False
+        self.recorded_before_end: int | None = None
+        self._ledger = ledger
+
+    async def whole(self, status: int, headers: Any, body: bytes) -> None:
+        self.status, self.headers = status, dict(headers)
+        await self.close(body)
+
+    async def start(self, headers: Any, media_type: bytes) -> None:
+        self.started, self.status, self.headers = True, 200, dict(headers)
+
+    async def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def nudge(self, data: bytes) -> None:
+        self.sent += data
+
+    async def close(self, data: bytes) -> None:
+        assert not self.ended
+        self.sent += data
+        self.ended = True
+        self.recorded_before_end = len(self._ledger.records)
+
+
+class Fixture:
+    def __init__(self, *policies: Policy) -> None:
+        self.metrics = Metrics()
+        self.meters = ExchangeMeters(self.metrics)
+        self.ledger = Ledger()
+        log = structlog.get_logger()
+        chain = PolicyChain([(f"p{i}", p) for i, p in enumerate(policies)], self.metrics, log)
+        self.engine = Engine(
+            policies=chain, ledger=self.ledger, ambient=Ambient(), meters=self.meters, log=log, caps=Caps()
+        )
+        self.reply = Reply(self.ledger)
+        self.watch: Watch
+
+    def target(self, name: str, native: Any = None) -> Target:
+        return Target(
+            model=TargetModel(id=name, name=name, name_json=raw(name)),
+            provider_id=f"at-{name}",
+            capabilities=Capabilities(),
+            timeouts=Timeouts(first_byte=0.3, idle=0.3),
+            meters=self.meters.of_target(name, f"at-{name}"),
+            native=native or EchoProvider(ProviderConfig(name, None, {}, NoSettings())),
+        )
+
+    async def run(self, call: Call, *targets: Target, models: tuple[str, ...] = ("*",)) -> Exchange:
+        class Named:
+            enabled = True
+            created_us = 0
+            owned_by = ""
+
+            def plan(self, x: Exchange) -> Plan:
+                return Plan(targets)
+
+        class Snapshot:
+            revision = 1
+
+            def callable(self, name: str) -> Any:
+                return Named() if name == "public-name" else None
+
+        snapshot: Any = Snapshot()
+        x = Exchange("x1", "openai", snapshot, began=Ambient().monotonic(), started_us=1)
+        x.call = call
+        x.caller = Caller("k1", permissions=Permissions(models=models))
+        self.watch = Watch(asyncio.get_running_loop(), 5.0)
+        await self.engine.run(x, OpenAIDialect(), ChatCompletions(), self.reply, self.watch)
+        return x
+
+
+class Failing(EchoProvider):
+    """An echo that was told to fail for everybody."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(ProviderConfig("failing", None, {}, NoSettings()))
+        self.cause = cause
+
+    def _told(self, call: Call) -> Call:
+        return chat_call(stream=call.stream, echo={"fault": self.cause})
+
+    async def complete(self, call: Call, model: TargetModel, secret: Any) -> Answer:
+        return await super().complete(self._told(call), model, secret)
+
+    async def stream(self, call: Call, model: TargetModel, secret: Any) -> AsyncIterator[StreamEvent]:
+        async for event in super().stream(self._told(call), model, secret):
+            yield event
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_record_is_kept_before_the_client_sees_the_end(stream: bool) -> None:
+    fixture = Fixture()
+    x = await fixture.run(chat_call(stream=stream), fixture.target("a"))
+    assert (x.outcome, fixture.reply.status, fixture.reply.ended) == (Outcome.COMPLETE, 200, True)
+    assert fixture.reply.recorded_before_end == 1
+    [record] = fixture.ledger.records
+    assert (record["outcome"], record["target"], record["key_id"]) == ("complete", "a", "k1")
+    assert fixture.engine.running == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("cause", ["overloaded", "rate_limit", "server", "auth", "cut"])
+async def test_the_next_target_answers_when_one_fails_before_its_first_content(cause: str, stream: bool) -> None:
+    fixture = Fixture()
+    x = await fixture.run(chat_call(stream=stream), fixture.target("a", Failing(cause)), fixture.target("b"))
+    assert (x.outcome, fixture.reply.status) == (Outcome.COMPLETE, 200)
+    assert [(attempt.target.model.id, attempt.cause is None) for attempt in x.attempts] == [("a", False), ("b", True)]
+    assert fixture.reply.headers[b"x-switchgear-attempts"] == b"2"
+    assert b"Say hello" in fixture.reply.sent.replace(b'"},"logprobs"', b"") or b"hello" in fixture.reply.sent
+
+
+async def test_a_fault_of_the_client_is_not_tried_elsewhere() -> None:
+    fixture = Fixture()
+    x = await fixture.run(chat_call(), fixture.target("a", Failing("invalid_request")), fixture.target("b"))
+    assert (x.outcome, fixture.reply.status, len(x.attempts)) == (Outcome.REJECTED, 400, 1)
+
+
+async def test_a_silent_target_is_left_for_the_next() -> None:
+    class Silent(EchoProvider):
+        async def complete(self, call: Call, model: TargetModel, secret: Any) -> Answer:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    fixture = Fixture()
+    silent = Silent(ProviderConfig("s", None, {}, NoSettings()))
+    x = await fixture.run(chat_call(), fixture.target("a", silent), fixture.target("b"))
+    assert (x.outcome, [attempt.cause for attempt in x.attempts]) == (Outcome.COMPLETE, ["first_byte_timeout", None])
+
+
+async def test_no_other_target_answers_after_the_first_content() -> None:
+    fixture = Fixture()
+    call = chat_call(stream=True, echo={"size": 9, "chunks": 3, "fault": "cut", "fault_after": 2})
+    x = await fixture.run(call, fixture.target("a"), fixture.target("b"))
+    assert (x.outcome, len(x.attempts)) == (Outcome.UPSTREAM_CUT, 1)
+    assert b"[DONE]" not in fixture.reply.sent
+    last = fixture.reply.sent.strip().rsplit(b"data: ", 1)[1]
+    assert json.loads(last)["error"]["code"] == "upstream_cut"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_policy_can_answer_in_either_form(stream: bool) -> None:
+    made = await EchoProvider(ProviderConfig("e", None, {}, NoSettings())).complete(
+        chat_call(), TargetModel(id="a", name="a", name_json=raw("a")), None
+    )
+
+    class Cache(Policy):
+        def admit(self, x: Exchange) -> Answer:
+            x.cache = "hit"
+            return made
+
+    fixture = Fixture(Cache())
+    x = await fixture.run(chat_call(stream=stream), fixture.target("a"))
+    assert (x.outcome, len(x.attempts), fixture.reply.headers[b"x-switchgear-cache"]) == (Outcome.COMPLETE, 0, b"hit")
+    assert b"Say hello" in fixture.reply.sent
+    assert fixture.reply.sent.endswith(b"data: [DONE]\n\n") == stream
+
+
+async def test_a_refusal_is_recorded_and_calls_nobody() -> None:
+    class Guard(Policy):
+        def admit(self, x: Exchange) -> None:
+            raise PermissionDenied("not you")
+
+    fixture = Fixture(Guard())
+    x = await fixture.run(chat_call(), fixture.target("a"))
+    assert (x.outcome, fixture.reply.status, x.attempts) == (Outcome.REJECTED, 403, [])
+    assert [record["outcome"] for record in fixture.ledger.records] == ["rejected"]
+
+
+async def test_a_bug_is_a_500_that_says_nothing_of_it() -> None:
+    class Broken(EchoProvider):
+        async def complete(self, call: Call, model: TargetModel, secret: Any) -> Answer:
+            raise KeyError("secret detail")
+
+    fixture = Fixture()
+    x = await fixture.run(chat_call(), fixture.target("a", Broken(ProviderConfig("b", None, {}, NoSettings()))))
+    assert (x.outcome, fixture.reply.status) == (Outcome.ERROR, 500)
+    assert b"secret detail" not in fixture.reply.sent
+    assert len(fixture.ledger.records) == 1
+
+
+async def test_a_full_journal_refuses_before_anything_is_spent() -> None:
+    fixture = Fixture()
+    fixture.ledger.has_room = False
+    x = await fixture.run(chat_call(), fixture.target("a"))
+    assert (fixture.reply.status, x.attempts) == (503, [])
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.01, 0.05])
+async def test_whenever_the_client_leaves_there_is_one_record_and_no_answer(moment: float) -> None:
+    fixture = Fixture()
+    call = chat_call(stream=True, echo={"size": 500, "chunks": 100, "delay_ms": 5, "first_ms": 20})
+    running = asyncio.ensure_future(fixture.run(call, fixture.target("a")))
+    await asyncio.sleep(moment)
+    fixture.watch.abort(ClientGone("gone"))
+    x = await running
+    assert (x.outcome, x.status, fixture.reply.ended) == (Outcome.CLIENT_GONE, 499, False)
+    assert [record["outcome"] for record in fixture.ledger.records] == ["client_gone"]
+    assert x.usage is not None
+    assert x.usage.estimated
+
+
+async def test_stopping_the_gateway_ends_a_stream_with_an_error() -> None:
+    fixture = Fixture()
+    call = chat_call(stream=True, echo={"size": 500, "chunks": 100, "delay_ms": 5})
+    running = asyncio.ensure_future(fixture.run(call, fixture.target("a")))
+    await asyncio.sleep(0.05)
+    fixture.engine.stop_all()
+    x = await running
+    assert x.outcome is Outcome.DRAINING
+    assert b"server_draining" in fixture.reply.sent
+    assert b"[DONE]" not in fixture.reply.sent
+
+
+async def test_an_error_of_a_policy_that_watches_stops_the_stream() -> None:
+    class Watcher(Policy):
+        def on_event(self, x: Exchange, event: StreamEvent) -> None:
+            if x.stream_events == 2:
+                raise ApiError("enough", code="enough")
+
+    fixture = Fixture(Watcher())
+    x = await fixture.run(chat_call(stream=True, echo={"size": 50, "chunks": 10}), fixture.target("a"))
+    assert x.outcome is Outcome.POLICY_STOP
+    assert b'"code":"enough"' in fixture.reply.sent

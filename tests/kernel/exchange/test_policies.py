@@ -1,0 +1,175 @@
+"""The policy host: order, verdicts, budgets, and settling exactly those that may hold something."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import structlog
+
+from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.policy import Policy
+from switchgear.contracts.provider import Answer, StreamEvent
+from switchgear.errors import ApiError, RateLimited, Unavailable
+from switchgear.exchange.faults import PolicyStop
+from switchgear.exchange.policies import PolicyChain
+from switchgear.telemetry.metrics import Metrics
+
+NO_SNAPSHOT: Any = None
+
+
+def exchange() -> Exchange:
+    return Exchange("x1", "d", NO_SNAPSHOT, began=0.0, started_us=0)
+
+
+class Recorder(Policy):
+    """Writes down what it was asked; `verdict` is what admit does."""
+
+    def __init__(self, name: str, log: list[str], verdict: Callable[[], Any] = lambda: None) -> None:
+        self.name, self.log, self.verdict = name, log, verdict
+
+    def admit(self, x: Exchange) -> Any:
+        self.log.append(f"admit {self.name}")
+        return self.verdict()
+
+    def settle(self, x: Exchange) -> None:
+        self.log.append(f"settle {self.name}")
+
+
+def chain(*policies: Policy) -> tuple[PolicyChain, Metrics]:
+    metrics = Metrics()
+    return PolicyChain([(f"p{i}", p) for i, p in enumerate(policies)], metrics, structlog.get_logger()), metrics
+
+
+def refuse() -> Any:
+    raise RateLimited("no room", code="rate_limit_exceeded")
+
+
+def break_down() -> Any:
+    raise ZeroDivisionError("a bug")
+
+
+async def run(policies: PolicyChain, x: Exchange) -> Answer | None:
+    try:
+        return await policies.admit(x)
+    finally:
+        await policies.settle(x)
+
+
+async def test_settles_in_reverse_what_was_admitted() -> None:
+    log: list[str] = []
+    policies, _ = chain(*(Recorder(name, log) for name in "abc"))
+    assert await run(policies, exchange()) is None
+    assert log == ["admit a", "admit b", "admit c", "settle c", "settle b", "settle a"]
+
+
+async def test_who_refuses_is_not_settled_and_who_comes_later_is_not_asked() -> None:
+    log: list[str] = []
+    policies, _ = chain(Recorder("a", log), Recorder("b", log, refuse), Recorder("c", log))
+    with pytest.raises(RateLimited):
+        await run(policies, exchange())
+    assert log == ["admit a", "admit b", "settle a"]
+
+
+async def test_an_answer_ends_the_asking_and_is_settled() -> None:
+    log: list[str] = []
+    answer = Answer(b"{}")
+    policies, _ = chain(Recorder("a", log, lambda: answer), Recorder("b", log))
+    assert await run(policies, exchange()) is answer
+    assert log == ["admit a", "settle a"]
+
+
+async def test_a_policy_may_wait() -> None:
+    async def later() -> Answer:
+        await asyncio.sleep(0)
+        return Answer(b"later")
+
+    policies, _ = chain(Recorder("a", [], later))
+    found = await run(policies, exchange())
+    assert found is not None
+    assert found.body == b"later"
+
+
+async def test_an_interrupted_policy_may_hold_something_and_is_settled() -> None:
+    log: list[str] = []
+    policies, _ = chain(Recorder("a", log, lambda: asyncio.sleep(60)))
+    x = exchange()
+    task = asyncio.ensure_future(policies.admit(x))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await policies.settle(x)
+    assert log == ["admit a", "settle a"]
+
+
+@pytest.mark.parametrize("verdict", [break_down, lambda: asyncio.sleep(60)], ids=["raises", "hangs"])
+async def test_a_broken_policy_denies(verdict: Callable[[], Any]) -> None:
+    class Strict(Recorder):
+        budget_s = 0.05
+
+    policies, metrics = chain(Strict("a", [], verdict))
+    with pytest.raises(Unavailable) as caught:
+        await run(policies, exchange())
+    assert caught.value.code == "policy_failed"
+    assert b'switchgear_policy_errors_total{policy="p0"} 1.0' in metrics.expose()
+
+
+async def test_a_broken_observer_does_not() -> None:
+    class Observer(Recorder):
+        on_error = "allow"
+
+    log: list[str] = []
+    policies, metrics = chain(Observer("a", log, break_down), Recorder("b", log))
+    assert await run(policies, exchange()) is None
+    assert log == ["admit a", "admit b", "settle b", "settle a"]
+    assert b'switchgear_policy_errors_total{policy="p0"} 1.0' in metrics.expose()
+
+
+async def test_a_failing_settle_stops_no_other() -> None:
+    class Fails(Recorder):
+        def settle(self, x: Exchange) -> None:
+            super().settle(x)
+            raise ZeroDivisionError
+
+    log: list[str] = []
+    policies, metrics = chain(Recorder("a", log), Fails("b", log), Recorder("c", log))
+    await run(policies, exchange())
+    assert log[3:] == ["settle c", "settle b", "settle a"]
+    assert b'switchgear_policy_errors_total{policy="p1"} 1.0' in metrics.expose()
+
+
+async def test_settling_outlives_a_cancellation() -> None:
+    done = asyncio.Event()
+
+    class Slow(Policy):
+        async def settle(self, x: Exchange) -> None:
+            await asyncio.sleep(0.05)
+            done.set()
+
+    policies, _ = chain(Slow())
+    x = exchange()
+    await policies.admit(x)
+    task = asyncio.ensure_future(policies.settle(x))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done.is_set()
+
+
+async def test_a_stream_is_stopped_by_who_watches_it() -> None:
+    class Watcher(Policy):
+        def on_event(self, x: Exchange, event: StreamEvent) -> None:
+            if b"bad" in event.data:
+                raise ApiError("not this")
+
+    policies, _ = chain(Watcher())
+    await policies.watch(exchange(), StreamEvent(b"good"))
+    with pytest.raises(PolicyStop):
+        await policies.watch(exchange(), StreamEvent(b"bad"))
+
+
+def test_a_phase_nobody_overrides_is_empty() -> None:
+    policies, _ = chain(Recorder("a", []))
+    assert policies.on_event == ()
