@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="also write everything measured to this file")
     parser.add_argument("--cores", help="SERVER,UPSTREAM,LOAD by number (default: the first, and the next ones)")
     parser.add_argument("--events-per-chunk", type=int, default=1, help="SSE events in one HTTP chunk upstream (1)")
+    parser.add_argument("--events-per-write", type=int, default=10, help="SSE events in one write upstream (10)")
     parser.add_argument("--no-soak", action="store_true", help="skip the run-up to 100,000 requests")
     parser.add_argument("--plugins", default="", help="switchgear: enable these instead of plugins.toml.example's")
     parser.add_argument("--key", default="{}", help="switchgear: JSON members of the API key (limits, budgets)")
@@ -67,7 +68,7 @@ class Bench:
         self._port = free_port()
         self._url = f"http://127.0.0.1:{self._port}"
         script = Path(__file__).with_name("upstream.py")
-        argv = [sys.executable, str(script), str(self._port), str(chosen.events_per_chunk)]
+        argv = [sys.executable, str(script), *map(str, (self._port, chosen.events_per_chunk, chosen.events_per_write))]
         self._upstream = Child(["taskset", "-c", str(placed.upstream), *argv])
         self._entered: dict[Runner, Result] = {}
         self.direct: list[tuple[int, int]] = []

@@ -2,8 +2,9 @@
 
 A plain answer is one write. A stream is 50 chunks and `[DONE]`, each event its own HTTP chunk, ten events to a write and
 a turn of the event loop between writes, as a provider's events reach a reader: several to a packet, in several packets.
-With `stream_options.include_usage` a usage chunk comes before `[DONE]`. `python upstream.py PORT [EVENTS]` serves until
-killed; EVENTS is how many events share one HTTP chunk (1), which decides what a client library hands on at a time.
+With `stream_options.include_usage` a usage chunk comes before `[DONE]`. `python upstream.py PORT PER_CHUNK PER_WRITE`
+serves until killed: how many events share an HTTP chunk (1 above) and a write (10), which decide how much of a stream a
+client can take at a time.
 """
 
 import asyncio
@@ -18,7 +19,6 @@ import uvloop
 MODEL = "gpt-4o-mini"
 CHUNKS = 50
 WORDS = [f"tok{number:02d} " for number in range(CHUNKS - 2)]  # between the role chunk and the finish chunk
-EVENTS_PER_WRITE = 10
 USAGE = {"prompt_tokens": 40, "completion_tokens": len(WORDS), "total_tokens": 40 + len(WORDS)}
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _STREAM = re.compile(rb'"stream": ?true')
@@ -63,10 +63,10 @@ def _plain_reply() -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def _stream_writes(per_chunk: int, *, usage: bool) -> list[bytes]:
+def _stream_writes(per_chunk: int, per_write: int, *, usage: bool) -> list[bytes]:
     events = stream_events(usage=usage)
     chunks = [b"%x\r\n%b\r\n" % (len(data), data) for data in _joined(events, per_chunk)]
-    groups = _joined(chunks, max(1, EVENTS_PER_WRITE // per_chunk))
+    groups = _joined(chunks, max(1, per_write // per_chunk))
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
     groups[0] = head + groups[0]
     groups[-1] += b"0\r\n\r\n"
@@ -80,10 +80,10 @@ def _joined(parts: list[bytes], size: int) -> list[bytes]:
 class Replies:
     """The three replies, ready to write."""
 
-    def __init__(self, per_chunk: int) -> None:
+    def __init__(self, per_chunk: int, per_write: int) -> None:
         self.plain = _plain_reply()
-        self.stream = _stream_writes(per_chunk, usage=False)
-        self.stream_with_usage = _stream_writes(per_chunk, usage=True)
+        self.stream = _stream_writes(per_chunk, per_write, usage=False)
+        self.stream_with_usage = _stream_writes(per_chunk, per_write, usage=True)
 
 
 class Upstream(asyncio.Protocol):
@@ -124,8 +124,8 @@ class Upstream(asyncio.Protocol):
             self._loop.call_soon(self._send, writes, at + 1)
 
 
-async def serve(port: int, per_chunk: int) -> None:
-    replies = Replies(per_chunk)
+async def serve(port: int, per_chunk: int, per_write: int) -> None:
+    replies = Replies(per_chunk, per_write)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Upstream(replies), "127.0.0.1", port, backlog=4096)
     print("ready", flush=True)
@@ -134,4 +134,4 @@ async def serve(port: int, per_chunk: int) -> None:
 
 if __name__ == "__main__":
     gc.disable()  # nothing here makes cycles
-    uvloop.run(serve(int(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 1))
+    uvloop.run(serve(*map(int, sys.argv[1:4])))

@@ -3,8 +3,8 @@ import re
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def _clock() -> Finding:
     return Finding(
         "clock",
         ahead,
-        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now_s))
+        datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         + ("" if ahead else ", before this was installed: set it"),
     )
 

@@ -186,7 +186,11 @@ class RecordSuite:
     @settings(
         max_examples=40,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.too_slow,
+            HealthCheck.differing_executors,  # several stores inherit this in one run
+        ],
     )
     @given(
         rows=_ROWS, query=_QUERIES, by=st.lists(st.sampled_from(["model", "team", "n", "day"]), unique=True, max_size=3)

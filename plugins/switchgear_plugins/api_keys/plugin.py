@@ -18,10 +18,6 @@ class ApiKeysPlugin(Plugin[NoSettings]):
         """Declare `api-keys`."""
         return [api_keys(self.context.ambient)]
 
-    def switchgear_first_run(self) -> list[Seed]:
-        """Make a first key, for every model."""
-        return [Seed(KIND, {"name": "first", "permissions": {"models": ["*"]}}, order=2)]
-
     def switchgear_authenticators(self) -> list[Offer[Authenticator]]:
         """Offer the authenticator `api_keys`."""
         return [Offer("api_keys", self._authenticator, summary="API keys kept by the gateway")]

@@ -163,16 +163,16 @@ async def test_on_a_full_disk_writes_fail_whole_reads_work_and_writing_resumes(t
 
 
 def migrations(directory, name, sql):
-    """Write a migration as whoever owns tables does; return the directory."""
-    (directory / "sqlite").mkdir(parents=True)
-    (directory / "sqlite" / name).write_text(sql)
-    return directory
+    """Write one migration of a plugin; return its directory."""
+    folder = directory / "migrations" / "sqlite"
+    folder.mkdir(parents=True)
+    (folder / f"{name}.sql").write_text(sql)
+    return folder.parent
 
 
 async def test_a_newer_schema_refuses_to_open_and_leaves_the_file_closed(tmp_path):
-    newer = migrations(tmp_path / "newer", "9999_newer.sql", "CREATE TABLE newer (n INTEGER);\n")
     store = new_store(tmp_path)
-    await store.open([("switchgear", newer)])
+    await store.open([("switchgear", migrations(tmp_path, "9999_newer", "CREATE TABLE newer (n INTEGER);\n"))])
     await store.close()
     old = new_store(tmp_path)
     with pytest.raises(StoreError, match="newer than this code"):
@@ -182,12 +182,12 @@ async def test_a_newer_schema_refuses_to_open_and_leaves_the_file_closed(tmp_pat
 
 
 async def test_plugins_bring_migrations_and_status_shows_them(tmp_path):
-    own = migrations(tmp_path / "example", "0001_own.sql", "CREATE TABLE example_own (n INTEGER);\n")
-    plugin = [("example", own)]
+    plugin = [("example", migrations(tmp_path, "0001_own", "CREATE TABLE example_own (n INTEGER);\n"))]
     store = new_store(tmp_path)
     assert {line.state for line in await store.migration_status()} == {"pending"}
     await store.open()
     await store.close()
+    store = new_store(tmp_path)
     states = {line.namespace: line.state for line in await store.migration_status(plugin)}
     assert states == {"switchgear": "applied", "example": "pending"}
     await store.open(plugin)
