@@ -2,7 +2,6 @@ from typing import Any
 
 from switchgear import NoSettings, Offer, Plugin
 from switchgear.contracts.caller import Authenticator
-from switchgear.contracts.kernel import Seed
 from switchgear.contracts.resource import ResourceKind
 from switchgear_plugins.api_keys.authenticator import ApiKeyAuthenticator
 from switchgear_plugins.api_keys.live import LiveKey
