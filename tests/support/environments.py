@@ -36,7 +36,11 @@ class Environment:
         return self._check([str(self.bin / command[0]), *command[1:]], cwd=cwd, **environ)
 
     def _check(self, command: list[str], cwd: Path | None = None, **environ: str) -> str:
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "SWITCHGEAR", "COVERAGE"))}
-        done = subprocess.run(command, cwd=cwd, env=clean | environ, capture_output=True, text=True, check=False, timeout=300)
+        clean = {
+            key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "SWITCHGEAR", "COVERAGE"))
+        }
+        done = subprocess.run(
+            command, cwd=cwd, env=clean | environ, capture_output=True, text=True, check=False, timeout=300
+        )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
