@@ -2,6 +2,7 @@ from typing import Any
 
 from switchgear import NoSettings, Offer, Plugin
 from switchgear.contracts.caller import Authenticator
+from switchgear.contracts.kernel import Seed
 from switchgear.contracts.resource import ResourceKind
 from switchgear_plugins.api_keys.authenticator import ApiKeyAuthenticator
 from switchgear_plugins.api_keys.live import LiveKey
@@ -17,6 +18,10 @@ class ApiKeysPlugin(Plugin[NoSettings]):
     def switchgear_resource_kinds(self) -> list[ResourceKind[Any, Any]]:
         """Declare `api-keys`."""
         return [api_keys(self.context.ambient)]
+
+    def switchgear_first_run(self) -> list[Seed]:
+        """Make a first key, for every model."""
+        return [Seed(KIND, {"name": "first", "permissions": {"models": ["*"]}}, order=2)]
 
     def switchgear_authenticators(self) -> list[Offer[Authenticator]]:
         """Offer the authenticator `api_keys`."""
