@@ -1,6 +1,6 @@
 """What the kernel lends to each plugin, and what it needs from the rest of the gateway to do so."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from switchgear.ambient import Ambient
 from switchgear.background import Background
+from switchgear.contracts.caller import Caller
 from switchgear.contracts.counters import Counters
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
@@ -41,6 +42,7 @@ class Services:
     sealer: Sealer | None = None
     resources: Resources | None = None
     http: MakeClient | None = None
+    callers_changed: Callable[[str, Sequence[Caller]], None] | None = None
 
 
 class Shared:
@@ -113,6 +115,10 @@ class PluginContext:
     def emit(self, event: Event) -> None:
         """Announce an event."""
         self._shared.events.emit(event)
+
+    def callers_changed(self, key_id: str, now: Sequence[Caller]) -> None:
+        """End what a key may no longer do."""
+        self._existing("callers_changed", self._shared.services.callers_changed)(key_id, now)
 
     def spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run supervised background work."""

@@ -5,7 +5,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from switchgear.background import Background
 from switchgear.catalogue import Catalogue
 from switchgear.config import Config
 from switchgear.context import Services
+from switchgear.contracts.caller import Caller
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.store import Store
 from switchgear.credentials import SecretKeeper
@@ -152,6 +153,7 @@ class Gateway:
                 sealer=sealer,
                 resources=face,
                 http=upstream.http,
+                callers_changed=self._callers_changed,
             )
         )
         stack.push_async_callback(kernel.stop)
@@ -199,6 +201,10 @@ class Gateway:
         background.spawn("journal", drain.run)
         background.spawn("housekeeping", lambda: _housekeeping(store, ambient))
         stack.push_async_callback(background.stop, 5.0)
+
+    def _callers_changed(self, key_id: str, now: Sequence[Caller]) -> None:
+        if self._engine is not None:
+            self._engine.in_flight.callers_changed(key_id, now)
 
     async def _open_store(self) -> Store:
         registry = self.kernel.registry

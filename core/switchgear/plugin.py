@@ -19,7 +19,7 @@ The entry point's name is the plugin's name; `[plugins.hello] enabled = true` in
 like a hook of `switchgear.hooks` are its implementations; there is no decorator, and a misspelt one refuses to boot.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
     from structlog.typing import FilteringBoundLogger
 
+    from switchgear.contracts.caller import Caller
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.event import Event
     from switchgear.contracts.resource import Resources
@@ -82,6 +83,14 @@ class Context(Protocol):
 
     def emit(self, event: "Event") -> None:
         """Announce something to the event handlers. Never blocks."""
+        ...
+
+    def callers_changed(self, key_id: str, now: "Sequence[Caller]") -> None:
+        """Say which callers a key stands for from now on, one for each good token; none when it was revoked.
+
+        Call it in the event loop, once the authenticator already answers so. Exchanges that could not begin now are
+        ended: those of a token that is no longer good, and those of a model that its caller may no longer use.
+        """
         ...
 
     def spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:

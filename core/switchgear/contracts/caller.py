@@ -27,7 +27,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 class Caller:
     """Someone who was authenticated. Made when a key is first seen and shared by all its requests; never changed after.
 
-    `expires_us` is wall clock microseconds, None for never.
+    `expires_us` is wall clock microseconds, None for never. `token_id` tells the tokens of one key apart, where it has
+    several; it never is or reveals a token.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class Caller:
         "permissions",
         "tags",
         "team_id",
+        "token_id",
         "user_id",
     )
 
@@ -54,6 +56,7 @@ class Caller:
         user_id: str | None = None,
         tags: tuple[str, ...] = (),
         expires_us: int | None = None,
+        token_id: str | None = None,
     ) -> None:
         self.key_id = key_id
         self.name = name
@@ -63,6 +66,7 @@ class Caller:
         self.user_id = user_id
         self.tags = tags
         self.expires_us = expires_us
+        self.token_id = token_id
         self._all_models = "*" in permissions.models
         self._models = frozenset(permissions.models)
 
@@ -74,7 +78,8 @@ class Caller:
 class Authenticator(Protocol):
     """Turns what came in `Authorization: Bearer`, `x-api-key` or `api-key` into a caller: one lookup whichever carrier.
 
-    Authenticators are asked in plugin order until one answers. No I/O for a token seen before.
+    Authenticators are asked in plugin order until one answers. No I/O for a token seen before. When a key changes, its
+    plugin calls `context.callers_changed`, which ends what the key may no longer do.
     """
 
     def authenticate(self, token: str) -> Caller | Awaitable[Caller | None] | None:

@@ -9,7 +9,6 @@ reply     the client's last byte is sent after that, so what it saw is accounted
 """
 
 import asyncio
-from collections.abc import Iterator
 
 from structlog.typing import FilteringBoundLogger
 
@@ -17,9 +16,10 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
 from switchgear.contracts.provider import Answer
-from switchgear.errors import ApiError, ClientGone, NotFound, StoreError, SwitchgearError, Unavailable
+from switchgear.errors import ApiError, ClientGone, StoreError, SwitchgearError, Unavailable
 from switchgear.exchange.attempt import Attempter, Caps
-from switchgear.exchange.faults import Draining, outcome_of, to_api_error
+from switchgear.exchange.faults import model_not_found, outcome_of, to_api_error
+from switchgear.exchange.in_flight import InFlight
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_headers, error_headers
@@ -30,7 +30,7 @@ from switchgear.wire.chat import replay
 
 
 class Engine:
-    """Runs exchanges. One a process; keeps those in flight so that they can be stopped."""
+    """Runs exchanges. One a process; `in_flight` are those it is running."""
 
     def __init__(
         self,
@@ -49,32 +49,20 @@ class Engine:
         self._log = log
         self._caps = caps
         self._attempter = Attempter(policies, ambient, caps)
-        self._running: dict[str, tuple[Exchange, Watch]] = {}
+        self.in_flight = InFlight()
 
     @property
     def running(self) -> int:
         """How many exchanges are in flight."""
-        return len(self._running)
+        return self.in_flight.count
 
     def stop_all(self) -> None:
         """End every exchange in flight with the outcome `draining`."""
-        for _, watch in list(self._running.values()):
-            watch.abort(Draining("The gateway is shutting down.", code="server_draining", retry_after=1))
-
-    def stop_where(self, callers: frozenset[str], error: ApiError) -> None:
-        """End the exchanges of these keys, as when a key is revoked or narrowed."""
-        for x, watch in self._of(callers):
-            if x.outcome is None:
-                watch.abort(error)
-
-    def _of(self, key_ids: frozenset[str]) -> Iterator[tuple[Exchange, Watch]]:
-        for x, watch in list(self._running.values()):
-            if x.caller is not None and x.caller.key_id in key_ids:
-                yield x, watch
+        self.in_flight.drain()
 
     async def run(self, x: Exchange, dialect: Dialect, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> None:
         """Carry an authenticated, parsed exchange to its end and answer the client. Raises nothing of its own."""
-        self._running[x.id] = (x, watch)
+        self.in_flight.enter(x, watch)
         self._meters.active.inc()
         last = b""
         error: BaseException | None = None
@@ -86,7 +74,7 @@ class Engine:
             error = failure
         watch.close()
         failure_to_keep = await self._settle(x, error)
-        del self._running[x.id]
+        self.in_flight.leave(x)
         self._meters.active.inc(-1)
         if isinstance(error, asyncio.CancelledError):
             raise error
@@ -125,8 +113,7 @@ class Engine:
         if found is None or not found.enabled or not x.caller.may_use_model(name):
             reason = "unknown" if found is None else "disabled" if not found.enabled else "not permitted"
             self._log.info("model refused", model=name[:64], key_id=x.caller.key_id, reason=reason, request_id=x.id)
-            message = f"The model `{name[:64]}` does not exist or you do not have access to it."
-            raise NotFound(message, code="model_not_found", param="model")
+            raise model_not_found(name)
         plan: Plan = found.plan(x)
         return plan
 

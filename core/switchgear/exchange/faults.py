@@ -37,6 +37,12 @@ class PolicyStop(ApiError):
         self.reason = reason
 
 
+def model_not_found(name: str) -> NotFound:
+    """Make the one answer to a model that is unknown, disabled or not permitted: which of them is for the log alone."""
+    message = f"The model `{name[:64]}` does not exist or you do not have access to it."
+    return NotFound(message, code="model_not_found", param="model")
+
+
 def outcome_of(error: BaseException) -> Outcome:
     """Name the outcome of an exchange that ended with this error."""
     for types, outcome in _OUTCOMES:
@@ -63,6 +69,8 @@ _CLIENT_FAULTS = frozenset({"invalid_request", "context_length", "content_filter
 
 def cause_of(error: BaseException) -> str:
     """Return the stable word for a failed attempt."""
+    if isinstance(error, PolicyStop):
+        return cause_of(error.reason)
     if isinstance(error, (UpstreamError, ProviderFault)):
         return error.cause
     if isinstance(error, SecretUnavailable):

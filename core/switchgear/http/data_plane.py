@@ -51,6 +51,7 @@ class DataPlane:
         fallback: ASGIApp,
     ) -> None:
         self._engine = engine
+        self._in_flight = engine.in_flight
         self._authenticators = tuple(authenticators)
         self._resources = resources
         self._ambient = ambient
@@ -94,11 +95,16 @@ class DataPlane:
         try:
             headers: Mapping[bytes, bytes] = dict(scope["headers"])
             _note_ids(x, headers)
+            as_of = self._in_flight.revision
             x.caller = await self._authenticate(headers)
             x.authenticated_s = ambient.monotonic() - x.began
             body = await self._read(headers, receive)
             x.request_bytes = len(body)
             x.call = endpoint.parse(parse_object(body), headers)
+            while as_of != self._in_flight.revision:
+                # Somebody's key changed while this caller was looked up or its body was on the way.
+                as_of = self._in_flight.revision
+                x.caller = await self._authenticate(headers)
         except asyncio.CancelledError:
             cause = watch.cause()
             watch.close()

@@ -52,7 +52,7 @@ class ResourceEngine:
         await self.feed.load()
         await self.feed.catch_up()
 
-    async def follow(self, interval_s: float = 1.0) -> None:
+    async def follow(self, interval_s: float = 0.5) -> None:
         """Poll for the writes of other replicas until cancelled."""
         await self.feed.follow(interval_s)
 

@@ -51,7 +51,7 @@ class Feed:
             self._compiler.adopt(self._compiler.stage(documents), revision)
             self.position = revision
 
-    async def follow(self, interval_s: float = 1.0) -> None:
+    async def follow(self, interval_s: float = 0.5) -> None:
         """Poll for the writes of other replicas until cancelled. While the store is away the last good state stays."""
         away = False
         while True:

@@ -1,6 +1,6 @@
 """What the kernel lends to a plugin, for tests that run one plugin without a kernel."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import httpx
     from structlog.typing import FilteringBoundLogger
 
+    from switchgear.contracts.caller import Caller
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.event import Event
     from switchgear.contracts.resource import Resources
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class PluginContext:
     """A `Context` over a directory and whatever store, counters and resource engine the test gives.
 
-    `events` keeps what the plugin emitted, `spawned` the background work it asked for, which the test runs itself.
+    `events` keeps what the plugin emitted, `callers` what it said of keys that changed, by key id, `spawned` the background
+    work it asked for, which the test runs itself.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class PluginContext:
         self.ambient = ambient or FixedAmbient()
         self.metrics = Metrics()
         self.events: list[Event] = []
+        self.callers: dict[str, Sequence[Caller]] = {}
         self.spawned: dict[str, Callable[[], Awaitable[None]]] = {}
         self._store = store
         self._counters = counters
@@ -84,6 +87,10 @@ class PluginContext:
     def emit(self, event: "Event") -> None:
         """Keep the event in `events`."""
         self.events.append(event)
+
+    def callers_changed(self, key_id: str, now: "Sequence[Caller]") -> None:
+        """Keep the last word on each key in `callers`."""
+        self.callers[key_id] = now
 
     def spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Keep the work in `spawned`."""

@@ -5,6 +5,7 @@ from switchgear.contracts.caller import Authenticator
 from switchgear.contracts.kernel import Seed
 from switchgear.contracts.resource import ResourceKind
 from switchgear_plugins.api_keys.authenticator import ApiKeyAuthenticator
+from switchgear_plugins.api_keys.live import LiveKey
 from switchgear_plugins.api_keys.resources import INDEX, KIND, api_keys
 
 
@@ -27,4 +28,9 @@ class ApiKeysPlugin(Plugin[NoSettings]):
         return [Seed(KIND, {"name": "first run", "permissions": {"models": ["*"]}}, order=2)]
 
     def _authenticator(self) -> ApiKeyAuthenticator:
+        self.context.resources.on_change(KIND, self._changed)
         return ApiKeyAuthenticator(self.context.resources.cache(KIND, INDEX), self.context.ambient)
+
+    def _changed(self, id: str, live: LiveKey | None) -> None:
+        now = () if live is None else live.callers(self.context.ambient.now_us())
+        self.context.callers_changed(id, now)
