@@ -119,7 +119,7 @@ def test_only_the_upstream_calls_out() -> None:
 
 def test_time_and_chance_come_from_one_source() -> None:
     forbidden = re.compile(
-        r"\btime\.(time|time_ns|monotonic|monotonic_ns)\(|\brandom\.\w+\(|\buuid\.uuid|\bsecrets\.|datetime\.(now|utcnow)\("
+        r"\btime\.(time|time_ns|monotonic|monotonic_ns)\(|\brandom\.\w+\(|\buuid\.uuid|\bsecrets\.\w+\(|datetime\.(now|utcnow)\("
     )
     for path in [*modules(CORE), *modules(PLUGINS)]:
         if path == CORE / "ambient.py" or path.is_relative_to(CORE / "testing"):

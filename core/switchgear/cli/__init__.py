@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "export": ("switchgear.cli.files:export", "Write stored resources as a file that `apply` takes."),
         "keys": ("switchgear.cli.keys:keys", "Create, list and revoke API keys."),
         "plugins": ("switchgear.cli.plugins:plugins", "List, enable, disable, write and test plugins."),
+        "secrets": ("switchgear.cli.secrets:group", "Change the master key of what is stored encrypted."),
         "serve": ("switchgear.cli.serve:serve", "Run the gateway."),
         "version": ("switchgear.cli.version:version", "Show the version."),
     }

@@ -19,7 +19,8 @@ from switchgear.ledger.segments import InstanceLock, Segment, flush_data, segmen
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 CAP_BYTES = 1024 * 1024 * 1024
-_LOCK_WAIT_S = 10.0
+_LOCK_PAUSE_S = 0.02
+_LOCK_TRIES = 500
 
 
 class Journal:
@@ -197,14 +198,12 @@ class Journal:
         self._lock.release(remove=not self._numbers)
 
     def _take_directory(self) -> None:
-        deadline = time.monotonic() + _LOCK_WAIT_S
         # Another process may be draining what a dead process of this name left behind.
-        while not self._lock.take():
-            if time.monotonic() > deadline:
-                raise StoreError(
-                    f"another process has the journal {self.directory}: give each process its own instance name"
-                )
-            time.sleep(0.02)
+        for _ in range(_LOCK_TRIES):
+            if self._lock.take():
+                return
+            time.sleep(_LOCK_PAUSE_S)
+        raise StoreError(f"another process has the journal {self.directory}: give each process its own instance name")
 
     def _reserved(self, future: Future[Segment]) -> None:
         # Called in the reserving thread: one assignment, and a line when the answer changed.

@@ -18,6 +18,7 @@ from switchgear_plugins.sqlite.faults import primary_code, translate
 T = TypeVar("T")
 
 BUSY_MS = 5_000
+_PAUSE_MS = 10
 """How long a statement waits for another process's lock."""
 
 
@@ -139,14 +140,13 @@ class Database:
     @staticmethod
     def _pragma(connection: sqlite3.Connection, statement: str) -> None:
         # Switching to WAL does not wait for other processes by itself.
-        deadline = time.monotonic() + BUSY_MS / 1000
-        while True:
+        for left in reversed(range(BUSY_MS // _PAUSE_MS)):
             try:
                 connection.execute(statement)
             except sqlite3.OperationalError as fault:
-                if primary_code(fault) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if primary_code(fault) != sqlite3.SQLITE_BUSY or not left:
                     raise
-                time.sleep(0.01)
+                time.sleep(_PAUSE_MS / 1000)
             else:
                 return
 

@@ -146,7 +146,7 @@ async def test_a_record_larger_than_a_segment_is_refused_and_the_next_one_is_tak
 
 
 async def test_two_processes_cannot_have_one_instance(journal, monkeypatch):
-    monkeypatch.setattr(journal_module, "_LOCK_WAIT_S", 0.05)
+    monkeypatch.setattr(journal_module, "_LOCK_TRIES", 3)
     second = Journal(journal.root, "one", segment_bytes=SEGMENT)
     with pytest.raises(StoreError, match="another process"):
         await second.open()
