@@ -163,6 +163,7 @@ class Gateway:
         stack.push_async_callback(kernel.stop)
         if self._has_store:
             await resources.start()
+        face.on_change("credentials", lambda name, live: credentials.forget(name) if live is None else None)
 
         journal, drain = await self._open_journal(store)
         policies = PolicyChain(

@@ -71,6 +71,7 @@ class Attempter:
         try:
             handle = target.secret
             secret = None if handle is None else handle.peek() or await handle.get()
+            watch.shorten(target.timeouts.total)
             watch.expect(FirstByteTimeout, target.timeouts.first_byte)
             translator = target.native or target.provider
             assert translator is not None

@@ -16,7 +16,7 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
 from switchgear.contracts.provider import Answer
-from switchgear.errors import ApiError, ClientGone, StoreError, SwitchgearError, Unavailable
+from switchgear.errors import ApiError, ClientGone, StoreError, Unavailable
 from switchgear.exchange.attempt import Attempter, Caps
 from switchgear.exchange.faults import model_not_found, outcome_of, to_api_error
 from switchgear.exchange.in_flight import InFlight
@@ -70,7 +70,7 @@ class Engine:
             last = await self._answer(x, endpoint, reply, watch)
         except asyncio.CancelledError as cancelled:
             error = watch.cause() or cancelled
-        except (SwitchgearError, Exception) as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged in _settle
+        except Exception as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged in _settle
             error = failure
         watch.close()
         failure_to_keep = await self._settle(x, error)
