@@ -175,7 +175,7 @@ class Gateway:
             ambient=ambient,
             meters=meters,
             log=self._log,
-            caps=Caps(body=settings.edge.body_bytes, idle_s=settings.timeouts.idle),
+            caps=Caps(body=settings.edge.body_bytes),
         )
         authenticators = [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)]
         access = AdminAccess(settings.admin_key, authenticators)

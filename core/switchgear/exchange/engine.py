@@ -23,10 +23,13 @@ from switchgear.exchange.in_flight import InFlight
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_headers, error_headers
-from switchgear.exchange.stream import Pump
+from switchgear.exchange.stream import Pump, Silence
 from switchgear.exchange.usage import USAGE, Ledger, encode_usage, estimate
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import replay
+
+_AT_ONCE_S = 60.0
+"""How long the events of an answer that is there already may take to follow each other: any time is enough."""
 
 
 class Engine:
@@ -102,7 +105,8 @@ class Engine:
             x.usage = given.usage
             return endpoint.answer(x.call, given)
         encoder = endpoint.encoder(x.call, translate=True)
-        pump = Pump(x, reply, encoder, watch, self._caps.idle_s, self._policies, self._ambient)
+        silence = Silence(_AT_ONCE_S, self._caps.keep_alive_s)
+        pump = Pump(x, reply, encoder, watch, silence, self._policies, self._ambient)
         await pump.run(replay(given, usage_wanted=x.call.usage_wanted))
         return encoder.end()
 
