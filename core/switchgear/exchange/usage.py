@@ -11,8 +11,8 @@ from switchgear.contracts.usage import Usage
 from switchgear.exchange.faults import cause_of
 
 
-class UsageRecord(Struct, frozen=True):
-    """What one exchange was, cost and how it ended. No content is ever in it.
+class UsageRecord(Struct, frozen=True, omit_defaults=True):
+    """What one exchange was, cost and how it ended. No content is ever in it. What is at its default is left out when stored.
 
     `at_us` is wall clock microseconds when it began; `cost_microusd` None means unknown, never 0; token counts are None
     when no provider was asked; `latency_us` runs to the end of the answer, `ttft_us` to its first content.
@@ -22,32 +22,32 @@ class UsageRecord(Struct, frozen=True):
     request_id: str
     at_us: int
     key_id: str
-    team_id: str | None
-    user_id: str | None
     dialect: str
     operation: str
     model: str
-    target: str | None
-    provider: str | None
-    provider_model: str | None
-    stream: bool
     outcome: str
     status: int
-    cause: str | None
+    latency_us: int
+    stream: bool
     attempts: int
     cache: str
-    input_tokens: int | None
-    output_tokens: int | None
-    cached_input_tokens: int | None
-    cache_write_tokens: int | None
-    reasoning_tokens: int | None
-    usage_estimated: bool
-    cost_microusd: int | None
-    latency_us: int
-    ttft_us: int | None
-    tags: tuple[str, ...]
-    client_request_id: str | None
-    upstream_request_id: str | None
+    target: str | None = None
+    provider: str | None = None
+    provider_model: str | None = None
+    cause: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    usage_estimated: bool = False
+    cost_microusd: int | None = None
+    ttft_us: int | None = None
+    team_id: str | None = None
+    user_id: str | None = None
+    tags: tuple[str, ...] = ()
+    client_request_id: str | None = None
+    upstream_request_id: str | None = None
 
 
 USAGE = RecordKind(

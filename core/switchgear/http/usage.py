@@ -22,10 +22,14 @@ _MOST_BY = 3
 _ONLY_SUMMARY = ("day",)
 
 
+class ShownUsage(UsageRecord, frozen=True, omit_defaults=False):
+    """A usage record with every field said, null where it is not known."""
+
+
 class UsagePage(Struct, frozen=True):
     """A page of usage records, newest first."""
 
-    data: list[UsageRecord]
+    data: list[ShownUsage]
     next_cursor: str | None
 
 
@@ -63,7 +67,7 @@ def usage_handlers(store: Store, drain_now: Callable[[], Awaitable[None]]) -> li
         rows = await store.scan(query)
         more = len(rows) > limit
         rows = rows[:limit]
-        data = [msgspec.json.decode(row.body, type=UsageRecord) for row in rows]
+        data = [msgspec.json.decode(row.body, type=ShownUsage) for row in rows]
         return UsagePage(data, _encode_cursor(rows[-1].at_us, rows[-1].id) if more else None)
 
     @get(
