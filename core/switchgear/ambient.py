@@ -25,5 +25,5 @@ class Ambient:
 
     def new_id(self) -> str:
         """32 hex digits that sort by the time they were made: 48 bits of milliseconds, 80 random bits."""
-        number = (time.time_ns() // 1_000_000 << 80) | random.getrandbits(80)  # noqa: S311 - an id, not a secret
+        number = (time.time_ns() // 1_000_000 << 80) | random.getrandbits(80)
         return number.to_bytes(16, "big").hex()
