@@ -111,3 +111,17 @@ def test_a_new_plugin_is_written_installed_and_passes_its_tests(environment: Env
     assert "passed" in environment.run("switchgear", "plugins", "test", "mine", cwd=tmp_path)
     environment.run("switchgear", "plugins", "enable", "mine", cwd=tmp_path)
     assert "mine" in environment.run("switchgear", "config", "check", cwd=tmp_path)
+
+
+def test_without_its_distribution_the_gateway_refuses_to_boot_and_says_why(tmp_path: Path):
+    environment = Environment(tmp_path / "environment")
+    environment.install(CHECKOUT, CHECKOUT / "contrib" / "example-provider")
+    environment.run("switchgear", "plugins", "enable", "example", cwd=tmp_path)
+    environment.pip("uninstall", "--yes", "switchgear-example-provider")
+    for command in (("config", "check"), ("serve", "--port", "0", "--data-dir", str(tmp_path / "data"))):
+        words = environment.refusal("switchgear", *command, cwd=tmp_path)
+        assert "plugins.toml:" in words
+        assert "no installed distribution brings a plugin `example`" in words
+    assert not (tmp_path / "data").exists()
+    environment.run("switchgear", "plugins", "disable", "example", cwd=tmp_path)
+    environment.run("switchgear", "config", "check", cwd=tmp_path)
