@@ -70,7 +70,7 @@ class Gateway:
         """
         try:
             await self._start()
-            if first_run:
+            if first_run and self._has_store:
                 seeds = [bound.item for bound in self.kernel.registry.all(Hooks.switchgear_first_run)]
                 self.first_run = await seed(self._store, self.resources, seeds)
         except BaseException:
@@ -81,6 +81,10 @@ class Gateway:
     def exchanges_in_flight(self) -> int:
         """How many requests are being answered."""
         return 0 if self._engine is None else self._engine.running
+
+    @property
+    def _has_store(self) -> bool:
+        return not isinstance(self._store, NoStore)
 
     async def stop(self) -> None:
         """Undo `start`: what was acknowledged is in the store or in the journal afterwards."""
@@ -157,7 +161,8 @@ class Gateway:
             )
         )
         stack.push_async_callback(kernel.stop)
-        await resources.start()
+        if self._has_store:
+            await resources.start()
 
         journal, drain = await self._open_journal(store)
         policies = PolicyChain(
@@ -197,9 +202,10 @@ class Gateway:
         background = Background(
             ambient, lambda what, how: self._log.error("background work failed", what=what, error=how)
         )
-        background.spawn("resources", resources.follow)
-        background.spawn("journal", drain.run)
-        background.spawn("housekeeping", lambda: _housekeeping(store, ambient))
+        if self._has_store:
+            background.spawn("resources", resources.follow)
+            background.spawn("journal", drain.run)
+            background.spawn("housekeeping", lambda: _housekeeping(store, ambient))
         stack.push_async_callback(background.stop, 5.0)
 
     def _callers_changed(self, key_id: str, now: Sequence[Caller]) -> None:

@@ -15,6 +15,7 @@ from switchgear.gateway import Gateway
 
 ADMIN_KEY = "admin-key-of-the-tests"
 PROVIDER_KEY = "sk-canary-provider-key-0123456789"
+SQLITE = "sqlite = { enabled = true }"
 T = TypeVar("T")
 
 CONFIG = """
@@ -45,8 +46,11 @@ echo = {{ enabled = true }}
 class Running:
     """A serving gateway. `key` may use every model; the model `m` is at `upstream`, `echo` at nobody."""
 
-    def __init__(self, gateway: Gateway, port: int) -> None:
-        self.gateway = gateway
+    gateway: Gateway
+
+    def __init__(self, gateway: Gateway | None, port: int) -> None:
+        if gateway is not None:
+            self.gateway = gateway
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.admin = httpx.AsyncClient(
@@ -84,23 +88,27 @@ class Running:
         return record
 
 
+def configure(directory: Path, gateway: str, store: str, memory: str, **timeouts: float) -> Path:
+    """Write plugins.toml."""
+    file = directory / "plugins.toml"
+    file.write_text(CONFIG.format(gateway=gateway, store=store, memory=memory, **timeouts))
+    return file
+
+
 @asynccontextmanager
 async def running(
     directory: Path,
     upstream: FaultUpstream | None = None,
     *,
     gateway: str = "",
-    store: str = "sqlite = { enabled = true }",
+    store: str = SQLITE,
     memory: str = "",
     first_byte: float = 5.0,
     idle: float = 5.0,
     total: float = 30.0,
 ) -> AsyncIterator[Running]:
     """Serve a gateway over `directory`; give it a provider at `upstream`."""
-    file = directory / "plugins.toml"
-    file.write_text(
-        CONFIG.format(gateway=gateway, store=store, memory=memory, first_byte=first_byte, idle=idle, total=total)
-    )
+    file = configure(directory, gateway, store, memory, first_byte=first_byte, idle=idle, total=total)
     environ = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(directory / "data")}
     made = Gateway(load(file, environ=environ))
     await made.start()
@@ -127,11 +135,11 @@ async def provision(run: Running, upstream: FaultUpstream | None) -> None:
     if (await run.admin.get("/models/echo")).status_code == 404:
         await run.create("providers", id="echo", type="echo")
         await run.create("models", id="echo", provider_id="echo", provider_model="echo")
-        if upstream is not None:
-            source = {"backend": "encrypted", "values": {"api_key": PROVIDER_KEY}}
-            await run.create("credentials", id="c", type="openai", source=source)
-            await run.create("providers", id="p", type="openai", base_url=upstream.base_url, credential_id="c")
-            await run.create("models", id="m", provider_id="p", provider_model="upstream-model")
+    if upstream is not None and (await run.admin.get("/models/m")).status_code == 404:
+        source = {"backend": "encrypted", "values": {"api_key": PROVIDER_KEY}}
+        await run.create("credentials", id="c", type="openai", source=source)
+        await run.create("providers", id="p", type="openai", base_url=upstream.base_url, credential_id="c")
+        await run.create("models", id="m", provider_id="p", provider_model="upstream-model")
     made = await run.create("api-keys", name=f"tests-{secrets.token_hex(4)}", permissions={"models": ["*"]})
     run.key = made["key"]
 

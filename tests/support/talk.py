@@ -21,9 +21,14 @@ class Talk:
     @classmethod
     async def begin(cls, port: int, key: str, **members: Any) -> Self:
         """Send a chat completion; `members` replace those of a streamed "hi" to the model `m`."""
-        talk = cls(*await asyncio.open_connection("127.0.0.1", port))
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True, **members}
-        await talk.send(request_bytes(body, headers={"authorization": f"Bearer {key}"}))
+        return await cls.open(port, body, {"authorization": f"Bearer {key}"})
+
+    @classmethod
+    async def open(cls, port: int, body: Any, headers: dict[str, str]) -> Self:
+        """Connect and send a chat completion."""
+        talk = cls(*await asyncio.open_connection("127.0.0.1", port))
+        await talk.send(request_bytes(body, headers=headers))
         return talk
 
     async def send(self, data: bytes) -> None:

@@ -82,7 +82,8 @@ class Engine:
 
     async def _answer(self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> bytes:
         """Do everything but the last write, whose bytes are returned."""
-        await self._policies.prepare(x)
+        if self._policies.preparing:
+            await self._policies.prepare(x)
         x.plan = self._plan(x)
         if not self._ledger.has_room:
             raise Unavailable("Usage cannot be recorded now: the journal is full.", code="journal_full", retry_after=5)

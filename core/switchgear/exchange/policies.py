@@ -31,7 +31,7 @@ class _Bound:
 class PolicyChain:
     """Runs the phases of every policy in order."""
 
-    __slots__ = ("_admit", "_log", "_prepare", "_settle", "_unconditional", "on_event")
+    __slots__ = ("_admit", "_log", "_settle", "_unconditional", "on_event", "preparing")
 
     def __init__(self, policies: Sequence[tuple[str, Policy]], metrics: Metrics, log: FilteringBoundLogger) -> None:
         errors = metrics.counter("policy_errors", "Policies that raised or ran over their budget.", ("policy",))
@@ -44,7 +44,7 @@ class PolicyChain:
                 if getattr(type(policy), phase) is not getattr(Policy, phase)
             )
 
-        self._prepare = bound("prepare")
+        self.preparing = bound("prepare")
         self._admit = bound("admit")
         self.on_event = bound("on_event")
         self._settle = bound("settle")[::-1]
@@ -53,7 +53,7 @@ class PolicyChain:
 
     async def prepare(self, x: Exchange) -> None:
         """Let policies rewrite the call. Raises `ApiError`."""
-        for one in self._prepare:
+        for one in self.preparing:
             await self._run(one, x)
 
     async def admit(self, x: Exchange) -> Answer | None:
@@ -66,10 +66,15 @@ class PolicyChain:
         for one in self._admit:
             x.admitted |= one.bit
             try:
-                result = await self._run(one, x)
+                result = one.call(x)
+                if result is not None and isawaitable(result):
+                    result = await _within(one.policy.budget_s, result)
             except ApiError:
                 x.admitted &= ~one.bit
                 raise
+            except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
+                self._broken(one, error)
+                continue
             if result is not None:
                 return cast("Answer", result)
         return None
@@ -91,39 +96,38 @@ class PolicyChain:
                     if result is not None and isawaitable(result):
                         await shielded(result, one.policy.budget_s)
                 except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
-                    self._broken(one, error)
+                    self._note(one, error)
 
-    async def _run(self, one: _Bound, *args: Any) -> Any:
+    async def _run(self, one: _Bound, *args: Any) -> None:
         try:
             result = one.call(*args)
             if result is not None and isawaitable(result):
-                async with asyncio.timeout(one.policy.budget_s):
-                    return await result
+                await _within(one.policy.budget_s, result)
         except ApiError:
             raise
-        except Exception as error:
-            refusal = self._broken(one, error)
-            if refusal is not None:
-                raise refusal from error
-            return None
-        return result
+        except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
+            self._broken(one, error)
 
-    def _broken(self, one: _Bound, error: Exception) -> ApiError | None:
+    def _broken(self, one: _Bound, error: Exception) -> None:
+        """Count and log a bug in a policy; raise what the client is told if the policy must decide."""
+        self._note(one, error)
+        if one.policy.on_error == "deny":
+            message = f"The policy `{one.name}` could not decide."
+            raise Unavailable(message, code="policy_failed", retry_after=1) from error
+
+    def _note(self, one: _Bound, error: Exception) -> None:
         one.errors.inc()
         self._log.error("policy failed", policy=one.name, exc_info=error)
-        if one.policy.on_error == "allow":
-            return None
-        return Unavailable(f"The policy `{one.name}` could not decide.", code="policy_failed", retry_after=1)
+
+
+async def _within(seconds: float, work: Awaitable[Any]) -> Any:
+    async with asyncio.timeout(seconds):
+        return await work
 
 
 async def shielded(work: Awaitable[Any], seconds: float) -> None:
     """Finish `work` within its time even if the caller is cancelled meanwhile; the cancellation follows after."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(seconds):
-            await work
-
-    task = asyncio.ensure_future(bounded())
+    task = asyncio.ensure_future(_within(seconds, work))
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:

@@ -19,13 +19,13 @@ class ApiKeysPlugin(Plugin[NoSettings]):
         """Declare `api-keys`."""
         return [api_keys(self.context.ambient)]
 
+    def switchgear_first_run(self) -> list[Seed]:
+        """Make a first key, for every model."""
+        return [Seed(KIND, {"name": "first", "permissions": {"models": ["*"]}}, order=2)]
+
     def switchgear_authenticators(self) -> list[Offer[Authenticator]]:
         """Offer the authenticator `api_keys`."""
         return [Offer("api_keys", self._authenticator, summary="API keys kept by the gateway")]
-
-    def switchgear_first_run(self) -> list[Seed]:
-        """Make a key for every model, so that a newcomer's first request needs no admin key."""
-        return [Seed(KIND, {"name": "first run", "permissions": {"models": ["*"]}}, order=2)]
 
     def _authenticator(self) -> ApiKeyAuthenticator:
         self.context.resources.on_change(KIND, self._changed)

@@ -1,0 +1,5 @@
+"""`python -m switchgear` is `switchgear`."""
+
+from switchgear.cli import main
+
+main()
