@@ -163,6 +163,7 @@ class Gateway:
         stack.push_async_callback(kernel.stop)
         if self._has_store:
             await resources.start()
+        face.on_change("credentials", lambda name, live: credentials.forget(name) if live is None else None)
 
         journal, drain = await self._open_journal(store)
         policies = PolicyChain(
@@ -174,7 +175,7 @@ class Gateway:
             ambient=ambient,
             meters=meters,
             log=self._log,
-            caps=Caps(body=settings.edge.body_bytes, idle_s=settings.timeouts.idle),
+            caps=Caps(body=settings.edge.body_bytes),
         )
         authenticators = [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)]
         access = AdminAccess(settings.admin_key, authenticators)

@@ -83,6 +83,18 @@ class Running:
         records: list[dict[str, Any]] = answer.json()["data"]
         return records
 
+    async def all_usage(self) -> dict[str, dict[str, Any]]:
+        """Return every usage record by request id."""
+        found: dict[str, dict[str, Any]] = {}
+        cursor: str | None = None
+        while True:
+            params = {"limit": "500", **({"cursor": cursor} if cursor else {})}
+            page = (await self.admin.get("/usage", params=params)).json()
+            found |= {record["request_id"]: record for record in page["data"]}
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return found
+
     async def usage_of(self, request_id: str) -> dict[str, Any]:
         [record] = await self.usage(request_id=request_id)
         return record

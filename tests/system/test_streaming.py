@@ -34,11 +34,14 @@ async def test_a_stream_cut_at_any_byte_is_never_complete(
     assert (status, whole.endswith(DONE)) == (200, True)
     length = upstream.ledger.entries[-1].body_bytes
     said_finish = whole.index(b'"finish_reason":"stop"')
-    incomplete = 0
+    seen = []
     for at in range(length):
         upstream.script(Script(content="alpha beta gamma", framing=framing, cut_at=at, cut_how="fin"))  # type: ignore[arg-type]
-        status, request_id, sent = await stream(gateway)
-        record = await gateway.usage_of(request_id)
+        seen.append((at, *await stream(gateway)))
+    records = await gateway.all_usage()
+    incomplete = 0
+    for at, status, request_id, sent in seen:
+        record = records[request_id]
         shown_complete = status == 200 and sent.endswith(DONE)
         assert shown_complete == (record["outcome"] == "complete"), at
         if shown_complete:
@@ -153,3 +156,15 @@ async def test_an_oversized_event_is_refused(gateway: Running, upstream: FaultUp
     status, request_id, _ = await stream(gateway)
     assert status == 502
     assert (await gateway.usage_of(request_id))["cause"] == "too_large"
+
+
+async def test_a_provider_may_have_a_shorter_total_of_its_own(gateway: Running, upstream: FaultUpstream) -> None:
+    timeouts = {"connect": 1.0, "first_byte": 5.0, "idle": 5.0, "total": 0.4}
+    await gateway.create(
+        "providers", id="hasty", type="openai_compatible", base_url=upstream.base_url, timeouts=timeouts
+    )
+    await gateway.create("models", id="hasty", provider_id="hasty", provider_model="x")
+    upstream.script(Script(chunks=100, chunk_delay_ms=50))
+    _, request_id, sent = await stream(gateway, model="hasty")
+    assert events(sent)[-1]["error"]["code"] == "total_timeout"  # type: ignore[index]
+    assert (await gateway.usage_of(request_id))["outcome"] == "deadline"

@@ -24,7 +24,7 @@ from switchgear.errors import (
 from switchgear.exchange.faults import cause_of
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply
-from switchgear.exchange.stream import Pump
+from switchgear.exchange.stream import Pump, Silence
 from switchgear.upstream.watch import Watch
 
 _FAULT_BODY = 64 * 1024
@@ -35,10 +35,10 @@ _MOVE_ON = frozenset(
 
 
 class Caps(Struct, frozen=True):
-    """Bounds on what a provider may send: bytes of a whole answer, seconds between two events of an in-process stream."""
+    """Bounds of every exchange: bytes of a whole answer; seconds of silence until a stream's client gets a sign of life."""
 
     body: int = 32 * 1024 * 1024
-    idle_s: float = 60.0
+    keep_alive_s: float = 15.0
 
 
 class Attempter:
@@ -71,6 +71,7 @@ class Attempter:
         try:
             handle = target.secret
             secret = None if handle is None else handle.peek() or await handle.get()
+            watch.shorten(target.timeouts.total)
             watch.expect(FirstByteTimeout, target.timeouts.first_byte)
             translator = target.native or target.provider
             assert translator is not None
@@ -81,7 +82,8 @@ class Attempter:
                 x.usage = answer.usage
                 return endpoint.answer(x.call, answer) if translate else answer.body
             encoder = endpoint.encoder(x.call, translate=translate)
-            pump = Pump(x, reply, encoder, watch, target.timeouts.idle, self._policies, self._ambient)
+            silence = Silence(target.timeouts.idle, self._caps.keep_alive_s)
+            pump = Pump(x, reply, encoder, watch, silence, self._policies, self._ambient)
             await self._stream(call, target, secret, attempt, pump)
             return encoder.end()
         except asyncio.CancelledError:

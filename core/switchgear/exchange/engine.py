@@ -16,17 +16,20 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
 from switchgear.contracts.provider import Answer
-from switchgear.errors import ApiError, ClientGone, StoreError, SwitchgearError, Unavailable
+from switchgear.errors import ApiError, ClientGone, StoreError, Unavailable
 from switchgear.exchange.attempt import Attempter, Caps
 from switchgear.exchange.faults import model_not_found, outcome_of, to_api_error
 from switchgear.exchange.in_flight import InFlight
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_headers, error_headers
-from switchgear.exchange.stream import Pump
+from switchgear.exchange.stream import Pump, Silence
 from switchgear.exchange.usage import USAGE, Ledger, encode_usage, estimate
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import replay
+
+_AT_ONCE_S = 60.0
+"""How long the events of an answer that is there already may take to follow each other: any time is enough."""
 
 
 class Engine:
@@ -70,7 +73,7 @@ class Engine:
             last = await self._answer(x, endpoint, reply, watch)
         except asyncio.CancelledError as cancelled:
             error = watch.cause() or cancelled
-        except (SwitchgearError, Exception) as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged in _settle
+        except Exception as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged in _settle
             error = failure
         watch.close()
         failure_to_keep = await self._settle(x, error)
@@ -102,7 +105,8 @@ class Engine:
             x.usage = given.usage
             return endpoint.answer(x.call, given)
         encoder = endpoint.encoder(x.call, translate=True)
-        pump = Pump(x, reply, encoder, watch, self._caps.idle_s, self._policies, self._ambient)
+        silence = Silence(_AT_ONCE_S, self._caps.keep_alive_s)
+        pump = Pump(x, reply, encoder, watch, silence, self._policies, self._ambient)
         await pump.run(replay(given, usage_wanted=x.call.usage_wanted))
         return encoder.end()
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from msgspec import Struct
+
 from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange
@@ -13,17 +15,34 @@ from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_headers
 from switchgear.upstream.watch import Watch
 
-_KEEP_ALIVE_S = 15.0
 _END_GRACE_S = 2.0
 """How long a stream that gave its finish reason may take over its usage and `[DONE]`."""
 _LINGER_S = 0.05
 """How long to wait for the connection to become reusable after the last event."""
 
 
+class Silence(Struct, frozen=True):
+    """How long, in seconds, a provider may be silent, and after how long its client gets a sign of life."""
+
+    allowed_s: float
+    keep_alive_s: float
+
+
 class Pump:
     """One stream. The status is held back until the first content, so that until then another target may answer."""
 
-    __slots__ = ("_ambient", "_encoder", "_held", "_idle_s", "_last", "_policies", "_reply", "_terminal", "_watch", "x")
+    __slots__ = (
+        "_ambient",
+        "_encoder",
+        "_held",
+        "_last",
+        "_policies",
+        "_reply",
+        "_silence",
+        "_terminal",
+        "_watch",
+        "x",
+    )
 
     def __init__(
         self,
@@ -31,7 +50,7 @@ class Pump:
         reply: Reply,
         encoder: StreamEncoder,
         watch: Watch,
-        idle_s: float,
+        silence: Silence,
         policies: PolicyChain,
         ambient: Ambient,
     ) -> None:
@@ -39,7 +58,7 @@ class Pump:
         self._reply = reply
         self._encoder = encoder
         self._watch = watch
-        self._idle_s = idle_s
+        self._silence = silence
         self._policies = policies
         self._ambient = ambient
         self._held: list[bytes] = []
@@ -60,7 +79,7 @@ class Pump:
                 if events:
                     await self._take(events)
                 elif not self._terminal:
-                    self._watch.expect(IdleTimeout, self._idle_s)
+                    self._watch.expect(IdleTimeout, self._silence.allowed_s)
             else:
                 self._watch.expect(IdleTimeout, _LINGER_S)
                 while await response.read() is not None:
@@ -101,7 +120,7 @@ class Pump:
                 self._last = self._last or event.last
             if event.data:
                 out.append(encode(event))
-        self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._idle_s)
+        self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._silence.allowed_s)
         if shown and out:
             await self._begin()
             self._held = []
@@ -114,7 +133,7 @@ class Pump:
         self.x.first_byte_s = self._ambient.monotonic() - self.x.began
         headers = answer_headers(self.x, self.x.first_byte_s, stream=True)
         await self._reply.start(headers, self._encoder.media_type)
-        self._watch.on_silence(_KEEP_ALIVE_S, self._keep_alive)
+        self._watch.on_silence(self._silence.keep_alive_s, self._keep_alive)
 
     def _keep_alive(self) -> None:
         self._reply.nudge(self._encoder.keep_alive)

@@ -30,6 +30,7 @@ from switchgear.exchange.engine import Engine
 from switchgear.exchange.reply import error_headers, printable
 from switchgear.http.bearer import identify, token_of
 from switchgear.http.reply import HttpReply
+from switchgear.telemetry.logs import REQUEST_ID
 from switchgear.upstream.watch import Watch
 from switchgear.wire.members import parse_object
 
@@ -87,6 +88,7 @@ class DataPlane:
             began=ambient.monotonic(),
             started_us=ambient.now_us(),
         )
+        REQUEST_ID.set(x.id)
         reply = HttpReply(send)
         watch = Watch(asyncio.get_running_loop(), self._total_timeout_s)
         peer = scope.get("switchgear.peer")

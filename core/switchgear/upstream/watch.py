@@ -42,6 +42,7 @@ class Watch:
 
     __slots__ = (
         "_armed_at",
+        "_began",
         "_cancels",
         "_cause",
         "_due",
@@ -65,6 +66,7 @@ class Watch:
         self._task: asyncio.Task[object] = task
         self._time = loop.time
         now = loop.time()
+        self._began = now
         self._total_at = now + total_seconds
         self._due = _NEVER
         self._error: type[UpstreamError] = TotalTimeout
@@ -85,6 +87,14 @@ class Watch:
         self._due = due
         if due < self._armed_at:
             self._arm(due)
+
+    def shorten(self, total_seconds: float) -> None:
+        """The exchange may take `total_seconds` from its beginning, if that is less than was said before."""
+        total_at = self._began + total_seconds
+        if total_at < self._total_at:
+            self._total_at = total_at
+            if total_at < self._armed_at:
+                self._arm(total_at)
 
     def relax(self) -> None:
         """From now, only the total deadline counts."""

@@ -82,7 +82,12 @@ class Fixture:
         log = structlog.get_logger()
         chain = PolicyChain([(f"p{i}", p) for i, p in enumerate(policies)], self.metrics, log)
         self.engine = Engine(
-            policies=chain, ledger=self.ledger, ambient=Ambient(), meters=self.meters, log=log, caps=Caps()
+            policies=chain,
+            ledger=self.ledger,
+            ambient=Ambient(),
+            meters=self.meters,
+            log=log,
+            caps=Caps(keep_alive_s=0.05),
         )
         self.reply = Reply(self.ledger)
         self.watch: Watch
@@ -261,6 +266,24 @@ async def test_stopping_the_gateway_ends_a_stream_with_an_error() -> None:
     assert x.outcome is Outcome.DRAINING
     assert b"server_draining" in fixture.reply.sent
     assert b"[DONE]" not in fixture.reply.sent
+
+
+async def test_a_silent_stream_gets_signs_of_life() -> None:
+    fixture = Fixture()
+
+    class Patient(EchoProvider):
+        async def stream(self, call: Call, model: TargetModel, secret: Any) -> AsyncIterator[StreamEvent]:
+            async for event in super().stream(call, model, secret):
+                yield event
+                if b"one" in event.data:
+                    await asyncio.sleep(0.25)
+
+    patient = Patient(ProviderConfig("p", None, {}, NoSettings()))
+    x = await fixture.run(chat_call(stream=True, echo={"text": "one two"}), fixture.target("a", patient))
+    assert x.outcome is Outcome.COMPLETE
+    parts = [part for part in fixture.reply.sent.split(b"\n\n") if part]
+    first, last = (next(i for i, part in enumerate(parts) if word in part) for word in (b"one", b"two"))
+    assert {b": keep-alive"} == set(parts[first + 1 : last])
 
 
 async def test_an_error_of_a_policy_that_watches_stops_the_stream() -> None:

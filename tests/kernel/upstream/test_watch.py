@@ -208,3 +208,17 @@ def test_it_belongs_to_a_task() -> None:
     with pytest.raises(RuntimeError):
         Watch(loop, 1.0)
     loop.close()
+
+
+async def test_a_shorter_total_counts_from_the_beginning_and_a_longer_one_changes_nothing() -> None:
+    loop = asyncio.get_running_loop()
+    watch = Watch(loop, 30.0)
+    began = loop.time()
+    await asyncio.sleep(0.1)
+    watch.shorten(60.0)
+    watch.shorten(0.2)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.sleep(5)
+    assert isinstance(watch.cause(), TotalTimeout)
+    assert 0.15 < loop.time() - began < 0.5
+    watch.close()
