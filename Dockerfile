@@ -1,4 +1,4 @@
-# Two stages: wheels are built where there is a compiler, and installed where there is none.
+# Two stages, so that the image holds neither the sources nor what building left behind.
 FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE plugins.toml.example ./

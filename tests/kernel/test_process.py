@@ -59,6 +59,8 @@ def test_it_waits_until_the_server_is_ready_and_keeps_its_output(server: Server)
 
 def test_what_it_uses_is_read_from_proc(server: Server) -> None:
     assert 5 << 20 < server.rss_bytes() < 200 << 20
+    # Its standard streams and its listener: the connection that asked whether it is ready is closed a little later.
+    server.until(lambda: server.open_fds() == 4, 5, "the descriptors of an idle server")
     before = server.open_fds(), server.cpu_seconds()
     held = HTTPConnection("127.0.0.1", server.port)
     held.connect()

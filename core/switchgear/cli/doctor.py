@@ -107,7 +107,11 @@ def _bindable(gateway: GatewaySettings) -> str:
     family, kind, proto, _, address = socket.getaddrinfo(gateway.host, gateway.port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, proto) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
+        try:
+            sock.bind(address)
+        except OSError as error:
+            reason = f"{gateway.host}:{gateway.port} cannot be bound ({error.strerror})"
+            raise OSError(f"{reason}: a gateway runs already, or choose another --host or --port") from error
     return f"{gateway.host}:{gateway.port} is free"
 
 

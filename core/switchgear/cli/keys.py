@@ -83,11 +83,22 @@ def list_(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
     from rich.console import Console  # noqa: PLC0415 - slow to import
     from rich.table import Table  # noqa: PLC0415 - likewise
 
-    table = Table("id", "name", "key", "status", "models", "expires", box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    # An id that is cut off revokes nothing.
+    table.add_column("id", min_width=max((len(key["id"]) for key in found), default=0))
+    for title in ("name", "key", "status", "models", "expires"):
+        table.add_column(title)
     for key in found:
         models = ", ".join(key["permissions"].get("models", ())) or "none"
-        table.add_row(key["id"], key["name"], f"{key['prefix']}…", key["status"], models, key["expires_at"] or "never")
-    Console(soft_wrap=True).print(table)  # an id that is cut off revokes nothing
+        table.add_row(
+            key["id"],
+            key["name"],
+            f"{key['prefix']}…{key['last4']}",
+            key["status"],
+            models,
+            key["expires_at"] or "never",
+        )
+    Console().print(table)
 
 
 @keys.command()

@@ -93,7 +93,8 @@ def new(*, name: str, kind: str, directory: Path | None, as_json: bool) -> None:
         answer({"directory": str(made)})
         return
     click.echo(
-        f"Wrote {made}. Next:\n\n  pip install -e {made}\n  switchgear plugins test {name}\n  switchgear plugins enable {name}"
+        f"Wrote {made}. Next:\n\n  pip install -e '{made}[dev]'\n  switchgear plugins test {name}\n"
+        f"  switchgear plugins enable {name}"
     )
 
 
