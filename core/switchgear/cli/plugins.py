@@ -121,7 +121,11 @@ def _switch(name: str, *, on: bool, path: Path, as_json: bool, what: str) -> Non
         document = tomlkit.parse(source)
     except tomlkit.exceptions.ParseError as error:
         raise ConfigError(f"{path}: this is not TOML: {error}. Mend it first.") from error
-    if name in document.get("plugins", {}):
+    if "plugins" not in document:
+        # Until now the default selection was on; naming one plugin must not switch the others off.
+        source = f"{source.rstrip()}\n\n{default_source()[default_source().index('[plugins.') :]}"
+        document = tomlkit.parse(source)
+    if name in document["plugins"]:
         document["plugins"][name]["enabled"] = on
         text = tomlkit.dumps(document)
     else:

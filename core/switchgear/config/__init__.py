@@ -120,8 +120,9 @@ def load(
     """Read the configuration.
 
     `path` is the file; without one, plugins.toml in `directory` (default: the working directory), else the default
-    configuration. `flags` maps dotted paths to values (`{"gateway.port": "9000"}`). Raises `ConfigError` when the file cannot
-    be read at all; anything else that is wrong is in `failures` of the result.
+    configuration. A file without any `plugins` table gets the default selection; an empty `[plugins]` selects none. `flags`
+    maps dotted paths to values (`{"gateway.port": "9000"}`). Raises `ConfigError` when the file cannot be read at all; anything
+    else that is wrong is in `failures` of the result.
     """
     if path is None:
         here = (directory or FilePath()) / FILE
@@ -137,6 +138,10 @@ def load(
         raise ConfigError(f"{name}: this is not TOML: {error}.") from error
     layers = Layers()
     layers.put_table(table, line_numbers(text), name)
+    if "plugins" not in table:
+        # A file that says nothing of plugins does not mean that there should be none.
+        text = default_source()
+        layers.put_table({"plugins": tomllib.loads(text)["plugins"]}, line_numbers(text), f"{FILE}.example")
     stray = list(_put_environment(layers, environ))
     for dotted, value in flags.items():
         flag = "--" + dotted.removeprefix("gateway.").replace("_", "-").replace(".", "-")

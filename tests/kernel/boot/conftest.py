@@ -30,6 +30,7 @@ def configure(tmp_path: Path) -> Callable[..., Config]:
 def kernel(configure: Callable[..., Config], tmp_path: Path) -> MakeKernel:
     def make(*enabled: str, gateway: str = "", toml: str = "") -> Kernel:
         text = f"[gateway]\ndata_dir = '{tmp_path / 'data'}'\n{gateway}\n" + toml
+        text += "" if enabled or "[plugins" in text else "\n[plugins]\n"
         text += "".join(f"\n[plugins.{name}]\nenabled = true\n" for name in enabled)
         return Kernel(configure(text))
 

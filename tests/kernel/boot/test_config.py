@@ -338,3 +338,14 @@ def _leaves(table: dict, at: tuple[str, ...] = ()):
             yield from _leaves(value, (*at, key))
         else:
             yield (*at, key)
+
+
+def test_a_file_without_plugins_gets_the_default_selection_and_an_empty_table_none(tmp_path: Path) -> None:
+    file = tmp_path / "plugins.toml"
+    file.write_text("[gateway]\nport = 9000\n")
+    defaults = load(environ={}, directory=tmp_path / "elsewhere").enabled
+    config = load(file, environ={})
+    assert (9000, defaults, []) == (config.gateway.port, config.enabled, config.failures)
+    assert len(defaults) > 3
+    file.write_text("[gateway]\nport = 9000\n[plugins]\n")
+    assert () == load(file, environ={}).enabled

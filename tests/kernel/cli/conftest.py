@@ -31,7 +31,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    (work / "plugins.toml").write_text(f"[gateway]\ndata_dir = '{tmp_path}/data'\nport = 0\n")
+    (work / "plugins.toml").write_text(f"[gateway]\ndata_dir = '{tmp_path}/data'\nport = 0\n[plugins]\n")
     with installed(tmp_path / "site") as found:
         found.add("acme-tools", {"tools": "Tools"}, GOOD, version="1.2")
         found.add("zenith", {"broken": "X"}, "1/0")

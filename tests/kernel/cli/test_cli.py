@@ -141,8 +141,8 @@ class TestEnableAndDisable:
 
     def test_add_a_table_where_there_is_none(self, run):
         for before in (
-            "",
-            "[gateway]\nport = 0\n",
+            "[plugins]\n",
+            "[gateway]\nport = 0\n[plugins]\n",
             "[plugins.other]\nenabled = false\n[gateway]\n[plugins.more]\nenabled = false",
         ):
             Path("plugins.toml").write_text(before)
@@ -274,3 +274,10 @@ class TestTest:
     def test_says_what_to_do_when_there_are_none(self, run):
         result = run("plugins", "test", "tools")
         assert (2, True) == (result.exit_code, "pip install -e" in result.stderr)
+
+
+def test_switching_one_plugin_keeps_the_default_selection_on(run):
+    Path("plugins.toml").write_text("[gateway]\nport = 0\n")
+    assert 0 == run("plugins", "disable", "limits").exit_code
+    tables = tomllib.loads(Path("plugins.toml").read_text())["plugins"]
+    assert (False, True) == (tables["limits"]["enabled"], tables["echo"]["enabled"])
