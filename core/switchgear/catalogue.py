@@ -3,6 +3,7 @@
 They are what an attempt needs (a secret, somewhere to send it, a name to ask for); every other kind is a plugin's.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,9 @@ from switchgear.exchange.meters import ExchangeMeters
 from switchgear.offer import Offer
 from switchgear.wire.members import raw
 
+_TELLING = re.compile(r"auth|key|token|secret|passw|cookie|credential", re.IGNORECASE)
+"""Names of headers whose values are secrets."""
+
 
 class CredentialSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A secret and where it is held. `type` is the provider type it is for; `source.backend` names the credential backend."""
@@ -32,8 +36,8 @@ class CredentialSpec(Struct, frozen=True, forbid_unknown_fields=True):
 class ProviderSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A vendor's account or a server, reached one way. `type` is one that an enabled plugin offers.
 
-    `headers` go with every request. `proxy`, `ca_bundle` and `client_cert` (PEM paths) and `max_connections` say how it is
-    reached; `settings` are the type's own.
+    `headers` go with every request; those whose name tells of a secret are sealed like one. `proxy`, `ca_bundle` and
+    `client_cert` (PEM paths) and `max_connections` say how it is reached; `settings` are the type's own.
     """
 
     type: str
@@ -89,6 +93,7 @@ class LiveProvider(Struct, frozen=True, eq=False):
     native: NativeProvider | None
     connection: Connection | None
     secret: SecretHandle | None
+    secret_headers: tuple[str, ...]
 
     @property
     def capabilities(self) -> Capabilities:
@@ -151,6 +156,7 @@ class Catalogue:
                 title="provider",
                 spec=ProviderSpec,
                 references=(Reference("credential_id", "credentials"),),
+                secrets=_secret_headers,
                 validate=self._validate_provider,
                 compile=self._compile_provider,
             ),
@@ -230,6 +236,7 @@ class Catalogue:
             native=None if is_http else made,
             connection=connection,
             secret=None if spec.credential_id is None else view.live("credentials", spec.credential_id),
+            secret_headers=tuple(value for name, value in spec.headers.items() if _TELLING.search(name)),
         )
 
     def _compile_model(self, resource: Resource[ModelSpec], view: View) -> LiveModel:
@@ -254,12 +261,18 @@ class Catalogue:
             native=provider.native,
             connection=provider.connection,
             secret=provider.secret,
+            secret_headers=provider.secret_headers,
             headers=(
                 (b"x-switchgear-model", resource.id.encode()),
                 (b"x-switchgear-provider", spec.provider_id.encode()),
             ),
         )
         return LiveModel(target, enabled=spec.enabled and provider.enabled, created_us=resource.created_us)
+
+
+def _secret_headers(body: Mapping[str, Any]) -> tuple[str, ...]:
+    headers = body.get("headers")
+    return tuple(f"headers.{name}" for name in headers if _TELLING.search(name)) if isinstance(headers, dict) else ()
 
 
 def _listed(names: Mapping[str, Any]) -> str:

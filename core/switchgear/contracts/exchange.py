@@ -33,7 +33,7 @@ class Target(Struct, frozen=True, eq=False):
     """One place that can answer: a model at a provider, with everything an attempt needs. Compiled into the snapshot.
 
     Exactly one of `provider` and `native` is set; `connection` belongs to `provider`. `headers` are what the answer says
-    about it.
+    about it, `secret_headers` the values of those that go with every request and are nobody else's business.
     """
 
     model: TargetModel
@@ -46,6 +46,12 @@ class Target(Struct, frozen=True, eq=False):
     connection: Connection | None = None
     secret: SecretHandle | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    secret_headers: tuple[str, ...] = ()
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what no message about this target may show."""
+        secret = None if self.secret is None else self.secret.peek()
+        return self.secret_headers if secret is None else (*secret.values(), *self.secret_headers)
 
 
 class TargetMeters(Struct, frozen=True, eq=False):

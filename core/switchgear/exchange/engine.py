@@ -156,8 +156,7 @@ class Engine:
                 await reply.whole(200, answer_headers(x, x.ended_s, stream=False), last)
             return
         target = x.target
-        secret = target.secret.peek() if target is not None and target.secret is not None else None
-        answer = to_api_error(error, tuple(secret.values()) if secret else ())
+        answer = to_api_error(error, () if target is None else target.secrets())
         if reply.started:
             await reply.close(reply.encoder.error(answer, x.id))
         else:

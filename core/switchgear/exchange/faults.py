@@ -97,7 +97,11 @@ def _of_fault(fault: ProviderFault, secrets: tuple[str, ...]) -> ApiError:
     words = scrub(fault.message, secrets)
     if fault.cause in _CLIENT_FAULTS:
         code = fault.code or (None if fault.cause == "invalid_request" else fault.cause)
-        return InvalidRequest(words or "The provider refused the request as invalid.", code=code, param=fault.param)
+        return InvalidRequest(
+            words or "The provider refused the request as invalid.",
+            code=code and scrub(code, secrets),
+            param=fault.param and scrub(fault.param, secrets),
+        )
     if fault.cause == "not_found":
         return NotFound("The provider does not know this model.", code="model_not_found", source="provider")
     if fault.cause == "quota":
