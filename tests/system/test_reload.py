@@ -7,14 +7,16 @@ from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Self
 
 import pytest
 import pytest_asyncio
+import trustme
 
 from support.daemon import Daemon, daemon
 from support.faultup import FaultUpstream, Script
-from support.gateway import PROVIDER_KEY, Running, eventually, running
+from support.gateway import ADMIN_KEY, PROVIDER_KEY, Running, eventually, running
 from support.process import switchgear
 from support.talk import Talk, call
 
@@ -216,3 +218,21 @@ async def test_a_key_made_on_the_command_line_is_good_at_once(gateway: Running) 
         return 401 == (await call(gateway.port, key["key"], model="echo")).answer.status
 
     await eventually(refused, within=1.0)
+
+
+async def test_a_provider_that_no_longer_compiles_keeps_nobody_else_from_starting(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(bundle)
+    async with daemon(tmp_path) as gateway:
+        await gateway.create(
+            "providers", id="private", type="openai", base_url="https://10.0.0.1", ca_bundle=str(bundle)
+        )
+        await gateway.create("models", id="inner", provider_id="private", provider_model="x")
+        bundle.unlink()
+        await gateway.restart()
+        assert 200 == (await call(gateway.port, gateway.key, model="echo")).answer.status
+        assert 404 == (await call(gateway.port, gateway.key, model="inner")).answer.status
+        admin = {"authorization": f"Bearer {ADMIN_KEY}"}
+        broken = (await gateway.http.get("/health/detailed", headers=admin)).json()["broken_resources"]
+        assert {("providers", "private"), ("models", "inner")} == {(one["kind"], one["id"]) for one in broken}
+        assert str(bundle) in str(broken)
