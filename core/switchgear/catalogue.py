@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Raw, Struct
@@ -17,6 +18,7 @@ from switchgear.contracts.provider import Capabilities, NativeProvider, Provider
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceKind, View
 from switchgear.contracts.upstream import Connection, ConnectionSettings, Timeouts
 from switchgear.credentials import SecretKeeper
+from switchgear.errors import ConfigError, EgressDenied
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.offer import Offer
 from switchgear.wire.members import raw
@@ -139,6 +141,7 @@ class Catalogue:
         self._timeouts = timeouts
         self._verify_tls = verify_tls
         self._meters = meters
+        self._connections: WeakValueDictionary[tuple[str, ConnectionSettings], Connection] = WeakValueDictionary()
 
     def kinds(self) -> list[ResourceKind[Any, Any]]:
         """Return the declarations."""
@@ -216,18 +219,7 @@ class Catalogue:
         made = offer.factory(ProviderConfig(resource.id, spec.base_url, spec.headers, settings))
         is_http = hasattr(made, "prepare")
         timeouts = spec.timeouts or self._timeouts
-        connection = None
-        if is_http:
-            connection = self._connect(
-                ConnectionSettings(
-                    proxy=spec.proxy,
-                    ca_bundle=spec.ca_bundle,
-                    client_cert=spec.client_cert,
-                    verify_tls=self._verify_tls if spec.verify_tls is None else spec.verify_tls,
-                    max_connections=spec.max_connections,
-                    connect_timeout=timeouts.connect,
-                )
-            )
+        connection = self._connection(resource.id, spec, timeouts) if is_http else None
         return LiveProvider(
             type=spec.type,
             enabled=spec.enabled,
@@ -238,6 +230,24 @@ class Catalogue:
             secret=None if spec.credential_id is None else view.live("credentials", spec.credential_id),
             secret_headers=tuple(value for name, value in spec.headers.items() if _TELLING.search(name)),
         )
+
+    def _connection(self, id: str, spec: ProviderSpec, timeouts: Timeouts) -> Connection:
+        settings = ConnectionSettings(
+            proxy=spec.proxy,
+            ca_bundle=spec.ca_bundle,
+            client_cert=spec.client_cert,
+            verify_tls=self._verify_tls if spec.verify_tls is None else spec.verify_tls,
+            max_connections=spec.max_connections,
+            connect_timeout=timeouts.connect,
+        )
+        # A provider that changed in other ways goes on over the connections it has, within the bound it has.
+        connection = self._connections.get((id, settings))
+        if connection is None:
+            try:
+                connection = self._connections[id, settings] = self._connect(settings)
+            except (ConfigError, EgressDenied) as error:
+                raise ValueError(str(error)) from error
+        return connection
 
     def _compile_model(self, resource: Resource[ModelSpec], view: View) -> LiveModel:
         spec = resource.spec

@@ -73,6 +73,26 @@ class Running:
         made: dict[str, Any] = answer.json()
         return made
 
+    async def new_key(self, **members: Any) -> tuple[str, str]:
+        """Make a key that may use every model; return its id and secret."""
+        made = await self.create("api-keys", **{"name": "k", "permissions": {"models": ["*"]}, **members})
+        return made["id"], made["key"]
+
+    async def patch(self, path: str, **body: Any) -> dict[str, Any]:
+        """Lay a merge patch over a resource."""
+        merge = {"content-type": "application/merge-patch+json"}
+        answer = await self.admin.patch(path, json=body, headers=merge)
+        assert answer.status_code == 200, answer.text
+        patched: dict[str, Any] = answer.json()
+        return patched
+
+    async def act(self, path: str, **body: Any) -> dict[str, Any]:
+        """Run an action of a resource."""
+        answer = await self.admin.post(path, json=body or None)
+        assert answer.status_code == 200, answer.text
+        done: dict[str, Any] = answer.json()
+        return done
+
     async def chat(self, content: str = "hi", **members: Any) -> httpx.Response:
         body = {"model": "m", "messages": [{"role": "user", "content": content}], **members}
         return await self.http.post("/v1/chat/completions", json=body, headers=self.auth)

@@ -36,24 +36,12 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: FaultUpstr
         yield run
 
 
-async def new_key(gateway: Running, **members: object) -> tuple[str, str]:
-    """Return id and secret of a key that may use every model."""
-    made = await gateway.create("api-keys", **{"name": "k", "permissions": {"models": ["*"]}, **members})
-    return made["id"], made["key"]
-
-
 async def act(gateway: Running, id: str, action: str, **body: object) -> dict[str, str]:
-    answer = await gateway.admin.post(f"/api-keys/{id}/{action}", json=body or None)
-    assert 200 == answer.status_code, answer.text
-    done: dict[str, str] = answer.json()
-    return done
+    return await gateway.act(f"/api-keys/{id}/{action}", **body)
 
 
 async def patch(gateway: Running, id: str, **body: object) -> None:
-    answer = await gateway.admin.patch(
-        f"/api-keys/{id}", json=body, headers={"content-type": "application/merge-patch+json"}
-    )
-    assert 200 == answer.status_code, answer.text
+    await gateway.patch(f"/api-keys/{id}", **body)
 
 
 async def delete(gateway: Running, id: str) -> None:
@@ -110,7 +98,7 @@ HIDDEN = (404, "model_not_found")
     ids=["suspend", "revoke", "regenerate", "expire", "delete", "narrow", "nothing"],
 )
 async def test_what_a_key_may_no_longer_do_is_refused_and_cut(gateway: Running, upstream, change, refusal) -> None:
-    id, secret = await new_key(gateway)
+    id, secret = await gateway.new_key()
     async with streaming(gateway, secret) as cut, streaming(gateway, gateway.key) as other:
         called = len(upstream.ledger)
         await change(gateway, id)
@@ -121,7 +109,7 @@ async def test_what_a_key_may_no_longer_do_is_refused_and_cut(gateway: Running, 
 
 
 async def test_the_upstream_call_of_a_cut_stream_is_aborted(gateway: Running, upstream: FaultUpstream) -> None:
-    id, secret = await new_key(gateway)
+    id, secret = await gateway.new_key()
     async with streaming(gateway, secret):
         entry = upstream.ledger.entries[-1]
         await act(gateway, id, "revoke")
@@ -129,7 +117,7 @@ async def test_the_upstream_call_of_a_cut_stream_is_aborted(gateway: Running, up
 
 
 async def test_a_call_that_waits_for_its_answer_is_refused(gateway: Running, upstream: FaultUpstream) -> None:
-    id, secret = await new_key(gateway)
+    id, secret = await gateway.new_key()
     called = len(upstream.ledger)
     for stream in (True, False):
         with await Talk.begin(gateway.port, secret, model="silent", stream=stream) as talk:
@@ -145,7 +133,7 @@ async def test_a_call_that_waits_for_its_answer_is_refused(gateway: Running, ups
 
 
 async def test_narrowing_cuts_only_what_is_no_longer_permitted(gateway: Running) -> None:
-    id, secret = await new_key(gateway)
+    id, secret = await gateway.new_key()
     await gateway.create("models", id="endless2", provider_id="p", provider_model="fault-endless")
     async with streaming(gateway, secret) as kept, streaming(gateway, secret, "endless2") as cut:
         await patch(gateway, id, permissions={"models": ["endless"]})
@@ -158,7 +146,7 @@ async def test_narrowing_cuts_only_what_is_no_longer_permitted(gateway: Running)
 
 
 async def test_what_does_not_concern_a_stream_leaves_it_alone(gateway: Running) -> None:
-    id, secret = await new_key(gateway)
+    id, secret = await gateway.new_key()
     async with streaming(gateway, secret) as talk:
         await patch(gateway, id, name="renamed", tags=["a"], limits={"requests_per_minute": 1000})
         await patch(gateway, id, permissions={"models": ["endless"]})
@@ -166,7 +154,7 @@ async def test_what_does_not_concern_a_stream_leaves_it_alone(gateway: Running) 
 
 
 async def test_a_suspended_key_is_good_again_once_activated(gateway: Running) -> None:
-    id, secret = await new_key(gateway)
+    id, secret = await gateway.new_key()
     for _ in range(3):
         await act(gateway, id, "suspend")
         assert GONE == await ask(gateway, secret)
@@ -175,7 +163,7 @@ async def test_a_suspended_key_is_good_again_once_activated(gateway: Running) ->
 
 
 async def test_a_regenerated_key_with_an_overlap_has_two_secrets_until_it_ends(gateway: Running) -> None:
-    id, old = await new_key(gateway)
+    id, old = await gateway.new_key()
     async with streaming(gateway, old) as begun_with_old:
         new = (await act(gateway, id, "regenerate", overlap_seconds=600))["key"]
         assert [(200, None)] * 2 == [await ask(gateway, secret) for secret in (old, new)]
@@ -194,7 +182,7 @@ async def test_a_regenerated_key_with_an_overlap_has_two_secrets_until_it_ends(g
 
 async def test_a_key_expires_on_time(gateway: Running) -> None:
     expires_at = datetime.now(UTC) + timedelta(seconds=1)
-    _, secret = await new_key(gateway, expires_at=expires_at.isoformat())
+    _, secret = await gateway.new_key(expires_at=expires_at.isoformat())
     while True:
         sent_at = datetime.now(UTC)
         answered = await ask(gateway, secret)
@@ -206,7 +194,7 @@ async def test_a_key_expires_on_time(gateway: Running) -> None:
 
 
 async def test_a_body_still_on_its_way_when_the_key_is_revoked_is_refused(gateway: Running, upstream) -> None:
-    id, secret = await new_key(gateway)
+    id, secret = await gateway.new_key()
     assert (200, None) == await ask(gateway, secret)
     body = {"model": "endless", "messages": [{"role": "user", "content": "x" * 300}], "stream": True}
     request = request_bytes(body, headers={"authorization": f"Bearer {secret}"})
@@ -224,7 +212,7 @@ async def test_a_body_still_on_its_way_when_the_key_is_revoked_is_refused(gatewa
 
 
 async def test_a_revocation_by_another_replica_cuts_within_a_second(gateway: Running) -> None:
-    id, secret = await new_key(gateway)
+    id, secret = await gateway.new_key()
     data = gateway.gateway.settings.data_path
     other = Gateway(
         load(data.parent / "plugins.toml", environ={"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(data)})
@@ -245,7 +233,7 @@ async def test_no_revoked_key_comes_back(gateway: Running, rounds: int) -> None:
     revoked: list[str] = []
 
     async def live_and_die() -> None:
-        id, secret = await new_key(gateway)
+        id, secret = await gateway.new_key()
         over = asyncio.Event()
 
         async def keep_calling() -> None:
