@@ -97,6 +97,7 @@ class Gateway:
 
         def serving(port: int) -> None:
             self._system.serve()
+            self.kernel.run_tasks()
             ready(port)
 
         refused = self.kernel.metrics.counter("edge_refused", "Requests refused before they were read.", ("code",))

@@ -110,7 +110,7 @@ class Hooks:
 
     @hookspec
     def switchgear_tasks(self) -> "Iterable[Task]":  # type: ignore[empty-body]
-        """Bring periodic work."""
+        """Bring periodic work, which runs while the gateway serves."""
 
     @hookspec
     def switchgear_commands(self) -> "Iterable[click.Command]":  # type: ignore[empty-body]

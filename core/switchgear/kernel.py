@@ -6,6 +6,7 @@ import heapq
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ from msgspec import Struct
 from switchgear.ambient import Ambient
 from switchgear.config import Config
 from switchgear.context import PluginContext, Services, Shared
+from switchgear.contracts.kernel import Task
 from switchgear.discovery import Discovery, Installed, load
 from switchgear.errors import BootError, ConfigError, PluginError
 from switchgear.hooks import Hooks
@@ -109,6 +111,12 @@ class Kernel:
             await self.stop()
             raise
         self.events.start()
+
+    def run_tasks(self) -> None:
+        """Begin the periodic work of plugins; it ends with them."""
+        contexts = {item.installed.name: item.context for item in self._started}
+        for bound in self.registry.all(Hooks.switchgear_tasks):
+            contexts[bound.plugin].spawn(bound.item.name, partial(_periodically, bound.item))
 
     async def stop(self) -> None:
         """Stop what was started, in reverse order, each bounded; failures are logged and counted, and stop nothing else."""
@@ -219,6 +227,12 @@ class Kernel:
             return "was cancelled"
         error = task.exception()
         return f"raised {raised(error)}" if error else None
+
+
+async def _periodically(task: Task) -> None:
+    while True:
+        await task.run()
+        await asyncio.sleep(task.every_s)
 
 
 async def _awaited(step: Callable[[], Awaitable[None]]) -> None:

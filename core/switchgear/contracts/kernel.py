@@ -11,11 +11,18 @@ from switchgear.contracts.store import RecordRow
 
 
 class Task(Struct, frozen=True):
-    """Something to run every `every_s` seconds while the gateway serves, never twice at once."""
+    """Something to run while the gateway serves: at once, and again `every_s` seconds after it returned.
+
+    What `run` raises is logged and counted under the plugin's name, and it is tried again with backoff.
+    """
 
     name: str
     every_s: float
     run: Callable[[], Awaitable[None]]
+
+    def __post_init__(self) -> None:
+        if not self.every_s > 0:
+            raise ValueError(f"`every_s` of the task `{self.name}` is {self.every_s}; it must be more than 0 seconds")
 
 
 class Migrations(Struct, frozen=True):
