@@ -7,7 +7,9 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, cast
+from urllib.parse import quote
 
 import structlog
 
@@ -25,6 +27,7 @@ from switchgear.exchange.attempt import Caps
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
+from switchgear.exchange.usage import RECORD_KINDS
 from switchgear.first_run import FirstRun, seed
 from switchgear.hooks import Hooks
 from switchgear.http.access import AdminAccess
@@ -35,8 +38,9 @@ from switchgear.http.server import serve
 from switchgear.http.system import System
 from switchgear.http.usage import usage_handlers
 from switchgear.kernel import Kernel
-from switchgear.ledger.drain import Drain
+from switchgear.ledger.drain import Drain, Sink
 from switchgear.ledger.journal import Journal
+from switchgear.ledger.sinks import Forwarding, Offered, Outlet
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.face import PluginResources
 from switchgear.upstream.client import Upstream
@@ -166,7 +170,8 @@ class Gateway:
             await resources.start()
         face.on_change("credentials", lambda name, live: credentials.forget(name) if live is None else None)
 
-        journal, drain = await self._open_journal(store)
+        outlets = await self._open_outlets()
+        journal, drain = await self._open_journal(Forwarding(store, outlets) if outlets else store)
         policies = PolicyChain(
             [(b.item.name, b.item.factory()) for b in registry.all(Hooks.switchgear_policies)], metrics, self._log
         )
@@ -207,6 +212,8 @@ class Gateway:
         if self._has_store:
             background.spawn("resources", resources.follow)
             background.spawn("journal", drain.run)
+            for outlet in outlets:
+                background.spawn("record sink", outlet.drain.run)
             background.spawn("housekeeping", lambda: _housekeeping(store, ambient))
         stack.push_async_callback(background.stop, 5.0)
 
@@ -224,15 +231,30 @@ class Gateway:
         self._stack.push_async_callback(store.close)
         return store
 
-    async def _open_journal(self, store: Store) -> tuple[Journal, Drain]:
+    def _journal(self, *folder: str) -> Journal:
         settings = self.settings.journal
-        journal = Journal(
-            self.settings.data_path / "journal",
+        return Journal(
+            self.settings.data_path.joinpath(*folder),
             f"{os.getpid()}-{self._ambient.new_id()[:12]}",
             segment_bytes=settings.segment_bytes,
             cap_bytes=settings.cap_bytes,
             durability=settings.durability,
         )
+
+    async def _open_outlets(self) -> list[Outlet]:
+        outlets: list[Outlet] = []
+        for bound in self.kernel.registry.all(Hooks.switchgear_record_sinks):
+            name = bound.item.name
+            journal = self._journal("sinks", quote(name, safe=""))
+            await journal.open()
+            offered = Offered(name, bound.item.factory(), RECORD_KINDS, partial(self.kernel.failed, bound.plugin))
+            outlet = Outlet(offered, journal, Drain(journal, offered, self._ambient))
+            self._stack.push_async_callback(outlet.close, self.settings.plugin_timeout)
+            outlets.append(outlet)
+        return outlets
+
+    async def _open_journal(self, store: Sink) -> tuple[Journal, Drain]:
+        journal = self._journal("journal")
         await journal.open()
         drain = Drain(journal, store, self._ambient)
         self.kernel.metrics.observe_with("journal_depth", "Records not yet in the store.", lambda: journal.depth)

@@ -82,7 +82,7 @@ class Hooks:
 
     @hookspec
     def switchgear_record_sinks(self) -> "Iterable[Offer[RecordSink]]":  # type: ignore[empty-body]
-        """Bring places where records go besides the store. Factory: `()`, once."""
+        """Bring places where records go besides the store. Factory: `()`, once, after the plugin's `start`."""
 
     @hookspec
     def switchgear_authenticators(self) -> "Iterable[Offer[Authenticator]]":  # type: ignore[empty-body]

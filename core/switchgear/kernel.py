@@ -67,6 +67,7 @@ class Kernel:
         self.registry = Registry(())
         self._shared = Shared(config.gateway.data_path, self.ambient, self.metrics)
         self.events = self._shared.events
+        self.failed = self._shared.failed
         self._timeout = config.gateway.plugin_timeout
         self._started: list[Active] = []
         self._watchdog: Watchdog | None = None
@@ -125,7 +126,7 @@ class Kernel:
             item = self._started.pop()
             failure = await self._bounded(item.plugin.stop)
             if failure is not None:
-                self._shared.failed(item.installed.name, "stop", failure)
+                self.failed(item.installed.name, "stop", failure)
             await item.context.close(self._timeout)
         if self._watchdog is not None:
             self._watchdog.stop()

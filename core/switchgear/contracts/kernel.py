@@ -52,12 +52,17 @@ class UIPage(Struct, frozen=True):
 
 
 class RecordSink(Protocol):
-    """Somewhere records go besides the store, after they were drained from the journal. At least once, in order."""
+    """Somewhere records go besides the store, after the store has them: at least once, each kind in order, also over a restart.
+
+    What it has not taken waits in a journal of its own; once that has grown to `[gateway.journal] cap_bytes`, the store waits
+    for it too.
+    """
 
     kinds: frozenset[str]
+    """Names of the kinds of record it wants; empty for all."""
 
     async def write(self, kind: RecordKind, rows: Sequence[RecordRow]) -> None:
-        """Take a batch. Raising means try again later."""
+        """Take a batch. Raising means try again later; it is counted and logged under the plugin's name."""
         ...
 
 
