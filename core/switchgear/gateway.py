@@ -20,7 +20,8 @@ from switchgear.config import Config
 from switchgear.context import Services
 from switchgear.contracts.caller import Caller
 from switchgear.contracts.credential import Sealer
-from switchgear.contracts.store import Store
+from switchgear.contracts.event import Event
+from switchgear.contracts.store import Change, Store
 from switchgear.credentials import SecretKeeper
 from switchgear.errors import StoreUnavailable
 from switchgear.exchange.attempt import Caps
@@ -139,7 +140,7 @@ class Gateway:
         store = self._store = await self._open_store()
         backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}
         sealer = next((b for b in backends.values() if isinstance(b, Sealer)), None)
-        credentials = SecretKeeper(ambient, metrics, self._log)
+        credentials = SecretKeeper(ambient, metrics, self._log, announce=self._announce)
         stack.push_async_callback(credentials.close)
         meters = ExchangeMeters(metrics)
         catalogue = Catalogue(
@@ -153,6 +154,7 @@ class Gateway:
         )
         kinds = [*catalogue.kinds(), *(b.item for b in registry.all(Hooks.switchgear_resource_kinds))]
         resources = self.resources = ResourceEngine(store, kinds, ambient, sealer)
+        resources.feed.watch(self._announce_change)
         face = PluginResources(resources)
         counters = registry.one(Hooks.switchgear_counters, settings.counters)
         await kernel.start(
@@ -220,6 +222,13 @@ class Gateway:
     def _callers_changed(self, key_id: str, now: Sequence[Caller]) -> None:
         if self._engine is not None:
             self._engine.in_flight.callers_changed(key_id, now)
+
+    def _announce(self, name: str, data: dict[str, Any]) -> None:
+        self.kernel.events.emit(Event(name, self._ambient.now_us(), data))
+
+    def _announce_change(self, change: Change) -> None:
+        verb = "deleted" if change.deleted else "changed"
+        self._announce(f"{change.kind}.{verb}", {"id": change.id, "revision": change.revision})
 
     async def _open_store(self) -> Store:
         registry = self.kernel.registry

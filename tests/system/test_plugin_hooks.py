@@ -64,3 +64,18 @@ async def test_its_record_sink_gets_usage(served: Running, seen: dict):
 
 async def test_its_task_runs(seen: dict):
     await eventually(lambda: seen["beats"] > 2)
+
+
+async def test_its_listener_hears_what_changed_and_which_credential_fails(served: Running, seen: dict):
+    source = {"backend": "env", "variables": {"api_key": "SURELY_NOT_SET_API_KEY"}}
+    await served.create("credentials", id="c", type="openai", source=source)
+    await served.create("providers", id="p", type="openai", base_url="http://127.0.0.1:9", credential_id="c")
+    await served.create("models", id="m", provider_id="p", provider_model="any")
+    assert 200 != (await served.chat()).status_code
+    await served.admin.delete("/models/m")
+    await eventually(lambda: seen["events"] and seen["events"][-1][0] == "models.deleted")
+    heard = [(name, data["id"]) for name, data in seen["events"] if data["id"] in {"c", "p", "m"}]
+    changed = [("credentials.changed", "c"), ("providers.changed", "p"), ("models.changed", "m")]
+    assert [*changed, ("credentials.failing", "c"), ("models.deleted", "m")] == heard
+    revisions = [data["revision"] for _, data in seen["events"] if "revision" in data]
+    assert sorted(set(revisions)) == revisions
