@@ -23,7 +23,7 @@ from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.store import Change, Store
 from switchgear.credentials import SecretKeeper
-from switchgear.errors import StoreUnavailable
+from switchgear.errors import ConfigError, StoreUnavailable
 from switchgear.exchange.attempt import Caps
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.meters import ExchangeMeters
@@ -52,13 +52,16 @@ _HOUR_S = 3600.0
 
 
 class Gateway:
-    """One gateway in one process and one event loop."""
+    """One gateway in one process and one event loop. On SIGHUP it takes what `reread` returns for its configuration."""
 
-    def __init__(self, config: Config, *, ambient: Ambient | None = None) -> None:
+    def __init__(
+        self, config: Config, *, ambient: Ambient | None = None, reread: Callable[[], Config] | None = None
+    ) -> None:
         self.kernel = Kernel(config, ambient=ambient)
         self.kernel.boot()
         self.settings = config.gateway
         self.first_run: FirstRun | None = None
+        self._reread = reread or (lambda: config)
         self._ambient = self.kernel.ambient
         self._log = structlog.get_logger()
         self._stack = AsyncExitStack()
@@ -124,10 +127,19 @@ class Gateway:
             on_drain=self._system.drain,
             abort_streams=self._engine.stop_all,
             ready=serving,
+            on_hangup=self._reconfigure,
             on_refused=lambda code: refused.child(code).inc(),
             stop=stop,
             ambient=self._ambient,
         )
+
+    def _reconfigure(self) -> None:
+        try:
+            later = self.kernel.reconfigure(self._reread())
+        except (ConfigError, OSError) as error:
+            self._log.error("the configuration is wrong and stays as it was", failures=str(error).splitlines())
+        else:
+            self._log.info("the configuration was read again", takes_a_restart=later)
 
     async def _start(self) -> None:
         settings, kernel, stack = self.settings, self.kernel, self._stack

@@ -5,7 +5,7 @@ import graphlib
 import heapq
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -115,9 +115,50 @@ class Kernel:
 
     def run_tasks(self) -> None:
         """Begin the periodic work of plugins; it ends with them."""
-        contexts = {item.installed.name: item.context for item in self._started}
+        active = self._by_name()
         for bound in self.registry.all(Hooks.switchgear_tasks):
-            contexts[bound.plugin].spawn(bound.item.name, partial(_periodically, bound.item))
+            active[bound.plugin].context.spawn(bound.item.name, partial(_periodically, bound.item))
+
+    def reconfigure(self, config: Config) -> list[str]:
+        """Give plugins that are `live` their new settings.
+
+        Returns what takes a restart: names of plugins, and `gateway`. Raises `ConfigError` with everything wrong in `config`;
+        nothing has changed then.
+        """
+        failures = list(config.failures)
+        settings: dict[str, Struct] = {}
+        for name, item in self._by_name().items():
+            if name in config.enabled:
+                try:
+                    settings[name] = config.settings(name, item.plugin.settings_type)
+                except ConfigError as error:
+                    failures += error.failures
+        if failures:
+            raise ConfigError(*failures)
+        later = {"gateway"} if config.gateway != self.config.gateway else set()
+        later |= set(config.enabled) ^ self._by_name().keys()
+        self.plugins = tuple(
+            self._reconfigured(item, settings.get(item.installed.name, item.settings), later) for item in self.plugins
+        )
+        return sorted(later)
+
+    def _reconfigured(self, item: Active, settings: Struct, later: set[str]) -> Active:
+        name = item.installed.name
+        if settings == item.settings:
+            return item
+        if not item.plugin.live:
+            later.add(name)
+            return item
+        try:
+            item.plugin.reconfigure(settings)
+        except Exception as error:  # noqa: BLE001 - counted and logged under the plugin's name; the others go on
+            self.failed(name, "reconfigure", raised(error))
+            later.add(name)
+            return item
+        return replace(item, settings=settings)
+
+    def _by_name(self) -> dict[str, Active]:
+        return {item.installed.name: item for item in self.plugins}
 
     async def stop(self) -> None:
         """Stop what was started, in reverse order, each bounded; failures are logged and counted, and stop nothing else."""
