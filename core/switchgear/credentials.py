@@ -6,7 +6,7 @@ fetch is thus never more often than the backoff allows, however many requests th
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
@@ -59,8 +59,10 @@ class SecretKeeper:
         metrics: Metrics,
         log: "FilteringBoundLogger",
         settings: KeeperSettings | None = None,
+        announce: Callable[[str, dict[str, Any]], None] = lambda _name, _data: None,
     ) -> None:
         self.ambient = ambient
+        self.announce = announce
         self.settings = settings or KeeperSettings()
         self.log = log
         self.failures = metrics.counter(
@@ -212,15 +214,18 @@ class KeptSecret:
         self._retry_s = settings.retry_s
         if self._why is not None:
             self._keeper.log.info("credential is available again", credential_id=self.credential_id)
+            self._keeper.announce("credentials.recovered", {"id": self.credential_id})
             self._why = self._since_us = None
 
     def _failed(self, why: str) -> None:
         self._failures.inc()
         if self._why is None:
             self._since_us = self._ambient.now_us()
+            kept = self._secret is not None
             self._keeper.log.warning(
-                "credential cannot be fetched", credential_id=self.credential_id, why=why, kept=self._secret is not None
+                "credential cannot be fetched", credential_id=self.credential_id, why=why, kept=kept
             )
+            self._keeper.announce("credentials.failing", {"id": self.credential_id, "why": why, "kept": kept})
         self._why = why
         self._due = self._ambient.monotonic() + self._retry_s
         self._retry_s = min(self._retry_s * 2, self._keeper.settings.retry_most_s)

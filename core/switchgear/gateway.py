@@ -7,7 +7,9 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, cast
+from urllib.parse import quote
 
 import structlog
 
@@ -18,13 +20,15 @@ from switchgear.config import Config
 from switchgear.context import Services
 from switchgear.contracts.caller import Caller
 from switchgear.contracts.credential import Sealer
-from switchgear.contracts.store import Store
+from switchgear.contracts.event import Event
+from switchgear.contracts.store import Change, Store
 from switchgear.credentials import SecretKeeper
-from switchgear.errors import StoreUnavailable
+from switchgear.errors import ConfigError, StoreUnavailable
 from switchgear.exchange.attempt import Caps
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
+from switchgear.exchange.usage import RECORD_KINDS
 from switchgear.first_run import FirstRun, seed
 from switchgear.hooks import Hooks
 from switchgear.http.access import AdminAccess
@@ -35,8 +39,9 @@ from switchgear.http.server import serve
 from switchgear.http.system import System
 from switchgear.http.usage import usage_handlers
 from switchgear.kernel import Kernel
-from switchgear.ledger.drain import Drain
+from switchgear.ledger.drain import Drain, Sink
 from switchgear.ledger.journal import Journal
+from switchgear.ledger.sinks import Forwarding, Offered, Outlet
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.face import PluginResources
 from switchgear.upstream.client import Upstream
@@ -47,13 +52,16 @@ _HOUR_S = 3600.0
 
 
 class Gateway:
-    """One gateway in one process and one event loop."""
+    """One gateway in one process and one event loop. On SIGHUP it takes what `reread` returns for its configuration."""
 
-    def __init__(self, config: Config, *, ambient: Ambient | None = None) -> None:
+    def __init__(
+        self, config: Config, *, ambient: Ambient | None = None, reread: Callable[[], Config] | None = None
+    ) -> None:
         self.kernel = Kernel(config, ambient=ambient)
         self.kernel.boot()
         self.settings = config.gateway
         self.first_run: FirstRun | None = None
+        self._reread = reread or (lambda: config)
         self._ambient = self.kernel.ambient
         self._log = structlog.get_logger()
         self._stack = AsyncExitStack()
@@ -97,6 +105,7 @@ class Gateway:
 
         def serving(port: int) -> None:
             self._system.serve()
+            self.kernel.run_tasks()
             ready(port)
 
         refused = self.kernel.metrics.counter("edge_refused", "Requests refused before they were read.", ("code",))
@@ -118,10 +127,19 @@ class Gateway:
             on_drain=self._system.drain,
             abort_streams=self._engine.stop_all,
             ready=serving,
+            on_hangup=self._reconfigure,
             on_refused=lambda code: refused.child(code).inc(),
             stop=stop,
             ambient=self._ambient,
         )
+
+    def _reconfigure(self) -> None:
+        try:
+            later = self.kernel.reconfigure(self._reread())
+        except (ConfigError, OSError) as error:
+            self._log.error("the configuration is wrong and stays as it was", failures=str(error).splitlines())
+        else:
+            self._log.info("the configuration was read again", takes_a_restart=later)
 
     async def _start(self) -> None:
         settings, kernel, stack = self.settings, self.kernel, self._stack
@@ -134,7 +152,7 @@ class Gateway:
         store = self._store = await self._open_store()
         backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}
         sealer = next((b for b in backends.values() if isinstance(b, Sealer)), None)
-        credentials = SecretKeeper(ambient, metrics, self._log)
+        credentials = SecretKeeper(ambient, metrics, self._log, announce=self._announce)
         stack.push_async_callback(credentials.close)
         meters = ExchangeMeters(metrics)
         catalogue = Catalogue(
@@ -148,6 +166,7 @@ class Gateway:
         )
         kinds = [*catalogue.kinds(), *(b.item for b in registry.all(Hooks.switchgear_resource_kinds))]
         resources = self.resources = ResourceEngine(store, kinds, ambient, sealer)
+        resources.feed.watch(self._announce_change)
         face = PluginResources(resources)
         counters = registry.one(Hooks.switchgear_counters, settings.counters)
         await kernel.start(
@@ -165,7 +184,8 @@ class Gateway:
             await resources.start()
         face.on_change("credentials", lambda name, live: credentials.forget(name) if live is None else None)
 
-        journal, drain = await self._open_journal(store)
+        outlets = await self._open_outlets()
+        journal, drain = await self._open_journal(Forwarding(store, outlets) if outlets else store)
         policies = PolicyChain(
             [(b.item.name, b.item.factory()) for b in registry.all(Hooks.switchgear_policies)], metrics, self._log
         )
@@ -206,12 +226,21 @@ class Gateway:
         if self._has_store:
             background.spawn("resources", resources.follow)
             background.spawn("journal", drain.run)
+            for outlet in outlets:
+                background.spawn("record sink", outlet.drain.run)
             background.spawn("housekeeping", lambda: _housekeeping(store, ambient))
         stack.push_async_callback(background.stop, 5.0)
 
     def _callers_changed(self, key_id: str, now: Sequence[Caller]) -> None:
         if self._engine is not None:
             self._engine.in_flight.callers_changed(key_id, now)
+
+    def _announce(self, name: str, data: dict[str, Any]) -> None:
+        self.kernel.events.emit(Event(name, self._ambient.now_us(), data))
+
+    def _announce_change(self, change: Change) -> None:
+        verb = "deleted" if change.deleted else "changed"
+        self._announce(f"{change.kind}.{verb}", {"id": change.id, "revision": change.revision})
 
     async def _open_store(self) -> Store:
         registry = self.kernel.registry
@@ -223,15 +252,30 @@ class Gateway:
         self._stack.push_async_callback(store.close)
         return store
 
-    async def _open_journal(self, store: Store) -> tuple[Journal, Drain]:
+    def _journal(self, *folder: str) -> Journal:
         settings = self.settings.journal
-        journal = Journal(
-            self.settings.data_path / "journal",
+        return Journal(
+            self.settings.data_path.joinpath(*folder),
             f"{os.getpid()}-{self._ambient.new_id()[:12]}",
             segment_bytes=settings.segment_bytes,
             cap_bytes=settings.cap_bytes,
             durability=settings.durability,
         )
+
+    async def _open_outlets(self) -> list[Outlet]:
+        outlets: list[Outlet] = []
+        for bound in self.kernel.registry.all(Hooks.switchgear_record_sinks):
+            name = bound.item.name
+            journal = self._journal("sinks", quote(name, safe=""))
+            await journal.open()
+            offered = Offered(name, bound.item.factory(), RECORD_KINDS, partial(self.kernel.failed, bound.plugin))
+            outlet = Outlet(offered, journal, Drain(journal, offered, self._ambient))
+            self._stack.push_async_callback(outlet.close, self.settings.plugin_timeout)
+            outlets.append(outlet)
+        return outlets
+
+    async def _open_journal(self, store: Sink) -> tuple[Journal, Drain]:
+        journal = self._journal("journal")
         await journal.open()
         drain = Drain(journal, store, self._ambient)
         self.kernel.metrics.observe_with("journal_depth", "Records not yet in the store.", lambda: journal.depth)

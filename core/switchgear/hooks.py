@@ -82,7 +82,7 @@ class Hooks:
 
     @hookspec
     def switchgear_record_sinks(self) -> "Iterable[Offer[RecordSink]]":  # type: ignore[empty-body]
-        """Bring places where records go besides the store. Factory: `()`, once."""
+        """Bring places where records go besides the store. Factory: `()`, once, after the plugin's `start`."""
 
     @hookspec
     def switchgear_authenticators(self) -> "Iterable[Offer[Authenticator]]":  # type: ignore[empty-body]
@@ -110,7 +110,7 @@ class Hooks:
 
     @hookspec
     def switchgear_tasks(self) -> "Iterable[Task]":  # type: ignore[empty-body]
-        """Bring periodic work."""
+        """Bring periodic work, which runs while the gateway serves."""
 
     @hookspec
     def switchgear_commands(self) -> "Iterable[click.Command]":  # type: ignore[empty-body]

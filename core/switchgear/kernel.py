@@ -5,7 +5,8 @@ import graphlib
 import heapq
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ from msgspec import Struct
 from switchgear.ambient import Ambient
 from switchgear.config import Config
 from switchgear.context import PluginContext, Services, Shared
+from switchgear.contracts.kernel import Task
 from switchgear.discovery import Discovery, Installed, load
 from switchgear.errors import BootError, ConfigError, PluginError
 from switchgear.hooks import Hooks
@@ -65,6 +67,7 @@ class Kernel:
         self.registry = Registry(())
         self._shared = Shared(config.gateway.data_path, self.ambient, self.metrics)
         self.events = self._shared.events
+        self.failed = self._shared.failed
         self._timeout = config.gateway.plugin_timeout
         self._started: list[Active] = []
         self._watchdog: Watchdog | None = None
@@ -110,6 +113,53 @@ class Kernel:
             raise
         self.events.start()
 
+    def run_tasks(self) -> None:
+        """Begin the periodic work of plugins; it ends with them."""
+        active = self._by_name()
+        for bound in self.registry.all(Hooks.switchgear_tasks):
+            active[bound.plugin].context.spawn(bound.item.name, partial(_periodically, bound.item))
+
+    def reconfigure(self, config: Config) -> list[str]:
+        """Give plugins that are `live` their new settings.
+
+        Returns what takes a restart: names of plugins, and `gateway`. Raises `ConfigError` with everything wrong in `config`;
+        nothing has changed then.
+        """
+        failures = list(config.failures)
+        settings: dict[str, Struct] = {}
+        for name, item in self._by_name().items():
+            if name in config.enabled:
+                try:
+                    settings[name] = config.settings(name, item.plugin.settings_type)
+                except ConfigError as error:
+                    failures += error.failures
+        if failures:
+            raise ConfigError(*failures)
+        later = {"gateway"} if config.gateway != self.config.gateway else set()
+        later |= set(config.enabled) ^ self._by_name().keys()
+        self.plugins = tuple(
+            self._reconfigured(item, settings.get(item.installed.name, item.settings), later) for item in self.plugins
+        )
+        return sorted(later)
+
+    def _reconfigured(self, item: Active, settings: Struct, later: set[str]) -> Active:
+        name = item.installed.name
+        if settings == item.settings:
+            return item
+        if not item.plugin.live:
+            later.add(name)
+            return item
+        try:
+            item.plugin.reconfigure(settings)
+        except Exception as error:  # noqa: BLE001 - counted and logged under the plugin's name; the others go on
+            self.failed(name, "reconfigure", raised(error))
+            later.add(name)
+            return item
+        return replace(item, settings=settings)
+
+    def _by_name(self) -> dict[str, Active]:
+        return {item.installed.name: item for item in self.plugins}
+
     async def stop(self) -> None:
         """Stop what was started, in reverse order, each bounded; failures are logged and counted, and stop nothing else."""
         await self.events.stop(self._timeout)
@@ -117,7 +167,7 @@ class Kernel:
             item = self._started.pop()
             failure = await self._bounded(item.plugin.stop)
             if failure is not None:
-                self._shared.failed(item.installed.name, "stop", failure)
+                self.failed(item.installed.name, "stop", failure)
             await item.context.close(self._timeout)
         if self._watchdog is not None:
             self._watchdog.stop()
@@ -219,6 +269,12 @@ class Kernel:
             return "was cancelled"
         error = task.exception()
         return f"raised {raised(error)}" if error else None
+
+
+async def _periodically(task: Task) -> None:
+    while True:
+        await task.run()
+        await asyncio.sleep(task.every_s)
 
 
 async def _awaited(step: Callable[[], Awaitable[None]]) -> None:

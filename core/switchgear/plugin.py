@@ -105,7 +105,7 @@ class Plugin(Generic[SettingsT]):
     settings_type  Struct of its table in plugins.toml, less `enabled`
     requires       kinds of thing it cannot do without: `store`, `counters`, `sealer`, `authenticator`
     after          names of plugins that come before it when they are enabled; order only
-    live           whether `reconfigure` may be called instead of asking for a restart
+    live           whether it takes new settings while running (`reconfigure`, upon SIGHUP); else they take a restart
     """
 
     api: ClassVar[int] = API
@@ -125,5 +125,8 @@ class Plugin(Generic[SettingsT]):
         """Let go. Called in reverse order of `start`, also when a later plugin failed to start."""
 
     def reconfigure(self, settings: SettingsT) -> None:
-        """Take new settings while running. Only called where `live` is set, after validation."""
+        """Take new settings while running. Only called where `live` is set, in the event loop, after validation.
+
+        Raising leaves the old settings in force, as far as the plugin saw to it.
+        """
         self.settings = settings

@@ -11,6 +11,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean `{near[0]}`?" if near else ""
 
 
+def or_rather(word: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence: `; did you mean `x`?` for the nearest known word, else what there is to choose from."""
+    known = sorted(known)
+    if hint := did_you_mean(word, known):
+        return f"; d{hint[2:]}"
+    return f"; known are {listed(known[:20])}" if known else ""
+
+
 def listed(words: Iterable[str]) -> str:
     """Return the words in code quotes, sorted, comma between."""
     return ", ".join(f"`{word}`" for word in sorted(words))

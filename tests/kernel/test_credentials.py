@@ -160,7 +160,9 @@ async def test_health_says_how_each_stands_and_since_when(keeper, backend, ambie
     ] == keeper.states()
 
 
-async def test_the_beginning_and_end_of_an_outage_are_logged_once(keeper, backend, ambient, log_text):
+async def test_the_beginning_and_end_of_an_outage_are_logged_and_announced_once(keeper, backend, ambient, log_text):
+    announced = []
+    keeper.announce = lambda name, data: announced.append((name, data))
     handle = keeper.handle("c", backend.put("k1"), 1)
     await handle.get()
     for answer in (down(), down(), down(), "k1"):
@@ -171,6 +173,8 @@ async def test_the_beginning_and_end_of_an_outage_are_logged_once(keeper, backen
     assert ["credential cannot be fetched", "credential is available again"] == [
         line.split('"event":"')[1].split('"')[0] for line in log_text.getvalue().splitlines()
     ]
+    failing = ("credentials.failing", {"id": "c", "why": "vault is sealed", "kept": True})
+    assert [failing, ("credentials.recovered", {"id": "c"})] == announced
 
 
 async def test_refresh_brings_a_rotated_secret_even_if_an_older_fetch_is_under_way(keeper, backend):

@@ -179,9 +179,11 @@ def test_it_runs_however_it_was_installed(installed: Environment, tmp_path: Path
         body = {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]}
         answer = httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"})
         assert "Hello" == answer.json()["choices"][0]["message"]["content"]
-        page = httpx.get(f"{gateway.url}/docs")
-        assert 200 == page.status_code
-        for asset in re.findall(r'(?:src|href)="(/[^"]+\.(?:js|css))"', page.text):
-            assert httpx.get(f"{gateway.url}{asset}").content
+        page = httpx.get(f"{gateway.url}/docs").text
+        assets = re.findall(r"""(?:src|href)=["']?(/[^"'>\s]+\.(?:js|css))""", page)
+        assert assets
+        assert "http" not in "".join(re.findall(r"<(?:script|link)[^>]*>", page)), "nothing comes from elsewhere"
+        for asset in assets:
+            assert len(httpx.get(f"{gateway.url}{asset}").raise_for_status().content) > 1000
         gateway.terminate()
         assert 0 == gateway.wait()

@@ -95,6 +95,25 @@ def test_the_line_it_prints_answers_when_pasted(newcomer: Newcomer) -> None:
         assert "key" not in again.output().lower()
 
 
+@pytest.mark.parametrize("command", ["serve", "api"])
+def test_on_sighup_it_reads_its_configuration_again_and_stays_as_it_was_if_that_is_wrong(
+    newcomer: Newcomer, command: str
+) -> None:
+    file = newcomer.cwd / "plugins.toml"
+    file.write_text("[plugins]\nsqlite = { enabled = true }\necho = { enabled = true }\n")
+    server = newcomer.server("--port", "{port}")
+    server.argv[1] = command
+    with server as gateway:
+        gateway.wait_ready()
+        file.write_text("[gateway]\nhots = 1\n")
+        os.kill(gateway.pid, signal.SIGHUP)
+        gateway.until(lambda: "Did you mean `host`?" in gateway.output(), 10, "the refusal")
+        file.write_text("[plugins]\nsqlite = { enabled = true }\n")
+        os.kill(gateway.pid, signal.SIGHUP)
+        gateway.until(lambda: '"takes_a_restart":["echo"]' in gateway.output(), 10, "the new configuration")
+        assert gateway.is_ready()
+
+
 def test_on_a_terminal_it_shows_the_key(newcomer: Newcomer) -> None:
     port, (screen, terminal) = free_port(), pty.openpty()
     process = subprocess.Popen(

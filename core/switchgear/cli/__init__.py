@@ -17,6 +17,10 @@ from switchgear.wording import did_you_mean
 
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "api": (
+            "switchgear.cli.serve:api",
+            "Run the gateway without an admin UI; there is none yet, so the same as serve.",
+        ),
         "apply": ("switchgear.cli.files:apply", "Create, change and delete resources as files say."),
         "config": ("switchgear.cli.config:config", "Check, show and describe the configuration."),
         "db": ("switchgear.cli.db:db", "Show and migrate the schema of the store."),

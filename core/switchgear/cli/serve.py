@@ -5,7 +5,9 @@ import gc
 import ipaddress
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,18 +22,36 @@ _GC_THRESHOLD = 50_000
 """Containers made, less those freed, before the collector looks at the youngest."""
 
 
+def _serving(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command what every way to serve may be told."""
+    option = click.option(
+        "--allow-open-bind", is_flag=True, help="Listen beyond loopback although ADMIN_KEY is not set."
+    )
+    return config_option(gateway_flags("host", "port", "data_dir", "log_level")(option(command)))
+
+
 @click.command()
-@config_option
-@gateway_flags("host", "port", "data_dir", "log_level")
-@click.option("--allow-open-bind", is_flag=True, help="Listen beyond loopback although ADMIN_KEY is not set.")
-def serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -> None:
+@_serving
+def serve(**options: Any) -> None:
     """Run the gateway until SIGTERM or Ctrl-C: /v1 for clients, /admin/v1 for operators, /docs to read about the latter.
 
-    Flags override the environment, which overrides plugins.toml.
+    Flags override the environment, which overrides plugins.toml; SIGHUP reads all of it again, for plugins that can
+    take new settings while running.
     """
+    _serve(**options)
+
+
+@click.command()
+@_serving
+def api(**options: Any) -> None:
+    """Run the gateway without an admin UI. This release has none, so it does what `serve` does."""
+    _serve(**options)
+
+
+def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -> None:
     config = read_config(path, flags)
     Logs(level=config.gateway.log_level).install()
-    gateway = Gateway(config)
+    gateway = Gateway(config, reread=lambda: read_config(path, flags))
     if not allow_open_bind:
         _refuse_open_bind(config.gateway)
     _loop_runner(gateway)

@@ -1,4 +1,11 @@
-"""Facts the kernel and plugins announce to whoever listens. Delivery is in process, after the fact, off the request path."""
+"""Facts the kernel and plugins announce to whoever listens. Delivery is in process, after the fact, off the request path.
+
+The kernel announces, in every process:
+
+    KIND.changed, KIND.deleted   a write of a resource is in force here (`api-keys.changed`); data: `id`, `revision`
+    credentials.failing          a secret cannot be fetched any more; data: `id`, `why`, `kept` (an older value is in use)
+    credentials.recovered        it can be again; data: `id`
+"""
 
 from collections.abc import Awaitable
 from typing import Any, Protocol, runtime_checkable

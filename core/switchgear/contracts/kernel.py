@@ -11,11 +11,18 @@ from switchgear.contracts.store import RecordRow
 
 
 class Task(Struct, frozen=True):
-    """Something to run every `every_s` seconds while the gateway serves, never twice at once."""
+    """Something to run while the gateway serves: at once, and again `every_s` seconds after it returned.
+
+    What `run` raises is logged and counted under the plugin's name, and it is tried again with backoff.
+    """
 
     name: str
     every_s: float
     run: Callable[[], Awaitable[None]]
+
+    def __post_init__(self) -> None:
+        if not self.every_s > 0:
+            raise ValueError(f"`every_s` of the task `{self.name}` is {self.every_s}; it must be more than 0 seconds")
 
 
 class Migrations(Struct, frozen=True):
@@ -45,12 +52,17 @@ class UIPage(Struct, frozen=True):
 
 
 class RecordSink(Protocol):
-    """Somewhere records go besides the store, after they were drained from the journal. At least once, in order."""
+    """Somewhere records go besides the store, after the store has them: at least once, each kind in order, also over a restart.
+
+    What it has not taken waits in a journal of its own; once that has grown to `[gateway.journal] cap_bytes`, the store waits
+    for it too.
+    """
 
     kinds: frozenset[str]
+    """Names of the kinds of record it wants; empty for all."""
 
     async def write(self, kind: RecordKind, rows: Sequence[RecordRow]) -> None:
-        """Take a batch. Raising means try again later."""
+        """Take a batch. Raising means try again later; it is counted and logged under the plugin's name."""
         ...
 
 

@@ -1,5 +1,6 @@
 """The usage record: one for each exchange of a known caller, made when it settles."""
 
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
@@ -62,6 +63,9 @@ USAGE = RecordKind(
         "cost_microusd", "latency_us", "attempts",
     ),
 )  # fmt: skip
+
+RECORD_KINDS = MappingProxyType({USAGE.name: USAGE})
+"""Every kind of record there is, by name."""
 
 
 class Ledger(Protocol):

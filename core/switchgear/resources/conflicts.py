@@ -10,10 +10,10 @@ from switchgear.errors import ApiError, Conflict, StoreConflict, ValidationFaile
 from switchgear.resources import paths
 from switchgear.resources.compiler import Compiler
 from switchgear.resources.drafts import Draft
-from switchgear.resources.names import did_you_mean
 from switchgear.resources.shape import fields_of
 from switchgear.resources.snapshot import Key
 from switchgear.resources.views import OWN_FIELDS
+from switchgear.wording import or_rather
 
 FILE_OWNER = "file:"
 _KIND_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -125,4 +125,4 @@ def refuse_file_owned(document: Document) -> None:
 
 def unknown_kind(name: str, known: Mapping[str, Any]) -> str:
     """Say that there is no such kind."""
-    return f"there is no kind `{name[:80]}`{did_you_mean(name, known)}"
+    return f"there is no kind `{name[:80]}`{or_rather(name, known)}"

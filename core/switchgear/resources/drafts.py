@@ -14,10 +14,10 @@ from switchgear.resources import sealing
 from switchgear.resources.body import plain, refuse
 from switchgear.resources.compiler import Compiler
 from switchgear.resources.merge import merge_patch
-from switchgear.resources.names import did_you_mean
 from switchgear.resources.shape import decode, fields_of
 from switchgear.resources.snapshot import Key
 from switchgear.resources.views import view
+from switchgear.wording import or_rather
 
 
 class Draft(Struct, frozen=True):
@@ -85,9 +85,7 @@ class Drafter:
         kind = self._kinds[current.kind]
         verb = next((verb for verb in kind.actions if verb.name == action), None)
         if verb is None:
-            raise NotFound(
-                f"{kind.name} have no action `{action}`{did_you_mean(action, (a.name for a in kind.actions))}"
-            )
+            raise NotFound(f"{kind.name} have no action `{action}`{or_rather(action, (a.name for a in kind.actions))}")
         given = plain({} if body is None else body)
         value: Any = None
         problems: list[Problem] = []

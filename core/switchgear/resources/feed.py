@@ -35,6 +35,7 @@ class Feed:
         self._compiler = compiler
         self._caches: dict[tuple[str, str], LiveCache] = {}
         self._callbacks: dict[str, list[OnChange]] = {}
+        self._watchers: list[Callable[[Change], None]] = []
         self._applying = asyncio.Lock()
         self.broken_on_demand: dict[Key, Broken] = {}
 
@@ -93,6 +94,9 @@ class Feed:
             if key[0] in self._callbacks:
                 document = None if self._kinds[key[0]].resident else documents[key]
                 self._announce(key, live if document is None else self._compiled(document))
+        for change in changes:
+            for watch in self._watchers:
+                watch(change)
 
     async def _current(self, key: Key, revision: int, known: Mapping[Key, Document]) -> Document | None:
         document = known.get(key)
@@ -113,6 +117,10 @@ class Feed:
     def on_change(self, kind: str, callback: OnChange) -> None:
         """Call back after each change of a kind is live."""
         self._callbacks.setdefault(kind, []).append(callback)
+
+    def watch(self, callback: Callable[[Change], None]) -> None:
+        """Call back with each line of the change feed, of whatever kind, once it is live; it must neither block nor raise."""
+        self._watchers.append(callback)
 
     def cache(self, kind: str, index: str) -> LiveCache:
         """Return the cache over one unique index of a non-resident kind."""

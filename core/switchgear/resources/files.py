@@ -27,8 +27,8 @@ from switchgear.contracts.resource import ResourceKind
 from switchgear.errors import ConfigError, InvalidRequest
 from switchgear.resources import paths
 from switchgear.resources.body import parse_json
-from switchgear.resources.names import did_you_mean
 from switchgear.resources.sealing import secret_paths
+from switchgear.wording import or_rather
 
 SUFFIXES = (".toml", ".json", ".yaml", ".yml")
 
@@ -90,7 +90,7 @@ def _resources(
     for document in documents:
         for kind, id_, body in _flat(document):
             if kind not in kinds:
-                failures.append(f"{path}: there is no kind `{kind}`{did_you_mean(str(kind), kinds)}")
+                failures.append(f"{path}: there is no kind `{kind}`{or_rather(str(kind), kinds)}")
             elif body is None and id_ is None:
                 continue  # a kind with nothing in it
             elif not isinstance(body, dict):

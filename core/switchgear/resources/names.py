@@ -1,10 +1,8 @@
-"""Ids, cursors and the nearest right word."""
+"""Ids and cursors."""
 
 import base64
 import binascii
-import difflib
 import re
-from collections.abc import Iterable
 
 from switchgear.errors import InvalidRequest
 
@@ -37,12 +35,3 @@ def decode_cursor(kind: str, cursor: str) -> str:
             param="cursor",
         )
     return after
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence: the nearest known word, else what there is to choose from."""
-    known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    if near:
-        return f"; did you mean `{near[0]}`?"
-    return f"; known are {', '.join(f'`{name}`' for name in known[:20])}" if known else ""

@@ -14,8 +14,8 @@ import msgspec
 from msgspec.structs import FieldInfo
 
 from switchgear.contracts.resource import Problem
-from switchgear.resources.names import did_you_mean
 from switchgear.resources.paths import Spot, pointer
+from switchgear.wording import or_rather
 
 T = TypeVar("T")
 _WHERE = re.compile(r" - at `\$(.*)`$")
@@ -85,7 +85,7 @@ def _struct(type_: Any, value: dict[str, Any], spot: Spot) -> Iterator[Problem]:
             yield Problem(pointer((*spot, name)), "is required")
     for name in value:
         if name not in fields and name != config.tag_field:
-            yield Problem(pointer((*spot, name)), f"there is no such field{did_you_mean(name, fields)}")
+            yield Problem(pointer((*spot, name)), f"there is no such field{or_rather(name, fields)}")
 
 
 def _union(members: tuple[Any, ...], value: Any, spot: Spot) -> Iterator[Problem]:
@@ -105,7 +105,7 @@ def _union(members: tuple[Any, ...], value: Any, spot: Spot) -> Iterator[Problem
         )
     elif not isinstance(value[field], str | int) or value[field] not in tagged:
         word = str(value[field])[:80]
-        yield Problem(pointer((*spot, field)), f"there is no `{word}`{did_you_mean(word, map(str, tagged))}")
+        yield Problem(pointer((*spot, field)), f"there is no `{word}`{or_rather(word, map(str, tagged))}")
     else:
         yield from _below(tagged[value[field]], value, spot)
 

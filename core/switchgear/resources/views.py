@@ -10,8 +10,8 @@ from switchgear.contracts.resource import ResourceKind
 from switchgear.contracts.store import Document
 from switchgear.errors import InvalidRequest
 from switchgear.resources import paths, sealing
-from switchgear.resources.names import did_you_mean
 from switchgear.resources.shape import fields_of
+from switchgear.wording import or_rather
 
 OWN_FIELDS = frozenset({"id", "version", "created_at", "updated_at", "owner", "deleted", "actor"})
 """Members of every view, which no spec may have."""
@@ -75,7 +75,7 @@ class Filter:
         for name in equals:
             if name not in known:
                 raise InvalidRequest(
-                    f"{kind.name} cannot be filtered by `{name[:80]}`{did_you_mean(name, known)}",
+                    f"{kind.name} cannot be filtered by `{name[:80]}`{or_rather(name, known)}",
                     code="bad_filter",
                     param=name,
                 )

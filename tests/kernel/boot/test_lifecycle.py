@@ -18,6 +18,7 @@ from switchgear.kernel import Kernel
 
 NOTING = """
     import asyncio, time
+    import switchgear.contracts.kernel
     SEEN = []
     class Noting(switchgear.Plugin):
         api = 1
@@ -197,6 +198,44 @@ async def test_background_work_runs_again_after_a_failure_and_ends_with_the_plug
     assert [("a", "job")] == [(entry["plugin"], entry["what"]) for entry in logs]
     await made.stop()
     assert "ended" == seen()[-1]
+
+
+PERIODIC = """
+def switchgear_tasks(self): return [switchgear.contracts.kernel.Task('beat', 0.01, self.beat)]
+running = 0
+async def beat(self):
+    self.running += 1
+    SEEN.append(self.running)
+    await asyncio.sleep(0.01)
+    self.running -= 1
+    if len(SEEN) == 3: raise OSError('once')
+"""
+
+
+async def test_a_task_runs_again_and_again_never_twice_at_once_until_its_plugin_stops(kernel, site: Site):
+    noting(site, "noted", a=PERIODIC)
+    made = kernel("a")
+    made.boot()
+    await made.start(Services())
+    assert [("start", "a")] == seen()
+    with capture_logs() as logs:
+        made.run_tasks()
+        await until(lambda: seen().count(1) == 5)
+    await made.stop()
+    assert [("start", "a"), ("stop", "a")] == [item for item in seen() if item != 1]
+    assert [("a", "beat")] == [(entry["plugin"], entry["what"]) for entry in logs]
+    assert 1.0 == value(made, "plugin_errors_total", "a")
+    before = len(seen())
+    await asyncio.sleep(0.03)
+    assert before == len(seen())
+
+
+def test_a_task_without_an_interval_is_refused(kernel, site: Site):
+    noting(
+        site, "noted", a="def switchgear_tasks(self): return [switchgear.contracts.kernel.Task('beat', 0, self.stop)]"
+    )
+    with pytest.raises(PluginError, match=r"plugin `a` of noted 1\.0: `switchgear_tasks` raised ValueError: `every_s`"):
+        kernel("a").boot()
 
 
 LISTENING = """
