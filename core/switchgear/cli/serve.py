@@ -18,7 +18,7 @@ from switchgear.gateway import Gateway
 from switchgear.settings import GatewaySettings
 from switchgear.telemetry.logs import Logs
 
-_GC_THRESHOLD = 50_000
+_GC_THRESHOLD = 10_000
 """Containers made, less those freed, before the collector looks at the youngest."""
 
 
