@@ -244,12 +244,11 @@ class Gateway:
         self._announce(f"{change.kind}.{verb}", {"id": change.id, "revision": change.revision})
 
     async def _open_store(self) -> Store:
-        registry = self.kernel.registry
-        bound = registry.one(Hooks.switchgear_stores)
+        bound = self.kernel.registry.one(Hooks.switchgear_stores)
         if bound is None:
             return cast("Store", NoStore())
         store = bound.item.factory()
-        await store.open([(b.plugin, b.item.directory) for b in registry.all(Hooks.switchgear_migrations)])
+        await store.open(self.kernel.migrations)
         self._stack.push_async_callback(store.close)
         return store
 
