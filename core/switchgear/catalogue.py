@@ -72,7 +72,10 @@ class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
 
 class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A name clients may use, and the provider's model behind it. Token counts bound a request and an answer."""
+    """A name clients may use, and the provider's model behind it.
+
+    `context_window`, `max_output_tokens` (tokens) and `capabilities` are recorded, and nothing is refused by them yet.
+    """
 
     provider_id: str
     provider_model: str

@@ -5,7 +5,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, cast
@@ -19,11 +19,11 @@ from switchgear.catalogue import Catalogue
 from switchgear.config import Config
 from switchgear.context import Services
 from switchgear.contracts.caller import Caller
-from switchgear.contracts.credential import Sealer
+from switchgear.contracts.credential import CredentialBackend, Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.store import Change, Store
 from switchgear.credentials import SecretKeeper
-from switchgear.errors import ConfigError, StoreUnavailable
+from switchgear.errors import ConfigError, PluginError, StoreUnavailable
 from switchgear.exchange.attempt import Caps
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.meters import ExchangeMeters
@@ -46,6 +46,7 @@ from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.face import PluginResources
 from switchgear.upstream.client import Upstream
 from switchgear.upstream.egress import EgressPolicy
+from switchgear.wording import listed
 
 _DAY_US = 24 * 3600 * 1_000_000
 _HOUR_S = 3600.0
@@ -151,7 +152,7 @@ class Gateway:
         stack.push_async_callback(upstream.close)
         store = self._store = await self._open_store()
         backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}
-        sealer = next((b for b in backends.values() if isinstance(b, Sealer)), None)
+        sealer = _only_sealer(backends)
         credentials = SecretKeeper(ambient, metrics, self._log, announce=self._announce)
         stack.push_async_callback(credentials.close)
         meters = ExchangeMeters(metrics)
@@ -243,12 +244,11 @@ class Gateway:
         self._announce(f"{change.kind}.{verb}", {"id": change.id, "revision": change.revision})
 
     async def _open_store(self) -> Store:
-        registry = self.kernel.registry
-        bound = registry.one(Hooks.switchgear_stores)
+        bound = self.kernel.registry.one(Hooks.switchgear_stores)
         if bound is None:
             return cast("Store", NoStore())
         store = bound.item.factory()
-        await store.open([(b.plugin, b.item.directory) for b in registry.all(Hooks.switchgear_migrations)])
+        await store.open(self.kernel.migrations)
         self._stack.push_async_callback(store.close)
         return store
 
@@ -300,6 +300,15 @@ class NoStore:
             raise StoreUnavailable("no store is enabled; enable a plugin that offers one in plugins.toml")
 
         return refuse
+
+
+def _only_sealer(backends: Mapping[str, CredentialBackend]) -> Sealer | None:
+    sealers = {name: backend for name, backend in backends.items() if isinstance(backend, Sealer)}
+    if len(sealers) > 1:
+        raise PluginError(
+            f"several credential backends can seal: {listed(sealers)}. One can be active: disable the others."
+        )
+    return next(iter(sealers.values()), None)
 
 
 async def _housekeeping(store: Store, ambient: Ambient) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -86,6 +87,11 @@ class Kernel:
                 "no plugin is enabled: the gateway answers no model call. Enable one with `switchgear plugins enable NAME`;"
                 " `switchgear plugins list` shows what is installed."
             )
+
+    @property
+    def migrations(self) -> list[tuple[str, Path]]:
+        """The plugins' own migrations, as `Store.open` takes them."""
+        return [(bound.plugin, bound.item.directory) for bound in self.registry.all(Hooks.switchgear_migrations)]
 
     async def start(self, services: Services) -> None:
         """Start every plugin in order, each bounded by `[gateway] plugin_timeout`.

@@ -8,15 +8,14 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from switchgear.contracts.store import MigrationState
 from switchgear.errors import StoreError
+from switchgear.shipped import shipped
 
 CORE = "switchgear"
 """The namespace of the kernel's own migrations; a plugin's is its name."""
@@ -68,12 +67,8 @@ class MigrationTarget(Protocol):
 
 
 def core_migrations(engine: str) -> list[Migration]:
-    """Return the kernel's migrations for an engine (`sqlite`).
-
-    They lie in the package when installed from a wheel, and beside `core/` in a checkout or an editable install.
-    """
-    packaged = files("switchgear") / "migrations"
-    root: Traversable = packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "migrations"
+    """Return the kernel's migrations for an engine (`sqlite`)."""
+    root = shipped("migrations", "migrations")
     found = load(root, engine, CORE)
     if not found:
         raise StoreError(

@@ -19,7 +19,7 @@ class Offer(Generic[T]):
 
     name           what operators write (`type = "openai"`); unique among offers of the same hook
     factory        what it is called with is the hook's business and stands in the hook's docstring
-    settings_type  a msgspec Struct with `forbid_unknown_fields`; validated before the factory is called
+    settings_type  where the factory takes settings: a msgspec Struct with `forbid_unknown_fields`, validated before
     summary        one line for people
     """
 

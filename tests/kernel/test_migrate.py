@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from switchgear import migrate as migrate_module
 from switchgear.errors import StoreError
 from switchgear.migrate import Migration, MigrationState, core_migrations, load, migrate, status
 from switchgear_plugins.sqlite.database import load_queries
@@ -167,7 +166,7 @@ def test_an_engine_without_migrations_is_refused():
 def test_the_kernels_migrations_are_found_in_a_package(tmp_path, monkeypatch):
     (tmp_path / "migrations" / "sqlite").mkdir(parents=True)
     (tmp_path / "migrations" / "sqlite" / "0001_packaged.sql").write_text("SELECT 1;")
-    monkeypatch.setattr(migrate_module, "files", lambda _: tmp_path)
+    monkeypatch.setattr("switchgear.shipped.resources.files", lambda _: tmp_path)
     assert [one.name for one in core_migrations("sqlite")] == ["packaged"]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from support.distributions import installed
 from support.gateway import Running, eventually, running
+from switchgear.errors import PluginError
 
 PLUGIN = """
     import json
@@ -79,3 +80,29 @@ async def test_its_listener_hears_what_changed_and_which_credential_fails(served
     assert [*changed, ("credentials.failing", "c"), ("models.deleted", "m")] == heard
     revisions = [data["revision"] for _, data in seen["events"] if "revision" in data]
     assert sorted(set(revisions)) == revisions
+
+
+SEALER = """
+    from switchgear import NoSettings, Offer
+
+    class Other(switchgear.Plugin):
+        api = 1
+        source_type = NoSettings
+        secret_fields = ()
+
+        def switchgear_credential_backends(self):
+            return [Offer("other", lambda: self)]
+
+        async def fetch(self, credential_id, source): ...
+        def seal(self, plaintext, *, context): ...
+        def unseal(self, sealed, *, context): ...
+        def is_current(self, sealed): ...
+"""
+
+
+async def test_a_second_sealer_is_refused_rather_than_ignored(tmp_path: Path):
+    with installed(tmp_path / "site") as site:
+        site.add("other", {"other": "Other"}, SEALER)
+        with pytest.raises(PluginError, match="several credential backends can seal: `encrypted`, `other`"):
+            async with running(tmp_path, memory=" }\nother = { enabled = true"):
+                pass

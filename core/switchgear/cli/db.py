@@ -28,9 +28,9 @@ def migrate(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
 
     async def run() -> list[MigrationState]:
         store, migratable = _store(kernel)
-        await store.open(_directories(kernel))
+        await store.open(kernel.migrations)
         await store.close()
-        return await migratable.migration_status(_directories(kernel))
+        return await migratable.migration_status(kernel.migrations)
 
     _show(asyncio.run(run()), as_json=as_json)
 
@@ -43,11 +43,7 @@ def status(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
     """List migrations and whether each is applied. Changes nothing."""
     kernel = booted(path, flags)
     _, migratable = _store(kernel)
-    _show(asyncio.run(migratable.migration_status(_directories(kernel))), as_json=as_json)
-
-
-def _directories(kernel: Kernel) -> list[tuple[str, Path]]:
-    return [(bound.plugin, bound.item.directory) for bound in kernel.registry.all(Hooks.switchgear_migrations)]
+    _show(asyncio.run(migratable.migration_status(kernel.migrations)), as_json=as_json)
 
 
 def _store(kernel: Kernel) -> tuple[Store, Migratable]:

@@ -150,7 +150,7 @@ async def _open_store(kernel: Kernel) -> str:
         return "no plugin offers one: nothing is kept"
     store = bound.item.factory()
     async with asyncio.timeout(_STORE_TIMEOUT_S):
-        await store.open()
+        await store.open(kernel.migrations)
         try:
             await store.ping()
         finally:

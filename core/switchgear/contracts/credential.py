@@ -39,8 +39,8 @@ class Secret(Mapping[str, str]):
 class CredentialBackend(Protocol):
     """One way to hold secrets, chosen by `source.backend` of a credential.
 
-    The offer's `settings_type` is the plugin's own; `source_type` is the shape of `source` in a credential (a tagged
-    Struct: `tag_field="backend"`, `tag` = the offer's name), so that a bad field is named in the 422.
+    `source_type` is the shape of `source` in a credential (a tagged Struct: `tag_field="backend"`, `tag` = the offer's name),
+    so that a bad field is named in the 422.
     """
 
     source_type: type[Struct]

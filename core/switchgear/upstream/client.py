@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.upstream import Connection, ConnectionSettings
-from switchgear.errors import ConfigError
 from switchgear.upstream.caps import MAX_PIECE
 from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.http1_engine import Http1Connection
@@ -59,8 +58,6 @@ class Upstream:
                 from switchgear.upstream.httpx_engine import HttpxConnection  # noqa: PLC0415 - slow to import
 
                 connection = HttpxConnection(settings, self._egress, self._resolver, tls=tls)
-            case _:
-                raise ConfigError(f"[gateway] upstream_engine {self._engine!r}: choose http1 or httpx")
         self._made.add(connection)
         return connection
 

@@ -14,4 +14,4 @@ class EnvPlugin(Plugin[EnvSettings]):
 
     def switchgear_credential_backends(self) -> list[Offer[CredentialBackend]]:
         """Offer the credential backend `env`."""
-        return [Offer("env", lambda: EnvBackend(self.settings, os.environ), EnvSettings, "Environment variables")]
+        return [Offer("env", lambda: EnvBackend(self.settings, os.environ), summary="Environment variables")]

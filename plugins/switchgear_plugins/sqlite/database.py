@@ -18,8 +18,8 @@ from switchgear_plugins.sqlite.faults import primary_code, translate
 T = TypeVar("T")
 
 BUSY_MS = 5_000
-_PAUSE_MS = 10
 """How long a statement waits for another process's lock."""
+_PAUSE_MS = 10
 
 
 def load_queries() -> Mapping[str, str]:

@@ -224,7 +224,7 @@ class TestDoctor:
         source = """
         from switchgear.errors import StoreUnavailable
         class Away:
-            async def open(self): raise StoreUnavailable("the database is away")
+            async def open(self, migrations): raise StoreUnavailable("the database is away")
         class P(switchgear.Plugin):
             api = 1
             def switchgear_stores(self): return [switchgear.Offer("away", Away)]
