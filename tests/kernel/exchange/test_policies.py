@@ -147,7 +147,8 @@ async def test_settling_outlives_a_cancellation() -> None:
             await asyncio.sleep(0.05)
             done.set()
 
-    policies, _ = chain(Slow())
+    log: list[str] = []
+    policies, _ = chain(Recorder("a", log), Slow())
     x = exchange()
     await policies.admit(x)
     task = asyncio.ensure_future(policies.settle(x))
@@ -156,6 +157,7 @@ async def test_settling_outlives_a_cancellation() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert done.is_set()
+    assert log == ["admit a", "settle a"], "the cancellation waits for those that come after too"
 
 
 async def test_a_stream_is_stopped_by_who_watches_it() -> None:
