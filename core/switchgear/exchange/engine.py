@@ -76,9 +76,11 @@ class Engine:
         except Exception as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged in _settle
             error = failure
         watch.close()
-        failure_to_keep = await self._settle(x, error)
-        self.in_flight.leave(x)
-        self._meters.active.inc(-1)
+        try:
+            failure_to_keep = await self._settle(x, error)
+        finally:
+            self.in_flight.leave(x)
+            self._meters.active.inc(-1)
         if isinstance(error, asyncio.CancelledError):
             raise error
         await self._finish(x, dialect, reply, last, failure_to_keep or error)
@@ -140,8 +142,9 @@ class Engine:
         except StoreError as lost:
             self._log.error("usage could not be recorded", request_id=x.id, exc_info=lost)
             refusal = Unavailable("Usage could not be recorded.", code="journal_full", retry_after=5)
-        await self._policies.settle(x)
-        self._meters.settled(x)
+        finally:
+            await self._policies.settle(x)
+            self._meters.settled(x)
         return refusal
 
     async def _finish(
@@ -167,6 +170,6 @@ class Engine:
 def _may_be_billed(x: Exchange) -> bool:
     """Say whether a provider may charge for an exchange whose usage it never told: it was asked and did not refuse."""
     attempt = x.attempts[-1] if x.attempts else None
-    if attempt is None or attempt.cause in ("connect", "connect_timeout", "egress", "credential"):
+    if attempt is None or attempt.cause in ("connect", "connect_timeout", "egress", "credential", "request"):
         return False
     return attempt.status is None or 200 <= attempt.status < 300  # noqa: PLR2004 - HTTP's classes
