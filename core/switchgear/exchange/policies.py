@@ -88,15 +88,23 @@ class PolicyChain:
                 raise PolicyStop(error) from error
 
     async def settle(self, x: Exchange) -> None:
-        """Let each policy whose `admit` ran account for what happened, in reverse order; a failure stops none of them."""
+        """Let each policy whose `admit` ran account for what happened, in reverse order.
+
+        Neither a failure nor a cancellation stops any of them; the cancellation follows when all are done.
+        """
+        cancelled: asyncio.CancelledError | None = None
         for one in self._settle:
             if x.admitted & one.bit:
                 try:
                     result = one.call(x)
                     if result is not None and isawaitable(result):
                         await shielded(result, one.policy.budget_s)
+                except asyncio.CancelledError as error:
+                    cancelled = error
                 except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
                     self._note(one, error)
+        if cancelled is not None:
+            raise cancelled
 
     async def _run(self, one: _Bound, *args: Any) -> None:
         try:
