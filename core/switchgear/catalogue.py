@@ -21,6 +21,7 @@ from switchgear.credentials import SecretKeeper
 from switchgear.errors import ConfigError, EgressDenied
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.offer import Offer
+from switchgear.upstream.target import ENGINE_HEADERS
 from switchgear.wire.members import raw
 
 _TELLING = re.compile(r"auth|key|token|secret|passw|cookie|credential", re.IGNORECASE)
@@ -202,16 +203,29 @@ class Catalogue:
         problems = list(_one_of("/type", spec.type, self._providers, "provider type"))
         if not problems:
             problems += _fits("/settings", spec.settings, self._providers[spec.type].settings_type)
-        for field in ("base_url", "proxy"):
-            problems += _web_address(f"/{field}", getattr(spec, field))
+        problems += _web_address("/base_url", spec.base_url)
+        problems += _web_address("/proxy", spec.proxy, ("http",))
+        for field in ("ca_bundle", "client_cert"):
+            if (file := getattr(spec, field)) is not None:
+                problems += self._usable(field, file)
         problems += [
-            Problem(f"/headers/{name}", "A header is a name of letters, digits and hyphens and a value on one line.")
+            Problem(
+                f"/headers/{name}",
+                "A header is a name of letters, digits and hyphens, none that frames the request, and a value on one line.",
+            )
             for name, value in spec.headers.items()
             if not _is_header(name, value)
         ]
         if spec.max_connections is not None and spec.max_connections < 1:
             problems.append(Problem("/max_connections", "At least 1, or leave it out for no bound."))
         return problems
+
+    def _usable(self, field: str, file: str) -> list[Problem]:
+        try:
+            self._connect(msgspec.convert({field: file}, ConnectionSettings))
+        except ConfigError as error:
+            return [Problem(f"/{field}", str(error))]
+        return []
 
     def _compile_provider(self, resource: Resource[ProviderSpec], view: View) -> LiveProvider:
         spec = resource.spec
@@ -307,20 +321,22 @@ def _fits(pointer: str, value: Mapping[str, Any], type: type[Struct]) -> list[Pr
     return []
 
 
-def _web_address(pointer: str, url: str | None) -> list[Problem]:
+def _web_address(pointer: str, url: str | None, schemes: tuple[str, ...] = ("http", "https")) -> list[Problem]:
     if url is None:
         return []
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
     if not good or not url.isprintable() or " " in url or "\\" in url:
-        return [Problem(pointer, "An http:// or https:// address, as https://api.example.com/v1.")]
+        either = " or ".join(f"{scheme}://" for scheme in schemes)
+        return [Problem(pointer, f"An {either} address, as {schemes[-1]}://api.example.com/v1.")]
     if parts.username is not None:
         return [Problem(pointer, "No user or password in the address: use a credential.")]
     return []
 
 
 def _is_header(name: str, value: str) -> bool:
-    return name.isascii() and name.replace("-", "").replace("_", "").isalnum() and value.isprintable()
+    named = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    return named and name.lower() not in ENGINE_HEADERS and value.isprintable()

@@ -3,9 +3,11 @@
 A provider builds an `OutboundRequest` and reads bytes; only `switchgear.upstream` opens sockets.
 """
 
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+Seconds = Annotated[float, Meta(gt=0, le=604_800)]
 
 
 class OutboundRequest(Struct, frozen=True, gc=False):
@@ -21,13 +23,13 @@ class OutboundRequest(Struct, frozen=True, gc=False):
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
     """The four clocks of an outbound call, in seconds: connection made, first byte of the answer, silence between two
-    bytes, and the whole exchange from the client's first byte to its last.
+    bytes, and the whole exchange from the client's first byte to its last. More than none, a week at most.
     """
 
-    connect: float = 5.0
-    first_byte: float = 120.0
-    idle: float = 60.0
-    total: float = 600.0
+    connect: Seconds = 5.0
+    first_byte: Seconds = 120.0
+    idle: Seconds = 60.0
+    total: Seconds = 600.0
 
 
 class ConnectionSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -25,6 +25,7 @@ from switchgear.exchange.faults import cause_of
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply
 from switchgear.exchange.stream import Pump, Silence
+from switchgear.telemetry.scrub import SHORTEST
 from switchgear.upstream.watch import Watch
 
 _FAULT_BODY = 64 * 1024
@@ -68,6 +69,7 @@ class Attempter:
         attempt = Attempt(target, began_s=self._ambient.monotonic() - x.began)
         x.attempts.append(attempt)
         target.meters.active.inc()
+        secret: Secret | None = None
         try:
             handle = target.secret
             secret = None if handle is None else handle.peek() or await handle.get()
@@ -80,6 +82,7 @@ class Attempter:
             if not call.stream:
                 answer = await self._whole(x, call, target, secret, attempt, watch)
                 x.usage = answer.usage
+                x.stream_bytes = len(answer.body)
                 return endpoint.answer(x.call, answer) if translate else answer.body
             encoder = endpoint.encoder(x.call, translate=translate)
             silence = Silence(target.timeouts.idle, self._caps.keep_alive_s)
@@ -99,6 +102,8 @@ class Attempter:
             raise
         finally:
             attempt.ended_s = self._ambient.monotonic() - x.began
+            if secret is not None and attempt.request_id is not None and _holds(attempt.request_id, secret):
+                attempt.request_id = None
             target.meters.active.inc(-1)
             watch.relax()
 
@@ -167,6 +172,11 @@ def _may_move_on(error: Exception) -> bool:
     if isinstance(error, ProviderFault):
         return error.cause in _MOVE_ON
     return not isinstance(error, EgressDenied)
+
+
+def _holds(text: str, secret: Secret) -> bool:
+    """Say whether a provider sent back, where it is shown and recorded, what it was to keep to itself."""
+    return any(len(value) >= SHORTEST and value in text for value in secret.values())
 
 
 async def _head(response: UpstreamResponse) -> bytes:

@@ -142,8 +142,9 @@ class Engine:
         except StoreError as lost:
             self._log.error("usage could not be recorded", request_id=x.id, exc_info=lost)
             refusal = Unavailable("Usage could not be recorded.", code="journal_full", retry_after=5)
-        self._meters.settled(x)
-        await self._policies.settle(x)
+        finally:
+            self._meters.settled(x)
+            await self._policies.settle(x)
         return refusal
 
     async def _finish(
@@ -168,6 +169,6 @@ class Engine:
 def _may_be_billed(x: Exchange) -> bool:
     """Say whether a provider may charge for an exchange whose usage it never told: it was asked and did not refuse."""
     attempt = x.attempts[-1] if x.attempts else None
-    if attempt is None or attempt.cause in ("connect", "connect_timeout", "egress", "credential"):
+    if attempt is None or attempt.cause in ("connect", "connect_timeout", "egress", "credential", "request"):
         return False
     return attempt.status is None or 200 <= attempt.status < 300  # noqa: PLR2004 - HTTP's classes

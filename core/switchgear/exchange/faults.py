@@ -13,6 +13,7 @@ from switchgear.errors import (
     IdleTimeout,
     InternalError,
     InvalidRequest,
+    MalformedRequest,
     NotFound,
     RateLimited,
     ResponseTooLarge,
@@ -96,12 +97,9 @@ def to_api_error(error: BaseException, secrets: tuple[str, ...] = ()) -> ApiErro
 def _of_fault(fault: ProviderFault, secrets: tuple[str, ...]) -> ApiError:
     words = scrub(fault.message, secrets)
     if fault.cause in _CLIENT_FAULTS:
-        code = fault.code or (None if fault.cause == "invalid_request" else fault.cause)
-        return InvalidRequest(
-            words or "The provider refused the request as invalid.",
-            code=code and scrub(code, secrets),
-            param=fault.param and scrub(fault.param, secrets),
-        )
+        code = scrub(fault.code or "", secrets) or (None if fault.cause == "invalid_request" else fault.cause)
+        param = scrub(fault.param or "", secrets) or None
+        return InvalidRequest(words or "The provider refused the request as invalid.", code=code, param=param)
     if fault.cause == "not_found":
         return NotFound("The provider does not know this model.", code="model_not_found", source="provider")
     if fault.cause == "quota":
@@ -135,6 +133,9 @@ def _of_upstream(error: UpstreamError) -> ApiError:
     if isinstance(error, EgressDenied):
         message = "The provider's address is not one the gateway may call."
         return UpstreamFailed(message, code="egress_denied", source="gateway")
+    if isinstance(error, MalformedRequest):
+        message = "The request could not be sent: the provider's headers or its credential do not fit into one."
+        return UpstreamFailed(message, code="upstream_request", source="gateway")
     if isinstance(error, ConnectFailed):
         return UpstreamFailed("The provider cannot be reached.", code=f"upstream_{error.cause}")
     if isinstance(error, ResponseTooLarge):

@@ -17,6 +17,8 @@ from switchgear.upstream.watch import Watch
 
 _END_GRACE_S = 2.0
 """How long a stream that gave its finish reason may take over its usage and `[DONE]`."""
+_HELD_BYTES = 64 * 1024
+"""How much a stream may send before its first content; then it is begun without."""
 _LINGER_S = 0.05
 """How long to wait for the connection to become reusable after the last event."""
 
@@ -121,7 +123,7 @@ class Pump:
             if event.data:
                 out.append(encode(event))
         self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._silence.allowed_s)
-        if shown and out:
+        if out and (shown or sum(map(len, out)) > _HELD_BYTES):
             await self._begin()
             self._held = []
             self._watch.touch()

@@ -157,7 +157,10 @@ def _signals(
         seen.append(number)
         loop.call_soon_threadsafe(stop.set)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if on_hangup is None and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        numbers.append(signal.SIGHUP)  # a terminal that closes must not cut every stream; under nohup it is ignored
+    before = {number: signal.signal(number, handle) for number in numbers}
     if on_hangup is not None:
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
     try:

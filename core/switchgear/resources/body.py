@@ -6,6 +6,7 @@ gateway stores reads the same everywhere, so all of these are refused.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -42,8 +43,7 @@ def parse_json(raw: bytes) -> Any:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
+        [(double, _)] = Counter(name for name, _ in pairs).most_common(1)
         raise InvalidRequest(f"the member {ascii(double)[:80]} is written twice in one object", code="malformed_json")
     return members
 

@@ -19,7 +19,7 @@ from switchgear.errors import EgressDenied, MalformedRequest
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BREAKS: Final = re.compile(r"[\x00\r\n]")
-_ENGINE_HEADERS: Final = frozenset(
+ENGINE_HEADERS: Final = frozenset(
     {
         "host",
         "content-length",
@@ -103,7 +103,7 @@ class HeaderNames:
         if headers.keys() <= self._known:
             return
         for name in headers:
-            if not _TOKEN.fullmatch(name) or name.lower() in _ENGINE_HEADERS:
+            if not _TOKEN.fullmatch(name) or name.lower() in ENGINE_HEADERS:
                 raise MalformedRequest(f"The header {name!r} cannot be set on a provider; remove it from its headers.")
         if len(self._known) < _KNOWN_NAMES:
             self._known.update(headers)

@@ -18,6 +18,8 @@ from switchgear.wire.sse import SSEParser
 _NULL = Raw(b"null")
 _ROLE_ONLY = 48
 """Bytes of `{"role":"assistant","content":"","refusal":null}`: a shorter delta may be one without content."""
+_MOST_TOKENS = 2**40
+"""A count beyond this is not one: it is not believed, and cannot spoil the sums that it would become part of."""
 _SHOWN = ("content", "tool_calls", "function_call", "refusal", "reasoning", "reasoning_content", "audio")
 
 
@@ -84,14 +86,20 @@ def read_usage(raw: bytes | Raw) -> Usage | None:
         return None
     if found.prompt_tokens is None and found.completion_tokens is None:
         return None
+    if max(found.prompt_tokens or 0, found.completion_tokens or 0) > _MOST_TOKENS:
+        return None
     given, made = found.prompt_tokens_details, found.completion_tokens_details
     return Usage(
         input_tokens=max(found.prompt_tokens or 0, 0),
         output_tokens=max(found.completion_tokens or 0, 0),
-        cached_input_tokens=max((given and given.cached_tokens) or 0, 0),
-        cache_write_tokens=max((given and given.cache_write_tokens) or 0, 0),
-        reasoning_tokens=max((made and made.reasoning_tokens) or 0, 0),
+        cached_input_tokens=_part((given and given.cached_tokens) or 0),
+        cache_write_tokens=_part((given and given.cache_write_tokens) or 0),
+        reasoning_tokens=_part((made and made.reasoning_tokens) or 0),
     )
+
+
+def _part(count: int) -> int:
+    return count if 0 <= count <= _MOST_TOKENS else 0
 
 
 def decode_answer(body: bytes, head: Head) -> Answer:
@@ -132,21 +140,28 @@ async def replay(answer: Answer, *, usage_wanted: bool) -> AsyncIterator[list[St
 class ChatDecoder:
     """Decodes a stream of chat completion chunks.
 
-    Complete means: each of the `n` choices asked for has given its finish reason, or `[DONE]` was seen.
+    Complete means: each of the `n` choices asked for has given its finish reason, or `[DONE]` was seen. An empty finish
+    reason is none: some servers write one into every chunk.
     """
 
-    __slots__ = ("_head", "_open", "_sse", "_terminal", "_usage_wanted")
+    __slots__ = ("_finished", "_head", "_open", "_sse", "_terminal", "_usage_wanted")
 
     def __init__(self, call: Call, head: Head) -> None:
         self._sse = SSEParser()
         self._head = head
         self._open = (call.member("n", int) or 1) if "n" in call.members else 1
+        self._finished: set[int] = set()
         self._terminal = False
         self._usage_wanted = call.usage_wanted
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Take a piece of the body; return the events it completes."""
-        return [self._event(payload) for payload in self._sse.feed(data)]
+        events: list[StreamEvent] = []
+        for payload in self._sse.feed(data):
+            events.append(event := self._event(payload))
+            if event.last:
+                break  # whatever comes behind the end belongs to nothing
+        return events
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
@@ -173,9 +188,9 @@ class ChatDecoder:
         terminal = False
         for choice in chunk.choices:
             content += _content(choice.delta)
-            if choice.finish_reason is not None:
-                self._open -= 1
-                if self._open <= 0:
+            if choice.finish_reason:
+                self._finished.add(choice.index)
+                if len(self._finished) >= self._open:
                     terminal = self._terminal = True
         usage = None if chunk.usage == _NULL else read_usage(chunk.usage)
         if not self._usage_wanted:

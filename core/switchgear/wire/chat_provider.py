@@ -14,6 +14,7 @@ from switchgear.contracts.provider import (
     TargetModel,
 )
 from switchgear.contracts.upstream import OutboundRequest
+from switchgear.errors import SecretUnavailable
 from switchgear.wire.chat import ChatDecoder, decode_answer, decode_fault
 from switchgear.wire.members import raw, splice
 
@@ -38,7 +39,11 @@ class ChatProvider:
 
     def authorise(self, secret: Secret | None) -> dict[str, str]:
         """Return the headers that carry the credential: `Authorization: Bearer` with its `api_key`."""
-        return {} if secret is None else {"authorization": f"Bearer {secret['api_key']}"}
+        if secret is None:
+            return {}
+        if "api_key" not in secret:
+            raise SecretUnavailable("the credential has no value named api_key; enter it again with one")
+        return {"authorization": f"Bearer {secret['api_key']}"}
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""

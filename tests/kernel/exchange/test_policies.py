@@ -175,3 +175,18 @@ async def test_a_stream_is_stopped_by_who_watches_it() -> None:
 def test_a_phase_nobody_overrides_is_empty() -> None:
     policies, _ = chain(Recorder("a", []))
     assert policies.on_event == ()
+
+
+async def test_a_policy_whose_settling_is_cancelled_keeps_no_other_from_settling() -> None:
+    log: list[str] = []
+
+    class Cancelled(Recorder):
+        async def settle(self, x: Exchange) -> None:  # type: ignore[override]  # either way is allowed
+            raise asyncio.CancelledError
+
+    policies, _ = chain(Recorder("first", log), Cancelled("second", log))
+    x = exchange()
+    await policies.admit(x)
+    with pytest.raises(asyncio.CancelledError):
+        await policies.settle(x)
+    assert ["admit first", "admit second", "settle first"] == log

@@ -1,6 +1,7 @@
 """The small parts, with properties."""
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -234,3 +235,13 @@ def test_paths_find_what_they_describe() -> None:
     assert list(paths.spots(value, "b.*.c")) == [(("b", 0, "c"), 3), (("b", 1, "c"), 4)]
     assert list(paths.spots(value, "d.e")) == []
     assert paths.pointer(("b", 0, "a/b~c")) == "/b/0/a~1b~0c"
+
+
+def test_finding_a_doubled_member_takes_time_in_proportion_to_the_body() -> None:
+    members = ",".join(f'"k{n}":1' for n in range(20_000))
+    began = time.process_time()
+    with pytest.raises(InvalidRequest, match="k19999"):
+        parse_json(f'{{{members},"k19999":2}}'.encode())
+    assert (
+        time.process_time() - began < 2.0
+    )  # comparing each with each takes seven seconds, and minutes for the largest body
