@@ -36,18 +36,20 @@ class Watch:
                 raise
             raise cause from None
 
-    A timeout or abort cancels the task once, at the await it is suspended in; after `close` nothing does. Times are
-    seconds on the loop's clock.
+    A timeout or abort cancels the task at the await it is suspended in, and again each second until `cause` is asked; after
+    `close` nothing does. Times are seconds on the loop's clock.
     """
 
     __slots__ = (
         "_armed_at",
         "_began",
+        "_cancelled_at",
         "_cancels",
         "_cause",
         "_due",
         "_error",
         "_loop",
+        "_made",
         "_on_silence",
         "_silence",
         "_silent_since",
@@ -72,6 +74,8 @@ class Watch:
         self._error: type[UpstreamError] = TotalTimeout
         self._cause: BaseException | None = None
         self._cancels = task.cancelling()
+        self._made = 0
+        self._cancelled_at = 0.0
         self._on_silence: Callable[[], None] | None = None
         self._touched = False
         self._silence = 0.0
@@ -124,7 +128,7 @@ class Watch:
         if asyncio.current_task(self._loop) is self._task:
             raise error
         self._cause = error
-        self._task.cancel()
+        self._cancel()
 
     def cause(self) -> BaseException | None:
         """Take what ended the exchange and revoke its cancellation; None when somebody else cancelled the task.
@@ -136,7 +140,11 @@ class Watch:
             return None
         self._cause = None
         self._due = _NEVER
-        if self._task.uncancel() > self._cancels:
+        left = self._task.cancelling()
+        while self._made:
+            self._made -= 1
+            left = self._task.uncancel()
+        if left > self._cancels:
             return None  # an outside cancellation came at the same time, and wins
         return cause
 
@@ -150,6 +158,11 @@ class Watch:
         if self._cause is not None:
             self.cause()
 
+    def _cancel(self) -> None:
+        self._made += 1
+        self._cancelled_at = self._time()
+        self._task.cancel()
+
     def _arm(self, when: float) -> None:
         if self._timer is None:
             return
@@ -160,7 +173,10 @@ class Watch:
     def _tick(self) -> None:
         now = self._time()
         when = now + _TICK
-        if now >= self._total_at:
+        if self._cause is not None:
+            if now >= self._cancelled_at + _TICK:
+                self._cancel()  # somebody swallowed the last one; a deadline is not to be talked out of
+        elif now >= self._total_at:
             when = now + _OVERTIME
             self.abort(TotalTimeout(_MESSAGES[TotalTimeout.cause]))
         elif now >= self._due:

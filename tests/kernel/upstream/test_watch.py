@@ -222,3 +222,17 @@ async def test_a_shorter_total_counts_from_the_beginning_and_a_longer_one_change
     assert isinstance(watch.cause(), TotalTimeout)
     assert 0.15 < loop.time() - began < 0.5
     watch.close()
+
+
+async def test_code_that_swallows_a_cancellation_is_cancelled_again() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    watch = Watch(asyncio.get_running_loop(), 0.1)
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(5)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.sleep(5)
+    assert isinstance(watch.cause(), TotalTimeout)
+    assert 0 == task.cancelling()
+    watch.close()
+    await asyncio.sleep(1.2)
