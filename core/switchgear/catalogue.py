@@ -5,13 +5,14 @@ They are what an attempt needs (a secret, somewhere to send it, a name to ask fo
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
+from switchgear.contracts.caller import AtLeastOne
 from switchgear.contracts.credential import CredentialBackend, SecretHandle
 from switchgear.contracts.exchange import Exchange, Plan, Target
 from switchgear.contracts.provider import Capabilities, NativeProvider, Provider, ProviderConfig, TargetModel
@@ -79,10 +80,10 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     provider_id: str
-    provider_model: str
+    provider_model: Annotated[str, Meta(min_length=1)]
     config: ModelConfig = ModelConfig()
-    context_window: int | None = None
-    max_output_tokens: int | None = None
+    context_window: AtLeastOne | None = None
+    max_output_tokens: AtLeastOne | None = None
     capabilities: Capabilities | None = None
     enabled: bool = True
     tags: tuple[str, ...] = ()

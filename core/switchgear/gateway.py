@@ -183,6 +183,8 @@ class Gateway:
         stack.push_async_callback(kernel.stop)
         if self._has_store:
             await resources.start()
+            for broken in resources.broken.values():
+                self._log.warning("a resource cannot be used", kind=broken.kind, id=broken.id, reason=broken.reason)
         face.on_change("credentials", lambda name, live: credentials.forget(name) if live is None else None)
 
         outlets = await self._open_outlets()

@@ -24,6 +24,7 @@ from switchgear.plugin import Plugin
 from switchgear.registry import Registry
 from switchgear.telemetry.metrics import Metrics
 from switchgear.telemetry.watchdog import Watchdog
+from switchgear.upstream.egress import EgressPolicy
 from switchgear.wording import did_you_mean, listed, raised
 
 Hook = Callable[[Hooks], Iterable[Any]]
@@ -79,6 +80,9 @@ class Kernel:
         Raises `BootError` with every failure found: those of selection, import and configuration together, whatever
         plugin they belong to; then those of order; then those of what the plugins bring.
         """
+        EgressPolicy(
+            self.config.gateway.egress.allow
+        )  # wrong networks are found here, not when the first call goes out
         active = self._select_import_configure()
         self.plugins = self._order(active)
         self._bind()
@@ -87,6 +91,18 @@ class Kernel:
                 "no plugin is enabled: the gateway answers no model call. Enable one with `switchgear plugins enable NAME`;"
                 " `switchgear plugins list` shows what is installed."
             )
+        else:
+            self.warnings += self._lacking()
+
+    def _lacking(self) -> Iterable[str]:
+        """Say what the gateway cannot do with the plugins it has."""
+        for hook, lack in (
+            (Hooks.switchgear_stores, "a store, so nothing can be configured"),
+            (Hooks.switchgear_dialects, "a dialect, so there is nothing below /v1"),
+            (Hooks.switchgear_authenticators, "an authenticator, so no key is good"),
+        ):
+            if not self.registry.all(hook):
+                yield f"no enabled plugin offers {lack}. plugins.toml.example says which plugins do."
 
     @property
     def migrations(self) -> list[tuple[str, Path]]:

@@ -202,10 +202,3 @@ def test_without_any_plugin_it_lives_and_says_what_is_missing(newcomer: Newcomer
         gateway.terminate()
         assert 0 == gateway.wait()
         assert "Traceback" not in gateway.output()
-
-
-def test_a_terminal_that_closes_ends_it_as_sigterm_does(newcomer: Newcomer) -> None:
-    with newcomer.server() as gateway:
-        gateway.first_line()
-        gateway.process.send_signal(signal.SIGHUP)
-        assert gateway.wait() == 0

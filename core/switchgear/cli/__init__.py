@@ -84,6 +84,13 @@ class Commands(click.Group):
         except SwitchgearError as error:
             refuse((str(error),), as_json=ctx.meta.get("json", False))
             ctx.exit(1)
+        except (PermissionError, FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+            where = f"{error.filename}: " if error.filename else ""
+            refuse(
+                (f"{where}{error.strerror}. `switchgear doctor` looks for what is in the way.",),
+                as_json=ctx.meta.get("json", False),
+            )
+            ctx.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

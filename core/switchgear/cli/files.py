@@ -81,7 +81,8 @@ def export(
 ) -> None:
     """Write stored resources as a file that `switchgear apply` takes.
 
-    KINDS (`models providers`) chooses some; default: all. Secrets are left out, and a comment names them.
+    KINDS (`models providers`) chooses some; default: all but API keys, which applying would make anew.
+    Secrets are left out, and a comment names them.
     """
 
     async def work(gateway: Gateway) -> applying.Export:

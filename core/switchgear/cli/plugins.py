@@ -78,7 +78,10 @@ def disable(*, name: str, path: Path | None, as_json: bool) -> None:
 
     Comments of the file are kept; if there is none, it is written with the defaults.
     """
-    _switch(name, on=False, path=path or Path(FILE), as_json=as_json, what=f"plugin `{name}`")
+    file = path or Path(FILE)
+    if not (file.exists() and name in tomllib.loads(file.read_text("utf-8")).get("plugins", {})):
+        Discovery().find(name)
+    _switch(name, on=False, path=file, as_json=as_json, what=f"plugin `{name}`")
 
 
 @plugins.command()

@@ -1,9 +1,9 @@
 """Who calls, and how we know."""
 
 from collections.abc import Awaitable
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class Permissions(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -17,11 +17,14 @@ class Permissions(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     admin: bool = False
 
 
+AtLeastOne = Annotated[int, Meta(ge=1)]
+
+
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How much a caller may ask for at once and over time. None: no limit of that sort."""
 
-    requests_per_minute: int | None = None
-    concurrent_requests: int | None = None
+    requests_per_minute: AtLeastOne | None = None
+    concurrent_requests: AtLeastOne | None = None
 
 
 class Caller:

@@ -31,6 +31,8 @@ from switchgear.wire.chat import replay
 _AT_ONCE_S = 60.0
 """How long the events of an answer that is there already may take to follow each other: any time is enough."""
 
+_FAILED_UPSTREAM = frozenset({Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_CUT, Outcome.UPSTREAM_STALL, Outcome.DEADLINE})
+
 
 class Engine:
     """Runs exchanges. One a process; `in_flight` are those it is running."""
@@ -134,6 +136,11 @@ class Engine:
             x.usage = estimate(x)
         if x.outcome is Outcome.ERROR:
             self._log.error("exchange failed", request_id=x.id, exc_info=error)
+        elif x.outcome in _FAILED_UPSTREAM and (target := x.target) is not None:
+            self._log.warning(
+                "provider failed", request_id=x.id, model=target.model.id, provider=target.provider_id, outcome=str(x.outcome),
+                cause=x.attempts[-1].cause, status=x.attempts[-1].status,
+            )  # fmt: skip
         refusal: ApiError | None = None
         try:
             self._ledger.append(USAGE.name, x.id, x.started_us, encode_usage(x))

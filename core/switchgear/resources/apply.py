@@ -161,10 +161,14 @@ class Export(Struct, frozen=True):
 
 
 async def export(engine: ResourceEngine, kinds: Collection[str] | None = None, format: Format = "toml") -> Export:
-    """Write resources as a file. Secrets are left out: where they are stored already, applying the file keeps them."""
+    """Write resources as a file. Secrets are left out: where they are stored already, applying the file keeps them.
+
+    By default kinds are left out whose past is not to be repeated (`ResourceKind.restorable`): applying a revoked key would
+    make it anew.
+    """
     left_out: list[str] = []
     content: dict[str, list[dict[str, Any]]] = {}
-    for name in engine.kinds if kinds is None else kinds:
+    for name in [n for n, kind in engine.kinds.items() if kind.restorable] if kinds is None else kinds:
         kind = engine.kind(name)
         async for document in engine.each(name):
             spec = msgspec.json.decode(document.spec)

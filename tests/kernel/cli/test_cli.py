@@ -35,7 +35,17 @@ def test_version(run):
 class TestConfigCheck:
     def test_says_that_all_is_well(self, run, enabled: Path):
         result = run("config", "check")
-        assert (0, "plugins.toml is good: 1 plugins enabled (tools).\n") == (result.exit_code, result.output)
+        assert 0 == result.exit_code
+        assert result.output.endswith("plugins.toml is good: 1 plugins enabled (tools).\n")
+
+    def test_says_what_the_enabled_plugins_cannot_do(self, run, enabled: Path):
+        warnings = json.loads(run("config", "check", "--json").output)["warnings"]
+        assert ["a store", "a dialect", "an authenticator"] == [w.split(" offers ")[1].split(",")[0] for w in warnings]
+
+    def test_finds_networks_that_are_none(self, run):
+        Path("plugins.toml").write_text('[gateway.egress]\nallow = ["10.0.0.0/99"]\n')
+        result = run("config", "check")
+        assert (2, True) == (result.exit_code, "10.0.0.0/99" in result.stderr)
 
     def test_says_that_no_plugin_is_enabled(self, run):
         result = run("config", "check", "--json")

@@ -20,3 +20,11 @@ def test_what_the_list_shows_can_be_revoked(tmp_path: Path, monkeypatch: pytest.
     assert secret not in run("keys", "list", "--json")
     run("keys", "revoke", row.split()[0])
     assert "revoked" in run("keys", "list")
+
+
+def test_an_export_leaves_keys_out_so_that_none_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    id, _ = run("keys", "create", "app").splitlines()
+    run("keys", "revoke", id)
+    assert id not in run("export")
+    assert id in run("export", "api-keys")
