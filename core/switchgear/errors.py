@@ -10,7 +10,6 @@
      │   ├─ PermissionDenied      403
      │   ├─ NotFound              404
      │   ├─ MethodNotAllowed      405
-     │   ├─ RequestTimeout        408
      │   ├─ Conflict              409
      │   ├─ PreconditionFailed    412
      │   ├─ PayloadTooLarge       413
@@ -134,14 +133,6 @@ class MethodNotAllowed(ApiError):
 
     status = 405
     type = "invalid_request_error"
-    source = "client"
-
-
-class RequestTimeout(ApiError):
-    """The client took too long to send its request."""
-
-    status = 408
-    type = "timeout_error"
     source = "client"
 
 

@@ -69,8 +69,8 @@ def _loop_runner(gateway: Gateway) -> None:
 async def _run(gateway: Gateway) -> None:
     await gateway.start(first_run=True)
     try:
-        # What is alive now lives as long as the process, so the collector need not look at it again. An exchange leaves no
-        # cycles behind, so it need not look often: at its default it takes a sixth of the time of every request.
+        # What is alive now lives as long as the process, so the collector need not look at it again. What
+        # comes later is mostly freed as its exchange ends, without the collector, which therefore need not look often.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 20, 20)

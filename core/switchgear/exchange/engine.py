@@ -4,7 +4,7 @@ prepare   policies rewrite the call
 plan      the snapshot says where it may go
 admit     policies decide
 attempt   one loop over the plan's targets (`attempt.py`)
-settle    outcome, usage and cost; the journal; policies in reverse; metrics
+settle    outcome, usage and cost; the journal; metrics; policies in reverse
 reply     the client's last byte is sent after that, so what it saw is accounted for
 """
 

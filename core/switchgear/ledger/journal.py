@@ -86,11 +86,6 @@ class Journal:
             return self._current.number, self._at
         return (self._numbers[-1] + 1 if self._numbers else 0), 0
 
-    @property
-    def bytes_reserved(self) -> int:
-        """What the segments take on disk, at most."""
-        return (len(self._numbers) + (self._next is not None)) * self._segment_bytes
-
     async def open(self) -> None:
         """Take the instance's directory and reserve the first segment.
 

@@ -163,7 +163,7 @@ async def test_the_next_target_answers_when_one_fails_before_its_first_content(c
     assert (x.outcome, fixture.reply.status) == (Outcome.COMPLETE, 200)
     assert [(attempt.target.model.id, attempt.cause is None) for attempt in x.attempts] == [("a", False), ("b", True)]
     assert fixture.reply.headers[b"x-switchgear-attempts"] == b"2"
-    assert b"Say hello" in fixture.reply.sent.replace(b'"},"logprobs"', b"") or b"hello" in fixture.reply.sent
+    assert b"hello" in fixture.reply.sent
 
 
 async def test_a_fault_of_the_client_is_not_tried_elsewhere() -> None:
