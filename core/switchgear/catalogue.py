@@ -15,7 +15,13 @@ from msgspec import Meta, Raw, Struct
 from switchgear.contracts.caller import AtLeastOne
 from switchgear.contracts.credential import CredentialBackend, SecretHandle
 from switchgear.contracts.exchange import Exchange, Plan, Target
-from switchgear.contracts.provider import Capabilities, NativeProvider, Provider, ProviderConfig, TargetModel
+from switchgear.contracts.provider import (
+    Capability,
+    NativeProvider,
+    Provider,
+    ProviderConfig,
+    TargetModel,
+)
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceKind, View
 from switchgear.contracts.upstream import Connection, ConnectionSettings, Timeouts
 from switchgear.credentials import SecretKeeper
@@ -76,7 +82,10 @@ class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A name clients may use, and the provider's model behind it.
 
-    `context_window`, `max_output_tokens` (tokens) and `capabilities` are recorded, and nothing is refused by them yet.
+    `capabilities` says what the model can do where that is not what its provider says of it, `wires` in which of its
+    provider's wire formats it is spoken to (all that the provider thinks it has, if left out). `strict` refuses what cannot be
+    carried to the provider instead of dropping it. `context_window` and `max_output_tokens` (tokens) are recorded, and
+    nothing is refused by them yet.
     """
 
     provider_id: str
@@ -84,7 +93,9 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     config: ModelConfig = ModelConfig()
     context_window: AtLeastOne | None = None
     max_output_tokens: AtLeastOne | None = None
-    capabilities: Capabilities | None = None
+    capabilities: dict[Capability, bool] = {}
+    wires: tuple[str, ...] | None = None
+    strict: bool = False
     enabled: bool = True
     tags: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
@@ -103,9 +114,11 @@ class LiveProvider(Struct, frozen=True, eq=False):
     secret_headers: tuple[str, ...]
 
     @property
-    def capabilities(self) -> Capabilities:
-        """What its type can do."""
-        return (self.provider or self.native).capabilities  # type: ignore[union-attr]
+    def translator(self) -> Provider | NativeProvider:
+        """What translates for it."""
+        made = self.provider or self.native
+        assert made is not None
+        return made
 
 
 class LiveModel:
@@ -234,7 +247,9 @@ class Catalogue:
         if offer is None:
             raise ValueError(f"no enabled plugin offers the provider type {spec.type!r}")
         settings = msgspec.convert(spec.settings, offer.settings_type)
-        made = offer.factory(ProviderConfig(resource.id, spec.base_url, spec.headers, settings))
+        made = offer.factory(
+            ProviderConfig(resource.id, spec.base_url, spec.headers, settings, self._credentials.ambient)
+        )
         is_http = hasattr(made, "prepare")
         timeouts = spec.timeouts or self._timeouts
         connection = self._connection(resource.id, spec, timeouts) if is_http else None
@@ -273,6 +288,9 @@ class Catalogue:
         if provider is None:
             raise ValueError(f"provider {spec.provider_id!r} cannot be used")
         defaults: dict[str, Any] = msgspec.to_builtins(spec.config)
+        traits = provider.translator.traits(spec.provider_model)
+        if spec.wires is not None and (unknown := set(spec.wires) - provider.translator.wires):
+            raise ValueError(f"{provider.type} does not speak {', '.join(sorted(unknown))}")
         target = Target(
             model=TargetModel(
                 id=resource.id,
@@ -280,9 +298,11 @@ class Catalogue:
                 name_json=raw(spec.provider_model),
                 defaults={name: Raw(raw(value)) for name, value in defaults.items()},
                 max_output_tokens=spec.max_output_tokens,
+                strict=spec.strict,
             ),
             provider_id=spec.provider_id,
-            capabilities=spec.capabilities or provider.capabilities,
+            wires=traits.wires if spec.wires is None else frozenset(spec.wires),
+            capabilities=msgspec.structs.replace(traits.capabilities, **spec.capabilities),
             timeouts=provider.timeouts,
             meters=self._meters.of_target(resource.id, spec.provider_id),
             provider=provider.provider,

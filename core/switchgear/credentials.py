@@ -25,8 +25,9 @@ Status = Literal["unused", "good", "failing", "unavailable"]
 class KeeperSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How long secrets are kept, in seconds, and how a backend that fails is tried again.
 
-    A secret is good for `ttl_s`, renewed in the background from `ttl_s * early` on. After a failure the next try comes in
-    `retry_s`, then twice that, up to `retry_most_s`. A fetch may take `fetch_timeout_s`.
+    A secret is good for `ttl_s`, or until it expires where that is known, and is renewed in the background once the part
+    `early` of that has gone by. After a failure the next try comes in `retry_s`, then twice that, up to `retry_most_s`. A fetch
+    may take `fetch_timeout_s`. A secret that a provider refuses is fetched again, but not within `renew_s` of the last fetch.
     """
 
     ttl_s: float = 300.0
@@ -34,6 +35,7 @@ class KeeperSettings(Struct, frozen=True, forbid_unknown_fields=True):
     retry_s: float = 1.0
     retry_most_s: float = 30.0
     fetch_timeout_s: float = 10.0
+    renew_s: float = 10.0
 
 
 class CredentialState(Struct, frozen=True):
@@ -116,8 +118,8 @@ class KeptSecret:
     """A `SecretHandle`. One whose credential changed keeps serving those who hold it with the secret it was made for."""
 
     __slots__ = (
-        "_ambient", "_due", "_expires", "_failures", "_fetched_us", "_fetching", "_keeper", "_retry_s", "_secret", "_since_us",
-        "_why", "backend", "credential_id", "source",
+        "_ambient", "_asked", "_due", "_expires", "_failures", "_fetched_us", "_fetching", "_keeper", "_retry_s", "_secret",
+        "_since_us", "_why", "backend", "credential_id", "source",
     )  # fmt: skip
 
     def __init__(self, keeper: SecretKeeper, credential_id: str, backend: CredentialBackend, source: Any) -> None:
@@ -129,6 +131,7 @@ class KeptSecret:
         self._failures: Counter = keeper.failures.child(credential_id)
         self._secret: Secret | None = None
         self._fetching: asyncio.Task[None] | None = None
+        self._asked = -1e9
         self._due = 0.0
         self._expires = 0.0
         self._fetched_us: int | None = None
@@ -178,7 +181,17 @@ class KeptSecret:
         if self._why is not None:
             raise SecretUnavailable(self._why)
 
+    async def renew(self, refused: Secret) -> Secret | None:
+        """Return a secret other than the one a provider refused, fetching it unless that was just done; None if there is none."""
+        if self._secret is refused and self._ambient.monotonic() - self._asked >= self._keeper.settings.renew_s:
+            await asyncio.shield(self._fetch())
+        elif self._fetching is not None:
+            await asyncio.shield(self._fetching)
+        found = self._secret
+        return None if found is None or found is refused or dict(found) == dict(refused) else found
+
     def _fetch(self) -> "asyncio.Task[None]":
+        self._asked = self._ambient.monotonic()
         if self._fetching is None:
             self._fetching = self._keeper.start(self._fly())
         return self._fetching
@@ -206,11 +219,14 @@ class KeptSecret:
         now = self._ambient.monotonic()
         if self._secret is None or dict(self._secret) != dict(secret):
             # Backends that know no versions leave it empty; what is derived from a secret still has to notice a new one.
-            self._secret = secret if secret.version else Secret(secret, self._ambient.new_id())
+            self._secret = secret if secret.version else Secret(secret, self._ambient.new_id(), secret.expires_us)
         elif secret.version and secret.version != self._secret.version:
             self._secret = secret
         self._fetched_us = self._ambient.now_us()
-        self._due, self._expires = now + settings.ttl_s * settings.early, now + settings.ttl_s
+        good_for = settings.ttl_s
+        if secret.expires_us is not None:
+            good_for = max((secret.expires_us - self._fetched_us) / 1e6, 0.0)
+        self._due, self._expires = now + good_for * settings.early, now + good_for
         self._retry_s = settings.retry_s
         if self._why is not None:
             self._keeper.log.info("credential is available again", credential_id=self.credential_id)

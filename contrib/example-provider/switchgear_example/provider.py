@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
+    CANONICAL,
     Answer,
     Call,
     Capabilities,
@@ -15,6 +16,7 @@ from switchgear.contracts.provider import (
     ProviderFault,
     StreamEvent,
     TargetModel,
+    Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
@@ -48,8 +50,8 @@ class Piece(Struct):
 
 
 class ExampleProvider:
-    wires = frozenset[str]()  # speaks no wire format of clients: calls come in the canonical form
-    capabilities = Capabilities(tools=False, vision=False, json_schema=False, reasoning=False)
+    wires = frozenset({CANONICAL})
+    request_id_header = "x-request-id"
 
     def __init__(self, config: ProviderConfig[ExampleSettings]) -> None:
         if not config.base_url:
@@ -57,6 +59,9 @@ class ExampleProvider:
         self._url = config.base_url.rstrip("/") + "/talk"
         self._headers = {"content-type": "application/json", **config.headers}
         self._accent = config.settings.accent
+
+    def traits(self, model: str) -> Traits:
+        return Traits(self.wires, Capabilities(tools=False, vision=False, json_schema=False, reasoning=False))
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         if "tools" in call.members:

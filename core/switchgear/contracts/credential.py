@@ -11,14 +11,16 @@ MASK = "••••"
 class Secret(Mapping[str, str]):
     """The fields of one credential (`api_key`, `client_secret`, …). Printing, logging or encoding one shows `***`.
 
-    `version` changes whenever the values do, so that what was derived from them can be kept until then.
+    `version` changes whenever the values do, so that what was derived from them can be kept until then. `expires_us` is the
+    wall clock microsecond at which it is worthless, None if nobody said; it is fetched anew well before.
     """
 
-    __slots__ = ("_values", "version")
+    __slots__ = ("_values", "expires_us", "version")
 
-    def __init__(self, values: Mapping[str, str], version: str = "") -> None:
+    def __init__(self, values: Mapping[str, str], version: str = "", expires_us: int | None = None) -> None:
         self._values = dict(values)
         self.version = version
+        self.expires_us = expires_us
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]
@@ -66,6 +68,13 @@ class SecretHandle(Protocol):
 
     def get(self) -> Awaitable[Secret]:
         """Fetch it, once however many ask. Raises `SecretUnavailable` when there is no value, not even an old one."""
+        ...
+
+    def renew(self, refused: Secret) -> Awaitable[Secret | None]:
+        """Fetch it anew because the provider refused this one; return one that differs, None if there is none.
+
+        However many are refused, the backend is asked once, and not again within `renew_s`.
+        """
         ...
 
 

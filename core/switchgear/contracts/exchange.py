@@ -32,12 +32,14 @@ class Outcome(StrEnum):
 class Target(Struct, frozen=True, eq=False):
     """One place that can answer: a model at a provider, with everything an attempt needs. Compiled into the snapshot.
 
-    Exactly one of `provider` and `native` is set; `connection` belongs to `provider`. `headers` are what the answer says
-    about it, `secret_headers` the values of those that go with every request and are nobody else's business.
+    Exactly one of `provider` and `native` is set; `connection` belongs to `provider`. `wires` are the wire formats the model is
+    spoken to in. `headers` are what the answer says about it, `secret_headers` the values of those that go with every request
+    and are nobody else's business.
     """
 
     model: TargetModel
     provider_id: str
+    wires: frozenset[str]
     capabilities: Capabilities
     timeouts: Timeouts
     meters: "TargetMeters"

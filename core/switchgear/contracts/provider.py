@@ -4,30 +4,50 @@ The kernel owns connections, deadlines, cancellation, retries, caps and records,
 a deadline or retry behind the router's back, and its tests are recorded bytes. `switchgear.testing.ProviderSuite` is the
 behaviour in full.
 
-A call arrives in one of two forms: in the client's own wire format when the provider lists it in `wires` (members are then
-forwarded as they came), else in the canonical form, which is that of OpenAI's chat completions (`CANONICAL`). Answers and
-events go back in the form the call had.
+A call arrives in one of two forms: in the client's own wire format when the target speaks it (members are then forwarded as
+they came), else in the canonical form of its operation. Answers and events go back in the form the call had.
+
+    operation   canonical form
+    chat        `CANONICAL`: OpenAI's chat completions; `switchgear.wire.canonical` reads and writes it
+    embedding   `EMBEDDINGS`: OpenAI's embeddings
+    count       `COUNT`: the members of a chat; the answer is `{"input_tokens": n}`
+
+What a provider cannot carry it names with `call.drop`, so that the client is told.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from msgspec import Raw, Struct
 
+from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
+from switchgear.errors import InvalidRequest
 from switchgear.wire.members import member
 
 CANONICAL = "chat"
 """The wire format everything can be translated to and from: OpenAI's chat completions."""
+EMBEDDINGS = "embeddings"
+"""The wire format of embeddings: OpenAI's."""
+COUNT = "count"
+"""A chat whose input tokens are asked for, nothing else. A target that does not speak this is answered for by an estimate."""
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
 
 class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a provider or model can do. A model resource may narrow or widen its provider's."""
+    """What a model can do. A model resource may say otherwise than its provider.
+
+    chat, embeddings  the operations
+    stream            a stream is asked of it; else the gateway asks for a whole answer and tells it as a stream
+    tools, vision, json_schema  function tools, images in messages, answers held to a schema; without, a request that needs
+                      one is refused
+    reasoning         thinks when told how hard (`reasoning_effort`); without, the member is dropped
+    prefill           goes on with an assistant message that ends the conversation
+    """
 
     chat: bool = True
     stream: bool = True
@@ -39,19 +59,33 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     embeddings: bool = False
 
 
+Capability: TypeAlias = Literal[
+    "chat", "stream", "tools", "vision", "json_schema", "reasoning", "prefill", "embeddings"
+]
+
+
+class Traits(Struct, frozen=True):
+    """What one model at a provider is: the wire formats it is spoken to in, and what it can do."""
+
+    wires: frozenset[str]
+    capabilities: Capabilities = Capabilities()
+
+
 class Call:
     """One inference call on its way to a provider.
 
-    operation      `chat`, `completion`, `embedding`, … : what is asked for
+    operation      `chat`, `embedding` or `count`: what is asked for
     wire           the wire format `members` are in
     members        top-level members of the request body, each still raw JSON
     model          the name the client used
     stream         whether the client wants a stream
     usage_wanted   whether the client asked to see the usage of a stream
     max_tokens     the client's bound on the answer, None if it set none
+    strict         whether what cannot be carried is refused instead of dropped
+    dropped        what was dropped on the way to the provider, as dotted paths of the client's body
     """
 
-    __slots__ = ("max_tokens", "members", "model", "operation", "stream", "usage_wanted", "wire")
+    __slots__ = ("dropped", "max_tokens", "members", "model", "operation", "stream", "strict", "usage_wanted", "wire")
 
     def __init__(
         self,
@@ -63,6 +97,7 @@ class Call:
         stream: bool = False,
         usage_wanted: bool = False,
         max_tokens: int | None = None,
+        strict: bool = False,
     ) -> None:
         self.operation = operation
         self.wire = wire
@@ -71,6 +106,30 @@ class Call:
         self.stream = stream
         self.usage_wanted = usage_wanted
         self.max_tokens = max_tokens
+        self.strict = strict
+        self.dropped: tuple[str, ...] = ()
+
+    def translated(self, operation: str, wire: str, members: dict[str, Raw]) -> "Call":
+        """Make the call that says the same in another wire format. A stream's usage is always wanted: the translator needs it."""
+        return Call(
+            operation,
+            wire,
+            members,
+            model=self.model,
+            stream=self.stream,
+            usage_wanted=True,
+            max_tokens=self.max_tokens,
+            strict=self.strict,
+        )
+
+    def drop(self, *names: str) -> None:
+        """Say that members cannot be carried. Raises `InvalidRequest` naming the first if the client or the model is strict."""
+        for name in names:
+            if self.strict:
+                message = f"`{name}` cannot be carried to this model's provider; leave it out, or do not be strict."
+                raise InvalidRequest(message, param=name, code="unsupported_parameter")
+            if name not in self.dropped:
+                self.dropped = (*self.dropped, name)
 
     def member(self, name: str, type: type[T]) -> T | None:
         """Decode one member; None if the client left it out or null. Raises `InvalidRequest` naming it."""
@@ -85,6 +144,7 @@ class TargetModel(Struct, frozen=True):
     name_json: Raw
     defaults: dict[str, Raw] = {}
     max_output_tokens: int | None = None
+    strict: bool = False
 
 
 class Answer(Struct, frozen=True):
@@ -106,6 +166,7 @@ class StreamEvent(Struct, gc=False):
     terminal  it proves completeness (a finish reason, `message_stop`, `[DONE]`)
     last      nothing follows it on the wire
     usage     the usage it carries
+    fault     the provider failed here: raised once everything before it was written, and nothing of this event is shown
     """
 
     data: bytes
@@ -114,6 +175,7 @@ class StreamEvent(Struct, gc=False):
     terminal: bool = False
     last: bool = False
     usage: Usage | None = None
+    fault: "ProviderFault | None" = None
 
 
 class ProviderFault(Exception):
@@ -165,8 +227,8 @@ class StreamDecoder(Protocol):
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Take a piece of the body, split anywhere; return the events it completes.
 
-        Raises `ProviderFault` for an error event or something that is not an event of this wire (cause `protocol`), and
-        `ResponseTooLarge` for an event over the cap.
+        An error event, or something that is not an event of this wire (cause `protocol`), is an event with a `fault`, the
+        last one returned. Raises `ResponseTooLarge` for an event over the cap.
         """
         ...
 
@@ -176,13 +238,25 @@ class StreamDecoder(Protocol):
 
 
 class Provider(Protocol):
-    """One `providers` resource come alive. Made by an offer's factory from a `ProviderConfig`; holds no per-call state."""
+    """One `providers` resource come alive. Made by an offer's factory from a `ProviderConfig`; holds no per-call state.
+
+    `wires` are all the wire formats it can speak, `request_id_header` the lower-case name of the header in which it names
+    each answer. It may also be a `TokenExchange` and a `ModelLister`.
+    """
 
     wires: frozenset[str]
-    capabilities: Capabilities
+    request_id_header: str
+
+    def traits(self, model: str) -> Traits:
+        """Say what one of its models is, by the provider's name for it. Asked when a model is compiled, not per request."""
+        ...
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
-        """Build the outbound request. Raises `InvalidRequest` for what the wire cannot express in strict mode."""
+        """Build the outbound request.
+
+        Raises `InvalidRequest` for what the wire cannot express and dropping would falsify (a part of a message), and
+        `SecretUnavailable` for a credential that lacks a field.
+        """
         ...
 
     def decode(self, call: Call, head: Head, body: bytes) -> Answer:
@@ -198,11 +272,61 @@ class Provider(Protocol):
         ...
 
 
+@runtime_checkable
+class TokenExchange(Protocol):
+    """A provider whose requests carry a short-lived token instead of the credential itself.
+
+    The kernel makes the exchange, keeps the token, renews it early and after a refusal; `prepare` gets it as its secret.
+    """
+
+    def token_request(self, secret: Secret) -> OutboundRequest | None:
+        """Build the request that trades a credential for a token; None if this one is used as it is."""
+        ...
+
+    def token(self, secret: Secret, head: Head, body: bytes) -> Secret:
+        """Read the answer, whatever its status, as what `prepare` is to get, with its `expires_us`. Raises `ProviderFault`."""
+        ...
+
+
+class DiscoveredModel(Struct, frozen=True, omit_defaults=True):
+    """A model a provider says it has. `name` is what a model resource's `provider_model` wants; windows are in tokens."""
+
+    name: str
+    title: str | None = None
+    owned_by: str | None = None
+    created_us: int | None = None
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+
+
+class ModelPage(Struct, frozen=True):
+    """One page of a provider's models; `cursor` asks for the next, None when there is none."""
+
+    models: tuple[DiscoveredModel, ...]
+    cursor: str | None = None
+
+
+@runtime_checkable
+class ModelLister(Protocol):
+    """A provider that can be asked what models it has; it is also the cheapest call that proves a credential good."""
+
+    def models_request(self, secret: Secret | None, cursor: str | None) -> OutboundRequest:
+        """Build the request for the first page, or for the page a cursor names."""
+        ...
+
+    def models(self, head: Head, body: bytes) -> ModelPage:
+        """Read one page. Raises `ProviderFault`, also for a status that is not 2xx."""
+        ...
+
+
 class NativeProvider(Protocol):
     """A provider that is not HTTP (an in-process model). Cancelling what it returns must stop its work."""
 
     wires: frozenset[str]
-    capabilities: Capabilities
+
+    def traits(self, model: str) -> Traits:
+        """Say what one of its models is."""
+        ...
 
     async def complete(self, call: Call, model: TargetModel, secret: Secret | None) -> Answer:
         """Answer whole. Raises `ProviderFault`."""
@@ -214,9 +338,13 @@ class NativeProvider(Protocol):
 
 
 class ProviderConfig(Struct, Generic[S], frozen=True):
-    """What an offer's factory gets: the `providers` resource, its `settings` decoded to the offer's `settings_type`."""
+    """What an offer's factory gets: the `providers` resource, its `settings` decoded to the offer's `settings_type`.
+
+    Time, chance and ids come from `ambient`. The factory raises ValueError, saying what to enter, for settings that cannot be.
+    """
 
     id: str
     base_url: str | None
     headers: Mapping[str, str]
     settings: S
+    ambient: Ambient = Ambient()

@@ -75,9 +75,7 @@ class Attempter:
             secret = None if handle is None else handle.peek() or await handle.get()
             watch.shorten(target.timeouts.total)
             watch.expect(FirstByteTimeout, target.timeouts.first_byte)
-            translator = target.native or target.provider
-            assert translator is not None
-            translate = endpoint.wire not in translator.wires
+            translate = endpoint.wire not in target.wires
             call = endpoint.canonical(x.call) if translate else x.call
             if not call.stream:
                 answer = await self._whole(x, call, target, secret, attempt, watch)

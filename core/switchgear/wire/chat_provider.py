@@ -12,6 +12,7 @@ from switchgear.contracts.provider import (
     ProviderFault,
     StreamDecoder,
     TargetModel,
+    Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import SecretUnavailable
@@ -30,12 +31,16 @@ class ChatProvider:
     """
 
     wires = frozenset({CANONICAL})
-    capabilities = Capabilities()
+    request_id_header = "x-request-id"
 
     def __init__(self, base_url: str, headers: dict[str, str], *, ask_usage: bool = True) -> None:
         self._url = base_url.rstrip("/") + "/chat/completions"
         self._headers = {"content-type": "application/json", **{k.lower(): v for k, v in headers.items()}}
         self._ask_usage = ask_usage
+
+    def traits(self, model: str) -> Traits:  # noqa: ARG002 - the contract's shape
+        """Say what a model is, as far as its name does not matter."""
+        return Traits(self.wires, Capabilities())
 
     def authorise(self, secret: Secret | None) -> dict[str, str]:
         """Return the headers that carry the credential: `Authorization: Bearer` with its `api_key`."""

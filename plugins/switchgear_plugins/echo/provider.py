@@ -21,6 +21,7 @@ from switchgear.contracts.provider import (
     ProviderFault,
     StreamEvent,
     TargetModel,
+    Traits,
 )
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken, InvalidRequest
@@ -57,10 +58,13 @@ class EchoProvider:
     """Answers from the request alone."""
 
     wires = frozenset({CANONICAL})
-    capabilities = Capabilities(tools=False, vision=False, json_schema=False, reasoning=False)
 
     def __init__(self, config: ProviderConfig[NoSettings]) -> None:
         self._id = config.id
+
+    def traits(self, model: str) -> Traits:  # noqa: ARG002 - the contract's shape
+        """Say what it can do, under whatever name."""
+        return Traits(self.wires, Capabilities(tools=False, vision=False, json_schema=False, reasoning=False))
 
     async def complete(self, call: Call, model: TargetModel, secret: Secret | None) -> Answer:  # noqa: ARG002
         """Answer whole."""

@@ -13,7 +13,15 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.caller import Caller, Permissions
 from switchgear.contracts.exchange import Exchange, Outcome, Plan, Target
 from switchgear.contracts.policy import Policy
-from switchgear.contracts.provider import Answer, Call, Capabilities, ProviderConfig, StreamEvent, TargetModel
+from switchgear.contracts.provider import (
+    CANONICAL,
+    Answer,
+    Call,
+    Capabilities,
+    ProviderConfig,
+    StreamEvent,
+    TargetModel,
+)
 from switchgear.contracts.upstream import Timeouts
 from switchgear.errors import ApiError, ClientGone, PermissionDenied
 from switchgear.exchange.attempt import Caps
@@ -96,6 +104,7 @@ class Fixture:
         return Target(
             model=TargetModel(id=name, name=name, name_json=raw(name)),
             provider_id=f"at-{name}",
+            wires=frozenset({CANONICAL}),
             capabilities=Capabilities(),
             timeouts=Timeouts(first_byte=0.3, idle=0.3),
             meters=self.meters.of_target(name, f"at-{name}"),

@@ -12,6 +12,7 @@ from msgspec import Struct
 from switchgear import NoSettings
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
+    CANONICAL,
     Answer,
     Call,
     Capabilities,
@@ -20,6 +21,7 @@ from switchgear.contracts.provider import (
     ProviderFault,
     StreamEvent,
     TargetModel,
+    Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import ConnectionBroken
@@ -45,14 +47,18 @@ class Reply(Struct):
 class PluginNameProvider:
     """One `providers` resource of type `plugin_name`. Holds no state of a call and opens no connection."""
 
-    wires = frozenset[str]()
-    capabilities = Capabilities(tools=False, vision=False, json_schema=False, reasoning=False)
+    wires = frozenset({CANONICAL})
+    request_id_header = "x-request-id"
 
     def __init__(self, config: ProviderConfig[NoSettings]) -> None:
         if not config.base_url:
             raise ValueError("`base_url` is required for a provider of type plugin_name")
         self._url = config.base_url.rstrip("/") + "/generate"
         self._headers = {"content-type": "application/json", **config.headers}
+
+    def traits(self, model: str) -> Traits:
+        """Say what a model can do, by the provider's name for it."""
+        return Traits(self.wires, Capabilities(tools=False, vision=False, json_schema=False, reasoning=False))
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""
