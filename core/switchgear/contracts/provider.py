@@ -122,6 +122,12 @@ class Call:
             strict=self.strict,
         )
 
+    def with_members(self, members: dict[str, Raw]) -> "Call":
+        """Make the same call with other members."""
+        call = self.translated(self.operation, self.wire, members)
+        call.usage_wanted, call.dropped = self.usage_wanted, self.dropped
+        return call
+
     def drop(self, *names: str) -> None:
         """Say that members cannot be carried. Raises `InvalidRequest` naming the first if the client or the model is strict."""
         for name in names:
