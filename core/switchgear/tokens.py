@@ -12,7 +12,7 @@ _STEP = 0.05
 _FEWEST = 16
 """Tokens below which the fixed cost of a message hides what a token is."""
 _IMAGE_TOKENS = 1000
-_BASE64 = re.compile(rb"[A-Za-z0-9+/=]{512,}")
+_BASE64 = re.compile(rb'(?:;base64,|"data":\s*")[A-Za-z0-9+/=]{64,}')
 _TEXT = ("messages", "system", "tools", "input", "instructions", "prompt")
 
 

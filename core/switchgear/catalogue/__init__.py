@@ -14,7 +14,7 @@ from switchgear.catalogue import bindings, checks
 from switchgear.catalogue.live import LiveCredential, LiveModel, LiveProvider
 from switchgear.catalogue.specs import CredentialInput, CredentialSpec, Entered, ModelSpec, ProviderSpec
 from switchgear.catalogue.tokens import Nothing, TokenBackend
-from switchgear.contracts.credential import CredentialBackend, SecretHandle
+from switchgear.contracts.credential import CredentialBackend
 from switchgear.contracts.exchange import Target
 from switchgear.contracts.provider import Capability, ProviderConfig, TargetModel, TokenExchange
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceAction, ResourceKind, View
@@ -28,6 +28,11 @@ from switchgear.wire.members import raw
 
 _NEEDED: tuple[Capability, ...] = ("tools", "vision", "json_schema", "reasoning")
 """Capabilities that a request may need of a model."""
+
+
+def token_of(provider_id: str) -> str:
+    """Name the token of a provider among the secrets that are kept."""
+    return f"token of provider {provider_id}"
 
 
 class Catalogue:
@@ -155,25 +160,31 @@ class Catalogue:
         return []
 
     def _compile_provider(self, resource: Resource[ProviderSpec], view: View) -> LiveProvider:
-        spec = resource.spec
+        credential: LiveCredential | None = view.live("credentials", resource.spec.credential_id or "")
+        return self._provider(resource.id, resource.spec, credential, resource.created_us)
+
+    def stand_in(self, credential: LiveCredential) -> LiveProvider:
+        """Make a provider at its type's own address, to try a credential with. Raises ValueError where there is none."""
+        return self._provider("nobody", ProviderSpec(credential.type), credential, 0)
+
+    def _provider(
+        self, id: str, spec: ProviderSpec, credential: LiveCredential | None, created_us: int
+    ) -> LiveProvider:
         offer = self._providers.get(spec.type)
         if offer is None:
             raise ValueError(f"no enabled plugin offers the provider type {spec.type!r}")
         settings = msgspec.convert(spec.settings, offer.settings_type)
-        ambient = self._credentials.ambient
-        made = offer.factory(ProviderConfig(resource.id, spec.base_url, spec.headers, settings, ambient))
+        made = offer.factory(ProviderConfig(id, spec.base_url, spec.headers, settings, self._credentials.ambient))
         timeouts = spec.timeouts or self._timeouts
-        connection = self._connection(resource.id, spec, timeouts) if hasattr(made, "prepare") else None
-        credential: LiveCredential | None = view.live("credentials", spec.credential_id or "")
-        base = None if credential is None else credential.handle
-        secret: SecretHandle | None = base
+        connection = self._connection(id, spec, timeouts) if hasattr(made, "prepare") else None
+        secret = base = None if credential is None else credential.handle
         if base is not None and connection is not None and isinstance(made, TokenExchange):
-            backend = TokenBackend(resource.id, made, connection, base)
-            secret = self._credentials.handle(f"{spec.credential_id} at {resource.id}", backend, Nothing())
+            backend = TokenBackend(id, made, connection, base)
+            secret = self._credentials.handle(token_of(id), backend, Nothing())
 
         def model(live: LiveProvider, name: str) -> LiveModel:
-            target = self._target(ModelSpec(resource.id, name), f"{resource.id}/{name}", live, f"{resource.id}/*")
-            return LiveModel(target, enabled=live.enabled, created_us=resource.created_us)
+            target = self._target(ModelSpec(id, name), f"{id}/{name}", live, f"{id}/*")
+            return LiveModel(target, enabled=live.enabled, created_us=created_us)
 
         return LiveProvider(
             type=spec.type,

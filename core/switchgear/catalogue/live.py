@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from switchgear.contracts.credential import SecretHandle
 from switchgear.contracts.exchange import Exchange, Plan, Target
 from switchgear.contracts.provider import NativeProvider, Provider
 from switchgear.contracts.upstream import Connection, Timeouts
+from switchgear.credentials import KeptSecret
 
 _UPSTREAM_NAME = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,199}", re.ASCII)
 _MOST_NAMES = 1000
@@ -19,7 +19,7 @@ class LiveCredential(Struct, frozen=True, eq=False):
     """A credential: its secret, the provider type it is for, and where it may be sent."""
 
     type: str
-    handle: SecretHandle
+    handle: KeptSecret
     hosts: tuple[str, ...]
 
 
@@ -34,8 +34,8 @@ class LiveProvider:
         timeouts: Timeouts,
         translator: Provider | NativeProvider,
         connection: Connection | None,
-        secret: SecretHandle | None,
-        credential: SecretHandle | None,
+        secret: KeptSecret | None,
+        credential: KeptSecret | None,
         secret_headers: tuple[str, ...],
         model: Callable[["LiveProvider", str], "LiveModel"],
     ) -> None:
