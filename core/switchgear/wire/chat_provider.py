@@ -126,11 +126,11 @@ class ChatProvider:
         replace = {"model": model.name_json}
         if call.stream and self._ask_usage and call.wire != RESPONSES:
             replace["stream_options"] = _with_usage(call)
-        defaults = self._defaults(call.wire, members, model.defaults) if model.defaults else model.defaults
+        defaults = self.defaults(call.wire, members, model.defaults) if model.defaults else model.defaults
         headers = {**self._headers, **self.authorise(secret)}
         return OutboundRequest("POST", self.url(call.wire, model), headers, splice(members, replace, defaults))
 
-    def _defaults(self, wire: str, members: dict[str, Raw], defaults: dict[str, Raw]) -> dict[str, Raw]:
+    def defaults(self, wire: str, members: dict[str, Raw], defaults: dict[str, Raw]) -> dict[str, Raw]:
         """Write a model's defaults as a wire has them, without the bound the client gave under its other name."""
         if wire == EMBEDDINGS:
             return {}
