@@ -166,6 +166,7 @@ class ChunkChoice(Struct):
     index: int = 0
     delta: Delta | None = None
     finish_reason: str | None = None
+    logprobs: Raw = _NULL
 
 
 class Chunk(Struct):
@@ -199,6 +200,7 @@ class SaidChoice(Struct):
     message: SaidMessage
     index: int = 0
     finish_reason: str | None = None
+    logprobs: Raw = _NULL
 
 
 class Completion(Struct):
