@@ -39,6 +39,7 @@ limits = {{ enabled = true }}
 encrypted = {{ enabled = true }}
 env = {{ enabled = true }}
 openai = {{ enabled = true }}
+anthropic = {{ enabled = true }}
 openai_compatible = {{ enabled = true }}
 echo = {{ enabled = true }}
 """
