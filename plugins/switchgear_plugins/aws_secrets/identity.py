@@ -35,6 +35,7 @@ class Identity:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="aws_secrets")
         self._session: Any = None
         self._keys: Any = None
+        self._urls: dict[str, str] = {}
 
     async def sign(self, region: str | None, target: str, body: bytes, *, anew: bool = False) -> Signed:
         """Sign a call of the operation `target`, with the keys found `anew` if those before were refused.
@@ -51,13 +52,16 @@ class Identity:
     def _sign(self, region: str | None, target: str, body: bytes, anew: bool) -> Signed:  # noqa: FBT001 - run_in_executor takes no keywords
         from botocore.auth import SigV4Auth  # noqa: PLC0415 - botocore takes 200 ms to import, off the event loop
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415 - likewise
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - likewise
+        from botocore.exceptions import BotoCoreError, ClientError, InvalidRegionError  # noqa: PLC0415 - likewise
 
         try:
-            if self._session is None or anew:
+            if self._keys is None or anew:
                 self._find()
             keys = None if self._keys is None else self._keys.get_frozen_credentials()
             region = region or self._settings.region or self._session.get_config_variable("region")
+            url = None if region is None else self._url(region)
+        except InvalidRegionError:
+            raise SecretUnavailable(f"{region} is no AWS region: correct `region`, or the ARN in `secret_id`") from None
         except (BotoCoreError, ClientError, RuntimeError) as error:
             raise SecretUnavailable(
                 f"the gateway has no AWS identity now ({type(error).__name__}): check the AWS configuration of its machine and "
@@ -68,12 +72,12 @@ class Identity:
                 "the gateway has no AWS identity: neither environment, profile, container nor instance gives one. Set one up, "
                 "or name a `profile` in [plugins.aws_secrets]"
             )
-        if not region:
+        if region is None or url is None:
             raise SecretUnavailable(
                 "no AWS region is known: say `region` in [plugins.aws_secrets] or in the credential"
             )
         headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": target}
-        request = AWSRequest("POST", self._url(region), headers, data=body)
+        request = AWSRequest("POST", url, headers, data=body)
         SigV4Auth(keys, SERVICE, region).add_auth(request)
         return Signed(request.url, dict(request.headers.items()))
 
@@ -93,10 +97,8 @@ class Identity:
     def _url(self, region: str) -> str:
         if self._settings.endpoint_url is not None:
             return self._settings.endpoint_url.rstrip("/") + "/"
-        found = self._session.get_component("endpoint_resolver").construct_endpoint(SERVICE, region)
-        if found is None:
-            raise SecretUnavailable(
-                f"botocore knows no region {region}: correct `region`, upgrade botocore, or say `endpoint_url` in "
-                "[plugins.aws_secrets]"
-            )
-        return f"https://{found['hostname']}/"
+        if region not in self._urls:
+            client = self._session.create_client(SERVICE, region_name=region)  # 50 ms, for its address
+            self._urls[region] = client.meta.endpoint_url.rstrip("/") + "/"
+            client.close()
+        return self._urls[region]
