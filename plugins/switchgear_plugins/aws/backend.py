@@ -109,8 +109,8 @@ def _resolve(source: AwsSource) -> _Keys:
             f"AWS refuses the role{role} ({code[:60]}): check its trust policy, `external_id`, and that the gateway's own "
             "identity may assume it"
         ) from None
-    except (BotoCoreError, RuntimeError) as error:
-        # Their words may quote files and answers.
+    except (BotoCoreError, RuntimeError, KeyError, ValueError, OSError) as error:
+        # botocore lets these pass when an answer or a file is not what it should be. Their words may quote it.
         raise SecretUnavailable(
             f"the AWS identity cannot be got now ({type(error).__name__}): check the AWS configuration of the gateway's machine, "
             "and that its identity services answer"

@@ -62,7 +62,8 @@ class Identity:
             url = None if region is None else self._url(region)
         except InvalidRegionError:
             raise SecretUnavailable(f"{region} is no AWS region: correct `region`, or the ARN in `secret_id`") from None
-        except (BotoCoreError, ClientError, RuntimeError) as error:
+        except (BotoCoreError, ClientError, RuntimeError, KeyError, ValueError, OSError) as error:
+            # botocore lets these pass when an answer or a file is not what it should be. Their words may quote it.
             raise SecretUnavailable(
                 f"the gateway has no AWS identity now ({type(error).__name__}): check the AWS configuration of its machine and "
                 "`profile` of [plugins.aws_secrets]"
