@@ -76,6 +76,17 @@ def test_takes_the_fields_of_a_key_one_by_one(key):
     assert GOOGLE == whole.url
 
 
+def test_another_accounts_assertion_is_signed_with_its_own_key(key):
+    found = provider()
+    other = rsa.generate_private_key(65537, 2048)
+    for one in (key, other, key):
+        request = found.token_request(Secret({"service_account": json.dumps(account(one))}))
+        assert request is not None
+        signed, _, signature = parse_qs(request.body.decode())["assertion"][0].rpartition(".")
+        given = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
+        one.public_key().verify(given, signed.encode(), PKCS1v15(), SHA256())
+
+
 @pytest.mark.parametrize("values", [KEY, TOKEN, {**TOKEN, "project_id": "acme"}, {"other": "x"}])
 def test_what_is_not_a_service_account_is_used_as_it_is(values):
     assert provider().token_request(Secret(values)) is None
