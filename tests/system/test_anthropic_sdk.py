@@ -238,16 +238,19 @@ async def test_the_wrong_method_is_answered_in_the_same_shape(gateway: Running) 
 
 @pytest.mark.parametrize(
     "script",
-    [Script(cut_after_chunks=2), Script(error_event_after=2), Script(omit=("finish", "done"))],
+    [Script(cut_after_chunks=2), Script(error_event_after=2, chunk_delay_ms=20), Script(omit=("finish", "done"))],
     ids=["cut", "error event", "no end"],
 )
 async def test_a_stream_that_breaks_raises(client: AsyncAnthropic, upstream: FaultUpstream, script: Script) -> None:
     upstream.script(script)
     seen = []
-    stream = await client.messages.create(model="m", max_tokens=50, messages=HELLO, stream=True)
+
+    async def read() -> None:
+        async for event in await client.messages.create(model="m", max_tokens=50, messages=HELLO, stream=True):
+            seen.append(event.type)
+
     with pytest.raises(anthropic.APIStatusError) as caught:
-        async for event in stream:
-            seen.append(event.type)  # noqa: PERF401 - what was seen before it raised counts
+        await read()
     assert "api_error" == caught.value.type
     assert "message_start" == seen[0]
     assert "message_stop" not in seen
