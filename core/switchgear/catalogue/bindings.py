@@ -19,9 +19,13 @@ _OWN = "the provider type's own address"
 _PORTS = {"https": 443, "http": 80}
 
 
-def place(base_url: str | None, proxy: str | None) -> str:
-    """Name where a provider takes its secret: the origin of its address, and the proxy it passes, if any."""
-    return _origin(base_url) + (f" through {_origin(proxy)}" if proxy else "")
+def place(base_url: str | None, proxy: str | None, settings: Mapping[str, Any]) -> str:
+    """Name where a provider takes its secret: the origins of its address and of those in its settings (a token may be got
+    elsewhere), and the proxy it passes, if any.
+    """
+    elsewhere = sorted({_origin(leaf) for leaf in _leaves(settings) if leaf.startswith(("https://", "http://"))})
+    through = f" through {_origin(proxy)}" if proxy else ""
+    return " and ".join([_origin(base_url), *elsewhere]) + through
 
 
 def _origin(url: str | None) -> str:
@@ -33,7 +37,7 @@ def _origin(url: str | None) -> str:
 
 def refuse_elsewhere(spec: ProviderSpec, hosts: Sequence[str]) -> list[Problem]:
     """Find fault with a provider that would take a secret bound to `hosts` somewhere else."""
-    wanted = place(spec.base_url, spec.proxy)
+    wanted = place(spec.base_url, spec.proxy, spec.settings)
     if not hosts or wanted in hosts:
         return []
     detail = (
@@ -48,7 +52,7 @@ def bind(spec: Mapping[str, Any]) -> Sequence[Also]:
     credential_id = spec.get("credential_id")
     if not isinstance(credential_id, str):
         return ()
-    where = place(spec.get("base_url"), spec.get("proxy"))
+    where = place(spec.get("base_url"), spec.get("proxy"), spec.get("settings") or {})
 
     def change(credential: dict[str, Any]) -> dict[str, Any]:
         return credential if credential.get("hosts") else {**credential, "hosts": [where]}

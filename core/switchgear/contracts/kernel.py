@@ -45,30 +45,20 @@ class Seed(Struct, frozen=True):
 
 
 def seeds_from_environment(
-    type: str,
-    variables: Mapping[str, str],
-    environ: Mapping[str, str],
-    *,
-    settings: Mapping[str, Any] | None = None,
-    base_url: str | None = None,
+    type: str, variables: Mapping[str, str], environ: Mapping[str, str], *, id: str | None = None, **members: Any
 ) -> list[Seed]:
-    """Make a provider of a type, under the type's name, if its secret is in the environment; nothing if it is not.
+    """Make a provider of a type if its secret is in the environment; nothing if it is not.
 
     `variables` are the environment variables of the credential's fields. The values are not copied: the credential names
-    the variables, so it needs the credential backend `env`.
+    the variables, so it needs the credential backend `env`. The provider has the type's name, or `id`, and `members`.
     """
     if not all(environ.get(variable) for variable in variables.values()):
         return []
+    name = id or type.replace("_", "-")
     source = {"backend": "env", "variables": dict(variables)}
-    provider: dict[str, Any] = {
-        "id": type.replace("_", "-"),
-        "type": type,
-        "credential_id": f"{type.replace('_', '-')}-env",
-    }
-    provider |= {} if settings is None else {"settings": dict(settings)}
-    provider |= {} if base_url is None else {"base_url": base_url}
+    provider = {"id": name, "type": type, "credential_id": f"{name}-env", **members}
     return [
-        Seed("credentials", {"id": provider["credential_id"], "type": type, "source": source}, order=-1, optional=True),
+        Seed("credentials", {"id": f"{name}-env", "type": type, "source": source}, order=-1, optional=True),
         Seed("providers", provider, order=0, optional=True),
     ]
 

@@ -1,5 +1,8 @@
+import os
+
 from switchgear import NoSettings, Offer, Plugin
 from switchgear.contracts.dialect import Dialect
+from switchgear.contracts.kernel import Seed, seeds_from_environment
 from switchgear.contracts.provider import Provider
 from switchgear_plugins.openai.dialect import OpenAIDialect
 from switchgear_plugins.openai.provider import OpenAIProvider
@@ -22,3 +25,7 @@ class OpenAIPlugin(Plugin[NoSettings]):
     def switchgear_providers(self) -> list[Offer[Provider]]:
         """Offer the provider type `openai`."""
         return [Offer("openai", OpenAIProvider, OpenAIProviderSettings, "OpenAI's API")]
+
+    def switchgear_first_run(self) -> list[Seed]:
+        """Make a provider of the key in the environment, if there is one."""
+        return seeds_from_environment("openai", {"api_key": "OPENAI_API_KEY"}, os.environ)
