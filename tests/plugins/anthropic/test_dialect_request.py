@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from plugins.anthropic.inbound import COUNT, GOLDEN, HELLO, MESSAGES, call, members, said
 from switchgear.errors import InvalidRequest
@@ -139,8 +141,14 @@ def assistant(*content: Any) -> list[Any]:
             {"tools": [{"name": "a", "input_schema": {}}, {"type": "web_search_20250305", "name": "web_search"}]},
         ),
         ("tools[0]", {"tools": [{"type": "bash_20250124", "name": "bash"}]}),
+        ("tools[0]", {"tools": [{"type": "é" * 60}]}),
         ("tools[0]", {"tools": [{"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"}]}),
         ("tools[0]", {"tools": [{"type": "computer_toolset_20260801"}]}),
+        ("system[0]", {"system": [{"type": "image", "source": {"type": "url", "url": "x"}}]}),
+        (
+            "messages[0].content[0].source.content[0]",
+            {"messages": user({"type": "document", "source": {"type": "content", "content": [{"type": "document"}]}})},
+        ),
         ("container", {"container": "c"}),
         ("mcp_servers", {"mcp_servers": [{"type": "url", "url": "https://example.com", "name": "n"}]}),
         ("inference_geo", {"inference_geo": "eu"}),
@@ -171,10 +179,10 @@ def test_what_cannot_be_carried_and_matters_is_refused_by_name(param: str, body:
             "messages[1].content[0].input",
             {"messages": assistant({"type": "tool_use", "id": "t", "name": "n", "input": [1]})},
         ),
-        ("system[0]", {"system": [{"type": "image", "source": {"type": "url", "url": "x"}}]}),
         ("system", {"system": 5}),
         ("tools[0]", {"tools": [{"name": "a"}]}),
         ("tools[0].name", {"tools": [{"name": 5, "input_schema": {}}]}),
+        ("tool_choice.name", {"tool_choice": {"type": "tool"}}),
         ("tool_choice.type", {"tool_choice": {"type": "must"}}),
         ("thinking", {"thinking": True}),
         ("thinking.budget_tokens", {"thinking": {"type": "enabled", "budget_tokens": "many"}}),
@@ -237,3 +245,52 @@ def test_a_count_is_a_chat_without_a_bound() -> None:
 def test_the_head_of_a_count_is_checked(body: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         COUNT.parse(members(**body), {})
+
+
+WORDS = st.sampled_from(
+    [
+        "text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking", "base64", "url", "content",
+        "user", "assistant", "system", "custom", "auto", "tool", "enabled", "adaptive", "json_schema", "ephemeral",
+        "switchgear.v1.e30=",
+    ]
+)  # fmt: skip
+NAMES = st.sampled_from(
+    [
+        "type", "text", "source", "data", "url", "media_type", "content", "role", "id", "name", "input", "tool_use_id",
+        "is_error", "thinking", "signature", "cache_control", "caller", "title", "input_schema", "format", "schema", "effort",
+        "budget_tokens",
+    ]
+)  # fmt: skip
+ANYTHING = st.recursive(
+    WORDS | st.none() | st.booleans() | st.integers(-1, 9) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=12,
+)
+MEMBERS = st.sampled_from(
+    [
+        "messages",
+        "system",
+        "tools",
+        "tool_choice",
+        "thinking",
+        "output_config",
+        "output_format",
+        "metadata",
+        "cache_control",
+    ]
+)
+
+
+@given(
+    st.dictionaries(MEMBERS, ANYTHING, max_size=4), st.lists(st.dictionaries(NAMES, ANYTHING, max_size=5), max_size=2)
+)
+@settings(max_examples=150, deadline=None)
+def test_whatever_comes_is_translated_or_refused(body: dict[str, Any], blocks: list[Any]) -> None:
+    param = ""
+    roles = []
+    try:
+        asked = call(**{"messages": user(*blocks), **body})
+        roles = [message["role"] for message in said(MESSAGES.canonical(asked))["messages"]]
+    except InvalidRequest as refused:
+        param = refused.param or ""
+    assert bool(roles) != bool(param), "one or the other, and by name"

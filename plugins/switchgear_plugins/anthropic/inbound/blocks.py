@@ -15,6 +15,12 @@ from switchgear.wire.canonical import CacheControl
 T = TypeVar("T")
 
 
+class Kind(Struct):
+    """What kind of block this is."""
+
+    type: str = ""
+
+
 class Caller(Struct):
     """Who called a tool: the model (`direct`), or code that ran at the vendor."""
 
@@ -148,6 +154,7 @@ class Metadata(Struct):
 Drops = dict[str, None]
 """What cannot be carried, in the order it was met. Places in lists are left out: a conversation would fill the header."""
 
+_kind = msgspec.json.Decoder(Kind)
 _raws = msgspec.json.Decoder(dict[str, Raw])
 _NULL = Raw(b"null")
 
@@ -166,6 +173,13 @@ class Reader:
         except (msgspec.DecodeError, RecursionError):
             raise bad(where, "it must be an object") from None
 
+    def kind(self, part: Raw, where: str) -> str:
+        """Return the `type` of a block, empty if it has none. Raises `InvalidRequest` naming it."""
+        try:
+            return _kind.decode(part).type
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise _bad_part(where, error) from None
+
     def read(self, part: Raw, type: type[T], where: str, kind: str) -> T:
         """Decode an object, noting as `kind.member` what its type does not name. Raises `InvalidRequest` naming it."""
         self.drop_unknown(self.members(part, where), type, kind)
@@ -175,8 +189,7 @@ class Reader:
         try:
             found: T = decoder.decode(part)
         except (msgspec.DecodeError, RecursionError) as error:
-            detail, _, inner = str(error).partition(" - at `$")
-            raise bad(where + inner.rstrip("`"), detail) from None
+            raise _bad_part(where, error) from None
         return found
 
     def drop_unknown(self, members: Mapping[str, Raw], type: Any, kind: str) -> None:
@@ -185,6 +198,11 @@ class Reader:
         for name, value in members.items():
             if name not in known and value != _NULL:
                 self.drops[f"{kind}.{name}"] = None
+
+
+def _bad_part(where: str, error: Exception) -> InvalidRequest:
+    detail, _, inner = str(error).partition(" - at `$")
+    return bad(where + inner.rstrip("`"), detail)
 
 
 def bad(where: str, detail: str) -> InvalidRequest:

@@ -6,7 +6,6 @@ the message before it. Text alone stays a plain text.
 
 from collections.abc import Iterator
 
-import msgspec
 from msgspec import Raw
 
 from switchgear.errors import InvalidRequest
@@ -38,13 +37,15 @@ from switchgear_plugins.anthropic.inbound.blocks import (
 )
 from switchgear_plugins.anthropic.inbound.thinking import restore_redacted, restore_thought
 
-_type = msgspec.json.Decoder(str)
 _KIND = "messages.content"
+_TEXTS = ("text",)
+_PLAIN = ("text", "image")
+_ALL = ("text", "image", "document")
 
 
 def read_system(reader: Reader, system: str | list[Raw]) -> Message:
     """Translate the system prompt."""
-    return Message("system", _content(reader, system, "system", "system", texts_only=True))
+    return Message("system", _content(reader, system, "system", "system", _TEXTS))
 
 
 def read_turns(reader: Reader, turns: list[Raw]) -> list[Message]:
@@ -58,7 +59,7 @@ def read_turns(reader: Reader, turns: list[Raw]) -> list[Message]:
         elif turn.role == "assistant":
             messages.append(_assistant(reader, turn.content, f"{where}.content"))
         elif turn.role == "system":
-            content = _content(reader, turn.content, f"{where}.content", _KIND, texts_only=True)
+            content = _content(reader, turn.content, f"{where}.content", _KIND, _TEXTS)
             messages.append(Message("system", content))
         else:
             raise bad(f"{where}.role", "it must be `user`, `assistant` or `system`")
@@ -93,7 +94,7 @@ def _user(reader: Reader, content: str | list[Raw], where: str) -> Iterator[Mess
     results = 0
     for place, raw in enumerate(content):
         here = f"{where}[{place}]"
-        if _kind_of(reader, raw, here) == "tool_result":
+        if reader.kind(raw, here) == "tool_result":
             results += 1
             yield _tool_message(reader, raw, here)
         else:
@@ -106,7 +107,7 @@ def _tool_message(reader: Reader, raw: Raw, where: str) -> Message:
     result = reader.read(raw, ToolResult, where, _KIND)
     if result.is_error:
         reader.drops[f"{_KIND}.is_error"] = None
-    parts = _read_parts(reader, result.content or "", f"{where}.content", f"{_KIND}.content", texts_only=False)
+    parts = _read_parts(reader, result.content or "", f"{where}.content", f"{_KIND}.content", _ALL)
     if result.cache_control is not None and not _mark(parts, result.cache_control):
         reader.drops[f"{_KIND}.cache_control"] = None
     return Message("tool", _plain(parts), tool_call_id=result.tool_use_id)
@@ -122,7 +123,7 @@ def _assistant(reader: Reader, content: str | list[Raw], where: str) -> Message:
     calls = []
     for place, raw in enumerate(content):
         here = f"{where}[{place}]"
-        kind = _kind_of(reader, raw, here)
+        kind = reader.kind(raw, here)
         if kind == "text":
             said += _parts(reader, raw, here, _KIND)
         elif kind == "tool_use":
@@ -153,25 +154,27 @@ def _call(reader: Reader, raw: Raw, where: str) -> ToolCall:
     return ToolCall(call.id, FunctionCall(call.name, given.decode()))
 
 
-def _content(reader: Reader, content: str | list[Raw], where: str, kind: str, *, texts_only: bool) -> str | list[Part]:
-    return _plain(_read_parts(reader, content, where, kind, texts_only=texts_only))
+def _content(
+    reader: Reader, content: str | list[Raw], where: str, kind: str, only: tuple[str, ...]
+) -> str | list[Part]:
+    return _plain(_read_parts(reader, content, where, kind, only))
 
 
-def _read_parts(reader: Reader, content: str | list[Raw], where: str, kind: str, *, texts_only: bool) -> list[Part]:
+def _read_parts(reader: Reader, content: str | list[Raw], where: str, kind: str, only: tuple[str, ...]) -> list[Part]:
     if isinstance(content, str):
         return [TextPart(content)] if content else []
     parts: list[Part] = []
     for place, raw in enumerate(content):
         here = f"{where}[{place}]"
-        if texts_only and _kind_of(reader, raw, here) != "text":
-            raise bad(here, "only text blocks may stand here")
+        if reader.kind(raw, here) not in only:
+            raise _not_here(here, reader.kind(raw, here))
         parts += _parts(reader, raw, here, kind)
     return parts
 
 
 def _parts(reader: Reader, raw: Raw, where: str, kind: str) -> list[Part]:
     """Translate one block that is content; most become one part."""
-    type = _kind_of(reader, raw, where)
+    type = reader.kind(raw, where)
     if type == "text":
         text = reader.read(raw, Text, where, kind)
         return [TextPart(text.text, text.cache_control)]
@@ -206,7 +209,7 @@ def _document(reader: Reader, document: Document, where: str, kind: str) -> list
     if source.type == "text" and source.data is not None:
         return [TextPart(source.data)]
     if source.type == "content" and source.content is not None:
-        return _read_parts(reader, source.content, f"{where}.source.content", kind, texts_only=False)
+        return _read_parts(reader, source.content, f"{where}.source.content", kind, _PLAIN)
     raise _bad_source(source, where, "a document")
 
 
@@ -220,14 +223,6 @@ def _bad_source(source: Source, where: str, what: str) -> InvalidRequest:
 
 def _not_here(where: str, type: str) -> InvalidRequest:
     return unsupported(where, f"a block of type `{type[:60]}`")
-
-
-def _kind_of(reader: Reader, raw: Raw, where: str) -> str:
-    found = reader.members(raw, where).get("type")
-    try:
-        return _type.decode(found) if found is not None else ""
-    except msgspec.DecodeError:
-        raise bad(f"{where}.type", "it must be text") from None
 
 
 def _plain(parts: list[Part]) -> str | list[Part]:

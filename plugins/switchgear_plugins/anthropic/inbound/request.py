@@ -95,7 +95,9 @@ def _tools(call: Call, reader: Reader, members: dict[str, Raw]) -> None:
         return
     choice = reader.read(given, ToolChoice, "tool_choice", "tool_choice")
     if choice.type == "tool":
-        members["tool_choice"] = raw({"type": "function", "function": {"name": choice.name or ""}})
+        if not choice.name:
+            raise bad("tool_choice.name", "it must name the tool")
+        members["tool_choice"] = raw({"type": "function", "function": {"name": choice.name}})
     elif choice.type in _CHOICES:
         members["tool_choice"] = raw(_CHOICES[choice.type])
     else:
@@ -111,7 +113,7 @@ def _tool(reader: Reader, given: Raw, where: str) -> dict[str, Any]:
     kind = reader.members(given, where).get("type", _NULL)
     if kind not in (_NULL, _CUSTOM):
         message = (
-            f"`{where}` is of type {bytes(kind)[:60].decode()}, which only its vendor runs; use a tool of your own."
+            f"`{where}` is of type {bytes(kind).decode()[:60]}, which only its vendor runs; use a tool of your own."
         )
         raise InvalidRequest(message, param=where, code="unsupported_tool")
     tool = reader.read(given, CustomTool, where, "tools")
