@@ -25,7 +25,7 @@ class FakeGoogle(Web):
     def __init__(self) -> None:
         super().__init__(self._answer)
         self.tokens = 0
-        self.lasts_s = 3600
+        self.lasts_s = 3600.0
         self.fault: Told | None = None
         self.targets = {"models@the-project.iam.gserviceaccount.com"}
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -62,7 +62,8 @@ class FakeGoogle(Web):
     def _metadata(self, path: str) -> Told:
         if path.endswith("/token"):
             return Told(
-                body={"access_token": self.token(), "expires_in": self.lasts_s, "token_type": "Bearer"}, headers=FLAVOR
+                body={"access_token": self.token(), "expires_in": int(self.lasts_s), "token_type": "Bearer"},
+                headers=FLAVOR,
             )
         if path.startswith("instance/service-accounts/default"):
             body = {"email": "gateway@the-project.iam.gserviceaccount.com", "scopes": [], "aliases": ["default"]}
@@ -79,7 +80,7 @@ class FakeGoogle(Web):
             self.claims = jwt.decode(asked.form["assertion"], certs=public, audience=AUDIENCE)  # type: ignore[no-untyped-call]
         except ValueError:
             return Told(400, {"error": "invalid_grant", "error_description": "canary"})
-        return Told(body={"access_token": self.token(), "expires_in": self.lasts_s, "token_type": "Bearer"})
+        return Told(body={"access_token": self.token(), "expires_in": int(self.lasts_s), "token_type": "Bearer"})
 
     def _impersonate(self, asked: Asked) -> Told:
         if asked.headers.get("authorization") != f"Bearer ya29.canary-{self.tokens}":

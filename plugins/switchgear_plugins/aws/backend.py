@@ -60,6 +60,7 @@ class AwsBackend:
     def __init__(self, ambient: Ambient) -> None:
         self._ambient = ambient
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="aws")
+        self._loader: Any = None
 
     async def fetch(self, credential_id: str, source: AwsSource) -> Secret:
         """Return `access_key_id`, `secret_access_key` and, of keys that end, `session_token` and when.
@@ -68,7 +69,7 @@ class AwsBackend:
         """
         loop = asyncio.get_running_loop()
         try:
-            keys = await loop.run_in_executor(self._threads, _resolve, source)
+            keys = await loop.run_in_executor(self._threads, self._resolve, source)
         except SecretUnavailable as error:
             raise SecretUnavailable(f"credential {credential_id}: {error}") from None
         expires_us = None if keys.expires is None else int(keys.expires.timestamp() * 1_000_000)
@@ -85,17 +86,26 @@ class AwsBackend:
         """Let the threads go; what they are at ends by its own timeouts."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def _resolve(self, source: AwsSource) -> _Keys:
+        from botocore.loaders import create_loader  # noqa: PLC0415 - botocore takes 200 ms to import, off the event loop
 
-def _resolve(source: AwsSource) -> _Keys:
-    """Return the keys. Blocks, and imports botocore (200 ms) the first time."""
-    from botocore.config import Config  # noqa: PLC0415 - as the docstring says
-    from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound  # noqa: PLC0415 - likewise
-    from botocore.session import Session  # noqa: PLC0415 - likewise
+        if self._loader is None:
+            # One for all: reading botocore's data anew would keep the event loop from the interpreter for 100 ms.
+            self._loader = create_loader()
+        return _resolve(source, self._loader)
+
+
+def _resolve(source: AwsSource, loader: Any) -> _Keys:
+    """Return the keys. Blocks; `loader` keeps what botocore read of its own data."""
+    from botocore.config import Config  # noqa: PLC0415 - as above
+    from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound  # noqa: PLC0415 - as above
+    from botocore.session import Session  # noqa: PLC0415 - as above
 
     # What botocore logs for debugging holds keys.
     logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
         session = Session(profile=source.profile)
+        session.register_component("data_loader", loader)
         session.set_default_client_config(Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2}))
         if source.region is not None:
             session.set_config_variable("region", source.region)
