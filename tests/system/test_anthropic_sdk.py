@@ -247,11 +247,7 @@ async def test_a_stream_that_breaks_raises(client: AsyncAnthropic, upstream: Fau
 
     async def read() -> None:
         async for event in await client.messages.create(model="m", max_tokens=50, messages=HELLO, stream=True):
-<<<<<<< HEAD
-            seen.append(event.type)  # noqa: PERF401 - what came before it broke is wanted
-=======
             seen.append(event.type)  # noqa: PERF401 - what came before the error is kept
->>>>>>> msgdial
 
     with pytest.raises(anthropic.APIStatusError) as caught:
         await read()

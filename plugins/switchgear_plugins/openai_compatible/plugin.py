@@ -49,6 +49,7 @@ class OpenAICompatiblePlugin(Plugin[NoSettings]):
         found = []
         for id, (variable, base_url, settings) in KNOWN.items():
             variables = {"api_key": variable}
-            members = {"id": id, "base_url": base_url, "settings": settings}
-            found += seeds_from_environment("openai_compatible", variables, os.environ, **members)
+            found += seeds_from_environment(
+                "openai_compatible", variables, os.environ, id=id, base_url=base_url, settings=settings
+            )
         return found
