@@ -15,7 +15,8 @@ import structlog
 
 from switchgear.ambient import Ambient
 from switchgear.background import Background
-from switchgear.catalogue import Catalogue
+from switchgear.catalogue import Catalogue, token_of
+from switchgear.catalogue.discovery import Discovery
 from switchgear.config import Config
 from switchgear.context import Services
 from switchgear.contracts.caller import Caller
@@ -34,6 +35,7 @@ from switchgear.hooks import Hooks
 from switchgear.http.access import AdminAccess
 from switchgear.http.admin import create_admin_app
 from switchgear.http.data_plane import DataPlane
+from switchgear.http.discovery import discovery_handlers
 from switchgear.http.limits import EdgeLimits
 from switchgear.http.server import serve
 from switchgear.http.system import System
@@ -186,6 +188,7 @@ class Gateway:
             for broken in resources.broken.values():
                 self._log.warning("a resource cannot be used", kind=broken.kind, id=broken.id, reason=broken.reason)
         face.on_change("credentials", lambda name, live: credentials.forget(name) if live is None else None)
+        face.on_change("providers", lambda name, live: credentials.forget(token_of(name)) if live is None else None)
 
         outlets = await self._open_outlets()
         journal, drain = await self._open_journal(Forwarding(store, outlets) if outlets else store)
@@ -208,6 +211,7 @@ class Gateway:
             authorise=access.authorise,
             extra_handlers=[
                 *usage_handlers(store, drain.drain_now),
+                *discovery_handlers(Discovery(lambda: face.snapshot, ambient, catalogue.stand_in)),
                 *self._system.handlers(),
                 *(b.item for b in registry.all(Hooks.switchgear_routes)),
             ],

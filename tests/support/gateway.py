@@ -16,6 +16,7 @@ from switchgear.gateway import Gateway
 ADMIN_KEY = "admin-key-of-the-tests"
 PROVIDER_KEY = "sk-canary-provider-key-0123456789"
 SQLITE = "sqlite = { enabled = true }"
+SOURCE = {"backend": "encrypted", "values": {"api_key": PROVIDER_KEY}}
 T = TypeVar("T")
 
 CONFIG = """
@@ -38,6 +39,7 @@ limits = {{ enabled = true }}
 encrypted = {{ enabled = true }}
 env = {{ enabled = true }}
 openai = {{ enabled = true }}
+anthropic = {{ enabled = true }}
 openai_compatible = {{ enabled = true }}
 echo = {{ enabled = true }}
 """
@@ -92,6 +94,11 @@ class Running:
         assert answer.status_code == 200, answer.text
         done: dict[str, Any] = answer.json()
         return done
+
+    async def move(self, url: str, **members: Any) -> None:
+        """Take the provider `p` elsewhere, which its credential must be entered again for."""
+        await self.act("/credentials/c/enter", source=SOURCE)
+        await self.patch("/providers/p", base_url=url, **members)
 
     async def chat(self, content: str = "hi", **members: Any) -> httpx.Response:
         body = {"model": "m", "messages": [{"role": "user", "content": content}], **members}
@@ -168,8 +175,7 @@ async def provision(run: Running, upstream: FaultUpstream | None) -> None:
         await run.create("providers", id="echo", type="echo")
         await run.create("models", id="echo", provider_id="echo", provider_model="echo")
     if upstream is not None and (await run.admin.get("/models/m")).status_code == 404:
-        source = {"backend": "encrypted", "values": {"api_key": PROVIDER_KEY}}
-        await run.create("credentials", id="c", type="openai", source=source)
+        await run.create("credentials", id="c", type="openai", source=SOURCE)
         await run.create("providers", id="p", type="openai", base_url=upstream.base_url, credential_id="c")
         await run.create("models", id="m", provider_id="p", provider_model="upstream-model")
     made = await run.create("api-keys", name=f"tests-{secrets.token_hex(4)}", permissions={"models": ["*"]})

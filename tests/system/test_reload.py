@@ -82,7 +82,7 @@ async def change(gateway: Running, upstreams: list[FaultUpstream], number: int) 
         case 2:
             await gateway.patch("/models/steady", config={"temperature": chance.random()})
         case 3:
-            await gateway.patch("/providers/p", base_url=chance.choice(upstreams).base_url)
+            await gateway.move(chance.choice(upstreams).base_url)
         case 4:
             model = {"provider_id": "p", "provider_model": f"x-{number}", "tags": [str(number)]}
             assert 200 == (await gateway.admin.put("/models/steady", json=model)).status_code
@@ -117,7 +117,7 @@ async def test_changes_under_load_fail_nothing(gateway: Running, upstreams: list
 
 
 async def test_a_changed_provider_keeps_its_connections(gateway: Running, upstreams: list[FaultUpstream]) -> None:
-    await gateway.patch("/providers/p", base_url=upstreams[0].base_url)
+    await gateway.move(upstreams[0].base_url)
     before = upstreams[0].connections_ever
     async with Load(gateway, "steady", "m"):
         for number in range(20):
@@ -127,13 +127,13 @@ async def test_a_changed_provider_keeps_its_connections(gateway: Running, upstre
 
 
 async def test_a_stream_outlives_all_it_came_from(gateway: Running, upstreams: list[FaultUpstream]) -> None:
-    await gateway.patch("/providers/p", base_url=upstreams[0].base_url)
+    await gateway.move(upstreams[0].base_url)
     with await Talk.begin(gateway.port, gateway.key, model="long") as talk:
         await talk.begun()
         upstream_key = {"backend": "encrypted", "values": {"api_key": "sk-another-key-0123456789"}}
         await gateway.create("providers", id="other", type="openai", base_url=upstreams[1].base_url)
         await gateway.patch("/models/long", provider_id="other", enabled=False)
-        await gateway.patch("/providers/p", base_url=upstreams[1].base_url, enabled=False)
+        await gateway.move(upstreams[1].base_url, enabled=False)
         await gateway.patch("/credentials/c", source=upstream_key)
         assert 204 == (await gateway.admin.delete("/models/long")).status_code
         assert 404 == (await call(gateway.port, gateway.key, model="long")).answer.status
@@ -144,7 +144,7 @@ async def test_a_stream_outlives_all_it_came_from(gateway: Running, upstreams: l
             for line in talk.answer.body.decode().splitlines()
             if line.startswith('data: {"') and json.loads(line[6:])["choices"]
         )
-    await gateway.patch("/providers/p", base_url=upstreams[0].base_url, enabled=True)
+    await gateway.move(upstreams[0].base_url, enabled=True)
     await gateway.patch("/credentials/c", source={"backend": "encrypted", "values": {"api_key": PROVIDER_KEY}})
 
 

@@ -111,6 +111,8 @@ def _welcome(first: FirstRun, url: str, data: Path) -> None:
             f'  curl {url}/v1/chat/completions -H "Authorization: Bearer {bearer}" \\\n'
             f"    -H 'Content-Type: application/json' -d '{body}'"
         )
+    for provider in first.found:
+        click.echo(f'Found a key for {provider} in the environment: ask for its models as "{provider}/<model>".')
     click.echo("To add providers and keys over the admin API, start with ADMIN_KEY=… in the environment.")
     sys.stdout.flush()
 

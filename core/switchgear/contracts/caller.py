@@ -37,6 +37,7 @@ class Caller:
     __slots__ = (
         "_all_models",
         "_models",
+        "_within",
         "expires_us",
         "key_id",
         "limits",
@@ -72,10 +73,11 @@ class Caller:
         self.token_id = token_id
         self._all_models = "*" in permissions.models
         self._models = frozenset(permissions.models)
+        self._within = tuple(name[:-1] for name in permissions.models if name.endswith("/*"))
 
     def may_use_model(self, name: str) -> bool:
-        """Say whether the callable name is within the caller's permissions."""
-        return self._all_models or name in self._models
+        """Say whether the callable name is within the caller's permissions: `*`, itself, or `provider/*`."""
+        return self._all_models or name in self._models or (bool(self._within) and name.startswith(self._within))
 
 
 class Authenticator(Protocol):

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from switchgear.contracts.caller import Caller
 from switchgear.contracts.credential import SecretHandle
@@ -12,6 +12,7 @@ from switchgear.contracts.resource import Snapshot
 from switchgear.contracts.upstream import Connection, Timeouts
 from switchgear.contracts.usage import Usage
 from switchgear.telemetry.metrics import Counter, Gauge, Histogram
+from switchgear.tokens import TokenEstimator
 
 
 class Outcome(StrEnum):
@@ -33,8 +34,9 @@ class Target(Struct, frozen=True, eq=False):
     """One place that can answer: a model at a provider, with everything an attempt needs. Compiled into the snapshot.
 
     Exactly one of `provider` and `native` is set; `connection` belongs to `provider`. `wires` are the wire formats the model is
-    spoken to in. `headers` are what the answer says about it, `secret_headers` the values of those that go with every request
-    and are nobody else's business.
+    spoken to in, `lacks` the capabilities that a call may need and the model has not. `secret` is what requests are prepared
+    with; where that is a token, `credential` is what it was traded for. `headers` are what the answer says about it,
+    `secret_headers` the values of those that go with every request and are nobody else's business.
     """
 
     model: TargetModel
@@ -47,18 +49,24 @@ class Target(Struct, frozen=True, eq=False):
     native: NativeProvider | None = None
     connection: Connection | None = None
     secret: SecretHandle | None = None
+    credential: SecretHandle | None = None
+    lacks: frozenset[str] = frozenset()
+    estimator: TokenEstimator = field(default_factory=TokenEstimator)
     headers: tuple[tuple[bytes, bytes], ...] = ()
     secret_headers: tuple[str, ...] = ()
 
     def secrets(self) -> tuple[str, ...]:
         """Return what no message about this target may show."""
-        secret = None if self.secret is None else self.secret.peek()
-        return self.secret_headers if secret is None else (*secret.values(), *self.secret_headers)
+        handles = (self.secret, self.credential)
+        secrets = [secret for handle in handles if handle is not None and (secret := handle.peek()) is not None]
+        return (*(value for secret in secrets for value in secret.values()), *self.secret_headers)
 
 
 class TargetMeters(Struct, frozen=True, eq=False):
-    """The metric children of one target, looked up once."""
+    """The metric children of one target, looked up once, and the labels they have: `model` never is a client's own text."""
 
+    model: str
+    provider: str
     active: Gauge
     duration: Histogram
     ttft: Histogram
@@ -104,6 +112,8 @@ class Exchange:
     trace                   the client's W3C trace context (`traceparent`), None if it sent none
     dialect                 name of the inbound dialect
     call                    what is asked, once the head was parsed
+    strict                  whether the client wants what cannot be carried to a provider refused
+    sent                    the call as the last target got it, in its wire format
     caller                  who asks, once authenticated
     snapshot                the configuration it lives in from beginning to end
     plan, attempts          where it may go, where it went
@@ -121,7 +131,7 @@ class Exchange:
     __slots__ = (
         "admitted", "admitted_s", "attempts", "authenticated_s", "began", "cache", "call", "caller", "client_request_id",
         "cost_microusd", "dialect", "ended_s", "error", "first_byte_s", "headers", "id", "notes", "outcome", "plan",
-        "request_bytes", "snapshot", "started_us", "status", "stream_bytes", "stream_events", "trace", "usage",
+        "request_bytes", "sent", "snapshot", "started_us", "status", "stream_bytes", "stream_events", "strict", "trace", "usage",
     )  # fmt: skip
 
     def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:
@@ -133,6 +143,8 @@ class Exchange:
         self.client_request_id: str | None = None
         self.trace: str | None = None
         self.call: Call | None = None
+        self.strict = False
+        self.sent: Call | None = None
         self.caller: Caller | None = None
         self.plan: Plan | None = None
         self.attempts: list[Attempt] = []

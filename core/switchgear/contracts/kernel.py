@@ -1,6 +1,6 @@
 """Small descriptors that plugins hand to the kernel at boot."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,12 +35,42 @@ class Migrations(Struct, frozen=True):
 
 class Seed(Struct, frozen=True):
     """A resource to create when the gateway starts over an empty store, as POST would. Lower `order` comes first, so that
-    what others name exists.
+    what others name exists. One that is `optional` is left out, with a line in the log, where it is refused.
     """
 
     kind: str
     body: dict[str, Any]
     order: int = 0
+    optional: bool = False
+
+
+def seeds_from_environment(
+    type: str,
+    variables: Mapping[str, str],
+    environ: Mapping[str, str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    base_url: str | None = None,
+) -> list[Seed]:
+    """Make a provider of a type, under the type's name, if its secret is in the environment; nothing if it is not.
+
+    `variables` are the environment variables of the credential's fields. The values are not copied: the credential names
+    the variables, so it needs the credential backend `env`.
+    """
+    if not all(environ.get(variable) for variable in variables.values()):
+        return []
+    source = {"backend": "env", "variables": dict(variables)}
+    provider: dict[str, Any] = {
+        "id": type.replace("_", "-"),
+        "type": type,
+        "credential_id": f"{type.replace('_', '-')}-env",
+    }
+    provider |= {} if settings is None else {"settings": dict(settings)}
+    provider |= {} if base_url is None else {"base_url": base_url}
+    return [
+        Seed("credentials", {"id": provider["credential_id"], "type": type, "source": source}, order=-1, optional=True),
+        Seed("providers", provider, order=0, optional=True),
+    ]
 
 
 class UIPage(Struct, frozen=True):

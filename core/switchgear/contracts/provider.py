@@ -82,10 +82,13 @@ class Call:
     usage_wanted   whether the client asked to see the usage of a stream
     max_tokens     the client's bound on the answer, None if it set none
     strict         whether what cannot be carried is refused instead of dropped
+    origin         the wire format the client used; another than `wire` in a call that was translated
     dropped        what was dropped on the way to the provider, as dotted paths of the client's body
     """
 
-    __slots__ = ("dropped", "max_tokens", "members", "model", "operation", "stream", "strict", "usage_wanted", "wire")
+    __slots__ = (
+        "dropped", "max_tokens", "members", "model", "operation", "origin", "stream", "strict", "usage_wanted", "wire",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -98,9 +101,11 @@ class Call:
         usage_wanted: bool = False,
         max_tokens: int | None = None,
         strict: bool = False,
+        origin: str | None = None,
     ) -> None:
         self.operation = operation
         self.wire = wire
+        self.origin = origin or wire
         self.members = members
         self.model = model
         self.stream = stream
@@ -120,7 +125,14 @@ class Call:
             usage_wanted=True,
             max_tokens=self.max_tokens,
             strict=self.strict,
+            origin=self.origin,
         )
+
+    def with_members(self, members: dict[str, Raw]) -> "Call":
+        """Make the same call with other members."""
+        call = self.translated(self.operation, self.wire, members)
+        call.usage_wanted, call.dropped = self.usage_wanted, self.dropped
+        return call
 
     def drop(self, *names: str) -> None:
         """Say that members cannot be carried. Raises `InvalidRequest` naming the first if the client or the model is strict."""

@@ -48,6 +48,16 @@ class Reference(Struct, frozen=True):
     kind: str
 
 
+class Also(Struct, frozen=True):
+    """A change that a write makes to another resource, in the same transaction: `change` gets its stored spec and returns the
+    new one. Nothing happens to one that does not exist or is owned by a file.
+    """
+
+    kind: str
+    id: str
+    change: Callable[[dict[str, Any]], dict[str, Any]]
+
+
 class View(Protocol):
     """What a kind may look at while it validates or compiles: the live objects of the snapshot in the making."""
 
@@ -81,6 +91,11 @@ def as_resource(resource: Resource[Any], view: View) -> Any:  # noqa: ARG001 - t
     return resource
 
 
+def nothing_else(spec: Mapping[str, Any]) -> Sequence[Also]:  # noqa: ARG001 - the shape of ResourceKind.also
+    """Change nothing else."""
+    return ()
+
+
 def no_keys(new: Any) -> Sequence[tuple[str, str]]:  # noqa: ARG001 - the shape of ResourceKind.keys
     """Claim no unique keys."""
     return ()
@@ -96,6 +111,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     input       what a client may write, when that is less than `spec` (default: `spec`)
     prepare     from input and previous spec to what is stored (generate a key, hash it, …)
     validate    problems that types cannot express; sees other live objects
+    also        from the spec as it will be stored to changes of other resources that belong to the same write
     compile     from stored spec to the object the request path uses; may raise ValueError, which refuses the write
     references  fields that name other resources
     secrets     dotted paths of fields that are sealed at rest, shown as `••••` + last 4, kept when sent back masked or left out;
@@ -105,6 +121,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     keys        unique (index, value) pairs to look it up by, besides its id
     callable    its ids are names a client may write in `model`: one namespace over all such kinds; the live object is a
                 `switchgear.contracts.exchange.Callable`
+    namespace   clients may write `id/name` in `model`: the live object's `callable(name)` returns a `Callable` or None
     resident    True: all of them live in the snapshot. False: looked up by key on demand and cached, for kinds with many
     id_prefix   None: the client names it; else ids are made here with this prefix
     restorable  whether an old version may be written again; False where that would undo something final (a revocation)
@@ -123,7 +140,9 @@ class ResourceKind(Generic[SpecT, LiveT]):
     hidden: tuple[str, ...] = ()
     once: tuple[str, ...] = ()
     keys: Callable[[SpecT], Sequence[tuple[str, str]]] = no_keys
+    also: Callable[[Mapping[str, Any]], Sequence[Also]] = nothing_else
     callable: bool = False
+    namespace: bool = False
     resident: bool = True
     id_prefix: str | None = None
     restorable: bool = True

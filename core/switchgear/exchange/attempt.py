@@ -9,24 +9,27 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.dialect import InferenceEndpoint
 from switchgear.contracts.exchange import Attempt, Exchange, Target
-from switchgear.contracts.provider import Answer, Call, ProviderFault, StreamEvent
+from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.errors import (
     ConnectionBroken,
     EgressDenied,
     FirstByteTimeout,
     IdleTimeout,
+    InvalidRequest,
     ResponseTooLarge,
     SecretUnavailable,
     UpstreamError,
     UpstreamFailed,
 )
 from switchgear.exchange.faults import cause_of
+from switchgear.exchange.needs import count_body, fit
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply
 from switchgear.exchange.stream import Pump, Silence
 from switchgear.telemetry.scrub import SHORTEST
 from switchgear.upstream.watch import Watch
+from switchgear.wire.chat import replay
 
 _FAULT_BODY = 64 * 1024
 _READ_AT_ONCE = 256 * 1024
@@ -53,31 +56,68 @@ class Attempter:
     async def run(self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> bytes:
         """Return the bytes of the last write: a whole answer, or what ends the stream that was written meanwhile."""
         assert x.plan is not None
-        left = len(x.plan.targets)
+        failure: Exception | None = None
+        unfit: InvalidRequest | None = None
         for target in x.plan.targets:
-            left -= 1
             try:
-                return await self._try(x, target, endpoint, reply, watch)
+                call = fit(x, endpoint, target)
+                return await self._try(x, call, target, endpoint, reply, watch)
+            except InvalidRequest as error:
+                if reply.started:
+                    raise
+                unfit = unfit or error  # this target cannot say it; perhaps the next one can
             except (UpstreamError, ProviderFault, SecretUnavailable) as error:
                 # The first byte decides: after it, nobody else may answer.
-                if reply.started or not left or not _may_move_on(error):
+                if reply.started or not _may_move_on(error):
                     raise
-        raise UpstreamFailed("No target is eligible for this request.", code="no_target", source="gateway")
+                failure = error
+        raise (
+            failure
+            or unfit
+            or UpstreamFailed("No target is eligible for this request.", code="no_target", source="gateway")
+        )
 
-    async def _try(self, x: Exchange, target: Target, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> bytes:
+    async def _try(
+        self, x: Exchange, call: Call, target: Target, endpoint: InferenceEndpoint, reply: Reply, watch: Watch
+    ) -> bytes:
+        """Ask one target, and once more where it refuses a secret that has since been replaced."""
+        handle = target.secret
+        secret = None if handle is None else handle.peek()
+        try:
+            return await self._ask(x, call, target, secret, endpoint, reply, watch)
+        except ProviderFault as error:
+            refused = secret or (None if handle is None else handle.peek())
+            if error.cause != "auth" or handle is None or refused is None or reply.started:
+                raise
+            newer = await handle.renew(refused)
+            if newer is None:
+                raise
+        return await self._ask(x, call, target, newer, endpoint, reply, watch)
+
+    async def _ask(
+        self,
+        x: Exchange,
+        call: Call,
+        target: Target,
+        secret: Secret | None,
+        endpoint: InferenceEndpoint,
+        reply: Reply,
+        watch: Watch,
+    ) -> bytes:
         assert x.call is not None
+        translate = call.wire != endpoint.wire
+        if call.wire == COUNT and COUNT not in target.wires:
+            x.headers.append((b"x-switchgear-estimated", b"true"))
+            return endpoint.answer(x.call, Answer(count_body(target.estimator.input(call.members))))
         attempt = Attempt(target, began_s=self._ambient.monotonic() - x.began)
         x.attempts.append(attempt)
         target.meters.active.inc()
-        secret: Secret | None = None
         try:
-            handle = target.secret
-            secret = None if handle is None else handle.peek() or await handle.get()
+            if secret is None and target.secret is not None:
+                secret = await target.secret.get()
             watch.shorten(target.timeouts.total)
             watch.expect(FirstByteTimeout, target.timeouts.first_byte)
-            translate = endpoint.wire not in target.wires
-            call = endpoint.canonical(x.call) if translate else x.call
-            if not call.stream:
+            if not x.call.stream:
                 answer = await self._whole(x, call, target, secret, attempt, watch)
                 x.usage = answer.usage
                 x.stream_bytes = len(answer.body)
@@ -85,7 +125,11 @@ class Attempter:
             encoder = endpoint.encoder(x.call, translate=translate)
             silence = Silence(target.timeouts.idle, self._caps.keep_alive_s)
             pump = Pump(x, reply, encoder, watch, silence, self._policies, self._ambient)
-            await self._stream(call, target, secret, attempt, pump)
+            if call.stream:
+                await self._stream(call, target, secret, attempt, pump)
+            else:
+                answer = await self._whole(x, call, target, secret, attempt, watch)
+                await pump.run(replay(answer, usage_wanted=call.usage_wanted))
             return encoder.end()
         except asyncio.CancelledError:
             error = watch.cause()
@@ -143,7 +187,7 @@ class Attempter:
         response = await target.connection.send(request)
         attempt.status = response.status
         if 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's classes
-            attempt.request_id = response.header("x-request-id")
+            attempt.request_id = response.header(target.provider.request_id_header)
             return response
         try:
             raise target.provider.fault(call, response, await _head(response))

@@ -24,7 +24,7 @@ from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_headers, error_headers
 from switchgear.exchange.stream import Pump, Silence
-from switchgear.exchange.usage import USAGE, Ledger, encode_usage, estimate
+from switchgear.exchange.usage import USAGE, Ledger, encode_usage, estimate, learn
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import replay
 
@@ -132,6 +132,8 @@ class Engine:
         x.error = error
         x.outcome = Outcome.COMPLETE if error is None else outcome_of(error)
         x.status = 200 if error is None else to_api_error(error).status
+        if error is None:
+            learn(x)
         if x.usage is None and _may_be_billed(x):
             x.usage = estimate(x)
         if x.outcome is Outcome.ERROR:

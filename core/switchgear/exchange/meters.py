@@ -27,6 +27,8 @@ class ExchangeMeters:
     def of_target(self, model: str, provider: str) -> TargetMeters:
         """Return the children of one target."""
         return TargetMeters(
+            model=model,
+            provider=provider,
             active=self._target_active.child(model, provider),
             duration=self._duration.child(model, provider),
             ttft=self._ttft.child(model, provider),
@@ -41,9 +43,8 @@ class ExchangeMeters:
             self._requests.child(x.dialect, _NONE, _NONE, str(x.status), str(x.outcome)).inc()
             self._unknown_duration.observe(x.ended_s)
             return
-        model, provider = target.model.id, target.provider_id
-        self._requests.child(x.dialect, model, provider, str(x.status), str(x.outcome)).inc()
         meters = target.meters
+        self._requests.child(x.dialect, meters.model, meters.provider, str(x.status), str(x.outcome)).inc()
         meters.duration.observe(x.ended_s)
         if x.first_byte_s is not None:
             meters.ttft.observe(x.first_byte_s)
@@ -52,4 +53,5 @@ class ExchangeMeters:
             meters.output_tokens.inc(x.usage.output_tokens)
         for attempt in x.attempts:
             cause = attempt.cause or "answered"
-            self._attempts.child(attempt.target.model.id, attempt.target.provider_id, cause).inc()
+            labels = attempt.target.meters
+            self._attempts.child(labels.model, labels.provider, cause).inc()

@@ -8,6 +8,7 @@ from switchgear.errors import ApiError
 
 Headers = list[tuple[bytes, bytes]]
 _CACHE = {word: (b"x-switchgear-cache", word.encode()) for word in ("bypass", "hit", "miss")}
+_MOST_DROPPED = 32
 _STREAM: Headers = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 
@@ -50,6 +51,10 @@ def answer_headers(x: Exchange, now_s: float, *, stream: bool) -> Headers:
     target = x.target
     if target is not None:
         headers += target.headers
+    if x.sent is not None and x.sent.dropped:
+        headers.append(
+            (b"x-switchgear-dropped", b", ".join(printable(name) for name in x.sent.dropped[:_MOST_DROPPED]))
+        )
     if x.client_request_id is not None:
         headers.append((b"x-client-request-id", x.client_request_id.encode()))
     if stream:

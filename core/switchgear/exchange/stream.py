@@ -8,7 +8,7 @@ from msgspec import Struct
 from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange
-from switchgear.contracts.provider import StreamDecoder, StreamEvent
+from switchgear.contracts.provider import ProviderFault, StreamDecoder, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.errors import ConnectionBroken, IdleTimeout
 from switchgear.exchange.policies import PolicyChain
@@ -108,7 +108,11 @@ class Pump:
         out = self._held
         shown = self._reply.started
         encode = self._encoder.event
+        fault: ProviderFault | None = None
         for event in events:
+            if event.fault is not None:
+                fault = event.fault
+                break
             if self._policies.on_event:
                 await self._policies.watch(x, event)
             if event.usage is not None:
@@ -128,6 +132,8 @@ class Pump:
             self._held = []
             self._watch.touch()
             await self._reply.write(b"".join(out))
+        if fault is not None:
+            raise fault
 
     async def _begin(self) -> None:
         if self._reply.started:

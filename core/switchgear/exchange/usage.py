@@ -10,6 +10,7 @@ from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.usage import Usage
 from switchgear.exchange.faults import cause_of
+from switchgear.tokens import text_bytes
 
 
 class UsageRecord(Struct, frozen=True, omit_defaults=True):
@@ -137,9 +138,21 @@ def encode_usage(x: Exchange) -> bytes:
 
 
 def estimate(x: Exchange) -> Usage:
-    """Estimate usage the provider never told, from what went by: four bytes a token, one token an event at least."""
+    """Estimate usage the provider never told, from what went out and what went by."""
+    assert x.target is not None
+    assert x.sent is not None
+    estimator = x.target.estimator
     return Usage(
-        input_tokens=max(x.request_bytes // 4, 1),
-        output_tokens=max(x.stream_events, x.stream_bytes // 4),
+        input_tokens=estimator.input(x.sent.members),
+        output_tokens=estimator.output(x.stream_bytes, x.stream_events),
         estimated=True,
     )
+
+
+def learn(x: Exchange) -> None:
+    """Let the estimator of the target that answered learn from the usage that its provider said."""
+    target, usage = x.target, x.usage
+    if target is not None and usage is not None and x.sent is not None and not usage.estimated:
+        received = x.stream_bytes if x.call is not None and x.call.stream else 0
+        sent = text_bytes(x.sent.members)
+        target.estimator.learn(sent, usage.input_tokens, received, usage.output_tokens - usage.reasoning_tokens)

@@ -23,7 +23,7 @@ class Compiler:
     def __init__(self, kinds: Mapping[str, ResourceKind[Any, Any]], vault: Vault) -> None:
         self.kinds = kinds
         self.vault = vault
-        self.snapshot = Snapshot()
+        self.snapshot = Snapshot(namespaces=frozenset(kind.name for kind in kinds.values() if kind.namespace))
         self._callable_kinds = frozenset(kind.name for kind in kinds.values() if kind.callable)
         self._documents: dict[Key, Document] = {}
         self._named_by: dict[Key, dict[Key, None]] = {}

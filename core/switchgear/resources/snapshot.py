@@ -24,7 +24,7 @@ class Broken(Struct, frozen=True):
 class Snapshot:
     """Every live object of the resident kinds at one revision. What does not compile is absent, and listed in `broken`."""
 
-    __slots__ = ("_live", "_names", "broken", "revision")
+    __slots__ = ("_live", "_names", "_namespaces", "broken", "revision")
 
     def __init__(
         self,
@@ -32,10 +32,12 @@ class Snapshot:
         live: Mapping[str, dict[str, Any]] | None = None,
         names: dict[str, Any] | None = None,
         broken: Mapping[Key, Broken] | None = None,
+        namespaces: frozenset[str] = frozenset(),
     ) -> None:
         self.revision = revision
         self._live = live or {}
         self._names = names or {}
+        self._namespaces = namespaces
         self.broken = broken or {}
 
     def live(self, kind: str, id: str) -> Any | None:
@@ -54,7 +56,17 @@ class Snapshot:
 
     def callable(self, name: str) -> Any | None:
         """Return what a client means by `model: name`."""
-        return self._names.get(name)
+        found = self._names.get(name)
+        return self._within(name) if found is None and "/" in name else found
+
+    def _within(self, name: str) -> Any | None:
+        """Look the second part of `id/name` up in whatever has the id."""
+        id, _, rest = name.partition("/")
+        for kind in self._namespaces:
+            live = self.live(kind, id)
+            if live is not None:
+                return live.callable(rest)
+        return None
 
     def after(
         self, revision: int, moved: Mapping[Key, Any], broken: Mapping[Key, Broken], names: frozenset[str]
@@ -71,7 +83,7 @@ class Snapshot:
                     table.pop(id_, None)
                 else:
                     table[id_] = value
-        return Snapshot(revision, live, callables, {**still_broken, **broken})
+        return Snapshot(revision, live, callables, {**still_broken, **broken}, self._namespaces)
 
 
 class Stage:

@@ -122,8 +122,21 @@ class Writer:
             created_us = at_us if current is None else current.created_us
             foreseen = draft.document(version=version, at_us=at_us, created_us=created_us, actor=terms.actor)
             replay = terms.remember.replay(written_as(foreseen, version), at_us)
-        [document] = await self._commit([draft], terms.actor, at_us, replay)
+        document, *_ = await self._commit([draft, *await self._also(kind, draft)], terms.actor, at_us, replay)
         return written_as(document, document.version)
+
+    async def _also(self, kind: ResourceKind[Any, Any], draft: Draft) -> list[Draft]:
+        """Draft what a write changes elsewhere."""
+        drafts = []
+        for other in () if draft.spec is None else kind.also(draft.spec):
+            current = await self._store.read(other.kind, other.id)
+            if current is None or current.owner != draft.owner:
+                continue
+            before = msgspec.json.decode(current.spec)
+            after = other.change(before)
+            if after != before:
+                drafts.append(Draft(other.kind, other.id, after, current.version, current.owner))
+        return drafts
 
     def problems(self, drafts: Sequence[Draft]) -> list[tuple[Key, Problem]]:
         """Say what would keep drafts from being written, as far as this process knows."""

@@ -4,6 +4,8 @@ Only the members the gateway must understand are decoded; the rest goes by as it
 what is here; those that do not translate to it.
 """
 
+import math
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -37,16 +39,17 @@ class _Usage(Struct):
     completion_tokens: int | None = None
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
 
 
 class _Choice(Struct, gc=False):
-    index: int = 0
+    index: int | None = 0
     finish_reason: str | None = None
     delta: Raw = _NULL
 
 
 class _Chunk(Struct, gc=False):
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     usage: Raw = _NULL
     error: Raw = _NULL
 
@@ -59,14 +62,19 @@ class _Completion(Struct):
 
 
 class _Error(Struct):
-    message: str | None = None
-    type: str | None = None
-    code: str | int | None = None
-    param: str | None = None
+    """What failed. Servers put many things into these members; only text and numbers are taken."""
+
+    message: Any = None
+    type: Any = None
+    code: Any = None
+    param: Any = None
 
 
-class _ErrorBody(Struct):
+class _ErrorBody(_Error):
+    """An error, or what some servers answer instead of one: the same members at the top, or `detail`, as text or a list."""
+
     error: _Error | str | None = None
+    detail: Any = None
 
 
 _usage_decoder = msgspec.json.Decoder(_Usage)
@@ -92,7 +100,7 @@ def read_usage(raw: bytes | Raw) -> Usage | None:
     return Usage(
         input_tokens=max(found.prompt_tokens or 0, 0),
         output_tokens=max(found.completion_tokens or 0, 0),
-        cached_input_tokens=_part((given and given.cached_tokens) or 0),
+        cached_input_tokens=_part((given and given.cached_tokens) or found.prompt_cache_hit_tokens or 0),
         cache_write_tokens=_part((given and given.cache_write_tokens) or 0),
         reasoning_tokens=_part((made and made.reasoning_tokens) or 0),
     )
@@ -150,7 +158,7 @@ class ChatDecoder:
         self._sse = SSEParser()
         self._head = head
         self._open = (call.member("n", int) or 1) if "n" in call.members else 1
-        self._finished: set[int] = set()
+        self._finished: set[int | None] = set()
         self._terminal = False
         self._usage_wanted = call.usage_wanted
 
@@ -165,12 +173,8 @@ class ChatDecoder:
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if self._terminal:
-            return
-        media = self._head.header("content-type")
-        if media is not None and "event-stream" not in media:
-            raise ProviderFault("protocol", self._head.status, request_id=self._head.header("x-request-id"))
-        raise ConnectionBroken("the provider's stream ended before its end was marked")
+        if not self._terminal:
+            raise cut(self._head)
 
     def _event(self, payload: bytes) -> StreamEvent:
         if payload == b"[DONE]":
@@ -181,12 +185,12 @@ class ChatDecoder:
                 payload.decode()
             chunk = _chunk_decoder.decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise decode_fault(200, payload, self._head) from None
+            return failed(decode_fault(200, payload, self._head))
         if chunk.error != _NULL:
-            raise decode_fault(200, payload, self._head)
+            return failed(decode_fault(200, payload, self._head))
         content = 0
         terminal = False
-        for choice in chunk.choices:
+        for choice in chunk.choices or ():
             content += _content(choice.delta)
             if choice.finish_reason:
                 self._finished.add(choice.index)
@@ -196,10 +200,29 @@ class ChatDecoder:
         if not self._usage_wanted:
             if not chunk.choices and usage is not None:
                 return StreamEvent(b"", usage=usage)
-            # The gateway asked for usage, the client did not: it must not see the nulls this puts into each chunk. These
-            # bytes cannot occur inside a JSON string, where the quotes would be escaped.
-            payload = payload.replace(b',"usage":null', b"")
+            payload = without_null_usage(payload)
         return StreamEvent(payload, None, content, terminal, False, usage)
+
+
+def failed(fault: ProviderFault) -> StreamEvent:
+    """Make the event that ends a stream in which the provider failed."""
+    return StreamEvent(b"", last=True, fault=fault)
+
+
+def cut(head: Head) -> Exception:
+    """Make the error for a stream that ended before its end was marked, or that was none, going by its content type."""
+    media = head.header("content-type")
+    if media is not None and "event-stream" not in media:
+        return ProviderFault("protocol", head.status, request_id=head.header("x-request-id"))
+    return ConnectionBroken("the provider's stream ended before its end was marked")
+
+
+def without_null_usage(payload: bytes) -> bytes:
+    """Take out what the provider put into each chunk because the gateway, not the client, asked for usage.
+
+    These bytes cannot occur inside a JSON string, where the quotes would be escaped.
+    """
+    return payload.replace(b',"usage":null', b"")
 
 
 def _content(delta: Raw) -> int:
@@ -216,30 +239,51 @@ def _content(delta: Raw) -> int:
 
 
 def decode_fault(status: int, body: bytes, head: Head) -> ProviderFault:
-    """Classify a failure in OpenAI's error shape, `{"error": {"message", "type", "code", "param"}}`.
+    """Classify a failure in OpenAI's error shape, `{"error": {"message", "type", "code", "param"}}`, or one of its kin.
 
     Source: platform.openai.com/docs/guides/error-codes.
     """
     try:
-        found = _error_decoder.decode(body).error
+        whole = _error_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = None
-    error = _Error(message=found) if isinstance(found, str) else found or _Error()
-    code = str(error.code) if error.code is not None else None
+        whole = _ErrorBody()
+    if isinstance(whole.error, str):
+        found: _Error | None = _Error(message=whole.error)
+    else:
+        found = whole.error or _unwrapped(whole)
+    error = found or _Error()
+    message = _text(error.message) or ""
+    code, type = _text(error.code), _text(error.type)
     return ProviderFault(
-        _cause(status, code, error.type, has_error=found is not None),
+        cause_of(status, code, type, message, has_error=found is not None),
         status,
-        message=error.message or "",
+        message=message,
         code=code,
-        param=error.param,
+        param=_text(error.param),
         retry_after=retry_after(head),
         request_id=head.header("x-request-id"),
     )
 
 
+def _unwrapped(whole: _ErrorBody) -> _Error | None:
+    detail = whole.detail
+    if isinstance(detail, list) and detail and isinstance(detail[0], dict):
+        place = detail[0].get("loc")
+        named = ".".join(str(step) for step in place if step != "body") if isinstance(place, list) else None
+        return _Error(message=detail[0].get("msg"), code=detail[0].get("type"), param=named)
+    if isinstance(detail, str):
+        return _Error(message=detail)
+    return whole if isinstance(whole.message, str) else None
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
 _BY_STATUS = {
     400: "invalid_request",
     401: "auth",
+    402: "quota",
     403: "permission",
     404: "not_found",
     408: "timeout",
@@ -247,6 +291,7 @@ _BY_STATUS = {
     413: "invalid_request",
     422: "invalid_request",
     429: "rate_limit",
+    498: "overloaded",
     503: "overloaded",
     504: "timeout",
     529: "overloaded",
@@ -259,18 +304,45 @@ _BY_CODE = {
     "insufficient_quota": "quota",
     "billing_hard_limit_reached": "quota",
 }
-_IN_BAND = {"rate_limit_exceeded": "rate_limit", "invalid_api_key": "auth", "overloaded": "overloaded"}
-"""Codes that only count where there is no status to go by: in an answer that began as a good one."""
+_IN_BAND = {
+    "authentication_error": "auth",
+    "invalid_api_key": "auth",
+    "invalid_prompt": "invalid_request",
+    "invalid_request_error": "invalid_request",
+    "overloaded": "overloaded",
+    "overloaded_error": "overloaded",
+    "permission_error": "permission",
+    "rate_limit_error": "rate_limit",
+    "rate_limit_exceeded": "rate_limit",
+}
+"""Words that only count where there is no status to go by: in an answer that began as a good one."""
+_STATUS_CODES = frozenset(str(status) for status in range(400, 600))
+_TOO_LONG = re.compile(r"(?:maximum|available|model's) context (?:length|size|window)|context window", re.IGNORECASE)
+"""How servers without codes say that the conversation does not fit."""
 
 
-def _cause(status: int, code: str | None, type: str | None, *, has_error: bool) -> str:
+def cause_of(status: int, code: str | None, type: str | None, message: str = "", *, has_error: bool = True) -> str:
+    """Name the cause of a failure by what is said of it; `status` is 200 where it happened inside an answer."""
     for word in (code, type):
         if word in _BY_CODE:
             return _BY_CODE[word]
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's classes
-        return _IN_BAND.get(code or "", "server") if has_error else "protocol"
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
+        if not has_error:
+            return "protocol"
+        for word in (code, type):
+            if word in _IN_BAND:
+                return _IN_BAND[word]
+        if code not in _STATUS_CODES:
+            return "server"
+        status = int(code or 0)
+    if status in {400, 413, 422} and _TOO_LONG.search(message):
+        return "context_length"
+    if status == 413 and code == "rate_limit_exceeded":  # noqa: PLR2004 - too large for what is left of this minute
+        return "rate_limit"
+    return _BY_STATUS.get(status) or _by_class(status)
+
+
+def _by_class(status: int) -> str:
     return "invalid_request" if 400 <= status < 500 else "server" if status >= 500 else "protocol"  # noqa: PLR2004
 
 
@@ -280,7 +352,9 @@ def retry_after(head: Head) -> float | None:
         value = head.header(name)
         if value is not None:
             try:
-                return min(max(float(value) * scale, 0.0), 3600.0)
+                seconds = float(value) * scale
             except ValueError:
                 continue
+            if not math.isnan(seconds):
+                return min(max(seconds, 0.0), 3600.0)
     return None

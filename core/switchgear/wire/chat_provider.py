@@ -1,14 +1,19 @@
-"""A provider that speaks the canonical chat form over HTTP; a vendor's plugin adds its address, headers and quirks."""
+"""A provider with OpenAI's API over HTTP, in any of its wires; a vendor's plugin adds its address, headers and quirks."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from msgspec import Raw
 
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
     CANONICAL,
+    EMBEDDINGS,
     Answer,
     Call,
     Capabilities,
     Head,
+    ModelPage,
     ProviderFault,
     StreamDecoder,
     TargetModel,
@@ -17,65 +22,165 @@ from switchgear.contracts.provider import (
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import SecretUnavailable
 from switchgear.wire.chat import ChatDecoder, decode_answer, decode_fault
-from switchgear.wire.members import raw, splice
+from switchgear.wire.completions import CompletionsDecoder, decode_completion
+from switchgear.wire.embeddings import decode_embeddings
+from switchgear.wire.members import prune, raw, splice
+from switchgear.wire.model_list import read_models
+from switchgear.wire.responses import ResponsesDecoder, decode_response
 
+COMPLETIONS = "completions"
+RESPONSES = "responses"
+
+PATHS = {
+    CANONICAL: "/chat/completions",
+    EMBEDDINGS: "/embeddings",
+    COMPLETIONS: "/completions",
+    RESPONSES: "/responses",
+}
+"""The wires of this API and where each is spoken, under the base URL."""
+
+BEYOND = (
+    "cache_control",
+    "thinking",
+    "top_k",
+    "messages.cache_control",
+    "messages.content.cache_control",
+    "messages.reasoning_content",
+    "messages.reasoning_details",
+    "tools.cache_control",
+)
+"""What other dialects' clients say in the canonical form and OpenAI's own chat completions have no place for."""
+
+_DECODE: dict[str, Callable[[bytes, Head], Answer]] = {
+    CANONICAL: decode_answer,
+    EMBEDDINGS: decode_embeddings,
+    COMPLETIONS: decode_completion,
+    RESPONSES: decode_response,
+}
+_DECODERS: dict[str, Callable[[Call, Head], StreamDecoder]] = {
+    CANONICAL: ChatDecoder,
+    COMPLETIONS: CompletionsDecoder,
+    RESPONSES: ResponsesDecoder,
+}
 _USAGE_ON = Raw(b'{"include_usage":true}')
+_BOUNDS = ("max_tokens", "max_completion_tokens")
 
 
 class ChatProvider:
     """Forwards the members as they came, with the provider's own model name and the model's defaults.
 
-    base_url     up to and including the version (`https://host/v1`)
-    headers      sent with every request
-    ask_usage    whether to ask for usage in streams (`stream_options.include_usage`); some servers refuse the member
+    base_url           up to and including the version (`https://host/v1`)
+    headers            sent with every request
+    wires              of `PATHS`, those it speaks
+    ask_usage          whether to ask for usage in streams (`stream_options.include_usage`); some servers refuse the member
+    max_tokens_member  the name under which a model's default `max_tokens` goes out in chats; a client's own goes as it is
+    translated_drops   paths (see `prune`) left out, and said to be, of what clients of other dialects sent
     """
 
-    wires = frozenset({CANONICAL})
+    wires: frozenset[str] = frozenset({CANONICAL})
     request_id_header = "x-request-id"
 
-    def __init__(self, base_url: str, headers: dict[str, str], *, ask_usage: bool = True) -> None:
-        self._url = base_url.rstrip("/") + "/chat/completions"
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        wires: Iterable[str] = (CANONICAL,),
+        ask_usage: bool = True,
+        max_tokens_member: str = "max_tokens",
+        translated_drops: tuple[str, ...] = (),
+        models_path: str = "/models",
+    ) -> None:
+        self.wires = frozenset(wires)
+        self._base = base_url.rstrip("/")
+        self._urls = {wire: self._base + PATHS[wire] for wire in self.wires}
+        self._models_url = self._base + models_path
         self._headers = {"content-type": "application/json", **{k.lower(): v for k, v in headers.items()}}
         self._ask_usage = ask_usage
+        self._max_tokens_member = max_tokens_member
+        self._translated_drops = translated_drops
 
     def traits(self, model: str) -> Traits:  # noqa: ARG002 - the contract's shape
         """Say what a model is, as far as its name does not matter."""
-        return Traits(self.wires, Capabilities())
+        return Traits(self.wires, Capabilities(embeddings=EMBEDDINGS in self.wires))
 
     def authorise(self, secret: Secret | None) -> dict[str, str]:
         """Return the headers that carry the credential: `Authorization: Bearer` with its `api_key`."""
-        if secret is None:
-            return {}
-        if "api_key" not in secret:
-            raise SecretUnavailable("the credential has no value named api_key; enter it again with one")
-        return {"authorization": f"Bearer {secret['api_key']}"}
+        return {} if secret is None else {"authorization": f"Bearer {api_key(secret)}"}
+
+    def url(self, wire: str, model: TargetModel) -> str:  # noqa: ARG002 - some have the model in it
+        """Say where a wire is spoken."""
+        return self._urls[wire]
+
+    def members(self, call: Call) -> dict[str, Raw]:
+        """Return what is forwarded of a call; all of it, unless another dialect's client said what has no place here."""
+        if call.origin == call.wire or not self._translated_drops:
+            return call.members
+        kept, dropped = prune(call.members, self._translated_drops)
+        call.drop(*dropped)
+        return kept
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""
+        members = self.members(call)
         replace = {"model": model.name_json}
-        if call.stream and self._ask_usage:
+        if call.stream and self._ask_usage and call.wire != RESPONSES:
             replace["stream_options"] = _with_usage(call)
-        defaults = model.defaults
-        if "max_tokens" in defaults and "max_completion_tokens" in call.members:
-            defaults = {name: value for name, value in defaults.items() if name != "max_tokens"}
+        defaults = self.defaults(call.wire, members, model.defaults) if model.defaults else model.defaults
         headers = {**self._headers, **self.authorise(secret)}
-        return OutboundRequest("POST", self._url, headers, splice(call.members, replace, defaults))
+        return OutboundRequest("POST", self.url(call.wire, model), headers, splice(members, replace, defaults))
 
-    def decode(self, call: Call, head: Head, body: bytes) -> Answer:  # noqa: ARG002 - the contract's shape
-        """Read a whole completion."""
-        return decode_answer(body, head)
+    def defaults(self, wire: str, members: dict[str, Raw], defaults: dict[str, Raw]) -> dict[str, Raw]:
+        """Write a model's defaults as a wire has them, without the bound the client gave under its other name."""
+        if wire == EMBEDDINGS:
+            return {}
+        found = dict(defaults)
+        bound = found.pop("max_tokens", None)
+        if wire == RESPONSES:
+            effort = found.pop("reasoning_effort", None)
+            found = {name: value for name, value in found.items() if name in {"temperature", "top_p"}}
+            if effort is not None:
+                found["reasoning"] = raw({"effort": effort})
+            name = "max_output_tokens"
+        elif wire == COMPLETIONS:
+            found.pop("reasoning_effort", None)
+            name = "max_tokens"
+        else:
+            name = self._max_tokens_member
+        if bound is not None and not any(other in members for other in _BOUNDS):
+            found[name] = bound
+        return found
+
+    def decode(self, call: Call, head: Head, body: bytes) -> Answer:
+        """Read a whole answer."""
+        return _DECODE[call.wire](body, head)
 
     def decoder(self, call: Call, head: Head) -> StreamDecoder:
         """Make the decoder of one stream."""
-        return ChatDecoder(call, head)
+        return _DECODERS[call.wire](call, head)
 
     def fault(self, call: Call, head: Head, body: bytes) -> ProviderFault:  # noqa: ARG002 - the contract's shape
         """Classify a failure."""
         return decode_fault(head.status, body, head)
 
+    def models_request(self, secret: Secret | None, cursor: str | None) -> OutboundRequest:  # noqa: ARG002 - one page
+        """Build the request for the list of models."""
+        return OutboundRequest("GET", self._models_url, {**self._headers, **self.authorise(secret)})
+
+    def models(self, head: Head, body: bytes) -> ModelPage:
+        """Read the list of models."""
+        return read_models(head, body)
+
+
+def api_key(secret: Secret) -> str:
+    """Return the field `api_key`. Raises `SecretUnavailable`."""
+    if "api_key" not in secret:
+        raise SecretUnavailable("the credential has no value named api_key; enter it again with one")
+    return secret["api_key"]
+
 
 def _with_usage(call: Call) -> Raw:
-    options = call.member("stream_options", dict[str, Raw])
+    options: dict[str, Any] | None = call.member("stream_options", dict[str, Raw])
     if not options:
         return _USAGE_ON
     return raw({**options, "include_usage": True})

@@ -43,6 +43,7 @@ def completion(
     finish_reason: str,
     usage: Usage | None,
     others: Sequence[dict[str, Any]] = (),
+    logprobs: dict[str, Any] | None = None,
 ) -> Answer:
     """Make a whole answer of one choice, or of more: `others` are further choices as the wire has them.
 
@@ -50,7 +51,7 @@ def completion(
     `content_filter`.
     """
     said = {"role": "assistant", "content": None, "refusal": None, **message}
-    choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish_reason}
+    choice = {"index": 0, "message": said, "logprobs": logprobs, "finish_reason": finish_reason}
     body = {
         "id": id,
         "object": "chat.completion",
@@ -88,6 +89,12 @@ class ChunkWriter:
         """Say a piece of the answer."""
         encoded = _encode(text)
         return self._delta(b'{"content":%b}' % encoded, len(encoded) - 2, index)
+
+    def logprobs(self, logprobs: dict[str, Any], index: int = 0) -> StreamEvent:
+        """Give the log probabilities of what was said since the last ones."""
+        encoded = _encode(logprobs)
+        data = b'%b,"choices":[{"index":%d,"delta":{},"logprobs":%b,"finish_reason":null}]}'
+        return StreamEvent(data % (self._frame, index, encoded))
 
     def refusal(self, text: str, index: int = 0) -> StreamEvent:
         """Say a piece of a refusal."""
@@ -166,6 +173,7 @@ class ChunkChoice(Struct):
     index: int = 0
     delta: Delta | None = None
     finish_reason: str | None = None
+    logprobs: Raw = _NULL
 
 
 class Chunk(Struct):
@@ -199,6 +207,7 @@ class SaidChoice(Struct):
     message: SaidMessage
     index: int = 0
     finish_reason: str | None = None
+    logprobs: Raw = _NULL
 
 
 class Completion(Struct):

@@ -4,7 +4,7 @@ What goes upstream is always encoded anew from the members, never the client's b
 or odd white space differently, and what the gateway checked must be what the provider sees.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -16,6 +16,7 @@ from switchgear.errors import InvalidRequest
 T = TypeVar("T")
 
 _object = msgspec.json.Decoder(dict[str, Raw])
+_array = msgspec.json.Decoder(list[Raw])
 _encoder = msgspec.json.Encoder()
 
 
@@ -50,6 +51,64 @@ def member(members: Mapping[str, Raw], name: str, type: type[T]) -> T | None:
         detail = str(error).partition(" - at ")[0]
         raise InvalidRequest(f"`{name}` is invalid: {detail}.", param=name, code="invalid_value") from None
     return found
+
+
+def decode_text(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """Decode, also holding what is passed over to be UTF-8. Raises `DecodeError`, `UnicodeDecodeError`, `RecursionError`."""
+    if not data.isascii():
+        data.decode()
+    return decoder.decode(data)
+
+
+BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding somebody else's bytes may raise."""
+
+
+def prune(members: Mapping[str, Raw], paths: Iterable[str]) -> tuple[dict[str, Raw], list[str]]:
+    """Leave members out by their dotted paths, which lead through arrays (`messages.content.cache_control`).
+
+    Returns the members and which of the paths led to something. What is on no path stays as it was, byte by byte.
+    """
+    left = dict(members)
+    found = []
+    for path in paths:
+        name, _, rest = path.partition(".")
+        value = left.get(name)
+        if value is None:
+            continue
+        if not rest:
+            del left[name]
+            found.append(path)
+        elif (pruned := _without(value, rest.split("."))) is not None:
+            left[name] = pruned
+            found.append(path)
+    return left, found
+
+
+def _without(value: Raw, path: list[str]) -> Raw | None:
+    """Return the value without what the path leads to; None if that is nothing."""
+    data = bytes(value)
+    if path[-1].encode() not in data:
+        return None
+    if data[:1] == b"[":
+        items = _array.decode(data)
+        pruned = [_without(item, path) for item in items]
+        if all(item is None for item in pruned):
+            return None
+        return raw([old if new is None else new for old, new in zip(items, pruned, strict=True)])
+    if data[:1] != b"{":
+        return None
+    inner = _object.decode(data)
+    name, *rest = path
+    if name not in inner:
+        return None
+    if not rest:
+        del inner[name]
+    elif (below := _without(inner[name], rest)) is not None:
+        inner[name] = below
+    else:
+        return None
+    return raw(inner)
 
 
 def splice(members: Mapping[str, Raw], replace: Mapping[str, Raw], defaults: Mapping[str, Raw]) -> bytes:

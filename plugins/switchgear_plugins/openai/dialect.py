@@ -1,6 +1,6 @@
-"""OpenAI's API as clients speak it: /v1/chat/completions, /v1/models.
+"""OpenAI's API as clients speak it: chat and text completions, embeddings, responses, models.
 
-Wire: platform.openai.com/docs/api-reference. The canonical form is that of chat completions, so nothing is translated.
+Wire: platform.openai.com/docs/api-reference. The canonical forms are its chat completions and embeddings.
 """
 
 import hashlib
@@ -11,40 +11,15 @@ import msgspec
 from msgspec import Raw
 
 from switchgear.contracts.dialect import InferenceEndpoint, QueryEndpoint, QueryReply, QueryRequest
-from switchgear.contracts.provider import CANONICAL, Answer, Call, StreamEvent
+from switchgear.contracts.provider import CANONICAL, Answer, Call
 from switchgear.errors import ApiError, InvalidRequest, NotFound
 from switchgear.wire.members import member
-from switchgear.wire.sse import encode_event
+from switchgear_plugins.openai.completions import Completions
+from switchgear_plugins.openai.embeddings import Embeddings
+from switchgear_plugins.openai.frames import ChunkEncoder, encode_error, read_model, wants_usage
+from switchgear_plugins.openai.responses.endpoint import Responses
 
 _json = msgspec.json.Encoder()
-
-
-def encode_error(error: ApiError, request_id: str) -> bytes:
-    """Encode an error in OpenAI's shape, with the request id beside it."""
-    body = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
-    return _json.encode({"error": body, "request_id": request_id})
-
-
-class ChatEncoder:
-    """Frames chunks as OpenAI's server-sent events."""
-
-    media_type = b"text/event-stream; charset=utf-8"
-    keep_alive = b": keep-alive\n\n"
-
-    def event(self, event: StreamEvent) -> bytes:
-        """Frame one chunk."""
-        return encode_event(event.data)
-
-    def end(self) -> bytes:
-        """Mark the end."""
-        return b"data: [DONE]\n\n"
-
-    def error(self, error: ApiError, request_id: str) -> bytes:
-        """Frame an error; no `[DONE]` follows."""
-        return encode_event(encode_error(error, request_id))
-
-
-_encoder = ChatEncoder()
 
 
 class ChatCompletions:
@@ -55,13 +30,10 @@ class ChatCompletions:
 
     def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:  # noqa: ARG002 - the contract's shape
         """Read the head. Everything else goes to the provider as it came."""
-        model = member(members, "model", str)
-        if not model:
-            raise InvalidRequest("`model` is missing: name the model to use.", param="model", code="missing_field")
+        model = read_model(members)
         if not member(members, "messages", list[Raw]):
             raise InvalidRequest("`messages` must be a non-empty array.", param="messages", code="invalid_messages")
         stream = member(members, "stream", bool) or False
-        options = member(members, "stream_options", dict[str, Any]) if "stream_options" in members else None
         bound = member(members, "max_completion_tokens", int) or member(members, "max_tokens", int)
         return Call(
             "chat",
@@ -69,7 +41,7 @@ class ChatCompletions:
             members,
             model=model,
             stream=stream,
-            usage_wanted=bool(options and options.get("include_usage")),
+            usage_wanted=wants_usage(members),
             max_tokens=bound,
         )
 
@@ -81,9 +53,9 @@ class ChatCompletions:
         """Return the body: this is the canonical form."""
         return answer.body
 
-    def encoder(self, call: Call, *, translate: bool) -> ChatEncoder:  # noqa: ARG002 - the contract's shape
-        """Return the encoder, which has no state."""
-        return _encoder
+    def encoder(self, call: Call, *, translate: bool) -> ChunkEncoder:  # noqa: ARG002 - the contract's shape
+        """Return the encoder."""
+        return ChunkEncoder()
 
 
 class ListModels:
@@ -129,7 +101,7 @@ class OpenAIDialect:
     """OpenAI's endpoints and error shape."""
 
     name = "openai"
-    inference: tuple[InferenceEndpoint, ...] = (ChatCompletions(),)
+    inference: tuple[InferenceEndpoint, ...] = (ChatCompletions(), Completions(), Embeddings(), Responses())
     queries: tuple[QueryEndpoint, ...] = (ListModels(), GetModel())
 
     def error(self, error: ApiError, request_id: str) -> bytes:

@@ -13,7 +13,11 @@ class OpenAIPlugin(Plugin[NoSettings]):
 
     def switchgear_dialects(self) -> list[Offer[Dialect]]:
         """Offer the dialect `openai`."""
-        return [Offer("openai", OpenAIDialect, summary="OpenAI's chat completions and models")]
+        return [
+            Offer(
+                "openai", OpenAIDialect, summary="OpenAI's chat and text completions, embeddings, responses and models"
+            )
+        ]
 
     def switchgear_providers(self) -> list[Offer[Provider]]:
         """Offer the provider type `openai`."""

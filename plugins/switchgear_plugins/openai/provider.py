@@ -1,14 +1,18 @@
-"""OpenAI as a provider. Wire: platform.openai.com/docs/api-reference (chat completions, authentication)."""
+"""OpenAI as a provider. Wire: platform.openai.com/docs/api-reference (chat, responses, completions, embeddings, models)."""
 
-from switchgear.contracts.provider import ProviderConfig
-from switchgear.wire.chat_provider import ChatProvider
+from switchgear.contracts.provider import ProviderConfig, Traits
+from switchgear.wire.chat_provider import BEYOND, PATHS, ChatProvider
+from switchgear_plugins.openai.models import traits
 from switchgear_plugins.openai.settings import OpenAIProviderSettings
 
 BASE_URL = "https://api.openai.com/v1"
 
 
 class OpenAIProvider(ChatProvider):
-    """OpenAI's API. The credential has the field `api_key`."""
+    """OpenAI's API. The credential has the field `api_key`.
+
+    A model's default `max_tokens` goes out as `max_completion_tokens`, the only name that its reasoning models know.
+    """
 
     def __init__(self, config: ProviderConfig[OpenAIProviderSettings]) -> None:
         headers = dict(config.headers)
@@ -16,4 +20,14 @@ class OpenAIProvider(ChatProvider):
             headers["openai-organization"] = config.settings.organization
         if config.settings.project is not None:
             headers["openai-project"] = config.settings.project
-        super().__init__(config.base_url or BASE_URL, headers)
+        super().__init__(
+            config.base_url or BASE_URL,
+            headers,
+            wires=PATHS,
+            max_tokens_member="max_completion_tokens",
+            translated_drops=BEYOND,
+        )
+
+    def traits(self, model: str) -> Traits:
+        """Say what a model is, by its name."""
+        return traits(model)

@@ -1,0 +1,265 @@
+"""The resource kinds of the kernel itself: credentials, providers, models.
+
+They are what an attempt needs (a secret, somewhere to send it, a name to ask for); every other kind is a plugin's.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+import msgspec
+from msgspec import Raw
+
+from switchgear.catalogue import bindings, checks
+from switchgear.catalogue.live import LiveCredential, LiveModel, LiveProvider
+from switchgear.catalogue.specs import CredentialInput, CredentialSpec, Entered, ModelSpec, ProviderSpec
+from switchgear.catalogue.tokens import Nothing, TokenBackend
+from switchgear.contracts.credential import CredentialBackend
+from switchgear.contracts.exchange import Target
+from switchgear.contracts.provider import Capability, ProviderConfig, TargetModel, TokenExchange
+from switchgear.contracts.resource import Problem, Reference, Resource, ResourceAction, ResourceKind, View
+from switchgear.contracts.upstream import Connection, ConnectionSettings, Timeouts
+from switchgear.credentials import SecretKeeper
+from switchgear.errors import ConfigError, EgressDenied
+from switchgear.exchange.meters import ExchangeMeters
+from switchgear.offer import Offer
+from switchgear.tokens import TokenEstimator
+from switchgear.wire.members import raw
+
+_NEEDED: tuple[Capability, ...] = ("tools", "vision", "json_schema", "reasoning")
+"""Capabilities that a request may need of a model."""
+
+
+def token_of(provider_id: str) -> str:
+    """Name the token of a provider among the secrets that are kept."""
+    return f"token of provider {provider_id}"
+
+
+class Catalogue:
+    """Declares the kernel's kinds over what the enabled plugins offer."""
+
+    def __init__(
+        self,
+        *,
+        providers: Mapping[str, Offer[Any]],
+        backends: Mapping[str, CredentialBackend],
+        credentials: SecretKeeper,
+        connect: Callable[[ConnectionSettings], Connection],
+        timeouts: Timeouts,
+        verify_tls: bool,
+        meters: ExchangeMeters,
+    ) -> None:
+        self._providers = providers
+        self._backends = backends
+        self._credentials = credentials
+        self._connect = connect
+        self._timeouts = timeouts
+        self._verify_tls = verify_tls
+        self._meters = meters
+        self._connections: WeakValueDictionary[tuple[str, ConnectionSettings], Connection] = WeakValueDictionary()
+        self._estimators: WeakValueDictionary[tuple[str, str], TokenEstimator] = WeakValueDictionary()
+
+    def kinds(self) -> list[ResourceKind[Any, Any]]:
+        """Return the declarations."""
+        return [
+            ResourceKind(
+                name="credentials",
+                title="credential",
+                spec=CredentialSpec,
+                input=CredentialInput,
+                secrets=self._secret_fields,
+                prepare=bindings.keep_binding,
+                validate=self._validate_credential,
+                compile=self._compile_credential,
+                actions=(
+                    ResourceAction(
+                        name="enter",
+                        summary="Enter the secret again, so that providers may take it to another address",
+                        apply=bindings.enter,
+                        input=Entered,
+                    ),
+                ),
+            ),
+            ResourceKind(
+                name="providers",
+                title="provider",
+                spec=ProviderSpec,
+                references=(Reference("credential_id", "credentials"),),
+                secrets=checks.secret_headers,
+                validate=self._validate_provider,
+                compile=self._compile_provider,
+                also=bindings.bind,
+                namespace=True,
+            ),
+            ResourceKind(
+                name="models",
+                title="model",
+                spec=ModelSpec,
+                references=(Reference("provider_id", "providers"),),
+                callable=True,
+                compile=self._compile_model,
+            ),
+        ]
+
+    def _secret_fields(self, body: Mapping[str, Any]) -> tuple[str, ...]:
+        source = body.get("source")
+        backend = self._backends.get(str(source.get("backend"))) if isinstance(source, dict) else None
+        return tuple(f"source.{path}" for path in backend.secret_fields) if backend else ()
+
+    def _validate_credential(self, spec: CredentialSpec, view: View) -> Sequence[Problem]:  # noqa: ARG002
+        problems = list(checks.one_of("/type", spec.type, self._providers, "provider type"))
+        name = spec.source.get("backend")
+        if not isinstance(name, str):
+            names = checks.listed(self._backends)
+            problems.append(Problem("/source/backend", f"Name a credential backend: {names}."))
+        elif name not in self._backends:
+            problems += checks.one_of("/source/backend", name, self._backends, "credential backend")
+        else:
+            problems += checks.fits("/source", spec.source, self._backends[name].source_type)
+        return problems
+
+    def _compile_credential(self, resource: Resource[CredentialSpec], view: View) -> LiveCredential:  # noqa: ARG002
+        spec = resource.spec
+        backend = self._backends[spec.source["backend"]]
+        source = msgspec.convert(spec.source, backend.source_type)
+        return LiveCredential(spec.type, self._credentials.handle(resource.id, backend, source), spec.hosts)
+
+    def _validate_provider(self, spec: ProviderSpec, view: View) -> Sequence[Problem]:
+        problems = list(checks.one_of("/type", spec.type, self._providers, "provider type"))
+        if not problems:
+            problems += checks.fits("/settings", spec.settings, self._providers[spec.type].settings_type)
+        addresses = checks.web_address("/base_url", spec.base_url)
+        addresses += checks.web_address("/proxy", spec.proxy, ("http",))
+        problems += addresses
+        credential: LiveCredential | None = view.live("credentials", spec.credential_id or "")
+        if credential is not None and not addresses:
+            problems += bindings.refuse_elsewhere(spec, credential.hosts)
+            if credential.type != spec.type:
+                detail = f"`{spec.credential_id}` is a credential for the type {credential.type}, not {spec.type}."
+                problems.append(Problem("/credential_id", detail))
+        for field in ("ca_bundle", "client_cert"):
+            if (file := getattr(spec, field)) is not None:
+                problems += self._usable(field, file)
+        problems += [
+            Problem(
+                f"/headers/{name}",
+                "A header is a name of letters, digits and hyphens, none that frames the request, and a value on one line.",
+            )
+            for name, value in spec.headers.items()
+            if not checks.is_header(name, value)
+        ]
+        if spec.max_connections is not None and spec.max_connections < 1:
+            problems.append(Problem("/max_connections", "At least 1, or leave it out for no bound."))
+        return problems
+
+    def _usable(self, field: str, file: str) -> list[Problem]:
+        try:
+            self._connect(msgspec.convert({field: file}, ConnectionSettings))
+        except ConfigError as error:
+            return [Problem(f"/{field}", str(error))]
+        return []
+
+    def _compile_provider(self, resource: Resource[ProviderSpec], view: View) -> LiveProvider:
+        credential: LiveCredential | None = view.live("credentials", resource.spec.credential_id or "")
+        return self._provider(resource.id, resource.spec, credential, resource.created_us)
+
+    def stand_in(self, credential: LiveCredential) -> LiveProvider:
+        """Make a provider at its type's own address, to try a credential with. Raises ValueError where there is none."""
+        return self._provider("nobody", ProviderSpec(credential.type), credential, 0)
+
+    def _provider(
+        self, id: str, spec: ProviderSpec, credential: LiveCredential | None, created_us: int
+    ) -> LiveProvider:
+        offer = self._providers.get(spec.type)
+        if offer is None:
+            raise ValueError(f"no enabled plugin offers the provider type {spec.type!r}")
+        settings = msgspec.convert(spec.settings, offer.settings_type)
+        made = offer.factory(ProviderConfig(id, spec.base_url, spec.headers, settings, self._credentials.ambient))
+        timeouts = spec.timeouts or self._timeouts
+        connection = self._connection(id, spec, timeouts) if hasattr(made, "prepare") else None
+        secret = base = None if credential is None else credential.handle
+        if base is not None and connection is not None and isinstance(made, TokenExchange):
+            backend = TokenBackend(id, made, connection, base)
+            secret = self._credentials.handle(token_of(id), backend, Nothing())
+
+        def model(live: LiveProvider, name: str) -> LiveModel:
+            target = self._target(ModelSpec(id, name), f"{id}/{name}", live, f"{id}/*")
+            return LiveModel(target, enabled=live.enabled, created_us=created_us)
+
+        return LiveProvider(
+            type=spec.type,
+            enabled=spec.enabled,
+            timeouts=timeouts,
+            translator=made,
+            connection=connection,
+            secret=secret,
+            credential=base,
+            secret_headers=tuple(value for name, value in spec.headers.items() if checks.is_telling(name)),
+            model=model,
+        )
+
+    def _connection(self, id: str, spec: ProviderSpec, timeouts: Timeouts) -> Connection:
+        settings = ConnectionSettings(
+            proxy=spec.proxy,
+            ca_bundle=spec.ca_bundle,
+            client_cert=spec.client_cert,
+            verify_tls=self._verify_tls if spec.verify_tls is None else spec.verify_tls,
+            max_connections=spec.max_connections,
+            connect_timeout=timeouts.connect,
+        )
+        # A provider that changed in other ways goes on over the connections it has, within the bound it has.
+        connection = self._connections.get((id, settings))
+        if connection is None:
+            try:
+                connection = self._connections[id, settings] = self._connect(settings)
+            except (ConfigError, EgressDenied) as error:
+                raise ValueError(str(error)) from error
+        return connection
+
+    def _compile_model(self, resource: Resource[ModelSpec], view: View) -> LiveModel:
+        spec = resource.spec
+        provider: LiveProvider | None = view.live("providers", spec.provider_id)
+        if provider is None:
+            raise ValueError(f"provider {spec.provider_id!r} cannot be used")
+        target = self._target(spec, resource.id, provider, resource.id)
+        return LiveModel(target, enabled=spec.enabled and provider.enabled, created_us=resource.created_us)
+
+    def _target(self, spec: ModelSpec, id: str, provider: LiveProvider, label: str) -> Target:
+        """Make a target. `label` stands for it in metrics, where names that clients made up are not to be."""
+        traits = provider.translator.traits(spec.provider_model)
+        if spec.wires is not None and (unknown := set(spec.wires) - provider.translator.wires):
+            raise ValueError(f"a provider of type {provider.type} does not speak {', '.join(sorted(unknown))}")
+        capabilities = msgspec.structs.replace(traits.capabilities, **spec.capabilities)
+        defaults: dict[str, Any] = msgspec.to_builtins(spec.config)
+        is_http = provider.connection is not None
+        return Target(
+            model=TargetModel(
+                id=id,
+                name=spec.provider_model,
+                name_json=raw(spec.provider_model),
+                defaults={name: Raw(raw(value)) for name, value in defaults.items()},
+                max_output_tokens=spec.max_output_tokens,
+                strict=spec.strict,
+            ),
+            provider_id=spec.provider_id,
+            wires=traits.wires if spec.wires is None else frozenset(spec.wires),
+            capabilities=capabilities,
+            lacks=frozenset(name for name in _NEEDED if not getattr(capabilities, name)),
+            estimator=self._estimator(spec.provider_id, spec.provider_model),
+            timeouts=provider.timeouts,
+            meters=self._meters.of_target(label, spec.provider_id),
+            provider=provider.translator if is_http else None,  # type: ignore[arg-type]  # connected: it is one
+            native=None if is_http else provider.translator,  # type: ignore[arg-type]  # likewise
+            connection=provider.connection,
+            secret=provider.secret,
+            credential=provider.credential,
+            secret_headers=provider.secret_headers,
+            headers=((b"x-switchgear-model", id.encode()), (b"x-switchgear-provider", spec.provider_id.encode())),
+        )
+
+    def _estimator(self, provider_id: str, model: str) -> TokenEstimator:
+        """Return the estimator of a model: what it learnt outlives changes of the configuration."""
+        found = self._estimators.get((provider_id, model))
+        if found is None:
+            found = self._estimators[provider_id, model] = TokenEstimator()
+        return found

@@ -1,0 +1,71 @@
+"""What is wrong with a field, in words that say what to enter."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from switchgear.contracts.resource import Problem
+from switchgear.upstream.target import ENGINE_HEADERS
+
+_TELLING = re.compile(r"auth|key|token|secret|passw|cookie|credential", re.IGNORECASE)
+"""Names of headers whose values are secrets."""
+
+
+def is_telling(header: str) -> bool:
+    """Say whether a header's value is a secret, by its name."""
+    return _TELLING.search(header) is not None
+
+
+def secret_headers(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the paths of the headers in a provider's body whose values are secrets."""
+    headers = body.get("headers")
+    return tuple(f"headers.{name}" for name in headers if _TELLING.search(name)) if isinstance(headers, dict) else ()
+
+
+def listed(names: Mapping[str, Any]) -> str:
+    """Name what there is to choose from."""
+    return ", ".join(f"`{name}`" for name in sorted(names)) or "none is enabled in plugins.toml"
+
+
+def one_of(pointer: str, name: str, known: Mapping[str, Any], what: str) -> list[Problem]:
+    """Check that a name is one of those known."""
+    if name in known:
+        return []
+    return [Problem(pointer, f"There is no {what} `{name[:50]}`; enabled: {listed(known)}.")]
+
+
+def fits(pointer: str, value: Mapping[str, Any], type: type[Struct]) -> list[Problem]:
+    """Check that a value has the shape of a type."""
+    try:
+        msgspec.convert(value, type)
+    except msgspec.ValidationError as error:
+        detail, _, where = str(error).partition(" - at `$")
+        return [Problem(pointer + where.rstrip("`").replace(".", "/").replace("[...]", "/*"), f"{detail}.")]
+    return []
+
+
+def web_address(pointer: str, url: str | None, schemes: tuple[str, ...] = ("http", "https")) -> list[Problem]:
+    """Check that a value is a web address without credentials in it."""
+    if url is None:
+        return []
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not url.isprintable() or " " in url or "\\" in url:
+        either = " or ".join(f"{scheme}://" for scheme in schemes)
+        return [Problem(pointer, f"An {either} address, as {schemes[-1]}://api.example.com/v1.")]
+    if parts.username is not None:
+        return [Problem(pointer, "No user or password in the address: use a credential.")]
+    return []
+
+
+def is_header(name: str, value: str) -> bool:
+    """Say whether these make a header line that frames nothing."""
+    named = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    return named and name.lower() not in ENGINE_HEADERS and value.isprintable()

@@ -1,0 +1,77 @@
+"""The kernel's own kinds, come alive."""
+
+import re
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from switchgear.contracts.exchange import Exchange, Plan, Target
+from switchgear.contracts.provider import NativeProvider, Provider
+from switchgear.contracts.upstream import Connection, Timeouts
+from switchgear.credentials import KeptSecret
+
+_UPSTREAM_NAME = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,199}", re.ASCII)
+_MOST_NAMES = 1000
+"""How many of a provider's models clients may have named directly before the oldest is made anew."""
+
+
+class LiveCredential(Struct, frozen=True, eq=False):
+    """A credential: its secret, the provider type it is for, and where it may be sent."""
+
+    type: str
+    handle: KeptSecret
+    hosts: tuple[str, ...]
+
+
+class LiveProvider:
+    """A provider. `secret` is what requests are prepared with, `credential` what that was got for, if it is a token."""
+
+    def __init__(
+        self,
+        *,
+        type: str,
+        enabled: bool,
+        timeouts: Timeouts,
+        translator: Provider | NativeProvider,
+        connection: Connection | None,
+        secret: KeptSecret | None,
+        credential: KeptSecret | None,
+        secret_headers: tuple[str, ...],
+        model: Callable[["LiveProvider", str], "LiveModel"],
+    ) -> None:
+        self.type = type
+        self.enabled = enabled
+        self.timeouts = timeouts
+        self.translator = translator
+        self.connection = connection
+        self.secret = secret
+        self.credential = credential
+        self.secret_headers = secret_headers
+        self._model = model
+        self._named: dict[str, LiveModel] = {}
+
+    def callable(self, name: str) -> "LiveModel | None":
+        """Return the model a client means by `provider/name`, whatever the provider has under that name."""
+        found = self._named.get(name)
+        if found is None and _UPSTREAM_NAME.fullmatch(name):
+            if len(self._named) >= _MOST_NAMES:
+                del self._named[next(iter(self._named))]
+            found = self._named[name] = self._model(self, name)
+        return found
+
+
+class LiveModel:
+    """A model as a callable name: a plan of one target, made once."""
+
+    __slots__ = ("_plan", "created_us", "enabled", "owned_by", "target")
+
+    def __init__(self, target: Target, *, enabled: bool, created_us: int) -> None:
+        self.target = target
+        self.enabled = enabled
+        self.created_us = created_us
+        self.owned_by = target.provider_id
+        self._plan = Plan((target,), (f"model {target.model.id} is at provider {target.provider_id}",))
+
+    def plan(self, x: Exchange) -> Plan:  # noqa: ARG002 - a model is always itself
+        """Return its one target."""
+        return self._plan

@@ -1,0 +1,89 @@
+"""What is stored of the kernel's own kinds."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from switchgear.contracts.caller import AtLeastOne
+from switchgear.contracts.provider import Capability
+from switchgear.contracts.upstream import Timeouts
+
+
+class CredentialInput(Struct, frozen=True, forbid_unknown_fields=True):
+    """A secret and where it is held. `type` is the provider type it is for; `source.backend` names the credential backend."""
+
+    type: str
+    source: dict[str, Any]
+    metadata: dict[str, str] = {}
+
+
+class CredentialSpec(CredentialInput, frozen=True, forbid_unknown_fields=True):
+    """A credential as stored. `hosts` is where its secret may be sent: what the first provider that named it was, until
+    another secret is entered.
+    """
+
+    hosts: tuple[str, ...] = ()
+
+
+class Entered(Struct, frozen=True, forbid_unknown_fields=True):
+    """A source, with its secrets in clear."""
+
+    source: dict[str, Any]
+
+
+class ProviderSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A vendor's account or a server, reached one way. `type` is one that an enabled plugin offers.
+
+    `headers` go with every request; those whose name tells of a secret are sealed like one. `proxy`, `ca_bundle` and
+    `client_cert` (PEM paths) and `max_connections` say how it is reached; `settings` are the type's own.
+    """
+
+    type: str
+    base_url: str | None = None
+    credential_id: str | None = None
+    headers: dict[str, str] = {}
+    settings: dict[str, Any] = {}
+    timeouts: Timeouts | None = None
+    proxy: str | None = None
+    ca_bundle: str | None = None
+    client_cert: str | None = None
+    verify_tls: bool | None = None
+    max_connections: int | None = None
+    enabled: bool = True
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, str] = {}
+
+
+class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Members used where the client set none, by their canonical names."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    stop: str | tuple[str, ...] | None = None
+    reasoning_effort: str | None = None
+
+
+class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A name clients may use, and the provider's model behind it.
+
+    `capabilities` says what the model can do where that is not what its provider says of it, `wires` in which of its
+    provider's wire formats it is spoken to (all that the provider thinks it has, if left out). `strict` refuses what cannot be
+    carried to the provider instead of dropping it. `context_window` and `max_output_tokens` (tokens) are recorded, and
+    nothing is refused by them yet.
+    """
+
+    provider_id: str
+    provider_model: Annotated[str, Meta(min_length=1)]
+    config: ModelConfig = ModelConfig()
+    context_window: AtLeastOne | None = None
+    max_output_tokens: AtLeastOne | None = None
+    capabilities: dict[Capability, bool] = {}
+    wires: tuple[str, ...] | None = None
+    strict: bool = False
+    enabled: bool = True
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, str] = {}

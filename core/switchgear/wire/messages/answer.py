@@ -1,0 +1,125 @@
+"""Whole answers in the Messages form: read as they are, or translated into canonical ones.
+
+Wire: docs.anthropic.com/en/api/messages and …/messages-count-tokens. Citations and the results of tools that the provider
+runs itself have no canonical form: a client that wants them speaks the Messages form.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from switchgear.contracts.provider import Answer, Head
+from switchgear.contracts.usage import Usage
+from switchgear.wire.canonical import ReasoningDetail
+from switchgear.wire.chunks import completion
+from switchgear.wire.messages.faults import decode_fault
+from switchgear.wire.messages.form import REASONING_FORMAT, Block, StopDetails, TokenCounts, finish_reason
+
+T = TypeVar("T", bound=Struct)
+
+
+class Message(Struct, tag_field="type", tag="message"):
+    """A whole answer, or the beginning of a streamed one."""
+
+    content: list[Block]
+    id: str = ""
+    model: str = ""
+    stop_reason: str | None = None
+    stop_details: StopDetails | None = None
+    usage: TokenCounts | None = None
+
+
+class _Native(Struct, tag_field="type", tag="message"):
+    """The same, with blocks that need not be understood."""
+
+    content: list[Raw]
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: TokenCounts | None = None
+
+
+class _Count(Struct):
+    input_tokens: int
+
+
+_message_decoder = msgspec.json.Decoder(Message)
+_native_decoder = msgspec.json.Decoder(_Native)
+_count_decoder = msgspec.json.Decoder(_Count)
+
+
+def decode_native(body: bytes, head: Head) -> Answer:
+    """Read an answer for a client of the same form. Raises `ProviderFault`."""
+    found = _read(_native_decoder, body, head)
+    usage = None if found.usage is None else found.usage.usage()
+    return Answer(body, usage, found.model, finish_reason(found.stop_reason))
+
+
+def decode_count(body: bytes, head: Head) -> Answer:
+    """Read a count of tokens, whose form is the canonical one too. Counting consumes nothing. Raises `ProviderFault`."""
+    found = _read(_count_decoder, body, head)
+    return Answer(b'{"input_tokens":%d}' % found.input_tokens, Usage())
+
+
+def decode_message(body: bytes, head: Head, created: int) -> Answer:
+    """Translate an answer into a canonical one, `created` at these seconds. Raises `ProviderFault`."""
+    found = _read(_message_decoder, body, head)
+    return completion(
+        id=found.id,
+        created=created,
+        model=found.model,
+        message=_said(found),
+        finish_reason=finish_reason(found.stop_reason),
+        usage=None if found.usage is None else found.usage.usage(),
+    )
+
+
+def thinking_detail(block: Block, tool_id: str | None) -> ReasoningDetail | None:
+    """Return what must come back of a thinking block, None if there is nothing to prove it with.
+
+    `tool_id` is the tool call it came behind: its place among them is part of what must come back.
+    """
+    if block.type == "redacted_thinking":
+        return ReasoningDetail("reasoning.encrypted", data=block.data or "", id=tool_id, format=REASONING_FORMAT)
+    if not block.signature:
+        return None
+    text, signature = block.thinking or "", block.signature
+    return ReasoningDetail("reasoning.text", text=text, signature=signature, id=tool_id, format=REASONING_FORMAT)
+
+
+def _read(decoder: msgspec.json.Decoder[T], body: bytes, head: Head) -> T:
+    try:
+        if not body.isascii():
+            body.decode()
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise decode_fault(head.status, body, head) from None
+
+
+def _said(found: Message) -> dict[str, Any]:
+    texts: list[str] = []
+    thoughts: list[str] = []
+    details: list[ReasoningDetail] = []
+    calls: list[dict[str, Any]] = []
+    for block in found.content:
+        if block.type == "text":
+            texts.append(block.text or "")
+        elif block.type == "tool_use":
+            function = {"name": block.name or "", "arguments": bytes(block.input).decode()}
+            calls.append({"id": block.id or "", "type": "function", "function": function})
+        elif block.type in ("thinking", "redacted_thinking"):
+            thoughts.append(block.thinking or "")
+            detail = thinking_detail(block, calls[-1]["id"] if calls else None)
+            if detail is not None:
+                details.append(detail)
+    refusal = found.stop_details.explanation if found.stop_details is not None else None
+    said: dict[str, Any] = {"content": "".join(texts) if texts else None}
+    if found.stop_reason == "refusal" and refusal:
+        said["refusal"] = refusal
+    if "".join(thoughts):
+        said["reasoning_content"] = "".join(thoughts)
+    if details:
+        said["reasoning_details"] = details
+    if calls:
+        said["tool_calls"] = calls
+    return said

@@ -1,0 +1,213 @@
+"""Canonical chat requests in the Messages form.
+
+Wire: docs.anthropic.com/en/api/messages, …/build-with-claude/thinking, …/effort, …/structured-outputs,
+…/agents-and-tools/tool-use, …/api/service-tiers.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from switchgear.contracts.provider import Call, TargetModel
+from switchgear.errors import InvalidRequest
+from switchgear.wire.canonical import ChatRequest, NamedTool, drop_others, read_chat
+from switchgear.wire.messages.models import Rules
+from switchgear.wire.messages.turns import Body, marker, write_turns
+
+Display = Literal["summarized", "omitted"]
+
+_PASSED_ON = ("cache_control", "container", "context_management", "inference_geo", "mcp_servers", "speed")
+"""Members of the form that nothing canonical is like: a client that sends one means it."""
+_CARRIED = (
+    *("tools", "tool_choice", "parallel_tool_calls", "response_format", "stop", "temperature", "top_p", "top_k", "n"),
+    *("reasoning_effort", "thinking", "user", "service_tier", *_PASSED_ON),
+)
+_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
+_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768, "max": 32_768}
+_LEAST_BUDGET = 1024
+_LEAST_TOP_P_WHILE_THINKING = 0.95
+
+
+def write_request(
+    call: Call, model: TargetModel, rules: Rules, *, sampling: bool = True, display: Display | None = None
+) -> Body:
+    """Translate a canonical call; what cannot be carried is dropped by name.
+
+    `sampling` says whether the version of the API takes temperature, top_p and top_k at all; `display` is sent with the
+    thinking that `reasoning_effort` asks for. Raises `InvalidRequest`.
+    """
+    chat = read_chat(call, model)
+    if chat.n is not None and chat.n > 1:
+        message = "`n` must be 1: this model's provider gives one answer to a request."
+        raise InvalidRequest(message, param="n", code="unsupported_value")
+    drop_others(call, _CARRIED)
+    limit = rules.max_tokens if model.max_output_tokens is None else model.max_output_tokens
+    limit = limit if chat.limit is None else chat.limit
+    system, turns = write_turns(call, chat.messages, thinking=rules.thinking != "none")
+    body: Body = {"model": model.name_json, "max_tokens": limit, "messages": turns}
+    if system:
+        body["system"] = system
+    if call.stream:
+        body["stream"] = True
+    if tools := _tools(call, chat, rules):
+        body["tools"] = tools
+    forced = _tool_choice(call, chat, rules, body)
+    config = _output_config(call, chat)
+    thinks = _thinking(call, chat, rules, body, config, forced=forced, display=display)
+    if config:
+        body["output_config"] = config
+    _sampling(call, chat, rules, body, allowed=sampling and rules.sampling, thinks=thinks)
+    _others(call, chat, model, body)
+    return body
+
+
+def _drop(call: Call, name: str) -> None:
+    """Drop a member, which may as well be a default of the model that the client knows nothing of."""
+    if name in call.members:
+        call.drop(name)
+
+
+def _tools(call: Call, chat: ChatRequest, rules: Rules) -> list[Body]:
+    tools = []
+    for function, mark in chat.functions():
+        tool: Body = {"name": function.name}
+        if function.description is not None:
+            tool["description"] = function.description
+        tool["input_schema"] = {"type": "object", **(function.parameters or {})}
+        if function.strict is not None:
+            if rules.json_schema:
+                tool["strict"] = function.strict
+            elif function.strict:
+                call.drop("tools.function.strict")
+        if mark is not None:
+            tool["cache_control"] = marker(mark)
+        tools.append(tool)
+    return tools
+
+
+def _tool_choice(call: Call, chat: ChatRequest, rules: Rules, body: Body) -> bool:
+    """Write which tool is to be called; return whether one must be."""
+    wanted = chat.tool_choice
+    choice: Body = {"type": "auto"}
+    if isinstance(wanted, NamedTool):
+        if wanted.function is None:
+            message = "`tool_choice` must name a function: this model's provider takes function tools."
+            raise InvalidRequest(message, param="tool_choice", code="unsupported_tool")
+        choice = {"type": "tool", "name": wanted.function.name}
+    elif wanted is not None:
+        choice = {"type": "any" if wanted == "required" else wanted}
+    forced = choice["type"] in ("any", "tool")
+    if forced and not rules.forced_tools:
+        _drop(call, "tool_choice")
+        choice, forced, wanted = {"type": "auto"}, False, None
+    if chat.parallel_tool_calls is False and choice["type"] != "none":
+        choice["disable_parallel_tool_use"] = True
+    if forced or ("tools" in body and (wanted is not None or len(choice) > 1)):
+        body["tool_choice"] = choice
+    return forced
+
+
+def _output_config(call: Call, chat: ChatRequest) -> Body:
+    """Write the schema the answer is held to. JSON of any shape cannot be asked for."""
+    wanted = chat.response_format
+    if wanted is None or wanted.type == "text":
+        return {}
+    if wanted.type == "json_schema" and wanted.json_schema is not None and wanted.json_schema.schema is not None:
+        return {"format": {"type": "json_schema", "schema": wanted.json_schema.schema}}
+    _drop(call, "response_format")
+    return {}
+
+
+def _thinking(
+    call: Call, chat: ChatRequest, rules: Rules, body: Body, config: Body, *, forced: bool, display: Display | None
+) -> bool:
+    """Write how the model is to think; return whether it does so because the request says it."""
+    given = chat.thinking if chat.thinking is not UNSET and chat.thinking != _NULL else None
+    effort = chat.reasoning_effort
+    if given is not None:
+        body["thinking"] = given
+    if effort is not None and effort != "none" and rules.thinking == "adaptive":
+        level = rules.effort(effort)
+        if level is None:
+            _drop(call, "reasoning_effort")
+            effort = None
+        else:
+            config["effort"] = level
+    if given is not None:
+        if effort is not None and "effort" not in config:
+            _drop(call, "reasoning_effort")
+        return _type_of(given) in ("enabled", "adaptive")
+    wish = _wish(effort, rules, body["max_tokens"], forced=forced) if effort is not None else None
+    if wish is not None:
+        if display is not None and wish["type"] in ("enabled", "adaptive"):
+            wish["display"] = display
+        body["thinking"] = wish
+        return wish["type"] in ("enabled", "adaptive")
+    if effort is not None and "effort" not in config and not (effort == "none" and rules.off is not None):
+        _drop(call, "reasoning_effort")
+    return False
+
+
+def _wish(effort: str, rules: Rules, limit: int, *, forced: bool) -> Body | None:
+    """Return what to say about thinking for an effort, None for nothing. A forced tool and thinking exclude each other."""
+    if effort == "none":
+        # Where budgets are given, a model does not think unless told to.
+        return {"type": rules.off} if rules.thinking == "adaptive" and rules.off is not None else None
+    if forced or rules.thinking == "none":
+        return None
+    if rules.thinking == "adaptive":
+        return {"type": "adaptive"}
+    budget = min(_BUDGETS.get(effort, 0), limit // 2)
+    return {"type": "enabled", "budget_tokens": budget} if budget >= _LEAST_BUDGET else None
+
+
+def _sampling(call: Call, chat: ChatRequest, rules: Rules, body: Body, *, allowed: bool, thinks: bool) -> None:
+    """Write temperature (0 to 1 in the form), top_p and top_k. A value that changes nothing is carried by leaving it out."""
+    if chat.temperature is not None:
+        if allowed and chat.temperature <= 1 and (not thinks or chat.temperature == 1):
+            body["temperature"] = chat.temperature
+        elif chat.temperature != 1:
+            _drop(call, "temperature")
+    if chat.top_p is not None:
+        least = _LEAST_TOP_P_WHILE_THINKING if thinks else 0
+        if allowed and chat.top_p >= least and not (rules.one_sampling and "temperature" in body):
+            body["top_p"] = chat.top_p
+        elif chat.top_p != 1:
+            _drop(call, "top_p")
+    if chat.top_k is not None:
+        if allowed and not thinks:
+            body["top_k"] = chat.top_k
+        else:
+            _drop(call, "top_k")
+
+
+def _others(call: Call, chat: ChatRequest, model: TargetModel, body: Body) -> None:
+    stops = [stop for stop in chat.stops if stop.strip()]
+    if len(stops) < len(chat.stops):
+        _drop(call, "stop")  # the form refuses stop sequences of white space alone
+    if stops:
+        body["stop_sequences"] = stops
+    if chat.user is not None:
+        body["metadata"] = {"user_id": chat.user}
+    if chat.service_tier is not None:
+        if chat.service_tier in _TIERS:
+            body["service_tier"] = _TIERS[chat.service_tier]
+        else:
+            _drop(call, "service_tier")
+    for name in _PASSED_ON:
+        value = call.members.get(name, model.defaults.get(name))
+        if value is not None and value != _NULL:
+            body[name] = value
+
+
+_NULL = Raw(b"null")
+_type_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+def _type_of(thinking: Raw) -> object:
+    try:
+        return _type_decoder.decode(thinking).get("type")
+    except (msgspec.DecodeError, RecursionError):
+        message = '`thinking` must be an object, as {"type": "adaptive"}.'
+        raise InvalidRequest(message, param="thinking", code="invalid_value") from None

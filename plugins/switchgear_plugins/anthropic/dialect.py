@@ -1,0 +1,173 @@
+"""Anthropic's API as clients speak it: /v1/messages, /v1/messages/count_tokens.
+
+Wire: platform.claude.com/docs/en/api/messages, /api/messages-count-tokens and /api/errors. A provider that speaks these
+formats gets the members as they came; for every other they are translated, see `inbound/`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.dialect import InferenceEndpoint, QueryEndpoint
+from switchgear.contracts.provider import CANONICAL, COUNT, Answer, Call, StreamEvent
+from switchgear.errors import ApiError, InvalidRequest
+from switchgear.wire.members import member
+from switchgear.wire.sse import encode_event
+from switchgear_plugins.anthropic.inbound.answer import write_message
+from switchgear_plugins.anthropic.inbound.request import to_canonical
+from switchgear_plugins.anthropic.inbound.stream import Translator
+
+MESSAGES = "messages"
+MESSAGES_COUNT = "messages_count"
+
+_json = msgspec.json.Encoder()
+
+_ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""The vendor's word for each status. 503 is one it does not use; to its clients, "come back later" is an overload."""
+
+
+def error_type(status: int) -> str:
+    """Name an error as the vendor does; other 4xx are requests it refuses, other 5xx its own failures."""
+    return _ERROR_TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")  # noqa: PLR2004 - HTTP's classes
+
+
+def encode_error(error: ApiError, request_id: str) -> bytes:
+    """Encode an error in the vendor's shape; `details.error_code` is our machine's word for it."""
+    body: dict[str, Any] = {"type": error_type(error.status), "message": error.message}
+    if error.code is not None:
+        body["details"] = {"error_code": error.code}
+    return _json.encode({"type": "error", "error": body, "request_id": request_id})
+
+
+class _Frames:
+    media_type = b"text/event-stream; charset=utf-8"
+    keep_alive = b'event: ping\ndata: {"type":"ping"}\n\n'
+
+    def error(self, error: ApiError, request_id: str) -> bytes:
+        """Frame an error; nothing follows it."""
+        return encode_event(encode_error(error, request_id), b"error")
+
+
+class MessagesEncoder(_Frames):
+    """Frames events that are in this wire already, under the names they came with. `message_stop` is one of them."""
+
+    def event(self, event: StreamEvent) -> bytes:
+        """Frame one event."""
+        return encode_event(event.data, event.name)
+
+    def end(self) -> bytes:
+        """Return nothing: the last event was the provider's."""
+        return b""
+
+
+class TranslatingEncoder(_Frames):
+    """Tells a stream of canonical chunks as Messages events."""
+
+    def __init__(self, model: str, ambient: Ambient) -> None:
+        self._translator = Translator(model, ambient)
+
+    def event(self, event: StreamEvent) -> bytes:
+        """Say what one chunk adds."""
+        return self._translator.take(event)
+
+    def end(self) -> bytes:
+        """End what is open; say why it ended and what it consumed."""
+        return self._translator.end()
+
+
+_frames = MessagesEncoder()
+
+
+class Messages:
+    """POST /v1/messages."""
+
+    path = "/v1/messages"
+    wire = MESSAGES
+
+    def __init__(self, ambient: Ambient) -> None:
+        self._ambient = ambient
+
+    def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:  # noqa: ARG002 - the contract's shape
+        """Read the head. A stream of this wire always tells its usage."""
+        model = _model(members)
+        bound = member(members, "max_tokens", int)
+        if bound is None:
+            message = "`max_tokens` is missing: say how many tokens the answer may have at most."
+            raise InvalidRequest(message, param="max_tokens", code="missing_field")
+        if bound < 0:
+            raise InvalidRequest("`max_tokens` cannot be negative.", param="max_tokens", code="invalid_value")
+        stream = member(members, "stream", bool) or False
+        return Call("chat", MESSAGES, members, model=model, stream=stream, usage_wanted=True, max_tokens=bound)
+
+    def canonical(self, call: Call) -> Call:
+        """Translate to the canonical form."""
+        return to_canonical(call, "chat", CANONICAL)
+
+    def answer(self, call: Call, answer: Answer) -> bytes:
+        """Encode a whole answer."""
+        return write_message(call, answer, self._ambient)
+
+    def encoder(self, call: Call, *, translate: bool) -> MessagesEncoder | TranslatingEncoder:
+        """Make the encoder of one stream."""
+        return TranslatingEncoder(call.model, self._ambient) if translate else _frames
+
+
+class CountTokens:
+    """POST /v1/messages/count_tokens. Never a stream."""
+
+    path = "/v1/messages/count_tokens"
+    wire = MESSAGES_COUNT
+
+    def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:  # noqa: ARG002 - the contract's shape
+        """Read the head."""
+        return Call("count", MESSAGES_COUNT, members, model=_model(members))
+
+    def canonical(self, call: Call) -> Call:
+        """Translate to the canonical form."""
+        return to_canonical(call, "count", COUNT)
+
+    def answer(self, call: Call, answer: Answer) -> bytes:  # noqa: ARG002 - the contract's shape
+        """Return the body: `{"input_tokens": n}` on both sides."""
+        return answer.body
+
+    def encoder(self, call: Call, *, translate: bool) -> MessagesEncoder:  # noqa: ARG002 - the contract's shape
+        """Return the encoder of errors: a count has no stream."""
+        return _frames
+
+
+def _model(members: Mapping[str, Raw]) -> str:
+    model = member(members, "model", str)
+    if not model:
+        raise InvalidRequest("`model` is missing: name the model to use.", param="model", code="missing_field")
+    if not member(members, "messages", list[Raw]):
+        raise InvalidRequest("`messages` must be a non-empty array.", param="messages", code="invalid_messages")
+    return model
+
+
+class AnthropicDialect:
+    """Anthropic's endpoints and error shape. `GET /v1/models` is another dialect's, in that one's shape."""
+
+    name = "anthropic"
+    queries: tuple[QueryEndpoint, ...] = ()
+
+    def __init__(self, ambient: Ambient | None = None) -> None:
+        self.inference: tuple[InferenceEndpoint, ...] = (Messages(ambient or Ambient()), CountTokens())
+
+    def error(self, error: ApiError, request_id: str) -> bytes:
+        """Encode an error."""
+        return encode_error(error, request_id)

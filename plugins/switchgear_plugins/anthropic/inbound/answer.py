@@ -1,0 +1,77 @@
+"""A whole canonical answer as a Messages `message` object. Wire: platform.claude.com/docs/en/api/messages."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.provider import Answer, Call, ProviderFault
+from switchgear.wire.canonical import ToolCall
+from switchgear.wire.chunks import SaidMessage, read_completion
+from switchgear_plugins.anthropic.inbound.thinking import Redacted, thoughts
+from switchgear_plugins.anthropic.inbound.usage import stop_reason, usage_members
+
+_json = msgspec.json.Encoder()
+_object = msgspec.json.Decoder(dict[str, Raw])
+
+
+def write_message(call: Call, answer: Answer, ambient: Ambient) -> bytes:
+    """Encode the first choice of a canonical answer.
+
+    Raises `ProviderFault` (`protocol`) for a tool call whose arguments are no JSON object: calling the tool with anything else
+    would be a call the model did not make. In an answer that met its bound, the call that was cut off is left out.
+    """
+    found = read_completion(answer.body)
+    if not found.choices:
+        raise ProviderFault("protocol", 200)
+    choice = found.choices[0]
+    content = _blocks(choice.message, cut=choice.finish_reason == "length")
+    called = any(block["type"] == "tool_use" for block in content)
+    return _json.encode(
+        {
+            "id": message_id(found.id, ambient),
+            "type": "message",
+            "role": "assistant",
+            "model": found.model or call.model,
+            "content": content,
+            "stop_reason": stop_reason(choice.finish_reason, called=called, refused=bool(choice.message.refusal)),
+            "stop_sequence": None,
+            "usage": usage_members(answer.usage or found.tokens()),
+        }
+    )
+
+
+def message_id(id: str, ambient: Ambient) -> str:
+    """Make a message id of the provider's, or of chance if it gave none."""
+    if id.startswith("msg_"):
+        return id
+    return f"msg_{id.removeprefix('chatcmpl-') or ambient.new_id()}"
+
+
+def _blocks(said: SaidMessage, *, cut: bool) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    for thought in thoughts(said.thought, said.reasoning_details):
+        if isinstance(thought, Redacted):
+            blocks.append({"type": "redacted_thinking", "data": thought.data})
+        elif blocks and blocks[-1].get("signature") == "" and not (thought.signature and thought.text):
+            blocks[-1]["thinking"] += thought.text
+            blocks[-1]["signature"] = thought.signature or ""
+        else:
+            blocks.append({"type": "thinking", "thinking": thought.text, "signature": thought.signature or ""})
+    blocks += [{"type": "text", "text": text} for text in (said.content, said.refusal) if text]
+    for tool in said.tool_calls or ():
+        given = _input(tool)
+        if given is not None:
+            blocks.append({"type": "tool_use", "id": tool.id, "name": tool.function.name, "input": given})
+        elif not cut:
+            raise ProviderFault("protocol", 200)
+    return blocks
+
+
+def _input(tool: ToolCall) -> dict[str, Raw] | None:
+    """Parse the arguments of a call, empty ones as an empty object; None if they are no JSON object."""
+    try:
+        return _object.decode(tool.function.arguments.strip() or "{}")
+    except (msgspec.DecodeError, RecursionError):
+        return None

@@ -1,0 +1,108 @@
+"""A stream of canonical chunks as Messages events.
+
+Wire: platform.claude.com/docs/en/build-with-claude/streaming. `message_start` cannot know the usage yet and says zero;
+`message_delta`, whose counts replace those, comes when the provider's stream is over.
+"""
+
+from typing import Any
+
+import msgspec
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.provider import ProviderFault, StreamEvent
+from switchgear.contracts.usage import Usage
+from switchgear.wire.chunks import Chunk, Delta, ToolCallDelta, read_chunk
+from switchgear.wire.sse import encode_event
+from switchgear_plugins.anthropic.inbound.answer import message_id
+from switchgear_plugins.anthropic.inbound.sequence import Sequence
+from switchgear_plugins.anthropic.inbound.thinking import Redacted, thoughts
+from switchgear_plugins.anthropic.inbound.usage import stop_reason, usage_members
+
+_json = msgspec.json.Encoder()
+_STOP = encode_event(b'{"type":"message_stop"}', b"message_stop")
+
+
+class Translator:
+    """One stream on its way to one client. `model` is the client's name for the model, told where the provider tells none."""
+
+    __slots__ = ("_ambient", "_begun", "_finish", "_model", "_refused", "_sequence", "_usage")
+
+    def __init__(self, model: str, ambient: Ambient) -> None:
+        self._model = model
+        self._ambient = ambient
+        self._sequence = Sequence()
+        self._begun = False
+        self._refused = False
+        self._finish: str | None = None
+        self._usage = Usage()
+
+    def take(self, event: StreamEvent) -> bytes:
+        """Say what one chunk adds. Raises `ProviderFault` and `ResponseTooLarge` for what cannot be told."""
+        chunk = read_chunk(event.data)
+        if event.usage is not None:
+            self._usage = event.usage
+        out = b"" if self._begun else self._begin(chunk)
+        for choice in chunk.choices:
+            if choice.index == 0:  # this wire asks for one
+                if choice.delta is not None:
+                    out += self._say(choice.delta)
+                self._finish = choice.finish_reason or self._finish
+        return out
+
+    def end(self) -> bytes:
+        """End what is open, say why it ended and what it consumed, and end the message."""
+        begin = b"" if self._begun else self._begin(Chunk())
+        blocks = self._sequence.end()
+        reason = stop_reason(self._finish, called=self._sequence.called, refused=self._refused)
+        ended = {
+            "type": "message_delta",
+            "delta": {"stop_reason": reason, "stop_sequence": None},
+            "usage": usage_members(self._usage),
+        }
+        return begin + blocks + encode_event(_json.encode(ended), b"message_delta") + _STOP
+
+    def _begin(self, chunk: Chunk) -> bytes:
+        self._begun = True
+        message: dict[str, Any] = {
+            "id": message_id(chunk.id, self._ambient),
+            "type": "message",
+            "role": "assistant",
+            "model": chunk.model or self._model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": usage_members(Usage()),
+        }
+        return encode_event(_json.encode({"type": "message_start", "message": message}), b"message_start")
+
+    def _say(self, delta: Delta) -> bytes:
+        out = b""
+        if delta.thought or delta.reasoning_details:
+            for thought in thoughts(delta.thought, delta.reasoning_details):
+                if isinstance(thought, Redacted):
+                    out += self._sequence.redacted(thought.data)
+                elif thought.signature is None:
+                    out += self._sequence.thinking(thought.text)
+                else:
+                    out += self._sequence.sign(thought.text, thought.signature)
+        if delta.content:
+            out += self._sequence.text(delta.content)
+        if delta.refusal:
+            self._refused = True
+            out += self._sequence.text(delta.refusal)
+        for call in delta.tool_calls or ():
+            out += self._call(call)
+        return out
+
+    def _call(self, call: ToolCallDelta) -> bytes:
+        name = call.function.name if call.function is not None else None
+        known = self._sequence.tool_id(call.index)
+        out = b""
+        # Some servers say the id and the name again with every piece, some give several calls the same number.
+        if known is None or (name and call.id and call.id != known):
+            if not name:
+                raise ProviderFault("protocol", 200)
+            out = self._sequence.tool(call.index, call.id or f"toolu_{self._ambient.new_id()}", name)
+        if call.function is not None and call.function.arguments:
+            out += self._sequence.arguments(call.index, call.function.arguments)
+        return out

@@ -1,0 +1,117 @@
+"""What a model thought, between Messages blocks and the canonical form, so that every provider gets its own back unchanged.
+
+Wire: platform.claude.com/docs/en/build-with-claude/thinking. A `thinking` block is text with an opaque signature, a
+`redacted_thinking` block opaque data; clients send both back as they got them. What another vendor's model must get back fits
+into neither as it is, so the whole `ReasoningDetail` is packed into the opaque member and unpacked when it returns.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from switchgear.errors import InvalidRequest
+from switchgear.wire.canonical import ReasoningDetail
+
+CLAUDE = "anthropic-claude-v1"
+"""The `format` of reasoning that this wire's own models signed."""
+_NATIVE = (None, CLAUDE)
+_PACKED = "switchgear.v1."
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(ReasoningDetail)
+
+
+class Thought(Struct, frozen=True):
+    """A `thinking` block, or a piece of one: it is a piece as long as `signature` is None."""
+
+    text: str
+    signature: str | None = None
+
+
+class Redacted(Struct, frozen=True):
+    """A `redacted_thinking` block."""
+
+    data: str
+
+
+def thoughts(said: str | None, details: Sequence[ReasoningDetail] | None) -> Iterator[Thought | Redacted]:
+    """Tell the reasoning of a message or of a chunk as blocks and pieces of them.
+
+    `said` and the texts of `details` are the same words; where both are there, they are told once. A signature without words
+    signs those that went before it.
+    """
+    if not details:
+        if said:
+            yield Thought(said)
+        return
+    signed = "".join(_words(detail) for detail in details if _must_return(detail))
+    pending = said if said and not signed else None
+    if pending:
+        yield Thought(pending)
+    for detail in details:
+        if detail.type == "reasoning.encrypted":
+            yield Redacted(_data(detail))
+        elif _must_return(detail):
+            yield Thought(_words(detail), _signature(detail))
+        elif not said and _words(detail):
+            yield Thought(_words(detail))
+
+
+def restore_thought(text: str, signature: str, where: str) -> ReasoningDetail | None:
+    """Read a `thinking` block a client sent back; None if nothing but its text is to be kept. Raises `InvalidRequest`."""
+    if not signature:
+        return None
+    detail = _unpack(signature, f"{where}.signature")
+    if detail is None:
+        return ReasoningDetail("reasoning.text", text=text, signature=signature, format=CLAUDE)
+    if detail.type == "reasoning.summary":
+        detail.summary = text
+    else:
+        detail.text = text
+    return detail
+
+
+def restore_redacted(data: str, where: str) -> ReasoningDetail:
+    """Read a `redacted_thinking` block a client sent back. Raises `InvalidRequest`."""
+    return _unpack(data, f"{where}.data") or ReasoningDetail("reasoning.encrypted", data=data, format=CLAUDE)
+
+
+def _words(detail: ReasoningDetail) -> str:
+    return (detail.summary if detail.type == "reasoning.summary" else detail.text) or ""
+
+
+def _must_return(detail: ReasoningDetail) -> bool:
+    return bool(detail.signature or detail.data or detail.id)
+
+
+def _is_native(detail: ReasoningDetail, type: str) -> bool:
+    return detail.type == type and detail.format in _NATIVE and detail.id is None
+
+
+def _signature(detail: ReasoningDetail) -> str:
+    if _is_native(detail, "reasoning.text") and detail.signature and not detail.data:
+        return detail.signature
+    return _pack(msgspec.structs.replace(detail, text=None, summary=None))
+
+
+def _data(detail: ReasoningDetail) -> str:
+    if _is_native(detail, "reasoning.encrypted") and detail.data:
+        return detail.data
+    return _pack(detail)
+
+
+def _pack(detail: ReasoningDetail) -> str:
+    return _PACKED + base64.urlsafe_b64encode(_encoder.encode(detail)).decode()
+
+
+def _unpack(opaque: str, where: str) -> ReasoningDetail | None:
+    if not opaque.startswith(_PACKED):
+        return None
+    try:
+        return _decoder.decode(base64.b64decode(opaque[len(_PACKED) :].encode(), altchars=b"-_", validate=True))
+    except (binascii.Error, msgspec.DecodeError, UnicodeError):
+        message = f"`{where}` is not what this gateway gave; send reasoning blocks back unchanged."
+        raise InvalidRequest(message, param=where, code="invalid_reasoning") from None

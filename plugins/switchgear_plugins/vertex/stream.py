@@ -1,0 +1,165 @@
+"""Gemini's streams (`streamGenerateContent?alt=sse`) as canonical chunks.
+
+Wire: ai.google.dev/api/generate-content#method:-models.streamgeneratecontent. Each event is a whole response object with the
+next parts; usage so far comes with every one of them; nothing marks the end but the candidates' finish reasons.
+"""
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
+from switchgear.contracts.usage import Usage
+from switchgear.errors import ConnectionBroken
+from switchgear.wire.chunks import ChunkWriter
+from switchgear.wire.sse import SSEParser
+from switchgear_plugins.vertex.answer import (
+    CallIds,
+    arguments,
+    blocked,
+    call_detail,
+    finish,
+    logprobs,
+    thought_detail,
+)
+from switchgear_plugins.vertex.faults import read_fault
+from switchgear_plugins.vertex.wire import Candidate, Part, Response, read_response
+
+_MOST_CANDIDATES = 128
+
+
+class _Choice:
+    """What was seen of one candidate."""
+
+    __slots__ = ("calls", "finished", "said")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.said = False
+        self.finished = False
+
+
+class GeminiDecoder:
+    """Decodes one stream. Complete means: each of the `n` candidates asked for has given its finish reason."""
+
+    __slots__ = (
+        "_ambient",
+        "_asked",
+        "_choices",
+        "_complete",
+        "_head",
+        "_ids",
+        "_over",
+        "_sse",
+        "_usage",
+        "_wanted",
+        "_writer",
+    )
+
+    def __init__(self, call: Call, head: Head, ambient: Ambient) -> None:
+        self._sse = SSEParser()
+        self._head = head
+        self._ambient = ambient
+        self._ids = CallIds(ambient)
+        self._asked = (call.member("n", int) or 1) if "n" in call.members else 1
+        self._wanted = call.usage_wanted
+        self._choices: dict[int, _Choice] = {}
+        self._usage: Usage | None = None
+        self._writer: ChunkWriter | None = None
+        self._complete = False
+        self._over = False
+
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        """Take a piece of the body; return the events it completes."""
+        events: list[StreamEvent] = []
+        if self._over:
+            return events
+        for payload in self._sse.feed(data):
+            fault = self._take(payload, events)
+            if fault is not None:
+                events.append(StreamEvent(b"", last=True, fault=fault))
+            if events and events[-1].last:
+                self._over = True
+                break  # whatever comes behind the end belongs to nothing
+        return events
+
+    def close(self) -> None:
+        """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
+        if self._complete:
+            return
+        media = self._head.header("content-type")
+        if media is not None and "event-stream" not in media:
+            raise ProviderFault("protocol", self._head.status)
+        raise ConnectionBroken("the provider's stream ended before each candidate had its finish reason")
+
+    def _take(self, payload: bytes, events: list[StreamEvent]) -> ProviderFault | None:
+        """Add the events of one response; return what went wrong with it."""
+        found = read_response(payload)
+        if found is None:
+            return ProviderFault("protocol", 200)
+        if found.error:
+            return read_fault(self._head, payload, status=200)
+        if found.usage_metadata is not None:
+            self._usage = found.usage_metadata.usage()
+        writer = self._writer
+        if writer is None:
+            writer = self._writer = self._begin(found)
+        for candidate in found.candidates or ():
+            fault = self._candidate(candidate, writer, events)
+            if fault is not None:
+                return fault
+        if not self._choices:
+            return blocked(found.prompt_feedback)
+        if self._complete and self._usage is not None:
+            events.append(writer.end(self._usage))
+        return None
+
+    def _begin(self, found: Response) -> ChunkWriter:
+        return ChunkWriter(
+            id=f"chatcmpl-{found.response_id or self._ambient.new_id()}",
+            created=self._ambient.now_us() // 1_000_000,
+            model=found.model_version or "",
+            usage_wanted=self._wanted,
+        )
+
+    def _candidate(self, candidate: Candidate, writer: ChunkWriter, events: list[StreamEvent]) -> ProviderFault | None:
+        index = candidate.index
+        choice = self._choices.get(index)
+        if choice is None:
+            if not 0 <= index < _MOST_CANDIDATES:
+                return ProviderFault("protocol", 200)
+            choice = self._choices[index] = _Choice()
+            events.append(writer.role(index))
+        if candidate.content is not None:
+            for part in candidate.content.parts:
+                self._part(part, choice, index, writer, events)
+        if candidate.logprobs_result is not None:
+            events.append(writer.logprobs(logprobs(candidate.logprobs_result), index))
+        if not candidate.finish_reason or choice.finished:
+            return None
+        reason = finish(candidate, called=choice.calls > 0, said=choice.said)
+        if isinstance(reason, ProviderFault):
+            return reason
+        choice.finished = True
+        ended = [each.finished for each in self._choices.values()]
+        self._complete = all(ended) and len(ended) >= self._asked
+        events.append(writer.finish(reason, index, terminal=self._complete))
+        return None
+
+    def _part(self, part: Part, choice: _Choice, index: int, writer: ChunkWriter, events: list[StreamEvent]) -> None:
+        text, signature = part.text, part.thought_signature
+        if part.function_call is not None:
+            call = part.function_call
+            id = self._ids.id(call)
+            if signature:
+                events.append(writer.reasoning_detail(call_detail(signature, id), index))
+            events.append(writer.tool_call(choice.calls, id, call.name, arguments(call), index))
+            choice.calls += 1
+        elif part.thought:
+            if text:
+                events.append(writer.reasoning(text, index))
+            if signature:
+                events.append(writer.reasoning_detail(thought_detail(text, signature), index))
+        else:
+            if text:
+                choice.said = True
+                events.append(writer.text(text, index))
+            if signature:
+                events.append(writer.reasoning_detail(call_detail(signature, None), index))

@@ -1,0 +1,119 @@
+"""What Gemini answers, as Structs.
+
+Wire: ai.google.dev/api/generate-content#v1beta.GenerateContentResponse and
+docs.cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateContentResponse.
+"""
+
+import msgspec
+from msgspec import Raw, Struct
+
+from switchgear.contracts.usage import Usage
+
+_MOST_TOKENS = 2**40
+_ABSENT = Raw(b"")
+
+
+class FunctionCall(Struct, gc=False):
+    """A function the model wants called; `id` is there from Gemini 3 on."""
+
+    name: str = ""
+    args: Raw = _ABSENT
+    id: str | None = None
+
+
+class Part(Struct, rename="camel", gc=False):
+    """A piece of an answer: text, a thought (text with `thought`) or a function call, perhaps with a signature."""
+
+    text: str | None = None
+    thought: bool = False
+    thought_signature: str | None = None
+    function_call: FunctionCall | None = None
+
+
+class Content(Struct, gc=False):
+    """The parts of a turn."""
+
+    parts: list[Part] = []
+
+
+class Token(Struct, rename="camel", gc=False):
+    """A token and its log probability."""
+
+    token: str = ""
+    log_probability: float = 0.0
+
+
+class TopTokens(Struct, gc=False):
+    """The likeliest tokens of one step, by falling probability."""
+
+    candidates: list[Token] = []
+
+
+class Logprobs(Struct, rename="camel"):
+    """Log probabilities of an answer: what was chosen at each step, and what might have been."""
+
+    chosen_candidates: list[Token] = []
+    top_candidates: list[TopTokens] = []
+
+
+class Candidate(Struct, rename="camel", gc=False):
+    """One answer, or one piece of it."""
+
+    content: Content | None = None
+    finish_reason: str | None = None
+    finish_message: str | None = None
+    index: int = 0
+    logprobs_result: Logprobs | None = None
+
+
+class UsageMetadata(Struct, rename="camel", gc=False):
+    """Tokens so far. `promptTokenCount` includes the cached ones; `candidatesTokenCount` does not include thoughts."""
+
+    prompt_token_count: int = 0
+    cached_content_token_count: int = 0
+    candidates_token_count: int = 0
+    thoughts_token_count: int = 0
+    tool_use_prompt_token_count: int = 0
+
+    def usage(self) -> Usage | None:
+        """Return it as the kernel counts; None if a count cannot be one."""
+        counts = [getattr(self, name) for name in self.__struct_fields__]
+        if min(counts) < 0 or max(counts) > _MOST_TOKENS:
+            return None
+        return Usage(
+            input_tokens=self.prompt_token_count + self.tool_use_prompt_token_count,
+            output_tokens=self.candidates_token_count + self.thoughts_token_count,
+            cached_input_tokens=self.cached_content_token_count,
+            reasoning_tokens=self.thoughts_token_count,
+        )
+
+
+class PromptFeedback(Struct, rename="camel"):
+    """Why a prompt was not answered."""
+
+    block_reason: str | None = None
+    block_reason_message: str | None = None
+
+
+class Response(Struct, rename="camel", gc=False):
+    """An answer, or one event of its stream."""
+
+    candidates: list[Candidate] | None = None
+    prompt_feedback: PromptFeedback | None = None
+    usage_metadata: UsageMetadata | None = None
+    model_version: str | None = None
+    response_id: str | None = None
+    error: Raw = _ABSENT
+
+
+_response_decoder = msgspec.json.Decoder(Response)
+
+
+def read_response(data: bytes) -> Response | None:
+    """Decode an answer or an event; None if it is none."""
+    try:
+        if not data.isascii():
+            data.decode()
+        return _response_decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
