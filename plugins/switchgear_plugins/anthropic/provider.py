@@ -8,13 +8,14 @@ from datetime import datetime
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import DiscoveredModel, Head, ModelPage, ProviderConfig
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import SecretUnavailable
 from switchgear.wire.messages.faults import decode_fault
+from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.provider import MessagesProvider
 from switchgear_plugins.anthropic.settings import AnthropicProviderSettings
 
@@ -43,6 +44,8 @@ _models_decoder = msgspec.json.Decoder(_Models)
 class AnthropicProvider(MessagesProvider):
     """Anthropic's API. The credential has the field `api_key`, or `auth_token`."""
 
+    reasoning_format = "anthropic-claude-v1"
+
     def __init__(self, config: ProviderConfig[AnthropicProviderSettings]) -> None:
         settings = config.settings
         headers = {"anthropic-version": settings.version, **config.headers}
@@ -52,9 +55,14 @@ class AnthropicProvider(MessagesProvider):
             config.base_url or BASE_URL,
             headers,
             config.ambient,
-            sampling=settings.version < _WITHOUT_SAMPLING,
             display=settings.thinking_display,
         )
+        self._takes_sampling = settings.version < _WITHOUT_SAMPLING
+
+    def rules(self, model: str) -> Rules:
+        """Say what a model takes under this version of the API."""
+        rules = super().rules(model)
+        return rules if self._takes_sampling else structs.replace(rules, sampling=False)
 
     def authorise(self, secret: Secret | None) -> dict[str, str]:
         """Return the header that carries the credential."""

@@ -14,7 +14,7 @@ from switchgear.contracts.usage import Usage
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import completion
 from switchgear.wire.messages.faults import decode_fault
-from switchgear.wire.messages.form import REASONING_FORMAT, Block, StopDetails, TokenCounts, finish_reason
+from switchgear.wire.messages.form import Block, StopDetails, TokenCounts, finish_reason
 
 T = TypeVar("T", bound=Struct)
 
@@ -61,30 +61,33 @@ def decode_count(body: bytes, head: Head) -> Answer:
     return Answer(b'{"input_tokens":%d}' % found.input_tokens, Usage())
 
 
-def decode_message(body: bytes, head: Head, created: int) -> Answer:
-    """Translate an answer into a canonical one, `created` at these seconds. Raises `ProviderFault`."""
+def decode_message(body: bytes, head: Head, created: int, reasoning: str) -> Answer:
+    """Translate an answer into a canonical one, `created` at these seconds. Raises `ProviderFault`.
+
+    `reasoning` is the `format` its thinking gets.
+    """
     found = _read(_message_decoder, body, head)
     return completion(
         id=found.id,
         created=created,
         model=found.model,
-        message=_said(found),
+        message=_said(found, reasoning),
         finish_reason=finish_reason(found.stop_reason),
         usage=None if found.usage is None else found.usage.usage(),
     )
 
 
-def thinking_detail(block: Block, tool_id: str | None) -> ReasoningDetail | None:
+def thinking_detail(block: Block, tool_id: str | None, format: str) -> ReasoningDetail | None:
     """Return what must come back of a thinking block, None if there is nothing to prove it with.
 
     `tool_id` is the tool call it came behind: its place among them is part of what must come back.
     """
     if block.type == "redacted_thinking":
-        return ReasoningDetail("reasoning.encrypted", data=block.data or "", id=tool_id, format=REASONING_FORMAT)
+        return ReasoningDetail("reasoning.encrypted", data=block.data or "", id=tool_id, format=format)
     if not block.signature:
         return None
     text, signature = block.thinking or "", block.signature
-    return ReasoningDetail("reasoning.text", text=text, signature=signature, id=tool_id, format=REASONING_FORMAT)
+    return ReasoningDetail("reasoning.text", text=text, signature=signature, id=tool_id, format=format)
 
 
 def _read(decoder: msgspec.json.Decoder[T], body: bytes, head: Head) -> T:
@@ -96,7 +99,7 @@ def _read(decoder: msgspec.json.Decoder[T], body: bytes, head: Head) -> T:
         raise decode_fault(head.status, body, head) from None
 
 
-def _said(found: Message) -> dict[str, Any]:
+def _said(found: Message, reasoning: str) -> dict[str, Any]:
     texts: list[str] = []
     thoughts: list[str] = []
     details: list[ReasoningDetail] = []
@@ -109,7 +112,7 @@ def _said(found: Message) -> dict[str, Any]:
             calls.append({"id": block.id or "", "type": "function", "function": function})
         elif block.type in ("thinking", "redacted_thinking"):
             thoughts.append(block.thinking or "")
-            detail = thinking_detail(block, calls[-1]["id"] if calls else None)
+            detail = thinking_detail(block, calls[-1]["id"] if calls else None, reasoning)
             if detail is not None:
                 details.append(detail)
     refusal = found.stop_details.explanation if found.stop_details is not None else None

@@ -7,8 +7,6 @@ from msgspec import Raw, Struct, structs
 
 from switchgear.contracts.usage import Usage
 
-REASONING_FORMAT = "messages"
-"""The `format` of the canonical `reasoning_details` that are this form's thinking blocks."""
 _MOST_TOKENS = 2**40
 """A count beyond this is not one: it is not believed, and cannot spoil the sums that it would become part of."""
 

@@ -43,12 +43,13 @@ class MessagesProvider:
 
     base_url  without the version (`https://host`)
     headers   sent with every request
-    sampling  whether the version of the API takes temperature, top_p and top_k
     display   `thinking.display` where `reasoning_effort` asks for thinking; None leaves it to the provider
     """
 
     wires = frozenset({MESSAGES, MESSAGES_COUNT, CANONICAL, COUNT})
     request_id_header = REQUEST_ID
+    reasoning_format = MESSAGES
+    """The `format` of canonical `reasoning_details` that are thinking of this provider's models."""
 
     def __init__(
         self,
@@ -56,13 +57,11 @@ class MessagesProvider:
         headers: dict[str, str],
         ambient: Ambient,
         *,
-        sampling: bool = True,
         display: Display | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/").removesuffix("/v1")
         self.headers = {"content-type": "application/json", **{k.lower(): v for k, v in headers.items()}}
         self._ambient = ambient
-        self._sampling = sampling
         self._display = display
 
     def url_of(self, call: Call, model: TargetModel) -> str:  # noqa: ARG002 - another vendor's address names the model
@@ -102,11 +101,15 @@ class MessagesProvider:
         """Read a whole answer, or a count."""
         if call.operation == COUNT:
             return decode_count(body, head)
-        return decode_native(body, head) if call.wire == MESSAGES else decode_message(body, head, self._now_s())
+        if call.wire == MESSAGES:
+            return decode_native(body, head)
+        return decode_message(body, head, self._now_s(), self.reasoning_format)
 
     def decoder(self, call: Call, head: Head) -> StreamDecoder:
         """Make the decoder of one stream."""
-        return NativeDecoder(head) if call.wire == MESSAGES else ChunkDecoder(call, head, self._now_s())
+        if call.wire == MESSAGES:
+            return NativeDecoder(head)
+        return ChunkDecoder(call, head, self._now_s(), self.reasoning_format)
 
     def fault(self, call: Call, head: Head, body: bytes) -> ProviderFault:  # noqa: ARG002 - the contract's shape
         """Classify a failure."""
@@ -116,7 +119,7 @@ class MessagesProvider:
         return self._ambient.now_us() // 1_000_000
 
     def _translated(self, call: Call, model: TargetModel) -> Body:
-        body = write_request(call, model, self.rules(model.name), sampling=self._sampling, display=self._display)
+        body = write_request(call, model, self.rules(model.name), self.reasoning_format, self._display)
         if call.operation == COUNT:
             return {name: value for name, value in body.items() if name in _COUNTED or name in _COUNTED_TOO}
         return body

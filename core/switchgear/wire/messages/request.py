@@ -29,13 +29,11 @@ _LEAST_BUDGET = 1024
 _LEAST_TOP_P_WHILE_THINKING = 0.95
 
 
-def write_request(
-    call: Call, model: TargetModel, rules: Rules, *, sampling: bool = True, display: Display | None = None
-) -> Body:
-    """Translate a canonical call; what cannot be carried is dropped by name.
+def write_request(call: Call, model: TargetModel, rules: Rules, reasoning: str, display: Display | None = None) -> Body:
+    """Translate a canonical call; what cannot be carried is dropped by name. Raises `InvalidRequest`.
 
-    `sampling` says whether the version of the API takes temperature, top_p and top_k at all; `display` is sent with the
-    thinking that `reasoning_effort` asks for. Raises `InvalidRequest`.
+    `reasoning` is the `format` of the reasoning that is the provider's own; `display` is sent with the thinking that
+    `reasoning_effort` asks for.
     """
     chat = read_chat(call, model)
     if chat.n is not None and chat.n > 1:
@@ -44,7 +42,7 @@ def write_request(
     drop_others(call, _CARRIED)
     limit = rules.max_tokens if model.max_output_tokens is None else model.max_output_tokens
     limit = limit if chat.limit is None else chat.limit
-    system, turns = write_turns(call, chat.messages, thinking=rules.thinking != "none")
+    system, turns = write_turns(call, chat.messages, None if rules.thinking == "none" else reasoning)
     body: Body = {"model": model.name_json, "max_tokens": limit, "messages": turns}
     if system:
         body["system"] = system
@@ -57,7 +55,7 @@ def write_request(
     thinks = _thinking(call, chat, rules, body, config, forced=forced, display=display)
     if config:
         body["output_config"] = config
-    _sampling(call, chat, rules, body, allowed=sampling and rules.sampling, thinks=thinks)
+    _sampling(call, chat, rules, body, thinks=thinks)
     _others(call, chat, model, body)
     return body
 
@@ -123,30 +121,27 @@ def _thinking(
     call: Call, chat: ChatRequest, rules: Rules, body: Body, config: Body, *, forced: bool, display: Display | None
 ) -> bool:
     """Write how the model is to think; return whether it does so because the request says it."""
-    given = chat.thinking if chat.thinking is not UNSET and chat.thinking != _NULL else None
     effort = chat.reasoning_effort
-    if given is not None:
-        body["thinking"] = given
-    if effort is not None and effort != "none" and rules.thinking == "adaptive":
-        level = rules.effort(effort)
-        if level is None:
-            _drop(call, "reasoning_effort")
-            effort = None
-        else:
+    if chat.thinking is not UNSET and chat.thinking != _NULL:
+        body["thinking"] = chat.thinking
+        kind = _type_of(chat.thinking)
+        if kind == "adaptive" and effort is not None and (level := rules.effort(effort)) is not None:
             config["effort"] = level
-    if given is not None:
-        if effort is not None and "effort" not in config:
+        return kind in ("adaptive", "enabled")
+    if effort is None:
+        return False
+    if rules.thinking == "adaptive" and (level := rules.effort(effort)) is not None:
+        config["effort"] = level
+    wish = _wish(effort, rules, body["max_tokens"], forced=forced)
+    if wish is None:
+        if "effort" not in config and not (effort == "none" and rules.thinking != "adaptive"):
             _drop(call, "reasoning_effort")
-        return _type_of(given) in ("enabled", "adaptive")
-    wish = _wish(effort, rules, body["max_tokens"], forced=forced) if effort is not None else None
-    if wish is not None:
-        if display is not None and wish["type"] in ("enabled", "adaptive"):
-            wish["display"] = display
-        body["thinking"] = wish
-        return wish["type"] in ("enabled", "adaptive")
-    if effort is not None and "effort" not in config and not (effort == "none" and rules.off is not None):
-        _drop(call, "reasoning_effort")
-    return False
+        return False
+    thinks = wish["type"] in ("adaptive", "enabled")
+    if thinks and display is not None:
+        wish["display"] = display
+    body["thinking"] = wish
+    return thinks
 
 
 def _wish(effort: str, rules: Rules, limit: int, *, forced: bool) -> Body | None:
@@ -157,26 +152,26 @@ def _wish(effort: str, rules: Rules, limit: int, *, forced: bool) -> Body | None
     if forced or rules.thinking == "none":
         return None
     if rules.thinking == "adaptive":
-        return {"type": "adaptive"}
+        return {"type": "adaptive"} if rules.effort(effort) is not None else None
     budget = min(_BUDGETS.get(effort, 0), limit // 2)
     return {"type": "enabled", "budget_tokens": budget} if budget >= _LEAST_BUDGET else None
 
 
-def _sampling(call: Call, chat: ChatRequest, rules: Rules, body: Body, *, allowed: bool, thinks: bool) -> None:
+def _sampling(call: Call, chat: ChatRequest, rules: Rules, body: Body, *, thinks: bool) -> None:
     """Write temperature (0 to 1 in the form), top_p and top_k. A value that changes nothing is carried by leaving it out."""
     if chat.temperature is not None:
-        if allowed and chat.temperature <= 1 and (not thinks or chat.temperature == 1):
+        if rules.sampling and chat.temperature <= 1 and (not thinks or chat.temperature == 1):
             body["temperature"] = chat.temperature
         elif chat.temperature != 1:
             _drop(call, "temperature")
     if chat.top_p is not None:
         least = _LEAST_TOP_P_WHILE_THINKING if thinks else 0
-        if allowed and chat.top_p >= least and not (rules.one_sampling and "temperature" in body):
+        if rules.sampling and chat.top_p >= least and not (rules.one_sampling and "temperature" in body):
             body["top_p"] = chat.top_p
         elif chat.top_p != 1:
             _drop(call, "top_p")
     if chat.top_k is not None:
-        if allowed and not thinks:
+        if rules.sampling and not thinks:
             body["top_k"] = chat.top_k
         else:
             _drop(call, "top_k")

@@ -139,15 +139,26 @@ def _shown(delta: _Delta | None) -> int:
 
 
 class ChunkDecoder(_MessagesDecoder):
-    """Translates events into canonical chunks, `created` at these seconds.
+    """Translates events into canonical chunks, `created` at these seconds; `reasoning` is the `format` its thinking gets.
 
     The finish reason waits for `message_stop`: until then nothing has proved that it is one.
     """
 
-    __slots__ = ("_begun", "_blocks", "_calls", "_created", "_last_call", "_stop", "_usage_wanted", "_writer")
+    __slots__ = (
+        "_begun",
+        "_blocks",
+        "_calls",
+        "_created",
+        "_last_call",
+        "_reasoning",
+        "_stop",
+        "_usage_wanted",
+        "_writer",
+    )
 
-    def __init__(self, call: Call, head: Head, created: int) -> None:
+    def __init__(self, call: Call, head: Head, created: int, reasoning: str) -> None:
         super().__init__(head)
+        self._reasoning = reasoning
         self._created = created
         self._usage_wanted = call.usage_wanted
         self._writer = ChunkWriter(id="", created=created, model="", usage_wanted=call.usage_wanted)
@@ -232,7 +243,7 @@ class ChunkDecoder(_MessagesDecoder):
                 events.append(self._writer.arguments(block.call, "{}"))  # without input nothing is said of it
             return
         whole = Block(block.kind, thinking="".join(block.thoughts), signature=block.signature, data=block.data)
-        detail = thinking_detail(whole, self._last_call)
+        detail = thinking_detail(whole, self._last_call, self._reasoning)
         if detail is not None:
             events.append(self._writer.reasoning_detail(detail))
 

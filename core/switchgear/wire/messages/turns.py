@@ -25,7 +25,6 @@ from switchgear.wire.canonical import (
     ToolCall,
     data_url,
 )
-from switchgear.wire.messages.form import REASONING_FORMAT
 
 Body = dict[str, Any]
 
@@ -33,10 +32,10 @@ _NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _arguments_decoder = msgspec.json.Decoder(dict[str, Raw])
 
 
-def write_turns(call: Call, messages: list[Message], *, thinking: bool = True) -> tuple[list[Body], list[Body]]:
-    """Return the blocks of the system prompt, and the turns.
+def write_turns(call: Call, messages: list[Message], reasoning: str | None) -> tuple[list[Body], list[Body]]:
+    """Return the blocks of the system prompt, and the turns. Raises `InvalidRequest` naming a part that cannot be carried.
 
-    `thinking` says whether the model thinks at all. Raises `InvalidRequest` naming a part that cannot be carried.
+    `reasoning` is the `format` of the reasoning that is the model's own, None if it does not think.
     """
     system: list[Body] = []
     turns: list[Body] = []
@@ -47,9 +46,7 @@ def write_turns(call: Call, messages: list[Message], *, thinking: bool = True) -
         if message.role in ("system", "developer"):
             system += _marked(_texts(message, where), message.cache_control)
         elif message.role == "assistant":
-            _add(
-                turns, "assistant", _marked(_assistant(call, message, where, thinking=thinking), message.cache_control)
-            )
+            _add(turns, "assistant", _marked(_assistant(call, message, where, reasoning), message.cache_control))
         elif message.role == "user":
             _add(turns, "user", _marked(_parts(call, message, where), message.cache_control))
         elif message.role == "tool":
@@ -184,9 +181,9 @@ def _tool_result(call: Call, message: Message, where: str) -> Body:
     return _marked([block], message.cache_control)[0]
 
 
-def _assistant(call: Call, message: Message, where: str, *, thinking: bool) -> list[Body]:
+def _assistant(call: Call, message: Message, where: str, reasoning: str | None) -> list[Body]:
     calls = message.tool_calls or ()
-    thoughts = _thoughts(call, message, {found.id for found in calls}) if thinking else {}
+    thoughts = _thoughts(call, message, reasoning)
     if message.reasoning_content and not thoughts:
         call.drop("messages.reasoning_content")  # the form takes no thinking that is not signed
     blocks = thoughts.get(None, []) + _texts(message, where)
@@ -198,11 +195,12 @@ def _assistant(call: Call, message: Message, where: str, *, thinking: bool) -> l
     return blocks
 
 
-def _thoughts(call: Call, message: Message, calls: set[str]) -> dict[str | None, list[Body]]:
+def _thoughts(call: Call, message: Message, reasoning: str | None) -> dict[str | None, list[Body]]:
     """Return the thinking blocks by the tool call they came behind."""
     found: dict[str | None, list[Body]] = {}
+    calls = {called.id for called in message.tool_calls or ()}
     for detail in message.reasoning_details or ():
-        if detail.format not in (None, REASONING_FORMAT):
+        if reasoning is None or detail.format not in (None, reasoning):
             block = None
         elif detail.type == "reasoning.text" and detail.signature:
             block = {"type": "thinking", "thinking": detail.text or "", "signature": detail.signature}
