@@ -1,0 +1,193 @@
+"""Converse's output as a canonical answer.
+
+Wire: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html (response), …/API_runtime_TokenUsage.html.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from switchgear.contracts.provider import Answer, Call, Head, ProviderFault
+from switchgear.contracts.usage import Usage
+from switchgear.wire.canonical import ReasoningDetail
+from switchgear.wire.chunks import completion
+from switchgear_plugins.bedrock.faults import REQUEST_ID, protocol_fault
+
+_MOST_TOKENS = 2**40
+"""A count beyond this is not one: it is not believed, and cannot spoil the sums that it would become part of."""
+_FINISH = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
+    "refusal": "content_filter",
+}
+_MALFORMED = {
+    "malformed_model_output": "The model's output was malformed.",
+    "malformed_tool_use": "The model called a tool in a malformed way.",
+}
+
+
+class TokenUsage(Struct, rename="camel"):
+    """What a call consumed. `inputTokens` are those that were neither read from a cache nor written to one."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+
+    def usage(self) -> Usage | None:
+        """Return it as the gateway counts; None if it cannot be true."""
+        read, written = self.cache_read_input_tokens or 0, self.cache_write_input_tokens or 0
+        counts = (self.input_tokens, self.output_tokens, read, written)
+        if min(counts) < 0 or max(counts) > _MOST_TOKENS:
+            return None
+        return Usage(
+            input_tokens=self.input_tokens + read + written,
+            output_tokens=self.output_tokens,
+            cached_input_tokens=read,
+            cache_write_tokens=written,
+        )
+
+
+class _ReasoningText(Struct):
+    text: str = ""
+    signature: str | None = None
+
+
+class _Reasoning(Struct, rename="camel"):
+    reasoning_text: _ReasoningText | None = None
+    redacted_content: str | None = None
+
+
+class _ToolUse(Struct, rename="camel"):
+    tool_use_id: str
+    name: str
+    input: Raw = Raw(b"{}")
+    type: str | None = None
+
+
+class _Cited(Struct):
+    text: str = ""
+
+
+class _Citations(Struct):
+    content: list[_Cited] = []
+
+
+class _Block(Struct, rename="camel"):
+    text: str | None = None
+    tool_use: _ToolUse | None = None
+    reasoning_content: _Reasoning | None = None
+    citations_content: _Citations | None = None
+
+
+class _Message(Struct):
+    content: list[_Block] = []
+
+
+class _Output(Struct):
+    message: _Message
+
+
+class _Converse(Struct, rename="camel"):
+    output: _Output
+    stop_reason: str
+    usage: TokenUsage | None = None
+
+
+class _Count(Struct, rename="camel"):
+    input_tokens: int
+
+
+_converse_decoder = msgspec.json.Decoder(_Converse)
+_count_decoder = msgspec.json.Decoder(_Count)
+
+
+def finish_reason(stop_reason: str, head: Head, *, called: bool) -> str:
+    """Return the canonical reason; `called` says whether tools were called. Raises `ProviderFault` for malformed output."""
+    if stop_reason in _MALFORMED:
+        raise ProviderFault(
+            "server", 200, message=_MALFORMED[stop_reason], code=stop_reason, request_id=head.header(REQUEST_ID)
+        )
+    reason = _FINISH.get(stop_reason, "stop")
+    if reason in ("stop", "tool_calls"):
+        # A tool the provider runs itself also ends in `tool_use`; some models call tools and end in `end_turn`.
+        return "tool_calls" if called else "stop"
+    return reason
+
+
+def answer_id(head: Head) -> str:
+    """Return the id of an answer: Converse gives none but the request's."""
+    return f"chatcmpl-{head.header(REQUEST_ID) or 'bedrock'}"
+
+
+def decode_answer(call: Call, head: Head, body: bytes, created: int) -> Answer:
+    """Read a whole answer; `created` is seconds. Raises `ProviderFault`."""
+    try:
+        if not body.isascii():
+            body.decode()
+        found = _converse_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise protocol_fault(head) from None
+    message, called = _message(found.output.message.content)
+    return completion(
+        id=answer_id(head),
+        created=created,
+        model=call.model,
+        message=message,
+        finish_reason=finish_reason(found.stop_reason, head, called=called),
+        usage=found.usage.usage() if found.usage is not None else None,
+    )
+
+
+def _message(blocks: list[_Block]) -> tuple[dict[str, Any], bool]:
+    """Return what the blocks say as a canonical message, and whether tools are called."""
+    text: list[str] = []
+    thought: list[str] = []
+    details: list[ReasoningDetail] = []
+    calls: list[dict[str, Any]] = []
+    for block in blocks:
+        if block.text is not None:
+            text.append(block.text)
+        elif block.citations_content is not None:
+            text += [part.text for part in block.citations_content.content]
+        elif block.tool_use is not None and block.tool_use.type is None:
+            function = {"name": block.tool_use.name, "arguments": bytes(block.tool_use.input).decode()}
+            calls.append({"id": block.tool_use.tool_use_id, "type": "function", "function": function})
+        elif block.reasoning_content is not None:
+            _read_reasoning(block.reasoning_content, thought, details)
+    message: dict[str, Any] = {"content": "".join(text) if text else None}
+    if thought:
+        message["reasoning_content"] = "".join(thought)
+    if details:
+        message["reasoning_details"] = details
+    if calls:
+        message["tool_calls"] = calls
+    return message, bool(calls)
+
+
+def decode_count(head: Head, body: bytes) -> Answer:
+    """Read the answer of CountTokens. Raises `ProviderFault`."""
+    try:
+        count = _count_decoder.decode(body).input_tokens
+    except (msgspec.DecodeError, RecursionError):
+        raise protocol_fault(head) from None
+    if not 0 <= count <= _MOST_TOKENS:
+        raise protocol_fault(head)
+    return Answer(b'{"input_tokens":%d}' % count)
+
+
+def _read_reasoning(block: _Reasoning, thought: list[str], details: list[ReasoningDetail]) -> None:
+    said = block.reasoning_text
+    if said is not None:
+        if said.text:
+            thought.append(said.text)
+        if said.signature:
+            details.append(ReasoningDetail("reasoning.text", text=said.text, signature=said.signature))
+    if block.redacted_content:
+        details.append(ReasoningDetail("reasoning.encrypted", data=block.redacted_content))
