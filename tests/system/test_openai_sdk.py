@@ -101,7 +101,7 @@ async def test_uses_the_defaults_of_the_model_where_the_client_set_none(
     await gateway.create("models", id="tuned", provider_id="p", provider_model="x", config=config)
     await client.chat.completions.create(model="tuned", messages=HELLO, temperature=1)
     body = last_body(upstream)
-    assert (body["temperature"], body["max_tokens"]) == (1, 5)
+    assert (body["temperature"], body["max_completion_tokens"]) == (1, 5)
     await client.chat.completions.create(model="tuned", messages=HELLO, max_completion_tokens=9)
     assert "max_tokens" not in last_body(upstream)
 
