@@ -36,6 +36,7 @@ class FaultUpstream:
         self.seed, self.host, self.port = seed, host, port
         self.ledger = Ledger()
         self.default = Script()
+        self.keep_answers = False
         self.named = dict(PRESETS)
         self.connections: set[Connection] = set()
         self.connections_ever = 0  # without those that only control
@@ -126,6 +127,7 @@ class FaultUpstream:
             body=bytes(request.body),
             arrived_at=request.arrived_at,
             connection=connection.number,
+            answer=b"" if self.keep_answers else None,
         )
         if control:
             self.connections_ever -= not connection.control

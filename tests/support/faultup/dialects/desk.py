@@ -47,7 +47,8 @@ class Desk:
     def clear(self) -> None:
         self.__init__()  # type: ignore[misc]  # as new
 
-    def _token(self) -> str:
+    def issue(self) -> str:
+        """Make a token."""
         token = f"{ISSUED}{len(self.issued):06d}"
         self.issued[token] = time.time() + self.lifetime_s
         return token
@@ -91,11 +92,11 @@ class Desk:
             return json_reply({"code": 1, "message": "RqUID is not a UUID"}, 400)
         if _form(body).get("scope") not in {"GIGACHAT_API_PERS", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP"}:
             return json_reply({"code": 1, "message": "scope data format invalid"}, 400)
-        token = self._token()
+        token = self.issue()
         return json_reply({"access_token": token, "expires_at": int(self.issued[token] * 1000)})
 
     def _bearer(self, **more: Any) -> Reply:
-        token = self._token()
+        token = self.issue()
         return json_reply({"access_token": token, "expires_in": self.lifetime_s, "token_type": "Bearer", **more})
 
     def _wrong_assertion(self, assertion: str) -> str | None:
