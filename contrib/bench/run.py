@@ -27,7 +27,7 @@ from report import Result, compare, table
 from support.ports import free_port
 from support.process import Child
 
-CONTENDERS = ("ceiling", "twin", "switchgear", "litellm", "portkey", "tensorzero")
+CONTENDERS = ("ceiling", "twin", "switchgear", "translated", "litellm", "portkey", "tensorzero")
 
 
 def arguments() -> argparse.Namespace:

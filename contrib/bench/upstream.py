@@ -2,7 +2,8 @@
 
 A plain answer is one write. A stream is 50 chunks and `[DONE]`, each event its own HTTP chunk, ten events to a write and
 a turn of the event loop between writes, as a provider's events reach a reader: several to a packet, in several packets.
-With `stream_options.include_usage` a usage chunk comes before `[DONE]`. `python upstream.py PORT PER_CHUNK PER_WRITE`
+With `stream_options.include_usage` a usage chunk comes before `[DONE]`. What is posted to `/v1/messages` is answered with the
+same words as Anthropic's Messages, so that translation has its price. `python upstream.py PORT PER_CHUNK PER_WRITE`
 serves until killed: how many events share an HTTP chunk (1 above) and a write (10), which decide how much of a stream a
 client can take at a time.
 """
@@ -49,6 +50,36 @@ def stream_events(*, usage: bool) -> list[bytes]:
     return [*(b"data: " + _json(chunk) + b"\n\n" for chunk in chunks), b"data: [DONE]\n\n"]
 
 
+def messages_body() -> bytes:
+    """Return the same answer as a Message."""
+    content = [{"type": "text", "text": "".join(WORDS)}]
+    usage = {"input_tokens": 40, "output_tokens": len(WORDS)}
+    return _json({**_MESSAGE, "content": content, "stop_reason": "end_turn", "stop_sequence": None, "usage": usage})
+
+
+def messages_events() -> list[bytes]:
+    """Return the same stream as a Message's events."""
+    usage = {"input_tokens": 40, "output_tokens": 1}
+    begun = {**_MESSAGE, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+    deltas = [{"type": "text_delta", "text": word} for word in WORDS]
+    events: list[dict[str, object]] = [
+        {"type": "message_start", "message": begun},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "usage": {"output_tokens": len(WORDS)},
+        },
+        {"type": "message_stop"},
+    ]
+    return [b"event: %b\ndata: %b\n\n" % (str(event["type"]).encode(), _json(event)) for event in events]
+
+
+_MESSAGE = {"id": "msg_bench0000000000000000", "type": "message", "role": "assistant", "model": MODEL}
+
+
 def _object(kind: str, choices: list[dict[str, object]], **more: object) -> dict[str, object]:
     head = {"id": "chatcmpl-bench000000000000000000000000", "object": kind, "created": 1_700_000_000, "model": MODEL}
     return {**head, "service_tier": "default", "system_fingerprint": "fp_0123456789", "choices": choices, **more}
@@ -58,13 +89,11 @@ def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _plain_reply() -> bytes:
-    body = plain_body()
+def _plain_reply(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def _stream_writes(per_chunk: int, per_write: int, *, usage: bool) -> list[bytes]:
-    events = stream_events(usage=usage)
+def _stream_writes(per_chunk: int, per_write: int, events: list[bytes]) -> list[bytes]:
     chunks = [b"%x\r\n%b\r\n" % (len(data), data) for data in _joined(events, per_chunk)]
     groups = _joined(chunks, max(1, per_write // per_chunk))
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -78,12 +107,14 @@ def _joined(parts: list[bytes], size: int) -> list[bytes]:
 
 
 class Replies:
-    """The three replies, ready to write."""
+    """The replies, ready to write."""
 
     def __init__(self, per_chunk: int, per_write: int) -> None:
-        self.plain = _plain_reply()
-        self.stream = _stream_writes(per_chunk, per_write, usage=False)
-        self.stream_with_usage = _stream_writes(per_chunk, per_write, usage=True)
+        self.plain = _plain_reply(plain_body())
+        self.stream = _stream_writes(per_chunk, per_write, stream_events(usage=False))
+        self.stream_with_usage = _stream_writes(per_chunk, per_write, stream_events(usage=True))
+        self.message = _plain_reply(messages_body())
+        self.message_stream = _stream_writes(per_chunk, per_write, messages_events())
 
 
 class Upstream(asyncio.Protocol):
@@ -112,8 +143,11 @@ class Upstream(asyncio.Protocol):
             self._seen = data
             return
         self._seen = b""
+        is_message = data.startswith(b"POST /v1/messages")
         if _STREAM.search(data, head) is None:
-            self.transport.write(self._replies.plain)
+            self.transport.write(self._replies.message if is_message else self._replies.plain)
+        elif is_message:
+            self._send(self._replies.message_stream, 0)
         else:
             usage = b'"include_usage"' in data
             self._send(self._replies.stream_with_usage if usage else self._replies.stream, 0)

@@ -27,7 +27,9 @@ def target(name: str, **defaults: Any) -> TargetModel:
     return TargetModel(id="public", name=name, name_json=Raw(msgspec.json.encode(name)), defaults=raw)
 
 
-def call(wire: str = "chat", *, stream: bool = False, strict: bool = False, wanted: bool = True, **members: Any) -> Call:
+def call(
+    wire: str = "chat", *, stream: bool = False, strict: bool = False, wanted: bool = True, **members: Any
+) -> Call:
     raw = {name: Raw(msgspec.json.encode(value)) for name, value in {"model": "public", **members}.items()}
     operation = {"embeddings": "embedding", "count": "count"}.get(wire, "chat")
     return Call(operation, wire, raw, model="public", stream=stream, strict=strict, usage_wanted=wanted)

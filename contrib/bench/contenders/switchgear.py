@@ -21,6 +21,8 @@ EXAMPLE = Path(__file__).parents[3] / "plugins.toml.example"
 class Switchgear(Contender):
     name = "switchgear"
     sameness = "events"
+    provider = "openai"
+    base_path = "/v1"
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -51,10 +53,11 @@ class Switchgear(Contender):
     def provision(self, url: str, upstream: str) -> Target:
         admin = {"authorization": f"Bearer {self._admin_key}"}
         secret = {"backend": "encrypted", "values": {"api_key": "sk-bench"}}
-        provider = {"id": "bench", "type": "openai", "base_url": f"{upstream}/v1", "credential_id": "bench"}
+        url_of = f"{upstream}{self.base_path}"
+        provider = {"id": "bench", "type": self.provider, "base_url": url_of, "credential_id": "bench"}
         model = {"id": "gpt-4o-mini", "provider_id": "bench", "provider_model": "gpt-4o-mini"}
         key = {"name": "bench", "permissions": {"models": ["*"]}, **json.loads(self._options.key)}
-        call(url, "POST", "/admin/v1/credentials", {"id": "bench", "type": "openai", "source": secret}, admin)
+        call(url, "POST", "/admin/v1/credentials", {"id": "bench", "type": self.provider, "source": secret}, admin)
         call(url, "POST", "/admin/v1/providers", provider, admin)
         call(url, "POST", "/admin/v1/models", model, admin)
         made = call(url, "POST", "/admin/v1/api-keys", key, admin)

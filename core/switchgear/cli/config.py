@@ -17,7 +17,7 @@ from switchgear.errors import PluginError
 from switchgear.kernel import Kernel
 from switchgear.settings import GatewaySettings
 
-_SECRET_NAME = re.compile(r"(?:^|_)(?:key|secret|password|token|credential)s?$")
+_SECRET_NAME = re.compile(r"(?:^|_)(?:key|secret|secret_id|password|token|credential)s?$")
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):[^@/\s]+(?=@)")
 
 Row = tuple[Keys, Any, Origin]

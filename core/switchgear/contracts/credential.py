@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from msgspec import Struct
+from msgspec import Struct, json
+
+from switchgear.errors import SecretUnavailable
 
 MASK = "••••"
 
@@ -36,6 +38,34 @@ class Secret(Mapping[str, str]):
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is not serialised")
+
+
+class FieldChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which members of a secret that is kept as a document become fields of the credential; base of a `source_type`.
+
+    `field` names the member that becomes `api_key`; `fields` says it for each (`{"api_key": "openai_key"}`). Without either all
+    members are fields under their own names. A member that is no text is taken as its JSON.
+    """
+
+    field: str | None = None
+    fields: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if self.field is not None and self.fields:
+            raise ValueError("Say `field` or `fields`, not both")
+
+    def choose(self, members: Mapping[str, Any], where: str) -> dict[str, str]:
+        """Return the fields. Raises `SecretUnavailable`, `where` first, naming every member that is missing or empty."""
+        wanted = {"api_key": self.field} if self.field is not None else self.fields or {name: name for name in members}
+        if lacking := [member for member in wanted.values() if members.get(member) in (None, "")]:
+            raise SecretUnavailable(f"{where} has no value for {', '.join(lacking)}")
+        if not wanted:
+            raise SecretUnavailable(f"{where} is empty")
+        return {field: _text(members[member]) for field, member in wanted.items()}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.encode(value).decode()
 
 
 class CredentialBackend(Protocol):

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from switchgear.ambient import Ambient
 from switchgear.errors import PluginError
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.ambient import FixedAmbient
@@ -79,10 +80,11 @@ class PluginContext:
         return self._resources
 
     def http(self, **options: Any) -> "httpx.AsyncClient":
-        """Make a plain client: no egress guard, so that a test can talk to loopback. The test closes it."""
-        import httpx  # noqa: PLC0415 - most plugins under test call nobody
+        """Make a client as the gateway does, which may call loopback and nothing else that is private. The test closes it."""
+        from switchgear.upstream.client import Upstream  # noqa: PLC0415 - most plugins under test call nobody
+        from switchgear.upstream.egress import EgressPolicy  # noqa: PLC0415 - likewise
 
-        return httpx.AsyncClient(**options)
+        return Upstream(EgressPolicy(("127.0.0.0/8", "::1/128")), Ambient()).http(**options)
 
     def emit(self, event: "Event") -> None:
         """Keep the event in `events`."""

@@ -7,7 +7,7 @@ from msgspec import Raw
 from switchgear.contracts.provider import EMBEDDINGS, Answer, Call
 from switchgear.errors import InvalidRequest
 from switchgear.wire.members import member
-from switchgear_plugins.openai.frames import ChunkEncoder, read_model
+from switchgear_plugins.openai.frames import NULL, ChunkEncoder, read_model
 
 _INPUT = (
     "`input` must be a text, an array of texts, an array of tokens or an array of arrays of tokens, none of them empty."
@@ -48,7 +48,7 @@ class Embeddings:
 
 
 def _check_input(members: dict[str, Raw]) -> None:
-    if members.get("input", b"null") == b"null":
+    if members.get("input", NULL) == NULL:
         raise InvalidRequest("`input` is missing: say what to embed.", param="input", code="missing_field")
     given = member(members, "input", str | list[str | int | list[int]])  # type: ignore[arg-type]  # a union is a type here
     kinds = {type(one) for one in given} if isinstance(given, list) else {str}

@@ -4,6 +4,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import ProviderFault
+from switchgear_plugins.openai.frames import NULL
 
 
 class TopLogprob(Struct):
@@ -33,7 +34,7 @@ _decoder = msgspec.json.Decoder(_Logprobs | None)
 
 def read_logprobs(raw: Raw) -> list[TokenLogprob]:
     """Decode the `logprobs` of a choice; empty if there are none. Raises `ProviderFault` (`protocol`)."""
-    if raw == b"null":
+    if raw == NULL:
         return []
     try:
         found = _decoder.decode(raw)

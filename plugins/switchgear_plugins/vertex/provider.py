@@ -1,4 +1,4 @@
-"""Google's models as a provider: Gemini on Vertex AI and at AI Studio.
+"""Google's models as a provider: Gemini on Vertex AI and at AI Studio, and Claude on Vertex AI.
 
 Wire: ai.google.dev/api, docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference. The modules beside this
 one name the pages they are written from.
@@ -24,8 +24,10 @@ from switchgear.contracts.provider import (
     Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
-from switchgear_plugins.vertex.address import Address, authorise
+from switchgear.wire.messages.provider import MESSAGES, MESSAGES_COUNT
+from switchgear_plugins.vertex.address import Address, authorise, family
 from switchgear_plugins.vertex.answer import decode_chat
+from switchgear_plugins.vertex.claude import ClaudeOnVertex, EitherDecoder, is_claude, speaks_messages
 from switchgear_plugins.vertex.embeddings import decode_embeddings, embedding_body, embedding_method, embeds
 from switchgear_plugins.vertex.faults import read_fault
 from switchgear_plugins.vertex.models import read_models
@@ -57,7 +59,7 @@ class VertexProvider:
     Google names requests in the details of its errors, not in a header.
     """
 
-    wires = frozenset({CANONICAL, EMBEDDINGS, COUNT})
+    wires = frozenset({CANONICAL, EMBEDDINGS, COUNT, MESSAGES, MESSAGES_COUNT})
     request_id_header = "x-request-id"
 
     def __init__(self, config: ProviderConfig[VertexProviderSettings]) -> None:
@@ -65,16 +67,23 @@ class VertexProvider:
         self._settings = config.settings
         self._ambient = config.ambient
         self._headers = {name.lower(): value for name, value in config.headers.items()}
+        self._claude = ClaudeOnVertex(self._address, self._headers, config.ambient)
 
     def traits(self, model: str) -> Traits:
-        """Say what a model is, by its name. Express mode has no embeddings. Raises ValueError for a name that is none."""
+        """Say what a model is, by its name. Express mode has no embeddings. Raises ValueError for one that cannot be here."""
         self._address.resource(model, _ANY_PROJECT)
+        if is_claude(model):
+            if not self._address.vertex or self._address.express:
+                raise ValueError("Claude is on Vertex AI only: set `settings.project` or `settings.location`")
+            return self._claude.traits(family(model))
         if embeds(model):
             return Traits(frozenset() if self._address.express else frozenset({EMBEDDINGS}), _NO_CHAT)
         return Traits(frozenset({CANONICAL, COUNT}), Capabilities(reasoning=thinks(model)))
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""
+        if is_claude(model.name):
+            return self._claude.prepare(call, model, secret)
         resource = self._address.resource(model.name, secret)
         if call.wire == EMBEDDINGS:
             method = embedding_method(model.name, vertex=self._address.vertex)
@@ -91,17 +100,22 @@ class VertexProvider:
         """Read a whole answer."""
         if call.wire == EMBEDDINGS:
             return decode_embeddings(call, head, body)
-        if call.wire == COUNT:
+        if call.wire == COUNT and b"input_tokens" not in body:
             return _decode_count(head, body)
+        if call.wire != CANONICAL or speaks_messages(body):
+            return self._claude.decode(call, head, body)
         return decode_chat(head, body, self._ambient)
 
     def decoder(self, call: Call, head: Head) -> StreamDecoder:
         """Make the decoder of one stream."""
-        return GeminiDecoder(call, head, self._ambient)
+        messages = self._claude.decoder(call, head)
+        if call.wire == MESSAGES:
+            return messages
+        return EitherDecoder(GeminiDecoder(call, head, self._ambient), messages)
 
-    def fault(self, call: Call, head: Head, body: bytes) -> ProviderFault:  # noqa: ARG002 - the contract's shape
+    def fault(self, call: Call, head: Head, body: bytes) -> ProviderFault:
         """Classify a failure."""
-        return read_fault(head, body)
+        return self._claude.fault(call, head, body)
 
     def token_request(self, secret: Secret) -> OutboundRequest | None:
         """Trade a service account's key for an access token; keys and tokens are used as they are."""

@@ -31,9 +31,10 @@ def exception(name: str, body: object) -> bytes:
     return message(kind + header(":message-type", "exception"), json.dumps(body).encode())
 
 
-def golden_stream(name: str) -> bytes:
-    """Read a recorded stream: a line an event, `name<TAB>JSON`; a name that ends in Exception is one."""
+def golden_stream(name: str, *, less: int = 0) -> bytes:
+    """Read a recorded stream, `less` so many events: a line an event, `name<TAB>JSON`; a name that ends in Exception is one."""
     lines = (GOLDEN / "streams" / f"{name}.tsv").read_text().splitlines()
+    lines = lines[: len(lines) - less]
     pairs = [line.split("\t", 1) for line in lines]
     return b"".join(
         (exception if kind.endswith("Exception") else event)(kind, json.loads(body)) for kind, body in pairs

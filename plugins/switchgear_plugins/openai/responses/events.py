@@ -94,7 +94,7 @@ class MessageItem:
     def _begin(self, kind: str) -> bytes:
         ended = self._end_part()
         self._kind = kind
-        head = {**self._where(), "type": f"response.{kind}.delta"}
+        head = {"type": f"response.{kind}.delta", **self._where()}
         if kind == "output_text":
             head["logprobs"] = []
         self._frame = _encode(head)[:-1]
@@ -139,7 +139,7 @@ class ReasoningItem:
         self._part = "response.reasoning_summary_part" if summarised else "response.content_part"
         self._text = f"response.{kind}_text"
         self._name = f"{self._text}.delta".encode()
-        self._frame = _encode({**self._where, "type": f"{self._text}.delta"})[:-1]
+        self._frame = _encode({"type": f"{self._text}.delta", **self._where})[:-1]
 
     def open(self) -> bytes:
         """Begin."""
@@ -182,7 +182,7 @@ class CallItem:
         self.name = (begun.function and begun.function.name) or ""
         self._pieces: list[str] = []
         self._where = {"item_id": self._id, "output_index": place}
-        self._frame = _encode({**self._where, "type": "response.function_call_arguments.delta"})[:-1]
+        self._frame = _encode({"type": "response.function_call_arguments.delta", **self._where})[:-1]
 
     def open(self) -> bytes:
         """Begin."""

@@ -6,6 +6,7 @@ from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
+from switchgear_plugins.openai.frames import NULL
 
 
 class Breakpoint(Struct):
@@ -26,7 +27,7 @@ class Part(Struct):
     file_url: str | None = None
     filename: str | None = None
     detail: str | None = None
-    input_audio: Raw | None = None
+    input_audio: Raw = NULL
     annotations: list[Raw] | None = None
     prompt_cache_breakpoint: Breakpoint | None = None
 
@@ -63,7 +64,7 @@ def _part(part: Part, where: str, made: Call) -> dict[str, Any]:
             return {"type": "image_url", "image_url": _image(part, where)}
         case "input_file":
             return {"type": "file", "file": _file(part, where, made)}
-        case "input_audio" if part.input_audio is not None:
+        case "input_audio" if part.input_audio != NULL:
             return {"type": "input_audio", "input_audio": part.input_audio}
     message = f"`{where}` is of type `{part.type[:40]}`, which this model's provider does not take."
     raise InvalidRequest(message, param=where, code="unsupported_content")

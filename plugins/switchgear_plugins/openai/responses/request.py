@@ -41,11 +41,8 @@ _INCLUDED = ("reasoning.encrypted_content", "message.output_text.logprobs")
 def parse(members: dict[str, Raw]) -> Call:
     """Read the head. Everything else goes to a provider that speaks this API as it came."""
     model = read_model(members)
-    given = members.get("input", NULL)
-    if given[:1] not in (b'"', b"[", b"n"):
-        raise InvalidRequest("`input` must be a text or an array of items.", param="input", code="invalid_value")
     kept = any(members.get(name, NULL) != NULL for name in ("previous_response_id", "conversation", "prompt"))
-    if given in (NULL, b'""', b"[]") and not kept:
+    if not _input(members) and not kept:
         raise InvalidRequest("`input` is missing: say what to answer.", param="input", code="missing_field")
     return Call(
         "chat",
@@ -86,7 +83,7 @@ def canonical(call: Call) -> Call:
 def _refuse_state(call: Call) -> None:
     for name, why in _STATE.items():
         given = call.members.get(name, NULL)
-        if given == NULL or (name == "background" and given == b"false"):
+        if given == NULL or (name == "background" and not call.member(name, bool)):
             continue
         message = f"`{name}` cannot be carried to this model's provider: {why}."
         raise InvalidRequest(message, param=name, code="unsupported_parameter")
@@ -97,12 +94,17 @@ def _messages(call: Call, made: Call) -> list[dict[str, Any]]:
     instructions = call.member("instructions", str)
     if instructions:
         conversation.messages.append({"role": "system", "content": instructions})
-    if call.members["input"][:1] == b'"':
-        conversation.messages.append({"role": "user", "content": call.members["input"]})
+    given = _input(call.members)
+    if isinstance(given, str):
+        conversation.messages.append({"role": "user", "content": given})
     else:
-        for place, item in enumerate(call.member("input", list[Raw]) or ()):
+        for place, item in enumerate(given or ()):
             conversation.add(item, place)
     return conversation.end()
+
+
+def _input(members: dict[str, Raw]) -> str | list[Raw] | None:
+    return member(members, "input", str | list[Raw])  # type: ignore[arg-type]  # a union is a type here
 
 
 def _add_text(call: Call, made: Call) -> None:
