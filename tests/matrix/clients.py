@@ -25,6 +25,7 @@ class Seen(Struct):
     refusal: str = ""
     finish: str = ""
     usage: tuple[int, int, int, int] = (0, 0, 0, 0)  # input, of it cached, of it written, output
+    answers: int = 1
     broken: bool = False  # the stream ended with an error, or without its end
 
 
@@ -76,7 +77,10 @@ class Chat:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         if wish.tools:
             body["tools"] = [
-                {"type": "function", "function": {"name": name, "description": f"Tells the {name}.", "parameters": schema}}
+                {
+                    "type": "function",
+                    "function": {"name": name, "description": f"Tells the {name}.", "parameters": schema},
+                }
                 for name, schema in TOOLS.items()
             ]
         if wish.choice:
@@ -98,22 +102,22 @@ class Chat:
 
     def whole(self, stream: str) -> tuple[Body, bool]:
         told = events(stream)
-        message: Body = {"role": "assistant"}
-        answer: Body = {"choices": [{"message": message, "finish_reason": None}]}
+        choices: dict[int, Body] = {}
+        answer: Body = {}
         for event in told:
             if event == "[DONE]" or "error" in event:
                 continue
             if event.get("usage"):
                 answer["usage"] = event["usage"]
-            for choice in event["choices"]:
-                _add(message, choice["delta"])
-                answer["choices"][0]["finish_reason"] = choice["finish_reason"] or answer["choices"][0]["finish_reason"]
-        if "tool_calls" in message:
-            message["content"] = message.get("content") or None
+            for piece in event["choices"]:
+                choice = choices.setdefault(piece["index"], {"message": {"role": "assistant"}, "finish_reason": None})
+                _add(choice["message"], piece["delta"])
+                choice["finish_reason"] = piece["finish_reason"] or choice["finish_reason"]
+        answer["choices"] = list(choices.values())
         return answer, not told or told[-1] != "[DONE]"
 
     def read(self, answer: Body) -> Seen:
-        [choice] = answer["choices"]
+        choice = answer["choices"][0]
         message = choice["message"]
         calls = [call["function"] for call in message.get("tool_calls") or ()]
         usage = answer.get("usage") or {}
@@ -124,6 +128,7 @@ class Chat:
             refusal=message.get("refusal") or "",
             finish=choice["finish_reason"] or "",
             usage=_openai_usage(usage, "prompt_tokens", "completion_tokens"),
+            answers=len(answer["choices"]),
         )
 
     def go_on(self, asked: Body, answer: Body) -> Body:
@@ -184,21 +189,25 @@ class Completions:
 
     def whole(self, stream: str) -> tuple[Body, bool]:
         told = events(stream)
-        choice: Body = {"text": "", "finish_reason": None}
-        answer: Body = {"choices": [choice]}
+        choices: dict[int, Body] = {}
+        answer: Body = {}
         for event in told:
             if event == "[DONE]" or "error" in event:
                 continue
             answer["usage"] = event.get("usage") or answer.get("usage")
             for piece in event["choices"]:
+                choice = choices.setdefault(piece["index"], {"text": "", "finish_reason": None})
                 choice["text"] += piece["text"]
                 choice["finish_reason"] = piece["finish_reason"] or choice["finish_reason"]
+        answer["choices"] = list(choices.values())
         return answer, not told or told[-1] != "[DONE]"
 
     def read(self, answer: Body) -> Seen:
-        [choice] = answer["choices"]
+        choice = answer["choices"][0]
         usage = _openai_usage(answer.get("usage") or {}, "prompt_tokens", "completion_tokens")
-        return Seen(text=choice["text"], finish=choice["finish_reason"] or "", usage=usage)
+        return Seen(
+            text=choice["text"], finish=choice["finish_reason"] or "", usage=usage, answers=len(answer["choices"])
+        )
 
     def go_on(self, asked: Body, answer: Body) -> Body:
         raise AssertionError("completions have no tools")
@@ -222,7 +231,13 @@ class Responses:
             body["stream"] = True
         if wish.tools:
             body["tools"] = [
-                {"type": "function", "name": name, "description": f"Tells the {name}.", "parameters": schema, "strict": False}
+                {
+                    "type": "function",
+                    "name": name,
+                    "description": f"Tells the {name}.",
+                    "parameters": schema,
+                    "strict": False,
+                }
                 for name, schema in TOOLS.items()
             ]
         if wish.choice:
@@ -262,7 +277,9 @@ class Responses:
                 seen.refusal += part.get("refusal", "")
         reason = (answer.get("incomplete_details") or {}).get("reason")
         done = "tool_calls" if seen.calls else "stop"
-        seen.finish = {"max_output_tokens": "length"}.get(reason, reason) or (done if answer["status"] == "completed" else "")
+        seen.finish = {"max_output_tokens": "length"}.get(reason, reason) or (
+            done if answer["status"] == "completed" else ""
+        )
         return seen
 
     def go_on(self, asked: Body, answer: Body) -> Body:
@@ -293,10 +310,15 @@ class Messages:
             body["stream"] = True
         if wish.tools:
             body["tools"] = [
-                {"name": name, "description": f"Tells the {name}.", "input_schema": schema} for name, schema in TOOLS.items()
+                {"name": name, "description": f"Tells the {name}.", "input_schema": schema}
+                for name, schema in TOOLS.items()
             ]
         if wish.choice:
-            names = {"required": {"type": "any"}, "named": {"type": "tool", "name": "weather"}, "none": {"type": "none"}}
+            names = {
+                "required": {"type": "any"},
+                "named": {"type": "tool", "name": "weather"},
+                "none": {"type": "none"},
+            }
             body["tool_choice"] = names[wish.choice]
         if wish.schema:
             body["output_config"] = {"format": {"type": "json_schema", "schema": SCHEMA}}
@@ -342,7 +364,10 @@ class Messages:
                 case "thinking":
                     seen.reasoning += block["thinking"]
                 case "tool_use":
-                    seen.calls = (*seen.calls, ToolCall(block["name"], json.dumps(block["input"], separators=(",", ":"))))
+                    seen.calls = (
+                        *seen.calls,
+                        ToolCall(block["name"], json.dumps(block["input"], separators=(",", ":"))),
+                    )
         names = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls", "refusal": "content_filter"}
         seen.finish = names.get(answer["stop_reason"], answer["stop_reason"] or "")
         return seen

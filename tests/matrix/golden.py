@@ -15,7 +15,13 @@ _IDS = re.compile(r"\b(chatcmpl|cmpl|resp|msg|rs|fc|call|toolu|tooluse|req|fn|st
 _UUIDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{24,64}\b")
 _TIMES = {"created", "created_at", "completed_at"}
 _SENT = ("accept", "anthropic-beta", "anthropic-version", "content-type", "openai-organization", "openai-project")
-_TOLD = ("content-type", "retry-after", "x-switchgear-dropped", "x-switchgear-error-source", "x-switchgear-upstream-status")
+_TOLD = (
+    "content-type",
+    "retry-after",
+    "x-switchgear-dropped",
+    "x-switchgear-error-source",
+    "x-switchgear-upstream-status",
+)
 
 
 def exchange(path: str, body: Any, entries: list[Entry], answer: httpx.Response) -> dict[str, Any]:
@@ -46,7 +52,9 @@ def _readable(data: bytes) -> Any:
         return json.loads(data)
     if data[:1] == b"\0":
         try:
-            return [{head.get(":event-type") or head[":exception-type"]: json.loads(text)} for head, text in frames(data)]
+            return [
+                {head.get(":event-type") or head[":exception-type"]: json.loads(text)} for head, text in frames(data)
+            ]
         except ValueError:
             return "a binary stream that is cut short"
     found = []

@@ -19,7 +19,7 @@ class Row(Struct, frozen=True, kw_only=True):
     prefix    what its model names begin with; the scenario follows
     base      the path of its base URL at the upstream
     parallel  whether its vendor calls several tools at once
-    shows     whether its answers show reasoning
+    shows     the dialects in which its answers show reasoning
     vectors   the model that embeds; its name is followed by `fault-text`
     """
 
@@ -29,6 +29,7 @@ class Row(Struct, frozen=True, kw_only=True):
     secret: dict[str, str] = {}
     settings: dict[str, Any] = {}
     parallel: bool = True
+    shows: tuple[str, ...] = ("chat", "responses", "messages")
     vectors: str | None = None
 
 
@@ -46,7 +47,12 @@ def rows(upstream: FaultUpstream) -> dict[str, Row]:
     google = {"location": "europe-west4", "project": "matrix-project", "token_uri": f"{upstream.url}/token"}
     return {
         "openai": Row(
-            type="openai", prefix="gpt-5-", base="/v1", secret={"api_key": "sk-matrix"}, vectors="text-embedding-3-small-"
+            type="openai",
+            prefix="gpt-5-",
+            base="/v1",
+            secret={"api_key": "sk-matrix"},
+            shows=("responses",),
+            vectors="text-embedding-3-small-",
         ),
         "openai_compatible": Row(
             type="openai_compatible", prefix="mixtral-", base="/lenient/v1", secret={"api_key": "k"}, vectors="e5-"
@@ -57,14 +63,19 @@ def rows(upstream: FaultUpstream) -> dict[str, Row]:
             base="",
             secret={"access_token": upstream.desk.issue()},
             settings={"api_version": "2025-04-01-preview"},
+            shows=("responses",),
             vectors="text-embedding-3-azure-",
         ),
-        "anthropic": Row(type="anthropic", prefix="claude-sonnet-4-5-", base="", secret={"api_key": "sk-ant-matrix"}),
+        "anthropic": Row(type="anthropic", prefix="claude-opus-4-5-", base="", secret={"api_key": "sk-ant-matrix"}),
         "bedrock": Row(
             type="bedrock",
             prefix="anthropic.claude-sonnet-4-5-",
             base="",
-            secret={"access_key_id": sigv4.ACCESS_KEY, "secret_access_key": sigv4.SECRET_KEY, "session_token": "session"},
+            secret={
+                "access_key_id": sigv4.ACCESS_KEY,
+                "secret_access_key": sigv4.SECRET_KEY,
+                "session_token": "session",
+            },
             settings={"region": "us-east-1"},
             vectors="cohere.embed-english-v3-",
         ),
@@ -77,7 +88,11 @@ def rows(upstream: FaultUpstream) -> dict[str, Row]:
             vectors="text-embedding-005-",
         ),
         "ai_studio": Row(
-            type="vertex", prefix="gemini-3-pro-", base="", secret={"api_key": "AIza-matrix"}, vectors="gemini-embedding-001-"
+            type="vertex",
+            prefix="gemini-3-pro-",
+            base="",
+            secret={"api_key": "AIza-matrix"},
+            vectors="gemini-embedding-001-",
         ),
         "gigachat": Row(
             type="gigachat",

@@ -17,7 +17,8 @@ from support.faultup import Entry, FaultUpstream, Script
 from support.gateway import PROVIDER_KEY, Running, running
 
 PLUGINS = "".join(f"{name} = {{ enabled = true }}\n" for name in ("azure_openai", "bedrock", "gigachat", "vertex"))
-REFUSALS = {"unsupported_operation", "unsupported_capability", "unsupported_parameter", "unsupported_tool", "unsupported_content"}
+CANONICAL = {"stop_sequences": "stop", "metadata": "user"}
+"""Members of Messages that are listed as dropped by the name the canonical form has for them."""
 
 
 class Cell(Struct):
@@ -96,7 +97,10 @@ class Matrix:
         cell.problems += sent_problems(body, entries, dropped, client.options(case.wish))
         if dropped:
             cell.verdict, cell.detail = "dropped", ", ".join(dropped)
-        if answer.status_code == 400 and not entries:
+        blocked = answer.status_code == 400 and case.expected.refusal and "content_filter" in answer.text
+        if blocked:
+            cell.detail = "blocked"
+        elif answer.status_code == 400 and not entries:
             error = answer.json()["error"]
             cell.verdict, cell.detail = "refused", error.get("param") or error["message"]
             if case.expected.status not in {200, 400} or not error["message"]:
@@ -135,6 +139,8 @@ def _said(entry: Entry) -> str:
 
 def sent_problems(body: Body, entries: list[Entry], dropped: list[str], options: dict[str, Any]) -> list[str]:
     """Say what reached the upstream that should not have, and what did not though nobody said so."""
+    if len(entries) == 2 and entries[0].status in {401, 403}:
+        entries = entries[1:]  # a new token was fetched and tried
     if len(entries) != 1:
         return [f"{len(entries)} requests reached the upstream"] if entries else []
     text = entries[0].body.decode()
@@ -144,7 +150,9 @@ def sent_problems(body: Body, entries: list[Entry], dropped: list[str], options:
         problems.append(f"a null the client did not send: {text[:400]}")
     for name, value in options.items():
         needle = json.dumps(next(iter(value.values()))) if isinstance(value, dict) else json.dumps(value).strip("[]")
-        if needle not in text and not any(drop == name or drop.startswith(f"{name}.") for drop in dropped):
+        if needle not in text and not any(
+            drop in {name, CANONICAL.get(name)} or drop.startswith(f"{name}.") for drop in dropped
+        ):
             problems.append(f"`{name}` was lost silently")
     return problems
 
@@ -171,14 +179,19 @@ def answer_problems(case: Case, row: Row, cell: Cell, seen: Seen, dropped: list[
     check("broken", expected.cut, seen.broken)
     if expected.text.startswith("The tools said"):
         check("text", True, seen.text.startswith(expected.text) and "mild" in seen.text)
+    elif case.script.refusal:
+        check("refusal", expected.refusal, seen.refusal or seen.text)
     elif not (case.wish.choice == "none" and seen.text.startswith("Nobody offered")):
-        check("text", "" if seen.refusal else expected.text, seen.text)
+        check("text", expected.text, seen.text)
     calls = expected.calls if row.parallel else expected.calls[:1]
     check("calls", calls, seen.calls)
-    if expected.reasoning and "reasoning_effort" not in dropped and cell.dialect != "completions":
+    check("answers", 2 if case.wish.several else 1, seen.answers)
+    if expected.reasoning and "reasoning_effort" not in dropped and cell.dialect in row.shows:
         check("reasoning", expected.reasoning, seen.reasoning)
     if not expected.cut:
-        check("finish", expected.finish, seen.finish)
+        check(
+            "finish", True, seen.finish in {expected.finish, "content_filter" if expected.refusal else expected.finish}
+        )
         check("usage", expected.usage, seen.usage[:3])
         check("output tokens", True, seen.usage[3] > 0)
     return problems

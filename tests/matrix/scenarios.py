@@ -69,7 +69,9 @@ def _said(**fields: Any) -> Script:
 
 
 def _fails(cause: Any, status: int, **headers: str) -> Case:
-    return Case(_said(cause=cause, headers={name.replace("_", "-"): v for name, v in headers.items()}), Expected(status=status))
+    return Case(
+        _said(cause=cause, headers={name.replace("_", "-"): v for name, v in headers.items()}), Expected(status=status)
+    )
 
 
 _THOUGHT = {"reasoning": THINKS, "redacted": "nobody may read this"}
@@ -100,9 +102,7 @@ CASES: dict[str, Case] = {
         Wish(tools=True, choice="named"),
     ),
     "image_data": Case(_said(describe=True), Expected(text="I see image/png of 64 bytes."), Wish(image="data")),
-    "image_url": Case(
-        _said(describe=True), Expected(text="I see https://example.com/a.png."), Wish(image="url")
-    ),
+    "image_url": Case(_said(describe=True), Expected(text="I see https://example.com/a.png."), Wish(image="url")),
     "structured": Case(_said(conform=True), Expected(text='{"city":"text","people":7}'), Wish(schema=True)),
     "reasoning": Case(_said(**_THOUGHT), Expected(reasoning=THINKS), Wish(effort="low")),
     "reasoning_tools": Case(

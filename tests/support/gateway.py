@@ -127,9 +127,7 @@ class Running:
         return record
 
 
-def configure(
-    directory: Path, gateway: str, store: str, memory: str, plugins: str = "", **timeouts: float
-) -> Path:
+def configure(directory: Path, gateway: str, store: str, memory: str, plugins: str = "", **timeouts: float) -> Path:
     """Write plugins.toml."""
     file = directory / "plugins.toml"
     file.write_text(CONFIG.format(gateway=gateway, store=store, memory=memory, plugins=plugins, **timeouts))

@@ -27,7 +27,7 @@ class FaultUpstream:
     (`script`), else that of its model name (what follows `fault-` in it: `register` or `PRESETS`), else `default`. The
     queue serves POSTs of any path, or the path it was given for. Answers depend on `seed` and the
     request body alone. Paths of other vendors are answered in their wire formats (`dialects`); `desk` hands out the
-    tokens some of them want. Under `/lenient` OpenAI's chat is never strict, as that of a compatible server.
+    tokens some of them want. Under `/lenient` OpenAI's chat is not strict, as that of a compatible server.
     """
 
     def __init__(
@@ -152,8 +152,9 @@ class FaultUpstream:
                 json_reply(error_object(404, {"message": f"No scenario {ask.model!r}"}), 404),
             )
         chosen = script
-        if script.strict and not path.startswith("/lenient"):
-            script, reply = speak(self._dialects.strict, heard, lambda _: chosen)
+        if script.strict and request.method == "POST":
+            wire = self._dialects.lenient if path.startswith("/lenient") else self._dialects.strict
+            script, reply = speak(wire, heard, lambda _: chosen)
             return script, entry, reply
         if script.cause is not None:
             return script, entry, self._dialects.strict.refuse(Refused(script.cause, ""), heard, script)

@@ -35,11 +35,12 @@ class Dialects:
     def __init__(self) -> None:
         openai = chat.OpenAI()
         self.strict: Wire = openai
+        self.lenient: Wire = chat.Lenient()
         self._posts: list[tuple[re.Pattern[str], Wire]] = [
             (re.compile(pattern), wire)
             for pattern, wire in (
                 (r"(?:/v1)?/responses", responses.Responses()),
-                (r"/openai/v1/responses", _AzureResponses()),
+                (r"/openai/(?:v1/)?responses", _AzureResponses()),
                 (r"/v1/messages", messages.Messages()),
                 (r"/v1/messages/count_tokens", messages.Messages(count=True)),
                 (r"/openai/deployments/([^/]+)/(?:chat/completions|completions|embeddings)", chat.Azure()),

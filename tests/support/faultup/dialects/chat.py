@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from support.faultup import answer
 from support.faultup.answer import Ask
 from support.faultup.dialects import common
 from support.faultup.dialects.common import Asked, Heard, Refused, Said, json_answer, require, words
-from support.faultup.reply import Reply, compose
+from support.faultup.reply import Piece, Reply, compose
 from support.faultup.script import Cause, Script
 
 
@@ -85,6 +86,7 @@ class Assistant(Message, tag="assistant"):
     refusal: str | None = None
     tool_calls: list[ToolCall] | UnsetType = UNSET
     audio: dict[str, str] | None = None
+    annotations: list[Any] | UnsetType = UNSET  # answers have it, and clients send answers back as they came
 
 
 class ToolMessage(Message, tag="tool"):
@@ -226,7 +228,9 @@ ERRORS: dict[Cause, tuple[int, str, str | None, str | None, str]] = {
 
 
 class OpenAI:
-    """`POST /v1/chat/completions`, `/v1/completions` and `/v1/embeddings`."""
+    """`POST /v1/chat/completions`, `/v1/completions` and `/v1/embeddings`. What a model thinks is billed, not shown."""
+
+    hides = True
 
     def hear(self, heard: Heard) -> Asked:
         self.authorise(heard)
@@ -247,12 +251,43 @@ class OpenAI:
     def speak(self, said: Said, heard: Heard) -> Reply:
         """Let `compose` answer, told what the words are."""
         ask = msgspec.json.decode(heard.body, type=Ask)
-        return compose(said.script, ask, heard.path, request_id=heard.id, seed=heard.seed, body=heard.body)
+        script = said.script
+        chat = heard.path.endswith("/chat/completions")
+        if chat and script.reasoning and self.hides:
+            told = answer.usage(script, said.prompt, said.tokens, said.reasoning)
+            script = msgspec.structs.replace(script, reasoning="", usage=told)
+        reply = compose(script, ask, heard.path, request_id=heard.id, seed=heard.seed, body=heard.body)
+        if script is not said.script:
+            reply.completion_tokens += said.reasoning
+            reply.pieces = [Piece(b"", said.reasoning), *reply.pieces] if reply.streamed else reply.pieces
+        return reply
 
     def refuse(self, refused: Refused, heard: Heard, script: Script) -> Reply:
         status, kind, code, param, text = ERRORS[refused.cause]
         error = {"message": refused.message or text, "type": kind, "param": refused.param or param, "code": code}
         return json_answer({"error": {**error, **(script.error or {})}}, status)
+
+
+class Lenient(OpenAI):
+    """The same as a compatible server has it: members nobody knows are ignored, and reasoning is shown."""
+
+    hides = False
+
+    def hear(self, heard: Heard) -> Asked:
+        if not heard.path.endswith("/chat/completions"):
+            return Asked(model=str(common.read(heard.body, dict[str, Any]).get("model", "")), thinks=True)
+        members = common.read(heard.body, dict[str, Any])
+        roles = {"system": System, "developer": Developer, "user": User, "assistant": Assistant, "tool": ToolMessage}
+        messages = [
+            {
+                name: value
+                for name, value in message.items()
+                if name in ("role", *roles[message["role"]].__struct_fields__)
+            }
+            for message in members.get("messages", ())
+        ]
+        known = {name: value for name, value in members.items() if name in Chat.__struct_fields__}
+        return _asked(common.read(common.encode({**known, "messages": messages}), Chat))
 
 
 _FILTERED = {

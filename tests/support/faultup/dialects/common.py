@@ -49,6 +49,7 @@ class Asked(Struct, kw_only=True):
     """What a request asks for, whatever wire it came in.
 
     prompt    words and messages, counted as tokens
+    count     how many answers are wanted
     images    media type and size in bytes, or a URL and 0
     schema    the JSON schema the answer is held to
     tools     the functions offered, by name, with their schemas; empty if they may not be called
@@ -64,6 +65,7 @@ class Asked(Struct, kw_only=True):
     usage: bool = True
     prompt: int = 1
     cap: int | None = None
+    count: int = 1
     images: list[tuple[str, int]] = []
     schema: Any = None
     tools: dict[str, Any] = {}

@@ -106,6 +106,7 @@ def _asked(model: str, body: Generate) -> Asked:
     thinking = config.thinking_config or Thinking()
     asked = Asked(model=model, prompt=len(body.contents), cap=config.max_output_tokens or None, hidden=True)
     asked.thinks = thinking.thinking_budget != 0
+    asked.count = config.candidate_count or 1
     asked.shows = thinking.include_thoughts is True
     level = thinking.thinking_level is not UNSET and thinking.thinking_budget is not UNSET
     require(not level, "You can only set only one of thinking budget and thinking level.")
@@ -228,10 +229,9 @@ def _answer(said: Said, heard: Heard, parts: list[dict[str, Any]], *, finish: bo
     refused = any(block.kind == "refusal" for block in said.blocks)
     if refused:
         return {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, **head}
-    candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}, "index": 0}
-    if finish:
-        candidate["finishReason"] = STOPS[said.finish]
-    return {"candidates": [candidate], **head}
+    last = {"finishReason": STOPS[said.finish]} if finish else {}
+    content = {"parts": parts, "role": "model"}
+    return {"candidates": [{"content": content, "index": n, **last} for n in range(said.asked.count)], **head}
 
 
 def _events(said: Said, heard: Heard) -> Iterator[Piece]:

@@ -229,9 +229,10 @@ def _usage(said: Said, output: int | None = None) -> dict[str, Any]:
 
 
 def _stop(said: Said) -> dict[str, Any]:
-    refusal = next((block.text for block in said.blocks if block.kind == "refusal"), None)
-    reason = "refusal" if refusal is not None else STOPS[said.finish]
-    details = {"type": "refusal", "category": None, "explanation": refusal} if reason == "refusal" else None
+    refused = any(block.kind == "refusal" for block in said.blocks)
+    reason = "refusal" if refused else STOPS[said.finish]
+    words = "This request was declined."
+    details = {"type": "refusal", "category": None, "explanation": words} if reason == "refusal" else None
     return {"stop_reason": reason, "stop_sequence": None, "stop_details": details}
 
 
