@@ -15,7 +15,10 @@ WEATHER: Any = {"type": "function", "name": "weather", "parameters": {"type": "o
 
 
 @pytest.fixture
-async def client(gateway: Running) -> AsyncIterator[AsyncOpenAI]:
+async def client(gateway: Running, upstream: FaultUpstream) -> AsyncIterator[AsyncOpenAI]:
+    """A client; the model `chat` is at a server that speaks chat only."""
+    await gateway.create("providers", id="q", type="openai_compatible", base_url=upstream.base_url)
+    await gateway.create("models", id="chat", provider_id="q", provider_model="upstream-model")
     async with AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0) as made:
         yield made
 
@@ -51,7 +54,7 @@ async def test_tools_and_reasoning_go_both_ways(client: AsyncOpenAI, upstream: F
     )
     upstream.script(Script(tool_calls=calls, reasoning="two calls "))
     asked: list[Any] = [{"role": "user", "content": "Weather?"}]
-    async with client.responses.stream(model="m", input=asked, tools=[WEATHER]) as stream:
+    async with client.responses.stream(model="chat", input=asked, tools=[WEATHER]) as stream:
         async for _ in stream:
             pass
         first = await stream.get_final_response()
@@ -62,7 +65,7 @@ async def test_tools_and_reasoning_go_both_ways(client: AsyncOpenAI, upstream: F
     for item in given:
         item.pop("parsed_arguments", None)
     upstream.script(Script(content="Rain in both."))
-    second = await client.responses.create(model="m", input=[*asked, *given, *results], tools=[WEATHER])
+    second = await client.responses.create(model="chat", input=[*asked, *given, *results], tools=[WEATHER])
     assert "Rain in both." == second.output_text
     _, assistant, *tools = last_body(upstream)["messages"]
     assert "two calls " == assistant["reasoning_content"]
@@ -73,7 +76,7 @@ async def test_tools_and_reasoning_go_both_ways(client: AsyncOpenAI, upstream: F
 async def test_a_cut_stream_raises_and_is_never_complete(client: AsyncOpenAI, upstream: FaultUpstream) -> None:
     upstream.script(Script(content="one two three", cut_after_chunks=2))
     seen = []
-    stream = await client.responses.create(model="m", input="hi", stream=True)
+    stream = await client.responses.create(model="chat", input="hi", stream=True)
     with pytest.raises(openai.APIError) as caught:  # noqa: PT012 - the stream is what raises
         async for event in stream:
             seen.append(event.type)  # noqa: PERF401 - a comprehension would lose what came before the error
@@ -84,7 +87,7 @@ async def test_a_cut_stream_raises_and_is_never_complete(client: AsyncOpenAI, up
 async def test_a_failure_before_the_first_word_is_an_http_error(client: AsyncOpenAI, upstream: FaultUpstream) -> None:
     upstream.script(Script(status=429))
     with pytest.raises(openai.RateLimitError):
-        await client.responses.create(model="m", input="hi", stream=True)
+        await client.responses.create(model="chat", input="hi", stream=True)
 
 
 async def test_what_cannot_be_carried_is_named(client: AsyncOpenAI) -> None:

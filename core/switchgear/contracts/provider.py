@@ -136,12 +136,10 @@ class Call:
 
     def drop(self, *names: str) -> None:
         """Say that members cannot be carried. Raises `InvalidRequest` naming the first if the client or the model is strict."""
-        for name in names:
-            if self.strict:
-                message = f"`{name}` cannot be carried to this model's provider; leave it out, or do not be strict."
-                raise InvalidRequest(message, param=name, code="unsupported_parameter")
-            if name not in self.dropped:
-                self.dropped = (*self.dropped, name)
+        if names and self.strict:
+            message = f"`{names[0]}` cannot be carried to this model's provider; leave it out, or do not be strict."
+            raise InvalidRequest(message, param=names[0], code="unsupported_parameter")
+        self.dropped = tuple(dict.fromkeys((*self.dropped, *names)))
 
     def member(self, name: str, type: type[T]) -> T | None:
         """Decode one member; None if the client left it out or null. Raises `InvalidRequest` naming it."""

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
@@ -26,7 +26,7 @@ Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool", "f
 class CacheControl(Struct, omit_defaults=True):
     """A prompt-cache marker: everything up to here may be cached by the provider, for `ttl` (`5m`, `1h`) if given."""
 
-    type: str = "ephemeral"
+    type: str = field(default_factory=lambda: "ephemeral")  # written even where it is the default: it is required
     ttl: str | None = None
 
 
@@ -95,7 +95,7 @@ class FunctionCall(Struct):
     arguments: str = ""
 
 
-class ToolCall(Struct, omit_defaults=True):
+class ToolCall(Struct):
     """One call of a tool. `id` pairs it with the tool message that answers it."""
 
     id: str

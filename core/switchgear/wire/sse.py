@@ -54,9 +54,14 @@ class SSEParser:
     def feed(self, piece: bytes) -> list[bytes]:
         """Return the data of the events that this piece completes."""
         # Nearly always a piece is one or more whole events of one data line each.
-        if self._clean and piece[:6] == b"data: " and piece[-2:] == b"\n\n" and piece.find(b"\r") < 0:
+        if self._clean and piece[:6] == b"data: ":
             length = len(piece)
-            if length <= self._most:
+            if length > self._most:
+                pass
+            elif piece[-4:] == b"\r\n\r\n":
+                if piece.find(b"\r") == length - 4 and piece.find(b"\n") == length - 3:
+                    return [piece[6:-4]]
+            elif piece[-2:] == b"\n\n" and piece.find(b"\r") < 0:
                 if piece.find(b"\n") == length - 2:
                     return [piece[6:-2]]
                 whole = piece[6:-2].split(b"\n\ndata: ")

@@ -11,6 +11,7 @@ from hmac import digest
 from urllib.parse import quote
 
 _MOST_KEYS = 64
+_MOST_PATHS = 256
 _UNRESERVED = "-_.~"
 
 
@@ -29,12 +30,13 @@ class Signer:
     that was entered anew under the same access key is never signed for with the old one.
     """
 
-    __slots__ = ("_keys", "_region", "_second", "_service", "_stamp")
+    __slots__ = ("_keys", "_paths", "_region", "_second", "_service", "_stamp")
 
     def __init__(self, region: str, service: str) -> None:
         self._region = region
         self._service = service
         self._keys: dict[tuple[str, str, str], bytes] = {}
+        self._paths: dict[str, str] = {}
         self._second = -1
         self._stamp = ""
 
@@ -63,9 +65,7 @@ class Signer:
         pairs = sorted({**headers, **added}.items())
         signed = ";".join([name for name, _ in pairs])
         lines = "\n".join([f"{name}:{' '.join(value.split())}" for name, value in pairs])
-        canonical = (
-            f"{method}\n{quote(path, '/' + _UNRESERVED)}\n{query}\n{lines}\n\n{signed}\n{sha256(body).hexdigest()}"
-        )
+        canonical = f"{method}\n{self._path(path)}\n{query}\n{lines}\n\n{signed}\n{sha256(body).hexdigest()}"
         scope = f"{stamp[:8]}/{self._region}/{self._service}/aws4_request"
         to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
         key = self._key(stamp[:8], access_key_id, secret_access_key)
@@ -80,6 +80,15 @@ class Signer:
             self._stamp = datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
             self._second = second
         return self._stamp
+
+    def _path(self, path: str) -> str:
+        # There are as many as models; encoding one costs as much as hashing a body.
+        found = self._paths.get(path)
+        if found is None:
+            if len(self._paths) >= _MOST_PATHS:
+                self._paths.clear()
+            found = self._paths[path] = quote(path, "/" + _UNRESERVED)
+        return found
 
     def _key(self, date: str, access_key_id: str, secret_access_key: str) -> bytes:
         found = self._keys.get((date, access_key_id, secret_access_key))

@@ -64,11 +64,14 @@ def _resolve(source: GcpSource) -> Secret:
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError  # noqa: PLC0415 - as the docstring says
     from google.auth.transport.requests import Request  # noqa: PLC0415 - likewise
 
-    transport = Request()
+    class Bounded(Request):
+        """Waits for no answer longer than the kernel waits for a secret; two minutes are the default."""
 
-    def request(*args: Any, **options: Any) -> Any:
-        return transport(*args, **{**options, "timeout": min(options.get("timeout") or _TIMEOUT_S, _TIMEOUT_S)})
+        def __call__(self, *args: Any, **options: Any) -> Any:
+            send: Any = super().__call__
+            return send(*args, **{**options, "timeout": min(options.get("timeout") or _TIMEOUT_S, _TIMEOUT_S)})
 
+    request = Bounded()
     try:
         identity, project = _identity(source, request)
         identity.refresh(request)
@@ -79,8 +82,8 @@ def _resolve(source: GcpSource) -> Secret:
             else "the gateway has no Google Cloud identity: set GOOGLE_APPLICATION_CREDENTIALS, run it where there is a metadata "
             "server, or say `credentials_file`"
         ) from None
-    except (GoogleAuthError, OSError, ValueError) as error:
-        # Their words may quote files and answers.
+    except (GoogleAuthError, OSError, ValueError, KeyError, TypeError) as error:
+        # google-auth lets these pass when an answer or a file is not what it should be. Their words may quote it.
         account = (
             f" for {source.impersonate}: the gateway's identity needs the role Service Account Token Creator on it"
             if source.impersonate
@@ -91,7 +94,7 @@ def _resolve(source: GcpSource) -> Secret:
             "Google's token services answer"
         ) from None
     finally:
-        transport.session.close()
+        request.session.close()
     values = {"access_token": identity.token}
     if project:
         values["project_id"] = project

@@ -69,7 +69,10 @@ def _arguments(call: FunctionCall) -> str:
     """Return the arguments as JSON text; they come as an object, of older models perhaps as text."""
     data = bytes(call.arguments)
     if data[:1] == b'"':
-        return msgspec.json.decode(data, type=str)
+        try:
+            return msgspec.json.decode(data, type=str)
+        except msgspec.DecodeError:
+            raise ProviderFault("protocol", 200) from None
     return "{}" if data == b"null" else data.decode()
 
 

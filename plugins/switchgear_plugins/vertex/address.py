@@ -16,7 +16,7 @@ GLOBAL = "https://aiplatform.googleapis.com"
 _MULTI_REGIONS = frozenset({"us", "eu"})
 _PROJECT = re.compile(r"(?:[a-z0-9][a-z0-9.-]{0,62}:)?[a-z0-9][a-z0-9-]{0,61}[a-z0-9]")
 _MODEL = re.compile(
-    r"(?:publishers/(?P<publisher>[a-z0-9][a-z0-9-]{0,62})/)?(?P<kind>models/|tunedModels/|endpoints/)?"
+    r"(?:publishers/(?P<publisher>[a-z0-9][a-z0-9-]{0,62})/models/|(?P<kind>models/|tunedModels/|endpoints/))?"
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._@-]{0,200})"
 )
 

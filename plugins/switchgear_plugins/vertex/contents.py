@@ -89,7 +89,7 @@ class Contents:
             self.contents, self.system = [{"role": "user", "parts": system}], None
 
     def _drop_markers(self, message: Message) -> None:
-        if message.name and message.role != "function":
+        if message.name and message.role not in {"tool", "function"}:
             self._call.drop("messages.name")
         if message.cache_control is not None:
             self._call.drop("messages.cache_control")
@@ -174,7 +174,7 @@ class Contents:
 
     def _result(self, message: Message, where: str) -> Json:
         id = message.tool_call_id or ""
-        name = message.name if message.role == "function" else self._names.get(id)
+        name = self._names.get(id) or message.name
         if not name:
             where = f"{where}.tool_call_id"
             problem = "answers no tool call of an earlier message."

@@ -32,7 +32,7 @@ from switchgear_plugins.vertex.embeddings import decode_embeddings, embedding_bo
 from switchgear_plugins.vertex.faults import read_fault
 from switchgear_plugins.vertex.models import read_models
 from switchgear_plugins.vertex.request import chat_body, count_body
-from switchgear_plugins.vertex.service_account import exchange, read_token, service_account
+from switchgear_plugins.vertex.service_account import Exchange, read_token, service_account
 from switchgear_plugins.vertex.settings import VertexProviderSettings
 from switchgear_plugins.vertex.stream import GeminiDecoder
 from switchgear_plugins.vertex.thinking import thinks
@@ -67,6 +67,7 @@ class VertexProvider:
         self._settings = config.settings
         self._ambient = config.ambient
         self._headers = {name.lower(): value for name, value in config.headers.items()}
+        self._exchange = Exchange(config.settings.token_uri)
         self._claude = ClaudeOnVertex(self._address, self._headers, config.ambient)
 
     def traits(self, model: str) -> Traits:
@@ -124,7 +125,7 @@ class VertexProvider:
         account = service_account(secret)
         if account is None:
             return None
-        return exchange(account, self._ambient.now_us() // 1_000_000, self._settings.token_uri)
+        return self._exchange.request(account, self._ambient.now_us() // 1_000_000)
 
     def token(self, secret: Secret, head: Head, body: bytes) -> Secret:
         """Read the access token."""

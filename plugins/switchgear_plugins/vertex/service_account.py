@@ -79,14 +79,19 @@ def service_account(secret: Secret) -> ServiceAccount | None:
     return None
 
 
-def assertion(account: ServiceAccount, now_s: int) -> str:
-    """Sign what proves the account. Raises `SecretUnavailable` for a key that is not an RSA key in PEM."""
+def load_key(account: ServiceAccount) -> RSAPrivateKey:
+    """Load the private key, which takes long for the proof that its primes are some. Raises `SecretUnavailable`."""
     try:
         key = load_pem_private_key(account.private_key.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise SecretUnavailable("the service account's private_key is not a PEM key; enter it again") from None
     if not isinstance(key, RSAPrivateKey):
         raise SecretUnavailable("the service account's private_key is not an RSA key; make a new one")
+    return key
+
+
+def assertion(account: ServiceAccount, key: RSAPrivateKey, now_s: int) -> str:
+    """Sign what proves the account."""
     header = {"alg": "RS256", "typ": "JWT"}
     if account.private_key_id:
         header["kid"] = account.private_key_id
@@ -105,18 +110,32 @@ def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def exchange(account: ServiceAccount, now_s: int, token_uri: str | None) -> OutboundRequest:
-    """Build the request for a token; `token_uri` is the settings' own address.
+class Exchange:
+    """Builds requests for tokens; `token_uri` is the settings' own address.
 
-    A key may name any address, and whoever can enter one is not who runs the gateway: only Google's are taken from it.
+    The key of the last account is kept loaded, so that a renewal does not hold up the event loop.
     """
-    url = token_uri or account.token_uri
-    if token_uri is None and not _is_google(url):
-        raise SecretUnavailable(
-            "the service account's token_uri is not one of Google's; if it is right, set `settings.token_uri`"
+
+    def __init__(self, token_uri: str | None) -> None:
+        self._token_uri = token_uri
+        self._loaded: tuple[str, RSAPrivateKey] | None = None
+
+    def request(self, account: ServiceAccount, now_s: int) -> OutboundRequest:
+        """Build the request.
+
+        A key may name any address, and whoever can enter one is not who runs the gateway: only Google's are taken from it.
+        """
+        url = self._token_uri or account.token_uri
+        if self._token_uri is None and not _is_google(url):
+            raise SecretUnavailable(
+                "the service account's token_uri is not one of Google's; if it is right, set `settings.token_uri`"
+            )
+        if self._loaded is None or self._loaded[0] != account.private_key:
+            self._loaded = (account.private_key, load_key(account))
+        form = {"grant_type": _GRANT, "assertion": assertion(account, self._loaded[1], now_s)}
+        return OutboundRequest(
+            "POST", url, {"content-type": "application/x-www-form-urlencoded"}, urlencode(form).encode()
         )
-    body = urlencode({"grant_type": _GRANT, "assertion": assertion(account, now_s)}).encode()
-    return OutboundRequest("POST", url, {"content-type": "application/x-www-form-urlencoded"}, body)
 
 
 def _is_google(url: str) -> bool:

@@ -6,7 +6,6 @@ next parts; usage so far comes with every one of them; nothing marks the end but
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
-from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken
 from switchgear.wire.chunks import ChunkWriter
 from switchgear.wire.sse import SSEParser
@@ -20,7 +19,7 @@ from switchgear_plugins.vertex.answer import (
     thought_detail,
 )
 from switchgear_plugins.vertex.faults import read_fault
-from switchgear_plugins.vertex.wire import Candidate, Part, Response, read_response
+from switchgear_plugins.vertex.wire import Candidate, Part, Response, UsageMetadata, read_response
 
 _MOST_CANDIDATES = 128
 
@@ -61,7 +60,7 @@ class GeminiDecoder:
         self._asked = (call.member("n", int) or 1) if "n" in call.members else 1
         self._wanted = call.usage_wanted
         self._choices: dict[int, _Choice] = {}
-        self._usage: Usage | None = None
+        self._usage: UsageMetadata | None = None
         self._writer: ChunkWriter | None = None
         self._complete = False
         self._over = False
@@ -97,7 +96,7 @@ class GeminiDecoder:
         if found.error:
             return read_fault(self._head, payload, status=200)
         if found.usage_metadata is not None:
-            self._usage = found.usage_metadata.usage()
+            self._usage = found.usage_metadata
         writer = self._writer
         if writer is None:
             writer = self._writer = self._begin(found)
@@ -108,7 +107,7 @@ class GeminiDecoder:
         if not self._choices:
             return blocked(found.prompt_feedback)
         if self._complete and self._usage is not None:
-            events.append(writer.end(self._usage))
+            events.append(writer.end(self._usage.usage()))
         return None
 
     def _begin(self, found: Response) -> ChunkWriter:

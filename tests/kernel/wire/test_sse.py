@@ -55,6 +55,7 @@ json_events = st.lists(st.text(max_size=20).map(lambda text: b'{"a":"' + text.en
 @given(stream, st.lists(st.integers(0, 500), max_size=12), st.booleans())
 @example(b"data: a\r\n\r\ndata: b\n\n", [8, 9, 10], True)
 @example(b"data: a\r\rdata: b\n\n", [8, 9], False)
+@example(b"data: a\r\n\r\ndata: b\r\n\r\ndata: c\rdata: d\r\n\r\ndata: e\ndata: f\r\n\r\n", [11, 22, 41], False)
 @example(b"\xef\xbb\xbfdata: a\n\n", [1, 2], False)
 @example(b"data: a\n\ndata: b\nevent: x\n\n", [], False)
 def test_any_cut_of_any_stream_reads_like_the_standard_says(stream, places, bom):

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import time
 from typing import ClassVar
 
@@ -175,6 +176,13 @@ async def test_keys_that_have_ended_are_none(aws, chain, monkeypatch, plugin_con
     static_keys(monkeypatch)
     aws.lasts_s = -10
     assert "the AWS keys found have ended" in await refusal(chain, role_arn=ROLE)
+
+
+async def test_nothing_is_logged_that_was_got(chain, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG)
+    static_keys(monkeypatch)
+    await chain.fetch("c1", AwsSource(role_arn=ROLE))
+    assert "canary" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,8 @@ def test_state_needs_no_input_where_the_provider_keeps_it() -> None:
         ({"input": []}, "input"),
         ({"input": {"role": "user"}}, "input"),
         ({"stream": "yes"}, "stream"),
+        ({"text": "json"}, "text"),
+        ({"reasoning": "high"}, "reasoning"),
         ({"max_output_tokens": "many"}, "max_output_tokens"),
     ],
 )
@@ -182,6 +184,8 @@ FUNCTION = {"type": "function", "name": "f", "parameters": {}}
         ({"tool_choice": "any"}, "tool_choice"),
         ({"tool_choice": {"type": "file_search"}}, "tool_choice"),
         ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp"}]}}, "tool_choice.tools[0]"),
+        ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": 5}}, "tool_choice.tools"),
+        ({"tool_choice": {"type": "allowed_tools", "mode": "auto"}}, "tool_choice.tools"),
         (
             {"tools": [FUNCTION], "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{**FUNCTION, "name": "g"}]}},
             "tool_choice.tools",

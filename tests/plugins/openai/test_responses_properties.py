@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from switchgear.contracts.provider import Answer, Call, StreamEvent
 from switchgear.contracts.usage import Usage
+from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import ChunkWriter
 from switchgear_plugins.openai.responses.endpoint import Responses
@@ -203,6 +204,97 @@ def test_an_answer_given_back_is_the_message_it_came_from(
         back.pop("reasoning_content", None)  # what details say in clear is shown as well
     assert expected == back
     assert () == made.dropped
+
+
+keys = st.sampled_from(
+    [
+        "type",
+        "role",
+        "content",
+        "text",
+        "input",
+        "output",
+        "call_id",
+        "name",
+        "arguments",
+        "summary",
+        "encrypted_content",
+        "format",
+        "schema",
+        "mode",
+        "tools",
+        "effort",
+        "id",
+        "image_url",
+        "detail",
+        "file_data",
+        "function",
+        "prompt_cache_breakpoint",
+        "annotations",
+        "ttl",
+        "phase",
+    ]
+)
+values = st.sampled_from(
+    [
+        "message",
+        "user",
+        "assistant",
+        "reasoning",
+        "function",
+        "function_call",
+        "function_call_output",
+        "input_text",
+        "output_text",
+        "input_image",
+        "input_file",
+        "refusal",
+        "json_schema",
+        "allowed_tools",
+        "auto",
+        "required",
+        "f",
+        "sg1.W10=",
+        "\u2028",
+    ]
+)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats(allow_nan=False, allow_infinity=False) | values,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=5),
+    max_leaves=12,
+)
+members = st.fixed_dictionaries(
+    {"input": st.lists(st.dictionaries(keys, anything, max_size=5), min_size=1, max_size=3) | anything},
+    optional=dict.fromkeys(
+        ["tools", "tool_choice", "text", "reasoning", "include", "instructions", "store", "metadata"], anything
+    ),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(members)
+def test_any_request_is_carried_or_refused(given: dict[str, Any]) -> None:
+    try:
+        call = parse(**given)
+        made = ENDPOINT.canonical(call)
+    except InvalidRequest:
+        return
+    for value in made.members.values():
+        json.loads(bytes(value))
+    body = b'{"id":"x","choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}'
+    assert "completed" == json.loads(ENDPOINT.answer(call, Answer(body)))["status"]
+
+
+def test_a_request_nested_as_deep_as_can_be_is_refused() -> None:
+    for depth in range(900, 1100, 7):
+        nested = b"[" * depth + b"]" * depth
+        tools = Raw(b'[{"type":"function","name":"f","parameters":{"a":' + nested + b"}}]")
+        try:
+            call = ENDPOINT.parse({"model": Raw(b'"m"'), "input": Raw(b'"hi"'), "tools": tools}, {})
+            made = ENDPOINT.canonical(call)
+        except InvalidRequest:
+            continue
+        assert nested in bytes(made.members["tools"])
 
 
 @settings(max_examples=100, deadline=None)

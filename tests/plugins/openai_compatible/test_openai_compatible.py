@@ -1,8 +1,15 @@
+import json
+from pathlib import Path
+
 import pytest
 
+from support.golden import call_of, check_every_cut, files
 from switchgear.contracts.credential import Secret
-from switchgear.contracts.provider import ProviderConfig
-from switchgear.testing.provider_suite import MODEL, ProviderSuite, chat_call
+from switchgear.contracts.provider import ProviderConfig, TargetModel
+from switchgear.contracts.usage import Usage
+from switchgear.errors import SecretUnavailable
+from switchgear.testing.provider_suite import MODEL, ProviderSuite, RecordedHead, chat_call
+from switchgear.wire.members import raw
 from switchgear_plugins.openai_compatible.provider import CompatibleProvider
 from switchgear_plugins.openai_compatible.settings import CompatibleSettings
 
@@ -48,3 +55,100 @@ def test_leaves_usage_alone_where_the_server_refuses_it() -> None:
 def test_needs_a_base_url() -> None:
     with pytest.raises(ValueError, match="base_url"):
         make(base_url=None)
+
+
+def test_a_credential_without_a_key_is_unavailable() -> None:
+    with pytest.raises(SecretUnavailable, match="api_key"):
+        make().prepare(chat_call(), MODEL, Secret({"token": "k"}))
+
+
+def sent(settings: CompatibleSettings, model: TargetModel = MODEL, **members: object) -> tuple[dict, tuple[str, ...]]:
+    call = chat_call(**members)  # type: ignore[arg-type]
+    body = json.loads(make(settings).prepare(call, model, None).body)
+    return {name: value for name, value in body.items() if name not in {"model", "messages"}}, call.dropped
+
+
+def test_speaks_the_wires_it_is_said_to() -> None:
+    assert {"chat", "embeddings"} == make().wires
+    wider = make(CompatibleSettings(wires=("chat", "responses", "completions")))
+    assert {"chat", "responses", "completions"} == wider.traits("m").wires
+    assert not wider.traits("m").capabilities.embeddings
+
+
+def test_leaves_out_what_the_server_refuses_and_says_so() -> None:
+    settings = CompatibleSettings(drop_members=("logit_bias", "tools.function.strict", "messages.name"))
+    tools = [{"type": "function", "function": {"name": "f", "strict": True}}]
+    body, dropped = sent(settings, tools=tools, logit_bias={"1": 2}, top_k=3)
+    assert {"tools": [{"type": "function", "function": {"name": "f"}}], "top_k": 3} == body
+    assert ("logit_bias", "tools.function.strict") == dropped
+
+
+def test_gives_members_the_names_they_have_there_defaults_too() -> None:
+    settings = CompatibleSettings(rename_members={"max_completion_tokens": "max_tokens", "seed": "random_seed"})
+    tuned = TargetModel("m", "p", raw("p"), {"max_tokens": raw(9), "seed": raw(1)})
+    assert ({"max_tokens": 9, "random_seed": 1}, ()) == sent(settings, tuned)
+    assert ({"max_tokens": 5, "random_seed": 2}, ()) == sent(settings, tuned, max_completion_tokens=5, seed=2)
+
+
+def test_forwards_what_other_dialects_say_where_nothing_is_said_against_it() -> None:
+    call = chat_call(top_k=3, reasoning={"effort": "low"})
+    assert {"top_k", "reasoning"} <= json.loads(make().prepare(call, MODEL, None).body).keys()
+
+
+def test_writes_developers_as_system_where_the_server_knows_no_developer() -> None:
+    messages = [{"role": "developer", "content": "Be brief"}, {"role": "user", "content": "developer"}]
+    provider = make(CompatibleSettings(developer_role="system"))
+    body = json.loads(provider.prepare(chat_call(messages=messages), MODEL, None).body)
+    assert [{"role": "system", "content": "Be brief"}, messages[1]] == body["messages"]
+    assert messages == json.loads(make().prepare(chat_call(messages=messages), MODEL, None).body)["messages"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (CompatibleSettings(wires=()), "wires"),
+        (CompatibleSettings(drop_members=("model",)), "model"),
+        (CompatibleSettings(rename_members={"stream": "streaming"}), "stream"),
+        (CompatibleSettings(models_path="models"), "models_path"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: CompatibleSettings, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        make(settings)
+
+
+def test_lists_models_where_the_server_has_them() -> None:
+    provider = make(CompatibleSettings(models_path="/catalog/models"), "https://x.test/v1/")
+    assert "https://x.test/v1/catalog/models" == provider.models_request(None, None).url
+
+
+ERRORS = json.loads((Path(__file__).parent / "golden" / "errors.json").read_text())
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_understands_how_such_servers_fail(name: str) -> None:
+    said = ERRORS[name]
+    fault = make().fault(chat_call(), RecordedHead(said["status"]), json.dumps(said["body"]).encode())
+    assert said["cause"] == fault.cause
+    assert fault.message
+
+
+def test_names_the_field_of_a_validation_error() -> None:
+    body = json.dumps(ERRORS["fastapi"]["body"]).encode()
+    fault = make().fault(chat_call(), RecordedHead(422), body)
+    assert ("messages.0.role", "field required") == (fault.param, fault.message)
+
+
+@pytest.mark.parametrize("path", files(Path(__file__).parent / "golden", "*.sse"))
+def test_reads_the_streams_of_such_servers(path: Path) -> None:
+    call = call_of("chat", {"model": "m", "stream": True}, usage_wanted=True)
+    events = check_every_cut(lambda: make().decoder(call, RecordedHead()), path.read_bytes())
+    assert any(event.terminal for event in events)
+    assert 1 == len([event for event in events if event.usage])
+
+
+def test_reads_cached_tokens_under_their_other_name() -> None:
+    decoder = make().decoder(chat_call(stream=True), RecordedHead())
+    events = decoder.feed((Path(__file__).parent / "golden" / "deepseek_reasoning.sse").read_bytes())
+    expected = Usage(input_tokens=20, output_tokens=12, cached_input_tokens=16, reasoning_tokens=8)
+    assert [expected] == [event.usage for event in events if event.usage]

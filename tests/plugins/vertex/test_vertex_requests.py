@@ -99,3 +99,11 @@ def test_tool_choice_without_tools_is_named():
     asked = call(messages=[{"role": "user", "content": "Hi"}], tool_choice="required")
     provider().prepare(asked, target("gemini-2.5-flash"), Secret(KEY))
     assert ("tool_choice",) == asked.dropped
+
+
+def test_a_result_whose_call_is_gone_may_name_its_function():
+    asked = call(messages=[{"role": "tool", "tool_call_id": "x", "name": "f", "content": "1"}])
+    sent = json.loads(provider().prepare(asked, target("gemini-2.5-flash"), Secret(KEY)).body)
+    response = {"id": "x", "name": "f", "response": {"output": "1"}}
+    assert [{"role": "user", "parts": [{"functionResponse": response}]}] == sent["contents"]
+    assert () == asked.dropped

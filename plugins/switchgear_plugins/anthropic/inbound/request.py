@@ -43,6 +43,8 @@ _EFFORT_OF_ADAPTIVE = "high"
 """What the vendor takes for the effort of a model that decides for itself, unless the client says otherwise."""
 _BUDGETS = ((4096, "low"), (16384, "medium"))
 _NULL = Raw(b"null")
+_NO_LIST = Raw(b"[]")
+_CUSTOM = Raw(b'"custom"')
 
 
 def to_canonical(call: Call, operation: str, wire: str) -> Call:
@@ -54,7 +56,7 @@ def to_canonical(call: Call, operation: str, wire: str) -> Call:
     """
     reader = Reader()
     for name, why in _REFUSED.items():
-        if call.members.get(name, _NULL) not in (_NULL, b"[]"):
+        if call.members.get(name, _NULL) not in (_NULL, _NO_LIST):
             message = f"`{name}` cannot be carried to this model's provider: {why}."
             raise InvalidRequest(message, param=name, code="unsupported_parameter")
     if call.max_tokens == 0:
@@ -66,7 +68,8 @@ def to_canonical(call: Call, operation: str, wire: str) -> Call:
     _output(call, reader, members)
     _rest(call, reader, members)
     made = call.translated(operation, wire, members)
-    made.drop(*reader.drops, *(name for name, value in call.members.items() if name not in _READ and value != _NULL))
+    unread = (name for name in call.members if name not in _READ and name not in _REFUSED)
+    made.drop(*reader.drops, *(name for name in unread if call.members[name] != _NULL))
     return made
 
 
@@ -105,7 +108,7 @@ _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 def _tool(reader: Reader, given: Raw, where: str) -> dict[str, Any]:
     kind = reader.members(given, where).get("type", _NULL)
-    if kind not in (_NULL, b'"custom"'):
+    if kind not in (_NULL, _CUSTOM):
         message = (
             f"`{where}` is of type {bytes(kind)[:60].decode()}, which only its vendor runs; use a tool of your own."
         )

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.provider import Answer, Call
+from switchgear.errors import InvalidRequest
 from switchgear_plugins.openai.responses.answer import encode_answer
 from switchgear_plugins.openai.responses.request import WIRE, canonical, parse
 from switchgear_plugins.openai.responses.stream import NativeEncoder, ResponsesEncoder
@@ -26,7 +27,10 @@ class Responses:
 
     def canonical(self, call: Call) -> Call:
         """Make a chat of it. Raises `InvalidRequest` for what a chat cannot say."""
-        return canonical(call)
+        try:
+            return canonical(call)
+        except RecursionError:
+            raise InvalidRequest("The request is nested too deeply.", code="invalid_json") from None
 
     def answer(self, call: Call, answer: Answer) -> bytes:
         """Make a response of a chat's answer."""

@@ -42,7 +42,7 @@ class EventWriter:
         """Frame one piece of something; `frame` is the event's JSON but for its number, its delta and the closing brace."""
         body = b'%b,"sequence_number":%d,"delta":%b}' % (frame, self._next, _encode(piece))
         self._next += 1
-        return encode_event(body, name)
+        return b"event: %b\n%b" % (name, encode_event(body))  # the name is ours: it needs no check
 
     def error(self, error: ApiError, request_id: str) -> bytes:
         """Frame an error: flat as documented, and nested as OpenAI's servers send it and its SDK raises it."""

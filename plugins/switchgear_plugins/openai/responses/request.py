@@ -44,6 +44,8 @@ def parse(members: dict[str, Raw]) -> Call:
     kept = any(members.get(name, NULL) != NULL for name in ("previous_response_id", "conversation", "prompt"))
     if not _input(members) and not kept:
         raise InvalidRequest("`input` is missing: say what to answer.", param="input", code="missing_field")
+    for name in ("text", "reasoning"):
+        member(members, name, dict[str, Raw])  # what an answer says again must be readable
     return Call(
         "chat",
         WIRE,

@@ -50,12 +50,13 @@ def _choice(call: Call, tools: list[dict[str, Any]]) -> tuple[Raw | None, list[d
     if choice.get("type") == "function" and isinstance(choice.get("name"), str):
         return raw({"type": "function", "function": {"name": choice["name"]}}), tools
     if choice.get("type") == "allowed_tools" and choice.get("mode", "auto") in ("auto", "required"):
-        names = [_allowed(tool, place) for place, tool in enumerate(choice.get("tools") or ())]
+        allowed = choice.get("tools")
+        names = {_allowed(tool, place) for place, tool in enumerate(allowed if isinstance(allowed, list) else ())}
         left = [tool for tool in tools if tool["function"]["name"] in names]
-        if len(left) < len(set(names)):
-            message = "`tool_choice.tools` names a function that is not in `tools`."
+        if not names or names != {tool["function"]["name"] for tool in left}:
+            message = "`tool_choice.tools` must name functions that are in `tools`."
             raise InvalidRequest(message, param="tool_choice.tools", code="invalid_value")
-        return (raw(choice.get("mode", "auto")) if left else raw("none")), left or tools
+        return raw(choice.get("mode", "auto")), left
     raise _bad_choice(str(choice.get("type")))
 
 

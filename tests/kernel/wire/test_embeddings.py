@@ -1,0 +1,69 @@
+import base64
+import json
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.golden import call_of
+from switchgear.contracts.provider import ProviderFault
+from switchgear.contracts.usage import Usage
+from switchgear.errors import InvalidRequest
+from switchgear.testing.provider_suite import MODEL, RecordedHead
+from switchgear.wire.embeddings import decode_embeddings, embeddings_answer, read_embeddings
+
+
+@pytest.mark.parametrize(
+    ("given_input", "expected"),
+    [("a", ["a"]), (["a", "b"], ["a", "b"]), ([1, 2], [[1, 2]]), ([[1], [2, 3]], [[1], [2, 3]])],
+)
+def test_reads_every_form_of_input(given_input: object, expected: list) -> None:
+    assert expected == read_embeddings(call_of("embeddings", {"model": "m", "input": given_input}), MODEL).input
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "input"),
+        ({"input": []}, "input"),
+        ({"input": ["a", 1]}, "input"),
+        ({"input": [1.5]}, "input"),
+        ({"input": "a", "dimensions": "many"}, "dimensions"),
+        ({"input": "a", "encoding_format": "hex"}, "encoding_format"),
+    ],
+)
+def test_names_what_is_wrong(body: dict, param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_embeddings(call_of("embeddings", body), MODEL)
+    assert param == caught.value.param
+
+
+def test_tokens_are_no_texts() -> None:
+    wanted = read_embeddings(call_of("embeddings", {"input": [[1]]}), MODEL)
+    with pytest.raises(InvalidRequest):
+        wanted.texts()
+
+
+@given(
+    st.lists(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1), min_size=1),
+    st.booleans(),
+)
+def test_writes_what_a_client_reads_back(vectors: list[list[float]], as_base64: bool) -> None:
+    answer = embeddings_answer("m", vectors, 7, as_base64)
+    body = json.loads(answer.body)
+    found = [item["embedding"] for item in body["data"]]
+    if as_base64:
+        raw = [base64.b64decode(text) for text in found]
+        found = [list(struct.unpack(f"<{len(data) // 4}f", data)) for data in raw]
+    assert vectors == found
+    assert list(range(len(vectors))) == [item["index"] for item in body["data"]]
+    assert {"prompt_tokens": 7, "total_tokens": 7} == body["usage"]
+    assert Usage(input_tokens=7) == answer.usage
+    assert answer.usage == decode_embeddings(answer.body, RecordedHead()).usage
+
+
+@pytest.mark.parametrize("body", [b'{"data":[{"embedding":null}]}', b'{"data":[{"embedding":{}}]}', b'{"data":[]}'])
+def test_what_holds_no_vector_is_no_answer(body: bytes) -> None:
+    with pytest.raises(ProviderFault):
+        decode_embeddings(body, RecordedHead())
