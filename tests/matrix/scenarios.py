@@ -79,7 +79,7 @@ _THOUGHT = {"reasoning": THINKS, "redacted": "nobody may read this"}
 CASES: dict[str, Case] = {
     "text": Case(_said(), Expected()),
     "options": Case(_said(), Expected(), Wish(options=True)),
-    "length": Case(_said(), Expected(text="Hello there, ", finish="length"), Wish(limit=2)),
+    "length": Case(_said(content="word " * 20), Expected(text="word " * 16, finish="length"), Wish(limit=16)),
     "tools": Case(
         _said(tool_calls=CALLS, content=None), Expected(text="", calls=CALLS, finish="tool_calls"), Wish(tools=True)
     ),

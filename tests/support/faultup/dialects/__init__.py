@@ -64,6 +64,7 @@ class Dialects:
                 ("POST", r"/token", lambda heard: heard.desk.google(heard.body)),
                 ("POST", r"/[^/]+/oauth2/v2\.0/token", lambda heard: heard.desk.entra(heard.body)),
                 ("POST", r"/api/v2/oauth", lambda heard: heard.desk.gigachat(heard.headers, heard.body)),
+                ("POST", r"/api/v1/tokens/count", gigachat.count),
                 ("GET", r"/v1beta/models", gemini.models),
                 ("GET", r"/v1beta1/publishers/([^/]+)/models", gemini.publisher_models),
                 ("GET", r"/openai(?:/v1)?/models", chat.models),

@@ -178,7 +178,7 @@ class Chat(Common, forbid_unknown_fields=True, kw_only=True):
 class Completion(Common, forbid_unknown_fields=True, kw_only=True):
     """The body of a legacy completion."""
 
-    prompt: str | list[str] | list[int] | list[list[int]] | None
+    prompt: str | list[str | int | list[int]] | None
     best_of: int | None = None
     echo: bool | None = None
     logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
@@ -189,7 +189,7 @@ class Embedding(Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of an embedding."""
 
     model: str
-    input: str | list[str] | list[int] | list[list[int]]
+    input: str | Annotated[list[str | int | list[int]], Meta(min_length=1, max_length=2048)]
     dimensions: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
     encoding_format: Literal["float", "base64"] | UnsetType = UNSET
     user: str | UnsetType = UNSET

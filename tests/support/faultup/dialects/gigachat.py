@@ -229,6 +229,24 @@ def _vectors(said: Said, heard: Heard) -> Reply:
     return reply
 
 
+class Count(Struct, forbid_unknown_fields=True):
+    """The body of tokens/count."""
+
+    model: str
+    input: list[str]
+
+
+def count(heard: Heard) -> Reply:
+    """Answer `POST /api/v1/tokens/count`."""
+    if not heard.desk.knows(common.bearer(heard)):
+        return GigaChat().refuse(Refused("auth", ""), heard, Script())
+    try:
+        texts = common.read(heard.body, Count).input
+    except Refused as refused:
+        return GigaChat().refuse(refused, heard, Script())
+    return json_answer([{"object": "tokens", "tokens": words(text), "characters": len(text)} for text in texts])
+
+
 def models(heard: Heard) -> Reply:
     """Answer `GET /api/v1/models`."""
     if common.bearer(heard) not in heard.desk.issued or not heard.desk.knows(common.bearer(heard)):
