@@ -10,6 +10,17 @@ from msgspec import Struct
 from support.faultup import FaultUpstream
 from support.faultup.dialects import sigv4
 
+NAMES = (
+    "openai",
+    "openai_compatible",
+    "azure_openai",
+    "anthropic",
+    "bedrock",
+    "vertex",
+    "vertex_claude",
+    "ai_studio",
+    "gigachat",
+)
 ACCOUNT = "matrix@project.iam.gserviceaccount.com"
 
 
@@ -31,6 +42,11 @@ class Row(Struct, frozen=True, kw_only=True):
     parallel: bool = True
     shows: tuple[str, ...] = ("chat", "responses", "messages")
     vectors: str | None = None
+
+    @property
+    def sent(self) -> str:
+        """What the model names begin with where they are sent."""
+        return self.prefix.rpartition("/")[2]
 
 
 def rows(upstream: FaultUpstream) -> dict[str, Row]:
@@ -86,6 +102,13 @@ def rows(upstream: FaultUpstream) -> dict[str, Row]:
             secret={"service_account": json.dumps(account)},
             settings=google,
             vectors="text-embedding-005-",
+        ),
+        "vertex_claude": Row(
+            type="vertex",
+            prefix="publishers/anthropic/models/claude-haiku-4-5-",
+            base="",
+            secret={"service_account": json.dumps(account)},
+            settings=google,
         ),
         "ai_studio": Row(
             type="vertex",

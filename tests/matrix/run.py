@@ -30,7 +30,8 @@ class Cell(Struct):
     dialect: str
     case: str
     stream: bool
-    verdict: str = "carried"  # carried, dropped, refused
+    verdict: str = "carried"  # carried, dropped, refused, blocked
+    status: int = 200
     detail: str = ""
     problems: list[str] = field(default_factory=list)
     golden: list[Any] = field(default_factory=list)
@@ -96,6 +97,7 @@ class Matrix:
         if case.wish.results and seen is not None and seen[1].calls:
             body = client.go_on(body, seen[0])
             answer, seen, entries = await self._ask(cell, client, body)
+        cell.status = answer.status_code
         row = self.rows[cell.provider]
         dropped = [name for name in answer.headers.get("x-switchgear-dropped", "").split(", ") if name]
         cell.problems += sent_problems(body, entries, dropped, client.options(case.wish))
@@ -133,7 +135,7 @@ class Matrix:
             cell = Cell(provider, "messages", "count", stream=False)
             self.cells.append(cell)
             path = "/v1/messages/count_tokens"
-            entries, answer = await self._post(cell, path, body, f"{self.rows[provider].prefix}fault-text")
+            entries, answer = await self._post(cell, path, body, f"{self.rows[provider].sent}fault-text")
             cell.detail = "" if entries else "estimated"
             wanted = {40} if entries and provider != "gigachat" else range(1, 100)
             if answer.status_code != 200 or answer.json()["input_tokens"] not in wanted:
@@ -177,7 +179,7 @@ class Matrix:
         before = len(self.upstream.ledger)
         headers = {**self.run.auth, "anthropic-version": "2023-06-01"} if cell.dialect == "messages" else self.run.auth
         answer = await self.run.http.post(client.path, json=body, headers=headers)
-        mine = re.compile(re.escape(f"{self.rows[cell.provider].prefix}fault-{cell.case}") + r"(?![a-z_])")
+        mine = re.compile(re.escape(f"{self.rows[cell.provider].sent}fault-{cell.case}") + r"(?![a-z_])")
         entries = [entry for entry in self.upstream.ledger.entries[before:] if mine.search(_said(entry))]
         cell.golden.append(exchange(client.path, body, entries, answer))
         if answer.status_code != 200:
