@@ -1,5 +1,6 @@
 """Golden files: one exchange a file, with what differs from run to run taken out."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,9 @@ from support.faultup import Entry
 from support.faultup.dialects.eventstream import frames
 
 GOLDEN = Path(__file__).parent / "golden"
-_IDS = re.compile(r"\b(chatcmpl|cmpl|resp|msg|rs|fc|call|toolu|tooluse|req|fn|state)[-_][A-Za-z0-9_-]{6,}")
+_IDS = re.compile(r"\b(chatcmpl|cmpl|resp|msg|rs|fc|call|toolu|tooluse|req|fn|gem|state)[-_][A-Za-z0-9_-]{6,}")
+_SEALED = re.compile(r"switchgear\.v1\.([A-Za-z0-9_-]+=*)")
+_WIDTH = 200
 _UUIDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{24,64}\b")
 _TIMES = {"created", "created_at", "completed_at"}
 _SENT = ("accept", "anthropic-beta", "anthropic-version", "content-type", "openai-organization", "openai-project")
@@ -80,6 +83,26 @@ def normal(golden: list[Any]) -> str:
             return {name: 0 if name in _TIMES else clean(item) for name, item in value.items()}
         if isinstance(value, list):
             return [clean(item) for item in value]
-        return _UUIDS.sub(number, _IDS.sub(number, value)) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return _UUIDS.sub(number, _IDS.sub(number, _SEALED.sub(_opened, value)))
 
-    return json.dumps(clean(golden), indent=1, ensure_ascii=False) + "\n"
+    return _written(clean(golden), "") + "\n"
+
+
+def _opened(found: re.Match[str]) -> str:
+    """Show what the gateway put into an opaque block of its own."""
+    text = found[1]
+    return "switchgear.v1." + base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("utf-8", "replace")
+
+
+def _written(value: Any, indent: str) -> str:
+    """Write JSON with everything on one line that fits there, so that a difference is a line and a file is short."""
+    line = json.dumps(value, ensure_ascii=False)
+    if len(line) <= _WIDTH or not isinstance(value, dict | list):
+        return line
+    inner = indent + " "
+    if isinstance(value, dict):
+        items = [f"{json.dumps(name)}: {_written(item, inner)}" for name, item in value.items()]
+        return "{\n" + ",\n".join(inner + item for item in items) + f"\n{indent}}}"
+    return "[\n" + ",\n".join(inner + _written(item, inner) for item in value) + f"\n{indent}]"

@@ -29,6 +29,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
     prefix    what its model names begin with; the scenario follows
     base      the path of its base URL at the upstream
+    native    the dialects that are its vendor's own wire, so that members go out as they came in
     parallel  whether its vendor calls several tools at once
     shows     the dialects in which its answers show reasoning
     vectors   the model that embeds; its name is followed by `fault-text`
@@ -39,6 +40,7 @@ class Row(Struct, frozen=True, kw_only=True):
     base: str
     secret: dict[str, str] = {}
     settings: dict[str, Any] = {}
+    native: tuple[str, ...] = ()
     parallel: bool = True
     shows: tuple[str, ...] = ("chat", "responses", "messages")
     vectors: str | None = None
@@ -71,10 +73,16 @@ def rows(upstream: FaultUpstream) -> dict[str, Row]:
             vectors="text-embedding-3-small-",
         ),
         "openai_compatible": Row(
-            type="openai_compatible", prefix="mixtral-", base="/lenient/v1", secret={"api_key": "k"}, vectors="e5-"
+            type="openai_compatible",
+            native=("chat",),
+            prefix="mixtral-",
+            base="/lenient/v1",
+            secret={"api_key": "k"},
+            vectors="e5-",
         ),
         "azure_openai": Row(
             type="azure_openai",
+            native=("chat", "responses"),
             prefix="gpt-5-azure-",
             base="",
             secret={"access_token": upstream.desk.issue()},
@@ -82,7 +90,13 @@ def rows(upstream: FaultUpstream) -> dict[str, Row]:
             shows=("responses",),
             vectors="text-embedding-3-azure-",
         ),
-        "anthropic": Row(type="anthropic", prefix="claude-opus-4-5-", base="", secret={"api_key": "sk-ant-matrix"}),
+        "anthropic": Row(
+            type="anthropic",
+            native=("messages",),
+            prefix="claude-opus-4-5-",
+            base="",
+            secret={"api_key": "sk-ant-matrix"},
+        ),
         "bedrock": Row(
             type="bedrock",
             prefix="anthropic.claude-sonnet-4-5-",
@@ -105,6 +119,7 @@ def rows(upstream: FaultUpstream) -> dict[str, Row]:
         ),
         "vertex_claude": Row(
             type="vertex",
+            native=("messages",),
             prefix="publishers/anthropic/models/claude-haiku-4-5-",
             base="",
             secret={"service_account": json.dumps(account)},

@@ -19,7 +19,9 @@ from support.faultup import Entry, FaultUpstream, Script
 from support.gateway import Running, running
 
 PLUGINS = "".join(f"{name} = {{ enabled = true }}\n" for name in ("azure_openai", "bedrock", "gigachat", "vertex"))
-CANONICAL = {"stop_sequences": "stop", "metadata": "user"}
+MINE = {"model", "stream", "stream_options", "anthropic_version"}
+"""What the gateway may add or change where client and provider share the wire."""
+CANONICAL = {"stop_sequences": "stop", "metadata": "user", "thinking": "reasoning_effort"}
 """Members of Messages that are listed as dropped by the name the canonical form has for them."""
 
 
@@ -99,8 +101,9 @@ class Matrix:
             answer, seen, entries = await self._ask(cell, client, body)
         cell.status = answer.status_code
         row = self.rows[cell.provider]
+        native = cell.dialect in row.native
         dropped = [name for name in answer.headers.get("x-switchgear-dropped", "").split(", ") if name]
-        cell.problems += sent_problems(body, entries, dropped, client.options(case.wish))
+        cell.problems += sent_problems(body, entries, dropped, client.options(case.wish), native=native)
         if dropped:
             cell.verdict, cell.detail = "dropped", ", ".join(dropped)
             cell.problems += await self._strictly(client, body, dropped)
@@ -108,7 +111,7 @@ class Matrix:
             cell.verdict = "blocked"  # the vendor gives no answer at all, and says so in one with status 200
         elif answer.status_code == 400 and not entries:
             error = answer.json()["error"]
-            cell.verdict, cell.detail = "refused", error.get("param") or error["message"]
+            cell.verdict, cell.detail = "refused", error.get("param") or _named(error["message"])
             if case.expected.status not in {200, 400} or not error["message"]:
                 cell.problems.append(f"refused: {answer.text}")
         elif seen is None:
@@ -195,6 +198,11 @@ class Matrix:
         return answer, (whole, seen), entries
 
 
+def _named(message: str) -> str:
+    """Return the part of the conversation that an error names, where the dialect's errors have no member for it."""
+    return next((word for word in re.findall(r"`([^`]+)`", message) if word.startswith("messages")), message)
+
+
 def _numbers(embedding: list[float] | str) -> list[float]:
     if isinstance(embedding, str):
         data = base64.b64decode(embedding)
@@ -206,7 +214,9 @@ def _said(entry: Entry) -> str:
     return entry.path + entry.body.decode("utf-8", "replace")
 
 
-def sent_problems(body: Body, entries: list[Entry], dropped: list[str], options: dict[str, Any]) -> list[str]:
+def sent_problems(
+    body: Body, entries: list[Entry], dropped: list[str], options: dict[str, Any], *, native: bool
+) -> list[str]:
     """Say what reached the upstream that should not have, and what did not though nobody said so."""
     if len(entries) == 2 and entries[0].status in {401, 403}:
         entries = entries[1:]  # a new token was fetched and tried
@@ -217,6 +227,11 @@ def sent_problems(body: Body, entries: list[Entry], dropped: list[str], options:
     problems = []
     if _nulls(sent) > _nulls(body):
         problems.append(f"a null the client did not send: {text[:400]}")
+    problems += [f"`{n}` was dropped and never sent" for n in dropped if n.partition(".")[0] not in _sendable(body)]
+    if native:
+        wanted = {name: value for name, value in body.items() if name not in MINE and name not in dropped}
+        problems += [f"`{name}` went out as {sent.get(name)!r}" for name in wanted if wanted[name] != sent.get(name)]
+        problems += [f"`{name}` was added" for name in sent.keys() - body.keys() - MINE]
     for name, value in options.items():
         needle = json.dumps(next(iter(value.values()))) if isinstance(value, dict) else json.dumps(value).strip("[]")
         if needle not in text and not any(
@@ -224,6 +239,10 @@ def sent_problems(body: Body, entries: list[Entry], dropped: list[str], options:
         ):
             problems.append(f"`{name}` was lost silently")
     return problems
+
+
+def _sendable(body: Body) -> set[str]:
+    return {*body, *(CANONICAL[name] for name in CANONICAL if name in body)}
 
 
 def _nulls(value: Any) -> int:
