@@ -13,7 +13,7 @@ from support.faultup.dialects.eventstream import frames
 
 GOLDEN = Path(__file__).parent / "golden"
 _IDS = re.compile(r"\b(chatcmpl|cmpl|resp|msg|rs|fc|call|toolu|tooluse|req|fn|gem|state)[-_][A-Za-z0-9_-]{6,}")
-_SEALED = re.compile(r"switchgear\.v1\.([A-Za-z0-9_-]+=*)")
+_SEALED = re.compile(r"\b(switchgear\.v1|sg1)\.([A-Za-z0-9_-]+=*)")
 _WIDTH = 200
 _UUIDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{24,64}\b")
 _TIMES = {"created", "created_at", "completed_at"}
@@ -28,7 +28,12 @@ _TOLD = (
 
 
 def exchange(path: str, body: Any, entries: list[Entry], answer: httpx.Response) -> dict[str, Any]:
-    """Write one exchange down: the client's request, what the upstream got and said, what the client got."""
+    """Write one exchange down: the client's request, what the upstream got and said, what the client got.
+
+    A refused credential is renewed and tried again, but not twice within a while: only the last try is written.
+    """
+    if len(entries) == 2 and entries[0].status in {401, 403}:
+        entries = entries[1:]
     return {
         "request": {"path": path, "body": body},
         "upstream": [
@@ -92,8 +97,8 @@ def normal(golden: list[Any]) -> str:
 
 def _opened(found: re.Match[str]) -> str:
     """Show what the gateway put into an opaque block of its own."""
-    text = found[1]
-    return "switchgear.v1." + base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("utf-8", "replace")
+    text = found[2]
+    return f"{found[1]}." + base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("utf-8", "replace")
 
 
 def _written(value: Any, indent: str) -> str:
