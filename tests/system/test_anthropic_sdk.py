@@ -247,7 +247,7 @@ async def test_a_stream_that_breaks_raises(client: AsyncAnthropic, upstream: Fau
 
     async def read() -> None:
         async for event in await client.messages.create(model="m", max_tokens=50, messages=HELLO, stream=True):
-            seen.append(event.type)
+            seen.append(event.type)  # noqa: PERF401 - what came before it broke is wanted
 
     with pytest.raises(anthropic.APIStatusError) as caught:
         await read()

@@ -16,6 +16,7 @@ What a provider cannot carry it names with `call.drop`, so that the client is to
 """
 
 from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from msgspec import Raw, Struct
@@ -34,6 +35,7 @@ EMBEDDINGS = "embeddings"
 COUNT = "count"
 """A chat whose input tokens are asked for, nothing else. A target that does not speak this is answered for by an estimate."""
 
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
@@ -83,11 +85,13 @@ class Call:
     max_tokens     the client's bound on the answer, None if it set none
     strict         whether what cannot be carried is refused instead of dropped
     origin         the wire format the client used; another than `wire` in a call that was translated
+    headers        request headers that belong to the client's wire format (a version, opt-ins) and that its dialect lets through:
+                   lower-case name to value; only a provider that speaks that wire looks at them
     dropped        what was dropped on the way to the provider, as dotted paths of the client's body
     """
 
     __slots__ = (
-        "dropped", "max_tokens", "members", "model", "operation", "origin", "stream", "strict", "usage_wanted", "wire",
+        "dropped", "headers", "max_tokens", "members", "model", "operation", "origin", "stream", "strict", "usage_wanted", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +106,7 @@ class Call:
         max_tokens: int | None = None,
         strict: bool = False,
         origin: str | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
     ) -> None:
         self.operation = operation
         self.wire = wire
@@ -112,6 +117,7 @@ class Call:
         self.usage_wanted = usage_wanted
         self.max_tokens = max_tokens
         self.strict = strict
+        self.headers = headers
         self.dropped: tuple[str, ...] = ()
 
     def translated(self, operation: str, wire: str, members: dict[str, Raw]) -> "Call":
@@ -131,7 +137,7 @@ class Call:
     def with_members(self, members: dict[str, Raw]) -> "Call":
         """Make the same call with other members."""
         call = self.translated(self.operation, self.wire, members)
-        call.usage_wanted, call.dropped = self.usage_wanted, self.dropped
+        call.usage_wanted, call.headers, call.dropped = self.usage_wanted, self.headers, self.dropped
         return call
 
     def drop(self, *names: str) -> None:

@@ -4,6 +4,7 @@ Wire: platform.claude.com/docs/en/api/messages, /api/messages-count-tokens and /
 formats gets the members as they came; for every other they are translated, see `inbound/`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ MESSAGES = "messages"
 MESSAGES_COUNT = "messages_count"
 
 _json = msgspec.json.Encoder()
+
+_WISH = re.compile(rb"[A-Za-z0-9._-]+(?: ?, ?[A-Za-z0-9._-]+){0,63}")
 
 _ERROR_TYPES = {
     400: "invalid_request_error",
@@ -102,7 +105,7 @@ class Messages:
     def __init__(self, ambient: Ambient) -> None:
         self._ambient = ambient
 
-    def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:  # noqa: ARG002 - the contract's shape
+    def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:
         """Read the head. A stream of this wire always tells its usage."""
         model = _model(members)
         bound = member(members, "max_tokens", int)
@@ -112,7 +115,10 @@ class Messages:
         if bound < 0:
             raise InvalidRequest("`max_tokens` cannot be negative.", param="max_tokens", code="invalid_value")
         stream = member(members, "stream", bool) or False
-        return Call("chat", MESSAGES, members, model=model, stream=stream, usage_wanted=True, max_tokens=bound)
+        wishes = read_wishes(headers)
+        return Call(
+            "chat", MESSAGES, members, model=model, stream=stream, usage_wanted=True, max_tokens=bound, headers=wishes
+        )
 
     def canonical(self, call: Call) -> Call:
         """Translate to the canonical form."""
@@ -133,9 +139,9 @@ class CountTokens:
     path = "/v1/messages/count_tokens"
     wire = MESSAGES_COUNT
 
-    def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:  # noqa: ARG002 - the contract's shape
+    def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:
         """Read the head."""
-        return Call("count", MESSAGES_COUNT, members, model=_model(members))
+        return Call("count", MESSAGES_COUNT, members, model=_model(members), headers=read_wishes(headers))
 
     def canonical(self, call: Call) -> Call:
         """Translate to the canonical form."""
@@ -148,6 +154,19 @@ class CountTokens:
     def encoder(self, call: Call, *, translate: bool) -> MessagesEncoder:  # noqa: ARG002 - the contract's shape
         """Return the encoder of errors: a count has no stream."""
         return _frames
+
+
+def read_wishes(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Read the API version and the opt-ins a client sends with a request. Raises `InvalidRequest` for what is neither."""
+    wishes = {}
+    for name in ("anthropic-version", "anthropic-beta"):
+        value = headers.get(name.encode())
+        if value:
+            if not _WISH.fullmatch(value):
+                message = f"The header `{name}` holds words of letters, digits, dots and hyphens, separated by commas."
+                raise InvalidRequest(message, param=name, code="invalid_header")
+            wishes[name] = value.decode().replace(" ", "")
+    return wishes
 
 
 def _model(members: Mapping[str, Raw]) -> str:

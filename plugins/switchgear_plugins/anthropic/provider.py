@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from switchgear.contracts.credential import Secret
-from switchgear.contracts.provider import DiscoveredModel, Head, ModelPage, ProviderConfig
+from switchgear.contracts.provider import Call, DiscoveredModel, Head, ModelPage, ProviderConfig
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import SecretUnavailable
 from switchgear.wire.messages.faults import decode_fault
@@ -71,6 +71,14 @@ class AnthropicProvider(MessagesProvider):
         if secret is not None and "api_key" not in secret:
             raise SecretUnavailable("the credential has no value named api_key or auth_token; enter it again with one")
         return super().authorise(secret)
+
+    def asked(self, call: Call) -> dict[str, str]:
+        """Return the client's own version and its opt-ins, the latter beside those of the settings."""
+        wishes = dict(call.headers)
+        ours = self.headers.get("anthropic-beta")
+        if ours is not None and "anthropic-beta" in wishes:
+            wishes["anthropic-beta"] = ",".join(dict.fromkeys((*ours.split(","), *wishes["anthropic-beta"].split(","))))
+        return wishes
 
     def models_request(self, secret: Secret | None, cursor: str | None) -> OutboundRequest:
         """Build the request for a page of models; the cursor is the last id of the page before."""

@@ -45,7 +45,9 @@ class ClaudeOnVertex(MessagesProvider):
         """Move the model into the address; only counting, which has an address of its own, wants it here."""
         body.pop("model", None)
         named = {"model": family(model.name)} if call.operation == COUNT else {}
-        return {"anthropic_version": _VERSION, **named, **body}
+        betas = call.headers.get("anthropic-beta")
+        asked = {} if betas is None else {"anthropic_beta": betas.split(",")}
+        return {"anthropic_version": _VERSION, **asked, **named, **body}
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""

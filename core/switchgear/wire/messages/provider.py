@@ -80,6 +80,10 @@ class MessagesProvider:
         """Put in or take out members of a body that is ready to be sent. `body` is the provider's own to change."""
         return body
 
+    def asked(self, call: Call) -> dict[str, str]:  # noqa: ARG002 - another vendor's headers are its own
+        """Return the headers that a client of this form asked for itself, laid over this provider's own."""
+        return {}
+
     def rules(self, model: str) -> Rules:
         """Say what a model takes, by the provider's name for it."""
         return rules_of(model)
@@ -94,7 +98,7 @@ class MessagesProvider:
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""
         body = self._native(call, model) if call.wire in (MESSAGES, MESSAGES_COUNT) else self._translated(call, model)
-        headers = {**self.headers, **self.authorise(secret)}
+        headers = {**self.headers, **(self.asked(call) if call.headers else {}), **self.authorise(secret)}
         return OutboundRequest("POST", self.url_of(call, model), headers, _encode(self.amend(call, model, body)))
 
     def decode(self, call: Call, head: Head, body: bytes) -> Answer:

@@ -69,7 +69,8 @@ def to_canonical(call: Call, operation: str, wire: str) -> Call:
     _rest(call, reader, members)
     made = call.translated(operation, wire, members)
     unread = (name for name in call.members if name not in _READ and name not in _REFUSED)
-    made.drop(*reader.drops, *(name for name in unread if call.members[name] != _NULL))
+    asked = ("anthropic-beta",) if "anthropic-beta" in call.headers else ()
+    made.drop(*asked, *reader.drops, *(name for name in unread if call.members[name] != _NULL))
     return made
 
 
