@@ -6,6 +6,7 @@ Wire: developers.sber.ru/docs/ru/gigachat/api/reference/rest (post-chat, post-em
 import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -193,7 +194,7 @@ def _members(block: Block, text: str) -> dict[str, Any]:
     match block.kind:
         case "tool":
             call = {"name": block.name, "arguments": json.loads(block.text)}
-            return {"content": "", "function_call": call, "functions_state_id": f"state-{block.id}"}
+            return {"content": "", "function_call": call, "functions_state_id": str(UUID(hex=f"{block.id:0>32}"))}
         case "thinking":
             return {"reasoning_content": text}
         case "redacted":
