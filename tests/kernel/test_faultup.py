@@ -441,7 +441,7 @@ async def test_own_events_and_own_bodies_are_played_on_any_path(up: FaultUpstrea
     up.script(Script(events=own), Script(body='{"id": NaN}'))
     first = await post(up.port, {}, path="/v1/messages")
     second = await post(up.port, {}, path="/v1/messages")
-    third = await post(up.port, {}, path="/v1/messages")
+    third = await post(up.port, {}, path="/v1/nothing")
     assert ("".join(own).encode(), b'{"id": NaN}', 404) == (first.body, second.body, third.status)
 
 

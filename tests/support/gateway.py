@@ -42,7 +42,7 @@ openai = {{ enabled = true }}
 anthropic = {{ enabled = true }}
 openai_compatible = {{ enabled = true }}
 echo = {{ enabled = true }}
-"""
+{plugins}"""
 
 
 class Running:
@@ -127,10 +127,10 @@ class Running:
         return record
 
 
-def configure(directory: Path, gateway: str, store: str, memory: str, **timeouts: float) -> Path:
+def configure(directory: Path, gateway: str, store: str, memory: str, plugins: str = "", **timeouts: float) -> Path:
     """Write plugins.toml."""
     file = directory / "plugins.toml"
-    file.write_text(CONFIG.format(gateway=gateway, store=store, memory=memory, **timeouts))
+    file.write_text(CONFIG.format(gateway=gateway, store=store, memory=memory, plugins=plugins, **timeouts))
     return file
 
 
@@ -142,12 +142,13 @@ async def running(
     gateway: str = "",
     store: str = SQLITE,
     memory: str = "",
+    plugins: str = "",
     first_byte: float = 5.0,
     idle: float = 5.0,
     total: float = 30.0,
 ) -> AsyncIterator[Running]:
     """Serve a gateway over `directory`; give it a provider at `upstream`."""
-    file = configure(directory, gateway, store, memory, first_byte=first_byte, idle=idle, total=total)
+    file = configure(directory, gateway, store, memory, plugins, first_byte=first_byte, idle=idle, total=total)
     environ = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(directory / "data")}
     made = Gateway(load(file, environ=environ))
     await made.start()

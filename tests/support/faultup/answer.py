@@ -177,11 +177,12 @@ def usage(script: Script, prompt: int, completion: int, reasoning: int) -> Any:
     """Return the usage object the upstream reports, true unless the script has its own."""
     if script.usage is not None:
         return script.usage
+    written = {"cache_write_tokens": script.cache_write_tokens} if script.cache_write_tokens else {}
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": script.cached_tokens, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": script.cached_tokens, "audio_tokens": 0, **written},
         "completion_tokens_details": {
             "reasoning_tokens": reasoning,
             "audio_tokens": 0,

@@ -35,6 +35,7 @@ class Entry(Struct, kw_only=True):
     completion_tokens: int = 0
     body_bytes: int = 0
     finish: Finish = "open"
+    answer: bytes | None = None  # the body that went out, where the upstream was told to `keep_answers`
 
     @property
     def client_left_early(self) -> bool:

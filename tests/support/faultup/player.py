@@ -141,6 +141,8 @@ class Player:
 
     async def _piece(self, data: bytes) -> None:
         start, self._body_sent = self._body_sent, self._body_sent + len(data)
+        if self._entry.answer is not None:
+            self._entry.answer += data
         frame = b"%x\r\n" % len(data) if self._chunked else b""
         at = start
         for mark in self._stops(start, start + len(data)):

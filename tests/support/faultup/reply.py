@@ -93,7 +93,7 @@ class _Completion:
         self.script, self.ask, self.chat = script, ask, chat
         self.id = f"{'chatcmpl' if chat else 'cmpl'}-{request_id}"
         self.choices = choices
-        self.prompt = answer.prompt_tokens(ask)
+        self.prompt = answer.prompt_tokens(ask) if script.prompt_tokens is None else script.prompt_tokens
         self.tokens = sum(choice.tokens for choice in self.choices)
 
     def reply(self) -> Reply:

@@ -1,8 +1,14 @@
 """What the fault upstream does with one request, as data: a frozen Struct that travels as JSON."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
+
+Cause: TypeAlias = Literal[
+    "invalid_request", "context_length", "content_filter", "not_found", "auth", "permission", "quota", "rate_limit",
+    "overloaded", "server",
+]  # fmt: skip
+"""Why a provider refuses, whatever words and status its wire has for it."""
 
 
 class ToolCall(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,10 +37,17 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     null_ids: bool = False  # later tool deltas say "id": null, "type": null, as some servers do
     finish_reason: str | None = None  # None: stop, length or tool_calls, whichever is true
     model: str | None = None  # reported instead of the requested name
+    describe: bool = False  # says which images it received, of which media type and size
+    conform: bool = False  # answers JSON that satisfies the schema it was held to
+    redacted: str = ""  # reasoning nobody may read: an opaque block after the readable one
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    prompt_tokens: int | None = None  # all of the input, cached or not; None: counted
     usage: Any = None  # reported instead of the true usage object, whatever its type
 
     # The head
+    cause: Cause | None = None  # refuse, in the status and the words of the wire
+    strict: bool = False  # OpenAI's own strictness for chat, completions and embeddings; other wires are always strict
     status: int = 200
     error: dict[str, Any] | None = None  # members of the error object that differ from OpenAI's for `status`
     headers: dict[str, str] = {}

@@ -4,12 +4,15 @@ import asyncio
 import ssl
 from collections import deque
 from typing import Any, Self
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
 from support.faultup.answer import Ask
 from support.faultup.connection import Connection, Request
+from support.faultup.dialects import Dialects, speak
+from support.faultup.dialects.common import Heard, Refused
+from support.faultup.dialects.desk import Desk
 from support.faultup.ledger import Entry, Ledger
 from support.faultup.reply import CREATED, Reply, compose, error_object, json_reply
 from support.faultup.script import PRESETS, Script
@@ -21,9 +24,10 @@ class FaultUpstream:
     """An upstream on loopback that does what it is told and keeps a ledger.
 
     Which script a request gets: its `x-fault` header (a script as JSON), else the next of the queue
-    (`script`), else that of its model name (`fault-NAME`: `register` or `PRESETS`), else `default`. The
+    (`script`), else that of its model name (what follows `fault-` in it: `register` or `PRESETS`), else `default`. The
     queue serves POSTs of any path, or the path it was given for. Answers depend on `seed` and the
-    request body alone.
+    request body alone. Paths of other vendors are answered in their wire formats (`dialects`); `desk` hands out the
+    tokens some of them want. Under `/lenient` OpenAI's chat is not strict, as that of a compatible server.
     """
 
     def __init__(
@@ -32,10 +36,13 @@ class FaultUpstream:
         self.seed, self.host, self.port = seed, host, port
         self.ledger = Ledger()
         self.default = Script()
+        self.keep_answers = False
         self.named = dict(PRESETS)
         self.connections: set[Connection] = set()
         self.connections_ever = 0  # without those that only control
         self.failures: list[BaseException] = []
+        self.desk = Desk()
+        self._dialects = Dialects()
         self._tls = tls
         self._queue: deque[tuple[str | None, Script]] = deque()
         self._server: asyncio.Server | None = None
@@ -70,6 +77,7 @@ class FaultUpstream:
         self._queue.clear()
         self.named = dict(PRESETS)
         self.default = Script()
+        self.desk.clear()
 
     # Life
 
@@ -119,15 +127,22 @@ class FaultUpstream:
             body=bytes(request.body),
             arrived_at=request.arrived_at,
             connection=connection.number,
+            answer=b"" if self.keep_answers else None,
         )
         if control:
             self.connections_ever -= not connection.control
             connection.control = True
             return Script(), entry, self._control(request)
         self.ledger.entries.append(entry)
+        heard = self._heard(request, entry)
+        spoken = None
+        if not self._own_bytes_next(request):
+            spoken = self._dialects.answer(heard, lambda model: self._choose(request, model))
+        if spoken is not None:
+            return spoken[0], entry, spoken[1]
         try:
             ask = msgspec.json.decode(entry.body, type=Ask) if entry.body else Ask()
-            script = self._choose(request, ask)
+            script = self._choose(request, ask.model)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Script(), entry, json_reply(error_object(400, {"message": f"Unreadable: {error}"}), 400)
         if script is None:
@@ -136,19 +151,48 @@ class FaultUpstream:
                 entry,
                 json_reply(error_object(404, {"message": f"No scenario {ask.model!r}"}), 404),
             )
+        chosen = script
+        if script.strict and request.method == "POST":
+            wire = self._dialects.lenient if path.startswith("/lenient") else self._dialects.strict
+            script, reply = speak(wire, heard, lambda _: chosen)
+            return script, entry, reply
+        if script.cause is not None:
+            return script, entry, self._dialects.strict.refuse(Refused(script.cause, ""), heard, script)
         if request.method == "GET" and script.status < 400 and script.body is None:
             return script, entry, self._models(path)
         return script, entry, compose(script, ask, path, request_id=entry.id, seed=self.seed, body=entry.body)
 
-    def _choose(self, request: Request, ask: Ask) -> Script | None:
+    def _own_bytes_next(self, request: Request) -> bool:
+        """Say whether the next script of the queue has bytes of its own, which are played on any path, whatever is asked."""
+        for path, script in self._queue:
+            if request.path.endswith(path) if path is not None else request.method == "POST":
+                return bool(script.events) or script.body is not None
+        return False
+
+    def _heard(self, request: Request, entry: Entry) -> Heard:
+        query = {name: values[-1] for name, values in parse_qs(request.query, keep_blank_values=True).items()}
+        return Heard(
+            method=request.method,
+            path=unquote(request.path),
+            raw_path=request.path,
+            query=query,
+            headers=request.headers,
+            body=entry.body,
+            id=entry.id,
+            seed=self.seed,
+            desk=self.desk,
+            names=(),
+        )
+
+    def _choose(self, request: Request, model: str) -> Script | None:
         if (header := request.headers.get("x-fault")) is not None:
             return msgspec.json.decode(header, type=Script)
         for index, (path, script) in enumerate(self._queue):
             if request.path.endswith(path) if path is not None else request.method == "POST":
                 del self._queue[index]
                 return script
-        if ask.model.startswith("fault-"):
-            return self.named.get(ask.model.removeprefix("fault-"))
+        if "fault-" in model:
+            return self.named.get(model.rpartition("fault-")[2])
         return self.default
 
     def _models(self, path: str) -> Reply:
