@@ -89,6 +89,8 @@ class DataPlane:
             started_us=ambient.now_us(),
         )
         REQUEST_ID.set(x.id)
+        if dialect.request_id_header is not None:
+            x.headers.append((dialect.request_id_header, x.id.encode()))
         reply = HttpReply(send)
         watch = Watch(asyncio.get_running_loop(), self._total_timeout_s)
         peer = scope.get("switchgear.peer")
