@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from switchgear.contracts.exchange import Exchange, Plan, Target
+from switchgear.contracts.exchange import Exchange, Plan, Step, Target
 from switchgear.contracts.provider import NativeProvider, Provider
 from switchgear.contracts.upstream import Connection, Timeouts
 from switchgear.credentials import KeptSecret
@@ -70,7 +70,7 @@ class LiveModel:
         self.enabled = enabled
         self.created_us = created_us
         self.owned_by = target.provider_id
-        self._plan = Plan((target,), (f"model {target.model.id} is at provider {target.provider_id}",))
+        self._plan = Plan((Step(target),), (f"model {target.model.id} is at provider {target.provider_id}",))
 
     def plan(self, x: Exchange) -> Plan:  # noqa: ARG002 - a model is always itself
         """Return its one target."""

@@ -1,7 +1,7 @@
 """One inference request in flight, as policies, routes and sinks see it. `switchgear.exchange` drives it."""
 
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
@@ -52,6 +52,7 @@ class Target(Struct, frozen=True, eq=False):
     credential: SecretHandle | None = None
     lacks: frozenset[str] = frozenset()
     estimator: TokenEstimator = field(default_factory=TokenEstimator)
+    health: "TargetHealth | None" = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     secret_headers: tuple[str, ...] = ()
 
@@ -74,11 +75,62 @@ class TargetMeters(Struct, frozen=True, eq=False):
     output_tokens: Counter
 
 
-class Plan(Struct, frozen=True):
-    """Where an exchange will be tried, in order, and why each is there."""
+class TargetHealth(Protocol):
+    """How a target fares, as strategies see it. One for each model at each provider, whatever names lead there."""
 
-    targets: tuple[Target, ...]
+    @property
+    def active(self) -> int:
+        """Attempts in flight."""
+        ...
+
+    @property
+    def latency_s(self) -> float | None:
+        """Time to the first byte, lately; None while nothing has answered."""
+        ...
+
+    def is_available(self) -> bool:
+        """Say whether it would be asked now: its breaker is closed or due a probe, and it does not cool down."""
+        ...
+
+
+class Step(Struct, frozen=True, eq=False):
+    """One target of a plan and how it is tried.
+
+    retries         further tries of the same target, where trying again may help and its retry budget allows
+    first_token_s   longest wait for the first token, then the next step is tried; None: the target's own timeout
+    on              causes that lead on to the next step (see `ProviderFault` and `UpstreamError`); None: all that may pass
+    """
+
+    target: Target
+    retries: int = 1
+    first_token_s: float | None = None
+    on: frozenset[str] | None = None
+
+
+Recovery: TypeAlias = Literal["error", "buffer", "continue"]
+
+
+class Plan(Struct, frozen=True):
+    """Where an exchange will be tried, in order, and why each is there.
+
+    attempts       most attempts in all; None: as many as the steps say
+    seconds        most time until the first token, over all attempts; None: the exchange's own deadline
+    recovery       what becomes of a stream that breaks after its first byte: an `error`; `buffer`, the whole answer is held
+                   until it is complete, so that another target can give it; `continue`, a target that takes a prefill goes on
+    hedge_after_s  ask the next target as well when nothing came for so long; the first to answer wins. None: never
+    """
+
+    steps: tuple[Step, ...]
     why: tuple[str, ...] = ()
+    attempts: int | None = None
+    seconds: float | None = None
+    recovery: Recovery = "error"
+    hedge_after_s: float | None = None
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets in order."""
+        return tuple(step.target for step in self.steps)
 
 
 class Callable(Protocol):

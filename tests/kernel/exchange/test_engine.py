@@ -11,7 +11,7 @@ import structlog
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.caller import Caller, Permissions
-from switchgear.contracts.exchange import Exchange, Outcome, Plan, Target
+from switchgear.contracts.exchange import Exchange, Outcome, Plan, Step, Target
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.provider import (
     CANONICAL,
@@ -118,7 +118,7 @@ class Fixture:
             owned_by = ""
 
             def plan(self, x: Exchange) -> Plan:
-                return Plan(targets)
+                return Plan(tuple(map(Step, targets)))
 
         class Snapshot:
             revision = 1
