@@ -164,6 +164,7 @@ class Exchange:
     trace                   the client's W3C trace context (`traceparent`), None if it sent none
     dialect                 name of the inbound dialect
     call                    what is asked, once the head was parsed
+    committed               whether the client has seen content of an answer: from then on, no other target may answer
     strict                  whether the client wants what cannot be carried to a provider refused
     sent                    the call as the last target got it, in its wire format
     caller                  who asks, once authenticated
@@ -182,7 +183,7 @@ class Exchange:
 
     __slots__ = (
         "admitted", "admitted_s", "attempts", "authenticated_s", "began", "cache", "call", "caller", "client_request_id",
-        "cost_microusd", "dialect", "ended_s", "error", "first_byte_s", "headers", "id", "notes", "outcome", "plan",
+        "committed", "cost_microusd", "dialect", "ended_s", "error", "first_byte_s", "headers", "id", "notes", "outcome", "plan",
         "request_bytes", "sent", "snapshot", "started_us", "status", "stream_bytes", "stream_events", "strict", "trace", "usage",
     )  # fmt: skip
 
@@ -195,6 +196,7 @@ class Exchange:
         self.client_request_id: str | None = None
         self.trace: str | None = None
         self.call: Call | None = None
+        self.committed = False
         self.strict = False
         self.sent: Call | None = None
         self.caller: Caller | None = None

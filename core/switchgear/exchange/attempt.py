@@ -1,237 +1,107 @@
-"""One loop owns every attempt. Providers translate, the upstream carries, and nobody below here retries."""
+"""One loop owns every attempt: which target next, whether again, after how long. Nobody below here retries.
+
+The first byte of content decides (`x.committed`): before it any target may still answer, after it nobody else may.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
-
-from msgspec import Struct
+from collections.abc import Iterator
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.credential import Secret
 from switchgear.contracts.dialect import InferenceEndpoint
-from switchgear.contracts.exchange import Attempt, Exchange, Target
-from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault, StreamEvent
-from switchgear.contracts.upstream import UpstreamResponse
-from switchgear.errors import (
-    ConnectionBroken,
-    EgressDenied,
-    FirstByteTimeout,
-    IdleTimeout,
-    InvalidRequest,
-    ResponseTooLarge,
-    SecretUnavailable,
-    UpstreamError,
-    UpstreamFailed,
-)
-from switchgear.exchange.faults import cause_of
-from switchgear.exchange.needs import count_body, fit
-from switchgear.exchange.policies import PolicyChain
+from switchgear.contracts.exchange import Exchange, Plan, Step, Target
+from switchgear.contracts.provider import Call, ProviderFault
+from switchgear.errors import EgressDenied, InvalidRequest, SecretUnavailable, TotalTimeout, UpstreamError, UpstreamFailed
+from switchgear.exchange.ask import Asker
+from switchgear.exchange.faults import cause_of, most_telling
+from switchgear.exchange.health import Health, RoutingSettings, wait_for
+from switchgear.exchange.needs import fit
 from switchgear.exchange.reply import Reply
-from switchgear.exchange.stream import Pump, Silence
-from switchgear.telemetry.scrub import SHORTEST
 from switchgear.upstream.watch import Watch
-from switchgear.wire.chat import replay
 
-_FAULT_BODY = 64 * 1024
-_READ_AT_ONCE = 256 * 1024
-_MOVE_ON = frozenset(
+Failure = UpstreamError | ProviderFault | SecretUnavailable
+
+_PASSES = frozenset(
     {"overloaded", "rate_limit", "server", "protocol", "timeout", "auth", "permission", "quota", "not_found"}
 )
-
-
-class Caps(Struct, frozen=True):
-    """Bounds of every exchange: bytes of a whole answer; seconds of silence until a stream's client gets a sign of life."""
-
-    body: int = 32 * 1024 * 1024
-    keep_alive_s: float = 15.0
+"""Faults of a provider after which another target may do better, unless a step says on what it leads on."""
+_AGAIN = frozenset({"connect", "connect_timeout", "connection", "overloaded", "rate_limit", "server", "timeout"})
+"""Causes after which the same target may do better. A silent one is not among them: it was waited for long enough."""
 
 
 class Attempter:
-    """Tries the targets of a plan in order until one answers."""
+    """Tries the steps of a plan until one answers."""
 
-    def __init__(self, policies: PolicyChain, ambient: Ambient, caps: Caps) -> None:
-        self._policies = policies
+    def __init__(self, asker: Asker, ambient: Ambient, settings: RoutingSettings) -> None:
+        self._asker = asker
         self._ambient = ambient
-        self._caps = caps
+        self._settings = settings
 
     async def run(self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> bytes:
         """Return the bytes of the last write: a whole answer, or what ends the stream that was written meanwhile."""
-        assert x.plan is not None
-        failure: Exception | None = None
+        plan = x.plan
+        assert plan is not None
+        failures: list[Failure] = []
         unfit: InvalidRequest | None = None
-        for target in x.plan.targets:
+        steps = _in_order(plan.steps)
+        for place, step in enumerate(steps):
+            if failures and not self._may_go_on(x, plan, failures[-1], step.target):
+                continue
             try:
-                call = fit(x, endpoint, target)
-                return await self._try(x, call, target, endpoint, reply, watch)
+                call = fit(x, endpoint, step.target)
+                others = any(_is_available(later.target) for later in steps[place + 1 :])
+                return await self._persist(x, call, step, endpoint, reply, watch, others=others)
             except InvalidRequest as error:
-                if reply.started:
+                if x.committed:
                     raise
                 unfit = unfit or error  # this target cannot say it; perhaps the next one can
             except (UpstreamError, ProviderFault, SecretUnavailable) as error:
-                # The first byte decides: after it, nobody else may answer.
-                if reply.started or not _may_move_on(error):
+                if x.committed or not _leads_on(error, step):
                     raise
-                failure = error
-        raise (
-            failure
-            or unfit
-            or UpstreamFailed("No target is eligible for this request.", code="no_target", source="gateway")
-        )
+                failures.append(error)
+        if failures:
+            raise most_telling(failures)
+        raise unfit or UpstreamFailed("No target is eligible for this request.", code="no_target", source="gateway")
 
-    async def _try(
-        self, x: Exchange, call: Call, target: Target, endpoint: InferenceEndpoint, reply: Reply, watch: Watch
+    async def _persist(
+        self, x: Exchange, call: Call, step: Step, endpoint: InferenceEndpoint, reply: Reply, watch: Watch, *, others: bool
     ) -> bytes:
-        """Ask one target, and once more where it refuses a secret that has since been replaced."""
-        handle = target.secret
-        secret = None if handle is None else handle.peek()
-        try:
-            return await self._ask(x, call, target, secret, endpoint, reply, watch)
-        except ProviderFault as error:
-            refused = secret or (None if handle is None else handle.peek())
-            if error.cause != "auth" or handle is None or refused is None or reply.started:
-                raise
-            newer = await handle.renew(refused)
-            if newer is None:
-                raise
-        return await self._ask(x, call, target, newer, endpoint, reply, watch)
-
-    async def _ask(
-        self,
-        x: Exchange,
-        call: Call,
-        target: Target,
-        secret: Secret | None,
-        endpoint: InferenceEndpoint,
-        reply: Reply,
-        watch: Watch,
-    ) -> bytes:
-        assert x.call is not None
-        translate = call.wire != endpoint.wire
-        if call.wire == COUNT and COUNT not in target.wires:
-            x.headers.append((b"x-switchgear-estimated", b"true"))
-            return endpoint.answer(x.call, Answer(count_body(target.estimator.input(call.members))))
-        attempt = Attempt(target, began_s=self._ambient.monotonic() - x.began)
-        x.attempts.append(attempt)
-        target.meters.active.inc()
-        try:
-            if secret is None and target.secret is not None:
-                secret = await target.secret.get()
-            watch.shorten(target.timeouts.total)
-            watch.expect(FirstByteTimeout, target.timeouts.first_byte)
-            if not x.call.stream:
-                answer = await self._whole(x, call, target, secret, attempt, watch)
-                x.usage = answer.usage
-                x.stream_bytes = len(answer.body)
-                return endpoint.answer(x.call, answer) if translate else answer.body
-            encoder = endpoint.encoder(x.call, translate=translate)
-            silence = Silence(target.timeouts.idle, self._caps.keep_alive_s)
-            pump = Pump(x, reply, encoder, watch, silence, self._policies, self._ambient)
-            if call.stream:
-                await self._stream(call, target, secret, attempt, pump)
-            else:
-                answer = await self._whole(x, call, target, secret, attempt, watch)
-                await pump.run(replay(answer, usage_wanted=call.usage_wanted))
-            return encoder.end()
-        except asyncio.CancelledError:
-            error = watch.cause()
-            if error is None:
-                raise
-            attempt.cause = cause_of(error)
-            raise error from None
-        except Exception as error:
-            attempt.cause = cause_of(error)
-            if isinstance(error, ProviderFault):
-                attempt.status, attempt.request_id = error.status, error.request_id
-            raise
-        finally:
-            attempt.ended_s = self._ambient.monotonic() - x.began
-            if secret is not None and attempt.request_id is not None and _holds(attempt.request_id, secret):
-                attempt.request_id = None
-            target.meters.active.inc(-1)
+        """Try one target as often as its step says. Where others wait behind it, they are the better second try."""
+        most = step.retries if step.retries is not None else 0 if others else self._settings.retries
+        tries = 0
+        while True:
+            try:
+                return await self._guarded(x, call, step, endpoint, reply, watch)
+            except (UpstreamError, ProviderFault) as error:
+                wait = self._wait(x, step.target, error, tries) if tries < most else None
+                if x.committed or wait is None:
+                    raise
+            tries += 1
             watch.relax()
+            await asyncio.sleep(wait)
 
-    async def _whole(
-        self, x: Exchange, call: Call, target: Target, secret: Secret | None, attempt: Attempt, watch: Watch
-    ) -> Answer:
-        if target.native is not None:
-            answer = await target.native.complete(call, target.model, secret)
-            x.first_byte_s = self._ambient.monotonic() - x.began
-            return answer
-        assert target.provider is not None
-        response = await self._send(x, call, target, secret, attempt)
+    def _wait(self, x: Exchange, target: Target, error: Failure, tries: int) -> float | None:
+        """Say how long to wait before the same target is asked again; None where that is of no use."""
+        plan = x.plan
+        assert plan is not None
+        if cause_of(error) not in _AGAIN or self._is_spent(x, plan):
+            return None
+        wait = wait_for(error, tries, self._settings.retry, self._ambient)
+        if wait is None or (target.health is not None and not target.health.budget.take()):
+            return None
+        return wait
+
+    async def _guarded(
+        self, x: Exchange, call: Call, step: Step, endpoint: InferenceEndpoint, reply: Reply, watch: Watch
+    ) -> bytes:
+        """Ask within the target's limit of concurrency, and tell its breaker what came of it."""
+        health = step.target.health
+        if health is None:
+            return await self._with_newest_secret(x, call, step, endpoint, reply, watch)
+        await health.enter(self._settings.queue_s)
         try:
-            x.first_byte_s = self._ambient.monotonic() - x.began
-            body = await self._body(response, watch, target.timeouts.idle)
-        finally:
-            await response.close()
-        return target.provider.decode(call, response, body)
-
-    async def _stream(self, call: Call, target: Target, secret: Secret | None, attempt: Attempt, pump: Pump) -> None:
-        if target.native is not None:
-            await pump.run(_one_by_one(target.native.stream(call, target.model, secret)))
-            return
-        assert target.provider is not None
-        response = await self._send(pump.x, call, target, secret, attempt)
-        try:
-            await pump.run_decoder(response, target.provider.decoder(call, response))
-        finally:
-            await response.close()
-
-    async def _send(
-        self, x: Exchange, call: Call, target: Target, secret: Secret | None, attempt: Attempt
-    ) -> UpstreamResponse:
-        assert target.provider is not None
-        assert target.connection is not None
-        request = target.provider.prepare(call, target.model, secret)
-        if x.trace is not None:
-            request.headers["traceparent"] = x.trace
-        response = await target.connection.send(request)
-        attempt.status = response.status
-        if 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's classes
-            attempt.request_id = response.header(target.provider.request_id_header)
-            return response
-        try:
-            raise target.provider.fault(call, response, await _head(response))
-        finally:
-            await response.close()
-
-    async def _body(self, response: UpstreamResponse, watch: Watch, idle_s: float) -> bytes:
-        watch.expect(IdleTimeout, idle_s)
-        size = response.header("content-length")
-        if size is not None and size.isdigit() and int(size) <= _READ_AT_ONCE:
-            return await response.body(self._caps.body)
-        pieces: list[bytes] = []
-        total = 0
-        while (piece := await response.read()) is not None:
-            watch.expect(IdleTimeout, idle_s)
-            total += len(piece)
-            if total > self._caps.body:
-                raise ResponseTooLarge("the answer passed the cap on bodies")
-            pieces.append(piece)
-        return b"".join(pieces)
-
-
-def _may_move_on(error: Exception) -> bool:
-    if isinstance(error, ProviderFault):
-        return error.cause in _MOVE_ON
-    return not isinstance(error, EgressDenied)
-
-
-def _holds(text: str, secret: Secret) -> bool:
-    """Say whether a provider sent back, where it is shown and recorded, what it was to keep to itself."""
-    return any(len(value) >= SHORTEST and value in text for value in secret.values())
-
-
-async def _head(response: UpstreamResponse) -> bytes:
-    """Read as much of an error's body as is looked at; an error that breaks off is still that error."""
-    found = b""
-    try:
-        while len(found) < _FAULT_BODY and (piece := await response.read()) is not None:
-            found += piece
-    except ConnectionBroken:
-        pass
-    return found[:_FAULT_BODY]
-
-
-async def _one_by_one(events: AsyncIterator[StreamEvent]) -> AsyncIterator[list[StreamEvent]]:
-    async for event in events:
-        yield [event]
+            said = await self._with_newest_secret(x, call, step, endpoint, reply, watch)
+        except BaseException as error:
+            health.leave(cause_of(error) if isinstance(error, (UpstreamError, ProviderFault)) else None, error)
+            raise
+        health.leave_well(x.attempts[-1] if x.attempts else None)
+        return said

@@ -27,6 +27,10 @@ class Reply(Protocol):
         """Begin a 200 stream."""
         ...
 
+    def start_now(self, headers: Headers, media_type: bytes) -> None:
+        """Begin a 200 stream without waiting, which nothing was sent on yet."""
+        ...
+
     async def write(self, data: bytes) -> None:
         """Send a piece of the stream."""
         ...
@@ -40,8 +44,8 @@ class Reply(Protocol):
         ...
 
 
-def answer_headers(x: Exchange, now_s: float, *, stream: bool) -> Headers:
-    """Collect what an answer says of itself."""
+def answer_headers(x: Exchange, now_s: float, *, stream: bool, named: bool = True) -> Headers:
+    """Collect what an answer says of itself; unless it is `named`, not who gave it."""
     headers = [
         (b"x-request-id", x.id.encode()),
         (b"x-switchgear-attempts", b"%d" % len(x.attempts)),
@@ -49,7 +53,7 @@ def answer_headers(x: Exchange, now_s: float, *, stream: bool) -> Headers:
         (b"server-timing", server_timing(x, now_s)),
     ]
     target = x.target
-    if target is not None:
+    if target is not None and named:
         headers += target.headers
     if x.sent is not None and x.sent.dropped:
         headers.append(

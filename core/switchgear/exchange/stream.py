@@ -10,7 +10,7 @@ from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.provider import ProviderFault, StreamDecoder, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
-from switchgear.errors import ConnectionBroken, IdleTimeout
+from switchgear.errors import ConnectionBroken, FirstByteTimeout, IdleTimeout, ResponseTooLarge
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_headers
 from switchgear.upstream.watch import Watch
@@ -30,17 +30,35 @@ class Silence(Struct, frozen=True):
     keep_alive_s: float
 
 
+class Hold(Struct, frozen=True):
+    """How long a stream is kept back from its client.
+
+    until  monotonic second by which the first content must have come; None: the target's own clocks are enough
+    whole  until it is complete, so that another target can answer instead; at most `most` bytes
+    """
+
+    until: float | None = None
+    whole: bool = False
+    most: int = 32 * 1024 * 1024
+
+
 class Pump:
-    """One stream. The status is held back until the first content, so that until then another target may answer."""
+    """One stream. The status is held back until the first content, so that until then another target may answer.
+
+    `x.committed` is set once the client has seen content: from then on, nobody else may answer.
+    """
 
     __slots__ = (
         "_ambient",
         "_encoder",
         "_held",
+        "_hold",
         "_last",
         "_policies",
         "_reply",
         "_silence",
+        "_size",
+        "_spoke",
         "_terminal",
         "_watch",
         "x",
@@ -55,6 +73,7 @@ class Pump:
         silence: Silence,
         policies: PolicyChain,
         ambient: Ambient,
+        hold: Hold = Hold(),
     ) -> None:
         self.x = x
         self._reply = reply
@@ -63,10 +82,15 @@ class Pump:
         self._silence = silence
         self._policies = policies
         self._ambient = ambient
+        self._hold = hold
         self._held: list[bytes] = []
+        self._size = 0
+        self._spoke = False
         self._terminal = False
         self._last = False
         reply.encoder = encoder
+        if hold.whole:
+            watch.on_silence(silence.keep_alive_s, self._sign_of_life)
 
     async def run_decoder(self, response: UpstreamResponse, decoder: StreamDecoder) -> None:
         """Pump what an HTTP provider sends. Raises unless the stream was complete."""
@@ -81,7 +105,7 @@ class Pump:
                 if events:
                     await self._take(events)
                 elif not self._terminal:
-                    self._watch.expect(IdleTimeout, self._silence.allowed_s)
+                    self._expect_more()
             else:
                 self._watch.expect(IdleTimeout, _LINGER_S)
                 while await response.read() is not None:
@@ -91,7 +115,7 @@ class Pump:
                 raise
         except asyncio.CancelledError:
             self._forgive_silence_after_the_end()
-        await self._begin()
+        await self._release()
 
     async def run(self, batches: AsyncIterator[list[StreamEvent]]) -> None:
         """Pump what an in-process provider yields. Raises unless the stream was complete."""
@@ -101,12 +125,11 @@ class Pump:
                 break
         if not self._terminal:
             raise ConnectionBroken("the provider's stream ended before its end was marked")
-        await self._begin()
+        await self._release()
 
     async def _take(self, events: list[StreamEvent]) -> None:
         x = self.x
         out = self._held
-        shown = self._reply.started
         encode = self._encoder.event
         fault: ProviderFault | None = None
         for event in events:
@@ -120,20 +143,50 @@ class Pump:
             if event.content:
                 x.stream_bytes += event.content
                 x.stream_events += 1
-                shown = True
+                self._spoke = True
             if event.terminal:
-                self._terminal = shown = True
+                self._terminal = self._spoke = True
                 self._last = self._last or event.last
             if event.data:
-                out.append(encode(event))
-        self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._silence.allowed_s)
-        if out and (shown or sum(map(len, out)) > _HELD_BYTES):
-            await self._begin()
-            self._held = []
-            self._watch.touch()
-            await self._reply.write(b"".join(out))
+                data = encode(event)
+                out.append(data)
+                self._size += len(data)
+        self._expect_more()
+        if out:
+            await self._pass_on()
         if fault is not None:
             raise fault
+
+    def _expect_more(self) -> None:
+        """Say how long the provider may now be silent."""
+        until = self._hold.until
+        if self._terminal:
+            self._watch.expect(IdleTimeout, _END_GRACE_S)
+        elif until is None or self._spoke:
+            self._watch.expect(IdleTimeout, self._silence.allowed_s)
+        else:
+            left = until - self._ambient.monotonic()
+            self._watch.expect(FirstByteTimeout, max(min(left, self._silence.allowed_s), 0.0))
+
+    async def _pass_on(self) -> None:
+        """Write what there is, unless it is to be held back still."""
+        if self._hold.whole:
+            if self._size > self._hold.most:
+                raise ResponseTooLarge("the stream passed the cap on what is held back")
+        elif self._spoke or self._reply.started or self._size > _HELD_BYTES:
+            held, self._held = self._held, []
+            await self._begin()
+            self.x.committed = True
+            self._watch.touch()
+            await self._reply.write(b"".join(held))
+
+    async def _release(self) -> None:
+        """The stream is complete: begin it if nothing did, and write what was held."""
+        await self._begin()
+        held, self._held = self._held, []
+        self.x.committed = True
+        if held:
+            await self._reply.write(b"".join(held))
 
     async def _begin(self) -> None:
         if self._reply.started:
@@ -144,6 +197,13 @@ class Pump:
         self._watch.on_silence(self._silence.keep_alive_s, self._keep_alive)
 
     def _keep_alive(self) -> None:
+        self._reply.nudge(self._encoder.keep_alive)
+
+    def _sign_of_life(self) -> None:
+        """Begin a stream that is held back, for a client that would give up: it is not known yet who will have answered."""
+        if not self._reply.started:
+            headers = answer_headers(self.x, self._ambient.monotonic() - self.x.began, stream=True, named=False)
+            self._reply.start_now(headers, self._encoder.media_type)
         self._reply.nudge(self._encoder.keep_alive)
 
     def _forgive_silence_after_the_end(self) -> None:

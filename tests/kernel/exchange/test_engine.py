@@ -69,6 +69,9 @@ class Reply:
     async def start(self, headers: Any, media_type: bytes) -> None:
         self.started, self.status, self.headers = True, 200, dict(headers)
 
+    def start_now(self, headers: Any, media_type: bytes) -> None:
+        self.started, self.status, self.headers = True, 200, dict(headers)
+
     async def write(self, data: bytes) -> None:
         self.sent += data
 
