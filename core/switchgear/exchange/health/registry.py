@@ -56,7 +56,8 @@ class HealthRegistry:
 
     def _gone(self, key: tuple[str, str], voice: "_Voice") -> None:
         voice.close()
-        if self._known[key][1] is voice:
+        known = self._known.get(key)
+        if known is not None and known[1] is voice:  # the collector may have been slower than the next to ask
             del self._known[key]
 
 

@@ -44,6 +44,10 @@ class BreakerMachine(RuleBasedStateMachine):
 
     def open(self) -> None:
         self.state, self.opened_at, self.probe, self.era = "open", self.now, None, self.era + 1
+        wait = self.breaker.view().retry_in_s
+        assert wait is not None
+        seconds = min(SETTINGS.open * 2**self.failed_probes, SETTINGS.open_most)
+        assert 0.8 * seconds <= wait + 1e-9 <= 1.2 * seconds + 2e-9
 
     def inside(self) -> list[str]:
         tenth = int(self.now // (SETTINGS.window / 10))
@@ -117,6 +121,7 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule(dice=st.integers(0, 1000), cause=st.one_of(st.none(), NEITHER))
     def abandon(self, dice: int, cause: str | None) -> None:
         ticket, _, _ = self.take(dice)
+        ready = self.breaker.ready()
         if cause is None:
             self.breaker.abandoned(ticket)
         else:
@@ -124,6 +129,8 @@ class BreakerMachine(RuleBasedStateMachine):
         if ticket == self.probe:
             self.probe = None
             assert self.breaker.ready()
+        else:
+            assert ready == self.breaker.ready()
 
     @invariant()
     def it_is_in_the_state_it_should_be(self) -> None:
