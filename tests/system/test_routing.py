@@ -1,5 +1,6 @@
 """Names that lead to other names, through a whole gateway with two upstreams, made over the admin API while it runs."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -31,7 +32,7 @@ async def gateway(tmp_path: Path, upstream: FaultUpstream, other: FaultUpstream)
 async def answered_by(gateway: Running, model: str, **members: Any) -> str:
     answer = await gateway.chat(model=model, **members)
     assert answer.status_code == 200, answer.text
-    return answer.headers["x-switchgear-model"]
+    return str(answer.headers["x-switchgear-model"])
 
 
 async def refused(gateway: Running, kind: str, **body: Any) -> dict[str, str]:
@@ -42,7 +43,9 @@ async def refused(gateway: Running, kind: str, **body: Any) -> dict[str, str]:
 
 
 async def test_an_alias_answers_under_a_name_with_dots_and_slashes(gateway: Running, upstream: FaultUpstream) -> None:
-    made = await gateway.admin.post("/aliases", json={"id": "acme/gpt-4o.1", "target": "m", "config": {"temperature": 0.3}})
+    made = await gateway.admin.post(
+        "/aliases", json={"id": "acme/gpt-4o.1", "target": "m", "config": {"temperature": 0.3}}
+    )
     assert 201 == made.status_code
     assert "m" == await answered_by(gateway, "acme/gpt-4o.1")
     [entry] = await upstream.ledger.settled()
@@ -74,9 +77,9 @@ async def test_every_admin_route_takes_an_id_with_slashes(gateway: Running) -> N
     assert 404 == (await gateway.chat(model="acme/gpt")).status_code
 
 
-@pytest.mark.parametrize("id", ["a//b", "/a", "a/", "a/../b", "a/..", "a b", "a/" + "x" * 50, "%2F"])
-async def test_other_ids_are_refused(gateway: Running, id: str) -> None:
-    assert ["/id"] == list(await refused(gateway, "aliases", id=id, target="m"))
+async def test_other_ids_are_refused(gateway: Running) -> None:
+    for id in ("a//b", "/a", "a/", "a/../b", "a/..", "a b", "a/" + "x" * 50, "%2F"):
+        assert ["/id"] == list(await refused(gateway, "aliases", id=id, target="m")), id
 
 
 async def test_slashes_are_for_aliases_alone(gateway: Running) -> None:
@@ -134,13 +137,6 @@ async def test_what_is_named_must_be_there_and_stays(gateway: Running) -> None:
     circle = await gateway.admin.patch("/aliases/a", json={"target": "b"}, headers=merge)
     assert 422 == circle.status_code
     assert "back to itself" in circle.text
-    assert ["/id"] == [error["pointer"] for error in (await _taken(gateway, "m"))] or True
-
-
-async def _taken(gateway: Running, name: str) -> list[dict[str, str]]:
-    answer = await gateway.admin.post("/pools", json={"id": name, "targets": [{"model": "n"}]})
-    assert answer.status_code in (409, 422), answer.text
-    return answer.json().get("errors", [])
 
 
 async def test_names_providers_share_are_a_pool_by_their_weights(
@@ -179,9 +175,8 @@ async def test_a_name_never_means_two_things(gateway: Running) -> None:
     await gateway.create("aliases", id="acme/gpt", target="m")
     assert ["/id"] == list(await refused(gateway, "providers", id="acme", type="echo"))
     mapped = {"id": "r", "type": "echo", "model_mapping": {"m": "x", "q/z": "x", "a b": "x"}}
-    assert ["/model_mapping/a b"] == list(await refused(gateway, "providers", **mapped))
-    del mapped["model_mapping"]["a b"]
-    assert {"/model_mapping/m", "/model_mapping/q~1z"} == set(await refused(gateway, "providers", **mapped))
+    problems = await refused(gateway, "providers", **mapped)
+    assert {"/model_mapping/m", "/model_mapping/q~1z", "/model_mapping/a b"} == set(problems)
     taken = await gateway.admin.post("/pools", json={"id": "m", "targets": [{"model": "n"}]})
     assert 409 == taken.status_code
 
@@ -213,5 +208,17 @@ async def test_explain_shows_the_steps_and_why(tmp_path: Path) -> None:
         await gateway.create("aliases", id="acme/e", target="echo")
         steps = [{"target": "acme/e", "max_latency_ms": 1500, "on": ["429"]}, {"target": "echo/other"}]
         await gateway.create("chains", id="safe", steps=steps, budget={"attempts": 3})
-    done = await switchgear("explain", "safe", config=tmp_path / "plugins.toml")
-    assert done == ""
+    data = str(tmp_path / "data")
+    argv = [switchgear()[0], "explain", "safe", "--config", str(tmp_path / "plugins.toml"), "--data-dir", data]
+    process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+    done = (await process.communicate())[0].decode()
+    assert [
+        "safe is enabled",
+        "  1. echo at echo, without a credential; 1.5 s to the first token; the next one on rate_limit",
+        "  2. other at echo, without a credential",
+        "  within 3 attempts in all",
+        "  because safe is a chain: acme/e, then echo/other",
+        "  because acme/e is an alias of echo",
+        "  because model echo is at provider echo",
+        "  because model echo/other is at provider echo",
+    ] == done.splitlines()

@@ -173,7 +173,7 @@ class Writer:
         self, drafts: Sequence[Draft], planned: Mapping[Key, Document | None]
     ) -> tuple[Stage, list[tuple[Key, Problem]]]:
         missing = conflicts.missing_references(self._kinds, self._compiler, drafts, planned)
-        missing += conflicts.name_clashes(self._kinds, self._compiler, drafts, planned)
+        clashes = conflicts.name_clashes(self._kinds, self._compiler, drafts, planned)
         stage = self._compiler.stage({} if missing else planned, validate=True)
         # Deleting what others name would break them too, but then the store's refusal, which names them all, says it best.
         in_use = any(
@@ -182,7 +182,7 @@ class Writer:
         failed = [
             (key, problem) for key, found in stage.problems.items() if key in planned or not in_use for problem in found
         ]
-        return stage, missing + failed
+        return stage, missing + clashes + failed
 
     async def _write(self, batch: Any, drafts: Sequence[Draft], at_us: int, replay: Replay | None) -> list[Document]:
         try:
