@@ -33,7 +33,7 @@ from switchgear.exchange.usage import RECORD_KINDS
 from switchgear.first_run import FirstRun, seed
 from switchgear.hooks import Hooks
 from switchgear.http.access import AdminAccess
-from switchgear.http.admin import create_admin_app
+from switchgear.http.admin import create_admin_app, keeping_slashes
 from switchgear.http.data_plane import DataPlane
 from switchgear.http.discovery import discovery_handlers
 from switchgear.http.limits import EdgeLimits
@@ -168,7 +168,7 @@ class Gateway:
             meters=meters,
         )
         kinds = [*catalogue.kinds(), *(b.item for b in registry.all(Hooks.switchgear_resource_kinds))]
-        resources = self.resources = ResourceEngine(store, kinds, ambient, sealer)
+        resources = self.resources = ResourceEngine(store, kinds, ambient, sealer, settings.model_prefix)
         resources.feed.watch(self._announce_change)
         face = PluginResources(resources)
         counters = registry.one(Hooks.switchgear_counters, settings.counters)
@@ -225,7 +225,7 @@ class Gateway:
             log=self._log,
             total_timeout_s=settings.timeouts.total,
             body_cap=settings.edge.body_bytes,
-            fallback=admin,
+            fallback=keeping_slashes(admin),
         )
         background = Background(
             ambient, lambda what, how: self._log.error("background work failed", what=what, error=how)

@@ -8,6 +8,7 @@ import platformdirs
 from msgspec import Meta, Struct, field
 
 from switchgear.contracts.upstream import Timeouts
+from switchgear.resources.names import ID_PATTERN
 
 Seconds = Annotated[float, Meta(gt=0)]
 Bytes = Annotated[int, Meta(ge=1)]
@@ -63,6 +64,7 @@ def platform_data_dir() -> str:
 class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The kernel's own settings.
 
+    `model_prefix` may come before every name in `model`: with "acme", `acme/gpt-4o` is `gpt-4o`.
     `plugin_timeout` bounds each plugin's start and stop, `drain_grace` the streams still running at shutdown; `counters`
     names the active counters when several plugins offer some; `admin_key` is a secret that opens /admin/v1.
     """
@@ -85,6 +87,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     plugin_timeout: Seconds = 10.0
     drain_grace: Annotated[float, Meta(ge=0)] = 30.0
     counters: str | None = None
+    model_prefix: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
     egress: EgressSettings = EgressSettings()
     edge: EdgeSettings = EdgeSettings()
     timeouts: Timeouts = Timeouts()

@@ -42,6 +42,7 @@ openai = {{ enabled = true }}
 anthropic = {{ enabled = true }}
 openai_compatible = {{ enabled = true }}
 echo = {{ enabled = true }}
+routing = {{ enabled = true }}
 {plugins}"""
 
 

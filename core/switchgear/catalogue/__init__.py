@@ -12,17 +12,19 @@ from msgspec import Raw
 
 from switchgear.catalogue import bindings, checks
 from switchgear.catalogue.live import LiveCredential, LiveModel, LiveProvider
+from switchgear.catalogue.shared import SharedModel
 from switchgear.catalogue.specs import CredentialInput, CredentialSpec, Entered, ModelSpec, ProviderSpec
 from switchgear.catalogue.tokens import Nothing, TokenBackend
 from switchgear.contracts.credential import CredentialBackend
 from switchgear.contracts.exchange import Target
 from switchgear.contracts.provider import Capability, ProviderConfig, TargetModel, TokenExchange
-from switchgear.contracts.resource import Problem, Reference, Resource, ResourceAction, ResourceKind, View
+from switchgear.contracts.resource import Problem, Reference, Resource, ResourceAction, ResourceKind, Shared, View
 from switchgear.contracts.upstream import Connection, ConnectionSettings, Timeouts
 from switchgear.credentials import SecretKeeper
 from switchgear.errors import ConfigError, EgressDenied
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.offer import Offer
+from switchgear.resources.names import id_rule, is_id
 from switchgear.tokens import TokenEstimator
 from switchgear.wire.members import raw
 
@@ -90,6 +92,7 @@ class Catalogue:
                 compile=self._compile_provider,
                 also=bindings.bind,
                 namespace=True,
+                shared=Shared(field="model_mapping", merge=self._merge),
             ),
             ResourceKind(
                 name="models",
@@ -125,6 +128,7 @@ class Catalogue:
         return LiveCredential(spec.type, self._credentials.handle(resource.id, backend, source), spec.hosts)
 
     def _validate_provider(self, spec: ProviderSpec, view: View) -> Sequence[Problem]:
+        rule = id_rule(slashes=True)
         problems = list(checks.one_of("/type", spec.type, self._providers, "provider type"))
         if not problems:
             problems += checks.fits("/settings", spec.settings, self._providers[spec.type].settings_type)
@@ -147,6 +151,11 @@ class Catalogue:
             )
             for name, value in spec.headers.items()
             if not checks.is_header(name, value)
+        ]
+        problems += [
+            Problem(f"/model_mapping/{name.replace('~', '~0').replace('/', '~1')}", f"Rename it: {rule}.")
+            for name in spec.model_mapping
+            if not is_id(name, slashes=True)
         ]
         if spec.max_connections is not None and spec.max_connections < 1:
             problems.append(Problem("/max_connections", "At least 1, or leave it out for no bound."))
@@ -183,7 +192,8 @@ class Catalogue:
             secret = self._credentials.handle(token_of(id), backend, Nothing())
 
         def model(live: LiveProvider, name: str) -> LiveModel:
-            target = self._target(ModelSpec(id, name), f"{id}/{name}", live, f"{id}/*")
+            label = f"{id}/{name}" if name in spec.model_mapping.values() else f"{id}/*"
+            target = self._target(ModelSpec(id, name), f"{id}/{name}", live, label)
             return LiveModel(target, enabled=live.enabled, created_us=created_us)
 
         return LiveProvider(
@@ -196,7 +206,12 @@ class Catalogue:
             credential=base,
             secret_headers=tuple(value for name, value in spec.headers.items() if checks.is_telling(name)),
             model=model,
+            weight=spec.weight,
+            mapping=spec.model_mapping,
         )
+
+    def _merge(self, name: str, providers: Mapping[str, LiveProvider]) -> SharedModel:
+        return SharedModel(name, providers, self._credentials.ambient)
 
     def _connection(self, id: str, spec: ProviderSpec, timeouts: Timeouts) -> Connection:
         settings = ConnectionSettings(
@@ -254,6 +269,7 @@ class Catalogue:
             secret=provider.secret,
             credential=provider.credential,
             secret_headers=provider.secret_headers,
+            pricing=spec.pricing,
             headers=((b"x-switchgear-model", id.encode()), (b"x-switchgear-provider", spec.provider_id.encode())),
         )
 

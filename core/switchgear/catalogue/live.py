@@ -1,7 +1,8 @@
 """The kernel's own kinds, come alive."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -24,7 +25,9 @@ class LiveCredential(Struct, frozen=True, eq=False):
 
 
 class LiveProvider:
-    """A provider. `secret` is what requests are prepared with, `credential` what that was got for, if it is a token."""
+    """A provider. `secret` is what requests are prepared with, `credential` what that was got for, if it is a token; `mapped` are
+    its models under the names clients have for them, and `weight` is its part of those that other providers map too.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,8 @@ class LiveProvider:
         credential: KeptSecret | None,
         secret_headers: tuple[str, ...],
         model: Callable[["LiveProvider", str], "LiveModel"],
+        weight: float = 1.0,
+        mapping: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.type = type
         self.enabled = enabled
@@ -47,6 +52,8 @@ class LiveProvider:
         self.secret = secret
         self.credential = credential
         self.secret_headers = secret_headers
+        self.weight = weight
+        self.mapped = {name: model(self, own) for name, own in mapping.items()}
         self._model = model
         self._named: dict[str, LiveModel] = {}
 

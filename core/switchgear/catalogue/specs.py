@@ -7,6 +7,9 @@ from msgspec import Meta, Struct
 from switchgear.contracts.caller import AtLeastOne
 from switchgear.contracts.provider import Capability
 from switchgear.contracts.upstream import Timeouts
+from switchgear.contracts.usage import Pricing
+
+Weight = Annotated[float, Meta(ge=0, le=1_000_000)]
 
 
 class CredentialInput(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +38,8 @@ class ProviderSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A vendor's account or a server, reached one way. `type` is one that an enabled plugin offers.
 
     `headers` go with every request; those whose name tells of a secret are sealed like one. `proxy`, `ca_bundle` and
-    `client_cert` (PEM paths) and `max_connections` say how it is reached; `settings` are the type's own.
+    `client_cert` (PEM paths) and `max_connections` say how it is reached; `settings` are the type's own. `model_mapping` gives
+    names that clients use to models of its own; where several providers map a name, `weight` is each one's part.
     """
 
     type: str
@@ -49,6 +53,8 @@ class ProviderSpec(Struct, frozen=True, forbid_unknown_fields=True):
     client_cert: str | None = None
     verify_tls: bool | None = None
     max_connections: int | None = None
+    model_mapping: dict[str, Annotated[str, Meta(min_length=1)]] = {}
+    weight: Weight = 1.0
     enabled: bool = True
     tags: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
@@ -72,8 +78,8 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
     `capabilities` says what the model can do where that is not what its provider says of it, `wires` in which of its
     provider's wire formats it is spoken to (all that the provider thinks it has, if left out). `strict` refuses what cannot be
-    carried to the provider instead of dropping it. `context_window` and `max_output_tokens` (tokens) are recorded, and
-    nothing is refused by them yet.
+    carried to the provider instead of dropping it. `pricing` is what its tokens cost. `context_window` and `max_output_tokens`
+    (tokens) are recorded, and nothing is refused by them yet.
     """
 
     provider_id: str
@@ -83,6 +89,7 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     max_output_tokens: AtLeastOne | None = None
     capabilities: dict[Capability, bool] = {}
     wires: tuple[str, ...] | None = None
+    pricing: Pricing | None = None
     strict: bool = False
     enabled: bool = True
     tags: tuple[str, ...] = ()

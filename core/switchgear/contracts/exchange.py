@@ -10,7 +10,7 @@ from switchgear.contracts.credential import SecretHandle
 from switchgear.contracts.provider import Call, Capabilities, NativeProvider, Provider, TargetModel
 from switchgear.contracts.resource import Snapshot
 from switchgear.contracts.upstream import Connection, Timeouts
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.usage import Pricing, Usage
 from switchgear.telemetry.metrics import Counter, Gauge, Histogram
 from switchgear.tokens import TokenEstimator
 
@@ -53,6 +53,7 @@ class Target(Struct, frozen=True, eq=False):
     lacks: frozenset[str] = frozenset()
     estimator: TokenEstimator = field(default_factory=TokenEstimator)
     health: "TargetHealth | None" = None
+    pricing: Pricing | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     secret_headers: tuple[str, ...] = ()
 

@@ -41,7 +41,8 @@ class Prepared(Struct, Generic[SpecT], frozen=True):
 class Reference(Struct, frozen=True):
     """A field that holds the id of a resource of `kind`. `field` is a dotted path; `*` stands for every item.
 
-    The kind `callable` stands for whichever callable kind owns the name.
+    The kind `callable` stands for whoever answers to the name: a resource of a callable kind, one with a namespace, or those
+    who share the name. `View.callable` finds it.
     """
 
     field: str
@@ -63,6 +64,10 @@ class View(Protocol):
 
     def live(self, kind: str, id: str) -> Any | None:
         """Return the live object of another resource, None if absent. References are compiled before those who name them."""
+        ...
+
+    def callable(self, name: str) -> Any | None:
+        """Return what will answer to a name that clients may write in `model`, None if nothing does."""
         ...
 
 
@@ -102,6 +107,18 @@ def no_keys(new: Any) -> Sequence[tuple[str, str]]:  # noqa: ARG001 - the shape 
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shared:
+    """Callable names that several resources of one kind have together, without anybody writing a resource for them.
+
+    field   the field that holds them: an object whose member names are the names
+    merge   from a name and the live objects of those who have it, by id, to the `switchgear.contracts.exchange.Callable`
+    """
+
+    field: str
+    merge: Callable[[str, Mapping[str, Any]], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResourceKind(Generic[SpecT, LiveT]):
     """The declaration of a kind.
 
@@ -122,8 +139,10 @@ class ResourceKind(Generic[SpecT, LiveT]):
     callable    its ids are names a client may write in `model`: one namespace over all such kinds; the live object is a
                 `switchgear.contracts.exchange.Callable`
     namespace   clients may write `id/name` in `model`: the live object's `callable(name)` returns a `Callable` or None
+    shared      callable names that its resources have together with others; one kind may have such
     resident    True: all of them live in the snapshot. False: looked up by key on demand and cached, for kinds with many
     id_prefix   None: the client names it; else ids are made here with this prefix
+    id_slashes  ids may be several joined by slashes, as names of models are; in paths a slash is written %2F
     restorable  whether an old version may be written again; False where that would undo something final (a revocation)
     actions     verbs beyond create, read, replace, patch, delete
     """
@@ -143,8 +162,10 @@ class ResourceKind(Generic[SpecT, LiveT]):
     also: Callable[[Mapping[str, Any]], Sequence[Also]] = nothing_else
     callable: bool = False
     namespace: bool = False
+    shared: Shared | None = None
     resident: bool = True
     id_prefix: str | None = None
+    id_slashes: bool = False
     restorable: bool = True
     actions: tuple[ResourceAction[SpecT], ...] = field(default=())
 
@@ -218,4 +239,8 @@ class Snapshot(Protocol):
 
     def callable(self, name: str) -> Any | None:
         """Return what a client means by `model: name`."""
+        ...
+
+    def meant(self, name: str) -> str:
+        """Return a name as a client wrote it without the gateway's own prefix, if it has that and is nothing else."""
         ...

@@ -1,6 +1,8 @@
 """What a call consumed, in the provider's own count."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 
 class Usage(Struct, frozen=True, gc=False):
@@ -17,3 +19,12 @@ class Usage(Struct, frozen=True, gc=False):
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+
+
+class Pricing(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What tokens cost, in microusd (millionths of a US dollar) per million of them. None: as other input."""
+
+    input: Annotated[int, Meta(ge=0)]
+    output: Annotated[int, Meta(ge=0)]
+    cached_input: Annotated[int, Meta(ge=0)] | None = None
+    cache_write: Annotated[int, Meta(ge=0)] | None = None

@@ -4,9 +4,11 @@ Every handler declares in its `opt` the `action` and `resource` it is about; the
 refuses a handler that declares nothing.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote, unquote
 
 import msgspec
 from litestar import Litestar, Request, Response, delete, get, patch, post, put
@@ -14,7 +16,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import MutableScopeHeaders, State
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import FromPath
-from litestar.types import Message, Scope
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from msgspec import Struct
 
 from switchgear.contracts.resource import ResourceAction, ResourceKind
@@ -79,6 +81,25 @@ def create_admin_app(
     )
 
 
+def keeping_slashes(app: ASGIApp) -> ASGIApp:
+    """Let `%2F` in a path be part of an id, as `aliases/acme%2Fgpt-4o`, instead of ending it: servers decode it before anyone
+    can tell. The handlers get it as it was written.
+    """
+
+    async def keeping(scope: Scope, receive: Receive, send: Send) -> None:
+        written: bytes = scope.get("raw_path") or b""
+        if b"%2f" in written.lower():
+            parts = re.split("%2f", written.partition(b"?")[0].decode("latin-1"), flags=re.IGNORECASE)
+            scope["path"] = "%2F".join(map(unquote, parts))
+        await app(scope, receive, send)
+
+    return keeping
+
+
+def _written(id: str) -> str:
+    return id.replace("%2F", "/")
+
+
 async def _before_send(message: Message, scope: Scope) -> None:
     if message["type"] == "http.response.start":
         headers = MutableScopeHeaders.from_message(message)
@@ -113,7 +134,7 @@ def _reading(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, on
 
     @get(one, opt=declares("read", kind))
     async def get_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
-        view = await engine.get(kind.name, id)
+        view = await engine.get(kind.name, _written(id))
         headers = {"etag": conditions.etag(view["version"])}
         if conditions.is_known(request, view["version"]):
             return Response(None, status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
@@ -126,13 +147,13 @@ def _reading(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, on
         before = conditions.number(found, "cursor", default=None, least=1, most=MAX_VERSION)
         conditions.no_more(found)
         assert limit is not None
-        versions = await engine.versions(kind.name, id, before=before, limit=limit)
+        versions = await engine.versions(kind.name, _written(id), before=before, limit=limit)
         more = len(versions) == limit and versions[-1]["version"] > 1
         return _reply({"data": versions, "next_cursor": str(versions[-1]["version"]) if more else None})
 
     @get(f"{one}/versions/{{version:int}}", opt=declares("read", kind))
     async def get_version(id: FromPath[str], version: FromPath[int]) -> Reply:
-        return _reply(await engine.version(kind.name, id, version if 0 < version < MAX_VERSION else 0))
+        return _reply(await engine.version(kind.name, _written(id), version if 0 < version < MAX_VERSION else 0))
 
     return [list_resources, get_resource, list_versions, get_version]
 
@@ -152,14 +173,14 @@ def _writing(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, on
     async def replace_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
         body = await _body(request, conditions.JSON)
         return await replay.write(
-            engine, request, lambda it: engine.replace(kind.name, id, body, _terms(request, it)), _changed
+            engine, request, lambda it: engine.replace(kind.name, _written(id), body, _terms(request, it)), _changed
         )
 
     @patch(one, opt=declares("patch", kind))
     async def patch_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
         body = await _body(request, conditions.MERGE_PATCH, conditions.JSON)
         return await replay.write(
-            engine, request, lambda it: engine.patch(kind.name, id, body, _terms(request, it)), _changed
+            engine, request, lambda it: engine.patch(kind.name, _written(id), body, _terms(request, it)), _changed
         )
 
     @delete(one, opt=declares("delete", kind), status_code=HTTPStatus.OK)
@@ -167,7 +188,7 @@ def _writing(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, on
         return await replay.write(
             engine,
             request,
-            lambda it: engine.delete(kind.name, id, _terms(request, it)),
+            lambda it: engine.delete(kind.name, _written(id), _terms(request, it)),
             lambda _: Answer(HTTPStatus.NO_CONTENT),
         )
 
@@ -178,7 +199,7 @@ def _writing(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, on
         assert wanted is not None
         version = wanted.version if 0 < wanted.version < MAX_VERSION else 0
         return await replay.write(
-            engine, request, lambda it: engine.restore(kind.name, id, version, _terms(request, it)), _changed
+            engine, request, lambda it: engine.restore(kind.name, _written(id), version, _terms(request, it)), _changed
         )
 
     return [create_resource, replace_resource, patch_resource, delete_resource, restore_version]
@@ -191,7 +212,10 @@ def _action(
     async def act(request: AnyRequest, id: FromPath[str]) -> Reply:
         body = await _body(request, conditions.JSON) if await request.body() else None
         return await replay.write(
-            engine, request, lambda it: engine.act(kind.name, id, action.name, body, _terms(request, it)), _changed
+            engine,
+            request,
+            lambda it: engine.act(kind.name, _written(id), action.name, body, _terms(request, it)),
+            _changed,
         )
 
     return act
@@ -207,7 +231,7 @@ def _terms(request: AnyRequest, remember: Remember | None) -> Terms:
 
 
 def _created(base: str, written: Written) -> Answer:
-    headers = {"location": f"{base}/{written.id}", "etag": conditions.etag(written.version)}
+    headers = {"location": f"{base}/{quote(written.id, safe='')}", "etag": conditions.etag(written.version)}
     return Answer(HTTPStatus.CREATED, headers, written.view, written.once)
 
 

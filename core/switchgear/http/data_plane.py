@@ -105,6 +105,7 @@ class DataPlane:
             body = await self._read(headers, receive)
             x.request_bytes = len(body)
             x.call = endpoint.parse(parse_object(body), headers)
+            x.call.model = x.snapshot.meant(x.call.model)
             x.strict = headers.get(b"x-switchgear-strict", b"").lower() == b"true"
             while as_of != self._in_flight.revision:
                 # Somebody's key changed while this caller was looked up or its body was on the way.

@@ -17,7 +17,7 @@ from switchgear.http.admin import PREFIX, Restore
 from switchgear.http.conditions import JSON, MERGE_PATCH
 from switchgear.http.problems import MEDIA_TYPE, ProblemDetails
 from switchgear.resources.engine import MAX_PAGE
-from switchgear.resources.names import ID_PATTERN
+from switchgear.resources.names import id_pattern
 from switchgear.resources.shape import fields_of
 from switchgear.resources.views import filter_fields
 
@@ -127,7 +127,13 @@ def describe(kinds: Mapping[str, ResourceKind[Any, Any]], extra_handlers: Sequen
 
 
 _PARAMETERS: Json = {
-    "Id": {"name": "id", **_IN_PATH, "schema": {"type": "string", "pattern": ID_PATTERN}},
+    "Id": {"name": "id", **_IN_PATH, "schema": {"type": "string", "pattern": id_pattern(slashes=False)}},
+    "IdWithSlashes": {
+        "name": "id",
+        **_IN_PATH,
+        "description": "Its slashes are written %2F.",
+        "schema": {"type": "string", "pattern": id_pattern(slashes=True)},
+    },
     "Version": {"name": "version", **_IN_PATH, "schema": {"type": "integer", "minimum": 1}},
     "Limit": {
         "name": "limit",
@@ -185,12 +191,13 @@ def _kind_paths(types: KindTypes, refs: Mapping[Any, Json]) -> Json:
             }
         return described
 
-    title, writes = kind.title, ("Id", "IfMatch", "IdempotencyKey")
+    title, id = kind.title, "IdWithSlashes" if kind.id_slashes else "Id"
+    writes = (id, "IfMatch", "IdempotencyKey")
     listing = operation("list", f"List {kind.name}", 200, types.page, None, "Limit", "Cursor", "Search")
     listing["parameters"] += _filters(types)
     creating = operation("create", f"Create a {title}", 201, types.shown_once, types.create, "IdempotencyKey")
     creating["responses"]["201"]["headers"]["Location"] = {"schema": {"type": "string"}}
-    reading = operation("get", f"Get a {title}", 200, types.view, None, "Id", "IfNoneMatch")
+    reading = operation("get", f"Get a {title}", 200, types.view, None, id, "IfNoneMatch")
     reading["responses"]["304"] = {"description": "It is still the version you know."}
     one = {
         "get": reading,
@@ -201,9 +208,9 @@ def _kind_paths(types: KindTypes, refs: Mapping[Any, Json]) -> Json:
         "delete": operation("delete", f"Delete a {title}", 204, None, None, *writes),
     }
     versions = operation(
-        "versions", f"List the versions of a {title}", 200, types.versions, None, "Id", "Limit", "Cursor"
+        "versions", f"List the versions of a {title}", 200, types.versions, None, id, "Limit", "Cursor"
     )
-    version = operation("version", f"Get a version of a {title}", 200, types.version, None, "Id", "Version")
+    version = operation("version", f"Get a version of a {title}", 200, types.version, None, id, "Version")
     restore = operation("restore", f"Restore a version of a {title}", 200, types.view, Restore, *writes)
     actions = {
         f"{base}/{{id}}/{action.name}": {

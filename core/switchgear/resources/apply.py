@@ -21,7 +21,7 @@ from switchgear.resources.drafts import Draft, written_form
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.files import Declared
 from switchgear.resources.merge import FieldChange, difference
-from switchgear.resources.names import ID_RULE, is_id
+from switchgear.resources.names import id_rule, is_id
 from switchgear.resources.shape import fields_of
 
 Format = Literal["toml", "json", "yaml"]
@@ -102,7 +102,8 @@ async def carry_out(engine: ResourceEngine, planned: Plan, *, actor: str) -> Non
 def _draft(engine: ResourceEngine, it: Declared, current: Document | None, *, adopt: bool) -> Draft:
     owner = FILE_OWNER + it.origin
     if current is None:
-        problems = [] if is_id(it.id) else [Problem("/id", ID_RULE)]
+        slashes = engine.kinds[it.kind].id_slashes
+        problems = [] if is_id(it.id, slashes=slashes) else [Problem("/id", id_rule(slashes=slashes))]
         return engine.drafter.create(it.kind, it.id, it.body, owner=owner, problems=problems)
     if not adopt and not _owns(it.source, current.owner):
         whose = (

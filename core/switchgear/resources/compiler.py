@@ -13,6 +13,7 @@ from switchgear.contracts.resource import Problem, Resource, ResourceKind
 from switchgear.contracts.store import Document
 from switchgear.resources import paths
 from switchgear.resources.body import SEALED
+from switchgear.resources.naming import SHARED, Changed, Naming
 from switchgear.resources.sealing import Opened, Vault, opaque
 from switchgear.resources.snapshot import Broken, Key, Snapshot, Stage
 
@@ -20,12 +21,14 @@ from switchgear.resources.snapshot import Broken, Key, Snapshot, Stage
 class Compiler:
     """Holds the current snapshot with the documents it was compiled from, and who names whom."""
 
-    def __init__(self, kinds: Mapping[str, ResourceKind[Any, Any]], vault: Vault) -> None:
+    def __init__(
+        self, kinds: Mapping[str, ResourceKind[Any, Any]], vault: Vault, model_prefix: str | None = None
+    ) -> None:
         self.kinds = kinds
         self.vault = vault
-        self.snapshot = Snapshot(namespaces=frozenset(kind.name for kind in kinds.values() if kind.namespace))
-        self._callable_kinds = frozenset(kind.name for kind in kinds.values() if kind.callable)
         self._documents: dict[Key, Document] = {}
+        self.naming = Naming(kinds, self._documents)
+        self.snapshot = Snapshot(namespaces=self.naming.namespaces, prefix=model_prefix)
         self._named_by: dict[Key, dict[Key, None]] = {}
         self._names: dict[Key, tuple[Key, ...]] = {}
 
@@ -37,25 +40,15 @@ class Compiler:
         """Return the resident resources that name one."""
         return frozenset(self._named_by.get(key, ()))
 
-    def references(
-        self, kind: ResourceKind[Any, Any], spec: Any, changes: Mapping[Key, Any]
-    ) -> Iterator[tuple[paths.Spot, Key]]:
-        """Yield the resources a stored spec names, and where, given what else is changing.
+    def references(self, kind: ResourceKind[Any, Any], spec: Any, naming: Changed) -> Iterator[tuple[paths.Spot, Key]]:
+        """Yield the resources a stored spec names, and where, given how callable names will be.
 
-        A callable name that nobody has is yielded as of the kind `callable`, which never exists.
+        A callable name that nobody has is of the kind `NOBODY`, one that resources share of the kind `SHARED`.
         """
         for reference in kind.references:
             for spot, id_ in paths.spots(spec, reference.field):
                 if isinstance(id_, str):
-                    yield spot, (self._owner(id_, changes) if reference.kind == "callable" else reference.kind, id_)
-
-    def _owner(self, name: str, changes: Mapping[Key, Any]) -> str:
-        for kind in self._callable_kinds:
-            if changes.get((kind, name)) is not None or (
-                (kind, name) in self._documents and (kind, name) not in changes
-            ):
-                return kind
-        return "callable"
+                    yield spot, naming.owner(id_) if reference.kind == "callable" else (reference.kind, id_)
 
     def stage(self, changes: Mapping[Key, Document | None], *, validate: bool = False) -> Stage:
         """Compile changed documents (None: deleted) and all that name them; nothing is in force until `adopt`.
@@ -63,15 +56,20 @@ class Compiler:
         With `validate`, changed specs also go through their kind's `validate`, and what fails is in `problems`; dependents
         that would break are problems of those that named them. Otherwise what fails is `broken`.
         """
-        stage = Stage(self.snapshot)
+        stage = Stage(self.snapshot, self.naming.callable_kinds)
         stage.documents = changes
-        stage.names = {key: self._named(document, changes) for key, document in changes.items()}
-        affected = self._affected(changes)
-        names = {key: stage.names[key] if key in changes else self._names.get(key, ()) for key in affected}
+        naming = self.naming.after(changes)
+        stage.shares = naming.shares
+        stage.names = {key: self._named(document, naming) for key, document in changes.items()}
+        affected = self._affected(changes, naming)
+        names = {key: self._edges(key, stage, naming) for key in affected}
         order, cyclic = _in_order(names)
         for key in cyclic:
             self._fail(stage, key, [Problem("", "its references lead back to itself")])
         for key in order:
+            if key[0] == SHARED:
+                stage.shared[key[1]] = self._merged(key[1], stage, naming)
+                continue
             document = changes[key] if key in changes else self._documents[key]
             if document is None:
                 stage.moved[key] = None
@@ -85,6 +83,7 @@ class Compiler:
 
     def adopt(self, stage: Stage, revision: int) -> None:
         """Put a stage made from the current snapshot in force."""
+        self.naming.adopt(stage.shares)
         for key, document in stage.documents.items():
             if not self.kinds[key[0]].resident:
                 continue
@@ -99,7 +98,7 @@ class Compiler:
                 self._named_by.setdefault(target, {})[key] = None
         moved = {key: live for key, live in stage.moved.items() if self.kinds[key[0]].resident}
         broken = {key: why for key, why in stage.broken.items() if self.kinds[key[0]].resident}
-        self.snapshot = self.snapshot.after(revision, moved, broken, self._callable_kinds)
+        self.snapshot = self.snapshot.after(revision, moved, broken, self.naming.callable_kinds, stage.shared)
 
     def compile(self, document: Document) -> Any:
         """Compile one document against the current snapshot. Raises `ValueError` with the reason it cannot be."""
@@ -150,19 +149,31 @@ class Compiler:
 
     def named(self, document: Document) -> tuple[Key, ...]:
         """Return the resources a document names."""
-        return self._named(document, {})
+        return self._named(document, self.naming.after({}))
 
-    def _named(self, document: Document | None, changes: Mapping[Key, Any]) -> tuple[Key, ...]:
+    def _named(self, document: Document | None, naming: Changed) -> tuple[Key, ...]:
         if document is None or not (kind := self.kinds[document.kind]).references:
             return ()
-        found = self.references(kind, msgspec.json.decode(document.spec), changes)
+        found = self.references(kind, msgspec.json.decode(document.spec), naming)
         return tuple(dict.fromkeys(target for _, target in found))
 
-    def _affected(self, changes: Mapping[Key, Any]) -> dict[Key, None]:
+    def _edges(self, key: Key, stage: Stage, naming: Changed) -> tuple[Key, ...]:
+        if key[0] == SHARED:
+            return naming.sharers(key[1])
+        return stage.names[key] if key in stage.names else self._names.get(key, ())
+
+    def _merged(self, name: str, stage: Stage, naming: Changed) -> Any | None:
+        """Make what answers to a shared name, from those who have it and can be used; None if there are none."""
+        assert self.naming.sharing is not None
+        live = {id: found for kind, id in naming.sharers(name) if (found := stage.live(kind, id)) is not None}
+        return self.naming.sharing[1].merge(name, live) if live else None
+
+    def _affected(self, changes: Mapping[Key, Any], naming: Changed) -> dict[Key, None]:
         affected = dict.fromkeys(changes)
         queue = list(changes)
         for key in queue:
-            for user in self._named_by.get(key, ()):
+            shared = ((SHARED, name) for name in naming.touched(key))
+            for user in (*shared, *self._named_by.get(key, ())):
                 if user not in affected:
                     affected[user] = None
                     queue.append(user)

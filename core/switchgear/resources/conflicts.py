@@ -10,6 +10,7 @@ from switchgear.errors import ApiError, Conflict, StoreConflict, ValidationFaile
 from switchgear.resources import paths
 from switchgear.resources.compiler import Compiler
 from switchgear.resources.drafts import Draft
+from switchgear.resources.naming import NOBODY, SHARED, Changed
 from switchgear.resources.shape import fields_of
 from switchgear.resources.snapshot import Key
 from switchgear.resources.views import OWN_FIELDS
@@ -24,9 +25,11 @@ def in_declarations(kinds: Sequence[ResourceKind[Any, Any]]) -> list[str]:
     """Find what is wrong with declarations of kinds, before anything is served."""
     wrong = []
     names = [kind.name for kind in kinds]
+    if len(sharing := [kind.name for kind in kinds if kind.shared is not None]) > 1:
+        wrong.append(f"resource kinds {' and '.join(sharing)}: only one may have shared names")
     for kind in kinds:
         said = f"resource kind `{kind.name}`"
-        if not _KIND_NAME.fullmatch(kind.name) or kind.name == "callable":
+        if not _KIND_NAME.fullmatch(kind.name) or kind.name in (NOBODY, SHARED):
             wrong.append(f"{said}: use a plural in lower case with hyphens, as in the path /admin/v1/api-keys")
         if names.count(kind.name) > 1 and f"{said} is declared twice" not in wrong:
             wrong.append(f"{said} is declared twice")
@@ -52,12 +55,15 @@ def missing_references(
 ) -> list[tuple[Key, Problem]]:
     """Find references to resources that will not exist. Those of kinds that are not resident are left to the store."""
     missing = []
+    naming = compiler.naming.after(planned)
     for draft in drafts:
         if draft.spec is None:
             continue
-        for spot, target in compiler.references(kinds[draft.kind], draft.spec, planned):
+        for spot, target in compiler.references(kinds[draft.kind], draft.spec, naming):
             kind, id_ = target
-            if kind == "callable":
+            if kind == SHARED:
+                continue
+            if kind == NOBODY:
                 detail = f"nothing callable is named `{id_}`"
             elif kind not in kinds:
                 detail = f"no enabled plugin brings {kind}"
@@ -69,6 +75,52 @@ def missing_references(
                 detail = f"there is no {kinds[kind].title} `{id_}`"
             missing.append((draft.key, Problem(paths.pointer(spot), detail)))
     return missing
+
+
+def name_clashes(
+    kinds: Mapping[str, ResourceKind[Any, Any]],
+    compiler: Compiler,
+    drafts: Sequence[Draft],
+    planned: Mapping[Key, Document | None],
+) -> list[tuple[Key, Problem]]:
+    """Find callable names that would mean two things. Two resources of callable kinds with one name are left to the store."""
+    clashes = []
+    naming = compiler.naming.after(planned)
+    for draft in drafts:
+        if draft.spec is None:
+            continue
+        kind, id = kinds[draft.kind], draft.id
+        if kind.callable:
+            clashes += [(draft.key, Problem("/id", detail)) for detail in _taken(naming, id, explicit=False)]
+        if kind.namespace and (inside := _inside(compiler, naming, id, planned)) is not None:
+            detail = f"`{inside}` is a name already, and would be one of this {kind.title}'s; choose another id"
+            clashes.append((draft.key, Problem("/id", detail)))
+        if kind.shared is not None:
+            clashes += [
+                (draft.key, Problem(paths.pointer((kind.shared.field, name)), detail))
+                for name in naming.shares.get(draft.key, ())
+                for detail in _taken(naming, name, explicit=True)
+            ]
+    return clashes
+
+
+def _taken(naming: Changed, name: str, *, explicit: bool) -> list[str]:
+    found = []
+    if explicit and (owner := naming.explicit(name)) is not None:
+        found.append(f"`{name}` is {'/'.join(owner)} already")
+    if not explicit and (sharers := naming.sharers(name)):
+        found.append(f"`{name}` is a name that {', '.join(map('/'.join, sharers))} share already")
+    if (space := naming.space(name)) is not None:
+        found.append(f"`{space[1]}/…` names what {'/'.join(space)} has; choose another name")
+    return found
+
+
+def _inside(compiler: Compiler, naming: Changed, id: str, planned: Mapping[Key, Document | None]) -> str | None:
+    """Return a name that would be in the namespace of an id."""
+    candidates = [*compiler.snapshot.callables, *(key[1] for key in planned)]
+    candidates += [name for names in naming.shares.values() for name in names]
+    inside = (name for name in candidates if name.startswith(f"{id}/"))
+    return next((name for name in inside if naming.explicit(name) is not None or naming.sharers(name)), None)
 
 
 def placed(problems: Sequence[tuple[Key, Problem]], drafts: Sequence[Draft]) -> list[Problem]:
@@ -106,7 +158,7 @@ def _missing(error: StoreConflict, drafts: Sequence[Draft], compiler: Compiler) 
     draft = next(draft for draft in drafts if draft.key == (error.kind, error.id))
     errors = [
         (paths.pointer(spot), f"there is no {'/'.join(target)}")
-        for spot, target in compiler.references(compiler.kinds[draft.kind], draft.spec, {})
+        for spot, target in compiler.references(compiler.kinds[draft.kind], draft.spec, compiler.naming.after({}))
         if "/".join(target) in error.others
     ]
     message = f"{error.kind}/{error.id} names what does not exist: {', '.join(error.others)}"

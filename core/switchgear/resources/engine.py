@@ -19,7 +19,7 @@ from switchgear.resources.body import plain
 from switchgear.resources.compiler import Compiler
 from switchgear.resources.drafts import Draft, Drafter
 from switchgear.resources.feed import Feed
-from switchgear.resources.names import ID_RULE, decode_cursor, encode_cursor, is_id
+from switchgear.resources.names import decode_cursor, encode_cursor, id_rule, is_id
 from switchgear.resources.sealing import Vault
 from switchgear.resources.snapshot import Broken, Key, Snapshot
 from switchgear.resources.views import Filter, Page, Written, version_view, view
@@ -34,14 +34,19 @@ class ResourceEngine:
     """Resources of the declared kinds in a store. `start` it, keep `follow` running, and it is current."""
 
     def __init__(
-        self, store: Store, kinds: Sequence[ResourceKind[Any, Any]], ambient: Ambient, sealer: Sealer | None = None
+        self,
+        store: Store,
+        kinds: Sequence[ResourceKind[Any, Any]],
+        ambient: Ambient,
+        sealer: Sealer | None = None,
+        model_prefix: str | None = None,
     ) -> None:
         if wrong := conflicts.in_declarations(kinds):
             raise PluginError(*wrong)
         self.kinds: Mapping[str, ResourceKind[Any, Any]] = {kind.name: kind for kind in kinds}
         self.ambient = ambient
         self.vault = Vault(sealer)
-        self.compiler = Compiler(self.kinds, self.vault)
+        self.compiler = Compiler(self.kinds, self.vault, model_prefix)
         self.feed = Feed(store, self.kinds, self.compiler)
         self.drafter = Drafter(self.kinds, self.compiler)
         self._store = store
@@ -74,7 +79,8 @@ class ResourceEngine:
 
     async def find(self, kind: str, id: str) -> Document | None:
         """Return a resource as it is stored, None if there is none."""
-        return await self._store.read(self.kind(kind).name, id) if is_id(id) else None
+        declared = self.kind(kind)
+        return await self._store.read(kind, id) if is_id(id, slashes=declared.id_slashes) else None
 
     async def document(self, kind: str, id: str) -> Document:
         """Return a resource as it is stored. Raises `NotFound`."""
@@ -102,7 +108,7 @@ class ResourceEngine:
         """
         declared = self.kind(kind)
         wanted = Filter(declared, dict(equals or {}), word)
-        after = decode_cursor(kind, cursor) if cursor else ""
+        after = decode_cursor(kind, cursor, slashes=declared.id_slashes) if cursor else ""
         data: list[dict[str, Any]] = []
         size, seen = (MAX_PAGE if wanted else limit + 1), 0
         while True:
@@ -130,7 +136,8 @@ class ResourceEngine:
     ) -> list[dict[str, Any]]:
         """List versions, newest first, those below version `before` if given; deleted resources have them too."""
         declared = self.kind(kind)
-        found = await self._store.versions(kind, id, before=before, limit=limit) if is_id(id) else []
+        known = is_id(id, slashes=declared.id_slashes)
+        found = await self._store.versions(kind, id, before=before, limit=limit) if known else []
         if not found and before is None:
             raise NotFound(f"there is no {declared.title} `{id[:80]}`, and never was")
         return [version_view(declared, document) for document in found]
@@ -155,8 +162,9 @@ class ResourceEngine:
         problems = []
         if given is None and declared.id_prefix is not None:
             given = f"{declared.id_prefix}{self.ambient.new_id()}"
-        elif not is_id(given):
-            problems = [Problem("/id", "is required" if given is None else ID_RULE)]
+        elif not is_id(given, slashes=declared.id_slashes):
+            rule = id_rule(slashes=declared.id_slashes)
+            problems = [Problem("/id", "is required" if given is None else rule)]
         return await self._writer.create(
             lambda: self.drafter.create(kind, str(given), spec, owner=owner, problems=problems), terms
         )
@@ -230,10 +238,11 @@ class ResourceEngine:
         return True
 
     async def _old(self, kind: str, id: str, version: int) -> Document:
-        title = self.kind(kind).title
-        found = await self._store.versions(kind, id, before=version + 1, limit=1) if is_id(id) else []
+        declared = self.kind(kind)
+        known = is_id(id, slashes=declared.id_slashes)
+        found = await self._store.versions(kind, id, before=version + 1, limit=1) if known else []
         if not found or found[0].version != version:
-            raise NotFound(f"{title} `{id[:80]}` has no version {version}")
+            raise NotFound(f"{declared.title} `{id[:80]}` has no version {version}")
         return found[0]
 
     async def _change(self, kind: str, id: str, terms: Terms, draft: Callable[[Document], Draft]) -> Written:

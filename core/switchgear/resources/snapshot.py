@@ -24,7 +24,7 @@ class Broken(Struct, frozen=True):
 class Snapshot:
     """Every live object of the resident kinds at one revision. What does not compile is absent, and listed in `broken`."""
 
-    __slots__ = ("_live", "_names", "_namespaces", "broken", "revision")
+    __slots__ = ("_callables", "_live", "_names", "_prefix", "_shared", "broken", "namespaces", "revision")
 
     def __init__(
         self,
@@ -33,11 +33,16 @@ class Snapshot:
         names: dict[str, Any] | None = None,
         broken: Mapping[Key, Broken] | None = None,
         namespaces: frozenset[str] = frozenset(),
+        shared: dict[str, Any] | None = None,
+        prefix: str | None = None,
     ) -> None:
         self.revision = revision
         self._live = live or {}
         self._names = names or {}
-        self._namespaces = namespaces
+        self.namespaces = namespaces
+        self._shared = shared or {}
+        self._callables = {**self._shared, **self._names} if self._shared else self._names
+        self._prefix = "" if prefix is None else f"{prefix}/"
         self.broken = broken or {}
 
     def live(self, kind: str, id: str) -> Any | None:
@@ -49,29 +54,46 @@ class Snapshot:
         """Return every live object of a kind, by id."""
         return MappingProxyType(self._live.get(kind, {}))
 
+    def shared(self, name: str) -> Any | None:
+        """Return what answers to a name that resources share."""
+        return self._shared.get(name)
+
     @property
     def callables(self) -> Mapping[str, Any]:
         """Return everything a client may write in `model`, by name."""
-        return MappingProxyType(self._names)
+        return MappingProxyType(self._callables)
 
     def callable(self, name: str) -> Any | None:
         """Return what a client means by `model: name`."""
-        found = self._names.get(name)
+        found = self._callables.get(name)
         return self._within(name) if found is None and "/" in name else found
+
+    def meant(self, name: str) -> str:
+        """Return a name as a client wrote it without the gateway's own prefix, if it has that and is nothing else."""
+        if not self._prefix or not name.startswith(self._prefix) or name in self._callables:
+            return name
+        return name[len(self._prefix) :]
 
     def _within(self, name: str) -> Any | None:
         """Look the second part of `id/name` up in whatever has the id."""
         id, _, rest = name.partition("/")
-        for kind in self._namespaces:
+        for kind in self.namespaces:
             live = self.live(kind, id)
             if live is not None:
                 return live.callable(rest)
         return None
 
     def after(
-        self, revision: int, moved: Mapping[Key, Any], broken: Mapping[Key, Broken], names: frozenset[str]
+        self,
+        revision: int,
+        moved: Mapping[Key, Any],
+        broken: Mapping[Key, Broken],
+        names: frozenset[str],
+        shared: Mapping[str, Any],
     ) -> "Snapshot":
-        """Return the next snapshot: `moved` live objects (None: gone) of which kinds in `names` are callable."""
+        """Return the next snapshot: `moved` live objects (None: gone) of which kinds in `names` are callable, and `shared` names
+        that moved.
+        """
         live = dict(self._live)
         for kind in {kind for kind, _ in moved}:
             live[kind] = dict(live.get(kind, ()))
@@ -83,14 +105,26 @@ class Snapshot:
                     table.pop(id_, None)
                 else:
                     table[id_] = value
-        return Snapshot(revision, live, callables, {**still_broken, **broken}, self._namespaces)
+        together = {name: found for name, found in {**self._shared, **shared}.items() if found is not None}
+        return Snapshot(
+            revision,
+            live,
+            callables,
+            {**still_broken, **broken},
+            self.namespaces,
+            together,
+            self._prefix.rstrip("/") or None,
+        )
 
 
 class Stage:
     """A change, compiled and not yet in force: a `View` of the snapshot in the making."""
 
-    def __init__(self, base: Snapshot) -> None:
+    def __init__(self, base: Snapshot, callable_kinds: frozenset[str] = frozenset()) -> None:
         self.base = base
+        self.shares: Mapping[Key, tuple[str, ...]] = {}
+        self.shared: dict[str, Any] = {}
+        self._callable_kinds = callable_kinds
         self.documents: Mapping[Key, Document | None] = {}
         self.names: dict[Key, tuple[Key, ...]] = {}
         self.moved: dict[Key, Any] = {}
@@ -101,3 +135,14 @@ class Stage:
         """Return the live object of a resident resource as it will be."""
         key = (kind, id)
         return self.moved[key] if key in self.moved else self.base.live(kind, id)
+
+    def callable(self, name: str) -> Any | None:
+        """Return what will answer to a name, None if nothing does."""
+        for kind in self._callable_kinds:
+            if (found := self.live(kind, name)) is not None:
+                return found
+        if (found := self.shared[name] if name in self.shared else self.base.shared(name)) is not None:
+            return found
+        id, slash, rest = name.partition("/")
+        spaces = (self.live(kind, id) for kind in self.base.namespaces if slash)
+        return next((live.callable(rest) for live in spaces if live is not None), None)

@@ -21,6 +21,7 @@ from switchgear.resources.body import refuse
 from switchgear.resources.compiler import Compiler
 from switchgear.resources.drafts import Draft
 from switchgear.resources.feed import Feed
+from switchgear.resources.naming import SHARED
 from switchgear.resources.snapshot import Key, Stage
 from switchgear.resources.views import Written, view
 
@@ -152,7 +153,9 @@ class Writer:
         planned = self._planned(drafts, actor, at_us)
         stage, problems = self._checked(drafts, planned)
         refuse(conflicts.placed(problems, drafts))
-        batch = [draft.write(actor, self._keys(planned[draft.key]), stage.names[draft.key]) for draft in drafts]
+        batch = [
+            draft.write(actor, self._keys(planned[draft.key]), _stored(stage.names[draft.key])) for draft in drafts
+        ]
         documents = await self._write(batch, drafts, at_us, replay)
         try:
             await self._feed.catch_up(documents)
@@ -170,6 +173,7 @@ class Writer:
         self, drafts: Sequence[Draft], planned: Mapping[Key, Document | None]
     ) -> tuple[Stage, list[tuple[Key, Problem]]]:
         missing = conflicts.missing_references(self._kinds, self._compiler, drafts, planned)
+        clashes = conflicts.name_clashes(self._kinds, self._compiler, drafts, planned)
         stage = self._compiler.stage({} if missing else planned, validate=True)
         # Deleting what others name would break them too, but then the store's refusal, which names them all, says it best.
         in_use = any(
@@ -178,7 +182,7 @@ class Writer:
         failed = [
             (key, problem) for key, found in stage.problems.items() if key in planned or not in_use for problem in found
         ]
-        return stage, missing + failed
+        return stage, missing + clashes + failed
 
     async def _write(self, batch: Any, drafts: Sequence[Draft], at_us: int, replay: Replay | None) -> list[Document]:
         try:
@@ -204,6 +208,13 @@ class Writer:
         """See what other replicas wrote, so that nothing is refused for what is no longer so."""
         if await self._store.revision() != self._feed.position:
             await self._feed.catch_up()
+
+
+def _stored(names: Sequence[Key]) -> tuple[Key, ...]:
+    """Leave out names that no single resource has, so the store cannot hold them: those who name one are compiled with it, and
+    what would break them is refused.
+    """
+    return tuple(key for key in names if key[0] != SHARED)
 
 
 def _check_version(current: Document | None, expect: Collection[int] | None) -> None:

@@ -46,6 +46,10 @@ class EmptySnapshot:
         """Find nothing."""
         return
 
+    def meant(self, name: str) -> str:
+        """Take the name as it is."""
+        return name
+
 
 class WatchedCounters:
     """Counters that grant everything, or refuse everything, and know what is held and how often they were asked.

@@ -84,11 +84,12 @@ class GetModel:
 
     def handle(self, request: QueryRequest) -> QueryReply:
         """Return one model; unknown, disabled and forbidden look the same."""
-        found = request.snapshot.callable(request.rest)
-        if found is None or not found.enabled or not request.caller.may_use_model(request.rest):
-            message = f"The model `{request.rest[:64]}` does not exist or you do not have access to it."
+        name = request.snapshot.meant(request.rest)
+        found = request.snapshot.callable(name)
+        if found is None or not found.enabled or not request.caller.may_use_model(name):
+            message = f"The model `{name[:64]}` does not exist or you do not have access to it."
             raise NotFound(message, code="model_not_found", param="model")
-        return QueryReply(_json.encode(_model(request.rest, request)))
+        return QueryReply(_json.encode(_model(name, request)))
 
 
 def _model(name: str, request: QueryRequest) -> dict[str, Any]:

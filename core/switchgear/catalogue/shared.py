@@ -1,0 +1,34 @@
+"""A name that several providers map to a model of theirs: a pool by their weights that nobody wrote."""
+
+from collections.abc import Mapping
+from itertools import chain
+
+from switchgear.ambient import Ambient
+from switchgear.catalogue.live import LiveModel, LiveProvider
+from switchgear.contracts.exchange import Exchange, Plan
+from switchgear.spread import available_first, by_weight, chance, is_available
+
+
+class SharedModel:
+    """The models of all enabled providers that map a name, as one callable name."""
+
+    def __init__(self, name: str, providers: Mapping[str, LiveProvider], ambient: Ambient) -> None:
+        enabled = {id: live for id, live in providers.items() if live.enabled}
+        self.models: dict[str, LiveModel] = {id: live.mapped[name] for id, live in enabled.items()}
+        self.enabled = bool(enabled)
+        self.created_us = min(live.mapped[name].created_us for live in providers.values())
+        self.owned_by = next(iter(providers)) if len(providers) == 1 else "switchgear"
+        self._weights = [live.weight for live in enabled.values()]
+        self._draw = chance(ambient.random)
+        split = ", ".join(f"{id} {live.weight:g}" for id, live in enabled.items())
+        self._why = f"{name} is mapped by providers, by weight: {split}"
+
+    def plan(self, x: Exchange) -> Plan:
+        """Put one provider first by weight; the others follow, those that are not available last."""
+        plans = [model.plan(x) for model in self.models.values()]
+        order = by_weight(self._weights, self._draw)
+        order = available_first(order, [is_available(plan) for plan in plans])
+        return Plan(
+            tuple(chain.from_iterable(plans[index].steps for index in order)),
+            (self._why, *chain.from_iterable(plans[index].why for index in order)),
+        )
