@@ -69,6 +69,7 @@ class Catalogue:
                 input=CredentialInput,
                 secrets=self._secret_fields,
                 prepare=bindings.keep_binding,
+                unrestorable=bindings.unrestorable,
                 validate=self._validate_credential,
                 compile=self._compile_credential,
                 actions=(
