@@ -105,3 +105,18 @@ def test_places_are_read_as_requests_read_them():
         "https:evil.example",
     ):
         assert there == place(None, None, {"deep": [{"url": written}]})
+
+
+async def test_a_secret_header_does_not_move_with_its_provider(gateway: Running):
+    merge = {"content-type": "application/merge-patch+json"}
+    kept = {"x-api-key": "a-header-secret-0123456789"}
+    made = await gateway.create("providers", id="h", type="openai", base_url="http://127.0.0.1:1/v1", headers=kept)
+    assert 200 == (await gateway.admin.patch("/providers/h", json={"tags": ["a"]}, headers=merge)).status_code
+    for away in ({"base_url": ELSEWHERE}, {"proxy": "http://127.0.0.1:3128"}):
+        assert 422 == (await gateway.admin.patch("/providers/h", json=away, headers=merge)).status_code
+        put = {"type": "openai", "base_url": "http://127.0.0.1:1/v1", "headers": made["headers"], **away}
+        assert 422 == (await gateway.admin.put("/providers/h", json=put)).status_code
+    renamed = {"base_url": ELSEWHERE, "headers": {"x-api-key": None, "x-api-token": made["headers"]["x-api-key"]}}
+    assert 422 == (await gateway.admin.patch("/providers/h", json=renamed, headers=merge)).status_code
+    moved = {"base_url": ELSEWHERE, "headers": {"x-api-key": "another-secret-0123456789"}}
+    assert 200 == (await gateway.admin.patch("/providers/h", json=moved, headers=merge)).status_code

@@ -87,6 +87,7 @@ class Catalogue:
                 spec=ProviderSpec,
                 references=(Reference("credential_id", "credentials"),),
                 secrets=checks.secret_headers,
+                prepare=bindings.keep_headers,
                 validate=self._validate_provider,
                 compile=self._compile_provider,
                 also=bindings.bind,

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from switchgear.catalogue.checks import is_telling
 from switchgear.catalogue.specs import CredentialInput, CredentialSpec, Entered, ProviderSpec
 from switchgear.contracts.credential import MASK
 from switchgear.contracts.resource import Also, Prepared, Problem, Resource
@@ -45,7 +46,7 @@ def _is_web(text: str) -> bool:
 
 def refuse_elsewhere(spec: ProviderSpec, hosts: Sequence[str]) -> list[Problem]:
     """Find fault with a provider that would take a secret bound to `hosts` somewhere else."""
-    wanted = place(spec.base_url, spec.proxy, spec.settings)
+    wanted = _where(spec)
     if not hosts or wanted in hosts:
         return []
     detail = (
@@ -66,6 +67,22 @@ def bind(spec: Mapping[str, Any]) -> Sequence[Also]:
         return credential if credential.get("hosts") else {**credential, "hosts": [where]}
 
     return (Also("credentials", credential_id, change),)
+
+
+def keep_headers(new: ProviderSpec, previous: ProviderSpec | None) -> Prepared[ProviderSpec]:
+    """Store what was written. Raises ValueError if secret headers that were there would go along to another address."""
+    if previous is not None and _where(new) != _where(previous):
+        kept = [n for n, value in new.headers.items() if is_telling(n) and value in previous.headers.values()]
+        if kept:
+            raise ValueError(
+                f"the secret header `{kept[0]}` was entered for {_where(previous)}, not for {_where(new)}; take it out with "
+                "this change and enter it again after it"
+            )
+    return Prepared(new)
+
+
+def _where(spec: ProviderSpec) -> str:
+    return place(spec.base_url, spec.proxy, spec.settings)
 
 
 def keep_binding(new: CredentialInput, previous: CredentialSpec | None) -> Prepared[CredentialSpec]:
