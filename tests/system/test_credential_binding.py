@@ -1,7 +1,12 @@
 """A stored secret goes where it was entered to go, whoever may change providers."""
 
+from pathlib import Path
+
+import pytest
+
 from support.faultup import FaultUpstream
-from support.gateway import PROVIDER_KEY, SOURCE, Running
+from support.gateway import PROVIDER_KEY, SOURCE, Running, running
+from switchgear.catalogue.bindings import place
 
 ELSEWHERE = "http://127.0.0.2:1/v1"
 
@@ -63,3 +68,55 @@ async def test_the_provider_that_was_never_moved_goes_on(gateway: Running, upstr
     )
     assert 200 == (await gateway.chat()).status_code
     assert PROVIDER_KEY not in (await gateway.admin.get("/credentials/c")).text
+
+
+async def test_a_version_from_before_the_binding_does_not_come_back(gateway: Running):
+    for path in (None, "/models/m", "/providers/p", "/credentials/c"):
+        if path is not None:
+            await gateway.admin.delete(path)
+        refused = await gateway.admin.post("/credentials/c/restore", json={"version": 1})
+        assert 409 == refused.status_code
+        assert "bound" in refused.json()["detail"]
+    restored = await gateway.admin.post("/credentials/c/restore", json={"version": 2})
+    assert 200 == restored.status_code
+    assert restored.json()["hosts"]
+    thief = {"id": "thief", "type": "openai", "base_url": ELSEWHERE, "credential_id": "c"}
+    assert 422 == (await gateway.admin.post("/providers", json=thief)).status_code
+
+
+@pytest.mark.parametrize("authority", ["HTTPS://127.0.0.2:1", " https://127.0.0.2:1", "hTTps://127.0.0.2:1/x"])
+async def test_an_address_in_the_settings_counts_however_it_is_written(tmp_path: Path, authority: str):
+    async with running(tmp_path, plugins="azure_openai = { enabled = true }") as gateway:
+        values = {"tenant_id": "t", "client_id": "i", "client_secret": "a-client-secret-0123456789"}
+        source = {"backend": "encrypted", "values": values}
+        await gateway.create("credentials", id="z", type="azure_openai", source=source)
+        await gateway.create("providers", id="z", type="azure_openai", base_url="http://127.0.0.1:1", credential_id="z")
+        merge = {"content-type": "application/merge-patch+json"}
+        moved = {"settings": {"authority": authority}}
+        assert 422 == (await gateway.admin.patch("/providers/z", json=moved, headers=merge)).status_code
+
+
+def test_places_are_read_as_requests_read_them():
+    there = "the provider type's own address and https://evil.example:443"
+    for written in (
+        "https://evil.example",
+        "HTTPS://EVIL.example:443/x",
+        "https:\\\\evil.example",
+        "https:evil.example",
+    ):
+        assert there == place(None, None, {"deep": [{"url": written}]})
+
+
+async def test_a_secret_header_does_not_move_with_its_provider(gateway: Running):
+    merge = {"content-type": "application/merge-patch+json"}
+    kept = {"x-api-key": "a-header-secret-0123456789"}
+    made = await gateway.create("providers", id="h", type="openai", base_url="http://127.0.0.1:1/v1", headers=kept)
+    assert 200 == (await gateway.admin.patch("/providers/h", json={"tags": ["a"]}, headers=merge)).status_code
+    for away in ({"base_url": ELSEWHERE}, {"proxy": "http://127.0.0.1:3128"}):
+        assert 422 == (await gateway.admin.patch("/providers/h", json=away, headers=merge)).status_code
+        put = {"type": "openai", "base_url": "http://127.0.0.1:1/v1", "headers": made["headers"], **away}
+        assert 422 == (await gateway.admin.put("/providers/h", json=put)).status_code
+    renamed = {"base_url": ELSEWHERE, "headers": {"x-api-key": None, "x-api-token": made["headers"]["x-api-key"]}}
+    assert 422 == (await gateway.admin.patch("/providers/h", json=renamed, headers=merge)).status_code
+    moved = {"base_url": ELSEWHERE, "headers": {"x-api-key": "another-secret-0123456789"}}
+    assert 200 == (await gateway.admin.patch("/providers/h", json=moved, headers=merge)).status_code

@@ -69,6 +69,7 @@ class Catalogue:
                 input=CredentialInput,
                 secrets=self._secret_fields,
                 prepare=bindings.keep_binding,
+                unrestorable=bindings.unrestorable,
                 validate=self._validate_credential,
                 compile=self._compile_credential,
                 actions=(
@@ -86,6 +87,7 @@ class Catalogue:
                 spec=ProviderSpec,
                 references=(Reference("credential_id", "credentials"),),
                 secrets=checks.secret_headers,
+                prepare=bindings.keep_headers,
                 validate=self._validate_provider,
                 compile=self._compile_provider,
                 also=bindings.bind,

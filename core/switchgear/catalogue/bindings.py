@@ -7,23 +7,24 @@ secret is entered again, by somebody who knows it.
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from switchgear.catalogue.checks import is_telling
 from switchgear.catalogue.specs import CredentialInput, CredentialSpec, Entered, ProviderSpec
 from switchgear.contracts.credential import MASK
 from switchgear.contracts.resource import Also, Prepared, Problem, Resource
+from switchgear.errors import EgressDenied
+from switchgear.upstream.target import parse_target
 
 _OWN = "the provider type's own address"
-_PORTS = {"https": 443, "http": 80}
 
 
 def place(base_url: str | None, proxy: str | None, settings: Mapping[str, Any]) -> str:
     """Name where a provider takes its secret: the origins of its address and of those in its settings (a token may be got
     elsewhere), and the proxy it passes, if any.
     """
-    elsewhere = sorted({_origin(leaf) for leaf in _leaves(settings) if leaf.startswith(("https://", "http://"))})
+    elsewhere = sorted({_origin(leaf) for leaf in _leaves(settings) if _is_web(leaf)})
     through = f" through {_origin(proxy)}" if proxy else ""
     return " and ".join([_origin(base_url), *elsewhere]) + through
 
@@ -31,13 +32,21 @@ def place(base_url: str | None, proxy: str | None, settings: Mapping[str, Any]) 
 def _origin(url: str | None) -> str:
     if url is None:
         return _OWN
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS.get(parts.scheme, 0)}"
+    try:
+        scheme, host, port = parse_target(url).origin
+    except EgressDenied:
+        return url  # nothing can be sent there
+    return f"{scheme}://{host}:{port}"
+
+
+def _is_web(text: str) -> bool:
+    # As the parser that requests go by takes it: in any case, after blanks, with any slashes or none.
+    return text.strip().lower().startswith(("https:", "http:"))
 
 
 def refuse_elsewhere(spec: ProviderSpec, hosts: Sequence[str]) -> list[Problem]:
     """Find fault with a provider that would take a secret bound to `hosts` somewhere else."""
-    wanted = place(spec.base_url, spec.proxy, spec.settings)
+    wanted = _where(spec)
     if not hosts or wanted in hosts:
         return []
     detail = (
@@ -60,6 +69,22 @@ def bind(spec: Mapping[str, Any]) -> Sequence[Also]:
     return (Also("credentials", credential_id, change),)
 
 
+def keep_headers(new: ProviderSpec, previous: ProviderSpec | None) -> Prepared[ProviderSpec]:
+    """Store what was written. Raises ValueError if secret headers that were there would go along to another address."""
+    if previous is not None and _where(new) != _where(previous):
+        kept = [n for n, value in new.headers.items() if is_telling(n) and value in previous.headers.values()]
+        if kept:
+            raise ValueError(
+                f"the secret header `{kept[0]}` was entered for {_where(previous)}, not for {_where(new)}; take it out with "
+                "this change and enter it again after it"
+            )
+    return Prepared(new)
+
+
+def _where(spec: ProviderSpec) -> str:
+    return place(spec.base_url, spec.proxy, spec.settings)
+
+
 def keep_binding(new: CredentialInput, previous: CredentialSpec | None) -> Prepared[CredentialSpec]:
     """Store what was written, bound as it was, unless nothing of the old source is left in it."""
     hosts = () if previous is None or not _overlap(new.source, previous.source) else previous.hosts
@@ -72,6 +97,15 @@ def enter(resource: Resource[CredentialSpec], entered: Entered) -> Prepared[Cred
         raise ValueError("enter the secret in clear; what is masked is not known")
     spec = resource.spec
     return Prepared(msgspec.structs.replace(spec, source=entered.source, hosts=()))
+
+
+def unrestorable(old: Mapping[str, Any]) -> str | None:
+    """Say why an old version cannot come back: where its secret may go was settled only after it."""
+    if old.get("hosts"):
+        return None
+    return (
+        "this version is from before its secret was bound to an address; restore a later one, or enter the secret again"
+    )
 
 
 def _overlap(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
