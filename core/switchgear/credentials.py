@@ -142,6 +142,10 @@ class KeptSecret:
     def __repr__(self) -> str:
         return f"KeptSecret({self.credential_id}, {self.state.status})"
 
+    def apart(self) -> "KeptSecret":
+        """Make one of the same source that health does not see, for a trial."""
+        return KeptSecret(self._keeper, self.credential_id, self.backend, self.source)
+
     @property
     def state(self) -> CredentialState:
         """How it stands."""

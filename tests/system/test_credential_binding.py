@@ -11,14 +11,27 @@ from switchgear.catalogue.bindings import place
 ELSEWHERE = "http://127.0.0.2:1/v1"
 
 
-async def test_another_address_is_refused_until_the_secret_is_entered_again(gateway: Running):
+PLACE = "http://127.0.0.2:1"
+
+
+async def test_another_address_is_refused_until_the_secret_is_entered_again_for_it(gateway: Running):
     merge = {"content-type": "application/merge-patch+json"}
     refused = await gateway.admin.patch("/providers/p", json={"base_url": ELSEWHERE}, headers=merge)
     assert 422 == refused.status_code
-    assert "/base_url" == refused.json()["errors"][0]["pointer"]
-    assert "credentials/c/enter" in refused.json()["errors"][0]["detail"]
-    await gateway.act("/credentials/c/enter", source=SOURCE)
+    [first, *_] = refused.json()["errors"]
+    assert "/base_url" == first["pointer"]
+    assert "credentials/c/enter" in first["detail"]
+    assert PLACE in first["detail"]
+    await gateway.act("/credentials/c/enter", source=SOURCE, hosts=[PLACE])
     assert ELSEWHERE == (await gateway.patch("/providers/p", base_url=ELSEWHERE))["base_url"]
+
+
+async def test_entered_again_without_a_word_it_is_for_where_it_was(gateway: Running):
+    merge = {"content-type": "application/merge-patch+json"}
+    before = (await gateway.admin.get("/credentials/c")).json()["hosts"]
+    assert before == (await gateway.act("/credentials/c/enter", source=SOURCE))["hosts"]
+    refused = await gateway.admin.patch("/providers/p", json={"base_url": ELSEWHERE}, headers=merge)
+    assert 422 == refused.status_code
 
 
 async def test_a_new_provider_cannot_take_it_elsewhere_either(gateway: Running):
@@ -47,12 +60,20 @@ async def test_what_is_masked_or_kept_does_not_count_as_entered(gateway: Running
     assert 422 == (await gateway.admin.patch("/credentials/c", json={"hosts": []}, headers=merge)).status_code
 
 
-async def test_a_wholly_new_secret_is_free_to_go(gateway: Running):
+async def test_a_rotated_secret_is_for_the_same_address(gateway: Running):
+    before = (await gateway.admin.get("/credentials/c")).json()["hosts"]
     source = {"backend": "encrypted", "values": {"api_key": "another-secret-0123456789"}}
     answer = await gateway.admin.put("/credentials/c", json={"type": "openai", "source": source})
-    assert [] == answer.json()["hosts"]
-    assert ELSEWHERE == (await gateway.patch("/providers/p", base_url=ELSEWHERE))["base_url"]
-    assert ["http://127.0.0.2:1"] == (await gateway.admin.get("/credentials/c")).json()["hosts"]
+    assert before == answer.json()["hosts"]
+    thief = {"id": "thief", "type": "openai", "base_url": ELSEWHERE, "credential_id": "c"}
+    assert 422 == (await gateway.admin.post("/providers", json=thief)).status_code
+
+
+async def test_a_credential_in_use_keeps_its_type(gateway: Running):
+    merge = {"content-type": "application/merge-patch+json"}
+    refused = await gateway.admin.patch("/credentials/c", json={"type": "echo"}, headers=merge)
+    assert 422 == refused.status_code
+    assert "providers/p" in refused.json()["detail"]
 
 
 async def test_a_credential_is_for_one_provider_type(gateway: Running):

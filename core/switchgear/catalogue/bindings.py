@@ -1,8 +1,8 @@
 """A secret goes where it was entered to go. Who may change a provider's address, or make another provider, cannot thereby send
 somebody's stored secret to a server of his own.
 
-A credential is bound to the first place a provider takes it to. A write that would take it elsewhere is refused until the
-secret is entered again, by somebody who knows it.
+A credential is bound to the first place a provider takes it to. A write that would take it elsewhere is refused until somebody
+who knows the secret enters it again and says that it may go there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,9 +49,10 @@ def refuse_elsewhere(spec: ProviderSpec, hosts: Sequence[str]) -> list[Problem]:
     wanted = _where(spec)
     if not hosts or wanted in hosts:
         return []
+    named = msgspec.json.encode([*hosts, wanted]).decode()
     detail = (
-        f"The secret of `{spec.credential_id}` was entered for {', '.join(hosts)}, not for {wanted}. Enter it again with POST "
-        f"/admin/v1/credentials/{spec.credential_id}/enter, or use another credential."
+        f"The secret of `{spec.credential_id}` was entered for {', '.join(hosts)}, not for {wanted}. Use another credential, or "
+        f'POST /admin/v1/credentials/{spec.credential_id}/enter with its whole `source` and `"hosts": {named}`.'
     )
     return [Problem("/base_url", detail)]
 
@@ -86,17 +87,16 @@ def _where(spec: ProviderSpec) -> str:
 
 
 def keep_binding(new: CredentialInput, previous: CredentialSpec | None) -> Prepared[CredentialSpec]:
-    """Store what was written, bound as it was, unless nothing of the old source is left in it."""
-    hosts = () if previous is None or not _overlap(new.source, previous.source) else previous.hosts
-    return Prepared(CredentialSpec(new.type, new.source, new.metadata, hosts))
+    """Store what was written, bound as it was: a secret that is rotated is for the same address."""
+    return Prepared(CredentialSpec(new.type, new.source, new.metadata, () if previous is None else previous.hosts))
 
 
 def enter(resource: Resource[CredentialSpec], entered: Entered) -> Prepared[CredentialSpec]:
-    """Replace the source by one written in full; it is bound anew by the next provider that is written."""
+    """Replace the source by one written in full, for the addresses that who knows the secret names."""
     if any(MASK in value for value in _leaves(entered.source)):
         raise ValueError("enter the secret in clear; what is masked is not known")
-    spec = resource.spec
-    return Prepared(msgspec.structs.replace(spec, source=entered.source, hosts=()))
+    hosts = entered.hosts or resource.spec.hosts
+    return Prepared(msgspec.structs.replace(resource.spec, source=entered.source, hosts=hosts))
 
 
 def unrestorable(old: Mapping[str, Any]) -> str | None:
@@ -106,12 +106,6 @@ def unrestorable(old: Mapping[str, Any]) -> str | None:
     return (
         "this version is from before its secret was bound to an address; restore a later one, or enter the secret again"
     )
-
-
-def _overlap(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
-    """Say whether a source holds anything, but for the backend's name, that the old one held."""
-    kept = set(_leaves({name: value for name, value in old.items() if name != "backend"}))
-    return bool(kept & set(_leaves({name: value for name, value in new.items() if name != "backend"})))
 
 
 def _leaves(value: Any) -> list[str]:

@@ -35,6 +35,7 @@ EMBEDDINGS = "embeddings"
 COUNT = "count"
 """A chat whose input tokens are asked for, nothing else. A target that does not speak this is answered for by an estimate."""
 
+_MOST_NAMED = 10
 _NONE: Mapping[str, str] = MappingProxyType({})
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
@@ -149,7 +150,8 @@ class Call:
         if self.names:
             names = tuple(map(self._own_name, names))
         if names and self.strict:
-            message = f"`{names[0]}` cannot be carried to this model's provider; leave it out, or do not be strict."
+            named = ", ".join(f"`{name}`" for name in names[:_MOST_NAMED])
+            message = f"{named} cannot be carried to this model's provider; leave it out, or do not be strict."
             raise InvalidRequest(message, param=names[0], code="unsupported_parameter")
         self.dropped = tuple(dict.fromkeys((*self.dropped, *names)))
 
