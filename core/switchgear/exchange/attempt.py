@@ -181,7 +181,10 @@ class Attempter:
     ) -> UpstreamResponse:
         assert target.provider is not None
         assert target.connection is not None
-        request = target.provider.prepare(call, target.model, secret)
+        try:
+            request = target.provider.prepare(call, target.model, secret)
+        except RecursionError:
+            raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
         if x.trace is not None:
             request.headers["traceparent"] = x.trace
         response = await target.connection.send(request)
