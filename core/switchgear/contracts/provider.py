@@ -35,6 +35,8 @@ EMBEDDINGS = "embeddings"
 COUNT = "count"
 """A chat whose input tokens are asked for, nothing else. A target that does not speak this is answered for by an estimate."""
 
+_MOST_DROPPED = 256
+"""Names kept of what a call dropped: more than are ever shown."""
 _NONE: Mapping[str, str] = MappingProxyType({})
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
@@ -151,7 +153,8 @@ class Call:
         if names and self.strict:
             message = f"`{names[0]}` cannot be carried to this model's provider; leave it out, or do not be strict."
             raise InvalidRequest(message, param=names[0], code="unsupported_parameter")
-        self.dropped = tuple(dict.fromkeys((*self.dropped, *names)))
+        if len(self.dropped) < _MOST_DROPPED:  # else a body of many odd items costs the square of their number
+            self.dropped = tuple(dict.fromkeys((*self.dropped, *names)))[:_MOST_DROPPED]
 
     def _own_name(self, name: str) -> str:
         head, dot, rest = name.partition(".")
