@@ -9,6 +9,9 @@ from switchgear.contracts.exchange import Exchange, Target
 from switchgear.contracts.provider import CANONICAL, COUNT, Call
 from switchgear.errors import InvalidRequest
 
+_TOOLS = ("tools", "functions")
+"""The members that say which tools there are; the second is the old one, which some clients still send."""
+
 
 def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target) -> Call:
     """Return the call in a form that the target takes. Raises `InvalidRequest` for what its model cannot do."""
@@ -41,21 +44,26 @@ def _whole(call: Call) -> Call:
 def _without(lacks: frozenset[str], call: Call, canonical: Call) -> Call:
     """Refuse what needs a capability the model lacks; a wish for reasoning is dropped, it changes no meaning."""
     members = canonical.members
-    if "tools" in lacks and "tools" in members:
-        tools = canonical.member("tools", list[Any])
-        if tools:
-            raise _unmet(call, "tools", "call tools")
+    if "tools" in lacks:
+        for name in _TOOLS:
+            if name in members and canonical.member(name, list[Any]):
+                raise _unmet(call, name, "call tools")
     if "json_schema" in lacks and "response_format" in members:
         wanted = canonical.member("response_format", dict[str, Any]) or {}
         if wanted.get("type") == "json_schema":
             raise _unmet(call, "response_format", "hold its answers to a schema")
-    if "vision" in lacks and b'"image_url"' in bytes(members.get("messages", b"")) and _has_image(canonical):
+    if "vision" in lacks and _may_hold_image(bytes(members.get("messages", b""))) and _has_image(canonical):
         raise _unmet(call, "messages", "see images")
     if "reasoning" in lacks and call.wire == CANONICAL and "reasoning_effort" in members:
         less = call.with_members({name: value for name, value in members.items() if name != "reasoning_effort"})
         less.drop("reasoning_effort")
         return less
     return call
+
+
+def _may_hold_image(messages: bytes) -> bool:
+    # Any character of a JSON string may be written as an escape.
+    return b'"image_url"' in messages or b"\\u00" in messages
 
 
 def _has_image(canonical: Call) -> bool:
