@@ -144,10 +144,8 @@ class Attempter:
             raise
         finally:
             attempt.ended_s = self._ambient.monotonic() - x.began
-            if attempt.request_id is not None:
-                known = (*target.secrets(), *(() if secret is None else secret.values()))
-                if any(len(value) >= SHORTEST and value in attempt.request_id for value in known):
-                    attempt.request_id = None  # it is shown and recorded
+            if attempt.request_id is not None and _holds(attempt.request_id, target, secret):
+                attempt.request_id = None
             target.meters.active.inc(-1)
             watch.relax()
 
@@ -219,6 +217,12 @@ def _may_move_on(error: Exception) -> bool:
     if isinstance(error, ProviderFault):
         return error.cause in _MOVE_ON
     return not isinstance(error, EgressDenied)
+
+
+def _holds(text: str, target: Target, secret: Secret | None) -> bool:
+    """Say whether a provider sent back, where it is shown and recorded, what it was to keep to itself."""
+    known = (*target.secrets(), *(() if secret is None else secret.values()))
+    return any(len(value) >= SHORTEST and value in text for value in known)
 
 
 async def _head(response: UpstreamResponse) -> bytes:
