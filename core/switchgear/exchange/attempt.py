@@ -144,7 +144,7 @@ class Attempter:
             raise
         finally:
             attempt.ended_s = self._ambient.monotonic() - x.began
-            if secret is not None and attempt.request_id is not None and _holds(attempt.request_id, secret):
+            if attempt.request_id is not None and _holds(attempt.request_id, target, secret):
                 attempt.request_id = None
             target.meters.active.inc(-1)
             watch.relax()
@@ -181,7 +181,10 @@ class Attempter:
     ) -> UpstreamResponse:
         assert target.provider is not None
         assert target.connection is not None
-        request = target.provider.prepare(call, target.model, secret)
+        try:
+            request = target.provider.prepare(call, target.model, secret)
+        except RecursionError:
+            raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
         if x.trace is not None:
             request.headers["traceparent"] = x.trace
         response = await target.connection.send(request)
@@ -216,9 +219,10 @@ def _may_move_on(error: Exception) -> bool:
     return not isinstance(error, EgressDenied)
 
 
-def _holds(text: str, secret: Secret) -> bool:
+def _holds(text: str, target: Target, secret: Secret | None) -> bool:
     """Say whether a provider sent back, where it is shown and recorded, what it was to keep to itself."""
-    return any(len(value) >= SHORTEST and value in text for value in secret.values())
+    known = (*target.secrets(), *(() if secret is None else secret.values()))
+    return any(len(value) >= SHORTEST and value in text for value in known)
 
 
 async def _head(response: UpstreamResponse) -> bytes:

@@ -5,10 +5,11 @@ Wire: docs.anthropic.com/en/api (messages, models-list, versioning, beta-headers
 """
 
 from datetime import datetime
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import Call, DiscoveredModel, Head, ModelPage, ProviderConfig
@@ -27,7 +28,7 @@ _PAGE = 1000
 class _Model(Struct):
     id: str
     display_name: str | None = None
-    created_at: datetime | None = None
+    created_at: Annotated[datetime, Meta(tz=True)] | None = None
     max_input_tokens: int | None = None
     max_tokens: int | None = None
 

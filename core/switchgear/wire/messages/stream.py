@@ -48,7 +48,7 @@ class _Open(Struct):
     call: int = -1
     filled: bool = False
     thoughts: list[str] = []
-    signature: str = ""
+    signature: list[str] = []
     data: str = ""
 
 
@@ -214,7 +214,7 @@ class ChunkDecoder(_MessagesDecoder):
                 block.thoughts.append(delta.thinking)
                 events.append(self._writer.reasoning(delta.thinking))
         elif delta.type == "signature_delta":
-            block.signature += delta.signature or ""
+            block.signature.append(delta.signature or "")
 
     def _open(self, index: int, block: Block, events: list[StreamEvent]) -> None:
         if not self._begun:
@@ -231,7 +231,7 @@ class ChunkDecoder(_MessagesDecoder):
             if block.thinking:
                 events.append(self._writer.reasoning(block.thinking))
             opened = _Open(block.type, thoughts=[block.thinking] if block.thinking else [])
-            opened.signature, opened.data = block.signature or "", block.data or ""
+            opened.signature, opened.data = [block.signature or ""], block.data or ""
             self._blocks[index] = opened
 
     def _close(self, index: int, events: list[StreamEvent]) -> None:
@@ -242,7 +242,7 @@ class ChunkDecoder(_MessagesDecoder):
             if not block.filled:
                 events.append(self._writer.arguments(block.call, "{}"))  # without input nothing is said of it
             return
-        whole = Block(block.kind, thinking="".join(block.thoughts), signature=block.signature, data=block.data)
+        whole = Block(block.kind, thinking="".join(block.thoughts), signature="".join(block.signature), data=block.data)
         detail = thinking_detail(whole, self._last_call, self._reasoning)
         if detail is not None:
             events.append(self._writer.reasoning_detail(detail))
