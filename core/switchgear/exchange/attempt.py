@@ -113,9 +113,9 @@ class Attempter:
         x.attempts.append(attempt)
         target.meters.active.inc()
         try:
+            watch.shorten(target.timeouts.total)
             if secret is None and target.secret is not None:
                 secret = await target.secret.get()
-            watch.shorten(target.timeouts.total)
             watch.expect(FirstByteTimeout, target.timeouts.first_byte)
             if not x.call.stream:
                 answer = await self._whole(x, call, target, secret, attempt, watch)
@@ -153,6 +153,7 @@ class Attempter:
         self, x: Exchange, call: Call, target: Target, secret: Secret | None, attempt: Attempt, watch: Watch
     ) -> Answer:
         if target.native is not None:
+            attempt.asked = True
             answer = await target.native.complete(call, target.model, secret)
             x.first_byte_s = self._ambient.monotonic() - x.began
             return answer
@@ -167,6 +168,7 @@ class Attempter:
 
     async def _stream(self, call: Call, target: Target, secret: Secret | None, attempt: Attempt, pump: Pump) -> None:
         if target.native is not None:
+            attempt.asked = True
             await pump.run(_one_by_one(target.native.stream(call, target.model, secret)))
             return
         assert target.provider is not None
@@ -184,6 +186,7 @@ class Attempter:
         request = target.provider.prepare(call, target.model, secret)
         if x.trace is not None:
             request.headers["traceparent"] = x.trace
+        attempt.asked = True
         response = await target.connection.send(request)
         attempt.status = response.status
         if 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's classes
