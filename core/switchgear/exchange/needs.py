@@ -26,9 +26,21 @@ def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target) -> Call:
         if fitting.stream and not target.capabilities.stream:
             fitting = _whole(fitting)
     if target.lacks:
-        fitting = _without(target.lacks, fitting, fitting if fitting.wire == CANONICAL else endpoint.canonical(call))
+        translated = fitting if fitting.wire in (CANONICAL, COUNT) else _told_in_chat(call, endpoint)
+        fitting = _without(target.lacks, fitting, translated)
     x.sent = fitting
     return fitting
+
+
+def _told_in_chat(call: Call, endpoint: InferenceEndpoint) -> Call:
+    """Translate only to look at what is asked: what a chat cannot say is no reason to refuse what is sent as it came."""
+    strict, call.strict = call.strict, False
+    try:
+        return endpoint.canonical(call)
+    except InvalidRequest:
+        return call
+    finally:
+        call.strict = strict
 
 
 def _whole(call: Call) -> Call:

@@ -25,6 +25,8 @@ class Other(ChatCompletions):
 
     def canonical(self, call: Call) -> Call:
         members = {name: value for name, value in call.members.items() if name != "top_k"}
+        if "state" in call.members:
+            raise InvalidRequest("a chat has no state", param="state")
         made = call.translated("chat", CANONICAL, members)
         if "top_k" in call.members:
             made.drop("top_k")
@@ -126,3 +128,16 @@ def test_what_one_target_dropped_is_forgotten_at_the_next():
     x.call = chat_call()
     x.call.drop("seed")
     assert () == fit(x, ChatCompletions(), target()).dropped
+
+
+def test_what_a_chat_cannot_say_goes_to_a_target_that_speaks_the_clients_wire_whatever_its_model_lacks():
+    to = target("other", lacks=("vision",), strict=True)
+    assert ("other", ()) == ((found := _other(to, top_k=3)).wire, found.dropped)
+    assert found.strict
+    assert "other" == _other(to, state="s1").wire
+
+
+def test_what_its_model_lacks_is_refused_in_the_clients_own_wire_too():
+    with pytest.raises(InvalidRequest) as caught:
+        _other(target("other", lacks=("tools",)), tools=[TOOL])
+    assert "unsupported_capability" == caught.value.code
