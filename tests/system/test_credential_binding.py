@@ -63,3 +63,11 @@ async def test_the_provider_that_was_never_moved_goes_on(gateway: Running, upstr
     )
     assert 200 == (await gateway.chat()).status_code
     assert PROVIDER_KEY not in (await gateway.admin.get("/credentials/c")).text
+
+
+async def test_a_bad_provider_that_would_bind_a_secret_is_told_where_it_is_bad(gateway: Running):
+    await gateway.create("credentials", id="fresh", type="openai", source=SOURCE)
+    body = {"id": "q", "type": "openai", "credential_id": "fresh", "base_url": "ftp://127.0.0.1"}
+    refused = await gateway.admin.post("/providers", json=body)
+    assert 422 == refused.status_code
+    assert ["/base_url"] == [error["pointer"] for error in refused.json()["errors"]]
