@@ -88,7 +88,7 @@ class VertexProvider:
         resource = self._address.resource(model.name, secret)
         if call.wire == EMBEDDINGS:
             method = embedding_method(model.name, vertex=self._address.vertex)
-            body = embedding_body(call, model, method, resource)
+            body = embedding_body(call, method, resource)
         elif call.wire == COUNT:
             method, body = "countTokens", count_body(call, model, None if self._address.vertex else resource)
         else:
