@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.provider import Answer, Call, Head
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.usage import Usage, believable
 from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import drop_others
 from switchgear.wire.embeddings import embeddings_answer, read_embeddings
@@ -20,7 +20,6 @@ from switchgear_plugins.bedrock.settings import BedrockSettings
 
 _encode = msgspec.json.Encoder().encode
 _MOST_TEXTS = 96
-_MOST_TOKENS = 2**40
 _INPUT_TOKENS = "x-amzn-bedrock-input-token-count"
 
 
@@ -86,4 +85,4 @@ def _usage(head: Head, found: _Found) -> Usage | None:
     said = head.header(_INPUT_TOKENS)
     if count is None and said is not None and said.isascii() and said.isdigit():
         count = int(said[:16])
-    return Usage(input_tokens=count) if count is not None and 0 <= count <= _MOST_TOKENS else None
+    return Usage(input_tokens=count) if count is not None and believable(count) else None

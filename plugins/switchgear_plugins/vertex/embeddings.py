@@ -11,10 +11,11 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.usage import Usage, believable
 from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import drop_others
 from switchgear.wire.embeddings import embeddings_answer, read_embeddings
+from switchgear.wire.members import BROKEN
 from switchgear_plugins.vertex.address import family
 from switchgear_plugins.vertex.faults import read_fault
 from switchgear_plugins.vertex.wire import UsageMetadata
@@ -89,7 +90,7 @@ def decode_embeddings(call: Call, head: Head, body: bytes) -> Answer:
     """Read the answer of any of the methods. AI Studio does not say what it consumed for every model."""
     try:
         found = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         raise ProviderFault("protocol", head.status) from None
     if found.error is not None:
         raise read_fault(head, body)
@@ -105,4 +106,4 @@ def _usage(found: _Found, vectors: list[_Embedding]) -> Usage | None:
     if found.usage_metadata is not None:
         return found.usage_metadata.usage()
     counts = [vector.statistics.token_count for vector in vectors if vector.statistics is not None]
-    return Usage(input_tokens=max(round(sum(counts)), 0)) if counts else None
+    return Usage(input_tokens=round(sum(counts))) if counts and believable(*counts) else None

@@ -24,6 +24,7 @@ from switchgear.contracts.provider import (
     Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
+from switchgear.wire.members import BROKEN
 from switchgear.wire.messages.provider import MESSAGES, MESSAGES_COUNT
 from switchgear_plugins.vertex.address import Address, authorise, family
 from switchgear_plugins.vertex.answer import decode_chat
@@ -143,6 +144,6 @@ class VertexProvider:
 def _decode_count(head: Head, body: bytes) -> Answer:
     try:
         found = _count_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         raise read_fault(head, body) from None
     return Answer(msgspec.json.encode({"input_tokens": found.total_tokens}))
