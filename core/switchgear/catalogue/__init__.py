@@ -28,6 +28,7 @@ from switchgear.wire.members import raw
 
 _NEEDED: tuple[Capability, ...] = ("tools", "vision", "json_schema", "reasoning")
 """Capabilities that a request may need of a model."""
+_NOBODY = "nobody"
 
 
 def token_of(provider_id: str) -> str:
@@ -165,7 +166,9 @@ class Catalogue:
 
     def stand_in(self, credential: LiveCredential) -> LiveProvider:
         """Make a provider at its type's own address, to try a credential with. Raises ValueError where there is none."""
-        return self._provider("nobody", ProviderSpec(credential.type), credential, 0)
+        made = self._provider(_NOBODY, ProviderSpec(credential.type), credential, 0)
+        self._credentials.forget(token_of(_NOBODY))  # its token is nobody's concern but the caller's: not health's
+        return made
 
     def _provider(
         self, id: str, spec: ProviderSpec, credential: LiveCredential | None, created_us: int

@@ -111,6 +111,7 @@ class Attempter:
             return endpoint.answer(x.call, Answer(count_body(target.estimator.input(call.members))))
         attempt = Attempt(target, began_s=self._ambient.monotonic() - x.began)
         x.attempts.append(attempt)
+        x.usage = None  # what an attempt before this one consumed is not this one's
         target.meters.active.inc()
         try:
             watch.shorten(target.timeouts.total)

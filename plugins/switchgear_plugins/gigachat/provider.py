@@ -9,6 +9,7 @@ from switchgear.contracts.provider import (
     CANONICAL,
     COUNT,
     EMBEDDINGS,
+    ONLY_EMBEDDINGS,
     Answer,
     Call,
     Capabilities,
@@ -69,10 +70,7 @@ class GigaChatProvider:
     def traits(self, model: str) -> Traits:
         """Say what a model is, by its name."""
         if "embedding" in model.lower():
-            nothing = Capabilities(
-                chat=False, stream=False, tools=False, vision=False, json_schema=False, reasoning=False, embeddings=True
-            )
-            return Traits(frozenset({EMBEDDINGS}), nothing)
+            return Traits(frozenset({EMBEDDINGS}), ONLY_EMBEDDINGS)
         return Traits(frozenset({CANONICAL, COUNT}), Capabilities(vision=False, reasoning="GigaChat-3" in model))
 
     def _authorised(self, secret: Secret | None) -> dict[str, str]:

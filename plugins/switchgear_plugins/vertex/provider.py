@@ -12,6 +12,7 @@ from switchgear.contracts.provider import (
     CANONICAL,
     COUNT,
     EMBEDDINGS,
+    ONLY_EMBEDDINGS,
     Answer,
     Call,
     Capabilities,
@@ -37,10 +38,6 @@ from switchgear_plugins.vertex.service_account import Exchange, read_token, serv
 from switchgear_plugins.vertex.settings import VertexProviderSettings
 from switchgear_plugins.vertex.stream import GeminiDecoder
 from switchgear_plugins.vertex.thinking import thinks
-
-_NO_CHAT = Capabilities(
-    chat=False, stream=False, tools=False, vision=False, json_schema=False, reasoning=False, embeddings=True
-)
 
 _ANY_PROJECT = Secret({"project_id": "any-project"})
 """For looking at a model's name only."""
@@ -79,7 +76,7 @@ class VertexProvider:
                 raise ValueError("Claude is on Vertex AI only: set `settings.project` or `settings.location`")
             return self._claude.traits(family(model))
         if embeds(model):
-            return Traits(frozenset() if self._address.express else frozenset({EMBEDDINGS}), _NO_CHAT)
+            return Traits(frozenset() if self._address.express else frozenset({EMBEDDINGS}), ONLY_EMBEDDINGS)
         return Traits(frozenset({CANONICAL, COUNT}), Capabilities(reasoning=thinks(model)))
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
