@@ -166,7 +166,10 @@ class Catalogue:
 
     def stand_in(self, credential: LiveCredential) -> LiveProvider:
         """Make a provider at its type's own address, to try a credential with. Raises ValueError where there is none."""
-        made = self._provider(_NOBODY, ProviderSpec(credential.type), credential, 0)
+        spec = ProviderSpec(credential.type)
+        if bindings.refuse_elsewhere(spec, credential.hosts):
+            raise ValueError(f"its secret is for {', '.join(credential.hosts)}, where no provider takes it now")
+        made = self._provider(_NOBODY, spec, credential, 0)
         self._credentials.forget(token_of(_NOBODY))  # its token is nobody's concern but the caller's: not health's
         return made
 
