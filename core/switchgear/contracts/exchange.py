@@ -94,7 +94,10 @@ class Callable(Protocol):
 
 
 class Attempt(Struct):
-    """One try at one target. `cause` is None when it answered; times are seconds since the exchange began."""
+    """One try at one target. `cause` is None when it answered; times are seconds since the exchange began.
+
+    `asked` says whether it came to asking the provider: a secret may be missing, or the request be one it cannot be asked.
+    """
 
     target: Target
     began_s: float
@@ -102,7 +105,7 @@ class Attempt(Struct):
     status: int | None = None
     cause: str | None = None
     request_id: str | None = None
-    usage: Usage | None = None
+    asked: bool = False
 
 
 class Exchange:

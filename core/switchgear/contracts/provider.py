@@ -64,6 +64,11 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     embeddings: bool = False
 
 
+ONLY_EMBEDDINGS = Capabilities(
+    chat=False, stream=False, tools=False, vision=False, json_schema=False, reasoning=False, embeddings=True
+)
+"""What a model can do that makes embeddings."""
+
 Capability: TypeAlias = Literal[
     "chat", "stream", "tools", "vision", "json_schema", "reasoning", "prefill", "embeddings"
 ]

@@ -111,11 +111,12 @@ class Attempter:
             return endpoint.answer(x.call, Answer(count_body(target.estimator.input(call.members))))
         attempt = Attempt(target, began_s=self._ambient.monotonic() - x.began)
         x.attempts.append(attempt)
+        x.usage = None  # what an attempt before this one consumed is not this one's
         target.meters.active.inc()
         try:
+            watch.shorten(target.timeouts.total)
             if secret is None and target.secret is not None:
                 secret = await target.secret.get()
-            watch.shorten(target.timeouts.total)
             watch.expect(FirstByteTimeout, target.timeouts.first_byte)
             if not x.call.stream:
                 answer = await self._whole(x, call, target, secret, attempt, watch)
@@ -153,6 +154,7 @@ class Attempter:
         self, x: Exchange, call: Call, target: Target, secret: Secret | None, attempt: Attempt, watch: Watch
     ) -> Answer:
         if target.native is not None:
+            attempt.asked = True
             answer = await target.native.complete(call, target.model, secret)
             x.first_byte_s = self._ambient.monotonic() - x.began
             return answer
@@ -167,6 +169,7 @@ class Attempter:
 
     async def _stream(self, call: Call, target: Target, secret: Secret | None, attempt: Attempt, pump: Pump) -> None:
         if target.native is not None:
+            attempt.asked = True
             await pump.run(_one_by_one(target.native.stream(call, target.model, secret)))
             return
         assert target.provider is not None
@@ -187,6 +190,7 @@ class Attempter:
             raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
         if x.trace is not None:
             request.headers["traceparent"] = x.trace
+        attempt.asked = True
         response = await target.connection.send(request)
         attempt.status = response.status
         if 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's classes

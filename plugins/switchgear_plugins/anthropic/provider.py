@@ -15,6 +15,7 @@ from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import Call, DiscoveredModel, Head, ModelPage, ProviderConfig
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import SecretUnavailable
+from switchgear.wire.members import BROKEN
 from switchgear.wire.messages.faults import decode_fault
 from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.provider import MessagesProvider
@@ -94,7 +95,7 @@ class AnthropicProvider(MessagesProvider):
             raise decode_fault(head.status, body, head)
         try:
             page = _models_decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except BROKEN:
             raise decode_fault(head.status, body, head) from None
         return ModelPage(tuple(_discovered(model) for model in page.data), page.last_id if page.has_more else None)
 

@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 import msgspec
 from msgspec import Raw, Struct
 
-from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
-from switchgear.errors import ConnectionBroken
+from switchgear.contracts.provider import Call, Head, StreamEvent
+from switchgear.wire.chat import cut, failed
 from switchgear.wire.chunks import ChunkWriter
+from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.messages.answer import Message, thinking_detail
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
 from switchgear.wire.messages.form import Block, StopDetails, TokenCounts, finish_reason
@@ -78,24 +79,18 @@ class _MessagesDecoder(ABC):
         for found in self._sse.feed_events(data):
             payload = found.data
             try:
-                if not payload.isascii():
-                    payload.decode()
-                self._take(_decoder.decode(payload), payload, events)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _NotAnEventError):
+                self._take(decode_text(_decoder, payload), payload, events)
+            except (*BROKEN, _NotAnEventError):
                 self._over = True
-                events.append(StreamEvent(b"", last=True, fault=decode_fault(200, payload, self._head)))
+                events.append(failed(decode_fault(200, payload, self._head)))
             if self._over:
                 break
         return events
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if self._terminal:
-            return
-        media = self._head.header("content-type")
-        if media is not None and "event-stream" not in media:
-            raise ProviderFault("protocol", self._head.status, request_id=self._head.header(REQUEST_ID))
-        raise ConnectionBroken("the provider's stream ended before its end was marked")
+        if not self._terminal:
+            raise cut(self._head, REQUEST_ID)
 
     @abstractmethod
     def _take(self, event: _Event, payload: bytes, events: list[StreamEvent]) -> None:
