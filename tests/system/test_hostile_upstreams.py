@@ -94,6 +94,18 @@ async def test_an_echoed_secret_header_is_no_request_id(
     assert secret not in json.dumps(await gateway.usage())
 
 
+@pytest.mark.parametrize("shown", [True, False])
+async def test_an_endless_stream_is_ended(gateway: Running, upstream: FaultUpstream, *, shown: bool) -> None:
+    piece = chunk("x" * 900_000) if shown else event(choices=[], filler="x" * 900_000)
+    await gateway.patch("/models/m", wires=["chat"])
+    upstream.script(Script(events=(chunk("x"), *(piece,) * 50)))
+    body = {"model": "m", "input": "x", "stream": True}
+    answer = await gateway.http.post("/v1/responses", json=body, headers=gateway.auth)
+    assert "response.completed" not in answer.text
+    assert "upstream_too_large" in answer.text
+    assert (await gateway.usage_of(answer.headers["x-request-id"]))["outcome"] == "upstream_error"
+
+
 async def test_what_follows_the_end_of_a_stream_changes_nothing(gateway: Running, upstream: FaultUpstream) -> None:
     upstream.script(Script(events=(chunk("a"), chunk("", "stop") + "data: [DONE]\n\n" + event(error={"message": "x"}))))
     answer = await gateway.chat(stream=True)
