@@ -86,7 +86,7 @@ class Attempter:
         try:
             return await self._ask(x, call, target, secret, endpoint, reply, watch)
         except ProviderFault as error:
-            refused = secret or (None if handle is None else handle.peek())
+            refused = x.attempts[-1].secret
             if error.cause != "auth" or handle is None or refused is None or reply.started:
                 raise
             newer = await handle.renew(refused)
@@ -117,6 +117,7 @@ class Attempter:
             watch.shorten(target.timeouts.total)
             if secret is None and target.secret is not None:
                 secret = await target.secret.get()
+            attempt.secret = secret
             watch.expect(FirstByteTimeout, target.timeouts.first_byte)
             if not x.call.stream:
                 answer = await self._whole(x, call, target, secret, attempt, watch)

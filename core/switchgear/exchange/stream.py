@@ -136,14 +136,15 @@ class Pump:
                 self._last = self._last or event.last
             if event.data:
                 out.append(encode(event))
-        self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._silence.allowed_s)
         if out and (shown or sum(map(len, out)) > _HELD_BYTES):
+            self._watch.relax()  # how fast its client reads is not the provider's silence
             await self._begin()
             self._held = []
             self._watch.touch()
             await self._reply.write(b"".join(out))
         if fault is not None:
             raise fault
+        self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._silence.allowed_s)
 
     async def _begin(self) -> None:
         if self._reply.started:
