@@ -142,6 +142,10 @@ class KeptSecret:
     def __repr__(self) -> str:
         return f"KeptSecret({self.credential_id}, {self.state.status})"
 
+    def apart(self) -> "KeptSecret":
+        """Make one of the same source that health does not see, for a trial."""
+        return KeptSecret(self._keeper, self.credential_id, self.backend, self.source)
+
     @property
     def state(self) -> CredentialState:
         """How it stands."""
@@ -225,7 +229,8 @@ class KeptSecret:
         self._fetched_us = self._ambient.now_us()
         good_for = settings.ttl_s
         if secret.expires_us is not None:
-            good_for = max((secret.expires_us - self._fetched_us) / 1e6, 0.0)
+            # One that has ended already must not be fetched again for every request.
+            good_for = max((secret.expires_us - self._fetched_us) / 1e6, settings.retry_s)
         self._due, self._expires = now + good_for * settings.early, now + good_for
         self._retry_s = settings.retry_s
         if self._why is not None:

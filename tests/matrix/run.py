@@ -21,8 +21,6 @@ from support.gateway import Running, running
 PLUGINS = "".join(f"{name} = {{ enabled = true }}\n" for name in ("azure_openai", "bedrock", "gigachat", "vertex"))
 MINE = {"model", "stream", "stream_options", "anthropic_version"}
 """What the gateway may add or change where client and provider share the wire."""
-CANONICAL = {"stop_sequences": "stop", "metadata": "user", "thinking": "reasoning_effort"}
-"""Members of Messages that are listed as dropped by the name the canonical form has for them."""
 
 
 class Cell(Struct):
@@ -237,15 +235,13 @@ def sent_problems(
         problems += [f"`{name}` was added" for name in sent.keys() - body.keys() - MINE]
     for name, value in options.items():
         needle = json.dumps(next(iter(value.values()))) if isinstance(value, dict) else json.dumps(value).strip("[]")
-        if needle not in text and not any(
-            drop in {name, CANONICAL.get(name)} or drop.startswith(f"{name}.") for drop in dropped
-        ):
+        if needle not in text and not any(drop == name or drop.startswith(f"{name}.") for drop in dropped):
             problems.append(f"`{name}` was lost silently")
     return problems
 
 
 def _sendable(body: Body) -> set[str]:
-    return {*body, *(CANONICAL[name] for name in CANONICAL if name in body)}
+    return set(body)
 
 
 def _nulls(value: Any) -> int:

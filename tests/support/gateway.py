@@ -97,7 +97,7 @@ class Running:
 
     async def move(self, url: str, **members: Any) -> None:
         """Take the provider `p` elsewhere, which its credential must be entered again for."""
-        await self.act("/credentials/c/enter", source=SOURCE)
+        await self.act("/credentials/c/enter", source=SOURCE, hosts=[url.removesuffix("/v1")])
         await self.patch("/providers/p", base_url=url, **members)
 
     async def chat(self, content: str = "hi", **members: Any) -> httpx.Response:

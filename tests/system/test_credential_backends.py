@@ -39,6 +39,7 @@ from switchgear_plugins.aws_secrets.plugin import AwsSecretsPlugin
 from switchgear_plugins.aws_secrets.settings import AwsSecretsSettings
 from switchgear_plugins.gcp.backend import GcpSource
 from switchgear_plugins.gcp.plugin import GcpPlugin
+from switchgear_plugins.gcp.settings import GcpSettings
 from switchgear_plugins.vault.backend import VaultSource
 from switchgear_plugins.vault.plugin import VaultPlugin
 from switchgear_plugins.vault.settings import VaultSettings
@@ -139,7 +140,7 @@ async def _gcp(
     google = await stack.enter_async_context(FakeGoogle())
     fake_google.empty_environment(patch, path)
     file = fake_google.write_account(google, path / "a.json")
-    plugin = GcpPlugin(NoSettings(), context)
+    plugin = GcpPlugin(GcpSettings(credentials_files=("/*",)), context)
     stack.push_async_callback(plugin.stop)
     made = Kept(keeper.handle("c", _backend(plugin), GcpSource(credentials_file=file)), keeper, context.ambient, google)
     made.field, made.good_for = "access_token", 3600

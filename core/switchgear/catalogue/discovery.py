@@ -119,13 +119,14 @@ class Discovery:
 
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                await credential.handle.refresh()
-                secrets = tuple((await credential.handle.get()).values())
                 step = "provider"
                 name, provider = self._user_of(snapshot, credential)
                 step = "secret"
                 assert provider.secret is not None
-                if provider.secret is not credential.handle:
+                assert provider.credential is not None
+                await provider.credential.refresh()
+                secrets = tuple((await provider.credential.get()).values())
+                if provider.secret is not provider.credential:
                     await provider.secret.refresh()
                 secret = await provider.secret.get()
                 secrets = (*secrets, *secret.values())

@@ -81,9 +81,14 @@ class QueryEndpoint(Protocol):
 
 
 class Dialect(Protocol):
-    """A family of endpoints that share an error shape."""
+    """A family of endpoints that share an error shape.
+
+    `request_id_header` is the lower-case name under which its clients look for the id of a request, besides `x-request-id`
+    which every answer has; None if that is where they look.
+    """
 
     name: str
+    request_id_header: bytes | None
     inference: tuple[InferenceEndpoint, ...]
     queries: tuple[QueryEndpoint, ...]
 

@@ -35,7 +35,8 @@ EMBEDDINGS = "embeddings"
 COUNT = "count"
 """A chat whose input tokens are asked for, nothing else. A target that does not speak this is answered for by an estimate."""
 
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_MOST_NAMED = 10
+_NONE: Mapping[str, str] = MappingProxyType({})
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
@@ -87,11 +88,13 @@ class Call:
     origin         the wire format the client used; another than `wire` in a call that was translated
     headers        request headers that belong to the client's wire format (a version, opt-ins) and that its dialect lets through:
                    lower-case name to value; only a provider that speaks that wire looks at them
+    names          what the client calls members of this form, if not so: set by the dialect once it has translated
     dropped        what was dropped on the way to the provider, as dotted paths of the client's body
     """
 
     __slots__ = (
-        "dropped", "headers", "max_tokens", "members", "model", "operation", "origin", "stream", "strict", "usage_wanted", "wire",
+        "dropped", "headers", "max_tokens", "members", "model", "names", "operation", "origin", "stream", "strict",
+        "usage_wanted", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -106,7 +109,7 @@ class Call:
         max_tokens: int | None = None,
         strict: bool = False,
         origin: str | None = None,
-        headers: Mapping[str, str] = _NO_HEADERS,
+        headers: Mapping[str, str] = _NONE,
     ) -> None:
         self.operation = operation
         self.wire = wire
@@ -118,6 +121,7 @@ class Call:
         self.max_tokens = max_tokens
         self.strict = strict
         self.headers = headers
+        self.names = _NONE
         self.dropped: tuple[str, ...] = ()
 
     def translated(self, operation: str, wire: str, members: dict[str, Raw]) -> "Call":
@@ -137,15 +141,23 @@ class Call:
     def with_members(self, members: dict[str, Raw]) -> "Call":
         """Make the same call with other members."""
         call = self.translated(self.operation, self.wire, members)
-        call.usage_wanted, call.headers, call.dropped = self.usage_wanted, self.headers, self.dropped
+        call.usage_wanted, call.headers = self.usage_wanted, self.headers
+        call.names, call.dropped = self.names, self.dropped
         return call
 
     def drop(self, *names: str) -> None:
         """Say that members cannot be carried. Raises `InvalidRequest` naming the first if the client or the model is strict."""
+        if self.names:
+            names = tuple(map(self._own_name, names))
         if names and self.strict:
-            message = f"`{names[0]}` cannot be carried to this model's provider; leave it out, or do not be strict."
+            named = ", ".join(f"`{name}`" for name in names[:_MOST_NAMED])
+            message = f"{named} cannot be carried to this model's provider; leave it out, or do not be strict."
             raise InvalidRequest(message, param=names[0], code="unsupported_parameter")
         self.dropped = tuple(dict.fromkeys((*self.dropped, *names)))
+
+    def _own_name(self, name: str) -> str:
+        head, dot, rest = name.partition(".")
+        return self.names.get(name) or self.names.get(head, head) + dot + rest
 
     def member(self, name: str, type: type[T]) -> T | None:
         """Decode one member; None if the client left it out or null. Raises `InvalidRequest` naming it."""

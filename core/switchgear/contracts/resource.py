@@ -101,6 +101,11 @@ def no_keys(new: Any) -> Sequence[tuple[str, str]]:  # noqa: ARG001 - the shape 
     return ()
 
 
+def no_reason(old: Mapping[str, Any]) -> str | None:  # noqa: ARG001 - the shape of ResourceKind.unrestorable
+    """Let every old version be written again."""
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResourceKind(Generic[SpecT, LiveT]):
     """The declaration of a kind.
@@ -125,6 +130,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     resident    True: all of them live in the snapshot. False: looked up by key on demand and cached, for kinds with many
     id_prefix   None: the client names it; else ids are made here with this prefix
     restorable  whether an old version may be written again; False where that would undo something final (a revocation)
+    unrestorable  from the stored spec of an old version to why that one may not be written again, None if it may
     actions     verbs beyond create, read, replace, patch, delete
     """
 
@@ -146,6 +152,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     resident: bool = True
     id_prefix: str | None = None
     restorable: bool = True
+    unrestorable: Callable[[Mapping[str, Any]], str | None] = no_reason
     actions: tuple[ResourceAction[SpecT], ...] = field(default=())
 
 

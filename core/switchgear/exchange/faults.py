@@ -65,6 +65,8 @@ _OUTCOMES: tuple[tuple[tuple[type[BaseException], ...], Outcome], ...] = (
     ((InternalError,), Outcome.ERROR),
     ((ApiError,), Outcome.REJECTED),
 )
+_CODES = {"context_length": "context_length_exceeded", "content_filter": "content_filter"}
+"""What clients are told of these, whatever the provider calls them: they look at it to decide what to do."""
 _CLIENT_FAULTS = frozenset({"invalid_request", "context_length", "content_filter"})
 
 
@@ -97,7 +99,7 @@ def to_api_error(error: BaseException, secrets: tuple[str, ...] = ()) -> ApiErro
 def _of_fault(fault: ProviderFault, secrets: tuple[str, ...]) -> ApiError:
     words = scrub(fault.message, secrets)
     if fault.cause in _CLIENT_FAULTS:
-        code = scrub(fault.code or "", secrets) or (None if fault.cause == "invalid_request" else fault.cause)
+        code = _CODES.get(fault.cause) or scrub(fault.code or "", secrets) or None
         param = scrub(fault.param or "", secrets) or None
         return InvalidRequest(words or "The provider refused the request as invalid.", code=code, param=param)
     if fault.cause == "not_found":

@@ -122,7 +122,8 @@ class Writer:
             created_us = at_us if current is None else current.created_us
             foreseen = draft.document(version=version, at_us=at_us, created_us=created_us, actor=terms.actor)
             replay = terms.remember.replay(written_as(foreseen, version), at_us)
-        document, *_ = await self._commit([draft, *await self._also(kind, draft)], terms.actor, at_us, replay)
+        drafts = [draft, *await self._also(kind, draft)]
+        document, *_ = await self._commit(drafts, terms.actor, at_us, replay, body=draft.key)
         return written_as(document, document.version)
 
     async def _also(self, kind: ResourceKind[Any, Any], draft: Draft) -> list[Draft]:
@@ -148,10 +149,12 @@ class Writer:
         ]
         return self._checked(drafts, planned)[1] + used
 
-    async def _commit(self, drafts: Sequence[Draft], actor: str, at_us: int, replay: Replay | None) -> list[Document]:
+    async def _commit(
+        self, drafts: Sequence[Draft], actor: str, at_us: int, replay: Replay | None, *, body: Key | None = None
+    ) -> list[Document]:
         planned = self._planned(drafts, actor, at_us)
         stage, problems = self._checked(drafts, planned)
-        refuse(conflicts.placed(problems, drafts))
+        refuse(conflicts.placed(problems, drafts, body=body))
         batch = [draft.write(actor, self._keys(planned[draft.key]), stage.names[draft.key]) for draft in drafts]
         documents = await self._write(batch, drafts, at_us, replay)
         try:

@@ -73,7 +73,8 @@ class ChatProvider:
     headers            sent with every request
     wires              of `PATHS`, those it speaks
     ask_usage          whether to ask for usage in streams (`stream_options.include_usage`); some servers refuse the member
-    max_tokens_member  the name under which a model's default `max_tokens` goes out in chats; a client's own goes as it is
+    max_tokens_member  the name under which `max_tokens` goes out in chats, be it a model's default or a translated call's; what
+                       a client of this wire says goes as it is
     translated_drops   paths (see `prune`) left out, and said to be, of what clients of other dialects sent
     """
 
@@ -114,10 +115,13 @@ class ChatProvider:
 
     def members(self, call: Call) -> dict[str, Raw]:
         """Return what is forwarded of a call; all of it, unless another dialect's client said what has no place here."""
-        if call.origin == call.wire or not self._translated_drops:
+        if call.origin == call.wire:
             return call.members
-        kept, dropped = prune(call.members, self._translated_drops)
+        kept, dropped = prune(call.members, self._translated_drops) if self._translated_drops else (call.members, ())
         call.drop(*dropped)
+        if call.wire == CANONICAL and "max_tokens" in kept and self._max_tokens_member != "max_tokens":
+            kept = dict(kept)
+            kept[self._max_tokens_member] = kept.pop("max_tokens")
         return kept
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:

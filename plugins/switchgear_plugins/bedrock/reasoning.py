@@ -30,7 +30,9 @@ def reasoning_members(call: Call, chat: ChatRequest, family: Family) -> dict[str
     if effort is not None:
         told = _told(effort, chat, family, thinking="thinking" in members)
         if told is None:
-            call.drop("reasoning_effort")
+            # Of a translated call the effort was read from the thinking, which is carried.
+            if not ("thinking" in members and call.origin != call.wire):
+                call.drop("reasoning_effort")
         else:
             members = {**told, **members}
     return members

@@ -6,8 +6,10 @@ itself, at addresses that come from the machine's configuration and never from a
 """
 
 import asyncio
+import os.path
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
+from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -15,6 +17,7 @@ from msgspec import Meta, Struct
 from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Secret
 from switchgear.errors import SecretUnavailable
+from switchgear_plugins.gcp.settings import GcpSettings
 
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 _THREADS = 4
@@ -36,7 +39,8 @@ class GcpBackend:
     source_type: type[Struct] = GcpSource
     secret_fields: tuple[str, ...] = ()
 
-    def __init__(self, ambient: Ambient) -> None:
+    def __init__(self, settings: GcpSettings, ambient: Ambient) -> None:
+        self._files = settings.credentials_files
         self._ambient = ambient
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="gcp")
 
@@ -45,6 +49,11 @@ class GcpBackend:
 
         Raises `SecretUnavailable` when there is no identity, it may not be used so, or its token has ended.
         """
+        if source.credentials_file is not None and not self._may_read(source.credentials_file):
+            raise SecretUnavailable(
+                f"credential {credential_id}: {source.credentials_file} is not one of `credentials_files` of the plugin gcp "
+                "in plugins.toml"
+            )
         loop = asyncio.get_running_loop()
         try:
             secret = await loop.run_in_executor(self._threads, _resolve, source)
@@ -53,6 +62,10 @@ class GcpBackend:
         if secret.expires_us is not None and secret.expires_us <= self._ambient.now_us():
             raise SecretUnavailable(f"credential {credential_id}: Google's token has ended; check the machine's clock")
         return secret
+
+    def _may_read(self, file: str) -> bool:
+        plain = file.startswith("/") and os.path.normpath(file) == file
+        return plain and any(fnmatchcase(file, pattern) for pattern in self._files)
 
     def close(self) -> None:
         """Let the threads go; what they are at ends by its own timeouts."""

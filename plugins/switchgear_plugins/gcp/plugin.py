@@ -1,19 +1,21 @@
 from functools import cached_property
 from importlib.util import find_spec
 
-from switchgear import NoSettings, Offer, Plugin
+from switchgear import Offer, Plugin
 from switchgear.contracts.credential import CredentialBackend
 from switchgear_plugins.gcp.backend import GcpBackend
+from switchgear_plugins.gcp.settings import GcpSettings
 
 for _module in ("google.auth", "requests"):  # found out at boot, without paying for the import
     if find_spec(_module) is None:
         raise ModuleNotFoundError(name=_module)
 
 
-class GcpPlugin(Plugin[NoSettings]):
+class GcpPlugin(Plugin[GcpSettings]):
     """The gateway's own Google Cloud identity as a credential."""
 
     api = 1
+    settings_type = GcpSettings
 
     def switchgear_credential_backends(self) -> list[Offer[CredentialBackend]]:
         """Offer the credential backend `gcp`."""
@@ -29,4 +31,4 @@ class GcpPlugin(Plugin[NoSettings]):
 
     @cached_property
     def _backend(self) -> GcpBackend:
-        return GcpBackend(self.context.ambient)
+        return GcpBackend(self.settings, self.context.ambient)

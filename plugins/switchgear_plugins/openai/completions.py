@@ -74,7 +74,7 @@ class Completions:
         before = _echo(call)
         choices = []
         for choice in found.choices:
-            text = before + (choice.message.content or "") + (choice.message.refusal or "")
+            text = before + (choice.message.content or choice.message.refusal or "")
             tokens = read_logprobs(choice.logprobs)
             shown = _Legacy.of(tokens, len(before)) if tokens else None
             finish = _FINISH.get(choice.finish_reason or "stop", choice.finish_reason or "stop")
@@ -96,6 +96,7 @@ class CompletionsEncoder(ChunkEncoder):
         self._usage_wanted = call.usage_wanted
         self._echo = _echo(call)
         self._lengths: dict[int, int] = {}
+        self._spoken: set[int] = set()
         self._frame = b""
 
     def event(self, event: StreamEvent) -> bytes:
@@ -113,8 +114,12 @@ class CompletionsEncoder(ChunkEncoder):
 
     def _choice(self, choice: ChunkChoice) -> bytes:
         delta = choice.delta
-        text = "" if delta is None else (delta.content or "") + (delta.refusal or "")
+        text = "" if delta is None else (delta.content or "")
         begun = self._lengths.get(choice.index)
+        if text:
+            self._spoken.add(choice.index)
+        elif delta is not None and delta.refusal and choice.index not in self._spoken:
+            text = delta.refusal  # said instead of an answer, not behind one
         if begun is None:
             begun = len(self._echo)
             text = self._echo + text

@@ -62,14 +62,16 @@ def signs_calls(model: str) -> bool:
 def thinking_config(call: Call, request: ChatRequest, model: str) -> dict[str, Any] | None:
     """Return `thinkingConfig`, None for the model's own default. Drops what the model lacks.
 
-    `reasoning_effort` goes before `thinking` (`{"type": "enabled", "budget_tokens": n}`, `adaptive` or `disabled`).
+    `reasoning_effort` goes before `thinking` (`{"type": "enabled", "budget_tokens": n}`, `adaptive` or `disabled`), but for a
+    translated call, whose effort was read from its thinking: a model that has budgets gets the one it names.
     """
     named = [name for name in ("reasoning_effort", "thinking") if call.members.get(name, _NULL) != _NULL]
     if not thinks(model):
         call.drop(*named)
         return None
-    if request.reasoning_effort is not None:
-        if "thinking" in named:
+    read_from_it = len(named) > 1 and call.origin != call.wire
+    if request.reasoning_effort is not None and not (read_from_it and generation(model) == _BUDGETS_SINCE):
+        if "thinking" in named and not read_from_it:
             call.drop("thinking")
         return _by_effort(call, request.reasoning_effort, model, "reasoning_effort")
     if request.thinking is UNSET:

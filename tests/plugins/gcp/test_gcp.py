@@ -8,12 +8,12 @@ import pytest
 
 from support.fake_google import FakeGoogle, empty_environment, impersonation_at, on_gce, write_account
 from support.web import Told
-from switchgear import NoSettings
 from switchgear.ambient import Ambient
 from switchgear.errors import SecretUnavailable
 from switchgear.testing.credential_suite import CredentialBackendSuite
 from switchgear_plugins.gcp.backend import CLOUD_PLATFORM, GcpSource
 from switchgear_plugins.gcp.plugin import GcpPlugin
+from switchgear_plugins.gcp.settings import GcpSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:The load_credentials_from_file method:DeprecationWarning")
 
@@ -31,7 +31,7 @@ async def chain(google, monkeypatch, tmp_path, plugin_context):
     empty_environment(monkeypatch, tmp_path)
     impersonation_at(monkeypatch, google)
     plugin_context.ambient = Ambient()
-    plugin = GcpPlugin(NoSettings(), plugin_context)
+    plugin = GcpPlugin(GcpSettings(credentials_files=("/*",)), plugin_context)
     yield plugin.switchgear_credential_backends()[0].factory()
     await plugin.stop()
 
@@ -167,3 +167,12 @@ async def test_nothing_is_logged_that_was_got(google, chain, tmp_path, caplog):
 def test_a_source_that_cannot_be_meant_is_refused(source):
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"backend": "gcp", **source}, GcpSource)
+
+
+@pytest.mark.parametrize("file", ["/etc/passwd", "/etc/switchgear/../passwd", "switchgear/a.json", "/etc/switchgear/"])
+async def test_a_file_that_the_operator_did_not_name_is_not_read(plugin_context, file):
+    plugin = GcpPlugin(GcpSettings(credentials_files=("/etc/switchgear/*",)), plugin_context)
+    [offer] = plugin.switchgear_credential_backends()
+    with pytest.raises(SecretUnavailable, match="credentials_files"):
+        await offer.factory().fetch("c", GcpSource(credentials_file=file))
+    await plugin.stop()

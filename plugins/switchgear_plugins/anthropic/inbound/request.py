@@ -38,6 +38,15 @@ _REFUSED = {
     "thread": "a thread lives at its vendor",
 }
 """Members without which the answer would be another one, or given where it may not be."""
+_NAMES = {
+    "stop": "stop_sequences",
+    "user": "metadata.user_id",
+    "response_format": "output_config.format",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+    "reasoning_effort": "thinking",
+}
+"""What this form calls canonical members. An effort is told as thinking where the client spoke of that."""
+_NAMES_WITHOUT_THINKING = {**_NAMES, "reasoning_effort": "output_config.effort"}
 _SERVICE_TIERS = {"auto": "auto", "standard_only": "default"}
 _EFFORT_OF_ADAPTIVE = "high"
 """What the vendor takes for the effort of a model that decides for itself, unless the client says otherwise."""
@@ -71,6 +80,7 @@ def to_canonical(call: Call, operation: str, wire: str) -> Call:
     unread = (name for name in call.members if name not in _READ and name not in _REFUSED)
     asked = ("anthropic-beta",) if "anthropic-beta" in call.headers else ()
     made.drop(*asked, *reader.drops, *(name for name in unread if call.members[name] != _NULL))
+    made.names = _NAMES if "thinking" in call.members else _NAMES_WITHOUT_THINKING
     return made
 
 

@@ -37,6 +37,15 @@ _CHAT_ONLY = frozenset(
 """Members of a chat that are not this API's: what they say has another name here, or would make an answer it cannot show."""
 _INCLUDED = ("reasoning.encrypted_content", "message.output_text.logprobs")
 
+_NAMES = {
+    "messages": "input",
+    "max_tokens": "max_output_tokens",
+    "reasoning_effort": "reasoning.effort",
+    "response_format": "text.format",
+    "verbosity": "text.verbosity",
+}
+"""What this form calls canonical members."""
+
 
 def parse(members: dict[str, Raw]) -> Call:
     """Read the head. Everything else goes to a provider that speaks this API as it came."""
@@ -79,6 +88,7 @@ def canonical(call: Call) -> Call:
     _add_reasoning(call, made)
     _add_logprobs(call, made)
     _drop_modes(call, made)
+    made.names = _NAMES
     return made
 
 
