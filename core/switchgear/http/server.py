@@ -115,7 +115,10 @@ async def _drain(
     state.draining = True
     for server in servers:
         server.close()
-    await asyncio.sleep(min(_LAST_CALL, grace))
+    last_call = asyncio.get_running_loop().time() + min(_LAST_CALL, grace)
+    await asyncio.sleep(min(_POLL, grace))  # for connections that are just being accepted
+    while state.connections and (left := last_call - asyncio.get_running_loop().time()) > 0:
+        await asyncio.sleep(min(_POLL, left))
     for connection in list(state.connections):
         connection.shutdown()
     if await _finished(state, grace):

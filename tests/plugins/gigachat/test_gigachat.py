@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from support.golden import call_of, check_every_cut, files, read
@@ -331,7 +331,6 @@ def test_knows_what_a_model_is_by_its_name() -> None:
     assert not make().traits("GigaChat-2").capabilities.reasoning
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     lines=st.lists(
         st.one_of(

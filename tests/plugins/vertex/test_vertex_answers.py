@@ -4,7 +4,7 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from support.vertex import GOLDEN, KEY, call, chunks, golden, provider, target
@@ -323,7 +323,6 @@ def test_what_the_model_signed_comes_back_to_it(name):
     assert () == asked_again.dropped
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     texts=st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=5),
     cuts=st.lists(st.integers(0, 2000), max_size=6),
