@@ -46,7 +46,8 @@ def _without(lacks: frozenset[str], call: Call, canonical: Call) -> Call:
     members = canonical.members
     if "tools" in lacks:
         for name in _TOOLS:
-            if name in members and canonical.member(name, list[Any]):
+            tools = canonical.member(name, list[Any])
+            if tools:
                 raise _unmet(call, name, "call tools")
     if "json_schema" in lacks and "response_format" in members:
         wanted = canonical.member("response_format", dict[str, Any]) or {}
