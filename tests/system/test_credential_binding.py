@@ -149,3 +149,9 @@ async def test_a_bad_provider_that_would_bind_a_secret_is_told_where_it_is_bad(g
     refused = await gateway.admin.post("/providers", json=body)
     assert 422 == refused.status_code
     assert ["/base_url"] == [error["pointer"] for error in refused.json()["errors"]]
+
+
+async def test_without_certificates_is_elsewhere(gateway: Running):
+    merge = {"content-type": "application/merge-patch+json"}
+    refused = await gateway.admin.patch("/providers/p", json={"verify_tls": False}, headers=merge)
+    assert 422 == refused.status_code

@@ -73,8 +73,8 @@ def _refuse_unmet(lacks: frozenset[str], call: Call, canonical: Call) -> None:
     members = canonical.members
     if "tools" in lacks:
         for name in _TOOLS:
-            listed: list[Any] | None = canonical.member(name, list[Any]) if name in members else None
-            if listed:
+            tools = canonical.member(name, list[Any])
+            if tools:
                 raise _unmet(call, name, "call tools")
     if "json_schema" in lacks and "response_format" in members:
         wanted = canonical.member("response_format", dict[str, Any]) or {}

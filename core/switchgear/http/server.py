@@ -117,7 +117,7 @@ async def _drain(
         server.close()
     last_call = asyncio.get_running_loop().time() + min(_LAST_CALL, grace)
     await asyncio.sleep(min(_POLL, grace))  # for connections that are just being accepted
-    while state.connections and (left := last_call - asyncio.get_running_loop().time()) > 0:
+    while state.connections and (left := last_call - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - they are a set
         await asyncio.sleep(min(_POLL, left))
     for connection in list(state.connections):
         connection.shutdown()
