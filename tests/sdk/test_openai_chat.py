@@ -23,6 +23,11 @@ FUNCTIONS: Any = [
 ]
 
 
+LATE = {"upstream_error", "service_unavailable", "rate_limit_error"}
+WITHOUT_QUOTA = ("azure_openai", "vertex", "ai_studio")
+"""Whose vendor tells a quota that is used up as it tells a rate that is too high."""
+
+
 class Place(BaseModel):
     """What structured answers are read as."""
 
@@ -60,7 +65,7 @@ async def test_tells_the_text_piece_by_piece(all_providers: Served, client: Asyn
     model = all_providers.model(provider, "text")
     chunks = [c async for c in await client.chat.completions.create(model=model, messages=HELLO, stream=True)]
     assert SAYS == "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-    assert 1 == len({chunk.id for chunk in chunks})
+    assert 1 == len({chunk.id for chunk in chunks if chunk.choices})
     assert [] == [chunk.usage for chunk in chunks if chunk.usage], "nobody asked for it"
 
 
@@ -71,6 +76,14 @@ async def test_says_what_was_used(all_providers: Served, client: AsyncOpenAI, pr
     assert (120, 100) == (answer.usage.prompt_tokens, answer.usage.prompt_tokens_details.cached_tokens)
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
     assert answer.usage.completion_tokens > 0
+
+
+def turn(message: Any) -> Any:
+    """Write what the assistant said as it is sent back: as it came, without what the stream helper adds."""
+    said = message.model_dump(exclude_none=True)
+    for call in said.get("tool_calls", ()):
+        call.pop("index", None)
+    return said
 
 
 async def go_round(
@@ -84,7 +97,7 @@ async def go_round(
         {"role": "tool", "tool_call_id": call.id, "content": f"mild {call.function.name}"}  # type: ignore[union-attr]
         for call in message.tool_calls or ()
     ]
-    turns: Any = [*HELLO, message.to_dict(), *results]
+    turns: Any = [*HELLO, turn(message), *results]
     return asked, await ask(client, stream, messages=turns, **members)
 
 
@@ -123,7 +136,7 @@ async def test_sees_an_image(all_providers: Served, client: AsyncOpenAI, provide
     if provider in WITHOUT_IMAGES:
         with pytest.raises(openai.BadRequestError) as caught:
             await asked
-        assert "messages[0].content[1]" == caught.value.param
+        assert ("messages", "unsupported_capability") == (caught.value.param, caught.value.code)
     else:
         assert "I see image/png of 64 bytes." == (await asked).choices[0].message.content
 
@@ -161,6 +174,8 @@ async def test_failures_raise_what_the_sdk_has_for_them(
         await ask(client, stream, model=all_providers.model(provider, f"error_{case}"), messages=HELLO)
     error = caught.value
     assert status == error.status_code
+    if case == "quota" and provider in WITHOUT_QUOTA:
+        code = "rate_limit_exceeded"
     if code is not None:
         assert code == error.code
     assert error.request_id
@@ -176,7 +191,7 @@ async def test_a_stream_that_breaks_raises(
         async for chunk in await client.chat.completions.create(model=model, messages=HELLO, stream=True):
             seen += (chunk.choices[0].delta.content or "") if chunk.choices else ""
     assert "Hello there, " == seen
-    assert caught.value.type in {"upstream_error", "overloaded_error", "server_error", "api_error"}
+    assert caught.value.type in LATE
 
 
 async def test_embeds(all_providers: Served, client: AsyncOpenAI, provider: str) -> None:

@@ -81,9 +81,13 @@ class QueryEndpoint(Protocol):
 
 
 class Dialect(Protocol):
-    """A family of endpoints that share an error shape."""
+    """A family of endpoints that share an error shape.
+
+    `id_header` is where its clients look for the request's id besides `x-request-id`, lower case; None if nowhere else.
+    """
 
     name: str
+    id_header: bytes | None
     inference: tuple[InferenceEndpoint, ...]
     queries: tuple[QueryEndpoint, ...]
 

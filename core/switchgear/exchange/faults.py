@@ -66,6 +66,7 @@ _OUTCOMES: tuple[tuple[tuple[type[BaseException], ...], Outcome], ...] = (
     ((ApiError,), Outcome.REJECTED),
 )
 _CLIENT_FAULTS = frozenset({"invalid_request", "context_length", "content_filter"})
+_CODES = {"context_length": "context_length_exceeded", "content_filter": "content_filter"}
 
 
 def cause_of(error: BaseException) -> str:
@@ -97,7 +98,8 @@ def to_api_error(error: BaseException, secrets: tuple[str, ...] = ()) -> ApiErro
 def _of_fault(fault: ProviderFault, secrets: tuple[str, ...]) -> ApiError:
     words = scrub(fault.message, secrets)
     if fault.cause in _CLIENT_FAULTS:
-        code = scrub(fault.code or "", secrets) or (None if fault.cause == "invalid_request" else fault.cause)
+        # Clients cut their prompt down, or say it was blocked, by these codes, whatever the vendor calls it.
+        code = _CODES.get(fault.cause) or scrub(fault.code or "", secrets) or None
         param = scrub(fault.param or "", secrets) or None
         return InvalidRequest(words or "The provider refused the request as invalid.", code=code, param=param)
     if fault.cause == "not_found":

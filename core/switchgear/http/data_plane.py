@@ -88,6 +88,8 @@ class DataPlane:
             began=ambient.monotonic(),
             started_us=ambient.now_us(),
         )
+        if dialect.id_header is not None:
+            x.headers.append((dialect.id_header, x.id.encode()))
         REQUEST_ID.set(x.id)
         reply = HttpReply(send)
         watch = Watch(asyncio.get_running_loop(), self._total_timeout_s)

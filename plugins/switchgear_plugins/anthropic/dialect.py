@@ -182,6 +182,7 @@ class AnthropicDialect:
     """Anthropic's endpoints and error shape. `GET /v1/models` is another dialect's, in that one's shape."""
 
     name = "anthropic"
+    id_header: bytes | None = b"request-id"
     queries: tuple[QueryEndpoint, ...] = ()
 
     def __init__(self, ambient: Ambient | None = None) -> None:

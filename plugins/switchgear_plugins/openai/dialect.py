@@ -101,6 +101,7 @@ class OpenAIDialect:
     """OpenAI's endpoints and error shape."""
 
     name = "openai"
+    id_header: bytes | None = None
     inference: tuple[InferenceEndpoint, ...] = (ChatCompletions(), Completions(), Embeddings(), Responses())
     queries: tuple[QueryEndpoint, ...] = (ListModels(), GetModel())
 
