@@ -53,9 +53,7 @@ def said(message: Message) -> str:
 
 
 async def test_says_text(all_providers: Served, client: AsyncAnthropic, provider: str, stream: bool) -> None:
-    answer = await ask(
-        client, stream, model=all_providers.model(provider, "text"), system="Be brief.", messages=HELLO
-    )
+    answer = await ask(client, stream, model=all_providers.model(provider, "text"), system="Be brief.", messages=HELLO)
     assert (SAYS, "end_turn", "message") == (said(answer), answer.stop_reason, answer.type)
     assert answer.id
     assert stream or answer._request_id

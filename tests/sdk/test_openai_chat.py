@@ -117,9 +117,7 @@ async def test_a_round_of_tools(all_providers: Served, client: AsyncOpenAI, prov
 async def test_a_round_of_tools_with_reasoning(
     all_providers: Served, client: AsyncOpenAI, provider: str, stream: bool
 ) -> None:
-    asked, told = await go_round(
-        all_providers, client, provider, stream, "reasoning_tools", reasoning_effort="low"
-    )
+    asked, told = await go_round(all_providers, client, provider, stream, "reasoning_tools", reasoning_effort="low")
     if "chat" in all_providers.rows[provider].shows:
         assert THINKS == asked.choices[0].message.to_dict()["reasoning_content"]
     assert (told.choices[0].message.content or "").startswith("The tools said: ")
