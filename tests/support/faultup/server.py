@@ -11,6 +11,7 @@ import msgspec
 from support.faultup.answer import Ask
 from support.faultup.connection import Connection, Request
 from support.faultup.dialects import Dialects, speak
+from support.faultup.dialects.chat import known
 from support.faultup.dialects.common import Heard, Refused
 from support.faultup.dialects.desk import Desk
 from support.faultup.ledger import Entry, Ledger
@@ -159,7 +160,7 @@ class FaultUpstream:
         if script.cause is not None:
             return script, entry, self._dialects.strict.refuse(Refused(script.cause, ""), heard, script)
         if request.method == "GET" and script.status < 400 and script.body is None:
-            return script, entry, self._models(path)
+            return script, entry, self._models(heard)
         return script, entry, compose(script, ask, path, request_id=entry.id, seed=self.seed, body=entry.body)
 
     def _own_bytes_next(self, request: Request) -> bool:
@@ -195,7 +196,12 @@ class FaultUpstream:
             return self.named.get(model.rpartition("fault-")[2])
         return self.default
 
-    def _models(self, path: str) -> Reply:
+    def _models(self, heard: Heard) -> Reply:
+        path = heard.raw_path
+        try:
+            known(heard)
+        except Refused as refused:
+            return self._dialects.strict.refuse(refused, heard, Script())
         names = [*_MODELS, *(f"fault-{name}" for name in self.named)]
         cards = [{"id": name, "object": "model", "created": CREATED, "owned_by": "faultup"} for name in names]
         wanted = path.rpartition("/models")[2].strip("/")

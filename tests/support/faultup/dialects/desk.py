@@ -27,6 +27,9 @@ class Desk:
     public_keys     of the service accounts that may ask, by e-mail address, as PEM
     client_secrets  of the applications that may ask, by client id
     basic_keys      GigaChat's authorisation keys that may ask; empty: any
+    bad_keys        API keys that no vendor takes
+    page_size       how many models a list tells at once, of those that come in pages
+    down            whether tokens are handed out at all
     """
 
     def __init__(self) -> None:
@@ -34,6 +37,9 @@ class Desk:
         self.public_keys: dict[str, bytes] = {}
         self.client_secrets: dict[str, str] = {}
         self.basic_keys: set[str] = set()
+        self.bad_keys: set[str] = set()
+        self.page_size = 2
+        self.down = False
         self.issued: dict[str, float] = {}
 
     def knows(self, token: str) -> bool:
