@@ -281,6 +281,7 @@ class Lenient(OpenAI):
     hides = False
 
     def hear(self, heard: Heard) -> Asked:
+        known(heard)
         if not heard.path.endswith("/chat/completions"):
             return Asked(model=str(common.read(heard.body, dict[str, Any]).get("model", "")), thinks=True)
         members = common.read(heard.body, dict[str, Any])

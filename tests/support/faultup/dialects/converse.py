@@ -92,6 +92,7 @@ class Bedrock:
 def authorise(heard: Heard) -> None:
     """Check the signature, or that there is an API key."""
     if common.bearer(heard):
+        require(common.refused_key(heard) is None, "The security token is invalid.", None, "auth")
         return
     wrong = sigv4.wrong(heard)
     require(wrong is None, wrong or "", None, "auth")

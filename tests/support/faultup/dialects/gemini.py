@@ -76,7 +76,7 @@ class Gemini:
 
     def _authorise(self, heard: Heard) -> None:
         key = heard.headers.get("x-goog-api-key") or heard.query.get("key")
-        good = heard.desk.knows(common.bearer(heard)) or (key and not self.vertex)
+        good = heard.desk.knows(common.bearer(heard)) or (key and not self.vertex and not common.refused_key(heard))
         require(good, ERRORS["auth"][2], None, "auth")
 
     def speak(self, said: Said, heard: Heard) -> Reply:

@@ -68,6 +68,7 @@ class Messages:
             require(
                 heard.headers.get("x-api-key") or common.bearer(heard), "x-api-key header is required", None, "auth"
             )
+            require(common.refused_key(heard) is None, "invalid x-api-key", None, "auth")
             require("anthropic-version" in heard.headers, "anthropic-version: header is required")
         kinds: dict[tuple[bool, bool], type[Counted]] = {
             (False, False): Create,
