@@ -11,7 +11,7 @@ import msgspec
 from support.faultup.answer import Ask
 from support.faultup.connection import Connection, Request
 from support.faultup.dialects import Dialects, speak
-from support.faultup.dialects.chat import known
+from support.faultup.dialects.chat import check_key
 from support.faultup.dialects.common import Heard, Refused
 from support.faultup.dialects.desk import Desk
 from support.faultup.ledger import Entry, Ledger
@@ -199,7 +199,7 @@ class FaultUpstream:
     def _models(self, heard: Heard) -> Reply:
         path = heard.raw_path
         try:
-            known(heard)
+            check_key(heard)
         except Refused as refused:
             return self._dialects.strict.refuse(refused, heard, Script())
         names = [*_MODELS, *(f"fault-{name}" for name in self.named)]

@@ -227,7 +227,7 @@ ERRORS: dict[Cause, tuple[int, str, str | None, str | None, str]] = {
 }
 
 
-def known(heard: Heard) -> None:
+def check_key(heard: Heard) -> None:
     """Check the key. The vendor's words have a part of it; these have all of it."""
     bad = common.refused_key(heard)
     require(bad is None, f"Incorrect API key provided: {bad}. You can find your API key in your account.", None, "auth")
@@ -253,7 +253,7 @@ class OpenAI:
 
     def authorise(self, heard: Heard) -> None:
         require(common.bearer(heard), "You didn't provide an API key.", None, "auth")
-        known(heard)
+        check_key(heard)
 
     def speak(self, said: Said, heard: Heard) -> Reply:
         """Let `compose` answer, told what the words are."""
@@ -281,7 +281,7 @@ class Lenient(OpenAI):
     hides = False
 
     def hear(self, heard: Heard) -> Asked:
-        known(heard)
+        check_key(heard)
         if not heard.path.endswith("/chat/completions"):
             return Asked(model=str(common.read(heard.body, dict[str, Any]).get("model", "")), thinks=True)
         members = common.read(heard.body, dict[str, Any])
@@ -310,7 +310,7 @@ class Azure(OpenAI):
 
     def authorise(self, heard: Heard) -> None:
         token = common.bearer(heard)
-        known(heard)
+        check_key(heard)
         good = heard.headers.get("api-key") or heard.desk.knows(token)
         require(good, "Access denied due to invalid subscription key or wrong API endpoint.", None, "auth")
         if heard.path.startswith("/openai/deployments/"):
