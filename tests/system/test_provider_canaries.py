@@ -5,6 +5,7 @@ and nothing an upstream says becomes an event of its own in a stream.
 import asyncio
 import base64
 import json
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+import trustme
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from msgspec import Struct
 
 from matrix.clients import CLIENTS, events
@@ -22,16 +24,14 @@ from matrix.run import PLUGINS
 from matrix.scenarios import Wish
 from sdk.served import Served, served
 from support.faultup import FaultUpstream, Script, ToolCall
+from support.faultup.dialects import sigv4
 from support.gateway import configure
 from support.daemon import Daemon, daemon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PEM = (
-    rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    .private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    .decode()
-)
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 BASIC = base64.b64encode(b"canary-client-id:canary-gigachat-secret").decode()
 ACCOUNT = {
     "type": "service_account",
@@ -53,8 +53,8 @@ FIELDS: dict[str, tuple[str, dict[str, str]]] = {
     "bedrock": (
         "bedrock",
         {
-            "access_key_id": "CANARY7ACCESSKEYID",
-            "secret_access_key": "canary8secret0access0key8a",
+            "access_key_id": sigv4.ACCESS_KEY,
+            "secret_access_key": sigv4.SECRET_KEY,
             "session_token": "canary9session0token8a",
         },
     ),
@@ -135,19 +135,18 @@ def echoes(said: str) -> list[Script]:
     return [*scripts, *(Script(events=(one,), headers=head) for one in event)]
 
 
-async def provide(gateway: Daemon, upstream: FaultUpstream, name: str) -> None:
-    """Make a provider of a credential, and models of it."""
+async def provide(gateway: Daemon, upstream: FaultUpstream, name: str, bundle: Path) -> None:
+    """Make a provider of a credential."""
     row = rows(upstream)[FIELDS[name][0]]
-    upstream.desk.public_keys.clear()
     settings = dict(row.settings)
-    if name == "gigachat_key":
+    if row.type == "gigachat":
         settings["auth_url"] = f"{upstream.url}/api/v2/oauth"
-    if name == "azure_entra":
-        settings["authority"] = upstream.url.replace("http:", "https:")  # refused there: the token is what fails
+    if row.type == "azure_openai":
+        settings["authority"] = upstream.url
     source = {"backend": "encrypted", "values": FIELDS[name][1]}
     await gateway.create("credentials", id=name, type=row.type, source=source)
     url = f"{upstream.url}{row.base}"
-    members = {"type": row.type, "base_url": url, "credential_id": name, "settings": settings}
+    members = {"type": row.type, "base_url": url, "credential_id": name, "settings": settings, "ca_bundle": str(bundle)}
     await gateway.create("providers", id=name, **members)
 
 
@@ -155,20 +154,31 @@ async def converse(gateway: Daemon, upstream: FaultUpstream, name: str, heard: H
     """Have everything that can fail fail in every dialect, and ask what an operator asks."""
     said = " ".join(FIELDS[name][1].values())
     row = rows(upstream)[FIELDS[name][0]]
-    model = f"{name}/{row.prefix}any"
+    model = f"{name}/{row.prefix}fault-ok"
     headers = {**gateway.auth, "anthropic-version": "2023-06-01"}
+    if name in TOKENS:  # the first thing asked for is a token
+        upstream.script(echoes(said)[0], path="oauth" if row.type == "gigachat" else "token")
+        refused = await gateway.chat(model=model)
+        assert 503 == refused.status_code, refused.text
+        heard.answer("client chat", refused)
+    tried = await gateway.admin.post(f"/credentials/{name}/test")
+    assert tried.json()["ok"], (name, tried.text)
+    heard.answer("admin", tried)
+    good = await gateway.chat(model=model)
+    assert 200 == good.status_code, good.text
     for place, script in enumerate(echoes(said)):
         for dialect, client in CLIENTS.items():
             body = client.ask(model, Wish(), stream=bool(place % 2))
             if body is not None:
                 upstream.script(script)
                 heard.answer(f"client {dialect}", await gateway.http.post(client.path, json=body, headers=headers))
-        upstream.reset()
+        assert [] == list(upstream._queue), "each was asked for, and told"
     for place, script in enumerate(echoes(said)[:12]):
-        upstream.script(script, path="models" if place % 2 else "")
-        heard.answer("admin", await gateway.admin.post(f"/credentials/{name}/test"))
-        upstream.reset()
-        heard.answer("admin", await gateway.admin.get(f"/providers/{name}/models"))
+        upstream.script(script, path="models")
+        path = f"/providers/{name}/models"
+        told = await (gateway.admin.post(f"/credentials/{name}/test") if place % 2 else gateway.admin.get(path))
+        heard.answer("admin", told)
+        upstream._queue.clear()
     for path in (f"/credentials/{name}", f"/credentials/{name}/versions", f"/providers/{name}"):
         heard.answer("admin", await gateway.admin.get(path))
     bad = {"source": {"backend": "encrypted", "values": {**FIELDS[name][1], "api_key": [said]}}}
@@ -180,9 +190,16 @@ async def converse(gateway: Daemon, upstream: FaultUpstream, name: str, heard: H
 async def heard(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Heard]:
     directory = tmp_path_factory.mktemp("gateway")
     found = Heard({})
-    async with FaultUpstream() as upstream, daemon(directory, plugins=PLUGINS, environ={"LOG_LEVEL": "debug"}) as gateway:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(directory / "ca.pem")
+    environ = {"LOG_LEVEL": "debug"}
+    async with FaultUpstream(tls=context) as upstream, daemon(directory, plugins=PLUGINS, environ=environ) as gateway:
+        public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        upstream.desk.public_keys[ACCOUNT["client_email"]] = public
+        upstream.desk.issued |= {FIELDS["gigachat"][1]["access_token"]: 2e9}
         for name in FIELDS:
-            await provide(gateway, upstream, name)
+            await provide(gateway, upstream, name, directory / "ca.pem")
             await converse(gateway, upstream, name, found)
         found.answer("usage", await gateway.admin.get("/usage", params={"limit": 500}))
         found.answer("usage", await gateway.admin.get("/usage/summary", params={"by": "model,outcome,cause"}))

@@ -137,12 +137,13 @@ class FaultUpstream:
         self.ledger.entries.append(entry)
         heard = self._heard(request, entry)
         spoken = None
-        if not self._own_bytes_next(request):
+        own_bytes = self._own_bytes_next(request)
+        if not own_bytes:
             spoken = self._dialects.answer(heard, lambda model: self._choose(request, model))
         if spoken is not None:
             return spoken[0], entry, spoken[1]
         try:
-            ask = msgspec.json.decode(entry.body, type=Ask) if entry.body else Ask()
+            ask = msgspec.json.decode(entry.body, type=Ask) if entry.body and not own_bytes else Ask()
             script = self._choose(request, ask.model)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Script(), entry, json_reply(error_object(400, {"message": f"Unreadable: {error}"}), 400)
