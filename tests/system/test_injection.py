@@ -43,7 +43,9 @@ async def all_providers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
             {"choices": [{"index": 0, "delta": {"content": EVIL}, "finish_reason": "tool_calls"}]},
         ]
         head = {"id": EVIL, "model": EVIL, "object": EVIL, "system_fingerprint": EVIL, "created": 1}
-        said = [f"event: {name}\ndata: {json.dumps(head | chunk)}\n\n" for name, chunk in zip("ab", chunks, strict=True)]
+        said = [
+            f"event: {name}\ndata: {json.dumps(head | chunk)}\n\n" for name, chunk in zip("ab", chunks, strict=True)
+        ]
         register("evil_everywhere", Script(events=(*said, "data: [DONE]\n\n")))
         yield made
 
@@ -85,7 +87,16 @@ async def test_what_an_upstream_says_stays_inside_its_events(
 ) -> None:
     client, run = CLIENTS[dialect], all_providers.run
     headers = {**run.auth, "anthropic-version": "2023-06-01"}
-    for case in ("evil", "evil_model", "evil_thoughts", "evil_refusal", "evil_tool", "evil_finish", "evil_late", "evil_everywhere"):
+    for case in (
+        "evil",
+        "evil_model",
+        "evil_thoughts",
+        "evil_refusal",
+        "evil_tool",
+        "evil_finish",
+        "evil_late",
+        "evil_everywhere",
+    ):
         wish = Wish(tools=case == "evil_tool", effort="low" if case == "evil_thoughts" else None)
         body = client.ask(all_providers.model(provider, case), wish, stream=True)
         if body is None or (case in FREE and provider not in FREE_FINISH):
@@ -112,7 +123,9 @@ async def test_what_an_upstream_calls_wrong_is_one_line(all_providers: Served, p
     client, run = CLIENTS[dialect], all_providers.run
     headers = {**run.auth, "anthropic-version": "2023-06-01"}
     for stream in (False, True):
-        script = Script(status=400, body=json.dumps({"error": {"message": EVIL, "code": EVIL, "type": EVIL}, "message": EVIL}))
+        script = Script(
+            status=400, body=json.dumps({"error": {"message": EVIL, "code": EVIL, "type": EVIL}, "message": EVIL})
+        )
         body = client.ask(all_providers.model(provider, "ok"), Wish(), stream=stream)
         all_providers.upstream.script(script)
         answer = await run.http.post(client.path, json=body, headers=headers)

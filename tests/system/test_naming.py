@@ -21,14 +21,19 @@ async def ask(gateway: Running, model: str, key: str) -> httpx.Response:
 async def test_a_providers_model_is_called_by_both_names(gateway: Running, upstream: FaultUpstream) -> None:
     answer = await ask(gateway, "p/nobody-made-this", gateway.key)
     assert 200 == answer.status_code, answer.text
-    assert ("p/nobody-made-this", "p") == (answer.headers["x-switchgear-model"], answer.headers["x-switchgear-provider"])
+    assert ("p/nobody-made-this", "p") == (
+        answer.headers["x-switchgear-model"],
+        answer.headers["x-switchgear-provider"],
+    )
     assert "nobody-made-this" == json.loads(upstream.ledger.entries[-1].body)["model"]
     record = await gateway.usage_of(answer.headers["x-request-id"])
     assert ("p/nobody-made-this", "nobody-made-this") == (record["model"], record["provider_model"])
 
 
 async def test_a_key_may_use_all_models_of_one_provider(gateway: Running, upstream: FaultUpstream) -> None:
-    await gateway.create("credentials", id="other", type="openai", source={"backend": "encrypted", "values": {"api_key": "k" * 9}})
+    await gateway.create(
+        "credentials", id="other", type="openai", source={"backend": "encrypted", "values": {"api_key": "k" * 9}}
+    )
     await gateway.create("providers", id="other", type="openai", base_url=upstream.base_url, credential_id="other")
     _, key = await gateway.new_key(permissions={"models": ["p/*"]})
     assert 200 == (await ask(gateway, "p/any/model:of-it", key)).status_code
@@ -69,7 +74,9 @@ def test_keys_in_the_environment_make_providers_at_the_first_run(tmp_path: Path,
     argv = switchgear("--data-dir", str(tmp_path / "data"))
     with serving(argv, cwd=tmp_path, env={**canaries, "ADMIN_KEY": "admin-key-of-the-tests"}) as gateway:
         gateway.until(lambda: "curl " in gateway.output(), 10, "the welcome")
-        admin = httpx.Client(base_url=f"{gateway.url}/admin/v1", headers={"authorization": "Bearer admin-key-of-the-tests"})
+        admin = httpx.Client(
+            base_url=f"{gateway.url}/admin/v1", headers={"authorization": "Bearer admin-key-of-the-tests"}
+        )
         said = gateway.output()
         found = {one["id"]: one for one in admin.get("/providers").json()["data"]}
         held = {one["id"]: one for one in admin.get("/credentials").json()["data"]}

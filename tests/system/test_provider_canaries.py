@@ -8,7 +8,6 @@ import json
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -18,15 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from msgspec import Struct
 
-from matrix.clients import CLIENTS, events
-from matrix.providers import NAMES, rows
+from matrix.clients import CLIENTS
+from matrix.providers import rows
 from matrix.run import PLUGINS
 from matrix.scenarios import Wish
-from sdk.served import Served, served
-from support.faultup import FaultUpstream, Script, ToolCall
-from support.faultup.dialects import sigv4
-from support.gateway import configure
 from support.daemon import Daemon, daemon
+from support.faultup import FaultUpstream, Script
+from support.faultup.dialects import sigv4
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -118,7 +115,12 @@ def echoes(said: str) -> list[Script]:
     """Write what an upstream does that sends back what it was sent: in bodies of every vendor's shape, and in headers."""
     line = said.replace("\n", " ")
     quoted = json.dumps(line)[1:-1]
-    head = {"x-echo": line[:2000], "www-authenticate": f"Bearer {line[:2000]}", "x-request-id": line[:60], "retry-after": "1"}
+    head = {
+        "x-echo": line[:2000],
+        "www-authenticate": f"Bearer {line[:2000]}",
+        "x-request-id": line[:60],
+        "retry-after": "1",
+    }
     head |= {"request-id": line[:60], "apim-request-id": line[:60], "x-amzn-requestid": line[:60]}
     errors = [
         f'{{"error":{{"message":"{quoted}","type":"{quoted}","param":"{quoted}","code":"{quoted}","status":"{quoted}"}}}}',
