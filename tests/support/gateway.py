@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import httpx
 
 from support.faultup import FaultUpstream
+from switchgear.ambient import Ambient
 from switchgear.config import load
 from switchgear.gateway import Gateway
 
@@ -146,11 +147,12 @@ async def running(
     first_byte: float = 5.0,
     idle: float = 5.0,
     total: float = 30.0,
+    ambient: Ambient | None = None,
 ) -> AsyncIterator[Running]:
     """Serve a gateway over `directory`; give it a provider at `upstream`."""
     file = configure(directory, gateway, store, memory, plugins, first_byte=first_byte, idle=idle, total=total)
     environ = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(directory / "data")}
-    made = Gateway(load(file, environ=environ))
+    made = Gateway(load(file, environ=environ), ambient=ambient)
     await made.start()
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -1,7 +1,7 @@
 """One loop owns every attempt. Providers translate, the upstream carries, and nobody below here retries."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from msgspec import Struct
 
@@ -146,7 +146,7 @@ class Attempter:
             raise
         finally:
             attempt.ended_s = self._ambient.monotonic() - x.began
-            if attempt.request_id is not None and _holds(attempt.request_id, target, secret):
+            if attempt.request_id is not None and _gives_away(attempt.request_id, target, secret):
                 attempt.request_id = None
             target.meters.active.inc(-1)
             watch.relax()
@@ -224,10 +224,20 @@ def _may_move_on(error: Exception) -> bool:
     return not isinstance(error, EgressDenied)
 
 
-def _holds(text: str, target: Target, secret: Secret | None) -> bool:
+def _gives_away(text: str, target: Target, secret: Secret | None) -> bool:
     """Say whether a provider sent back, where it is shown and recorded, what it was to keep to itself."""
-    known = (*target.secrets(), *(() if secret is None else secret.values()))
-    return any(len(value) >= SHORTEST and value in text for value in known)
+    if secret is not None and _holds(text, secret.values()):
+        return True
+    if target.secret_headers and _holds(text, target.secret_headers):
+        return True
+    if target.credential is None or target.credential is target.secret:
+        return False
+    traded = target.credential.peek()  # what the token was got for
+    return traded is not None and _holds(text, traded.values())
+
+
+def _holds(text: str, secrets: Iterable[str]) -> bool:
+    return any(len(value) >= SHORTEST and value in text for value in secrets)
 
 
 async def _head(response: UpstreamResponse) -> bytes:

@@ -177,13 +177,14 @@ def test_a_client_that_did_not_ask_for_usage_does_not_see_it():
 
 
 def test_a_stream_of_thoughts_keeps_their_signatures():
+    thought = {"type": "reasoning.text", "text": ".", "signature": "VEhJTks=", "format": FORMAT, "index": 0}
     assert [
         {"role": "assistant", "content": ""},
         {"reasoning_content": "Greet"},
         {"reasoning_content": "."},
-        {"reasoning_details": [{"type": "reasoning.text", "text": ".", "signature": "VEhJTks=", "format": FORMAT}]},
+        {"reasoning_details": [thought]},
         {"content": "Hello"},
-        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "VEVYVA==", "format": FORMAT}]},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "VEVYVA==", "format": FORMAT, "index": 1}]},
     ] == deltas(read(golden("streams/reasoning.sse")))
 
 

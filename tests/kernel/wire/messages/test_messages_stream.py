@@ -200,7 +200,7 @@ def test_a_block_may_begin_with_something_in_it() -> None:
     )
     said = [json.loads(event.data)["choices"][0]["delta"] for event in decoder("chunks").feed(stream)[1:]]
     call = {"index": 0, "id": "t", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
-    detail = {"type": "reasoning.text", "text": "Hm", "signature": "s", "id": "t", "format": "own"}
+    detail = {"type": "reasoning.text", "text": "Hm", "signature": "s", "id": "t", "format": "own", "index": 0}
     assert [
         {"content": "Hi"},
         {"tool_calls": [call]},
