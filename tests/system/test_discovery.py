@@ -129,7 +129,8 @@ async def test_says_that_a_service_accounts_token_is_refused(all_providers: Serv
 async def test_says_which_variable_is_not_set(all_providers: Served, provider: str) -> None:
     row = all_providers.rows[provider]
     source = {"backend": "env", "variables": {"api_key": "VARIABLE_THAT_IS_NOT_SET"}}
-    await all_providers.run.create("credentials", id=f"unset-{provider}", type=row.type, source=source)
+    url = f"{all_providers.upstream.url}{row.base}"
+    await make(all_providers, f"unset-{provider}", row.type, source, base_url=url, settings=row.settings)
     found = await tried(all_providers, f"unset-{provider}")
     assert (False, "secret", "credential") == (found["ok"], found["step"], found["cause"])
     assert "VARIABLE_THAT_IS_NOT_SET is not set" in found["detail"]
