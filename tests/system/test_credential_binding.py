@@ -141,3 +141,17 @@ async def test_a_secret_header_does_not_move_with_its_provider(gateway: Running)
     assert 422 == (await gateway.admin.patch("/providers/h", json=renamed, headers=merge)).status_code
     moved = {"base_url": ELSEWHERE, "headers": {"x-api-key": "another-secret-0123456789"}}
     assert 200 == (await gateway.admin.patch("/providers/h", json=moved, headers=merge)).status_code
+
+
+async def test_a_bad_provider_that_would_bind_a_secret_is_told_where_it_is_bad(gateway: Running):
+    await gateway.create("credentials", id="fresh", type="openai", source=SOURCE)
+    body = {"id": "q", "type": "openai", "credential_id": "fresh", "base_url": "ftp://127.0.0.1"}
+    refused = await gateway.admin.post("/providers", json=body)
+    assert 422 == refused.status_code
+    assert ["/base_url"] == [error["pointer"] for error in refused.json()["errors"]]
+
+
+async def test_without_certificates_is_elsewhere(gateway: Running):
+    merge = {"content-type": "application/merge-patch+json"}
+    refused = await gateway.admin.patch("/providers/p", json={"verify_tls": False}, headers=merge)
+    assert 422 == refused.status_code

@@ -191,8 +191,11 @@ class Catalogue:
 
         Raises ValueError where there is no such address.
         """
+        spec = ProviderSpec(credential.type)
+        if bindings.refuse_elsewhere(spec, credential.hosts):
+            raise ValueError(f"its secret is for {', '.join(credential.hosts)}, where no provider takes it now")
         alone = msgspec.structs.replace(credential, handle=credential.handle.apart())
-        return self._provider("(its type's own address)", ProviderSpec(credential.type), alone, 0, kept=False)
+        return self._provider("(its type's own address)", spec, alone, 0, kept=False)
 
     def _provider(
         self, id: str, spec: ProviderSpec, credential: LiveCredential | None, created_us: int, *, kept: bool = True

@@ -20,13 +20,16 @@ from switchgear.upstream.target import parse_target
 _OWN = "the provider type's own address"
 
 
-def place(base_url: str | None, proxy: str | None, settings: Mapping[str, Any]) -> str:
+def place(
+    base_url: str | None, proxy: str | None, settings: Mapping[str, Any], *, verify_tls: bool | None = None
+) -> str:
     """Name where a provider takes its secret: the origins of its address and of those in its settings (a token may be got
-    elsewhere), and the proxy it passes, if any.
+    elsewhere), the proxy it passes, if any, and whether anybody may answer there.
     """
     elsewhere = sorted({_origin(leaf) for leaf in _leaves(settings) if _is_web(leaf)})
     through = f" through {_origin(proxy)}" if proxy else ""
-    return " and ".join([_origin(base_url), *elsewhere]) + through
+    unproven = " without checking certificates" if verify_tls is False else ""
+    return " and ".join([_origin(base_url), *elsewhere]) + through + unproven
 
 
 def _origin(url: str | None) -> str:
@@ -62,7 +65,9 @@ def bind(spec: Mapping[str, Any]) -> Sequence[Also]:
     credential_id = spec.get("credential_id")
     if not isinstance(credential_id, str):
         return ()
-    where = place(spec.get("base_url"), spec.get("proxy"), spec.get("settings") or {})
+    where = place(
+        spec.get("base_url"), spec.get("proxy"), spec.get("settings") or {}, verify_tls=spec.get("verify_tls")
+    )
 
     def change(credential: dict[str, Any]) -> dict[str, Any]:
         return credential if credential.get("hosts") else {**credential, "hosts": [where]}
@@ -83,7 +88,7 @@ def keep_headers(new: ProviderSpec, previous: ProviderSpec | None) -> Prepared[P
 
 
 def _where(spec: ProviderSpec) -> str:
-    return place(spec.base_url, spec.proxy, spec.settings)
+    return place(spec.base_url, spec.proxy, spec.settings, verify_tls=spec.verify_tls)
 
 
 def keep_binding(new: CredentialInput, previous: CredentialSpec | None) -> Prepared[CredentialSpec]:

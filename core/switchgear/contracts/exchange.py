@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from msgspec import Struct, field
 
 from switchgear.contracts.caller import Caller
-from switchgear.contracts.credential import SecretHandle
+from switchgear.contracts.credential import Secret, SecretHandle
 from switchgear.contracts.provider import Call, Capabilities, NativeProvider, Provider, TargetModel
 from switchgear.contracts.resource import Snapshot
 from switchgear.contracts.upstream import Connection, Timeouts
@@ -94,7 +94,11 @@ class Callable(Protocol):
 
 
 class Attempt(Struct):
-    """One try at one target. `cause` is None when it answered; times are seconds since the exchange began."""
+    """One try at one target. `cause` is None when it answered; times are seconds since the exchange began.
+
+    `asked` says whether it came to asking the provider: a secret may be missing, or the request be one it cannot be asked.
+    `secret` is the one it was asked with.
+    """
 
     target: Target
     began_s: float
@@ -102,7 +106,8 @@ class Attempt(Struct):
     status: int | None = None
     cause: str | None = None
     request_id: str | None = None
-    usage: Usage | None = None
+    asked: bool = False
+    secret: Secret | None = None
 
 
 class Exchange:

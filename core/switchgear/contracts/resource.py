@@ -50,7 +50,7 @@ class Reference(Struct, frozen=True):
 
 class Also(Struct, frozen=True):
     """A change that a write makes to another resource, in the same transaction: `change` gets its stored spec and returns the
-    new one. Nothing happens to one that does not exist or is owned by a file.
+    new one. Nothing happens to one that does not exist or that somebody else owns (a file), nor when files are applied.
     """
 
     kind: str

@@ -2,6 +2,9 @@
 
 from msgspec import Struct
 
+_MOST_TOKENS = 2**40
+"""A count beyond this is not one: it is not believed, and cannot spoil the sums that it would become part of."""
+
 
 class Usage(Struct, frozen=True, gc=False):
     """Tokens of one answer.
@@ -17,3 +20,8 @@ class Usage(Struct, frozen=True, gc=False):
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+
+
+def believable(*counts: float) -> bool:
+    """Say whether these can be counts of tokens."""
+    return all(0 <= count <= _MOST_TOKENS for count in counts)

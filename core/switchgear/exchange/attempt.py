@@ -86,7 +86,7 @@ class Attempter:
         try:
             return await self._ask(x, call, target, secret, endpoint, reply, watch)
         except ProviderFault as error:
-            refused = secret or (None if handle is None else handle.peek())
+            refused = x.attempts[-1].secret
             if error.cause != "auth" or handle is None or refused is None or reply.started:
                 raise
             newer = await handle.renew(refused)
@@ -111,11 +111,13 @@ class Attempter:
             return endpoint.answer(x.call, Answer(count_body(target.estimator.input(call.members))))
         attempt = Attempt(target, began_s=self._ambient.monotonic() - x.began)
         x.attempts.append(attempt)
+        x.usage = None  # what an attempt before this one consumed is not this one's
         target.meters.active.inc()
         try:
+            watch.shorten(target.timeouts.total)
             if secret is None and target.secret is not None:
                 secret = await target.secret.get()
-            watch.shorten(target.timeouts.total)
+            attempt.secret = secret
             watch.expect(FirstByteTimeout, target.timeouts.first_byte)
             if not x.call.stream:
                 answer = await self._whole(x, call, target, secret, attempt, watch)
@@ -144,7 +146,7 @@ class Attempter:
             raise
         finally:
             attempt.ended_s = self._ambient.monotonic() - x.began
-            if secret is not None and attempt.request_id is not None and _holds(attempt.request_id, secret):
+            if attempt.request_id is not None and _holds(attempt.request_id, target, secret):
                 attempt.request_id = None
             target.meters.active.inc(-1)
             watch.relax()
@@ -153,6 +155,7 @@ class Attempter:
         self, x: Exchange, call: Call, target: Target, secret: Secret | None, attempt: Attempt, watch: Watch
     ) -> Answer:
         if target.native is not None:
+            attempt.asked = True
             answer = await target.native.complete(call, target.model, secret)
             x.first_byte_s = self._ambient.monotonic() - x.began
             return answer
@@ -167,6 +170,7 @@ class Attempter:
 
     async def _stream(self, call: Call, target: Target, secret: Secret | None, attempt: Attempt, pump: Pump) -> None:
         if target.native is not None:
+            attempt.asked = True
             await pump.run(_one_by_one(target.native.stream(call, target.model, secret)))
             return
         assert target.provider is not None
@@ -181,9 +185,13 @@ class Attempter:
     ) -> UpstreamResponse:
         assert target.provider is not None
         assert target.connection is not None
-        request = target.provider.prepare(call, target.model, secret)
+        try:
+            request = target.provider.prepare(call, target.model, secret)
+        except RecursionError:
+            raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
         if x.trace is not None:
             request.headers["traceparent"] = x.trace
+        attempt.asked = True
         response = await target.connection.send(request)
         attempt.status = response.status
         if 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's classes
@@ -216,9 +224,10 @@ def _may_move_on(error: Exception) -> bool:
     return not isinstance(error, EgressDenied)
 
 
-def _holds(text: str, secret: Secret) -> bool:
+def _holds(text: str, target: Target, secret: Secret | None) -> bool:
     """Say whether a provider sent back, where it is shown and recorded, what it was to keep to itself."""
-    return any(len(value) >= SHORTEST and value in text for value in secret.values())
+    known = (*target.secrets(), *(() if secret is None else secret.values()))
+    return any(len(value) >= SHORTEST and value in text for value in known)
 
 
 async def _head(response: UpstreamResponse) -> bytes:

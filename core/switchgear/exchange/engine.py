@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
-from switchgear.contracts.provider import Answer
+from switchgear.contracts.provider import COUNT, Answer
 from switchgear.errors import ApiError, ClientGone, StoreError, Unavailable
 from switchgear.exchange.attempt import Attempter, Caps
 from switchgear.exchange.faults import model_not_found, outcome_of, to_api_error
@@ -176,8 +176,13 @@ class Engine:
 
 
 def _may_be_billed(x: Exchange) -> bool:
-    """Say whether a provider may charge for an exchange whose usage it never told: it was asked and did not refuse."""
+    """Say whether a provider may charge for an exchange whose usage it never told: it was asked and did not refuse.
+
+    Nobody charges for counting tokens.
+    """
     attempt = x.attempts[-1] if x.attempts else None
-    if attempt is None or attempt.cause in ("connect", "connect_timeout", "egress", "credential", "request"):
+    if attempt is None or not attempt.asked or attempt.cause in ("connect", "connect_timeout", "egress", "request"):
+        return False
+    if x.call is None or x.call.operation == COUNT:
         return False
     return attempt.status is None or 200 <= attempt.status < 300  # noqa: PLR2004 - HTTP's classes

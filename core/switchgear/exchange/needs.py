@@ -9,6 +9,11 @@ from switchgear.contracts.exchange import Exchange, Target
 from switchgear.contracts.provider import CANONICAL, COUNT, Call
 from switchgear.errors import InvalidRequest
 
+_TOOLS = ("tools", "functions")
+"""The members that say which tools there are; the second is the old one, which some clients still send."""
+_ALWAYS_CARRIED = frozenset({"reasoning"})
+"""What a form of its own says of these is for the provider to judge: nothing but a wish is lost."""
+
 
 def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target) -> Call:
     """Return the call in a form that the target takes. Raises `InvalidRequest` for what its model cannot do."""
@@ -40,46 +45,50 @@ def _whole(call: Call) -> Call:
 
 def _without(lacks: frozenset[str], call: Call, endpoint: InferenceEndpoint) -> Call:
     """Refuse what needs a capability the model lacks; a wish for reasoning is dropped, it changes no meaning."""
-    if call.wire != CANONICAL:
-        if call.operation == "chat" and _may_need(lacks, call):
-            _refuse_unmet(lacks, call, endpoint)
-        return call
-    _refuse_unmet(lacks, call, endpoint)
-    if "reasoning" in lacks and "reasoning_effort" in call.members:
-        less = call.with_members({name: value for name, value in call.members.items() if name != "reasoning_effort"})
-        less.drop("reasoning_effort")
-        return less
+    if call.wire in (CANONICAL, COUNT):
+        _refuse_unmet(lacks, call, call)
+        if "reasoning" in lacks and "reasoning_effort" in call.members:
+            less = call.with_members({n: value for n, value in call.members.items() if n != "reasoning_effort"})
+            less.drop("reasoning_effort")
+            return less
+    elif call.operation == "chat" and not lacks <= _ALWAYS_CARRIED:
+        canonical = _told_in_chat(call, endpoint)
+        if canonical is not None:
+            _refuse_unmet(lacks, call, canonical)
     return call
 
 
-def _may_need(lacks: frozenset[str], call: Call) -> bool:
-    """Say whether a request in another form is worth being translated to see what it needs."""
-    return any(
-        (name == "tools" and "tools" in call.members)
-        or (name == "json_schema" and any(b"json_schema" in bytes(value) for value in call.members.values()))
-        or (name == "vision" and any(b"image" in bytes(value) for value in call.members.values()))
-        for name in lacks
-    )
+def _told_in_chat(call: Call, endpoint: InferenceEndpoint) -> Call | None:
+    """Translate only to look at what is asked: what a chat cannot say is no reason to refuse what is sent as it came."""
+    strict, call.strict = call.strict, False
+    try:
+        return endpoint.canonical(call)
+    except InvalidRequest:
+        return None
+    finally:
+        call.strict = strict
 
 
-def _refuse_unmet(lacks: frozenset[str], call: Call, endpoint: InferenceEndpoint) -> None:
-    canonical = call
-    if call.wire != CANONICAL:
-        try:
-            canonical = endpoint.canonical(call)
-        except InvalidRequest:
-            return  # it says what only its own form can say: the provider, which speaks that, is to judge
+def _refuse_unmet(lacks: frozenset[str], call: Call, canonical: Call) -> None:
     members = canonical.members
-    if "tools" in lacks and "tools" in members and canonical.member("tools", list[Any]):  # type: ignore[arg-type]
-        raise _unmet(call, "tools", "call tools")
+    if "tools" in lacks:
+        for name in _TOOLS:
+            tools = canonical.member(name, list[Any])
+            if tools:
+                raise _unmet(call, name, "call tools")
     if "json_schema" in lacks and "response_format" in members:
         wanted = canonical.member("response_format", dict[str, Any]) or {}
         if wanted.get("type") == "json_schema":
             raise _unmet(call, "response_format", "hold its answers to a schema")
-    if "vision" in lacks and b'"image_url"' in bytes(members.get("messages", b"")):
+    if "vision" in lacks and _may_hold_image(bytes(members.get("messages", b""))):
         where = _image_in(canonical)
         if where is not None:
             raise _unmet(call, where, "see images")
+
+
+def _may_hold_image(messages: bytes) -> bool:
+    # Any character of a JSON string may be written as an escape.
+    return b'"image_url"' in messages or b"\\u00" in messages
 
 
 def _image_in(canonical: Call) -> str | None:

@@ -10,7 +10,7 @@ from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.provider import ProviderFault, StreamDecoder, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
-from switchgear.errors import ConnectionBroken, IdleTimeout
+from switchgear.errors import ConnectionBroken, IdleTimeout, ResponseTooLarge
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_headers
 from switchgear.upstream.watch import Watch
@@ -19,6 +19,10 @@ _END_GRACE_S = 2.0
 """How long a stream that gave its finish reason may take over its usage and `[DONE]`."""
 _HELD_BYTES = 64 * 1024
 """How much a stream may send before its first content; then it is begun without."""
+_MOST_BYTES = 32 * 1024 * 1024
+"""How much a stream may show in all, and how much it may send without showing anything: what is put together from either
+stays in memory.
+"""
 _LINGER_S = 0.05
 """How long to wait for the connection to become reusable after the last event."""
 
@@ -39,6 +43,7 @@ class Pump:
         "_held",
         "_last",
         "_policies",
+        "_quiet",
         "_reply",
         "_silence",
         "_terminal",
@@ -64,6 +69,7 @@ class Pump:
         self._policies = policies
         self._ambient = ambient
         self._held: list[bytes] = []
+        self._quiet = 0
         self._terminal = False
         self._last = False
         reply.encoder = encoder
@@ -78,10 +84,14 @@ class Pump:
                     self._last = True
                     break
                 events = decoder.feed(data)
+                shown = self.x.stream_bytes
                 if events:
                     await self._take(events)
                 elif not self._terminal:
                     self._watch.expect(IdleTimeout, self._silence.allowed_s)
+                self._quiet = 0 if self.x.stream_bytes > shown else self._quiet + len(data)
+                if max(self.x.stream_bytes, self._quiet) > _MOST_BYTES:
+                    raise ResponseTooLarge("the stream passed the cap on answers")
             else:
                 self._watch.expect(IdleTimeout, _LINGER_S)
                 while await response.read() is not None:
@@ -126,14 +136,15 @@ class Pump:
                 self._last = self._last or event.last
             if event.data:
                 out.append(encode(event))
-        self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._silence.allowed_s)
         if out and (shown or sum(map(len, out)) > _HELD_BYTES):
+            self._watch.relax()  # how fast its client reads is not the provider's silence
             await self._begin()
             self._held = []
             self._watch.touch()
             await self._reply.write(b"".join(out))
         if fault is not None:
             raise fault
+        self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._silence.allowed_s)
 
     async def _begin(self) -> None:
         if self._reply.started:

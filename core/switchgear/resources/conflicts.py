@@ -71,15 +71,15 @@ def missing_references(
     return missing
 
 
-def placed(problems: Sequence[tuple[Key, Problem]], drafts: Sequence[Draft], *, body: Key | None) -> list[Problem]:
-    """Say where each problem is: pointers into the `body` written, or below `/kind/id` where several are (None)."""
-    written = {draft.key for draft in drafts}
+def placed(problems: Sequence[tuple[Key, Problem]], drafts: Sequence[Draft]) -> list[Problem]:
+    """Say where each problem is: pointers into the one body written, or below `/kind/id` when several are written."""
+    keys = {draft.key for draft in drafts}
     found = []
     for key, problem in problems:
-        if key == body:
-            found.append(problem)
-        elif body is not None or key not in written:
+        if key not in keys:
             found.append(Problem("", f"it would break {'/'.join(key)}: {problem.detail}"))
+        elif len(keys) == 1:
+            found.append(problem)
         else:
             found.append(Problem(paths.pointer(key) + problem.pointer, problem.detail))
     return found

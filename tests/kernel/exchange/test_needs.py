@@ -25,6 +25,8 @@ class Other(ChatCompletions):
 
     def canonical(self, call: Call) -> Call:
         members = {name: value for name, value in call.members.items() if name != "top_k"}
+        if "state" in call.members:
+            raise InvalidRequest("a chat has no state", param="state")
         made = call.translated("chat", CANONICAL, members)
         if "top_k" in call.members:
             made.drop("top_k")
@@ -146,3 +148,16 @@ def test_a_form_of_its_own_is_held_to_the_capabilities_too():
     x.call = Call("chat", "other", chat_call(tools=[TOOL]).members, model="m")
     with pytest.raises(InvalidRequest):
         fit(x, Other(), target("other", lacks=("tools",)))
+
+
+def test_what_a_chat_cannot_say_goes_to_a_target_that_speaks_the_clients_wire_whatever_its_model_lacks():
+    to = target("other", lacks=("vision",), strict=True)
+    assert ("other", ()) == ((found := _other(to, top_k=3)).wire, found.dropped)
+    assert found.strict
+    assert "other" == _other(to, state="s1").wire
+
+
+def test_what_its_model_lacks_is_refused_in_the_clients_own_wire_too():
+    with pytest.raises(InvalidRequest) as caught:
+        _other(target("other", lacks=("tools",)), tools=[TOOL])
+    assert "unsupported_capability" == caught.value.code

@@ -272,6 +272,14 @@ def test_reads_when_a_token_ends_in_milliseconds() -> None:
     assert ({"access_token": "eyJ0"}, 1_768_998_000_123_000) == (dict(token), token.expires_us)
 
 
+@pytest.mark.parametrize("expires_at", [10**400, -(10**400)])
+def test_an_end_of_a_token_that_cannot_be_is_a_time_all_the_same(expires_at: int) -> None:
+    body = b'{"access_token":"eyJ0","expires_at":%d}' % expires_at
+    token = make().token(KEY, RecordedHead(), body)
+    assert token.expires_us is not None
+    assert 0 <= token.expires_us / 1e6 < 2**53
+
+
 @pytest.mark.parametrize(
     ("status", "body", "cause"),
     [
