@@ -115,10 +115,8 @@ async def _drain(
     state.draining = True
     for server in servers:
         server.close()
-    last_call = asyncio.get_running_loop().time() + min(_LAST_CALL, grace)
     await asyncio.sleep(min(_POLL, grace))  # for connections that are just being accepted
-    while state.connections and (left := last_call - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - they are a set
-        await asyncio.sleep(min(_POLL, left))
+    await _finished(state, min(_LAST_CALL, grace))
     for connection in list(state.connections):
         connection.shutdown()
     if await _finished(state, grace):
