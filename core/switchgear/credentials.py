@@ -19,6 +19,8 @@ from switchgear.telemetry.metrics import Counter, Metrics
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+_LONGEST_US = 86_400_000_000
+"""How long a secret is kept at most, whatever it says of itself."""
 Status = Literal["unused", "good", "failing", "unavailable"]
 
 
@@ -142,6 +144,10 @@ class KeptSecret:
     def __repr__(self) -> str:
         return f"KeptSecret({self.credential_id}, {self.state.status})"
 
+    def apart(self) -> "KeptSecret":
+        """Make one of the same source that health does not see, for a trial."""
+        return KeptSecret(self._keeper, self.credential_id, self.backend, self.source)
+
     @property
     def state(self) -> CredentialState:
         """How it stands."""
@@ -226,7 +232,7 @@ class KeptSecret:
         good_for = settings.ttl_s
         if secret.expires_us is not None:
             # One that has ended already must not be fetched again for every request.
-            good_for = max((secret.expires_us - self._fetched_us) / 1e6, settings.retry_s)
+            good_for = max(min(secret.expires_us - self._fetched_us, _LONGEST_US) / 1e6, settings.retry_s)
         self._due, self._expires = now + good_for * settings.early, now + good_for
         self._retry_s = settings.retry_s
         if self._why is not None:

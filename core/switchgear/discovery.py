@@ -33,10 +33,14 @@ class Discovery:
 
     def __init__(self) -> None:
         self._found: dict[str, list[Installed]] = {}
+        said: dict[metadata.Distribution, tuple[str, str]] = {}  # each of the two parses the whole of the metadata
         for entry_point in metadata.entry_points(group=GROUP):
             dist = entry_point.dist
             assert dist is not None  # entry points read from distributions have one
-            found = Installed(entry_point.name, entry_point, dist.name, dist.version)
+            if dist not in said:
+                told = dist.metadata
+                said[dist] = told["Name"], told["Version"]
+            found = Installed(entry_point.name, entry_point, *said[dist])
             self._found.setdefault(found.name, []).append(found)
 
     def __iter__(self) -> Iterator[Installed]:

@@ -25,8 +25,9 @@ from switchgear.contracts.event import Event
 from switchgear.contracts.store import Change, Store
 from switchgear.credentials import SecretKeeper
 from switchgear.errors import ConfigError, PluginError, StoreUnavailable
-from switchgear.exchange.attempt import Caps
+from switchgear.exchange.ask import Caps
 from switchgear.exchange.engine import Engine
+from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.usage import RECORD_KINDS
@@ -158,6 +159,7 @@ class Gateway:
         credentials = SecretKeeper(ambient, metrics, self._log, announce=self._announce)
         stack.push_async_callback(credentials.close)
         meters = ExchangeMeters(metrics)
+        health = HealthRegistry(settings.routing, ambient, metrics, self._announce)
         catalogue = Catalogue(
             providers={b.item.name: b.item for b in registry.all(Hooks.switchgear_providers)},
             backends=backends,
@@ -166,6 +168,7 @@ class Gateway:
             timeouts=settings.timeouts,
             verify_tls=settings.upstream.verify_tls,
             meters=meters,
+            health=health,
         )
         kinds = [*catalogue.kinds(), *(b.item for b in registry.all(Hooks.switchgear_resource_kinds))]
         resources = self.resources = ResourceEngine(store, kinds, ambient, sealer, settings.model_prefix)
@@ -202,6 +205,7 @@ class Gateway:
             meters=meters,
             log=self._log,
             caps=Caps(body=settings.edge.body_bytes),
+            routing=settings.routing,
         )
         authenticators = [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)]
         access = AdminAccess(settings.admin_key, authenticators)

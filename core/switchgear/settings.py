@@ -8,6 +8,7 @@ import platformdirs
 from msgspec import Meta, Struct, field
 
 from switchgear.contracts.upstream import Timeouts
+from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.resources.names import ID_PATTERN
 
 Seconds = Annotated[float, Meta(gt=0)]
@@ -94,6 +95,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     upstream: UpstreamSettings = UpstreamSettings()
     journal: JournalSettings = JournalSettings()
     metrics: MetricsSettings = MetricsSettings()
+    routing: RoutingSettings = RoutingSettings()
 
     @property
     def data_path(self) -> Path:

@@ -33,7 +33,7 @@ async def refused(gateway: Daemon) -> bool:
     """Say whether new connections are."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # the latter while the listener is being closed
         return True
     writer.transport.abort()
     return False

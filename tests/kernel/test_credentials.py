@@ -5,9 +5,14 @@ import time
 import pytest
 
 from switchgear.ambient import Ambient
+from switchgear.catalogue import Catalogue
+from switchgear.catalogue.live import LiveCredential
 from switchgear.contracts.credential import Secret, SecretHandle
+from switchgear.contracts.upstream import Timeouts
 from switchgear.credentials import CredentialState, KeeperSettings, SecretKeeper
 from switchgear.errors import SecretUnavailable
+from switchgear.exchange.meters import ExchangeMeters
+from switchgear.offer import Offer
 from switchgear.telemetry.logs import Logs
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.ambient import START_US
@@ -269,3 +274,45 @@ async def test_looking_at_a_warm_secret_takes_no_time(backend):
     for _ in range(20_000):
         handle.peek()
     assert (time.process_time() - began) / 20_000 < 10e-6
+
+
+class TradesForATokenProvider:
+    wires = frozenset()
+
+    def __init__(self, config):
+        self.config = config
+
+    def prepare(self, call, model, secret): ...
+
+    def token_request(self, secret): ...
+
+    def token(self, secret, head, body): ...
+
+
+class Wire:
+    """A connection that nothing goes over."""
+
+
+@pytest.fixture
+def catalogue(keeper):
+    return Catalogue(
+        providers={"trader": Offer("trader", TradesForATokenProvider)},
+        backends={},
+        credentials=keeper,
+        connect=lambda settings: Wire(),
+        timeouts=Timeouts(),
+        verify_tls=True,
+        meters=ExchangeMeters(Metrics()),
+    )
+
+
+async def test_trying_a_credential_leaves_nothing_behind_that_health_would_show(catalogue, keeper, backend):
+    provider = catalogue.stand_in(LiveCredential("trader", keeper.handle("c", backend, "s"), ()))
+    assert provider.secret is not provider.credential
+    assert ["c"] == [state.credential_id for state in keeper.states()]
+
+
+async def test_a_secret_bound_elsewhere_is_not_tried_at_its_types_own_address(catalogue, keeper, backend):
+    bound = LiveCredential("trader", keeper.handle("c", backend, "s"), ("https://gateway.test:443",))
+    with pytest.raises(ValueError, match=r"https://gateway\.test:443"):
+        catalogue.stand_in(bound)

@@ -161,7 +161,8 @@ async def test_messages_see_images_conform_refuse_count_and_list(claude: anthrop
     refused = await claude.messages.create(model="fault-refuse", max_tokens=9, messages=HI)
     assert "refusal" == refused.stop_reason
     assert 20 == (await claude.messages.count_tokens(model="fault-text", messages=HI)).input_tokens
-    assert ["claude-sonnet-4-5", "claude-opus-4-5"] == [model.id async for model in claude.models.list()]
+    listed = [model.id async for model in claude.models.list()]  # in two pages
+    assert ["claude-sonnet-4-5", "claude-opus-4-5", "claude-haiku-4-5"] == listed
 
 
 async def test_messages_errors_raise_the_sdks_own_exceptions(

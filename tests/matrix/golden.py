@@ -1,9 +1,8 @@
-"""Golden files: one exchange a file, with what differs from run to run taken out."""
+"""What a golden file holds of an exchange: all of it but what differs from run to run."""
 
 import base64
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +10,6 @@ import httpx
 from support.faultup import Entry
 from support.faultup.dialects.eventstream import frames
 
-GOLDEN = Path(__file__).parent / "golden"
 _IDS = re.compile(r"\b(chatcmpl|cmpl|resp|msg|rs|fc|call|toolu|tooluse|req|fn|gem|state)[-_][A-Za-z0-9_-]{6,}")
 _SEALED = re.compile(r"\b(switchgear\.v1|sg1)\.([A-Za-z0-9_-]+=*)")
 _WIDTH = 200
@@ -75,8 +73,8 @@ def _readable(data: bytes) -> Any:
     return found
 
 
-def normal(golden: list[Any]) -> str:
-    """Write a cell's exchanges as text that is the same in every run: ids numbered as they come, times zero."""
+def normal(golden: list[Any]) -> Any:
+    """Return a cell's exchanges as they are in every run: ids numbered as they come, times zero."""
     seen: dict[str, str] = {}
 
     def number(found: re.Match[str]) -> str:
@@ -92,7 +90,7 @@ def normal(golden: list[Any]) -> str:
             return value
         return _UUIDS.sub(number, _IDS.sub(number, _SEALED.sub(_opened, value)))
 
-    return _written(clean(golden), "") + "\n"
+    return clean(golden)
 
 
 def _opened(found: re.Match[str]) -> str:
@@ -101,13 +99,13 @@ def _opened(found: re.Match[str]) -> str:
     return f"{found[1]}." + base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("utf-8", "replace")
 
 
-def _written(value: Any, indent: str) -> str:
-    """Write JSON with everything on one line that fits there, so that a difference is a line and a file is short."""
+def written(value: Any, indent: str = "") -> str:
+    """Write JSON with everything on one line that fits there, so that a difference is a line."""
     line = json.dumps(value, ensure_ascii=False)
     if len(line) <= _WIDTH or not isinstance(value, dict | list):
         return line
     inner = indent + " "
     if isinstance(value, dict):
-        items = [f"{json.dumps(name)}: {_written(item, inner)}" for name, item in value.items()]
+        items = [f"{json.dumps(name)}: {written(item, inner)}" for name, item in value.items()]
         return "{\n" + ",\n".join(inner + item for item in items) + f"\n{indent}}}"
-    return "[\n" + ",\n".join(inner + _written(item, inner) for item in value) + f"\n{indent}]"
+    return "[\n" + ",\n".join(inner + written(item, inner) for item in value) + f"\n{indent}]"

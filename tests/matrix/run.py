@@ -80,7 +80,10 @@ class Matrix:
         await asyncio.gather(*(one(job) for job in jobs))
         await self.counts()
         await self.embeddings()
-        return sorted(self.cells, key=lambda cell: cell.name)
+        order = {name: number for number, name in enumerate(CASES)}
+        return sorted(
+            self.cells, key=lambda c: (c.provider, c.dialect, order.get(c.case, len(order)), c.case, c.stream)
+        )
 
     async def _case(self, provider: str, name: str) -> None:
         case = CASES[name]

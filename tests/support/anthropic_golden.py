@@ -31,7 +31,10 @@ def added_up(events: Sequence[StreamEvent]) -> tuple[dict[str, Any], str | None]
                 if delta.get(name):
                     message[name] = (message.get(name) or "") + delta[name]
             if delta.get("reasoning_details"):
-                message.setdefault("reasoning_details", []).extend(delta["reasoning_details"])
+                details = message.setdefault("reasoning_details", [])
+                for detail in delta["reasoning_details"]:
+                    assert len(details) == detail.pop("index")
+                    details.append(detail)
             for call in delta.get("tool_calls", ()):
                 calls = message.setdefault("tool_calls", [])
                 if call["index"] == len(calls):

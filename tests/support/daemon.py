@@ -36,10 +36,11 @@ async def daemon(
     upstream: FaultUpstream | None = None,
     *,
     gateway: str = "",
+    plugins: str = "",
     environ: dict[str, str] | None = None,
 ) -> AsyncIterator[Daemon]:
     """Serve a gateway over `directory`; give it a provider at `upstream`."""
-    configure(directory, gateway, SQLITE, "", first_byte=5.0, idle=5.0, total=30.0)
+    configure(directory, gateway, SQLITE, "", plugins, first_byte=5.0, idle=5.0, total=30.0)
     made = Daemon(directory, environ or {})
     try:
         made.process.start()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import httpx
 
 from support.faultup import FaultUpstream
+from switchgear.ambient import Ambient
 from switchgear.config import load
 from switchgear.gateway import Gateway
 
@@ -98,7 +99,7 @@ class Running:
 
     async def move(self, url: str, **members: Any) -> None:
         """Take the provider `p` elsewhere, which its credential must be entered again for."""
-        await self.act("/credentials/c/enter", source=SOURCE)
+        await self.act("/credentials/c/enter", source=SOURCE, hosts=[url.removesuffix("/v1")])
         await self.patch("/providers/p", base_url=url, **members)
 
     async def chat(self, content: str = "hi", **members: Any) -> httpx.Response:
@@ -147,11 +148,12 @@ async def running(
     first_byte: float = 5.0,
     idle: float = 5.0,
     total: float = 30.0,
+    ambient: Ambient | None = None,
 ) -> AsyncIterator[Running]:
     """Serve a gateway over `directory`; give it a provider at `upstream`."""
     file = configure(directory, gateway, store, memory, plugins, first_byte=first_byte, idle=idle, total=total)
     environ = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(directory / "data")}
-    made = Gateway(load(file, environ=environ))
+    made = Gateway(load(file, environ=environ), ambient=ambient)
     await made.start()
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -80,6 +80,32 @@ async def test_an_echoed_secret_is_in_no_part_of_an_error(gateway: Running, upst
     assert PROVIDER_KEY not in json.dumps(await gateway.usage())
 
 
+@pytest.mark.parametrize("credential_id", ["c", None])
+async def test_an_echoed_secret_header_is_no_request_id(
+    gateway: Running, upstream: FaultUpstream, credential_id: str | None
+) -> None:
+    secret = "header-canary-0123456789"
+    where = {"base_url": upstream.base_url, "headers": {"x-auth-key": secret}, "credential_id": credential_id}
+    await gateway.create("providers", id="h", type="openai", **where)
+    upstream.script(Script(status=400, body="{}", headers={**JSON, "x-request-id": f"r-{secret}"}))
+    answer = await gateway.chat(model="h/x")
+    assert answer.status_code == 400
+    assert secret not in answer.text + str(answer.headers)
+    assert secret not in json.dumps(await gateway.usage())
+
+
+@pytest.mark.parametrize("shown", [True, False])
+async def test_an_endless_stream_is_ended(gateway: Running, upstream: FaultUpstream, *, shown: bool) -> None:
+    piece = chunk("x" * 900_000) if shown else event(choices=[], filler="x" * 900_000)
+    await gateway.patch("/models/m", wires=["chat"])
+    upstream.script(Script(events=(chunk("x"), *(piece,) * 50)))
+    body = {"model": "m", "input": "x", "stream": True}
+    answer = await gateway.http.post("/v1/responses", json=body, headers=gateway.auth)
+    assert "response.completed" not in answer.text
+    assert "upstream_too_large" in answer.text
+    assert (await gateway.usage_of(answer.headers["x-request-id"]))["outcome"] == "upstream_error"
+
+
 async def test_what_follows_the_end_of_a_stream_changes_nothing(gateway: Running, upstream: FaultUpstream) -> None:
     upstream.script(Script(events=(chunk("a"), chunk("", "stop") + "data: [DONE]\n\n" + event(error={"message": "x"}))))
     answer = await gateway.chat(stream=True)

@@ -17,11 +17,20 @@ from switchgear.catalogue.specs import CredentialInput, CredentialSpec, Entered,
 from switchgear.catalogue.tokens import Nothing, TokenBackend
 from switchgear.contracts.credential import CredentialBackend
 from switchgear.contracts.exchange import Target
-from switchgear.contracts.provider import Capability, ProviderConfig, TargetModel, TokenExchange
+from switchgear.contracts.provider import (
+    CANONICAL,
+    EMBEDDINGS,
+    Capabilities,
+    Capability,
+    ProviderConfig,
+    TargetModel,
+    TokenExchange,
+)
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceAction, ResourceKind, Shared, View
 from switchgear.contracts.upstream import Connection, ConnectionSettings, Timeouts
-from switchgear.credentials import SecretKeeper
+from switchgear.credentials import KeptSecret, SecretKeeper
 from switchgear.errors import ConfigError, EgressDenied
+from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.offer import Offer
 from switchgear.resources.names import id_rule, is_id
@@ -37,6 +46,15 @@ def token_of(provider_id: str) -> str:
     return f"token of provider {provider_id}"
 
 
+def _validate_model(spec: ModelSpec, view: View) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
+    names = Capabilities.__struct_fields__
+    return [
+        Problem(f"/capabilities/{name}", f"There is no such capability; there are {', '.join(names)}.")
+        for name in spec.capabilities
+        if name not in names
+    ]
+
+
 class Catalogue:
     """Declares the kernel's kinds over what the enabled plugins offer."""
 
@@ -50,6 +68,7 @@ class Catalogue:
         timeouts: Timeouts,
         verify_tls: bool,
         meters: ExchangeMeters,
+        health: HealthRegistry,
     ) -> None:
         self._providers = providers
         self._backends = backends
@@ -58,6 +77,7 @@ class Catalogue:
         self._timeouts = timeouts
         self._verify_tls = verify_tls
         self._meters = meters
+        self._health = health
         self._connections: WeakValueDictionary[tuple[str, ConnectionSettings], Connection] = WeakValueDictionary()
         self._estimators: WeakValueDictionary[tuple[str, str], TokenEstimator] = WeakValueDictionary()
 
@@ -71,6 +91,7 @@ class Catalogue:
                 input=CredentialInput,
                 secrets=self._secret_fields,
                 prepare=bindings.keep_binding,
+                unrestorable=bindings.unrestorable,
                 validate=self._validate_credential,
                 compile=self._compile_credential,
                 actions=(
@@ -88,6 +109,7 @@ class Catalogue:
                 spec=ProviderSpec,
                 references=(Reference("credential_id", "credentials"),),
                 secrets=checks.secret_headers,
+                prepare=bindings.keep_headers,
                 validate=self._validate_provider,
                 compile=self._compile_provider,
                 also=bindings.bind,
@@ -100,6 +122,7 @@ class Catalogue:
                 spec=ModelSpec,
                 references=(Reference("provider_id", "providers"),),
                 callable=True,
+                validate=_validate_model,
                 compile=self._compile_model,
             ),
         ]
@@ -137,10 +160,11 @@ class Catalogue:
         problems += addresses
         credential: LiveCredential | None = view.live("credentials", spec.credential_id or "")
         if credential is not None and not addresses:
-            problems += bindings.refuse_elsewhere(spec, credential.hosts)
             if credential.type != spec.type:
                 detail = f"`{spec.credential_id}` is a credential for the type {credential.type}, not {spec.type}."
                 problems.append(Problem("/credential_id", detail))
+            else:
+                problems += bindings.refuse_elsewhere(spec, credential.hosts)
         for field in ("ca_bundle", "client_cert"):
             if (file := getattr(spec, field)) is not None:
                 problems += self._usable(field, file)
@@ -170,14 +194,23 @@ class Catalogue:
 
     def _compile_provider(self, resource: Resource[ProviderSpec], view: View) -> LiveProvider:
         credential: LiveCredential | None = view.live("credentials", resource.spec.credential_id or "")
+        if credential is not None and credential.type != resource.spec.type:
+            raise ValueError(f"its credential `{resource.spec.credential_id}` is for the type {credential.type}")
         return self._provider(resource.id, resource.spec, credential, resource.created_us)
 
     def stand_in(self, credential: LiveCredential) -> LiveProvider:
-        """Make a provider at its type's own address, to try a credential with. Raises ValueError where there is none."""
-        return self._provider("nobody", ProviderSpec(credential.type), credential, 0)
+        """Make a provider at its type's own address, to try a credential with that none uses. Nobody keeps or watches it.
+
+        Raises ValueError where there is no such address.
+        """
+        spec = ProviderSpec(credential.type)
+        if bindings.refuse_elsewhere(spec, credential.hosts):
+            raise ValueError(f"its secret is for {', '.join(credential.hosts)}, where no provider takes it now")
+        alone = msgspec.structs.replace(credential, handle=credential.handle.apart())
+        return self._provider("(its type's own address)", spec, alone, 0, kept=False)
 
     def _provider(
-        self, id: str, spec: ProviderSpec, credential: LiveCredential | None, created_us: int
+        self, id: str, spec: ProviderSpec, credential: LiveCredential | None, created_us: int, *, kept: bool = True
     ) -> LiveProvider:
         offer = self._providers.get(spec.type)
         if offer is None:
@@ -189,7 +222,9 @@ class Catalogue:
         secret = base = None if credential is None else credential.handle
         if base is not None and connection is not None and isinstance(made, TokenExchange):
             backend = TokenBackend(id, made, connection, base)
-            secret = self._credentials.handle(token_of(id), backend, Nothing())
+            name = token_of(id)
+            keeper = self._credentials
+            secret = keeper.handle(name, backend, Nothing()) if kept else KeptSecret(keeper, name, backend, Nothing())
 
         def model(live: LiveProvider, name: str) -> LiveModel:
             label = f"{id}/{name}" if name in spec.model_mapping.values() else f"{id}/*"
@@ -242,9 +277,14 @@ class Catalogue:
     def _target(self, spec: ModelSpec, id: str, provider: LiveProvider, label: str) -> Target:
         """Make a target. `label` stands for it in metrics, where names that clients made up are not to be."""
         traits = provider.translator.traits(spec.provider_model)
-        if spec.wires is not None and (unknown := set(spec.wires) - provider.translator.wires):
-            raise ValueError(f"a provider of type {provider.type} does not speak {', '.join(sorted(unknown))}")
-        capabilities = msgspec.structs.replace(traits.capabilities, **spec.capabilities)
+        known = provider.translator.wires
+        if spec.wires is not None and (unknown := set(spec.wires) - known):
+            raise ValueError(
+                f"a provider of type {provider.type} does not speak {', '.join(sorted(unknown))}; it speaks "
+                + ", ".join(sorted(known))
+            )
+        said = {name: is_able for name, is_able in spec.capabilities.items() if name in Capabilities.__struct_fields__}
+        capabilities = msgspec.structs.replace(traits.capabilities, **said)
         defaults: dict[str, Any] = msgspec.to_builtins(spec.config)
         is_http = provider.connection is not None
         return Target(
@@ -254,13 +294,15 @@ class Catalogue:
                 name_json=raw(spec.provider_model),
                 defaults={name: Raw(raw(value)) for name, value in defaults.items()},
                 max_output_tokens=spec.max_output_tokens,
+                context_window=spec.context_window,
                 strict=spec.strict,
             ),
             provider_id=spec.provider_id,
-            wires=traits.wires if spec.wires is None else frozenset(spec.wires),
+            wires=_wires(traits.wires, spec, known),
             capabilities=capabilities,
             lacks=frozenset(name for name in _NEEDED if not getattr(capabilities, name)),
             estimator=self._estimator(spec.provider_id, spec.provider_model),
+            health=self._health.of(spec.provider_id, spec.provider_model, label),
             timeouts=provider.timeouts,
             meters=self._meters.of_target(label, spec.provider_id),
             provider=provider.translator if is_http else None,  # type: ignore[arg-type]  # connected: it is one
@@ -279,3 +321,19 @@ class Catalogue:
         if found is None:
             found = self._estimators[provider_id, model] = TokenEstimator()
         return found
+
+
+def _wires(usual: frozenset[str], spec: ModelSpec, known: frozenset[str]) -> frozenset[str]:
+    """Say in which formats a model is spoken to: as its resource says, or as usual but for operations it says it has or lacks."""
+    if spec.wires is not None:
+        return frozenset(spec.wires)
+    chats, embeds = spec.capabilities.get("chat"), spec.capabilities.get("embeddings")
+    if chats is False:
+        usual &= {EMBEDDINGS}
+    elif chats:
+        usual |= {CANONICAL} & known
+    if embeds is False:
+        usual -= {EMBEDDINGS}
+    elif embeds:
+        usual |= {EMBEDDINGS} & known
+    return usual

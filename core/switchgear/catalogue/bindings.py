@@ -1,48 +1,61 @@
 """A secret goes where it was entered to go. Who may change a provider's address, or make another provider, cannot thereby send
 somebody's stored secret to a server of his own.
 
-A credential is bound to the first place a provider takes it to. A write that would take it elsewhere is refused until the
-secret is entered again, by somebody who knows it.
+A credential is bound to the first place a provider takes it to. A write that would take it elsewhere is refused until somebody
+who knows the secret enters it again and says that it may go there.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from switchgear.catalogue.checks import is_telling
 from switchgear.catalogue.specs import CredentialInput, CredentialSpec, Entered, ProviderSpec
 from switchgear.contracts.credential import MASK
 from switchgear.contracts.resource import Also, Prepared, Problem, Resource
+from switchgear.errors import EgressDenied
+from switchgear.upstream.target import parse_target
 
 _OWN = "the provider type's own address"
-_PORTS = {"https": 443, "http": 80}
 
 
-def place(base_url: str | None, proxy: str | None, settings: Mapping[str, Any]) -> str:
+def place(
+    base_url: str | None, proxy: str | None, settings: Mapping[str, Any], *, verify_tls: bool | None = None
+) -> str:
     """Name where a provider takes its secret: the origins of its address and of those in its settings (a token may be got
-    elsewhere), and the proxy it passes, if any.
+    elsewhere), the proxy it passes, if any, and whether anybody may answer there.
     """
-    elsewhere = sorted({_origin(leaf) for leaf in _leaves(settings) if leaf.startswith(("https://", "http://"))})
+    elsewhere = sorted({_origin(leaf) for leaf in _leaves(settings) if _is_web(leaf)})
     through = f" through {_origin(proxy)}" if proxy else ""
-    return " and ".join([_origin(base_url), *elsewhere]) + through
+    unproven = " without checking certificates" if verify_tls is False else ""
+    return " and ".join([_origin(base_url), *elsewhere]) + through + unproven
 
 
 def _origin(url: str | None) -> str:
     if url is None:
         return _OWN
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS.get(parts.scheme, 0)}"
+    try:
+        scheme, host, port = parse_target(url).origin
+    except EgressDenied:
+        return url  # nothing can be sent there
+    return f"{scheme}://{host}:{port}"
+
+
+def _is_web(text: str) -> bool:
+    # As the parser that requests go by takes it: in any case, after blanks, with any slashes or none.
+    return text.strip().lower().startswith(("https:", "http:"))
 
 
 def refuse_elsewhere(spec: ProviderSpec, hosts: Sequence[str]) -> list[Problem]:
     """Find fault with a provider that would take a secret bound to `hosts` somewhere else."""
-    wanted = place(spec.base_url, spec.proxy, spec.settings)
+    wanted = _where(spec)
     if not hosts or wanted in hosts:
         return []
+    named = msgspec.json.encode([*hosts, wanted]).decode()
     detail = (
-        f"The secret of `{spec.credential_id}` was entered for {', '.join(hosts)}, not for {wanted}. Enter it again with POST "
-        f"/admin/v1/credentials/{spec.credential_id}/enter, or use another credential."
+        f"The secret of `{spec.credential_id}` was entered for {', '.join(hosts)}, not for {wanted}. Use another credential, or "
+        f'POST /admin/v1/credentials/{spec.credential_id}/enter with its whole `source` and `"hosts": {named}`.'
     )
     return [Problem("/base_url", detail)]
 
@@ -52,7 +65,9 @@ def bind(spec: Mapping[str, Any]) -> Sequence[Also]:
     credential_id = spec.get("credential_id")
     if not isinstance(credential_id, str):
         return ()
-    where = place(spec.get("base_url"), spec.get("proxy"), spec.get("settings") or {})
+    where = place(
+        spec.get("base_url"), spec.get("proxy"), spec.get("settings") or {}, verify_tls=spec.get("verify_tls")
+    )
 
     def change(credential: dict[str, Any]) -> dict[str, Any]:
         return credential if credential.get("hosts") else {**credential, "hosts": [where]}
@@ -60,24 +75,42 @@ def bind(spec: Mapping[str, Any]) -> Sequence[Also]:
     return (Also("credentials", credential_id, change),)
 
 
+def keep_headers(new: ProviderSpec, previous: ProviderSpec | None) -> Prepared[ProviderSpec]:
+    """Store what was written. Raises ValueError if secret headers that were there would go along to another address."""
+    if previous is not None and _where(new) != _where(previous):
+        kept = [n for n, value in new.headers.items() if is_telling(n) and value in previous.headers.values()]
+        if kept:
+            raise ValueError(
+                f"the secret header `{kept[0]}` was entered for {_where(previous)}, not for {_where(new)}; take it out with "
+                "this change and enter it again after it"
+            )
+    return Prepared(new)
+
+
+def _where(spec: ProviderSpec) -> str:
+    return place(spec.base_url, spec.proxy, spec.settings, verify_tls=spec.verify_tls)
+
+
 def keep_binding(new: CredentialInput, previous: CredentialSpec | None) -> Prepared[CredentialSpec]:
-    """Store what was written, bound as it was, unless nothing of the old source is left in it."""
-    hosts = () if previous is None or not _overlap(new.source, previous.source) else previous.hosts
-    return Prepared(CredentialSpec(new.type, new.source, new.metadata, hosts))
+    """Store what was written, bound as it was: a secret that is rotated is for the same address."""
+    return Prepared(CredentialSpec(new.type, new.source, new.metadata, () if previous is None else previous.hosts))
 
 
 def enter(resource: Resource[CredentialSpec], entered: Entered) -> Prepared[CredentialSpec]:
-    """Replace the source by one written in full; it is bound anew by the next provider that is written."""
+    """Replace the source by one written in full, for the addresses that who knows the secret names."""
     if any(MASK in value for value in _leaves(entered.source)):
         raise ValueError("enter the secret in clear; what is masked is not known")
-    spec = resource.spec
-    return Prepared(msgspec.structs.replace(spec, source=entered.source, hosts=()))
+    hosts = entered.hosts or resource.spec.hosts
+    return Prepared(msgspec.structs.replace(resource.spec, source=entered.source, hosts=hosts))
 
 
-def _overlap(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
-    """Say whether a source holds anything, but for the backend's name, that the old one held."""
-    kept = set(_leaves({name: value for name, value in old.items() if name != "backend"}))
-    return bool(kept & set(_leaves({name: value for name, value in new.items() if name != "backend"})))
+def unrestorable(old: Mapping[str, Any]) -> str | None:
+    """Say why an old version cannot come back: where its secret may go was settled only after it."""
+    if old.get("hosts"):
+        return None
+    return (
+        "this version is from before its secret was bound to an address; restore a later one, or enter the secret again"
+    )
 
 
 def _leaves(value: Any) -> list[str]:

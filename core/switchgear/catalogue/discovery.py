@@ -84,7 +84,9 @@ class Discovery:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 secret = None if provider.secret is None else provider.secret.peek() or await provider.secret.get()
-                secrets = provider.secret_headers if secret is None else (*secret.values(), *provider.secret_headers)
+                traded = None if provider.credential is None else provider.credential.peek()
+                values = (value for one in (secret, traded) if one is not None for value in one.values())
+                secrets = (*values, *provider.secret_headers)
                 found = [model async for model in self._pages(provider, secret)]
         except (ProviderFault, UpstreamError, SecretUnavailable) as error:
             raise to_api_error(error, secrets) from error
@@ -119,13 +121,14 @@ class Discovery:
 
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                await credential.handle.refresh()
-                secrets = tuple((await credential.handle.get()).values())
                 step = "provider"
                 name, provider = self._user_of(snapshot, credential)
                 step = "secret"
                 assert provider.secret is not None
-                if provider.secret is not credential.handle:
+                assert provider.credential is not None
+                await provider.credential.refresh()
+                secrets = tuple((await provider.credential.get()).values())
+                if provider.secret is not provider.credential:
                     await provider.secret.refresh()
                 secret = await provider.secret.get()
                 secrets = (*secrets, *secret.values())

@@ -63,7 +63,10 @@ class LiveProvider:
         if found is None and _UPSTREAM_NAME.fullmatch(name):
             if len(self._named) >= _MOST_NAMES:
                 del self._named[next(iter(self._named))]
-            found = self._named[name] = self._model(self, name)
+            try:
+                found = self._named[name] = self._model(self, name)
+            except ValueError:
+                return None  # no name that this type of provider could have
         return found
 
 

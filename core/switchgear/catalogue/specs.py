@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from switchgear.contracts.caller import AtLeastOne
-from switchgear.contracts.provider import Capability
 from switchgear.contracts.upstream import Timeouts
 from switchgear.contracts.usage import Pricing
 
@@ -21,17 +20,18 @@ class CredentialInput(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CredentialSpec(CredentialInput, frozen=True, forbid_unknown_fields=True):
-    """A credential as stored. `hosts` is where its secret may be sent: what the first provider that named it was, until
-    another secret is entered.
+    """A credential as stored. `hosts` is where its secret may be sent: where the first provider that named it goes, or what
+    was said when it was entered again.
     """
 
     hosts: tuple[str, ...] = ()
 
 
 class Entered(Struct, frozen=True, forbid_unknown_fields=True):
-    """A source, with its secrets in clear."""
+    """A source, with its secrets in clear, and where it may be sent from now on (left out: where it may be sent now)."""
 
     source: dict[str, Any]
+    hosts: tuple[str, ...] = ()
 
 
 class ProviderSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,7 +87,7 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     config: ModelConfig = ModelConfig()
     context_window: AtLeastOne | None = None
     max_output_tokens: AtLeastOne | None = None
-    capabilities: dict[Capability, bool] = {}
+    capabilities: dict[str, bool] = {}
     wires: tuple[str, ...] | None = None
     pricing: Pricing | None = None
     strict: bool = False

@@ -26,10 +26,14 @@ class TokenBackend:
         self._exchange = exchange
         self._connection = connection
         self._base = base
+        self._as_is: Secret | None = None
 
     async def fetch(self, credential_id: str, source: Any) -> Secret:  # noqa: ARG002 - the contract's shape
         """Return a token, or the credential itself where it is used as it is. Raises `SecretUnavailable`."""
         secret = self._base.peek() or await self._base.get()
+        if secret is self._as_is:
+            # No token stood between: it is what the provider refused, or it is old.
+            secret = await self._base.renew(secret) or secret
         try:
             return await self._trade(secret)
         except ProviderFault as fault:
@@ -44,6 +48,7 @@ class TokenBackend:
     async def _trade(self, secret: Secret) -> Secret:
         request = self._exchange.token_request(secret)
         if request is None:
+            self._as_is = secret
             return secret
         try:
             response = await self._connection.send(request)

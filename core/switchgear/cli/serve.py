@@ -87,10 +87,10 @@ def _announce(gateway: Gateway, port: int) -> None:
     for warning in gateway.kernel.warnings:
         click.echo(f"Note: {warning}")
     if gateway.first_run is not None:
-        _welcome(gateway.first_run, url, settings.data_path)
+        _welcome(gateway.first_run, url, settings)
 
 
-def _welcome(first: FirstRun, url: str, data: Path) -> None:
+def _welcome(first: FirstRun, url: str, settings: GatewaySettings) -> None:
     """Show the first key once: on a terminal, else in a file that only this user can read."""
     key = first.once.get("key")
     if key is None:
@@ -99,7 +99,7 @@ def _welcome(first: FirstRun, url: str, data: Path) -> None:
         click.echo(f"\nYour first API key, shown once: {key}")
         bearer = key
     else:
-        file = data / "first-api-key"
+        file = settings.data_path / "first-api-key"
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
             out.write(key + "\n")
         click.echo(f"Your first API key is in {file}")
@@ -113,7 +113,10 @@ def _welcome(first: FirstRun, url: str, data: Path) -> None:
         )
     for provider in first.found:
         click.echo(f'Found a key for {provider} in the environment: ask for its models as "{provider}/<model>".')
-    click.echo("To add providers and keys over the admin API, start with ADMIN_KEY=… in the environment.")
+    if settings.admin_key:
+        click.echo(f"Add providers and keys over the admin API: {url}/docs")
+    else:
+        click.echo("To add providers and keys over the admin API, start with ADMIN_KEY=… in the environment.")
     sys.stdout.flush()
 
 

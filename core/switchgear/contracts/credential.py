@@ -33,6 +33,12 @@ class Secret(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def required(self, name: str) -> str:
+        """Return a field that there must be. Raises `SecretUnavailable` naming it."""
+        if not self._values.get(name):
+            raise SecretUnavailable(f"the credential has no value named {name}; enter it again with one")
+        return self._values[name]
+
     def __repr__(self) -> str:
         return "Secret(***)"
 

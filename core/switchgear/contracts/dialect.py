@@ -45,7 +45,9 @@ class InferenceEndpoint(Protocol):
         ...
 
     def answer(self, call: Call, answer: Answer) -> bytes:
-        """Encode a whole canonical answer in `wire`. Not called when provider and client share the wire."""
+        """Encode a whole canonical answer in `wire`. What a provider answered in `wire` itself does not come through here; what
+        a policy answers does, even where `wire` is the canonical form.
+        """
         ...
 
     def encoder(self, call: Call, *, translate: bool) -> StreamEncoder:

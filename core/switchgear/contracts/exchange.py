@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from msgspec import Struct, field
 
 from switchgear.contracts.caller import Caller
-from switchgear.contracts.credential import SecretHandle
+from switchgear.contracts.credential import Secret, SecretHandle
 from switchgear.contracts.provider import Call, Capabilities, NativeProvider, Provider, TargetModel
 from switchgear.contracts.resource import Snapshot
 from switchgear.contracts.upstream import Connection, Timeouts
@@ -97,13 +97,14 @@ class TargetHealth(Protocol):
 class Step(Struct, frozen=True, eq=False):
     """One target of a plan and how it is tried.
 
-    retries         further tries of the same target, where trying again may help and its retry budget allows
+    retries         further tries of the same target, where trying again may help and its retry budget allows; None: some where
+                    it is the last that may answer, none where others wait behind it
     first_token_s   longest wait for the first token, then the next step is tried; None: the target's own timeout
     on              causes that lead on to the next step (see `ProviderFault` and `UpstreamError`); None: all that may pass
     """
 
     target: Target
-    retries: int = 1
+    retries: int | None = None
     first_token_s: float | None = None
     on: frozenset[str] | None = None
 
@@ -147,7 +148,11 @@ class Callable(Protocol):
 
 
 class Attempt(Struct):
-    """One try at one target. `cause` is None when it answered; times are seconds since the exchange began."""
+    """One try at one target. `cause` is None when it answered; times are seconds since the exchange began.
+
+    `asked` says whether it came to asking the provider: a secret may be missing, or the request be one it cannot be asked.
+    `secret` is the one it was asked with.
+    """
 
     target: Target
     began_s: float
@@ -155,7 +160,8 @@ class Attempt(Struct):
     status: int | None = None
     cause: str | None = None
     request_id: str | None = None
-    usage: Usage | None = None
+    asked: bool = False
+    secret: Secret | None = None
 
 
 class Exchange:

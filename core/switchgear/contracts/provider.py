@@ -35,6 +35,9 @@ EMBEDDINGS = "embeddings"
 COUNT = "count"
 """A chat whose input tokens are asked for, nothing else. A target that does not speak this is answered for by an estimate."""
 
+_MOST_NAMED = 10
+_MOST_DROPPED = 256
+"""Names kept of what a call dropped: more than are ever shown."""
 _NONE: Mapping[str, str] = MappingProxyType({})
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
@@ -60,6 +63,11 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
     prefill: bool = False
     embeddings: bool = False
 
+
+ONLY_EMBEDDINGS = Capabilities(
+    chat=False, stream=False, tools=False, vision=False, json_schema=False, reasoning=False, embeddings=True
+)
+"""What a model can do that makes embeddings."""
 
 Capability: TypeAlias = Literal[
     "chat", "stream", "tools", "vision", "json_schema", "reasoning", "prefill", "embeddings"
@@ -149,9 +157,11 @@ class Call:
         if self.names:
             names = tuple(map(self._own_name, names))
         if names and self.strict:
-            message = f"`{names[0]}` cannot be carried to this model's provider; leave it out, or do not be strict."
+            named = ", ".join(f"`{name}`" for name in names[:_MOST_NAMED])
+            message = f"{named} cannot be carried to this model's provider; leave it out, or do not be strict."
             raise InvalidRequest(message, param=names[0], code="unsupported_parameter")
-        self.dropped = tuple(dict.fromkeys((*self.dropped, *names)))
+        if len(self.dropped) < _MOST_DROPPED:  # else a body of many odd items costs the square of their number
+            self.dropped = tuple(dict.fromkeys((*self.dropped, *names)))[:_MOST_DROPPED]
 
     def _own_name(self, name: str) -> str:
         head, dot, rest = name.partition(".")
@@ -170,6 +180,7 @@ class TargetModel(Struct, frozen=True):
     name_json: Raw
     defaults: dict[str, Raw] = {}
     max_output_tokens: int | None = None
+    context_window: int | None = None
     strict: bool = False
 
 

@@ -51,7 +51,7 @@ class Reference(Struct, frozen=True):
 
 class Also(Struct, frozen=True):
     """A change that a write makes to another resource, in the same transaction: `change` gets its stored spec and returns the
-    new one. Nothing happens to one that does not exist or is owned by a file.
+    new one. Nothing happens to one that does not exist or that somebody else owns (a file), nor when files are applied.
     """
 
     kind: str
@@ -106,6 +106,11 @@ def no_keys(new: Any) -> Sequence[tuple[str, str]]:  # noqa: ARG001 - the shape 
     return ()
 
 
+def no_reason(old: Mapping[str, Any]) -> str | None:  # noqa: ARG001 - the shape of ResourceKind.unrestorable
+    """Let every old version be written again."""
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shared:
     """Callable names that several resources of one kind have together, without anybody writing a resource for them.
@@ -144,6 +149,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     id_prefix   None: the client names it; else ids are made here with this prefix
     id_slashes  ids may be several joined by slashes, as names of models are; in paths a slash is written %2F
     restorable  whether an old version may be written again; False where that would undo something final (a revocation)
+    unrestorable  from the stored spec of an old version to why that one may not be written again, None if it may
     actions     verbs beyond create, read, replace, patch, delete
     """
 
@@ -167,6 +173,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     id_prefix: str | None = None
     id_slashes: bool = False
     restorable: bool = True
+    unrestorable: Callable[[Mapping[str, Any]], str | None] = no_reason
     actions: tuple[ResourceAction[SpecT], ...] = field(default=())
 
 

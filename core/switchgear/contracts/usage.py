@@ -4,6 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+_MOST_TOKENS = 2**40
+"""A count beyond this is not one: it is not believed, and cannot spoil the sums that it would become part of."""
+
 
 class Usage(Struct, frozen=True, gc=False):
     """Tokens of one answer.
@@ -19,6 +22,11 @@ class Usage(Struct, frozen=True, gc=False):
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+
+
+def believable(*counts: float) -> bool:
+    """Say whether these can be counts of tokens."""
+    return all(0 <= count <= _MOST_TOKENS for count in counts)
 
 
 class Pricing(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -1,22 +1,22 @@
 """One question to one target: prepare, send, read. Nobody below here retries, and nothing here knows of other targets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from msgspec import Struct
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Secret
-from switchgear.contracts.dialect import InferenceEndpoint
-from switchgear.contracts.exchange import Attempt, Exchange, Target
+from switchgear.contracts.dialect import InferenceEndpoint, StreamEncoder
+from switchgear.contracts.exchange import Attempt, Exchange, Step, Target
 from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
-from switchgear.errors import ConnectionBroken, FirstByteTimeout, IdleTimeout, ResponseTooLarge
+from switchgear.errors import ConnectionBroken, FirstByteTimeout, IdleTimeout, InvalidRequest, ResponseTooLarge
 from switchgear.exchange.faults import cause_of
 from switchgear.exchange.needs import count_body
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply
-from switchgear.exchange.stream import Pump, Silence
+from switchgear.exchange.stream import Hold, Pump, Silence
 from switchgear.telemetry.scrub import SHORTEST
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import replay
@@ -44,33 +44,41 @@ class Asker:
         self,
         x: Exchange,
         call: Call,
-        target: Target,
+        step: Step,
         secret: Secret | None,
         endpoint: InferenceEndpoint,
         reply: Reply,
         watch: Watch,
     ) -> bytes:
+        """Return the bytes of the last write: a whole answer, or what ends the stream that was written meanwhile.
+
+        `secret` is used instead of the target's own. Raises what went wrong, noted in the last of `x.attempts`.
+        """
         assert x.call is not None
+        target = step.target
         translate = call.wire != endpoint.wire
         if call.wire == COUNT and COUNT not in target.wires:
             x.headers.append((b"x-switchgear-estimated", b"true"))
             return endpoint.answer(x.call, Answer(count_body(target.estimator.input(call.members))))
         attempt = Attempt(target, began_s=self._ambient.monotonic() - x.began)
         x.attempts.append(attempt)
+        x.usage = None  # what an attempt before this one consumed, or showed, is not this one's
+        x.stream_bytes = x.stream_events = 0
         target.meters.active.inc()
         try:
+            watch.shorten(target.timeouts.total)
             if secret is None and target.secret is not None:
                 secret = await target.secret.get()
-            watch.shorten(target.timeouts.total)
-            watch.expect(FirstByteTimeout, target.timeouts.first_byte)
+            attempt.secret = secret
+            first_s = target.timeouts.first_byte if step.first_token_s is None else step.first_token_s
+            watch.expect(FirstByteTimeout, min(target.timeouts.first_byte, first_s))
             if not x.call.stream:
                 answer = await self._whole(x, call, target, secret, attempt, watch)
                 x.usage = answer.usage
                 x.stream_bytes = len(answer.body)
                 return endpoint.answer(x.call, answer) if translate else answer.body
             encoder = endpoint.encoder(x.call, translate=translate)
-            silence = Silence(target.timeouts.idle, self._caps.keep_alive_s)
-            pump = Pump(x, reply, encoder, watch, silence, self._policies, self._ambient)
+            pump = self._pump(x, step, encoder, reply, watch)
             if call.stream:
                 await self._stream(call, target, secret, attempt, pump)
             else:
@@ -90,15 +98,23 @@ class Asker:
             raise
         finally:
             attempt.ended_s = self._ambient.monotonic() - x.began
-            if secret is not None and attempt.request_id is not None and _holds(attempt.request_id, secret):
+            if attempt.request_id is not None and _gives_away(attempt.request_id, target, secret):
                 attempt.request_id = None
             target.meters.active.inc(-1)
             watch.relax()
+
+    def _pump(self, x: Exchange, step: Step, encoder: StreamEncoder, reply: Reply, watch: Watch) -> Pump:
+        assert x.plan is not None
+        silence = Silence(step.target.timeouts.idle, self._caps.keep_alive_s)
+        until = None if step.first_token_s is None else self._ambient.monotonic() + step.first_token_s
+        hold = Hold(until, whole=x.plan.recovery == "buffer", most=self._caps.body)
+        return Pump(x, reply, encoder, watch, silence, self._policies, self._ambient, hold)
 
     async def _whole(
         self, x: Exchange, call: Call, target: Target, secret: Secret | None, attempt: Attempt, watch: Watch
     ) -> Answer:
         if target.native is not None:
+            attempt.asked = True
             answer = await target.native.complete(call, target.model, secret)
             x.first_byte_s = self._ambient.monotonic() - x.began
             return answer
@@ -113,6 +129,7 @@ class Asker:
 
     async def _stream(self, call: Call, target: Target, secret: Secret | None, attempt: Attempt, pump: Pump) -> None:
         if target.native is not None:
+            attempt.asked = True
             await pump.run(_one_by_one(target.native.stream(call, target.model, secret)))
             return
         assert target.provider is not None
@@ -127,9 +144,13 @@ class Asker:
     ) -> UpstreamResponse:
         assert target.provider is not None
         assert target.connection is not None
-        request = target.provider.prepare(call, target.model, secret)
+        try:
+            request = target.provider.prepare(call, target.model, secret)
+        except RecursionError:
+            raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
         if x.trace is not None:
             request.headers["traceparent"] = x.trace
+        attempt.asked = True
         response = await target.connection.send(request)
         attempt.status = response.status
         if 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's classes
@@ -156,9 +177,20 @@ class Asker:
         return b"".join(pieces)
 
 
-def _holds(text: str, secret: Secret) -> bool:
+def _gives_away(text: str, target: Target, secret: Secret | None) -> bool:
     """Say whether a provider sent back, where it is shown and recorded, what it was to keep to itself."""
-    return any(len(value) >= SHORTEST and value in text for value in secret.values())
+    if secret is not None and _holds(text, secret.values()):
+        return True
+    if target.secret_headers and _holds(text, target.secret_headers):
+        return True
+    if target.credential is None or target.credential is target.secret:
+        return False
+    traded = target.credential.peek()  # what the token was got for
+    return traded is not None and _holds(text, traded.values())
+
+
+def _holds(text: str, secrets: Iterable[str]) -> bool:
+    return any(len(value) >= SHORTEST and value in text for value in secrets)
 
 
 async def _head(response: UpstreamResponse) -> bytes:

@@ -15,10 +15,12 @@ from structlog.typing import FilteringBoundLogger
 from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
-from switchgear.contracts.provider import Answer
+from switchgear.contracts.provider import COUNT, Answer
 from switchgear.errors import ApiError, ClientGone, StoreError, Unavailable
-from switchgear.exchange.attempt import Attempter, Caps
+from switchgear.exchange.ask import Asker, Caps
+from switchgear.exchange.attempt import Attempter
 from switchgear.exchange.faults import model_not_found, outcome_of, to_api_error
+from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.in_flight import InFlight
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
@@ -46,6 +48,7 @@ class Engine:
         meters: ExchangeMeters,
         log: FilteringBoundLogger,
         caps: Caps,
+        routing: RoutingSettings | None = None,
     ) -> None:
         self._policies = policies
         self._ledger = ledger
@@ -53,7 +56,7 @@ class Engine:
         self._meters = meters
         self._log = log
         self._caps = caps
-        self._attempter = Attempter(policies, ambient, caps)
+        self._attempter = Attempter(Asker(policies, ambient, caps), ambient, routing or RoutingSettings())
         self.in_flight = InFlight()
 
     @property
@@ -176,8 +179,13 @@ class Engine:
 
 
 def _may_be_billed(x: Exchange) -> bool:
-    """Say whether a provider may charge for an exchange whose usage it never told: it was asked and did not refuse."""
+    """Say whether a provider may charge for an exchange whose usage it never told: it was asked and did not refuse.
+
+    Nobody charges for counting tokens.
+    """
     attempt = x.attempts[-1] if x.attempts else None
-    if attempt is None or attempt.cause in ("connect", "connect_timeout", "egress", "credential", "request"):
+    if attempt is None or not attempt.asked or attempt.cause in ("connect", "connect_timeout", "egress", "request"):
+        return False
+    if x.call is None or x.call.operation == COUNT:
         return False
     return attempt.status is None or 200 <= attempt.status < 300  # noqa: PLR2004 - HTTP's classes

@@ -1,5 +1,7 @@
 """What went wrong, in the client's terms and as an outcome. One table each, used by every path."""
 
+from collections.abc import Sequence
+
 from switchgear.contracts.exchange import Outcome
 from switchgear.contracts.provider import ProviderFault
 from switchgear.errors import (
@@ -79,6 +81,22 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, SecretUnavailable):
         return "credential"
     return "error" if isinstance(error, InternalError) or not isinstance(error, ApiError) else error.type
+
+
+def most_telling(failures: Sequence[Exception]) -> Exception:
+    """Choose, of the failures of all targets, the one that says most about why nobody answered; the last of equals.
+
+    That the limits of some are used up is said only where nothing else went wrong.
+    """
+    return max(enumerate(failures), key=lambda it: (_TELLING.get(cause_of(it[1]), _TELLING_OTHER), it[0]))[1]
+
+
+_TELLING_OTHER = 5
+_TELLING = {
+    "unavailable": 0, "rate_limit": 1, "quota": 1, "credential": 2, "auth": 2, "permission": 2, "not_found": 2,
+    "connect": 3, "connect_timeout": 3, "overloaded": 4, "first_byte_timeout": 4, "timeout": 4, "context_length": 6,
+}  # fmt: skip
+"""How much a cause tells, from little to much."""
 
 
 def to_api_error(error: BaseException, secrets: tuple[str, ...] = ()) -> ApiError:

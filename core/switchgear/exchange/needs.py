@@ -9,6 +9,11 @@ from switchgear.contracts.exchange import Exchange, Target
 from switchgear.contracts.provider import CANONICAL, COUNT, Call
 from switchgear.errors import InvalidRequest
 
+_TOOLS = ("tools", "functions")
+"""The members that say which tools there are; the second is the old one, which some clients still send."""
+_ALWAYS_CARRIED = frozenset({"reasoning"})
+"""What a form of its own says of these is for the provider to judge: nothing but a wish is lost."""
+
 
 def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target) -> Call:
     """Return the call in a form that the target takes. Raises `InvalidRequest` for what its model cannot do."""
@@ -26,7 +31,7 @@ def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target) -> Call:
         if fitting.stream and not target.capabilities.stream:
             fitting = _whole(fitting)
     if target.lacks:
-        fitting = _without(target.lacks, fitting, fitting if fitting.wire == CANONICAL else endpoint.canonical(call))
+        fitting = _without(target.lacks, fitting, endpoint)
     x.sent = fitting
     return fitting
 
@@ -38,30 +43,63 @@ def _whole(call: Call) -> Call:
     return whole
 
 
-def _without(lacks: frozenset[str], call: Call, canonical: Call) -> Call:
+def _without(lacks: frozenset[str], call: Call, endpoint: InferenceEndpoint) -> Call:
     """Refuse what needs a capability the model lacks; a wish for reasoning is dropped, it changes no meaning."""
+    if call.wire in (CANONICAL, COUNT):
+        _refuse_unmet(lacks, call, call)
+        if "reasoning" in lacks and "reasoning_effort" in call.members:
+            less = call.with_members({n: value for n, value in call.members.items() if n != "reasoning_effort"})
+            less.drop("reasoning_effort")
+            return less
+    elif call.operation == "chat" and not lacks <= _ALWAYS_CARRIED:
+        canonical = _told_in_chat(call, endpoint)
+        if canonical is not None:
+            _refuse_unmet(lacks, call, canonical)
+    return call
+
+
+def _told_in_chat(call: Call, endpoint: InferenceEndpoint) -> Call | None:
+    """Translate only to look at what is asked: what a chat cannot say is no reason to refuse what is sent as it came."""
+    strict, call.strict = call.strict, False
+    try:
+        return endpoint.canonical(call)
+    except InvalidRequest:
+        return None
+    finally:
+        call.strict = strict
+
+
+def _refuse_unmet(lacks: frozenset[str], call: Call, canonical: Call) -> None:
     members = canonical.members
-    if "tools" in lacks and "tools" in members:
-        tools = canonical.member("tools", list[Any])
-        if tools:
-            raise _unmet(call, "tools", "call tools")
+    if "tools" in lacks:
+        for name in _TOOLS:
+            tools = canonical.member(name, list[Any])
+            if tools:
+                raise _unmet(call, name, "call tools")
     if "json_schema" in lacks and "response_format" in members:
         wanted = canonical.member("response_format", dict[str, Any]) or {}
         if wanted.get("type") == "json_schema":
             raise _unmet(call, "response_format", "hold its answers to a schema")
-    if "vision" in lacks and b'"image_url"' in bytes(members.get("messages", b"")) and _has_image(canonical):
-        raise _unmet(call, "messages", "see images")
-    if "reasoning" in lacks and call.wire == CANONICAL and "reasoning_effort" in members:
-        less = call.with_members({name: value for name, value in members.items() if name != "reasoning_effort"})
-        less.drop("reasoning_effort")
-        return less
-    return call
+    if "vision" in lacks and _may_hold_image(bytes(members.get("messages", b""))):
+        where = _image_in(canonical)
+        if where is not None:
+            raise _unmet(call, where, "see images")
 
 
-def _has_image(canonical: Call) -> bool:
+def _may_hold_image(messages: bytes) -> bool:
+    # Any character of a JSON string may be written as an escape.
+    return b'"image_url"' in messages or b"\\u00" in messages
+
+
+def _image_in(canonical: Call) -> str | None:
+    """Say where the first image is."""
     messages = canonical.member("messages", list[dict[str, Any]]) or []
-    parts = [part for message in messages if isinstance(content := message.get("content"), list) for part in content]
-    return any(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
+    for place, message in enumerate(messages):
+        content = message.get("content")
+        for number, part in enumerate(content if isinstance(content, list) else ()):
+            if isinstance(part, dict) and part.get("type") == "image_url":
+                return f"messages[{place}].content[{number}]"
+    return None
 
 
 def _unmet(call: Call, param: str, what: str) -> InvalidRequest:

@@ -19,6 +19,10 @@ _END_GRACE_S = 2.0
 """How long a stream that gave its finish reason may take over its usage and `[DONE]`."""
 _HELD_BYTES = 64 * 1024
 """How much a stream may send before its first content; then it is begun without."""
+_MOST_BYTES = 32 * 1024 * 1024
+"""How much a stream may show in all, and how much it may send without showing anything: what is put together from either
+stays in memory.
+"""
 _LINGER_S = 0.05
 """How long to wait for the connection to become reusable after the last event."""
 
@@ -55,6 +59,7 @@ class Pump:
         "_hold",
         "_last",
         "_policies",
+        "_quiet",
         "_reply",
         "_silence",
         "_size",
@@ -73,7 +78,7 @@ class Pump:
         silence: Silence,
         policies: PolicyChain,
         ambient: Ambient,
-        hold: Hold = Hold(),
+        hold: Hold | None = None,
     ) -> None:
         self.x = x
         self._reply = reply
@@ -82,10 +87,11 @@ class Pump:
         self._silence = silence
         self._policies = policies
         self._ambient = ambient
-        self._hold = hold
+        self._hold = hold = hold or Hold()
         self._held: list[bytes] = []
         self._size = 0
         self._spoke = False
+        self._quiet = 0
         self._terminal = False
         self._last = False
         reply.encoder = encoder
@@ -102,10 +108,14 @@ class Pump:
                     self._last = True
                     break
                 events = decoder.feed(data)
+                shown = self.x.stream_bytes
                 if events:
                     await self._take(events)
                 elif not self._terminal:
                     self._expect_more()
+                self._quiet = 0 if self.x.stream_bytes > shown else self._quiet + len(data)
+                if max(self.x.stream_bytes, self._quiet) > _MOST_BYTES:
+                    raise ResponseTooLarge("the stream passed the cap on answers")
             else:
                 self._watch.expect(IdleTimeout, _LINGER_S)
                 while await response.read() is not None:
@@ -156,6 +166,7 @@ class Pump:
             await self._pass_on()
         if fault is not None:
             raise fault
+        self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._silence.allowed_s)
 
     def _expect_more(self) -> None:
         """Say how long the provider may now be silent."""

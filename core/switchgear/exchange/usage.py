@@ -142,9 +142,10 @@ def estimate(x: Exchange) -> Usage:
     assert x.target is not None
     assert x.sent is not None
     estimator = x.target.estimator
+    speaks = x.sent.operation == "chat"  # vectors are many bytes and no tokens
     return Usage(
         input_tokens=estimator.input(x.sent.members),
-        output_tokens=estimator.output(x.stream_bytes, x.stream_events),
+        output_tokens=estimator.output(x.stream_bytes, x.stream_events) if speaks else 0,
         estimated=True,
     )
 

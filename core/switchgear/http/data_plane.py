@@ -20,6 +20,7 @@ from switchgear.errors import (
     AuthenticationFailed,
     ClientGone,
     InternalError,
+    InvalidRequest,
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
@@ -106,7 +107,8 @@ class DataPlane:
             x.request_bytes = len(body)
             x.call = endpoint.parse(parse_object(body), headers)
             x.call.model = x.snapshot.meant(x.call.model)
-            x.strict = headers.get(b"x-switchgear-strict", b"").lower() == b"true"
+            if b"x-switchgear-strict" in headers:
+                x.strict = _read_strict(headers[b"x-switchgear-strict"])
             while as_of != self._in_flight.revision:
                 # Somebody's key changed while this caller was looked up or its body was on the way.
                 as_of = self._in_flight.revision
@@ -143,8 +145,10 @@ class DataPlane:
             headers = dict(scope["headers"])
             _note_ids(x, headers)
             if endpoint is None or scope["method"] not in ("GET", "HEAD"):
-                known = endpoint is not None or path in self._inference
-                await self._refuse(x, dialect, reply, _no_route(scope["method"], path, known=known))
+                allowed = "GET, HEAD" if endpoint is not None else "POST" if path in self._inference else None
+                if allowed is not None:
+                    x.headers.append((b"allow", allowed.encode()))
+                await self._refuse(x, dialect, reply, _no_route(scope["method"], path, allowed))
                 return
             caller = await self._authenticate(headers)
             x.authenticated_s = ambient.monotonic() - x.began
@@ -210,6 +214,14 @@ class DataPlane:
         await reply.whole(error.status, error_headers(x, error, now_s), dialect.error(error, x.id))
 
 
+def _read_strict(value: bytes) -> bool:
+    word = value.strip().lower()
+    if word not in (b"true", b"false"):
+        message = "The header `x-switchgear-strict` is `true` or `false`."
+        raise InvalidRequest(message, param="x-switchgear-strict", code="invalid_header")
+    return word == b"true"
+
+
 def _note_ids(x: Exchange, headers: Mapping[bytes, bytes]) -> None:
     theirs = headers.get(b"x-request-id")
     if theirs is not None:
@@ -229,9 +241,9 @@ def _is_traceparent(value: bytes) -> bool:
     )
 
 
-def _no_route(method: str, path: str, *, known: bool) -> ApiError:
-    if known:
-        return MethodNotAllowed(f"{method} is not allowed here.", code="method_not_allowed")
+def _no_route(method: str, path: str, allowed: str | None) -> ApiError:
+    if allowed is not None:
+        return MethodNotAllowed(f"{method} is not allowed here; use {allowed}.", code="method_not_allowed")
     return NotFound(f"There is no {method} {path[:100]}.", code="unknown_url")
 
 

@@ -115,7 +115,8 @@ async def _drain(
     state.draining = True
     for server in servers:
         server.close()
-    await asyncio.sleep(min(_LAST_CALL, grace))
+    await asyncio.sleep(min(_POLL, grace))  # for connections that are just being accepted
+    await _finished(state, min(_LAST_CALL, grace))
     for connection in list(state.connections):
         connection.shutdown()
     if await _finished(state, grace):

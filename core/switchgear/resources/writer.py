@@ -71,9 +71,7 @@ class Writer:
 
     async def create(self, draft: Callable[[], Draft], terms: Terms) -> Written:
         """Write something new."""
-        async with self._turn:
-            await self._refresh()
-            return await self._one(draft(), None, terms)
+        return await self.change(_nothing, lambda _: draft(), terms)
 
     async def change(
         self,
@@ -92,7 +90,7 @@ class Writer:
                 try:
                     return await self._one(draft(current), current, terms)
                 except StoreConflict:
-                    continue  # another replica was faster; what it wrote is current now
+                    continue  # another replica wrote this, or what it changes elsewhere; that is current now
         raise Conflict("it is being written by many at once; try again", code="contended")
 
     async def batch(self, plan: Callable[[], Awaitable[Sequence[Draft]]], actor: str) -> list[Document]:
@@ -101,7 +99,7 @@ class Writer:
             await self._refresh()
             drafts = await plan()
             try:
-                return await self._commit(drafts, actor, self._ambient.now_us(), None) if drafts else []
+                return await self._commit(drafts, (), actor, self._ambient.now_us(), None) if drafts else []
             except StoreConflict as error:
                 raise Conflict(f"{error.kind}/{error.id} was changed meanwhile; plan again", code="stale") from error
 
@@ -123,21 +121,23 @@ class Writer:
             created_us = at_us if current is None else current.created_us
             foreseen = draft.document(version=version, at_us=at_us, created_us=created_us, actor=terms.actor)
             replay = terms.remember.replay(written_as(foreseen, version), at_us)
-        document, *_ = await self._commit([draft, *await self._also(kind, draft)], terms.actor, at_us, replay)
+        document, *_ = await self._commit([draft], await self._also(kind, draft), terms.actor, at_us, replay)
         return written_as(document, document.version)
 
     async def _also(self, kind: ResourceKind[Any, Any], draft: Draft) -> list[Draft]:
-        """Draft what a write changes elsewhere."""
-        drafts = []
+        """Draft what a write changes elsewhere; of several changes to one resource each is laid over the one before."""
+        drafts: dict[Key, Draft] = {}
         for other in () if draft.spec is None else kind.also(draft.spec):
-            current = await self._store.read(other.kind, other.id)
-            if current is None or current.owner != draft.owner:
-                continue
-            before = msgspec.json.decode(current.spec)
-            after = other.change(before)
-            if after != before:
-                drafts.append(Draft(other.kind, other.id, after, current.version, current.owner))
-        return drafts
+            key = (other.kind, other.id)
+            if (found := drafts.get(key)) is None:
+                current = await self._store.read(*key)
+                if current is None or current.owner != draft.owner:
+                    continue
+                found = Draft(*key, msgspec.json.decode(current.spec), current.version, current.owner)
+            after = other.change(found.spec or {})
+            if after != found.spec:
+                drafts[key] = msgspec.structs.replace(found, spec=after)
+        return list(drafts.values())
 
     def problems(self, drafts: Sequence[Draft]) -> list[tuple[Key, Problem]]:
         """Say what would keep drafts from being written, as far as this process knows."""
@@ -149,10 +149,13 @@ class Writer:
         ]
         return self._checked(drafts, planned)[1] + used
 
-    async def _commit(self, drafts: Sequence[Draft], actor: str, at_us: int, replay: Replay | None) -> list[Document]:
+    async def _commit(
+        self, written: Sequence[Draft], also: Sequence[Draft], actor: str, at_us: int, replay: Replay | None
+    ) -> list[Document]:
+        drafts = [*written, *also]
         planned = self._planned(drafts, actor, at_us)
         stage, problems = self._checked(drafts, planned)
-        refuse(conflicts.placed(problems, drafts))
+        refuse(conflicts.placed(problems, written))
         batch = [
             draft.write(actor, self._keys(planned[draft.key]), _stored(stage.names[draft.key])) for draft in drafts
         ]
@@ -215,6 +218,10 @@ def _stored(names: Sequence[Key]) -> tuple[Key, ...]:
     what would break them is refused.
     """
     return tuple(key for key in names if key[0] != SHARED)
+
+
+async def _nothing() -> Document | None:
+    return None
 
 
 def _check_version(current: Document | None, expect: Collection[int] | None) -> None:

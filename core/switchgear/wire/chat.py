@@ -13,15 +13,14 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, StreamEvent
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.usage import Usage, believable
 from switchgear.errors import ConnectionBroken
+from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.sse import SSEParser
 
 _NULL = Raw(b"null")
 _ROLE_ONLY = 48
 """Bytes of `{"role":"assistant","content":"","refusal":null}`: a shorter delta may be one without content."""
-_MOST_TOKENS = 2**40
-"""A count beyond this is not one: it is not believed, and cannot spoil the sums that it would become part of."""
 _SHOWN = ("content", "tool_calls", "function_call", "refusal", "reasoning", "reasoning_content", "audio")
 
 
@@ -90,33 +89,32 @@ def read_usage(raw: bytes | Raw) -> Usage | None:
         return None
     try:
         found = _usage_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         return None
     if found.prompt_tokens is None and found.completion_tokens is None:
         return None
-    if max(found.prompt_tokens or 0, found.completion_tokens or 0) > _MOST_TOKENS:
+    read, made = max(found.prompt_tokens or 0, 0), max(found.completion_tokens or 0, 0)
+    if not believable(read, made):
         return None
-    given, made = found.prompt_tokens_details, found.completion_tokens_details
+    given, thought = found.prompt_tokens_details, found.completion_tokens_details
     return Usage(
-        input_tokens=max(found.prompt_tokens or 0, 0),
-        output_tokens=max(found.completion_tokens or 0, 0),
+        input_tokens=read,
+        output_tokens=made,
         cached_input_tokens=_part((given and given.cached_tokens) or found.prompt_cache_hit_tokens or 0),
         cache_write_tokens=_part((given and given.cache_write_tokens) or 0),
-        reasoning_tokens=_part((made and made.reasoning_tokens) or 0),
+        reasoning_tokens=_part((thought and thought.reasoning_tokens) or 0),
     )
 
 
 def _part(count: int) -> int:
-    return count if 0 <= count <= _MOST_TOKENS else 0
+    return count if believable(count) else 0
 
 
 def decode_answer(body: bytes, head: Head) -> Answer:
     """Read a whole chat completion. Raises `ProviderFault` (`protocol`) for anything else."""
     try:
-        if not body.isascii():
-            body.decode()
-        found = _completion_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = decode_text(_completion_decoder, body)
+    except BROKEN:
         raise decode_fault(head.status, body, head) from None
     if found.error != _NULL or not found.choices:
         raise decode_fault(head.status, body, head)
@@ -181,10 +179,8 @@ class ChatDecoder:
             self._terminal = True
             return StreamEvent(b"", terminal=True, last=True)
         try:
-            if not payload.isascii():
-                payload.decode()
-            chunk = _chunk_decoder.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            chunk = decode_text(_chunk_decoder, payload)
+        except BROKEN:
             return failed(decode_fault(200, payload, self._head))
         if chunk.error != _NULL:
             return failed(decode_fault(200, payload, self._head))
@@ -209,11 +205,11 @@ def failed(fault: ProviderFault) -> StreamEvent:
     return StreamEvent(b"", last=True, fault=fault)
 
 
-def cut(head: Head) -> Exception:
+def cut(head: Head, request_id_header: str = "x-request-id", media_type: str = "event-stream") -> Exception:
     """Make the error for a stream that ended before its end was marked, or that was none, going by its content type."""
     media = head.header("content-type")
-    if media is not None and "event-stream" not in media:
-        return ProviderFault("protocol", head.status, request_id=head.header("x-request-id"))
+    if media is not None and media_type not in media:
+        return ProviderFault("protocol", head.status, request_id=head.header(request_id_header))
     return ConnectionBroken("the provider's stream ended before its end was marked")
 
 
@@ -232,7 +228,7 @@ def _content(delta: Raw) -> int:
     if size <= _ROLE_ONLY:
         try:
             members = _delta_decoder.decode(delta)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except BROKEN:
             return 0
         return sum(len(str(members[name])) for name in _SHOWN if members.get(name))
     return size
@@ -245,7 +241,7 @@ def decode_fault(status: int, body: bytes, head: Head) -> ProviderFault:
     """
     try:
         whole = _error_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         whole = _ErrorBody()
     if isinstance(whole.error, str):
         found: _Error | None = _Error(message=whole.error)
@@ -290,8 +286,10 @@ _BY_STATUS = {
     409: "server",
     413: "invalid_request",
     422: "invalid_request",
+    424: "server",
     429: "rate_limit",
     498: "overloaded",
+    499: "server",
     503: "overloaded",
     504: "timeout",
     529: "overloaded",
@@ -339,10 +337,13 @@ def cause_of(status: int, code: str | None, type: str | None, message: str = "",
         return "context_length"
     if status == 413 and code == "rate_limit_exceeded":  # noqa: PLR2004 - too large for what is left of this minute
         return "rate_limit"
-    return _BY_STATUS.get(status) or _by_class(status)
+    return cause_of_status(status)
 
 
-def _by_class(status: int) -> str:
+def cause_of_status(status: int) -> str:
+    """Name the cause of a failure of which nothing is known but its HTTP status."""
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
     return "invalid_request" if 400 <= status < 500 else "server" if status >= 500 else "protocol"  # noqa: PLR2004
 
 

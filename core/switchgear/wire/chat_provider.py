@@ -20,7 +20,6 @@ from switchgear.contracts.provider import (
     Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
-from switchgear.errors import SecretUnavailable
 from switchgear.wire.chat import ChatDecoder, decode_answer, decode_fault
 from switchgear.wire.completions import CompletionsDecoder, decode_completion
 from switchgear.wire.embeddings import decode_embeddings
@@ -107,7 +106,7 @@ class ChatProvider:
 
     def authorise(self, secret: Secret | None) -> dict[str, str]:
         """Return the headers that carry the credential: `Authorization: Bearer` with its `api_key`."""
-        return {} if secret is None else {"authorization": f"Bearer {api_key(secret)}"}
+        return {} if secret is None else {"authorization": f"Bearer {secret.required('api_key')}"}
 
     def url(self, wire: str, model: TargetModel) -> str:  # noqa: ARG002 - some have the model in it
         """Say where a wire is spoken."""
@@ -174,13 +173,6 @@ class ChatProvider:
     def models(self, head: Head, body: bytes) -> ModelPage:
         """Read the list of models."""
         return read_models(head, body)
-
-
-def api_key(secret: Secret) -> str:
-    """Return the field `api_key`. Raises `SecretUnavailable`."""
-    if "api_key" not in secret:
-        raise SecretUnavailable("the credential has no value named api_key; enter it again with one")
-    return secret["api_key"]
 
 
 def _with_usage(call: Call) -> Raw:

@@ -70,12 +70,13 @@ class ChunkWriter:
     caller, from 0, in the order they begin.
     """
 
-    __slots__ = ("_frame", "_usage_wanted")
+    __slots__ = ("_details", "_frame", "_usage_wanted")
 
     def __init__(self, *, id: str, created: int, model: str, usage_wanted: bool) -> None:
         head = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._frame = _encode(head)[:-1]
         self._usage_wanted = usage_wanted
+        self._details: dict[int, int] = {}
 
     def _delta(self, delta: bytes, content: int, index: int = 0) -> StreamEvent:
         data = b'%b,"choices":[{"index":%d,"delta":%b,"finish_reason":null}]}' % (self._frame, index, delta)
@@ -107,8 +108,13 @@ class ChunkWriter:
         return self._delta(b'{"reasoning_content":%b}' % encoded, len(encoded) - 2, index)
 
     def reasoning_detail(self, detail: ReasoningDetail, index: int = 0) -> StreamEvent:
-        """Give what must come back as it is. It is whole: text that went by in pieces is not in it again unless signed."""
-        encoded = _encode([detail])
+        """Give what must come back as it is. It is whole: text that went by in pieces is not in it again unless signed.
+
+        It is numbered within its choice: OpenAI's SDK cannot add up a list in a stream whose entries have no `index`.
+        """
+        place = self._details.get(index, 0)
+        self._details[index] = place + 1
+        encoded = _encode([msgspec.structs.replace(detail, index=place)])
         return self._delta(b'{"reasoning_details":%b}' % encoded, len(encoded), index)
 
     def tool_call(self, place: int, id: str, name: str, arguments: str = "", index: int = 0) -> StreamEvent:

@@ -1,15 +1,14 @@
 """Embeddings, read and written in the canonical form (platform.openai.com/docs/api-reference/embeddings)."""
 
-import sys
-from array import array
+import struct
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
-from switchgear.contracts.provider import Answer, Call, Head, TargetModel
+from switchgear.contracts.provider import Answer, Call, Head, ProviderFault
 from switchgear.contracts.usage import Usage
 from switchgear.errors import InvalidRequest
 from switchgear.wire.chat import decode_fault, read_usage
@@ -26,11 +25,6 @@ class EmbeddingsRequest(Struct, frozen=True):
     dimensions: int | None = None
     encoding_format: Literal["float", "base64"] | None = None
     user: str | None = None
-
-    @property
-    def base64(self) -> bool:
-        """Whether the client wants vectors as base64 of little-endian 32-bit floats."""
-        return self.encoding_format == "base64"
 
     def texts(self) -> list[str]:
         """Return what to embed as texts. Raises `InvalidRequest` where it is tokens, which only their own model can read."""
@@ -64,7 +58,7 @@ _request_decoder = msgspec.json.Decoder(_Wire)
 _answer_decoder = msgspec.json.Decoder(_Found)
 
 
-def read_embeddings(call: Call, model: TargetModel) -> EmbeddingsRequest:  # noqa: ARG001 - as every reader of a call
+def read_embeddings(call: Call) -> EmbeddingsRequest:
     """Decode a canonical call. Raises `InvalidRequest` naming the member."""
     try:
         found = _request_decoder.decode(_encoder.encode(call.members))
@@ -76,7 +70,7 @@ def read_embeddings(call: Call, model: TargetModel) -> EmbeddingsRequest:  # noq
 
 
 def _listed(given: str | list[str | int | list[int]]) -> list[str] | list[list[int]]:
-    if isinstance(given, str):
+    if given and isinstance(given, str):
         return [given]
     texts = [part for part in given if isinstance(part, str)]
     tokens = [part for part in given if isinstance(part, int)]
@@ -103,23 +97,26 @@ def decode_embeddings(body: bytes, head: Head) -> Answer:
 
 
 def embeddings_answer(
-    model: str,
-    vectors: Sequence[Sequence[float]],
-    input_tokens: int,
-    base64: bool,  # noqa: FBT001 - `EmbeddingsRequest.base64`, handed on
+    call: Call, vectors: Sequence[Sequence[float]], usage: Usage | None, model: str | None = None
 ) -> Answer:
-    """Make the answer that holds `vectors`, in the order of the input; base64 is of little-endian 32-bit floats."""
+    """Make the answer that holds `vectors`, in the order of the input and the form the client asked for.
+
+    Base64 is of little-endian 32-bit floats. Raises `ProviderFault` (`protocol`) for numbers that do not fit.
+    """
+    packed = call.member("encoding_format", str) == "base64"
     data = [
-        {"object": "embedding", "index": index, "embedding": _base64(vector) if base64 else vector}
+        {"object": "embedding", "index": index, "embedding": _packed(vector) if packed else vector}
         for index, vector in enumerate(vectors)
     ]
-    usage = {"prompt_tokens": input_tokens, "total_tokens": input_tokens}
-    body = {"object": "list", "data": data, "model": model, "usage": usage}
-    return Answer(_encoder.encode(body), Usage(input_tokens=input_tokens), model)
+    model = model or call.model
+    body: dict[str, Any] = {"object": "list", "data": data, "model": model}
+    if usage is not None:
+        body["usage"] = {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}
+    return Answer(_encoder.encode(body), usage, model)
 
 
-def _base64(vector: Sequence[float]) -> str:
-    floats = array("f", vector)
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return b64encode(floats.tobytes()).decode()
+def _packed(vector: Sequence[float]) -> str:
+    try:
+        return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    except OverflowError:
+        raise ProviderFault("protocol", 200) from None

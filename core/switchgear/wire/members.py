@@ -88,7 +88,7 @@ def prune(members: Mapping[str, Raw], paths: Iterable[str]) -> tuple[dict[str, R
 def _without(value: Raw, path: list[str]) -> Raw | None:
     """Return the value without what the path leads to; None if that is nothing."""
     data = bytes(value)
-    if path[-1].encode() not in data:
+    if path[-1].encode() not in data and b"\\u00" not in data:
         return None
     if data[:1] == b"[":
         items = _array.decode(data)

@@ -10,13 +10,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, StreamEvent
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.usage import Usage, believable
 from switchgear.wire.chat import cause_of, cut, decode_fault, failed, retry_after
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.sse import SSEParser
 
 _NULL = Raw(b"null")
-_MOST_TOKENS = 2**40
 _CODES = {
     "bio_policy": "content_filter",
     "image_content_policy_violation": "content_filter",
@@ -108,7 +107,7 @@ def read_usage(raw: bytes | Raw) -> Usage | None:
         (given and given.cache_write_tokens) or 0,
         (made and made.reasoning_tokens) or 0,
     )
-    if not all(0 <= count <= _MOST_TOKENS for count in counts):
+    if not believable(*counts):
         return None
     return Usage(
         input_tokens=counts[0],

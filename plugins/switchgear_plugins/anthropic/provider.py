@@ -5,15 +5,17 @@ Wire: docs.anthropic.com/en/api (messages, models-list, versioning, beta-headers
 """
 
 from datetime import datetime
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import Call, DiscoveredModel, Head, ModelPage, ProviderConfig
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import SecretUnavailable
+from switchgear.wire.members import BROKEN
 from switchgear.wire.messages.faults import decode_fault
 from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.provider import MessagesProvider
@@ -27,7 +29,7 @@ _PAGE = 1000
 class _Model(Struct):
     id: str
     display_name: str | None = None
-    created_at: datetime | None = None
+    created_at: Annotated[datetime, Meta(tz=True)] | None = None
     max_input_tokens: int | None = None
     max_tokens: int | None = None
 
@@ -93,7 +95,7 @@ class AnthropicProvider(MessagesProvider):
             raise decode_fault(head.status, body, head)
         try:
             page = _models_decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except BROKEN:
             raise decode_fault(head.status, body, head) from None
         return ModelPage(tuple(_discovered(model) for model in page.data), page.last_id if page.has_more else None)
 

@@ -13,6 +13,7 @@ from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
     CANONICAL,
     EMBEDDINGS,
+    ONLY_EMBEDDINGS,
     Call,
     Capabilities,
     Head,
@@ -94,10 +95,7 @@ class AzureProvider(ChatProvider):
     def traits(self, model: str) -> Traits:
         """Say what a deployment is, going by its name: by custom, and by default, it is that of its model."""
         if "embedding" in model:
-            nothing = Capabilities(
-                chat=False, stream=False, tools=False, vision=False, json_schema=False, reasoning=False, embeddings=True
-            )
-            return Traits(frozenset({EMBEDDINGS}), nothing)
+            return Traits(frozenset({EMBEDDINGS}), ONLY_EMBEDDINGS)
         if "instruct" in model or model.endswith("-002"):
             text = Capabilities(tools=False, vision=False, json_schema=False, reasoning=False)
             return Traits(frozenset({COMPLETIONS}), text)

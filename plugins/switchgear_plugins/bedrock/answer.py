@@ -9,13 +9,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.usage import Usage, believable
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import completion
+from switchgear.wire.members import BROKEN, decode_text
 from switchgear_plugins.bedrock.faults import REQUEST_ID, protocol_fault
 
-_MOST_TOKENS = 2**40
-"""A count beyond this is not one: it is not believed, and cannot spoil the sums that it would become part of."""
 _FINISH = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -43,8 +42,7 @@ class TokenUsage(Struct, rename="camel"):
     def usage(self) -> Usage | None:
         """Return it as the gateway counts; None if it cannot be true."""
         read, written = self.cache_read_input_tokens or 0, self.cache_write_input_tokens or 0
-        counts = (self.input_tokens, self.output_tokens, read, written)
-        if min(counts) < 0 or max(counts) > _MOST_TOKENS:
+        if not believable(self.input_tokens, self.output_tokens, read, written):
             return None
         return Usage(
             input_tokens=self.input_tokens + read + written,
@@ -129,10 +127,8 @@ def answer_id(head: Head) -> str:
 def decode_answer(call: Call, head: Head, body: bytes, created: int) -> Answer:
     """Read a whole answer; `created` is seconds. Raises `ProviderFault`."""
     try:
-        if not body.isascii():
-            body.decode()
-        found = _converse_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = decode_text(_converse_decoder, body)
+    except BROKEN:
         raise protocol_fault(head) from None
     message, called = _message(found.output.message.content)
     return completion(
@@ -177,7 +173,7 @@ def decode_count(head: Head, body: bytes) -> Answer:
         count = _count_decoder.decode(body).input_tokens
     except (msgspec.DecodeError, RecursionError):
         raise protocol_fault(head) from None
-    if not 0 <= count <= _MOST_TOKENS:
+    if not believable(count):
         raise protocol_fault(head)
     return Answer(b'{"input_tokens":%d}' % count)
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from switchgear.contracts.provider import Capabilities
+from switchgear.contracts.provider import ONLY_EMBEDDINGS, Capabilities
 
 Reasoning: TypeAlias = Literal["adaptive", "budget", "reasoning_config", "effort_member", "effort_object"]
 Embedding: TypeAlias = Literal["titan_v1", "titan_v2", "cohere_v3", "cohere_v4"]
@@ -58,13 +58,12 @@ _TALKS = Capabilities(reasoning=False)
 _PLAIN = Capabilities(tools=False, vision=False, json_schema=False, reasoning=False)
 _TOOLS = replace(_PLAIN, tools=True)
 _TEXT_ONLY = replace(_TALKS, vision=False)
-_EMBEDS = replace(_PLAIN, chat=False, stream=False, embeddings=True)
 
 _KNOWN: tuple[tuple[str, Family], ...] = (
-    (r"amazon\.titan-embed-text-v1|amazon\.titan-embed-g1-text", Family(_EMBEDS, embedding="titan_v1")),
-    (r"amazon\.titan-embed-text-v2", Family(_EMBEDS, embedding="titan_v2")),
-    (r"cohere\.embed-v4", Family(_EMBEDS, embedding="cohere_v4")),
-    (r"cohere\.embed-", Family(_EMBEDS, embedding="cohere_v3")),
+    (r"amazon\.titan-embed-text-v1|amazon\.titan-embed-g1-text", Family(ONLY_EMBEDDINGS, embedding="titan_v1")),
+    (r"amazon\.titan-embed-text-v2", Family(ONLY_EMBEDDINGS, embedding="titan_v2")),
+    (r"cohere\.embed-v4", Family(ONLY_EMBEDDINGS, embedding="cohere_v4")),
+    (r"cohere\.embed-", Family(ONLY_EMBEDDINGS, embedding="cohere_v3")),
     (
         r"amazon\.nova-2-(?:lite|pro|premier)",
         Family(

@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.provider import Head, ProviderFault
-from switchgear.wire.chat import retry_after
+from switchgear.wire.chat import cause_of_status, retry_after
+from switchgear.wire.members import BROKEN, decode_text
 
 REQUEST_ID = "x-amzn-requestid"
 
@@ -47,19 +48,6 @@ _BY_NAME = {
     "validationerror": "invalid_request",
     "invalidaction": "invalid_request",
     "serialization": "invalid_request",
-}
-_BY_STATUS = {
-    400: "invalid_request",
-    401: "auth",
-    403: "permission",
-    404: "not_found",
-    408: "timeout",
-    409: "server",
-    413: "invalid_request",
-    424: "server",
-    429: "rate_limit",
-    503: "overloaded",
-    504: "timeout",
 }
 # What a ValidationException is about is told by its words alone.
 _TOO_LONG = re.compile(
@@ -111,10 +99,8 @@ def protocol_fault(head: Head) -> ProviderFault:
 
 def _read(body: bytes) -> _Error:
     try:
-        if not body.isascii():
-            body.decode()
-        return _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode_text(_decoder, body)
+    except BROKEN:
         return _Error()
 
 
@@ -125,7 +111,7 @@ def _short(name: str) -> str:
 def _cause(name: str, status: int, message: str) -> str:
     cause = _BY_NAME.get(name.lower().removesuffix("exception"))
     if cause is None:
-        cause = _BY_STATUS.get(status) or _of_class(status)
+        cause = "server" if 200 <= status < 300 else cause_of_status(status)  # noqa: PLR2004 - HTTP's classes
     if cause == "invalid_request":
         if _TOO_LONG.search(message):
             return "context_length"
@@ -138,9 +124,3 @@ def _cause(name: str, status: int, message: str) -> str:
     if cause == "rate_limit" and _DAILY.search(message):
         return "quota"
     return cause
-
-
-def _of_class(status: int) -> str:
-    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's classes
-        return "server"
-    return "invalid_request" if 400 <= status < 500 else "server" if status >= 500 else "protocol"  # noqa: PLR2004

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.provider import DiscoveredModel, Head, ModelPage
+from switchgear.wire.members import BROKEN
 from switchgear_plugins.bedrock.faults import protocol_fault, read_fault
 
 _PROFILES = "profiles"
@@ -56,7 +57,7 @@ def read_page(head: Head, body: bytes) -> ModelPage:
         raise read_fault(head, body)
     try:
         page = _decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except BROKEN:
         raise protocol_fault(head) from None
     if page.model_summaries is not None:
         return ModelPage(tuple(_discovered(one) for one in page.model_summaries if _callable(one)), _PROFILES)

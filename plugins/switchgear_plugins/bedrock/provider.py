@@ -95,7 +95,7 @@ class BedrockProvider:
             if found.embedding is None:
                 message = "This model does not make embeddings that the gateway knows how to ask for."
                 raise InvalidRequest(message, param="model", code="unsupported_model")
-            body = embed_body(call, model, found.embedding, self._settings)
+            body = embed_body(call, found.embedding, self._settings)
             return self._request(model.name, "invoke", self._headers, body, secret)
         if call.wire == COUNT:
             # Tokens are counted for foundation models; the name of a profile is refused.

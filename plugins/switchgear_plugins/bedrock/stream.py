@@ -8,12 +8,12 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
-from switchgear.errors import ConnectionBroken
 from switchgear.wire.canonical import ReasoningDetail
+from switchgear.wire.chat import cut, failed
 from switchgear.wire.chunks import ChunkWriter
 from switchgear_plugins.bedrock.answer import TokenUsage, answer_id, finish_reason
 from switchgear_plugins.bedrock.eventstream import CorruptStream, EventStreamParser, Message
-from switchgear_plugins.bedrock.faults import protocol_fault, stream_fault
+from switchgear_plugins.bedrock.faults import REQUEST_ID, protocol_fault, stream_fault
 
 
 class _ToolDelta(Struct, gc=False):
@@ -90,19 +90,15 @@ class ConverseDecoder:
                 if events and events[-1].last:
                     break
         except (CorruptStream, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            events.append(_failed(protocol_fault(self._head)))
+            events.append(failed(protocol_fault(self._head)))
         except ProviderFault as fault:
-            events.append(_failed(fault))
+            events.append(failed(fault))
         return events
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the message was complete."""
-        if self._terminal:
-            return
-        media = self._head.header("content-type")
-        if media is not None and "eventstream" not in media:
-            raise protocol_fault(self._head)
-        raise ConnectionBroken("the provider's stream ended before its end was marked")
+        if not self._terminal:
+            raise cut(self._head, REQUEST_ID, "eventstream")
 
     def _read(self, message: Message, events: list[StreamEvent]) -> None:
         kind = message.headers.get(":message-type")
@@ -191,7 +187,3 @@ class ConverseDecoder:
         reason = finish_reason(event.stop_reason, self._head, called=self._calls > 0)
         self._terminal = True
         events.append(self._writer.finish(reason))
-
-
-def _failed(fault: ProviderFault) -> StreamEvent:
-    return StreamEvent(b"", last=True, fault=fault)

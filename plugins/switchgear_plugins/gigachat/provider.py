@@ -3,13 +3,13 @@
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Raw
 
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
     CANONICAL,
     COUNT,
     EMBEDDINGS,
+    ONLY_EMBEDDINGS,
     Answer,
     Call,
     Capabilities,
@@ -22,6 +22,7 @@ from switchgear.contracts.provider import (
     Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
+from switchgear.contracts.usage import Usage
 from switchgear.errors import SecretUnavailable
 from switchgear.wire.canonical import drop_others
 from switchgear.wire.chat import decode_fault
@@ -37,7 +38,6 @@ from switchgear_plugins.gigachat.wire import Body, Count, Models, Vectors
 BASE_URL = "https://gigachat.devices.sberbank.ru/api/v1"
 _PATHS = {CANONICAL: "/chat/completions", EMBEDDINGS: "/embeddings", COUNT: "/tokens/count"}
 _SPOKEN = frozenset({"chat", "embedder", None})
-_BASE64 = Raw(b'"base64"')
 
 _vectors_decoder = msgspec.json.Decoder(Vectors)
 _counts_decoder = msgspec.json.Decoder(list[Count])
@@ -70,10 +70,7 @@ class GigaChatProvider:
     def traits(self, model: str) -> Traits:
         """Say what a model is, by its name."""
         if "embedding" in model.lower():
-            nothing = Capabilities(
-                chat=False, stream=False, tools=False, vision=False, json_schema=False, reasoning=False, embeddings=True
-            )
-            return Traits(frozenset({EMBEDDINGS}), nothing)
+            return Traits(frozenset({EMBEDDINGS}), ONLY_EMBEDDINGS)
         return Traits(frozenset({CANONICAL, COUNT}), Capabilities(vision=False, reasoning="GigaChat-3" in model))
 
     def _authorised(self, secret: Secret | None) -> dict[str, str]:
@@ -97,7 +94,7 @@ class GigaChatProvider:
         return OutboundRequest("POST", self._urls[call.wire], headers, msgspec.json.encode(body))
 
     def _embeddings_body(self, call: Call, model: TargetModel) -> Body:
-        wanted = read_embeddings(call, model)
+        wanted = read_embeddings(call)
         drop_others(call, ("input", "encoding_format"))
         return {"model": model.name_json, "input": wanted.texts()}
 
@@ -115,9 +112,9 @@ class GigaChatProvider:
         if not found.data:
             raise ProviderFault("protocol", head.status, request_id=head.header(self.request_id_header))
         data = sorted(found.data, key=lambda vector: vector.index)
-        tokens = sum(vector.usage.prompt_tokens for vector in data if vector.usage is not None)
-        is_base64 = call.members.get("encoding_format") == _BASE64
-        return embeddings_answer(found.model or call.model, [vector.embedding for vector in data], tokens, is_base64)
+        said = [vector.usage.prompt_tokens for vector in data if vector.usage is not None]
+        usage = Usage(input_tokens=sum(said)) if said else None
+        return embeddings_answer(call, [vector.embedding for vector in data], usage, found.model)
 
     def decoder(self, call: Call, head: Head) -> GigaChatDecoder:
         """Make the decoder of one stream."""

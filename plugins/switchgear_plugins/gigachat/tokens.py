@@ -14,6 +14,9 @@ from switchgear.errors import SecretUnavailable
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear_plugins.gigachat.faults import classify
 
+_LATEST_US = 2**53
+"""Far in the future; what is later was never a time."""
+
 
 class _Token(Struct):
     access_token: str
@@ -49,4 +52,5 @@ def read_token(head: Head, body: bytes) -> Secret:
         found = decode_text(_decoder, body)
     except BROKEN:
         raise ProviderFault("protocol", head.status) from None
-    return Secret({"access_token": found.access_token}, expires_us=found.expires_at * 1000)
+    expires_us = min(max(found.expires_at, 0) * 1000, _LATEST_US)
+    return Secret({"access_token": found.access_token}, expires_us=expires_us)

@@ -4,9 +4,8 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.usage import Usage, believable
 
-_MOST_TOKENS = 2**40
 REASONS = {
     "stop": "stop",
     "length": "length",
@@ -42,7 +41,7 @@ class Tokens(Struct):
     def usage(self) -> Usage | None:
         """Return it in our words; None for counts that cannot be."""
         cached = self.precached_prompt_tokens or 0
-        if not all(0 <= count <= _MOST_TOKENS for count in (self.prompt_tokens, self.completion_tokens, cached)):
+        if not believable(self.prompt_tokens, self.completion_tokens, cached):
             return None
         return Usage(
             input_tokens=self.prompt_tokens + cached,

@@ -5,7 +5,7 @@ A name nobody knows here is taken for a chat model that can do everything: a mod
 
 import re
 
-from switchgear.contracts.provider import CANONICAL, EMBEDDINGS, Capabilities, Traits
+from switchgear.contracts.provider import CANONICAL, EMBEDDINGS, ONLY_EMBEDDINGS, Capabilities, Traits
 from switchgear.wire.chat_provider import COMPLETIONS, RESPONSES
 
 _EMBEDDING = re.compile(r"text-embedding-|text-similarity-|text-search-")
@@ -27,10 +27,7 @@ def traits(model: str) -> Traits:
     """Say in which wires a model is spoken to and what it can do. A fine-tuned one (`ft:base:…`) is what its base is."""
     name = model.removeprefix("ft:")
     if _EMBEDDING.match(name):
-        nothing = Capabilities(
-            chat=False, stream=False, tools=False, vision=False, json_schema=False, reasoning=False, embeddings=True
-        )
-        return Traits(frozenset({EMBEDDINGS}), nothing)
+        return Traits(frozenset({EMBEDDINGS}), ONLY_EMBEDDINGS)
     if _BASE.match(name):
         text = Capabilities(tools=False, vision=False, json_schema=False, reasoning=False)
         return Traits(frozenset({COMPLETIONS}), text)

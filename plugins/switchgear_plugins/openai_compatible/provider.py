@@ -4,7 +4,7 @@ from msgspec import Raw
 
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import CANONICAL, Call, ProviderConfig
-from switchgear.wire.chat_provider import ChatProvider, api_key
+from switchgear.wire.chat_provider import ChatProvider
 from switchgear.wire.members import prune, raw
 from switchgear_plugins.openai_compatible.settings import CompatibleSettings
 
@@ -42,7 +42,9 @@ class CompatibleProvider(ChatProvider):
         """Return the header that carries the key where this server wants it."""
         if secret is None:
             return {}
-        return {self._settings.auth_header.lower(): f"{self._settings.auth_scheme} {api_key(secret)}".strip()}
+        return {
+            self._settings.auth_header.lower(): f"{self._settings.auth_scheme} {secret.required('api_key')}".strip()
+        }
 
     def members(self, call: Call) -> dict[str, Raw]:
         """Return the members as this server knows them."""

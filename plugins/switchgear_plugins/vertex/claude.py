@@ -13,6 +13,7 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import COUNT, Call, Head, ProviderFault, StreamDecoder, StreamEvent, TargetModel
 from switchgear.contracts.upstream import OutboundRequest
+from switchgear.wire.members import BROKEN
 from switchgear.wire.messages.provider import MessagesProvider
 from switchgear_plugins.vertex.address import Address, authorise, family
 from switchgear_plugins.vertex.faults import read_fault
@@ -75,7 +76,7 @@ def speaks_messages(body: bytes) -> bool:
     """Say whether an answer or an error is in the Messages form: all of them have a type, none of Google's has."""
     try:
         return _typed_decoder.decode(body).type in {"message", "error"}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         return False
 
 

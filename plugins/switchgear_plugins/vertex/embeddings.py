@@ -5,18 +5,17 @@ docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddin
 Gemini embedding models after the first.
 """
 
-import base64
-import struct
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, TargetModel
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.provider import Answer, Call, Head, ProviderFault
+from switchgear.contracts.usage import Usage, believable
 from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import drop_others
-from switchgear.wire.members import member
+from switchgear.wire.embeddings import embeddings_answer, read_embeddings
+from switchgear.wire.members import BROKEN
 from switchgear_plugins.vertex.address import family
 from switchgear_plugins.vertex.faults import read_fault
 from switchgear_plugins.vertex.wire import UsageMetadata
@@ -62,26 +61,15 @@ def embedding_method(model: str, *, vertex: bool) -> str:
     return EMBED if name.startswith("gemini-embedding-") and name != "gemini-embedding-001" else PREDICT
 
 
-def embedding_body(call: Call, model: TargetModel, method: str, resource: str) -> bytes:
+def embedding_body(call: Call, method: str, resource: str) -> bytes:
     """Write the request. Text over the model's limit is refused, not cut, where the vendor lets one say so.
 
     Raises `InvalidRequest` for tokens, which only their own model could read, and for several texts where one is taken.
     """
-    members = {**model.defaults, **call.members}
-    try:
-        given = member(members, "input", str | list[str])  # type: ignore[arg-type]  # a union is a type to msgspec
-    except InvalidRequest:
-        raise InvalidRequest(
-            "`input` must be text or a list of texts; this model's provider takes no tokens.",
-            param="input",
-            code="unsupported_value",
-        ) from None
-    if not given:
-        raise InvalidRequest("`input` is missing: give a text or a list of texts.", param="input", code="missing_field")
-    texts = [given] if isinstance(given, str) else given
-    size = member(members, "dimensions", int)
+    asked = read_embeddings(call)
+    texts = asked.texts()
     drop_others(call, ("input", "dimensions", "encoding_format"))
-    options = {} if size is None else {"outputDimensionality": size}
+    options: dict[str, Any] = {} if asked.dimensions is None else {"outputDimensionality": asked.dimensions}
     if method == BATCH:
         requests = [{"model": resource, "content": _content(text), **options} for text in texts]
         return _encode({"requests": requests})
@@ -102,7 +90,7 @@ def decode_embeddings(call: Call, head: Head, body: bytes) -> Answer:
     """Read the answer of any of the methods. AI Studio does not say what it consumed for every model."""
     try:
         found = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         raise ProviderFault("protocol", head.status) from None
     if found.error is not None:
         raise read_fault(head, body)
@@ -111,26 +99,11 @@ def decode_embeddings(call: Call, head: Head, body: bytes) -> Answer:
         vectors = [found.embedding]
     if not vectors:
         raise ProviderFault("protocol", head.status)
-    packed = call.member("encoding_format", str) == "base64"
-    data = [
-        {"object": "embedding", "index": place, "embedding": _pack(vector.values) if packed else vector.values}
-        for place, vector in enumerate(vectors)
-    ]
-    usage = _usage(found, vectors)
-    tokens = None if usage is None else {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}
-    return Answer(_encode({"object": "list", "data": data, "model": call.model, "usage": tokens}), usage)
+    return embeddings_answer(call, [vector.values for vector in vectors], _usage(found, vectors))
 
 
 def _usage(found: _Found, vectors: list[_Embedding]) -> Usage | None:
     if found.usage_metadata is not None:
         return found.usage_metadata.usage()
     counts = [vector.statistics.token_count for vector in vectors if vector.statistics is not None]
-    return Usage(input_tokens=max(round(sum(counts)), 0)) if counts else None
-
-
-def _pack(values: list[float]) -> str:
-    """Encode a vector as OpenAI does: base64 of little-endian 32-bit floats."""
-    try:
-        return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
-    except (OverflowError, struct.error):
-        raise ProviderFault("protocol", 200) from None
+    return Usage(input_tokens=round(sum(counts))) if counts and believable(*counts) else None

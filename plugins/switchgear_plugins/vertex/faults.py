@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.provider import Head, ProviderFault
-from switchgear.wire.chat import retry_after
+from switchgear.wire.chat import cause_of_status, retry_after
+from switchgear.wire.members import BROKEN
 
 _BY_STATUS = {
     "INVALID_ARGUMENT": "invalid_request",
@@ -40,18 +41,6 @@ _BY_REASON = {
     "BILLING_DISABLED": "quota",
 }
 """Reasons (google.rpc.ErrorInfo) that say more than the status they come with."""
-_BY_HTTP = {
-    400: "invalid_request",
-    401: "auth",
-    403: "permission",
-    404: "not_found",
-    408: "timeout",
-    409: "server",
-    429: "rate_limit",
-    499: "server",
-    503: "overloaded",
-    504: "timeout",
-}
 
 
 class _Violation(Struct, rename="camel"):
@@ -118,14 +107,14 @@ def _error(body: bytes) -> _Error:
     """Decode the error; one whose details are of another shape is read without them, and an empty one is none."""
     try:
         found = _body_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         pass
     else:
         first = found[0] if isinstance(found, list) and found else found
         return first.error if isinstance(first, _Body) else _Error()
     try:
         plain = _plain_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         return _Error()
     one = plain[0] if isinstance(plain, list) else plain
     return _Error(one.error.message, one.error.status)
@@ -136,11 +125,10 @@ def _cause(error: _Error, reason: str | None, http: int) -> str:
         return _BY_REASON[reason]
     cause = _BY_STATUS.get(error.status)
     if cause is None and 200 <= http < 300:  # noqa: PLR2004 - HTTP's classes
-        cause = _BY_HTTP.get(error.code, "server" if error.code or error.message else "protocol")
-    elif cause is None:
-        cause = _BY_HTTP.get(http) or (
-            "invalid_request" if 400 <= http < 500 else "server" if http >= 500 else "protocol"  # noqa: PLR2004
-        )
+        http = error.code
+        if http < 400:  # noqa: PLR2004 - likewise
+            return "server" if http or error.message else "protocol"
+    cause = cause or cause_of_status(http)
     if cause == "invalid_request" and _is_too_long(error.message):
         return "context_length"
     if cause == "rate_limit" and any("PerDay" in one.quota_id for found in error.details for one in found.violations):

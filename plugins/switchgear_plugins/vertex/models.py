@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.provider import DiscoveredModel, Head, ModelPage, ProviderFault
+from switchgear.wire.members import BROKEN
 from switchgear_plugins.vertex.faults import read_fault
 
 
@@ -33,7 +34,7 @@ def read_models(head: Head, body: bytes) -> ModelPage:
         raise read_fault(head, body)
     try:
         found = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         raise ProviderFault("protocol", head.status) from None
     models = tuple(_model(model) for model in (*found.models, *found.publisher_models))
     return ModelPage(models, found.next_page_token or None)

@@ -12,6 +12,7 @@ from switchgear.contracts.provider import (
     CANONICAL,
     COUNT,
     EMBEDDINGS,
+    ONLY_EMBEDDINGS,
     Answer,
     Call,
     Capabilities,
@@ -24,6 +25,7 @@ from switchgear.contracts.provider import (
     Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
+from switchgear.wire.members import BROKEN
 from switchgear.wire.messages.provider import MESSAGES, MESSAGES_COUNT
 from switchgear_plugins.vertex.address import Address, authorise, family
 from switchgear_plugins.vertex.answer import decode_chat
@@ -36,10 +38,6 @@ from switchgear_plugins.vertex.service_account import Exchange, read_token, serv
 from switchgear_plugins.vertex.settings import VertexProviderSettings
 from switchgear_plugins.vertex.stream import GeminiDecoder
 from switchgear_plugins.vertex.thinking import thinks
-
-_NO_CHAT = Capabilities(
-    chat=False, stream=False, tools=False, vision=False, json_schema=False, reasoning=False, embeddings=True
-)
 
 _ANY_PROJECT = Secret({"project_id": "any-project"})
 """For looking at a model's name only."""
@@ -78,7 +76,7 @@ class VertexProvider:
                 raise ValueError("Claude is on Vertex AI only: set `settings.project` or `settings.location`")
             return self._claude.traits(family(model))
         if embeds(model):
-            return Traits(frozenset() if self._address.express else frozenset({EMBEDDINGS}), _NO_CHAT)
+            return Traits(frozenset() if self._address.express else frozenset({EMBEDDINGS}), ONLY_EMBEDDINGS)
         return Traits(frozenset({CANONICAL, COUNT}), Capabilities(reasoning=thinks(model)))
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
@@ -88,7 +86,7 @@ class VertexProvider:
         resource = self._address.resource(model.name, secret)
         if call.wire == EMBEDDINGS:
             method = embedding_method(model.name, vertex=self._address.vertex)
-            body = embedding_body(call, model, method, resource)
+            body = embedding_body(call, method, resource)
         elif call.wire == COUNT:
             method, body = "countTokens", count_body(call, model, None if self._address.vertex else resource)
         else:
@@ -143,6 +141,6 @@ class VertexProvider:
 def _decode_count(head: Head, body: bytes) -> Answer:
     try:
         found = _count_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         raise read_fault(head, body) from None
     return Answer(msgspec.json.encode({"input_tokens": found.total_tokens}))

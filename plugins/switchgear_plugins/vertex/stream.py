@@ -6,7 +6,7 @@ next parts; usage so far comes with every one of them; nothing marks the end but
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
-from switchgear.errors import ConnectionBroken
+from switchgear.wire.chat import cut, failed
 from switchgear.wire.chunks import ChunkWriter
 from switchgear.wire.sse import SSEParser
 from switchgear_plugins.vertex.answer import (
@@ -73,7 +73,7 @@ class GeminiDecoder:
         for payload in self._sse.feed(data):
             fault = self._take(payload, events)
             if fault is not None:
-                events.append(StreamEvent(b"", last=True, fault=fault))
+                events.append(failed(fault))
             if events and events[-1].last:
                 self._over = True
                 break  # whatever comes behind the end belongs to nothing
@@ -81,12 +81,8 @@ class GeminiDecoder:
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if self._complete:
-            return
-        media = self._head.header("content-type")
-        if media is not None and "event-stream" not in media:
-            raise ProviderFault("protocol", self._head.status)
-        raise ConnectionBroken("the provider's stream ended before each candidate had its finish reason")
+        if not self._complete:
+            raise cut(self._head)
 
     def _take(self, payload: bytes, events: list[StreamEvent]) -> ProviderFault | None:
         """Add the events of one response; return what went wrong with it."""

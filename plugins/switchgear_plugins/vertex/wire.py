@@ -7,9 +7,9 @@ docs.cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateCon
 import msgspec
 from msgspec import Raw, Struct
 
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.usage import Usage, believable
+from switchgear.wire.members import BROKEN, decode_text
 
-_MOST_TOKENS = 2**40
 _ABSENT = Raw(b"")
 
 
@@ -78,7 +78,7 @@ class UsageMetadata(Struct, rename="camel", gc=False):
     def usage(self) -> Usage | None:
         """Return it as the kernel counts; None if a count cannot be one."""
         counts = [getattr(self, name) for name in self.__struct_fields__]
-        if min(counts) < 0 or max(counts) > _MOST_TOKENS:
+        if not believable(*counts):
             return None
         return Usage(
             input_tokens=self.prompt_token_count + self.tool_use_prompt_token_count,
@@ -112,8 +112,6 @@ _response_decoder = msgspec.json.Decoder(Response)
 def read_response(data: bytes) -> Response | None:
     """Decode an answer or an event; None if it is none."""
     try:
-        if not data.isascii():
-            data.decode()
-        return _response_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode_text(_response_decoder, data)
+    except BROKEN:
         return None

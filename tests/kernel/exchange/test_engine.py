@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+from msgspec import structs
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.caller import Caller, Permissions
@@ -15,6 +16,7 @@ from switchgear.contracts.exchange import Exchange, Outcome, Plan, Step, Target
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.provider import (
     CANONICAL,
+    EMBEDDINGS,
     Answer,
     Call,
     Capabilities,
@@ -23,11 +25,12 @@ from switchgear.contracts.provider import (
     TargetModel,
 )
 from switchgear.contracts.upstream import Timeouts
-from switchgear.errors import ApiError, ClientGone, PermissionDenied
-from switchgear.exchange.attempt import Caps
+from switchgear.errors import ApiError, ClientGone, InvalidRequest, PermissionDenied
+from switchgear.exchange.ask import Caps
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
+from switchgear.exchange.usage import estimate
 from switchgear.offer import NoSettings
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.provider_suite import chat_call
@@ -266,6 +269,66 @@ async def test_whenever_the_client_leaves_there_is_one_record_and_no_answer(mome
     assert [record["outcome"] for record in fixture.ledger.records] == ["client_gone"]
     assert x.usage is not None
     assert x.usage.estimated
+
+
+class Unasked:
+    """A provider over HTTP that it never comes to asking: what is asked for cannot be said, or the secret is not there."""
+
+    wires = frozenset({CANONICAL})
+    request_id_header = "x-request-id"
+
+    def __init__(self) -> None:
+        self.waited_for = asyncio.Event()
+
+    def prepare(self, call: Call, model: TargetModel, secret: Any) -> Any:
+        raise InvalidRequest("`n` must be 1.", param="n")
+
+    def peek(self) -> None:
+        return None
+
+    async def get(self) -> Any:
+        self.waited_for.set()
+        await asyncio.Event().wait()
+
+
+async def test_what_was_refused_before_it_was_sent_costs_nothing() -> None:
+    fixture = Fixture()
+    target = structs.replace(fixture.target("a"), native=None, provider=Unasked(), connection=object())
+    x = await fixture.run(chat_call(n=2), target)
+    assert (x.outcome, x.usage) == (Outcome.REJECTED, None)
+
+
+async def test_a_client_that_left_while_the_secret_was_fetched_is_charged_nothing() -> None:
+    fixture, unasked = Fixture(), Unasked()
+    target = structs.replace(fixture.target("a"), native=None, provider=unasked, connection=object(), secret=unasked)
+    running = asyncio.ensure_future(fixture.run(chat_call(), target))
+    await asyncio.wait_for(unasked.waited_for.wait(), 5)
+    fixture.watch.abort(ClientGone("gone"))
+    x = await running
+    assert (x.outcome, x.usage) == (Outcome.CLIENT_GONE, None)
+
+
+async def test_the_total_timeout_of_a_provider_holds_for_fetching_its_secret() -> None:
+    fixture, unasked = Fixture(), Unasked()
+    target = structs.replace(
+        fixture.target("a"),
+        native=None,
+        provider=unasked,
+        connection=object(),
+        secret=unasked,
+        timeouts=Timeouts(total=0.1),
+    )
+    x = await asyncio.wait_for(fixture.run(chat_call(), target), 3)
+    assert (x.outcome, x.usage) == (Outcome.DEADLINE, None)
+
+
+async def test_vectors_without_usage_are_not_taken_for_output_tokens() -> None:
+    fixture = Fixture()
+    x = await fixture.run(chat_call(), fixture.target("a"))
+    x.sent = Call("embedding", EMBEDDINGS, {"input": raw("some words to embed")}, model="m")
+    x.stream_bytes = 90_000
+    assert 0 == estimate(x).output_tokens
+    assert estimate(x).input_tokens > 1
 
 
 async def test_stopping_the_gateway_ends_a_stream_with_an_error() -> None:

@@ -25,6 +25,8 @@ class Other(ChatCompletions):
 
     def canonical(self, call: Call) -> Call:
         members = {name: value for name, value in call.members.items() if name != "top_k"}
+        if "state" in call.members:
+            raise InvalidRequest("a chat has no state", param="state")
         made = call.translated("chat", CANONICAL, members)
         if "top_k" in call.members:
             made.drop("top_k")
@@ -85,7 +87,7 @@ def test_a_strict_model_refuses_instead():
     ("lacks", "members", "param"),
     [
         ("tools", {"tools": [TOOL]}, "tools"),
-        ("vision", {"messages": IMAGE}, "messages"),
+        ("vision", {"messages": IMAGE}, "messages[0].content[0]"),
         ("json_schema", {"response_format": SCHEMA}, "response_format"),
     ],
 )
@@ -126,3 +128,36 @@ def test_what_one_target_dropped_is_forgotten_at_the_next():
     x.call = chat_call()
     x.call.drop("seed")
     assert () == fit(x, ChatCompletions(), target()).dropped
+
+
+class Stateful(Other):
+    """An endpoint of a form that says what no other can."""
+
+    def canonical(self, call: Call) -> Call:
+        raise InvalidRequest("only here", param="state")
+
+
+def test_what_only_its_own_form_can_say_is_left_to_a_provider_that_speaks_it():
+    x = Exchange("x", "d", Snapshot(), began=0.0, started_us=0)
+    x.call = Call("chat", "other", chat_call(tools=[TOOL]).members, model="m")
+    assert x.call is fit(x, Stateful(), target("other", lacks=("tools", "reasoning")))
+
+
+def test_a_form_of_its_own_is_held_to_the_capabilities_too():
+    x = Exchange("x", "d", Snapshot(), began=0.0, started_us=0)
+    x.call = Call("chat", "other", chat_call(tools=[TOOL]).members, model="m")
+    with pytest.raises(InvalidRequest):
+        fit(x, Other(), target("other", lacks=("tools",)))
+
+
+def test_what_a_chat_cannot_say_goes_to_a_target_that_speaks_the_clients_wire_whatever_its_model_lacks():
+    to = target("other", lacks=("vision",), strict=True)
+    assert ("other", ()) == ((found := _other(to, top_k=3)).wire, found.dropped)
+    assert found.strict
+    assert "other" == _other(to, state="s1").wire
+
+
+def test_what_its_model_lacks_is_refused_in_the_clients_own_wire_too():
+    with pytest.raises(InvalidRequest) as caught:
+        _other(target("other", lacks=("tools",)), tools=[TOOL])
+    assert "unsupported_capability" == caught.value.code

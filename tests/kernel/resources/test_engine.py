@@ -1,13 +1,16 @@
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Struct
 
 from kernel.resources.conftest import MakeEngine
 from kernel.resources.toys import ALIASES, KINDS, MODELS, ToySealer, compile_alias
 from switchgear.contracts.credential import MASK
+from switchgear.contracts.resource import Also, ResourceKind
 from switchgear.errors import Conflict, InvalidRequest, NotFound, PluginError, PreconditionFailed, ValidationFailed
 from switchgear.resources import PluginResources, ResourceEngine, Terms
 
@@ -410,3 +413,54 @@ def test_wrong_declarations_are_reported_together() -> None:
     with pytest.raises(PluginError) as caught:
         ResourceEngine(None, [replace(MODELS, spec=clash, name="Bad Name"), MODELS, MODELS], None)  # type: ignore[arg-type]
     assert len(caught.value.failures) == 3
+
+
+class Counter(Struct, frozen=True, forbid_unknown_fields=True):
+    count: int = 0
+
+
+class Visit(Struct, frozen=True, forbid_unknown_fields=True):
+    counter_id: str
+    weight: int = 1
+
+
+def count_up(spec: Mapping[str, Any]) -> list[Also]:
+    one = Also("counters", str(spec.get("counter_id")), lambda found: {**found, "count": found["count"] + 1})
+    return [one] * int(spec["weight"])
+
+
+COUNTED = (
+    ResourceKind(name="counters", title="counter", spec=Counter),
+    ResourceKind(name="visits", title="visit", spec=Visit, also=count_up),
+)
+
+
+async def test_racing_creates_that_change_the_same_resource_all_land(
+    make_engine: MakeEngine, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = store.read
+
+    async def read_and_let_others_write(kind: str, id: str) -> Any:
+        found = await read(kind, id)
+        await asyncio.sleep(0)
+        return found
+
+    monkeypatch.setattr(store, "read", read_and_let_others_write)
+    one, other = await make_engine(COUNTED), await make_engine(COUNTED)
+    await one.create("counters", {"id": "c"}, ME)
+    visits = [
+        engine.create("visits", {"id": f"v{i}", "counter_id": "c"}, ME) for i, engine in enumerate([one, other] * 3)
+    ]
+    assert 6 == len(await asyncio.gather(*visits))
+    found = await one.find("counters", "c")
+    assert found is not None
+    assert {"count": 6} == msgspec.json.decode(found.spec)
+
+
+async def test_several_changes_of_one_write_to_a_resource_are_laid_over_each_other(make_engine: MakeEngine) -> None:
+    engine = await make_engine(COUNTED)
+    await engine.create("counters", {"id": "c"}, ME)
+    await engine.create("visits", {"id": "v", "counter_id": "c", "weight": 3}, ME)
+    found = await engine.find("counters", "c")
+    assert found is not None
+    assert ({"count": 3}, 2) == (msgspec.json.decode(found.spec), found.version)

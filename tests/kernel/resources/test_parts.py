@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct, field
 
@@ -18,7 +18,6 @@ from switchgear.resources.merge import difference, merge_patch
 from switchgear.resources.names import decode_cursor, encode_cursor, is_id
 from switchgear.resources.shape import decode
 
-relaxed = settings(deadline=None)  # how long one example takes says nothing on a busy machine
 SCALARS = (
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 )
@@ -38,7 +37,6 @@ def without_nulls(value: Any) -> Any:
     )
 
 
-@relaxed
 @given(OBJECTS, OBJECTS)
 def test_a_merge_patch_applied_twice_is_applied_once_and_changes_neither_side(target: Any, patch: Any) -> None:
     before = json.dumps([target, patch])
@@ -47,7 +45,6 @@ def test_a_merge_patch_applied_twice_is_applied_once_and_changes_neither_side(ta
     assert before == json.dumps([target, patch])
 
 
-@relaxed
 @given(OBJECTS, OBJECTS)
 def test_a_merge_patch_sets_what_it_names_and_leaves_the_rest(target: dict[str, Any], patch: dict[str, Any]) -> None:
     merged = merge_patch(target, patch)
@@ -85,7 +82,6 @@ def test_merge_patch_follows_the_rfc(target: Any, patch: Any, expected: Any) -> 
     assert expected == merge_patch(target, patch)
 
 
-@relaxed
 @given(OBJECTS, OBJECTS)
 def test_a_difference_is_empty_exactly_between_equals(one: Any, other: Any) -> None:
     assert difference(one, one) == []
@@ -93,7 +89,6 @@ def test_a_difference_is_empty_exactly_between_equals(one: Any, other: Any) -> N
         assert one == other
 
 
-@relaxed
 @given(IDS)
 def test_a_cursor_comes_back_only_for_its_own_list(id_: str) -> None:
     assert id_ == decode_cursor("models", encode_cursor("models", id_))
@@ -101,7 +96,6 @@ def test_a_cursor_comes_back_only_for_its_own_list(id_: str) -> None:
         decode_cursor("aliases", encode_cursor("models", id_))
 
 
-@relaxed
 @given(st.text(max_size=40))
 def test_any_other_text_is_no_cursor(text: str) -> None:
     try:
@@ -110,13 +104,11 @@ def test_any_other_text_is_no_cursor(text: str) -> None:
         return
 
 
-@relaxed
 @given(OBJECTS)
 def test_json_that_may_be_stored_comes_through_unchanged(value: Any) -> None:
     assert value == plain(parse_json(json.dumps(value).encode()))
 
 
-@relaxed
 @given(st.binary(max_size=60))
 def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
     try:
@@ -198,13 +190,11 @@ def test_unknown_fields_are_refused_even_where_a_struct_would_let_them_pass() ->
     assert wrong(Lenient, {"lfet": 2}) == {"/lfet": "there is no such field; did you mean `left`?"}
 
 
-@relaxed
 @given(VALUES)
 def test_decoding_agrees_with_msgspec_on_any_value(value: Any) -> None:
     wrong(Outer, value)
 
 
-@relaxed
 @given(OBJECTS)
 def test_secrets_are_sealed_shown_and_opened_at_any_depth(spec: dict[str, Any]) -> None:
     marker = {"$sealed": "opaque", "hint": "last"}

@@ -1,7 +1,5 @@
 """Calls, and canonical parts written."""
 
-import time
-
 import pytest
 from msgspec import json
 
@@ -27,12 +25,11 @@ def test_a_strict_call_refuses_the_first() -> None:
     assert call.dropped == ()
 
 
-def test_dropping_many_members_takes_no_time() -> None:
+def test_what_is_kept_of_many_dropped_members_is_bounded() -> None:
     call = Call("chat", "chat", {}, model="m")
-    began = time.process_time()
-    call.drop(*(f"member{number}" for number in range(100_000)))
-    assert time.process_time() - began < 5, "quadratic, it takes minutes"
-    assert 100_000 == len(call.dropped)
+    for number in range(100_000):
+        call.drop(f"member{number}")
+    assert 256 == len(call.dropped)
 
 
 def test_what_the_wire_requires_is_written_even_where_it_is_the_default() -> None:

@@ -10,7 +10,7 @@ from support.golden import call_of
 from switchgear.contracts.provider import ProviderFault
 from switchgear.contracts.usage import Usage
 from switchgear.errors import InvalidRequest
-from switchgear.testing.provider_suite import MODEL, RecordedHead
+from switchgear.testing.provider_suite import RecordedHead
 from switchgear.wire.embeddings import decode_embeddings, embeddings_answer, read_embeddings
 
 
@@ -19,7 +19,7 @@ from switchgear.wire.embeddings import decode_embeddings, embeddings_answer, rea
     [("a", ["a"]), (["a", "b"], ["a", "b"]), ([1, 2], [[1, 2]]), ([[1], [2, 3]], [[1], [2, 3]])],
 )
 def test_reads_every_form_of_input(given_input: object, expected: list) -> None:
-    assert expected == read_embeddings(call_of("embeddings", {"model": "m", "input": given_input}), MODEL).input
+    assert expected == read_embeddings(call_of("embeddings", {"model": "m", "input": given_input})).input
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,7 @@ def test_reads_every_form_of_input(given_input: object, expected: list) -> None:
     [
         ({}, "input"),
         ({"input": []}, "input"),
+        ({"input": ""}, "input"),
         ({"input": ["a", 1]}, "input"),
         ({"input": [1.5]}, "input"),
         ({"input": "a", "dimensions": "many"}, "dimensions"),
@@ -35,12 +36,12 @@ def test_reads_every_form_of_input(given_input: object, expected: list) -> None:
 )
 def test_names_what_is_wrong(body: dict, param: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        read_embeddings(call_of("embeddings", body), MODEL)
+        read_embeddings(call_of("embeddings", body))
     assert param == caught.value.param
 
 
 def test_tokens_are_no_texts() -> None:
-    wanted = read_embeddings(call_of("embeddings", {"input": [[1]]}), MODEL)
+    wanted = read_embeddings(call_of("embeddings", {"input": [[1]]}))
     with pytest.raises(InvalidRequest):
         wanted.texts()
 
@@ -50,7 +51,8 @@ def test_tokens_are_no_texts() -> None:
     st.booleans(),
 )
 def test_writes_what_a_client_reads_back(vectors: list[list[float]], as_base64: bool) -> None:
-    answer = embeddings_answer("m", vectors, 7, as_base64)
+    call = call_of("embeddings", {"encoding_format": "base64" if as_base64 else "float"})
+    answer = embeddings_answer(call, vectors, Usage(input_tokens=7))
     body = json.loads(answer.body)
     found = [item["embedding"] for item in body["data"]]
     if as_base64:
@@ -67,3 +69,7 @@ def test_writes_what_a_client_reads_back(vectors: list[list[float]], as_base64: 
 def test_what_holds_no_vector_is_no_answer(body: bytes) -> None:
     with pytest.raises(ProviderFault):
         decode_embeddings(body, RecordedHead())
+
+
+def test_an_answer_says_no_usage_that_nobody_said() -> None:
+    assert "usage" not in json.loads(embeddings_answer(call_of("embeddings", {}), [[1.0]], None).body)

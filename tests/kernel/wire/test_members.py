@@ -51,3 +51,9 @@ def test_prunes_as_a_plain_walk_would(body: dict, path: list[str]) -> None:
     members, found = prune(parse_object(msgspec.json.encode(body)), [".".join(path)])
     assert expected(body, path) == json.loads(splice(members, {}, {}))
     assert bool(found) == (expected(body, path) != body)
+
+
+def test_a_member_is_found_however_its_name_is_written() -> None:
+    body = '{"messages":[{"cache\\u005fcontrol":{},"role":"user"}]}'
+    kept = '{"messages":[{"role":"user"}]}'
+    assert (kept, ["messages.cache_control"]) == pruned(body, "messages.cache_control")

@@ -159,7 +159,12 @@ def test_lists_models_page_by_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "cause"), [(401, error("authentication_error"), "auth"), (200, b"{}", "protocol")]
+    ("status", "body", "cause"),
+    [
+        (401, error("authentication_error"), "auth"),
+        (200, b"{}", "protocol"),
+        (200, b'{"data":[{"id":"a","created_at":"0001-01-01T00:00:00"}]}', "protocol"),
+    ],
 )
 def test_a_list_that_is_none_is_a_fault(status: int, body: bytes, cause: str) -> None:
     with pytest.raises(ProviderFault) as caught:

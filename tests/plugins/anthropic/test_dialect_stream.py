@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from anthropic.types import RawMessageStreamEvent
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -78,7 +78,6 @@ def conversations(draw: st.DrawFn) -> tuple[list[dict[str, Any]], str, str, dict
 
 
 @given(conversations())
-@settings(max_examples=200, deadline=None)
 def test_any_interleaving_becomes_whole_blocks_in_order(drawn: Any) -> None:
     order, text, thought, calls = drawn
     made = blocks(told(*(delta(**one) for one in order), finish("stop")))
@@ -89,7 +88,6 @@ def test_any_interleaving_becomes_whole_blocks_in_order(drawn: Any) -> None:
 
 
 @given(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), st.data())
-@settings(max_examples=200, deadline=None)
 def test_an_object_is_whole_at_its_last_brace_and_not_before(value: dict[str, Any], data: st.DataObject) -> None:
     text = " " + json.dumps(value, ensure_ascii=data.draw(st.booleans()))
     braces = Braces()

@@ -79,7 +79,12 @@ def test_a_cursor_of_somebody_else_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("status", "body", "cause"),
-    [(403, b'{"__type":"UnrecognizedClientException"}', "auth"), (200, b"{}", "protocol"), (200, b"<", "protocol")],
+    [
+        (403, b'{"__type":"UnrecognizedClientException"}', "auth"),
+        (200, b"{}", "protocol"),
+        (200, b"<", "protocol"),
+        (200, b'{"modelSummaries":[{"modelId":"\xff"}]}', "protocol"),
+    ],
 )
 def test_a_page_that_is_none_is_a_fault(status: int, body: bytes, cause: str) -> None:
     with pytest.raises(ProviderFault) as caught:

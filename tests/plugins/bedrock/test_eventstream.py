@@ -1,7 +1,7 @@
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.bedrock.wire import header, message
@@ -64,7 +64,6 @@ def test_a_truncated_stream_ends_inside_a_message_or_between_two(messages, data)
     assert parser.pending == (at > len(encoded(messages[: len(found)])))
 
 
-@settings(max_examples=300)
 @given(st.binary(max_size=300))
 def test_garbage_is_a_typed_error(body: bytes) -> None:
     parser = EventStreamParser()

@@ -4,7 +4,7 @@ import re
 from typing import ClassVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from switchgear.ambient import Ambient
@@ -59,7 +59,6 @@ def test_it_never_opens_in_another_context(plaintext, context, other):
             it.unseal(it.seal(plaintext, context=context), context=other)
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=12), st.randoms())
 def test_with_any_bit_flipped_it_never_opens(plaintext, random):
     it = sealer(NEW, OLD)

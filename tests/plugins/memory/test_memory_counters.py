@@ -144,7 +144,6 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(steps, st.integers(1, 40), st.sampled_from([1.0, 8.0, 60.0]))
 def test_no_sliding_window_ever_holds_more_than_the_limit(taken, limit, period):
     ambient = FixedAmbient()

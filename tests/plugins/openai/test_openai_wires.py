@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from support.golden import call_of, check_every_cut, files, read
@@ -168,7 +168,6 @@ def test_what_came_before_a_failure_in_a_stream_is_kept(wire: str, payload: byte
     assert cause == events[1].fault.cause
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     wire=st.sampled_from(["chat", "responses", "completions"]),
     lines=st.lists(

@@ -141,7 +141,6 @@ def letters(kept: list[ReasoningDetail], member: str) -> list[str]:
     return sorted("".join(getattr(detail, member) or "" for detail in kept))
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(said, max_size=12), finishes, st.sampled_from([None, "auto"]))
 def test_any_stream_becomes_a_well_formed_one(script: list[tuple[Any, ...]], finish: str, summary: str | None) -> None:
     events = stream(parse(reasoning={"summary": summary}), chunks(script, finish))
@@ -168,7 +167,6 @@ def test_the_vendors_own_reader_understands_any_stream(script: list[tuple[Any, .
         reader.handle_event(EVENT.validate_python(event))
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     content=st.none() | words,
     thought=st.none() | words,
@@ -271,7 +269,6 @@ members = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
 @given(members)
 def test_any_request_is_carried_or_refused(given: dict[str, Any]) -> None:
     try:
@@ -297,7 +294,6 @@ def test_a_request_nested_as_deep_as_can_be_is_refused() -> None:
         assert nested in bytes(made.members["tools"])
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(details, min_size=1, max_size=4))
 def test_what_is_packed_is_unpacked(kept: list[ReasoningDetail]) -> None:
     assert kept == unpack(pack(kept) or "", "input[0]")

@@ -251,7 +251,7 @@ def test_reads_embeddings_of_every_method(body, vectors, tokens):
         "object": "list",
         "data": [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(vectors)],
         "model": "public",
-        "usage": None if tokens is None else {"prompt_tokens": tokens, "total_tokens": tokens},
+        **({} if tokens is None else {"usage": {"prompt_tokens": tokens, "total_tokens": tokens}}),
     } == json.loads(found.body)
     assert (None if tokens is None else Usage(input_tokens=tokens)) == found.usage
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from support.vertex import KEY, TOKEN, provider
@@ -173,7 +173,6 @@ def test_a_refusal_is_classified(status, body, cause, code, message):
     assert (cause, status, code, message) == (fault.cause, fault.status, fault.code, fault.message)
 
 
-@settings(max_examples=200, deadline=None)
 @given(status=st.integers(200, 599), body=st.binary(max_size=100))
 def test_any_other_answer_is_a_fault(status, body):
     with pytest.raises(ProviderFault) as caught:  # no bytes of this kind spell out a token

@@ -62,7 +62,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
-        self.transport.set_write_buffer_limits(high=0)  # what is written is at the kernel before more is made
+        # What is written is at the kernel before more is made. Through TLS a limit of 0 would never be undershot.
+        self.transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1)
         self._upstream.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from support.faultup.answer import Ask
 from support.faultup.connection import Connection, Request
 from support.faultup.dialects import Dialects, speak
+from support.faultup.dialects.chat import check_key
 from support.faultup.dialects.common import Heard, Refused
 from support.faultup.dialects.desk import Desk
 from support.faultup.ledger import Entry, Ledger
@@ -136,12 +137,13 @@ class FaultUpstream:
         self.ledger.entries.append(entry)
         heard = self._heard(request, entry)
         spoken = None
-        if not self._own_bytes_next(request):
+        own_bytes = self._own_bytes_next(request)
+        if not own_bytes:
             spoken = self._dialects.answer(heard, lambda model: self._choose(request, model))
         if spoken is not None:
             return spoken[0], entry, spoken[1]
         try:
-            ask = msgspec.json.decode(entry.body, type=Ask) if entry.body else Ask()
+            ask = msgspec.json.decode(entry.body, type=Ask) if entry.body and not own_bytes else Ask()
             script = self._choose(request, ask.model)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Script(), entry, json_reply(error_object(400, {"message": f"Unreadable: {error}"}), 400)
@@ -159,7 +161,7 @@ class FaultUpstream:
         if script.cause is not None:
             return script, entry, self._dialects.strict.refuse(Refused(script.cause, ""), heard, script)
         if request.method == "GET" and script.status < 400 and script.body is None:
-            return script, entry, self._models(path)
+            return script, entry, self._models(heard)
         return script, entry, compose(script, ask, path, request_id=entry.id, seed=self.seed, body=entry.body)
 
     def _own_bytes_next(self, request: Request) -> bool:
@@ -195,7 +197,12 @@ class FaultUpstream:
             return self.named.get(model.rpartition("fault-")[2])
         return self.default
 
-    def _models(self, path: str) -> Reply:
+    def _models(self, heard: Heard) -> Reply:
+        path = heard.raw_path
+        try:
+            check_key(heard)
+        except Refused as refused:
+            return self._dialects.strict.refuse(refused, heard, Script())
         names = [*_MODELS, *(f"fault-{name}" for name in self.named)]
         cards = [{"id": name, "object": "model", "created": CREATED, "owned_by": "faultup"} for name in names]
         wanted = path.rpartition("/models")[2].strip("/")

@@ -56,7 +56,13 @@ class RetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """How targets that fail are spared and tried again."""
+    """How targets that fail are tried again and spared.
 
+    retries  further tries of a target that is the last one that may answer, where trying again may help
+    queue    seconds to wait for a free place at a target whose concurrency is bounded, if it is the last one
+    """
+
+    retries: Annotated[int, Meta(ge=0, le=10)] = 1
+    queue: Annotated[float, Meta(ge=0, le=600)] = 5.0
     breaker: BreakerSettings = BreakerSettings()
     retry: RetrySettings = RetrySettings()

@@ -13,6 +13,7 @@ from switchgear.contracts.provider import Answer, Head
 from switchgear.contracts.usage import Usage
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import completion
+from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.messages.faults import decode_fault
 from switchgear.wire.messages.form import Block, StopDetails, TokenCounts, finish_reason
 
@@ -92,10 +93,8 @@ def thinking_detail(block: Block, tool_id: str | None, format: str) -> Reasoning
 
 def _read(decoder: msgspec.json.Decoder[T], body: bytes, head: Head) -> T:
     try:
-        if not body.isascii():
-            body.decode()
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode_text(decoder, body)
+    except BROKEN:
         raise decode_fault(head.status, body, head) from None
 
 

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.provider import Head, ProviderFault
-from switchgear.wire.chat import retry_after
+from switchgear.wire.chat import cause_of_status, retry_after
+from switchgear.wire.members import BROKEN
 
 REQUEST_ID = "request-id"
 """The header in which each answer is named."""
@@ -43,21 +44,6 @@ _BY_TYPE = {
     "timeout_error": "timeout",
     "overloaded_error": "overloaded",
 }
-_BY_STATUS = {
-    400: "invalid_request",
-    401: "auth",
-    402: "quota",
-    403: "permission",
-    404: "not_found",
-    408: "timeout",
-    409: "server",
-    413: "invalid_request",
-    422: "invalid_request",
-    429: "rate_limit",
-    503: "overloaded",
-    504: "timeout",
-    529: "overloaded",
-}
 _BY_CODE = {
     "contract_spend_limit_reached": "quota",
     "enforced_spend_limit_reached": "quota",
@@ -80,7 +66,7 @@ def decode_fault(status: int, body: bytes, head: Head) -> ProviderFault:
     """Classify a failure; `status` is 200 for one inside an answer that began as a good one."""
     try:
         found = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         found = _ErrorBody()
     error = _Error(message=found.error) if isinstance(found.error, str) else found.error or _Error()
     code = error.details.error_code if error.details is not None else None
@@ -97,12 +83,11 @@ def decode_fault(status: int, body: bytes, head: Head) -> ProviderFault:
 def _cause(status: int, error: _Error, code: str | None) -> str:
     if code in _BY_CODE:
         return _BY_CODE[code]
-    cause = _BY_TYPE.get(error.type or "") or _BY_STATUS.get(status)
+    cause = _BY_TYPE.get(error.type or "")
+    if cause is None and 200 <= status < 300:  # noqa: PLR2004 - HTTP's classes
+        return "server" if error.type or error.message else "protocol"
+    cause = cause or cause_of_status(status)
     if cause == "invalid_request":
         words = (error.message or "").lower()
         return next((known for phrase, known in _BY_WORDS if phrase in words), cause)
-    if cause is not None:
-        return cause
-    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's classes
-        return "server" if error.type or error.message else "protocol"
-    return "invalid_request" if 400 <= status < 500 else "server" if status >= 500 else "protocol"  # noqa: PLR2004
+    return cause

@@ -5,10 +5,7 @@ Wire: docs.anthropic.com/en/api/messages and …/messages-streaming. Only what t
 
 from msgspec import Raw, Struct, structs
 
-from switchgear.contracts.usage import Usage
-
-_MOST_TOKENS = 2**40
-"""A count beyond this is not one: it is not believed, and cannot spoil the sums that it would become part of."""
+from switchgear.contracts.usage import Usage, believable
 
 _FINISH = {
     "end_turn": "stop",
@@ -48,7 +45,7 @@ class TokenCounts(Struct, gc=False):
         read, written = self.cache_read_input_tokens or 0, self.cache_creation_input_tokens or 0
         fresh, made = self.input_tokens or 0, self.output_tokens or 0
         thought = (self.output_tokens_details and self.output_tokens_details.thinking_tokens) or 0
-        if not all(0 <= count <= _MOST_TOKENS for count in (read, written, fresh, made, thought)):
+        if not believable(read, written, fresh, made, thought):
             return None
         return Usage(fresh + read + written, made, read, written, min(thought, made))
 

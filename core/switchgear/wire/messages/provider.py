@@ -18,7 +18,6 @@ from switchgear.contracts.provider import (
     Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
-from switchgear.errors import SecretUnavailable
 from switchgear.wire.messages.answer import decode_count, decode_message, decode_native
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
 from switchgear.wire.messages.models import Rules, rules_of
@@ -70,11 +69,7 @@ class MessagesProvider:
 
     def authorise(self, secret: Secret | None) -> dict[str, str]:
         """Return the headers that carry the credential: `x-api-key` with its `api_key`."""
-        if secret is None:
-            return {}
-        if "api_key" not in secret:
-            raise SecretUnavailable("the credential has no value named api_key; enter it again with one")
-        return {"x-api-key": secret["api_key"]}
+        return {} if secret is None else {"x-api-key": secret.required("api_key")}
 
     def amend(self, call: Call, model: TargetModel, body: Body) -> Body:  # noqa: ARG002 - the hook's shape
         """Put in or take out members of a body that is ready to be sent. `body` is the provider's own to change."""

@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 import msgspec
 from msgspec import Raw, Struct
 
-from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
-from switchgear.errors import ConnectionBroken
+from switchgear.contracts.provider import Call, Head, StreamEvent
+from switchgear.wire.chat import cut, failed
 from switchgear.wire.chunks import ChunkWriter
+from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.messages.answer import Message, thinking_detail
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
 from switchgear.wire.messages.form import Block, StopDetails, TokenCounts, finish_reason
@@ -48,7 +49,7 @@ class _Open(Struct):
     call: int = -1
     filled: bool = False
     thoughts: list[str] = []
-    signature: str = ""
+    signature: list[str] = []
     data: str = ""
 
 
@@ -78,24 +79,18 @@ class _MessagesDecoder(ABC):
         for found in self._sse.feed_events(data):
             payload = found.data
             try:
-                if not payload.isascii():
-                    payload.decode()
-                self._take(_decoder.decode(payload), payload, events)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _NotAnEventError):
+                self._take(decode_text(_decoder, payload), payload, events)
+            except (*BROKEN, _NotAnEventError):
                 self._over = True
-                events.append(StreamEvent(b"", last=True, fault=decode_fault(200, payload, self._head)))
+                events.append(failed(decode_fault(200, payload, self._head)))
             if self._over:
                 break
         return events
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if self._terminal:
-            return
-        media = self._head.header("content-type")
-        if media is not None and "event-stream" not in media:
-            raise ProviderFault("protocol", self._head.status, request_id=self._head.header(REQUEST_ID))
-        raise ConnectionBroken("the provider's stream ended before its end was marked")
+        if not self._terminal:
+            raise cut(self._head, REQUEST_ID)
 
     @abstractmethod
     def _take(self, event: _Event, payload: bytes, events: list[StreamEvent]) -> None:
@@ -214,7 +209,7 @@ class ChunkDecoder(_MessagesDecoder):
                 block.thoughts.append(delta.thinking)
                 events.append(self._writer.reasoning(delta.thinking))
         elif delta.type == "signature_delta":
-            block.signature += delta.signature or ""
+            block.signature.append(delta.signature or "")
 
     def _open(self, index: int, block: Block, events: list[StreamEvent]) -> None:
         if not self._begun:
@@ -231,7 +226,7 @@ class ChunkDecoder(_MessagesDecoder):
             if block.thinking:
                 events.append(self._writer.reasoning(block.thinking))
             opened = _Open(block.type, thoughts=[block.thinking] if block.thinking else [])
-            opened.signature, opened.data = block.signature or "", block.data or ""
+            opened.signature, opened.data = [block.signature or ""], block.data or ""
             self._blocks[index] = opened
 
     def _close(self, index: int, events: list[StreamEvent]) -> None:
@@ -242,7 +237,7 @@ class ChunkDecoder(_MessagesDecoder):
             if not block.filled:
                 events.append(self._writer.arguments(block.call, "{}"))  # without input nothing is said of it
             return
-        whole = Block(block.kind, thinking="".join(block.thoughts), signature=block.signature, data=block.data)
+        whole = Block(block.kind, thinking="".join(block.thoughts), signature="".join(block.signature), data=block.data)
         detail = thinking_detail(whole, self._last_call, self._reasoning)
         if detail is not None:
             events.append(self._writer.reasoning_detail(detail))

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -135,7 +135,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(arguments=st.dictionaries(st.text(st.characters(codec="utf-8")), JSON, max_size=4))
 def test_arguments_become_the_object_that_they_write(arguments: dict[str, Any]) -> None:
     message = calling(name="f", arguments=json.dumps(arguments))
@@ -143,7 +142,6 @@ def test_arguments_become_the_object_that_they_write(arguments: dict[str, Any]) 
     assert arguments == block["input"]
 
 
-@settings(max_examples=200, deadline=None)
 @given(text=st.text(max_size=40) | JSON.map(json.dumps))
 def test_any_text_of_arguments_is_written_or_refused(text: str) -> None:
     try:
@@ -164,7 +162,6 @@ def is_object(text: str) -> bool:
         return False
 
 
-@settings(max_examples=200, deadline=None)
 @given(roles=st.lists(st.sampled_from(["system", "user", "assistant", "tool"]), min_size=1, max_size=8))
 def test_turns_alternate_and_lose_nothing(roles: list[str]) -> None:
     messages = [{"role": role, "content": f"text {place}", "tool_call_id": "a"} for place, role in enumerate(roles)]

@@ -24,6 +24,7 @@ _CAUSES: dict[int, Cause] = {
     503: "overloaded",
     529: "overloaded",
 }
+_TOKENS = re.compile(r"/token|/[^/]+/oauth2/v2\.0/token|/api/v2/oauth")
 _VERTEX = r"/v1(?:beta1)?/projects/[^/]+/locations/[^/]+/publishers"
 _GEMINI = "generateContent|streamGenerateContent|countTokens"
 _EMBED = "embedContent|batchEmbedContents|predict"
@@ -76,6 +77,8 @@ class Dialects:
 
     def answer(self, heard: Heard, choose: Callable[[str], Script | None]) -> tuple[Script, Reply] | None:
         """Answer a request, None if it is not in any of these formats."""
+        if heard.desk.down and heard.method == "POST" and _TOKENS.fullmatch(heard.path):
+            return Script(), common.json_answer({"error": "temporarily_unavailable"}, 503)
         if heard.path == "/v1/models" and "anthropic-version" in heard.headers and heard.method == "GET":
             return Script(), messages.models(heard)
         for method, pattern, reply in self._facts:

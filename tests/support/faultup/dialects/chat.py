@@ -227,6 +227,12 @@ ERRORS: dict[Cause, tuple[int, str, str | None, str | None, str]] = {
 }
 
 
+def check_key(heard: Heard) -> None:
+    """Check the key. The vendor's words have a part of it; these have all of it."""
+    bad = common.refused_key(heard)
+    require(bad is None, f"Incorrect API key provided: {bad}. You can find your API key in your account.", None, "auth")
+
+
 class OpenAI:
     """`POST /v1/chat/completions`, `/v1/completions` and `/v1/embeddings`. What a model thinks is billed, not shown."""
 
@@ -247,6 +253,7 @@ class OpenAI:
 
     def authorise(self, heard: Heard) -> None:
         require(common.bearer(heard), "You didn't provide an API key.", None, "auth")
+        check_key(heard)
 
     def speak(self, said: Said, heard: Heard) -> Reply:
         """Let `compose` answer, told what the words are."""
@@ -274,6 +281,7 @@ class Lenient(OpenAI):
     hides = False
 
     def hear(self, heard: Heard) -> Asked:
+        check_key(heard)
         if not heard.path.endswith("/chat/completions"):
             return Asked(model=str(common.read(heard.body, dict[str, Any]).get("model", "")), thinks=True)
         members = common.read(heard.body, dict[str, Any])
@@ -302,6 +310,7 @@ class Azure(OpenAI):
 
     def authorise(self, heard: Heard) -> None:
         token = common.bearer(heard)
+        check_key(heard)
         good = heard.headers.get("api-key") or heard.desk.knows(token)
         require(good, "Access denied due to invalid subscription key or wrong API endpoint.", None, "auth")
         if heard.path.startswith("/openai/deployments/"):
@@ -405,5 +414,9 @@ def sight(url: str) -> tuple[str, int]:
 
 def models(heard: Heard) -> Reply:
     """Answer Azure's `GET /openai/models`."""
+    try:
+        Azure().authorise(heard)
+    except Refused as refused:
+        return Azure().refuse(refused, heard, Script())
     cards = [{"id": name, "object": "model", "created_at": 1_700_000_000} for name in ("gpt-4o", "gpt-4o-mini")]
     return json_answer({"object": "list", "data": cards})

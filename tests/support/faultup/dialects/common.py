@@ -293,6 +293,20 @@ def bearer(heard: Heard) -> str:
     return token if scheme.lower() == "bearer" else ""
 
 
+def refused_key(heard: Heard) -> str | None:
+    """Return the API key of a request if no vendor takes it."""
+    names = ("x-api-key", "api-key", "x-goog-api-key")
+    sent = {bearer(heard), *(heard.headers.get(name, "") for name in names)}
+    return next(iter(sent & heard.desk.bad_keys), None)
+
+
+def page(items: list[T], heard: Heard, start: str | None) -> tuple[list[T], str]:
+    """Cut a page out of a list, from where a token says; return it and the token of the next, empty if there is none."""
+    first = int(start.removeprefix("from-")) if start else 0
+    last = first + heard.desk.page_size
+    return items[first:last], f"from-{last}" if last < len(items) else ""
+
+
 def require(condition: Any, message: str, param: str | None = None, cause: Cause = "invalid_request") -> None:
     """Raise `Refused` unless it holds."""
     if not condition:

@@ -92,6 +92,7 @@ class Bedrock:
 def authorise(heard: Heard) -> None:
     """Check the signature, or that there is an API key."""
     if common.bearer(heard):
+        require(common.refused_key(heard) is None, "The security token is invalid.", None, "auth")
         return
     wrong = sigv4.wrong(heard)
     require(wrong is None, wrong or "", None, "auth")
@@ -312,6 +313,8 @@ def models(heard: Heard) -> Reply:
             "modelName": name,
             "providerName": name.partition(".")[0],
             "inferenceTypesSupported": ["ON_DEMAND"],
+            "inputModalities": ["TEXT"],
+            "outputModalities": ["EMBEDDING" if "embed" in name else "TEXT"],
             "modelLifecycle": {"status": "ACTIVE"},
         }
         for name in names
@@ -320,7 +323,19 @@ def models(heard: Heard) -> Reply:
 
 
 def profiles(heard: Heard) -> Reply:
-    """Answer `GET /inference-profiles`."""
-    name = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
-    card = {"inferenceProfileId": name, "inferenceProfileName": name, "status": "ACTIVE", "type": "SYSTEM_DEFINED"}
-    return json_answer({"inferenceProfileSummaries": [card]})
+    """Answer `GET /inference-profiles` (API_ListInferenceProfiles): in pages."""
+    wrong = None if common.bearer(heard) else sigv4.wrong(heard)
+    if wrong is not None:
+        return Bedrock().refuse(Refused("auth", wrong), heard, Script())
+    cards = [
+        {
+            "inferenceProfileId": f"{where}.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "inferenceProfileName": f"{where.upper()} Claude Sonnet 4.5",
+            "inferenceProfileArn": f"arn:aws:bedrock:us-east-1:1:inference-profile/{where}.anthropic.claude-sonnet-4-5",
+            "status": "ACTIVE",
+            "type": "SYSTEM_DEFINED",
+        }
+        for where in ("us", "eu", "global")
+    ]
+    found, more = common.page(cards, heard, heard.query.get("nextToken"))
+    return json_answer({"inferenceProfileSummaries": found, **({"nextToken": more} if more else {})})

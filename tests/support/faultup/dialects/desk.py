@@ -6,6 +6,7 @@ learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow, d
 
 import base64
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -21,24 +22,31 @@ ISSUED = "issued-"
 
 
 class Desk:
-    """Hands out tokens and knows them again. Its clock is the wall's.
+    """Hands out tokens and knows them again. Its clock is `now`, the wall's.
 
     lifetime_s      of the tokens it makes from now on
     public_keys     of the service accounts that may ask, by e-mail address, as PEM
     client_secrets  of the applications that may ask, by client id
     basic_keys      GigaChat's authorisation keys that may ask; empty: any
+    bad_keys        API keys that no vendor takes
+    page_size       how many models a list tells at once, of those that come in pages
+    down            whether tokens are handed out at all
     """
 
     def __init__(self) -> None:
+        self.now: Callable[[], float] = time.time
         self.lifetime_s = 3600
         self.public_keys: dict[str, bytes] = {}
         self.client_secrets: dict[str, str] = {}
         self.basic_keys: set[str] = set()
+        self.bad_keys: set[str] = set()
+        self.page_size = 2
+        self.down = False
         self.issued: dict[str, float] = {}
 
     def knows(self, token: str) -> bool:
         """Say whether a token is good: one of ours that has not expired or been revoked, or none of our making."""
-        return bool(token) and (not token.startswith(ISSUED) or self.issued.get(token, 0) > time.time())
+        return bool(token) and (not token.startswith(ISSUED) or self.issued.get(token, 0) > self.now())
 
     def revoke(self) -> None:
         """Make every token handed out so far worthless."""
@@ -50,7 +58,7 @@ class Desk:
     def issue(self) -> str:
         """Make a token."""
         token = f"{ISSUED}{len(self.issued):06d}"
-        self.issued[token] = time.time() + self.lifetime_s
+        self.issued[token] = self.now() + self.lifetime_s
         return token
 
     def google(self, body: bytes) -> Reply:
@@ -117,7 +125,7 @@ class Desk:
             public.verify(signature, f"{head}.{claims}".encode(), padding.PKCS1v15(), SHA256())
         except InvalidSignature:
             return "Invalid JWT Signature."
-        now = time.time()
+        now = self.now()
         if not body.get("scope") or not str(body.get("aud", "")).endswith("/token"):
             return "Invalid JWT: scope and aud are required"
         if not body.get("iat", 0) - 60 <= now < body.get("exp", 0) or body["exp"] - body["iat"] > 3600:

@@ -76,7 +76,7 @@ class Gemini:
 
     def _authorise(self, heard: Heard) -> None:
         key = heard.headers.get("x-goog-api-key") or heard.query.get("key")
-        good = heard.desk.knows(common.bearer(heard)) or (key and not self.vertex)
+        good = heard.desk.knows(common.bearer(heard)) or (key and not self.vertex and not common.refused_key(heard))
         require(good, ERRORS["auth"][2], None, "auth")
 
     def speak(self, said: Said, heard: Heard) -> Reply:
@@ -334,23 +334,36 @@ class Embeddings(Gemini):
 
 
 def models(heard: Heard) -> Reply:
-    """Answer AI Studio's `GET /v1beta/models`."""
-    card = {
-        "name": "models/gemini-2.5-flash",
-        "displayName": "Gemini 2.5 Flash",
-        "inputTokenLimit": 1_048_576,
-        "outputTokenLimit": 65_536,
-        "supportedGenerationMethods": ["generateContent", "countTokens"],
-    }
+    """Answer AI Studio's `GET /v1beta/models` (ai.google.dev/api/models): in pages, whose size the server may lower."""
+    cards = [
+        {
+            "name": f"models/{name}",
+            "displayName": name.replace("-", " ").title(),
+            "inputTokenLimit": 1_048_576,
+            "outputTokenLimit": 65_536,
+            "supportedGenerationMethods": ["generateContent", "countTokens"],
+        }
+        for name in ("gemini-2.5-flash", "gemini-2.5-pro", "gemini-3-pro")
+    ]
+    if common.refused_key(heard):
+        return Gemini(vertex=False).refuse(Refused("auth", ""), heard, Script())
     if not (heard.headers.get("x-goog-api-key") or heard.query.get("key") or heard.desk.knows(common.bearer(heard))):
         return Gemini(vertex=False).refuse(Refused("auth", ""), heard, Script())
-    return json_answer({"models": [card]})
+    found, more = common.page(cards, heard, heard.query.get("pageToken"))
+    return json_answer({"models": found, **({"nextPageToken": more} if more else {})})
 
 
 def publisher_models(heard: Heard) -> Reply:
-    """Answer Vertex AI's `GET /v1beta1/publishers/google/models`."""
+    """Answer Vertex AI's `GET /v1beta1/publishers/google/models` (publishers.models/list): in pages."""
     if not heard.desk.knows(common.bearer(heard)):
         return Gemini(vertex=True).refuse(Refused("auth", ""), heard, Script())
-    name = {"google": "gemini-2.5-flash", "anthropic": "claude-sonnet-4-5"}.get(heard.names[0], "none")
-    card = {"name": f"publishers/{heard.names[0]}/models/{name}", "versionId": "default", "launchStage": "GA"}
-    return json_answer({"publisherModels": [card]})
+    names = {
+        "google": ["gemini-2.5-flash", "gemini-2.5-pro", "gemini-3-pro"],
+        "anthropic": ["claude-sonnet-4-5", "claude-opus-4-5", "claude-haiku-4-5"],
+    }
+    cards = [
+        {"name": f"publishers/{heard.names[0]}/models/{name}", "versionId": "default", "launchStage": "GA"}
+        for name in names.get(heard.names[0], [])
+    ]
+    found, more = common.page(cards, heard, heard.query.get("pageToken"))
+    return json_answer({"publisherModels": found, **({"nextPageToken": more} if more else {})})

@@ -80,7 +80,7 @@ class Embed(Struct, forbid_unknown_fields=True):
 STOPS = {"stop": "stop", "length": "length", "tool_calls": "function_call", "content_filter": "blacklist"}
 ERRORS = {
     "invalid_request": (422, "Invalid params: bad request"),
-    "context_length": (422, "Invalid params: tokens limit exceeded"),
+    "context_length": (413, "Payload too large"),
     "content_filter": (400, "Request was blocked"),
     "not_found": (404, "No such model"),
     "auth": (401, "Token has expired"),

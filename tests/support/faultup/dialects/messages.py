@@ -68,6 +68,7 @@ class Messages:
             require(
                 heard.headers.get("x-api-key") or common.bearer(heard), "x-api-key header is required", None, "auth"
             )
+            require(common.refused_key(heard) is None, "invalid x-api-key", None, "auth")
             require("anthropic-version" in heard.headers, "anthropic-version: header is required")
         kinds: dict[tuple[bool, bool], type[Counted]] = {
             (False, False): Create,
@@ -288,13 +289,16 @@ def _error(cause: str, message: str | None, request_id: str) -> dict[str, Any]:
 
 
 def models(heard: Heard) -> Reply:
-    """Answer `GET /v1/models`."""
-    names = ["claude-sonnet-4-5", "claude-opus-4-5"]
+    """Answer `GET /v1/models` (platform.claude.com/docs/en/api/models-list): pages begin after an id."""
+    if common.refused_key(heard):
+        return Messages().refuse(Refused("auth", f"invalid x-api-key: {common.refused_key(heard)}"), heard, Script())
+    names = ["claude-sonnet-4-5", "claude-opus-4-5", "claude-haiku-4-5"]
     cards = [
         {"type": "model", "id": name, "display_name": name.title(), "created_at": "2025-09-29T00:00:00Z"}
         for name in names
     ]
     if heard.query.get("after_id") in names:
         cards = cards[names.index(heard.query["after_id"]) + 1 :]
+    cards, more = common.page(cards, heard, None)
     ends = {"first_id": cards[0]["id"] if cards else None, "last_id": cards[-1]["id"] if cards else None}
-    return json_answer({"data": cards, "has_more": False, **ends})
+    return json_answer({"data": cards, "has_more": bool(more), **ends})

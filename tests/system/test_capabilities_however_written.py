@@ -1,0 +1,31 @@
+"""What a model cannot do is refused however the client writes it."""
+
+import pytest
+
+from support.faultup import FaultUpstream
+from support.gateway import Running
+
+IMAGE = '{"type":"%s","%s":{"url":"data:image/png;base64,AAAA"}}'
+PLAIN, ESCAPED = "image_url", "image\\u005furl"
+
+
+@pytest.mark.parametrize("part", [IMAGE % (PLAIN, PLAIN), IMAGE % (ESCAPED, ESCAPED)])
+async def test_an_image_for_a_model_that_is_blind_is_refused(
+    gateway: Running, upstream: FaultUpstream, part: str
+) -> None:
+    await gateway.patch("/models/m", capabilities={"vision": False})
+    body = f'{{"model":"m","messages":[{{"role":"user","content":[{part}]}}]}}'
+    headers = {**gateway.auth, "content-type": "application/json"}
+    answer = await gateway.http.post("/v1/chat/completions", content=body, headers=headers)
+    assert (400, "messages[0].content[0]") == (answer.status_code, answer.json()["error"]["param"])
+    assert len(upstream.ledger) == 0
+
+
+@pytest.mark.parametrize("member", ["tools", "functions"])
+async def test_functions_of_a_model_without_tools_are_refused(
+    gateway: Running, upstream: FaultUpstream, member: str
+) -> None:
+    await gateway.patch("/models/m", capabilities={"tools": False})
+    answer = await gateway.chat(**{member: [{"name": "f", "parameters": {}}]})
+    assert (400, member) == (answer.status_code, answer.json()["error"]["param"])
+    assert len(upstream.ledger) == 0
