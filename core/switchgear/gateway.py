@@ -209,7 +209,9 @@ class Gateway:
         )
         authenticators = [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)]
         access = AdminAccess(settings.admin_key, authenticators)
-        self._system.attach(store=store, resources=resources, journal=journal, credentials=credentials, engine=engine)
+        self._system.attach(
+            store=store, resources=resources, journal=journal, credentials=credentials, engine=engine, targets=health
+        )
         admin = create_admin_app(
             resources,
             authorise=access.authorise,

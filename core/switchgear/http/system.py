@@ -11,6 +11,7 @@ from switchgear.contracts.store import Store
 from switchgear.credentials import SecretKeeper
 from switchgear.errors import StoreError
 from switchgear.exchange.engine import Engine
+from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.ledger.journal import Journal
 from switchgear.resources.engine import ResourceEngine
 from switchgear.telemetry.metrics import Metrics
@@ -44,7 +45,14 @@ class System:
         self._phase = Phase.DRAINING
 
     def attach(
-        self, *, store: Store, resources: ResourceEngine, journal: Journal, credentials: SecretKeeper, engine: Engine
+        self,
+        *,
+        store: Store,
+        resources: ResourceEngine,
+        journal: Journal,
+        credentials: SecretKeeper,
+        engine: Engine,
+        targets: HealthRegistry,
     ) -> None:
         """Look at these from now on."""
         self._store = store
@@ -52,6 +60,7 @@ class System:
         self._journal = journal
         self._credentials = credentials
         self._engine = engine
+        self._targets = targets
 
     async def detail(self) -> tuple[bool, dict[str, Any]]:
         """Return whether all is well, and what each part says of itself."""
@@ -72,6 +81,7 @@ class System:
             "journal": journal,
             "credentials": [msgspec.to_builtins(state) for state in credentials],
             "broken_resources": broken,
+            "targets": [msgspec.to_builtins(view) for view in self._targets.views()],
             "exchanges_in_flight": self._engine.running,
             "revision": self._resources.snapshot.revision,
             "plugins_enabled": self._plugins,
