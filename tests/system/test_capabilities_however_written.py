@@ -17,7 +17,7 @@ async def test_an_image_for_a_model_that_is_blind_is_refused(
     body = f'{{"model":"m","messages":[{{"role":"user","content":[{part}]}}]}}'
     headers = {**gateway.auth, "content-type": "application/json"}
     answer = await gateway.http.post("/v1/chat/completions", content=body, headers=headers)
-    assert (400, "messages") == (answer.status_code, answer.json()["error"]["param"])
+    assert (400, "messages[0].content[0]") == (answer.status_code, answer.json()["error"]["param"])
     assert len(upstream.ledger) == 0
 
 
