@@ -121,7 +121,7 @@ async def test_many_at_once_leave_the_event_loop_free(google, chain, tmp_path):
     found = await asyncio.gather(*(chain.fetch("c1", GcpSource(credentials_file=file)) for _ in range(6)))
     turning.cancel()
     assert {f"ya29.canary-{number}" for number in range(1, 7)} == {secret["access_token"] for secret in found}
-    assert turns > 100
+    assert turns > 10, "a fetch that held the loop would let it turn once or twice"
 
 
 async def test_without_an_identity_it_says_what_to_do(google, chain, tmp_path):
