@@ -41,7 +41,6 @@ def explain(*, model: str, path: Path | None, flags: dict[str, str], as_json: bo
             "attempts": plan.attempts,
             "seconds": plan.seconds,
             "recovery": plan.recovery,
-            "hedge_after_s": plan.hedge_after_s,
             "why": list(plan.why),
         }
 

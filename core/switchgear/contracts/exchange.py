@@ -109,17 +109,16 @@ class Step(Struct, frozen=True, eq=False):
     on: frozenset[str] | None = None
 
 
-Recovery: TypeAlias = Literal["error", "buffer", "continue"]
+Recovery: TypeAlias = Literal["error", "buffer"]
 
 
 class Plan(Struct, frozen=True):
     """Where an exchange will be tried, in order, and why each is there.
 
-    attempts       most attempts in all; None: as many as the steps say
-    seconds        most time until the first token, over all attempts; None: the exchange's own deadline
-    recovery       what becomes of a stream that breaks after its first byte: an `error`; `buffer`, the whole answer is held
-                   until it is complete, so that another target can give it; `continue`, a target that takes a prefill goes on
-    hedge_after_s  ask the next target as well when nothing came for so long; the first to answer wins. None: never
+    attempts  most attempts in all; None: as many as the steps say
+    seconds   most time until the first token, over all attempts; None: the exchange's own deadline
+    recovery  what becomes of a stream that breaks after its first byte: an `error`; or, with `buffer`, the whole answer is held
+              until it is complete, so that another target can give it
     """
 
     steps: tuple[Step, ...]
@@ -127,7 +126,6 @@ class Plan(Struct, frozen=True):
     attempts: int | None = None
     seconds: float | None = None
     recovery: Recovery = "error"
-    hedge_after_s: float | None = None
 
     @property
     def targets(self) -> tuple[Target, ...]:

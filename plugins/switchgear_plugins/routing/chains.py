@@ -58,15 +58,13 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True):
 class ChainSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Targets in the order in which they are tried.
 
-    `recovery` says what becomes of a stream that breaks: an `error`, `buffer` (held until complete) or `continue` (another
-    target goes on); after `hedge_after_ms` without an answer the next target is asked as well. Left out, both are those of the
-    first target.
+    `recovery` says what becomes of a stream that breaks: an `error`, or `buffer`: it is held until it is complete, so that the
+    next target can answer instead. Left out, it is that of the first target.
     """
 
     steps: tuple[ChainStep, ...]
     budget: Budget = Budget()
     recovery: Recovery | None = None
-    hedge_after_ms: Millis | None = None
     enabled: bool = True
     tags: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
@@ -100,7 +98,6 @@ class Chain(Routed):
             attempts=plan.attempts if spec.budget.attempts is None else spec.budget.attempts,
             seconds=plan.seconds if spec.budget.seconds is None else spec.budget.seconds,
             recovery=spec.recovery or plan.recovery,
-            hedge_after_s=plan.hedge_after_s if spec.hedge_after_ms is None else spec.hedge_after_ms / 1000,
         )
 
 

@@ -48,5 +48,4 @@ def joined(plans: Sequence[Plan], steps: Sequence[Step], why: str) -> Plan:
         sum(attempts) if len(attempts) == len(plans) else None,
         sum(seconds) if len(seconds) == len(plans) else None,
         first.recovery,
-        first.hedge_after_s,
     )

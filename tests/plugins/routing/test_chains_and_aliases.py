@@ -10,11 +10,11 @@ from switchgear_plugins.routing.chains import CAUSES, Budget
 
 def test_steps_are_tried_as_the_chain_says() -> None:
     said = {"max_retries": 3, "max_latency_ms": 1500, "on": ("429", "timeout")}
-    plan = chain_of([(Model("a"), said), (Model("b"), {})], budget=Budget(4, 9.5), hedge_after_ms=250).plan(asked())
+    plan = chain_of([(Model("a"), said), (Model("b"), {})], budget=Budget(4, 9.5)).plan(asked())
     first, second = plan.steps
     assert (3, 1.5, CAUSES["429"] | CAUSES["timeout"]) == (first.retries, first.first_token_s, first.on)
     assert (None, None, None) == (second.retries, second.first_token_s, second.on)
-    assert (4, 9.5, "error", 0.25) == (plan.attempts, plan.seconds, plan.recovery, plan.hedge_after_s)
+    assert (4, 9.5, "error") == (plan.attempts, plan.seconds, plan.recovery)
     assert ("chain is a chain: a, then b", "model a", "model b") == plan.why
 
 

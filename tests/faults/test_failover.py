@@ -1,0 +1,158 @@
+"""Providers that fail, through a whole gateway: who is asked next, how often, and what the client gets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from support.faultup import FaultUpstream, Script
+from support.gateway import SOURCE, Running, running
+
+STEPS = [{"target": "m"}, {"target": "n"}]
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FaultUpstream]:
+    async with FaultUpstream() as up:
+        yield up
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[FaultUpstream]:
+    async with FaultUpstream(seed=1) as up:
+        yield up
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, upstream: FaultUpstream, other: FaultUpstream) -> AsyncIterator[Running]:
+    """The chain `c` asks `m` at `upstream`, then `n` at `other`."""
+    async with running(tmp_path, upstream, first_byte=1.0, idle=1.0) as run:
+        await run.create("credentials", id="d", type="openai", source=SOURCE)
+        await run.create("providers", id="q", type="openai", base_url=other.base_url, credential_id="d")
+        await run.create("models", id="n", provider_id="q", provider_model="other-model")
+        await run.create("chains", id="c", steps=STEPS)
+        yield run
+
+
+def attempts(answer: httpx.Response) -> int:
+    return int(answer.headers["x-switchgear-attempts"])
+
+
+async def events_of(gateway: Running, **members: Any) -> tuple[str, bool]:
+    """Stream; return the text and whether it was told to be whole."""
+    answer = await gateway.chat(stream=True, **members)
+    assert answer.status_code == 200, answer.text
+    return answer.text, answer.text.rstrip().endswith("data: [DONE]")
+
+
+@pytest.mark.parametrize("cause", ["server", "overloaded", "rate_limit", "auth", "not_found"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_next_target_answers_for_one_that_fails(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream, cause: Any, stream: bool
+) -> None:
+    upstream.script(Script(cause=cause))
+    answer = await gateway.chat(model="c", stream=stream)
+    assert (200, "n", 2) == (answer.status_code, answer.headers["x-switchgear-model"], attempts(answer))
+    record = await gateway.usage_of(answer.headers["x-request-id"])
+    assert ("n", "complete", 2) == (record["target"], record["outcome"], record["attempts"])
+
+
+@pytest.mark.parametrize("cause", ["invalid_request", "context_length", "content_filter"])
+async def test_what_the_client_did_wrong_goes_no_further(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream, cause: Any
+) -> None:
+    upstream.script(Script(cause=cause))
+    assert 400 == (await gateway.chat(model="c")).status_code
+    assert [] == list(other.ledger.entries)
+
+
+async def test_a_prompt_too_long_goes_to_a_larger_window(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    await gateway.patch("/models/m", context_window=1000)
+    await gateway.patch("/models/n", context_window=9000)
+    upstream.script(Script(cause="context_length"))
+    assert "n" == (await gateway.chat(model="c")).headers["x-switchgear-model"]
+
+
+async def test_content_filters_lead_on_where_a_step_says_so(gateway: Running, upstream: FaultUpstream) -> None:
+    await gateway.create("chains", id="bold", steps=[{"target": "m", "on": ["content_filter"]}, {"target": "n"}])
+    upstream.script(Script(cause="content_filter"))
+    assert "n" == (await gateway.chat(model="bold")).headers["x-switchgear-model"]
+    upstream.script(Script(cause="server"))
+    assert 502 == (await gateway.chat(model="bold")).status_code, "a step that says on what leads on to nothing else"
+
+
+async def test_a_silent_target_is_left_and_not_asked_again(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    upstream.script(Script(hang=True), times=2)
+    answer = await gateway.chat(model="c")
+    assert ("n", 2) == (answer.headers["x-switchgear-model"], attempts(answer))
+    assert 504 == (await gateway.chat(model="m")).status_code
+
+
+async def test_the_first_token_may_take_as_long_as_its_step_says(gateway: Running, upstream: FaultUpstream) -> None:
+    await gateway.create("chains", id="quick", steps=[{"target": "m", "max_latency_ms": 200}, {"target": "n"}])
+    upstream.script(Script(delay_ms=700), times=2)
+    for stream in (False, True):
+        answer = await gateway.chat(model="quick", stream=stream)
+        assert "n" == answer.headers["x-switchgear-model"]
+
+
+async def test_the_last_target_is_tried_again(gateway: Running, upstream: FaultUpstream) -> None:
+    upstream.script(Script(cause="server"))
+    answer = await gateway.chat(model="m")
+    assert (200, 2) == (answer.status_code, attempts(answer))
+    upstream.script(Script(cause="server"), times=2)
+    assert 502 == (await gateway.chat(model="m")).status_code
+
+
+async def test_an_outage_is_not_multiplied(gateway: Running, upstream: FaultUpstream, other: FaultUpstream) -> None:
+    for up in (upstream, other):
+        up.script(Script(cause="server"), times=1000)
+    requests = 60
+    answers = [await gateway.chat(model="c") for _ in range(requests)]
+    assert {502} == {answer.status_code for answer in answers}
+    asked = len(await upstream.ledger.settled()) + len(await other.ledger.settled())
+    assert asked <= 2 * requests * 1.2, "two targets a request by plan, a fifth more by retries"
+    assert asked >= requests, "the last target is never ejected"
+
+
+async def test_a_breaker_spares_a_target_that_fails(gateway: Running, upstream: FaultUpstream) -> None:
+    upstream.script(Script(cause="server"), times=1000)
+    for _ in range(30):
+        assert 200 == (await gateway.chat(model="c")).status_code
+    spared = [attempts(await gateway.chat(model="c")) for _ in range(10)]
+    assert 8 <= spared.count(1)
+    detail = (await gateway.http.get("/health/detailed", headers=gateway.admin.headers)).json()
+    states = {target["provider_model"]: target["breaker"]["state"] for target in detail["targets"]}
+    assert "open" == states["upstream-model"]
+    assert 'switchgear_target_breaker_state{model="m",provider="p"} 2' in (await gateway.http.get("/metrics")).text
+
+
+async def test_a_broken_stream_is_rescued_whole_where_it_is_held(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    await gateway.create("chains", id="whole", steps=STEPS, recovery="buffer")
+    for broken in (Script(cut_after_chunks=2), Script(stall_after_chunks=2), Script(error_event_after=2)):
+        upstream.script(broken, times=2)
+        text, whole = await events_of(gateway, model="whole")
+        assert whole
+        assert 1 == text.count('"role":"assistant"'), "one answer, from its beginning"
+        assert "error" not in text
+        text, whole = await events_of(gateway, model="c")
+        assert not whole
+        assert '"error"' in text
+
+
+async def test_a_pause_that_was_asked_for_is_kept(gateway: Running, upstream: FaultUpstream) -> None:
+    upstream.script(Script(cause="rate_limit", headers={"retry-after": "30"}))
+    assert 200 == (await gateway.chat(model="c")).status_code
+    before = len(await upstream.ledger.settled())
+    answers = await asyncio.gather(*(gateway.chat(model="c") for _ in range(10)))
+    assert {1} == {attempts(answer) for answer in answers}
+    assert before == len(await upstream.ledger.settled())
