@@ -37,6 +37,8 @@ _PASSES = frozenset(
 """Faults of a provider after which another target may do better, unless a step says itself on what it leads on."""
 _SAFE_AGAIN = frozenset({"connect", "connection", "overloaded", "rate_limit", "server", "timeout"})
 """Causes after which the same target may do better. A silent one is not among them: it was waited for long enough."""
+_NOT_ASKED = frozenset({"target_open", "target_busy"})
+"""Codes of an unavailability that is one target's: it is spared, or has no place free."""
 
 
 class Attempter:
@@ -205,6 +207,8 @@ def _leads_on(error: Failure, step: Step) -> bool:
     """Say whether the next target may be tried after this failure."""
     if isinstance(error, (EgressDenied, TotalTimeout)):
         return False
+    if isinstance(error, Unavailable):
+        return error.code in _NOT_ASKED  # other unavailabilities are the gateway's own, as that it is shutting down
     cause = cause_of(error)
     if step.on is not None:
         return cause in step.on

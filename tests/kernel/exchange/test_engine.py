@@ -343,6 +343,25 @@ async def test_stopping_the_gateway_ends_a_stream_with_an_error() -> None:
     assert b"[DONE]" not in fixture.reply.sent
 
 
+async def test_what_ends_the_exchange_leads_on_to_no_other_target() -> None:
+    fixture = Fixture()
+    asked = asyncio.Event()
+
+    class Patient(EchoProvider):
+        async def complete(self, call: Call, model: TargetModel, secret: Any) -> Answer:
+            asked.set()
+            await asyncio.sleep(30)
+            return await super().complete(call, model, secret)
+
+    patient = Patient(ProviderConfig("p", None, {}, NoSettings()))
+    targets = fixture.target("a", patient), fixture.target("b")
+    running = asyncio.create_task(fixture.run(chat_call(), *targets))
+    await asyncio.wait_for(asked.wait(), 5)
+    fixture.engine.stop_all()
+    x = await running
+    assert (Outcome.DRAINING, ["a"]) == (x.outcome, [attempt.target.model.id for attempt in x.attempts])
+
+
 async def test_a_silent_stream_gets_signs_of_life() -> None:
     fixture = Fixture()
 
