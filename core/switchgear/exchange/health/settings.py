@@ -48,7 +48,7 @@ class RetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
     base: Seconds = 0.1
     most: Seconds = 2.0
     limited_least: Seconds = 0.05
-    wait_most: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+    wait_most: Annotated[float, Meta(ge=0, le=3600)] = 2.0
     cool_most: Seconds = 60.0
     budget_share: Annotated[float, Meta(ge=0, le=1)] = 0.2
     budget_floor: Annotated[int, Meta(ge=0, le=1_000_000)] = 3
