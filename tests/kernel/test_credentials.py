@@ -11,6 +11,8 @@ from switchgear.contracts.credential import Secret, SecretHandle
 from switchgear.contracts.upstream import Timeouts
 from switchgear.credentials import CredentialState, KeeperSettings, SecretKeeper
 from switchgear.errors import SecretUnavailable
+from switchgear.exchange.health.registry import HealthRegistry
+from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.offer import Offer
 from switchgear.telemetry.logs import Logs
@@ -303,6 +305,7 @@ def catalogue(keeper):
         timeouts=Timeouts(),
         verify_tls=True,
         meters=ExchangeMeters(Metrics()),
+        health=HealthRegistry(RoutingSettings(), Ambient(), Metrics()),
     )
 
 

@@ -27,6 +27,8 @@ drain_grace = 1.0
 {gateway}
 [gateway.egress]
 allow = ["127.0.0.0/8"]
+[gateway.routing]
+retries = {retries}
 [gateway.timeouts]
 connect = 2.0
 first_byte = {first_byte}
@@ -129,10 +131,14 @@ class Running:
         return record
 
 
-def configure(directory: Path, gateway: str, store: str, memory: str, plugins: str = "", **timeouts: float) -> Path:
-    """Write plugins.toml."""
+def configure(
+    directory: Path, gateway: str, store: str, memory: str, plugins: str = "", retries: int = 0, **timeouts: float
+) -> Path:
+    """Write plugins.toml. Without `retries` a test's one failure is what its client sees."""
     file = directory / "plugins.toml"
-    file.write_text(CONFIG.format(gateway=gateway, store=store, memory=memory, plugins=plugins, **timeouts))
+    file.write_text(
+        CONFIG.format(gateway=gateway, store=store, memory=memory, plugins=plugins, retries=retries, **timeouts)
+    )
     return file
 
 
@@ -148,10 +154,13 @@ async def running(
     first_byte: float = 5.0,
     idle: float = 5.0,
     total: float = 30.0,
+    retries: int = 0,
     ambient: Ambient | None = None,
 ) -> AsyncIterator[Running]:
     """Serve a gateway over `directory`; give it a provider at `upstream`."""
-    file = configure(directory, gateway, store, memory, plugins, first_byte=first_byte, idle=idle, total=total)
+    file = configure(
+        directory, gateway, store, memory, plugins, first_byte=first_byte, idle=idle, total=total, retries=retries
+    )
     environ = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(directory / "data")}
     made = Gateway(load(file, environ=environ), ambient=ambient)
     await made.start()
