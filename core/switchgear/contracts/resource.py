@@ -101,7 +101,7 @@ def no_keys(new: Any) -> Sequence[tuple[str, str]]:  # noqa: ARG001 - the shape 
     return ()
 
 
-def no_reason(old: Mapping[str, Any]) -> str | None:  # noqa: ARG001 - the shape of ResourceKind.unrestorable
+def no_reason(old: Mapping[str, Any]) -> str | None:  # noqa: ARG001 - the shape of ResourceKind.refuse_restore
     """Let every old version be written again."""
     return None
 
@@ -130,7 +130,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     resident    True: all of them live in the snapshot. False: looked up by key on demand and cached, for kinds with many
     id_prefix   None: the client names it; else ids are made here with this prefix
     restorable  whether an old version may be written again; False where that would undo something final (a revocation)
-    unrestorable  from the stored spec of an old version to why that one may not be written again, None if it may
+    refuse_restore  where old versions may be written again: from the stored spec of one to why that one may not, None if it may
     actions     verbs beyond create, read, replace, patch, delete
     """
 
@@ -152,7 +152,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     resident: bool = True
     id_prefix: str | None = None
     restorable: bool = True
-    unrestorable: Callable[[Mapping[str, Any]], str | None] = no_reason
+    refuse_restore: Callable[[Mapping[str, Any]], str | None] = no_reason
     actions: tuple[ResourceAction[SpecT], ...] = field(default=())
 
 
