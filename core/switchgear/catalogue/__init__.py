@@ -14,7 +14,7 @@ from switchgear.catalogue import bindings, checks
 from switchgear.catalogue.live import LiveCredential, LiveModel, LiveProvider
 from switchgear.catalogue.shared import SharedModel
 from switchgear.catalogue.specs import CredentialInput, CredentialSpec, Entered, ModelSpec, ProviderSpec
-from switchgear.catalogue.tokens import Nothing, TokenBackend
+from switchgear.catalogue.token_exchange import Nothing, TokenBackend
 from switchgear.contracts.credential import CredentialBackend
 from switchgear.contracts.exchange import Target
 from switchgear.contracts.provider import (
@@ -91,7 +91,7 @@ class Catalogue:
                 input=CredentialInput,
                 secrets=self._secret_fields,
                 prepare=bindings.keep_binding,
-                unrestorable=bindings.unrestorable,
+                refuse_restore=bindings.refuse_restore,
                 validate=self._validate_credential,
                 compile=self._compile_credential,
                 actions=(
@@ -235,7 +235,8 @@ class Catalogue:
             type=spec.type,
             enabled=spec.enabled,
             timeouts=timeouts,
-            translator=made,
+            provider=None if connection is None else made,
+            native=made if connection is None else None,
             connection=connection,
             secret=secret,
             credential=base,
@@ -286,7 +287,6 @@ class Catalogue:
         said = {name: is_able for name, is_able in spec.capabilities.items() if name in Capabilities.__struct_fields__}
         capabilities = msgspec.structs.replace(traits.capabilities, **said)
         defaults: dict[str, Any] = msgspec.to_builtins(spec.config)
-        is_http = provider.connection is not None
         return Target(
             model=TargetModel(
                 id=id,
@@ -305,8 +305,8 @@ class Catalogue:
             health=self._health.of(spec.provider_id, spec.provider_model, label),
             timeouts=provider.timeouts,
             meters=self._meters.of_target(label, spec.provider_id),
-            provider=provider.translator if is_http else None,  # type: ignore[arg-type]  # connected: it is one
-            native=None if is_http else provider.translator,  # type: ignore[arg-type]  # likewise
+            provider=provider.provider,
+            native=provider.native,
             connection=provider.connection,
             secret=provider.secret,
             credential=provider.credential,

@@ -104,7 +104,7 @@ def enter(resource: Resource[CredentialSpec], entered: Entered) -> Prepared[Cred
     return Prepared(msgspec.structs.replace(resource.spec, source=entered.source, hosts=hosts))
 
 
-def unrestorable(old: Mapping[str, Any]) -> str | None:
+def refuse_restore(old: Mapping[str, Any]) -> str | None:
     """Say why an old version cannot come back: where its secret may go was settled only after it."""
     if old.get("hosts"):
         return None

@@ -35,7 +35,8 @@ class LiveProvider:
         type: str,
         enabled: bool,
         timeouts: Timeouts,
-        translator: Provider | NativeProvider,
+        provider: Provider | None,
+        native: NativeProvider | None,
         connection: Connection | None,
         secret: KeptSecret | None,
         credential: KeptSecret | None,
@@ -47,7 +48,8 @@ class LiveProvider:
         self.type = type
         self.enabled = enabled
         self.timeouts = timeouts
-        self.translator = translator
+        self.provider = provider
+        self.native = native
         self.connection = connection
         self.secret = secret
         self.credential = credential
@@ -56,6 +58,13 @@ class LiveProvider:
         self.mapped = {name: model(self, own) for name, own in mapping.items()}
         self._model = model
         self._named: dict[str, LiveModel] = {}
+
+    @property
+    def translator(self) -> Provider | NativeProvider:
+        """What translates for it."""
+        made = self.provider or self.native
+        assert made is not None
+        return made
 
     def callable(self, name: str) -> "LiveModel | None":
         """Return the model a client means by `provider/name`, whatever the provider has under that name."""

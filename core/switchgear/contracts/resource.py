@@ -106,7 +106,7 @@ def no_keys(new: Any) -> Sequence[tuple[str, str]]:  # noqa: ARG001 - the shape 
     return ()
 
 
-def no_reason(old: Mapping[str, Any]) -> str | None:  # noqa: ARG001 - the shape of ResourceKind.unrestorable
+def no_reason(old: Mapping[str, Any]) -> str | None:  # noqa: ARG001 - the shape of ResourceKind.refuse_restore
     """Let every old version be written again."""
     return None
 
@@ -149,7 +149,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     id_prefix   None: the client names it; else ids are made here with this prefix
     id_slashes  ids may be several joined by slashes, as names of models are; in paths a slash is written %2F
     restorable  whether an old version may be written again; False where that would undo something final (a revocation)
-    unrestorable  from the stored spec of an old version to why that one may not be written again, None if it may
+    refuse_restore  where old versions may be written again: from the stored spec of one to why that one may not, None if it may
     actions     verbs beyond create, read, replace, patch, delete
     """
 
@@ -173,7 +173,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     id_prefix: str | None = None
     id_slashes: bool = False
     restorable: bool = True
-    unrestorable: Callable[[Mapping[str, Any]], str | None] = no_reason
+    refuse_restore: Callable[[Mapping[str, Any]], str | None] = no_reason
     actions: tuple[ResourceAction[SpecT], ...] = field(default=())
 
 

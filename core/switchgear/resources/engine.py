@@ -195,7 +195,7 @@ class ResourceEngine:
         old = await self._old(kind, id, version)
         if old.deleted:
             raise Conflict(f"{kind}/{id} was deleted at version {version}; restore one before", code="deleted")
-        if (why := declared.unrestorable(msgspec.json.decode(old.spec))) is not None:
+        if (why := declared.refuse_restore(msgspec.json.decode(old.spec))) is not None:
             raise Conflict(why, code="not_restorable")
         return await self._writer.change(lambda: self.find(kind, id), lambda it: self.drafter.restore(it, old), terms)
 

@@ -7,7 +7,7 @@ what is here; those that do not translate to it.
 import math
 import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -152,6 +152,9 @@ class ChatDecoder:
 
     __slots__ = ("_finished", "_head", "_open", "_sse", "_terminal", "_usage_wanted")
 
+    chunks: ClassVar[msgspec.json.Decoder[Any]] = _chunk_decoder
+    """Reads a chunk; a form that differs in what its choices hold has its own, and its own `content`."""
+
     def __init__(self, call: Call, head: Head) -> None:
         self._sse = SSEParser()
         self._head = head
@@ -174,12 +177,17 @@ class ChatDecoder:
         if not self._terminal:
             raise cut(self._head)
 
+    @staticmethod
+    def content(choice: Any) -> int:
+        """Say how much a choice of a chunk shows, roughly in bytes."""
+        return _content(choice.delta)
+
     def _event(self, payload: bytes) -> StreamEvent:
         if payload == b"[DONE]":
             self._terminal = True
             return StreamEvent(b"", terminal=True, last=True)
         try:
-            chunk = decode_text(_chunk_decoder, payload)
+            chunk = decode_text(self.chunks, payload)
         except BROKEN:
             return failed(decode_fault(200, payload, self._head))
         if chunk.error != _NULL:
@@ -187,7 +195,7 @@ class ChatDecoder:
         content = 0
         terminal = False
         for choice in chunk.choices or ():
-            content += _content(choice.delta)
+            content += self.content(choice)
             if choice.finish_reason:
                 self._finished.add(choice.index)
                 if len(self._finished) >= self._open:

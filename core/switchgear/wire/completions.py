@@ -3,13 +3,14 @@
 Whole answers and chunks have one shape, whose choices hold `text`; a stream ends as a chat's does.
 """
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw, Struct
 
-from switchgear.contracts.provider import Answer, Call, Head, StreamEvent
-from switchgear.wire.chat import cut, decode_fault, failed, read_usage, without_null_usage
-from switchgear.wire.members import BROKEN, decode_text, member
-from switchgear.wire.sse import SSEParser
+from switchgear.contracts.provider import Answer, Call, Head
+from switchgear.wire.chat import ChatDecoder, decode_fault, read_usage
+from switchgear.wire.members import BROKEN, decode_text
 
 _NULL = Raw(b"null")
 
@@ -32,70 +33,33 @@ _decoder = msgspec.json.Decoder(_Completion)
 
 def decode_completion(body: bytes, head: Head) -> Answer:
     """Read a whole completion. Raises `ProviderFault` (`protocol`) for anything else."""
-    found = _read(body)
-    if found is None or found.error != _NULL or not found.choices or found.choices[0].text is None:
+    try:
+        found = decode_text(_decoder, body)
+    except BROKEN:
+        raise decode_fault(head.status, body, head) from None
+    if found.error != _NULL or not found.choices or found.choices[0].text is None:
         raise decode_fault(head.status, body, head)
     return Answer(body, read_usage(found.usage), found.model, found.choices[0].finish_reason)
 
 
-class CompletionsDecoder:
+class CompletionsDecoder(ChatDecoder):
     """Decodes a stream of completion chunks.
 
     Complete means: each choice has given its finish reason (`n` for each prompt), or `[DONE]` was seen.
     """
 
-    __slots__ = ("_finished", "_head", "_open", "_sse", "_terminal", "_usage_wanted")
+    __slots__ = ()
+
+    chunks = _decoder
 
     def __init__(self, call: Call, head: Head) -> None:
-        self._sse = SSEParser()
-        self._head = head
-        self._open = (member(call.members, "n", int) or 1) * _prompts(call.members.get("prompt"))
-        self._finished: set[int | None] = set()
-        self._terminal = False
-        self._usage_wanted = call.usage_wanted
+        super().__init__(call, head)
+        self._open *= _prompts(call.members.get("prompt"))
 
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """Take a piece of the body; return the events it completes."""
-        events: list[StreamEvent] = []
-        for payload in self._sse.feed(data):
-            events.append(event := self._event(payload))
-            if event.last:
-                break
-        return events
-
-    def close(self) -> None:
-        """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if not self._terminal:
-            raise cut(self._head)
-
-    def _event(self, payload: bytes) -> StreamEvent:
-        if payload == b"[DONE]":
-            self._terminal = True
-            return StreamEvent(b"", terminal=True, last=True)
-        chunk = _read(payload)
-        if chunk is None or chunk.error != _NULL:
-            return failed(decode_fault(200, payload, self._head))
-        content = 0
-        terminal = False
-        for choice in chunk.choices or ():
-            content += len(choice.text or "")
-            if choice.finish_reason:
-                self._finished.add(choice.index)
-                if len(self._finished) >= self._open:
-                    terminal = self._terminal = True
-        usage = None if chunk.usage == _NULL else read_usage(chunk.usage)
-        if not self._usage_wanted:
-            if not chunk.choices and usage is not None:
-                return StreamEvent(b"", usage=usage)
-            payload = without_null_usage(payload)
-        return StreamEvent(payload, None, content, terminal, False, usage)
-
-
-def _read(body: bytes) -> _Completion | None:
-    try:
-        return decode_text(_decoder, body)
-    except BROKEN:
-        return None
+    @staticmethod
+    def content(choice: Any) -> int:
+        """Say how much a choice shows."""
+        return len(choice.text or "")
 
 
 def _prompts(prompt: Raw | None) -> int:
