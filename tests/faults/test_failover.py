@@ -29,7 +29,7 @@ async def other() -> AsyncIterator[FaultUpstream]:
 @pytest.fixture
 async def gateway(tmp_path: Path, upstream: FaultUpstream, other: FaultUpstream) -> AsyncIterator[Running]:
     """The chain `c` asks `m` at `upstream`, then `n` at `other`."""
-    async with running(tmp_path, upstream, first_byte=1.0, idle=1.0, retries=1) as run:
+    async with running(tmp_path, upstream, first_byte=2.0, idle=1.0, retries=1) as run:
         await run.create("credentials", id="d", type="openai", source=SOURCE)
         await run.create("providers", id="q", type="openai", base_url=other.base_url, credential_id="d")
         await run.create("models", id="n", provider_id="q", provider_model="other-model")
