@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _LONGEST_US = 86_400_000_000
 """How long a secret is kept at most, whatever it says of itself."""
-Status = Literal["unused", "good", "failing", "unavailable"]
+Status = Literal["unused", "good", "failing", "unavailable", "refused"]
+_UNAUTHORIZED = 401
 
 
 class KeeperSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,7 +30,8 @@ class KeeperSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     A secret is good for `ttl_s`, or until it expires where that is known, and is renewed in the background once the part
     `early` of that has gone by. After a failure the next try comes in `retry_s`, then twice that, up to `retry_most_s`. A fetch
-    may take `fetch_timeout_s`. A secret that a provider refuses is fetched again, but not within `renew_s` of the last fetch.
+    may take `fetch_timeout_s`. A secret that a provider refuses is fetched again, but not within `renew_s` of the last fetch;
+    where that brings no other, others than what needs it are asked first for `spare_s`.
     """
 
     ttl_s: float = 300.0
@@ -38,13 +40,15 @@ class KeeperSettings(Struct, frozen=True, forbid_unknown_fields=True):
     retry_most_s: float = 30.0
     fetch_timeout_s: float = 10.0
     renew_s: float = 10.0
+    spare_s: float = 30.0
 
 
 class CredentialState(Struct, frozen=True):
     """How one credential stands, for health. Times are wall clock microseconds.
 
     `unused`: not asked for yet. `good`. `failing` since `since_us`: the backend fails and the last good value, fetched at
-    `fetched_us`, is in use. `unavailable` since `since_us`: it fails and there is no value.
+    `fetched_us`, is in use. `unavailable` since `since_us`: it fails and there is no value. `refused` since `since_us`: a
+    provider does not take it.
     """
 
     credential_id: str
@@ -116,12 +120,17 @@ class SecretKeeper:
         return task
 
 
+class _Refused(Struct, frozen=True):
+    since_us: int
+    why: str
+
+
 class KeptSecret:
     """A `SecretHandle`. One whose credential changed keeps serving those who hold it with the secret it was made for."""
 
     __slots__ = (
-        "_ambient", "_asked", "_due", "_expires", "_failures", "_fetched_us", "_fetching", "_keeper", "_retry_s", "_secret",
-        "_since_us", "_why", "backend", "credential_id", "source",
+        "_ambient", "_asked", "_due", "_expires", "_failures", "_fetched_us", "_fetching", "_keeper", "_refused", "_retry_s",
+        "_secret", "_since_us", "_spared_until", "_why", "backend", "credential_id", "source",
     )  # fmt: skip
 
     def __init__(self, keeper: SecretKeeper, credential_id: str, backend: CredentialBackend, source: Any) -> None:
@@ -140,6 +149,8 @@ class KeptSecret:
         self._retry_s = keeper.settings.retry_s
         self._since_us: int | None = None
         self._why: str | None = None
+        self._refused: _Refused | None = None
+        self._spared_until = 0.0
 
     def __repr__(self) -> str:
         return f"KeptSecret({self.credential_id}, {self.state.status})"
@@ -152,6 +163,9 @@ class KeptSecret:
     def state(self) -> CredentialState:
         """How it stands."""
         status: Status = "unused"
+        if self._refused is not None:
+            refused = self._refused
+            return CredentialState(self.credential_id, "refused", self._fetched_us, refused.since_us, refused.why)
         if self._why is not None:
             status = "unavailable" if self._secret is None else "failing"
         elif self._secret is not None:
@@ -196,6 +210,31 @@ class KeptSecret:
         found = self._secret
         return None if found is None or found is refused or dict(found) == dict(refused) else found
 
+    def refused(self, by: str, status: int) -> None:
+        """Note that a provider does not take it: what needs it is asked last for a while, if it is the secret that is refused."""
+        if status == _UNAUTHORIZED:
+            self._spared_until = self._ambient.monotonic() + self._keeper.settings.spare_s
+        if self._refused is None:
+            why = f"the provider {by} refuses it (status {status})"
+            self._refused = _Refused(self._ambient.now_us(), why)
+            self._keeper.log.warning("credential is refused", credential_id=self.credential_id, why=why)
+            self._keeper.announce("credentials.refused", {"id": self.credential_id, "provider": by, "status": status})
+
+    def accepted(self) -> None:
+        """Note that a provider takes it."""
+        if self._refused is not None:
+            self._forgive()
+
+    def is_spared(self) -> bool:
+        """Say whether it was refused a moment ago."""
+        return self._refused is not None and self._ambient.monotonic() < self._spared_until
+
+    def _forgive(self) -> None:
+        self._refused = None
+        self._spared_until = 0.0
+        self._keeper.log.info("credential is accepted again", credential_id=self.credential_id)
+        self._keeper.announce("credentials.recovered", {"id": self.credential_id})
+
     def _fetch(self) -> "asyncio.Task[None]":
         self._asked = self._ambient.monotonic()
         if self._fetching is None:
@@ -226,6 +265,8 @@ class KeptSecret:
         if self._secret is None or dict(self._secret) != dict(secret):
             # Backends that know no versions leave it empty; what is derived from a secret still has to notice a new one.
             self._secret = secret if secret.version else Secret(secret, self._ambient.new_id(), secret.expires_us)
+            if self._refused is not None:
+                self._forgive()
         elif secret.version and secret.version != self._secret.version:
             self._secret = secret
         self._fetched_us = self._ambient.now_us()

@@ -41,7 +41,7 @@ def mark(name: str) -> bytes:
 
 def is_available(plan: Plan) -> bool:
     """Say whether any target of a plan would be asked now."""
-    return any(step.target.health is None or step.target.health.is_available() for step in plan.steps)
+    return any(step.target.is_available() for step in plan.steps)
 
 
 def available_first(order: Sequence[int], available: Sequence[bool]) -> list[int]:

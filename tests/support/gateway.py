@@ -29,6 +29,7 @@ drain_grace = 1.0
 allow = ["127.0.0.0/8"]
 [gateway.routing]
 retries = {retries}
+{routing}
 [gateway.timeouts]
 connect = 2.0
 first_byte = {first_byte}
@@ -132,12 +133,21 @@ class Running:
 
 
 def configure(
-    directory: Path, gateway: str, store: str, memory: str, plugins: str = "", retries: int = 0, **timeouts: float
+    directory: Path,
+    gateway: str,
+    store: str,
+    memory: str,
+    plugins: str = "",
+    retries: int = 0,
+    routing: str = "",
+    **timeouts: float,
 ) -> Path:
     """Write plugins.toml. Without `retries` a test's one failure is what its client sees."""
     file = directory / "plugins.toml"
     file.write_text(
-        CONFIG.format(gateway=gateway, store=store, memory=memory, plugins=plugins, retries=retries, **timeouts)
+        CONFIG.format(
+            gateway=gateway, store=store, memory=memory, plugins=plugins, retries=retries, routing=routing, **timeouts
+        )
     )
     return file
 
@@ -155,11 +165,12 @@ async def running(
     idle: float = 5.0,
     total: float = 30.0,
     retries: int = 0,
+    routing: str = "",
     ambient: Ambient | None = None,
 ) -> AsyncIterator[Running]:
     """Serve a gateway over `directory`; give it a provider at `upstream`."""
     file = configure(
-        directory, gateway, store, memory, plugins, first_byte=first_byte, idle=idle, total=total, retries=retries
+        directory, gateway, store, memory, plugins, retries, routing, first_byte=first_byte, idle=idle, total=total
     )
     environ = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(directory / "data")}
     made = Gateway(load(file, environ=environ), ambient=ambient)

@@ -244,6 +244,7 @@ class Catalogue:
             model=model,
             weight=spec.weight,
             mapping=spec.model_mapping,
+            concurrency=spec.concurrency,
         )
 
     def _merge(self, name: str, providers: Mapping[str, LiveProvider]) -> SharedModel:
@@ -303,6 +304,7 @@ class Catalogue:
             lacks=frozenset(name for name in _NEEDED if not getattr(capabilities, name)),
             estimator=self._estimator(spec.provider_id, spec.provider_model),
             health=self._health.of(spec.provider_id, spec.provider_model, label),
+            concurrency=provider.concurrency.get(spec.provider_model, provider.concurrency.get("*")),
             timeouts=provider.timeouts,
             meters=self._meters.of_target(label, spec.provider_id),
             provider=provider.provider,

@@ -44,6 +44,7 @@ class LiveProvider:
         model: Callable[["LiveProvider", str], "LiveModel"],
         weight: float = 1.0,
         mapping: Mapping[str, str] = MappingProxyType({}),
+        concurrency: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.type = type
         self.enabled = enabled
@@ -51,6 +52,7 @@ class LiveProvider:
         self.provider = provider
         self.native = native
         self.connection = connection
+        self.concurrency = concurrency
         self.secret = secret
         self.credential = credential
         self.secret_headers = secret_headers

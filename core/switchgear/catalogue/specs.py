@@ -39,7 +39,8 @@ class ProviderSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
     `headers` go with every request; those whose name tells of a secret are sealed like one. `proxy`, `ca_bundle` and
     `client_cert` (PEM paths) and `max_connections` say how it is reached; `settings` are the type's own. `model_mapping` gives
-    names that clients use to models of its own; where several providers map a name, `weight` is each one's part.
+    names that clients use to models of its own; where several providers map a name, `weight` is each one's part. `concurrency`
+    bounds the attempts in flight at each of its models, by the provider's name for it; `*` stands for all others.
     """
 
     type: str
@@ -55,6 +56,7 @@ class ProviderSpec(Struct, frozen=True, forbid_unknown_fields=True):
     max_connections: int | None = None
     model_mapping: dict[str, Annotated[str, Meta(min_length=1)]] = {}
     weight: Weight = 1.0
+    concurrency: dict[str, AtLeastOne] = {}
     enabled: bool = True
     tags: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
@@ -78,8 +80,8 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
     `capabilities` says what the model can do where that is not what its provider says of it, `wires` in which of its
     provider's wire formats it is spoken to (all that the provider thinks it has, if left out). `strict` refuses what cannot be
-    carried to the provider instead of dropping it. `pricing` is what its tokens cost. `context_window` and `max_output_tokens`
-    (tokens) are recorded, and nothing is refused by them yet.
+    carried to the provider instead of dropping it. `pricing` is what its tokens cost. `context_window` (tokens) says where a
+    prompt goes that was too long for another model; nothing is refused by it, nor by `max_output_tokens`.
     """
 
     provider_id: str

@@ -66,7 +66,7 @@ def _shown(step: Step) -> dict[str, Any]:
         "provider": target.provider_id,
         "provider_model": target.model.name,
         "credential": target.secret is not None,
-        "available": target.health is None or target.health.is_available(),
+        "available": target.is_available(),
         "retries": step.retries,
         "first_token_s": step.first_token_s,
         "on": None if step.on is None else sorted(step.on),

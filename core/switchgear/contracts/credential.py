@@ -113,6 +113,18 @@ class SecretHandle(Protocol):
         """
         ...
 
+    def refused(self, by: str, status: int) -> None:
+        """A provider refused it (401), or what was asked with it (403), and there is no newer one."""
+        ...
+
+    def accepted(self) -> None:
+        """A provider took it."""
+        ...
+
+    def is_spared(self) -> bool:
+        """Say whether it was refused a moment ago, so that what needs it is better not asked while there is something else."""
+        ...
+
 
 @runtime_checkable
 class Sealer(Protocol):

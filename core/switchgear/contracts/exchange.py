@@ -35,8 +35,9 @@ class Target(Struct, frozen=True, eq=False):
 
     Exactly one of `provider` and `native` is set; `connection` belongs to `provider`. `wires` are the wire formats the model is
     spoken to in, `lacks` the capabilities that a call may need and the model has not. `secret` is what requests are prepared
-    with; where that is a token, `credential` is what it was traded for. `headers` are what the answer says about it,
-    `secret_headers` the values of those that go with every request and are nobody else's business.
+    with; where that is a token, `credential` is what it was traded for. `concurrency` bounds the attempts in flight. `headers`
+    are what the answer says about it, `secret_headers` the values of those that go with every request and are nobody else's
+    business.
     """
 
     model: TargetModel
@@ -53,9 +54,17 @@ class Target(Struct, frozen=True, eq=False):
     lacks: frozenset[str] = frozenset()
     estimator: TokenEstimator = field(default_factory=TokenEstimator)
     health: "TargetHealth | None" = None
+    concurrency: int | None = None
     pricing: Pricing | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     secret_headers: tuple[str, ...] = ()
+
+    def is_available(self) -> bool:
+        """Say whether it would be asked now, were there others: it fares well, and its credential was not just refused."""
+        if self.health is not None and not self.health.is_available():
+            return False
+        credential = self.credential
+        return credential is None or not credential.is_spared()
 
     def secrets(self) -> tuple[str, ...]:
         """Return what no message about this target may show."""
@@ -109,7 +118,10 @@ class Step(Struct, frozen=True, eq=False):
     on: frozenset[str] | None = None
 
 
-Recovery: TypeAlias = Literal["error", "buffer"]
+Recovery: TypeAlias = Literal["error", "buffer", "continue"]
+"""What becomes of a stream that breaks after its first byte: an error; with `buffer`, it was held back until it is complete, so
+that another target can give the whole answer; with `continue`, another one whose model takes a prefill goes on with it.
+"""
 
 
 class Plan(Struct, frozen=True):
@@ -117,8 +129,9 @@ class Plan(Struct, frozen=True):
 
     attempts  most attempts in all; None: as many as the steps say
     seconds   most time until the first token, over all attempts; None: the exchange's own deadline
-    recovery  what becomes of a stream that breaks after its first byte: an `error`; or, with `buffer`, the whole answer is held
-              until it is complete, so that another target can give it
+    recovery  what becomes of a stream that breaks after its first byte
+    hedge_s   seconds without a first byte after which the next target is asked as well, and whoever answers first is heard;
+              None: never
     """
 
     steps: tuple[Step, ...]
@@ -126,6 +139,7 @@ class Plan(Struct, frozen=True):
     attempts: int | None = None
     seconds: float | None = None
     recovery: Recovery = "error"
+    hedge_s: float | None = None
 
     @property
     def targets(self) -> tuple[Target, ...]:

@@ -225,6 +225,7 @@ class ProviderFault(Exception):
     code, param  the provider's, where it has them
     retry_after  seconds, where the provider said
     request_id   the provider's id of the request
+    final        the provider says that trying again is of no use
     """
 
     def __init__(
@@ -237,6 +238,7 @@ class ProviderFault(Exception):
         param: str | None = None,
         retry_after: float | None = None,
         request_id: str | None = None,
+        final: bool = False,
     ) -> None:
         super().__init__(f"{cause} ({status})")
         self.cause = cause
@@ -246,6 +248,7 @@ class ProviderFault(Exception):
         self.param = param
         self.retry_after = retry_after
         self.request_id = request_id
+        self.final = final
 
 
 class Head(Protocol):

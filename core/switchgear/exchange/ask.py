@@ -7,15 +7,16 @@ from msgspec import Struct
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Secret
-from switchgear.contracts.dialect import InferenceEndpoint, StreamEncoder
+from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Attempt, Exchange, Step, Target
 from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.errors import ConnectionBroken, FirstByteTimeout, IdleTimeout, InvalidRequest, ResponseTooLarge
 from switchgear.exchange.faults import cause_of
+from switchgear.exchange.health.retry import retry_after_date
+from switchgear.exchange.inquiry import Inquiry
 from switchgear.exchange.needs import count_body
 from switchgear.exchange.policies import PolicyChain
-from switchgear.exchange.reply import Reply
 from switchgear.exchange.stream import Hold, Pump, Silence
 from switchgear.telemetry.scrub import SHORTEST
 from switchgear.upstream.watch import Watch
@@ -23,6 +24,8 @@ from switchgear.wire.chat import replay
 
 _FAULT_BODY = 64 * 1024
 _READ_AT_ONCE = 256 * 1024
+_MAY_RETRY = "x-should-retry"
+"""The header in which some providers say that the same request would fail again."""
 
 
 class Caps(Struct, frozen=True):
@@ -40,23 +43,14 @@ class Asker:
         self._ambient = ambient
         self._caps = caps
 
-    async def ask(
-        self,
-        x: Exchange,
-        call: Call,
-        step: Step,
-        secret: Secret | None,
-        endpoint: InferenceEndpoint,
-        reply: Reply,
-        watch: Watch,
-    ) -> bytes:
+    async def ask(self, it: Inquiry, call: Call, step: Step, secret: Secret | None) -> bytes:
         """Return the bytes of the last write: a whole answer, or what ends the stream that was written meanwhile.
 
         `secret` is used instead of the target's own. Raises what went wrong, noted in the last of `x.attempts`.
         """
+        x, endpoint, watch = it.x, it.endpoint, it.watch
         assert x.call is not None
         target = step.target
-        translate = call.wire != endpoint.wire
         if call.wire == COUNT and COUNT not in target.wires:
             x.headers.append((b"x-switchgear-estimated", b"true"))
             return endpoint.answer(x.call, Answer(count_body(target.estimator.input(call.members))))
@@ -72,19 +66,7 @@ class Asker:
             attempt.secret = secret
             first_s = target.timeouts.first_byte if step.first_token_s is None else step.first_token_s
             watch.expect(FirstByteTimeout, min(target.timeouts.first_byte, first_s))
-            if not x.call.stream:
-                answer = await self._whole(x, call, target, secret, attempt, watch)
-                x.usage = answer.usage
-                x.stream_bytes = len(answer.body)
-                return endpoint.answer(x.call, answer) if translate else answer.body
-            encoder = endpoint.encoder(x.call, translate=translate)
-            pump = self._pump(x, step, encoder, reply, watch)
-            if call.stream:
-                await self._stream(call, target, secret, attempt, pump)
-            else:
-                answer = await self._whole(x, call, target, secret, attempt, watch)
-                await pump.run(replay(answer, usage_wanted=call.usage_wanted))
-            return encoder.end()
+            return await self._answer(it, call, step, attempt)
         except asyncio.CancelledError:
             error = watch.cause()
             if error is None:
@@ -103,49 +85,68 @@ class Asker:
             target.meters.active.inc(-1)
             watch.relax()
 
-    def _pump(self, x: Exchange, step: Step, encoder: StreamEncoder, reply: Reply, watch: Watch) -> Pump:
-        assert x.plan is not None
+    async def _answer(self, it: Inquiry, call: Call, step: Step, attempt: Attempt) -> bytes:
+        x, endpoint = it.x, it.endpoint
+        assert x.call is not None
+        translate = call.wire != endpoint.wire
+        if not x.call.stream:
+            answer = await self._whole(it, call, attempt)
+            x.usage = answer.usage
+            x.stream_bytes = len(answer.body)
+            return endpoint.answer(x.call, answer) if translate else answer.body
+        encoder = it.continuation or endpoint.encoder(x.call, translate=translate)
+        pump = self._pump(it, step, encoder)
+        if call.stream:
+            await self._stream(call, attempt, pump)
+        else:
+            answer = await self._whole(it, call, attempt)
+            await pump.run(replay(answer, usage_wanted=call.usage_wanted))
+        if it.continuation is not None and it.continuation.spent is not None:
+            it.continuation.account(x)
+        return encoder.end()
+
+    def _pump(self, it: Inquiry, step: Step, encoder: StreamEncoder) -> Pump:
+        assert it.x.plan is not None
         silence = Silence(step.target.timeouts.idle, self._caps.keep_alive_s)
         until = None if step.first_token_s is None else self._ambient.monotonic() + step.first_token_s
-        hold = Hold(until, whole=x.plan.recovery == "buffer", most=self._caps.body)
-        return Pump(x, reply, encoder, watch, silence, self._policies, self._ambient, hold)
+        hold = Hold(until, whole=it.x.plan.recovery == "buffer", most=self._caps.body)
+        return Pump(it.x, it.reply, encoder, it.watch, silence, self._policies, self._ambient, hold)
 
-    async def _whole(
-        self, x: Exchange, call: Call, target: Target, secret: Secret | None, attempt: Attempt, watch: Watch
-    ) -> Answer:
+    async def _whole(self, it: Inquiry, call: Call, attempt: Attempt) -> Answer:
+        x, target = it.x, attempt.target
         if target.native is not None:
             attempt.asked = True
-            answer = await target.native.complete(call, target.model, secret)
+            answer = await target.native.complete(call, target.model, attempt.secret)
             x.first_byte_s = self._ambient.monotonic() - x.began
             return answer
         assert target.provider is not None
-        response = await self._send(x, call, target, secret, attempt)
+        response = await self._send(x, call, attempt)
         try:
             x.first_byte_s = self._ambient.monotonic() - x.began
-            body = await self._body(response, watch, target.timeouts.idle)
+            body = await self._body(response, it.watch, target.timeouts.idle)
         finally:
             await response.close()
         return target.provider.decode(call, response, body)
 
-    async def _stream(self, call: Call, target: Target, secret: Secret | None, attempt: Attempt, pump: Pump) -> None:
+    async def _stream(self, call: Call, attempt: Attempt, pump: Pump) -> None:
+        target = attempt.target
         if target.native is not None:
             attempt.asked = True
-            await pump.run(_one_by_one(target.native.stream(call, target.model, secret)))
+            await pump.run(_one_by_one(target.native.stream(call, target.model, attempt.secret)))
             return
         assert target.provider is not None
-        response = await self._send(pump.x, call, target, secret, attempt)
+        response = await self._send(pump.x, call, attempt)
         try:
             await pump.run_decoder(response, target.provider.decoder(call, response))
         finally:
             await response.close()
 
-    async def _send(
-        self, x: Exchange, call: Call, target: Target, secret: Secret | None, attempt: Attempt
-    ) -> UpstreamResponse:
+    async def _send(self, x: Exchange, call: Call, attempt: Attempt) -> UpstreamResponse:
+        target = attempt.target
         assert target.provider is not None
         assert target.connection is not None
         try:
-            request = target.provider.prepare(call, target.model, secret)
+            request = target.provider.prepare(call, target.model, attempt.secret)
         except RecursionError:
             raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
         if x.trace is not None:
@@ -157,7 +158,11 @@ class Asker:
             attempt.request_id = response.header(target.provider.request_id_header)
             return response
         try:
-            raise target.provider.fault(call, response, await _head(response))
+            fault = target.provider.fault(call, response, await _head(response))
+            if fault.retry_after is None:
+                fault.retry_after = retry_after_date(response, self._ambient.now_us())
+            fault.final = fault.final or response.header(_MAY_RETRY) == "false"
+            raise fault
         finally:
             await response.close()
 

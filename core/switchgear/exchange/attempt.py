@@ -1,6 +1,7 @@
 """One loop owns every attempt: which target next, whether again, after how long. Nobody below here retries.
 
-The first content decides (`x.committed`): before it any target may still answer, after it nobody else may.
+The first content decides (`x.committed`): before it any target may still answer, after it nobody else may, unless the plan has
+others go on with what was said.
 """
 
 import asyncio
@@ -21,10 +22,13 @@ from switchgear.errors import (
     UpstreamFailed,
 )
 from switchgear.exchange.ask import Asker
+from switchgear.exchange.continuation import Continuation, may_continue
 from switchgear.exchange.faults import cause_of, most_telling
-from switchgear.exchange.health.health import Health
+from switchgear.exchange.guard import TARGET_OPEN, Guard, health_of
 from switchgear.exchange.health.retry import wait_for
 from switchgear.exchange.health.settings import RoutingSettings
+from switchgear.exchange.hedge import Race
+from switchgear.exchange.inquiry import Inquiry
 from switchgear.exchange.needs import fit
 from switchgear.exchange.reply import Reply
 from switchgear.upstream.watch import Watch
@@ -37,7 +41,7 @@ _PASSES = frozenset(
 """Faults of a provider after which another target may do better, unless a step says itself on what it leads on."""
 _SAFE_AGAIN = frozenset({"connect", "connection", "overloaded", "rate_limit", "server", "timeout"})
 """Causes after which the same target may do better. A silent one is not among them: it was waited for long enough."""
-_NOT_ASKED = frozenset({"target_open", "target_busy"})
+_NOT_ASKED = frozenset({TARGET_OPEN, "target_busy"})
 """Codes of an unavailability that is one target's: it is spared, or has no place free."""
 
 
@@ -45,7 +49,7 @@ class Attempter:
     """Tries the steps of a plan until one answers."""
 
     def __init__(self, asker: Asker, ambient: Ambient, settings: RoutingSettings) -> None:
-        self._asker = asker
+        self._guard = Guard(asker, settings)
         self._ambient = ambient
         self._settings = settings
 
@@ -53,52 +57,79 @@ class Attempter:
         """Return the bytes of the last write: a whole answer, or what ends the stream that was written meanwhile."""
         plan = x.plan
         assert plan is not None
+        it = Inquiry(x, endpoint, reply, watch)
+        if plan.recovery == "continue":
+            it.continuation = _continuation(x, endpoint)
         failures: list[Failure] = []
         unfit: InvalidRequest | None = None
-        steps = _in_order(plan.steps)
-        for place, step in enumerate(steps):
+        steps = list(_in_order(plan.steps))
+        while steps:
+            step = steps.pop(0)
             if failures and (self._is_spent(x, plan) or not _is_worth_it(failures[-1], x, step.target)):
                 continue
-            others = any(_is_available(later.target) for later in steps[place + 1 :])
             try:
-                call = fit(x, endpoint, step.target)
-                return await self._persist(x, call, step, endpoint, reply, watch, others=others)
+                return await self._try(it, step, steps, hedge_s=None if failures else plan.hedge_s)
             except InvalidRequest as error:
-                if x.committed:
+                if x.committed and not failures:
                     raise
                 unfit = unfit or error  # this target cannot say it; perhaps the next one can
             except (UpstreamError, ProviderFault, SecretUnavailable, Unavailable) as error:
-                if x.committed or not _leads_on(error, step):
+                if (x.committed and not _goes_on(it)) or not _leads_on(error, step):
                     raise
                 failures.append(error)
         if failures:
-            raise most_telling(failures)
+            raise failures[-1] if x.committed else most_telling(failures)
         raise unfit or UpstreamFailed("No target is eligible for this request.", code="no_target", source="gateway")
 
-    async def _persist(
-        self,
-        x: Exchange,
-        call: Call,
-        step: Step,
-        endpoint: InferenceEndpoint,
-        reply: Reply,
-        watch: Watch,
-        *,
-        others: bool,
-    ) -> bytes:
+    async def _try(self, it: Inquiry, step: Step, later: list[Step], *, hedge_s: float | None) -> bytes:
+        """Ask the target of a step; one of those `later` may be asked meanwhile, and is then out of the plan."""
+        others = any(step.target.is_available() for step in later)
+        if others and hedge_s is not None:
+            return await self._hedged(it, step, later, hedge_s)
+        return await self._persist(it, step, others=others)
+
+    async def _hedged(self, it: Inquiry, step: Step, later: list[Step], after_s: float) -> bytes:
+        """Ask a target, and the next one as well if the first stays silent; it is then out of the plan."""
+
+        def second() -> Step | None:
+            health = health_of(step.target)
+            found = next((index for index, other in enumerate(later) if other.target.is_available()), None)
+            if found is None or (health is not None and not health.budget.spend()):
+                return None
+            return later.pop(found)
+
+        async def ask(own: Inquiry, which: Step) -> bytes:
+            return await self._persist(own, which, others=True)
+
+        def continuation() -> Continuation | None:
+            return None if it.continuation is None else _continuation(it.x, it.endpoint)
+
+        return await Race(it, ask, _leads_on, continuation).run(step, second, after_s)
+
+    async def _persist(self, it: Inquiry, step: Step, *, others: bool) -> bytes:
         """Try one target as often as its step says. Where others wait behind it, they are the better second try."""
+        call = self._fit(it, step.target)
         most = step.retries if step.retries is not None else 0 if others else self._settings.retries
         tries = 0
         while True:
             try:
-                return await self._guarded(x, call, step, endpoint, reply, watch, again=tries > 0, others=others)
+                return await self._guard.ask(it, call, step, again=tries > 0, others=others)
             except (UpstreamError, ProviderFault) as error:
-                wait = None if x.committed or tries >= most else self._wait(x, step.target, error, tries)
+                wait = None if it.x.committed or tries >= most else self._wait(it.x, step.target, error, tries)
                 if wait is None:
                     raise
             tries += 1
-            watch.relax()
             await asyncio.sleep(wait)
+
+    @staticmethod
+    def _fit(it: Inquiry, target: Target) -> Call:
+        """Return the call as the target takes it."""
+        if it.continuation is None:
+            return fit(it.x, it.endpoint, target)
+        call = fit(it.x, it.endpoint, target, canonical=True)
+        if it.x.committed:
+            call = it.x.sent = it.continuation.fit(call, target)
+        return call
 
     def _wait(self, x: Exchange, target: Target, error: UpstreamError | ProviderFault, tries: int) -> float | None:
         """Say how long to wait before the same target is asked again; None where that is of no use."""
@@ -106,7 +137,7 @@ class Attempter:
         if cause_of(error) not in _SAFE_AGAIN or self._is_spent(x, x.plan):
             return None
         wait = wait_for(error, tries, self._settings.retry, self._ambient.random)
-        health = _health(target)
+        health = health_of(target)
         if wait is None or (health is not None and not health.budget.spend()):
             return None
         return wait
@@ -117,82 +148,34 @@ class Attempter:
             return True
         return plan.seconds is not None and self._ambient.monotonic() - x.began >= plan.seconds
 
-    async def _guarded(
-        self,
-        x: Exchange,
-        call: Call,
-        step: Step,
-        endpoint: InferenceEndpoint,
-        reply: Reply,
-        watch: Watch,
-        *,
-        again: bool,
-        others: bool,
-    ) -> bytes:
-        """Ask within the target's bound of concurrency, and tell its breaker what came of it."""
-        health = _health(step.target)
-        if health is None:
-            return await self._with_newest_secret(x, call, step, endpoint, reply, watch)
-        if not health.limiter.take():
-            await health.limiter.acquire(0.0 if others else self._settings.queue)
-        ticket = 0
-        try:
-            ticket = _begin(health, force=not others, again=again)
-            said = await self._with_newest_secret(x, call, step, endpoint, reply, watch)
-        except BaseException as error:
-            if ticket and isinstance(error, (UpstreamError, ProviderFault)):
-                health.failed(ticket, cause_of(error), getattr(error, "retry_after", None))
-            elif ticket:
-                health.abandoned(ticket)
-            raise
-        else:
-            if x.first_byte_s is not None and x.attempts:
-                health.note_latency(max(x.first_byte_s - x.attempts[-1].began_s, 0.0))
-            health.succeeded(ticket)
-            return said
-        finally:
-            health.limiter.release()
 
-    async def _with_newest_secret(
-        self, x: Exchange, call: Call, step: Step, endpoint: InferenceEndpoint, reply: Reply, watch: Watch
-    ) -> bytes:
-        """Ask, and once more where the target refuses a secret that has since been replaced."""
-        handle = step.target.secret
-        secret = None if handle is None else handle.peek()
-        try:
-            return await self._asker.ask(x, call, step, secret, endpoint, reply, watch)
-        except ProviderFault as error:
-            refused = x.attempts[-1].secret
-            if error.cause != "auth" or handle is None or refused is None or x.committed:
-                raise
-            newer = await handle.renew(refused)
-            if newer is None:
-                raise
-        return await self._asker.ask(x, call, step, newer, endpoint, reply, watch)
+def _continuation(x: Exchange, endpoint: InferenceEndpoint) -> Continuation | None:
+    """Make what remembers a stream that may have to be gone on with; None for an answer that nobody could go on with."""
+    assert x.call is not None
+    if not x.call.stream or x.call.operation != "chat":
+        return None
+    try:
+        call = endpoint.canonical(x.call)
+    except InvalidRequest:
+        return None
+    if not may_continue(call):
+        return None
+    return Continuation(endpoint.encoder(x.call, translate=call.wire != endpoint.wire))
 
 
-def _begin(health: Health, *, force: bool, again: bool) -> int:
-    """Take leave to ask. Where nobody else is left it is always given: the last target of a plan is never ejected."""
-    ticket = health.begin(force=force, retry=again)
-    if not ticket:
-        raise Unavailable("The provider is being left alone for a while.", code="target_open", retry_after=1)
-    return ticket
+def _goes_on(it: Inquiry) -> bool:
+    """Account for a stream that broke off before its client, and say whether another target may go on with it."""
+    if it.continuation is None:
+        return False
+    it.continuation.account(it.x)
+    return it.continuation.can_go_on()
 
 
 def _in_order(steps: Sequence[Step]) -> Sequence[Step]:
     """Put targets that would not be asked now behind those that would; alone, they are still asked."""
     if len(steps) == 1:
         return steps
-    return sorted(steps, key=lambda step: not _is_available(step.target))
-
-
-def _is_available(target: Target) -> bool:
-    return target.health is None or target.health.is_available()
-
-
-def _health(target: Target) -> Health | None:
-    found = target.health
-    return found if isinstance(found, Health) else None
+    return sorted(steps, key=lambda step: not step.target.is_available())
 
 
 def _is_worth_it(error: Failure, x: Exchange, target: Target) -> bool:
@@ -203,7 +186,7 @@ def _is_worth_it(error: Failure, x: Exchange, target: Target) -> bool:
     return window is not None and (tried is None or window > tried)
 
 
-def _leads_on(error: Failure, step: Step) -> bool:
+def _leads_on(error: Exception, step: Step) -> bool:
     """Say whether the next target may be tried after this failure."""
     if isinstance(error, (EgressDenied, TotalTimeout)):
         return False

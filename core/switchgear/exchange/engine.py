@@ -24,7 +24,7 @@ from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.in_flight import InFlight
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
-from switchgear.exchange.reply import Reply, answer_headers, error_headers
+from switchgear.exchange.reply import Reply, answer_headers, causes, error_headers
 from switchgear.exchange.stream import Pump, Silence
 from switchgear.exchange.usage import USAGE, Ledger, encode_usage, estimate, learn
 from switchgear.upstream.watch import Watch
@@ -172,6 +172,8 @@ class Engine:
             return
         target = x.target
         answer = to_api_error(error, () if target is None else target.secrets())
+        if len(x.attempts) > 1 and answer.source == "provider":
+            answer.message += f" Tried: {', '.join(causes(x))}."
         if reply.started:
             await reply.close(reply.encoder.error(answer, x.id))
         else:

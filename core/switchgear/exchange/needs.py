@@ -15,13 +15,17 @@ _ALWAYS_CARRIED = frozenset({"reasoning"})
 """What a form of its own says of these is for the provider to judge: nothing but a wish is lost."""
 
 
-def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target) -> Call:
-    """Return the call in a form that the target takes. Raises `InvalidRequest` for what its model cannot do."""
+def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target, *, canonical: bool = False) -> Call:
+    """Return the call in a form that the target takes: the client's own if it may, or the `canonical` one where that is wanted.
+
+    Raises `InvalidRequest` for what its model cannot do.
+    """
     call = x.call
     assert call is not None
     call.strict = x.strict or target.model.strict
     call.dropped = ()
-    if endpoint.wire in target.wires and (target.capabilities.stream or not call.stream):
+    own = not canonical or endpoint.wire == CANONICAL
+    if own and endpoint.wire in target.wires and (target.capabilities.stream or not call.stream):
         fitting = call
     else:
         fitting = endpoint.canonical(call)

@@ -9,15 +9,24 @@ from switchgear.errors import ApiError
 Headers = list[tuple[bytes, bytes]]
 _CACHE = {word: (b"x-switchgear-cache", word.encode()) for word in ("bypass", "hit", "miss")}
 _MOST_DROPPED = 32
+_MOST_CAUSES = 32
 _STREAM: Headers = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 
 class Reply(Protocol):
     """One HTTP answer, whole or streamed. Writing to a client that left is not an error; backpressure is in the awaits."""
 
-    started: bool
     encoder: StreamEncoder
     """Set when a stream is attempted: it frames an error in a stream that has begun."""
+
+    @property
+    def started(self) -> bool:
+        """Whether a stream has begun."""
+        ...
+
+    def claim(self) -> None:
+        """What follows is from the target that answers. Raises CancelledError where another one has begun to."""
+        ...
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer; content type and length are added."""
@@ -77,11 +86,18 @@ def error_headers(x: Exchange, error: ApiError, now_s: float) -> Headers:
         headers.append((b"retry-after", b"%d" % max(1, -(-error.retry_after // 1))))
     if x.attempts:
         attempt = x.attempts[-1]
+        if len(x.attempts) > 1:
+            headers.append((b"x-switchgear-causes", b", ".join(printable(it) for it in causes(x))))
         if attempt.status is not None:
             headers.append((b"x-switchgear-upstream-status", b"%d" % attempt.status))
         if attempt.request_id is not None:
             headers.append((b"x-switchgear-upstream-request-id", printable(attempt.request_id)))
     return headers
+
+
+def causes(x: Exchange) -> list[str]:
+    """Say of each failed attempt where it was and why it failed, as `provider=cause`."""
+    return [f"{it.target.provider_id}={it.cause}" for it in x.attempts[:_MOST_CAUSES] if it.cause is not None]
 
 
 def printable(text: str, limit: int = 128) -> bytes:

@@ -193,6 +193,7 @@ class Pump:
 
     async def _release(self) -> None:
         """The stream is complete: begin it if nothing did, and write what was held."""
+        self._reply.claim()
         await self._begin()
         held, self._held = self._held, []
         self.x.committed = True
@@ -202,6 +203,7 @@ class Pump:
     async def _begin(self) -> None:
         if self._reply.started:
             return
+        self._reply.claim()
         self.x.first_byte_s = self._ambient.monotonic() - self.x.began
         headers = answer_headers(self.x, self.x.first_byte_s, stream=True)
         await self._reply.start(headers, self._encoder.media_type)

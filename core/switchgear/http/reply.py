@@ -21,6 +21,9 @@ class HttpReply:
         self._send: Any = send
         self.started = False
 
+    def claim(self) -> None:
+        """Nobody else answers here."""
+
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete JSON answer."""
         self.started = True

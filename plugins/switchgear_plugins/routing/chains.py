@@ -58,13 +58,15 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True):
 class ChainSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Targets in the order in which they are tried.
 
-    `recovery` says what becomes of a stream that breaks: an `error`, or `buffer`: it is held until it is complete, so that the
-    next target can answer instead. Left out, it is that of the first target.
+    `recovery` says what becomes of a stream that breaks: an `error`; `buffer`: it is held until it is complete, so that the next
+    target can answer instead; `continue`: the next target whose model takes a prefill goes on with it. After `hedge_after_ms`
+    without a first byte the second target is asked as well. Both are those of the first target where they are left out.
     """
 
     steps: tuple[ChainStep, ...]
     budget: Budget = Budget()
     recovery: Recovery | None = None
+    hedge_after_ms: Millis | None = None
     enabled: bool = True
     tags: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
@@ -98,6 +100,7 @@ class Chain(Routed):
             attempts=plan.attempts if spec.budget.attempts is None else spec.budget.attempts,
             seconds=plan.seconds if spec.budget.seconds is None else spec.budget.seconds,
             recovery=spec.recovery or plan.recovery,
+            hedge_s=plan.hedge_s if spec.hedge_after_ms is None else spec.hedge_after_ms / 1000,
         )
 
 

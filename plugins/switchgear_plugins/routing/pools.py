@@ -30,8 +30,8 @@ class PoolSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Targets that can stand for each other.
 
     `strategy` says which is asked first; `sticky` keeps requests that belong together at one target, and the strategy is for
-    those with nothing to go by. With `fallback` the others follow. `recovery` is as in chains; left out, it is that
-    of the first target.
+    those with nothing to go by. With `fallback` the others follow. `recovery` and `hedge_after_ms` are as in chains; left out,
+    they are those of the first target.
     """
 
     targets: tuple[PoolTarget, ...]
@@ -39,6 +39,7 @@ class PoolSpec(Struct, frozen=True, forbid_unknown_fields=True):
     sticky: Sticky = "none"
     fallback: bool = True
     recovery: Recovery | None = None
+    hedge_after_ms: Millis | None = None
     enabled: bool = True
     tags: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
@@ -85,7 +86,10 @@ class Pool(Routed):
 
 
 def _with(plan: Plan, spec: PoolSpec) -> Plan:
-    return plan if spec.recovery is None else msgspec.structs.replace(plan, recovery=spec.recovery)
+    if spec.recovery is None and spec.hedge_after_ms is None:
+        return plan
+    hedge_s = plan.hedge_s if spec.hedge_after_ms is None else spec.hedge_after_ms / 1000
+    return msgspec.structs.replace(plan, recovery=spec.recovery or plan.recovery, hedge_s=hedge_s)
 
 
 def _validate(spec: PoolSpec, view: View) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate

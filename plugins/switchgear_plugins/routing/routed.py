@@ -38,7 +38,7 @@ def target_of(view: View, name: str) -> Callable:
 
 
 def joined(plans: Sequence[Plan], steps: Sequence[Step], why: str) -> Plan:
-    """Put plans one after the other: their bounds add up, and a broken stream is treated as the first of them says."""
+    """Put plans one after the other: their bounds add up, and what the first says of broken streams and of hedging is for all."""
     first = plans[0]
     attempts = [plan.attempts for plan in plans if plan.attempts is not None]
     seconds = [plan.seconds for plan in plans if plan.seconds is not None]
@@ -48,4 +48,5 @@ def joined(plans: Sequence[Plan], steps: Sequence[Step], why: str) -> Plan:
         sum(attempts) if len(attempts) == len(plans) else None,
         sum(seconds) if len(seconds) == len(plans) else None,
         first.recovery,
+        first.hedge_s,
     )

@@ -65,6 +65,8 @@ class Reply:
         self.recorded_before_end: int | None = None
         self._ledger = ledger
 
+    def claim(self) -> None: ...
+
     async def whole(self, status: int, headers: Any, body: bytes) -> None:
         self.status, self.headers = status, dict(headers)
         await self.close(body)

@@ -7,6 +7,7 @@ from msgspec import Struct
 from switchgear.ambient import Ambient
 from switchgear.exchange.health.breaker import Breaker, BreakerView, State
 from switchgear.exchange.health.limiter import Limiter
+from switchgear.exchange.health.pacer import Pacer
 from switchgear.exchange.health.retry import LIMITED, RetryBudget
 from switchgear.exchange.health.settings import RoutingSettings
 
@@ -15,7 +16,11 @@ _NEWEST = 0.2
 
 
 class HealthView(Struct, frozen=True):
-    """How a target fares. `waiting` are attempts that wait for one of `limit` slots, `cooling_s` what is left of a pause."""
+    """How a target fares.
+
+    `waiting` are attempts that wait for one of `limit` slots; `cooling_s` are seconds until it may be asked, where it asked for a
+    pause or for less.
+    """
 
     provider_id: str
     provider_model: str
@@ -28,15 +33,16 @@ class HealthView(Struct, frozen=True):
 
 
 class Health:
-    """The runtime state of a model at a provider: breaker, retry budget, slots, pause and latency. A `TargetHealth`.
+    """The runtime state of a model at a provider: breaker, retry budget, slots, pause, pace and latency. A `TargetHealth`.
 
-    An attempt takes a slot from `limiter`, then asks `begin` for a ticket, reports with it exactly once (`succeeded`, `failed`
-    or `abandoned`), and returns the slot. A retry spends from `budget` before all that.
+    An attempt waits `wait_s`, or is not made; it takes its turn from `pacer` and a slot from `limiter`, then asks `begin` for a
+    ticket, reports with it exactly once (`succeeded`, `failed` or `abandoned`), and returns the slot. A retry spends from
+    `budget` before all that.
     """
 
     __slots__ = (
-        "__weakref__", "_cool_most", "_cool_until", "_monotonic", "abandoned", "breaker", "budget", "latency_s", "limiter",
-        "provider_id", "provider_model", "succeeded",
+        "__weakref__", "_cool_most", "_cool_until", "_monotonic", "abandoned", "breaker", "budget", "eased_for", "latency_s",
+        "limiter", "pacer", "provider_id", "provider_model",
     )  # fmt: skip
 
     def __init__(
@@ -52,9 +58,11 @@ class Health:
         self.breaker = Breaker(settings.breaker, ambient, on_change)
         self.budget = RetryBudget(settings.retry, ambient)
         self.limiter = Limiter()
+        self.pacer = Pacer(ambient.monotonic)
+        self.eased_for = ""
+        """The cause for which it was last given a pause or a slower pace."""
         self.latency_s: float | None = None
         """Time to the first byte, lately; None while nothing has answered."""
-        self.succeeded = self.breaker.succeeded
         self.abandoned = self.breaker.abandoned
         self._monotonic = ambient.monotonic
         self._cool_most = settings.retry.cool_most
@@ -66,31 +74,45 @@ class Health:
         return self.limiter.used
 
     def is_available(self) -> bool:
-        """Say whether it would be asked now: its breaker is closed or due a probe, and it does not cool down."""
-        return self.breaker.ready() and not self.cooling_s()
+        """Say whether it would be asked now: its breaker is closed or due a probe, and it wants no pause."""
+        return self.breaker.ready() and not self.wait_s()
+
+    def wait_s(self) -> float:
+        """Return seconds until it may be asked, 0 for now: what is left of its pause, or until the next turn at its pace."""
+        wait = 0.0
+        if self._cool_until:
+            wait = self._cool_until - self._monotonic()
+            if wait <= 0:
+                self._cool_until = wait = 0.0
+        return max(wait, self.pacer.wait_s()) if self.pacer.holds else wait
 
     def begin(self, *, force: bool = False, retry: bool = False) -> int:
         """Return a ticket, or 0 if it is not to be asked now; see `Breaker.begin`. A `retry` is no new request."""
-        if self._cool_until and not force and self.cooling_s():
-            return 0
         ticket = self.breaker.begin(force=force)
         if ticket and not retry:
             self.budget.note()
         return ticket
 
+    def succeeded(self, ticket: int) -> None:
+        """The attempt got what it asked for."""
+        self.breaker.succeeded(ticket)
+        self.pacer.passed()
+
     def failed(self, ticket: int, cause: str, retry_after: float | None = None) -> None:
-        """The attempt failed; a target that is limited or overloaded, and says for how long, gets its pause."""
+        """The attempt failed; a target that is limited or overloaded gets the pause it asked for, and a slower pace."""
         self.breaker.failed(ticket, cause)
-        if retry_after is not None and cause in LIMITED:
+        if cause not in LIMITED:
+            return
+        self.eased_for = cause
+        if cause == "rate_limit":
+            self.pacer.refused()
+        if retry_after:
             self.cool(retry_after)
 
     def cool(self, seconds: float) -> None:
         """Leave it alone for so long, at most the setting `cool_most`; a pause that ends later stays."""
         self._cool_until = max(self._cool_until, self._monotonic() + min(seconds, self._cool_most))
-
-    def cooling_s(self) -> float:
-        """Return what is left of its pause, 0 if it has none."""
-        return max(0.0, self._cool_until - self._monotonic()) if self._cool_until else 0.0
+        self.pacer.pause(self._cool_until)
 
     def note_latency(self, seconds: float) -> None:
         """Learn from the time one answer took to its first byte."""
@@ -108,5 +130,5 @@ class Health:
             waiting=limiter.waiting,
             limit=limiter.limit,
             latency_s=self.latency_s,
-            cooling_s=self.cooling_s(),
+            cooling_s=self.wait_s(),
         )

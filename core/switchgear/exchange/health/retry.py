@@ -54,7 +54,7 @@ def wait_for(error: Exception, attempt: int, settings: RetrySettings, random: Ca
     nor one that understood and refused. What the target asks for (`retry_after`) is kept to, with a little more by chance.
     """
     cause = cause_of(error)
-    if cause not in _AGAIN:
+    if cause not in _AGAIN or getattr(error, "final", False):
         return None
     asked = error.retry_after if isinstance(error, ProviderFault) else None
     least = settings.limited_least if cause in LIMITED else 0.0

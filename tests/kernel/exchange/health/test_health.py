@@ -46,21 +46,20 @@ def test_a_target_that_asked_for_a_pause_gets_it() -> None:
     one = health(ambient)
     one.failed(one.begin(), "rate_limit", retry_after=3.0)
     one.failed(one.begin(force=True), "overloaded", retry_after=1.0)  # ends before the first
-    assert (3.0, False, 0) == (one.cooling_s(), one.is_available(), one.begin())
+    assert (3.0, False) == (one.wait_s(), one.is_available())
     ambient.wall_us -= 3_600_000_000
     ambient.advance(2.9)
     assert not one.is_available()
     ambient.advance(0.2)
-    assert (0.0, True) == (one.cooling_s(), one.is_available())
-    assert one.begin()
+    assert (0.0, True) == (one.wait_s(), one.is_available())
 
 
 def test_a_pause_is_capped_and_only_for_those_who_are_limited() -> None:
     one = health(FixedAmbient())
     one.failed(one.begin(), "server", retry_after=30.0)
-    assert 0.0 == one.cooling_s()
+    assert 0.0 == one.wait_s()
     one.failed(one.begin(), "rate_limit", retry_after=3600.0)
-    assert 60.0 == one.cooling_s()
+    assert 60.0 == one.wait_s()
 
 
 def test_only_first_tries_earn_retries() -> None:

@@ -1,0 +1,132 @@
+"""A stream that broke off, gone on with by another target: it is given what was said so far, and its client sees one stream."""
+
+import msgspec
+from msgspec import Raw
+
+from switchgear.contracts.dialect import StreamEncoder
+from switchgear.contracts.exchange import Exchange, Target
+from switchgear.contracts.provider import CANONICAL, Call, StreamEvent
+from switchgear.contracts.usage import Usage
+from switchgear.errors import InvalidRequest
+from switchgear.exchange.usage import estimate
+from switchgear.wire.chunks import read_chunk, usage_members
+from switchgear.wire.members import raw
+
+_BOUNDS = ("max_tokens", "max_completion_tokens")
+_NULL = Raw(b"null")
+_object = msgspec.json.Decoder(dict[str, Raw])
+_array = msgspec.json.Decoder(list[Raw])
+_text = msgspec.json.Decoder(str | None)
+
+
+def may_continue(call: Call) -> bool:
+    """Say whether the answer to a call is one that another model can go on with: one text, and nothing about its tokens."""
+    return (
+        call.wire == CANONICAL
+        and call.operation == "chat"
+        and (call.member("n", int) or 1) == 1
+        and not call.member("logprobs", bool)
+    )
+
+
+class Continuation:
+    """The encoder of one answer, however many targets give it: a `StreamEncoder` that remembers what its client has seen.
+
+    `spent` is what targets that broke off consumed; None until one did.
+    """
+
+    def __init__(self, encoder: StreamEncoder) -> None:
+        self.media_type = encoder.media_type
+        self.keep_alive = encoder.keep_alive
+        self.end = encoder.end
+        self.error = encoder.error
+        self.spent: Usage | None = None
+        self._encoder = encoder
+        self._accounted = 0
+        self._text: list[str] = []
+        self._is_text = True
+        self._head: dict[str, Raw] = {}
+        self._overlap = ""  # the white space that what was said so far ends in
+
+    def can_go_on(self) -> bool:
+        """Say whether what was seen so far is something a model can go on with: text, and nothing but text."""
+        return self._is_text and bool("".join(self._text).strip())
+
+    def account(self, x: Exchange) -> None:
+        """Add up what was consumed, once the last attempt has ended: `x.usage` is what all of them did."""
+        if self._accounted < len(x.attempts):
+            self._accounted = len(x.attempts)
+            self.spent = x.usage = together(self.spent, x.usage or estimate(x))
+        text = "".join(self._text)
+        self._overlap = text[len(text.rstrip()) :]
+
+    def event(self, event: StreamEvent) -> bytes:
+        """Frame an event as a part of the answer that the client sees."""
+        chunk = read_chunk(event.data)
+        if any(choice.delta and (choice.delta.tool_calls or choice.delta.refusal) for choice in chunk.choices):
+            self._is_text = False
+        if self.spent is not None:
+            usage = None if event.usage is None else together(self.spent, event.usage)
+            event.data = self._rewritten(event.data, usage)
+            return self._encoder.event(event) if event.data else b""
+        if not self._head:
+            self._head = {"id": raw(chunk.id), "created": raw(chunk.created)}
+        self._text += [it.delta.content for it in chunk.choices if it.delta and it.delta.content]
+        return self._encoder.event(event)
+
+    def fit(self, call: Call, target: Target) -> Call:
+        """Return the call with what was said so far. Raises `InvalidRequest` where the target cannot go on with it."""
+        if not target.capabilities.prefill:
+            raise InvalidRequest(
+                f"The model `{call.model[:64]}` cannot go on with an answer.", code="unsupported_capability"
+            )
+        text = "".join(self._text)
+        messages = call.member("messages", list[Raw]) or []
+        said = raw({"role": "assistant", "content": text})
+        members = {**call.members, "messages": raw([*messages, said])}
+        shown = target.estimator.output(len(text.encode()), 0)
+        for name in _BOUNDS:
+            if (bound := call.member(name, int)) is not None:
+                members[name] = raw(max(bound - shown, 1))
+        return call.with_members(members)
+
+    def _rewritten(self, data: bytes, usage: Usage | None) -> bytes:
+        """Make a chunk of a later target one of the same answer: its id, no second beginning, no white space twice."""
+        members = {**_object.decode(data), **self._head}
+        choices = [_object.decode(choice) for choice in _array.decode(members.get("choices", b"[]"))]
+        for choice in choices:
+            delta = _object.decode(choice.get("delta", b"{}"))
+            began = delta.pop("role", None) is not None
+            content = _text.decode(delta.pop("content", b"null"))
+            if content and (content := self._without_overlap(content)):
+                delta["content"] = raw(content)
+                self._text.append(content)
+            if began and not delta and usage is None and choice.get("finish_reason", _NULL) == _NULL:
+                return b""
+            choice["delta"] = raw(delta)
+        members["choices"] = raw(choices)
+        if usage is not None and members.get("usage", _NULL) != _NULL:
+            members["usage"] = raw(usage_members(usage))
+        return bytes(raw(members))
+
+    def _without_overlap(self, content: str) -> str:
+        """Leave out what the part before ended in: providers take it away from what they are given, and may say it again."""
+        while self._overlap and content and content[0] == self._overlap[0]:
+            content, self._overlap = content[1:], self._overlap[1:]
+        if content:
+            self._overlap = ""
+        return content
+
+
+def together(one: Usage | None, other: Usage) -> Usage:
+    """Add up what two attempts consumed, where the first of them never said."""
+    if one is None:
+        return other
+    return Usage(
+        input_tokens=one.input_tokens + other.input_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        cached_input_tokens=one.cached_input_tokens + other.cached_input_tokens,
+        cache_write_tokens=one.cache_write_tokens + other.cache_write_tokens,
+        reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
+        estimated=True,
+    )

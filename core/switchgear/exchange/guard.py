@@ -1,0 +1,115 @@
+"""One target asked with regard for how it fares: its pause, its slots, its breaker, its credential."""
+
+import asyncio
+
+from switchgear.contracts.exchange import Step, Target
+from switchgear.contracts.provider import Call, ProviderFault
+from switchgear.errors import Unavailable, UpstreamError
+from switchgear.exchange.ask import Asker
+from switchgear.exchange.faults import cause_of
+from switchgear.exchange.health.health import Health
+from switchgear.exchange.health.settings import RoutingSettings
+from switchgear.exchange.inquiry import Inquiry
+
+TARGET_OPEN = "target_open"
+_STATUS = {"rate_limit": 429, "overloaded": 503}
+_UNAUTHORIZED = 401
+_REFUSED = frozenset({"auth", "permission"})
+
+
+class Guard:
+    """Asks targets that may be asked, and tells their health what came of it."""
+
+    def __init__(self, asker: Asker, settings: RoutingSettings) -> None:
+        self._asker = asker
+        self._settings = settings
+
+    async def ask(self, it: Inquiry, call: Call, step: Step, *, again: bool, others: bool) -> bytes:
+        """Ask as `Asker` does.
+
+        `again` says that it is not the first try in this exchange, `others` that others may be asked instead: then there is no
+        waiting. Raises also `ProviderFault` for a target that wants a pause, and `Unavailable` (`target_open`, `target_busy`).
+        """
+        target = step.target
+        health = health_of(target)
+        if health is None:
+            return await self._with_newest_secret(it, call, step)
+        if wait := health.wait_s():
+            await self._wait_turn(health, wait, others=others)
+        limiter = health.limiter
+        if limiter.limit != target.concurrency:
+            limiter.resize(target.concurrency)
+        if not limiter.take():
+            await limiter.acquire(0.0 if others else self._settings.queue)
+        ticket = 0
+        try:
+            ticket = _begin(health, force=not others, again=again)
+            said = await self._with_newest_secret(it, call, step)
+        except BaseException as error:
+            if ticket and isinstance(error, (UpstreamError, ProviderFault)):
+                health.failed(ticket, cause_of(error), getattr(error, "retry_after", None))
+            elif ticket:
+                health.abandoned(ticket)
+            raise
+        else:
+            x = it.x
+            if x.first_byte_s is not None and x.attempts:
+                health.note_latency(max(x.first_byte_s - x.attempts[-1].began_s, 0.0))
+            health.succeeded(ticket)
+            return said
+        finally:
+            limiter.release()
+
+    async def _wait_turn(self, health: Health, wait: float, *, others: bool) -> None:
+        """Wait out a pause that a target asked for, or until the next turn at its pace; a longer one is the answer."""
+        if others or wait > self._settings.retry.wait_most:
+            cause = health.eased_for
+            raise ProviderFault(cause, _STATUS[cause], retry_after=wait)
+        health.pacer.take()
+        await asyncio.sleep(wait)
+
+    async def _with_newest_secret(self, it: Inquiry, call: Call, step: Step) -> bytes:
+        """Ask, and once more where the target refuses a secret that has since been replaced."""
+        target = step.target
+        handle = target.secret
+        secret = None if handle is None else handle.peek()
+        try:
+            said = await self._asker.ask(it, call, step, secret)
+        except ProviderFault as error:
+            if error.cause not in _REFUSED or handle is None or it.x.committed:
+                raise
+            refused = it.x.attempts[-1].secret
+            newer = None if refused is None or error.cause != "auth" else await handle.renew(refused)
+            if newer is None:
+                _tell(target, error)
+                raise
+        else:
+            if target.credential is not None:
+                target.credential.accepted()
+            return said
+        try:
+            return await self._asker.ask(it, call, step, newer)
+        except ProviderFault as error:
+            if error.cause in _REFUSED:
+                _tell(target, error)
+            raise
+
+
+def health_of(target: Target) -> Health | None:
+    """Return the health of a target, None for one that has none."""
+    found = target.health
+    return found if isinstance(found, Health) else None
+
+
+def _begin(health: Health, *, force: bool, again: bool) -> int:
+    """Take leave to ask. Where nobody else is left it is always given: the last target of a plan is never ejected."""
+    ticket = health.begin(force=force, retry=again)
+    if not ticket:
+        raise Unavailable("The provider is being left alone for a while.", code=TARGET_OPEN, retry_after=1)
+    return ticket
+
+
+def _tell(target: Target, fault: ProviderFault) -> None:
+    """Mark the credential, not the model: what is refused is who asks."""
+    if target.credential is not None:
+        target.credential.refused(target.provider_id, _UNAUTHORIZED if fault.cause == "auth" else fault.status)

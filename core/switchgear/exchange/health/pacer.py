@@ -1,0 +1,84 @@
+"""How often a target that limits the rate of requests may be asked, learnt from its refusals."""
+
+import math
+from collections.abc import Callable
+
+_CUT = 0.7
+_SLOWEST = 1.0
+_DOUBLES_S = 10.0
+_LIFTED_S = 60.0
+_ONE_REFUSAL_S = 1.0
+_AT_ONCE = 2
+
+
+class Pacer:
+    """Spaces requests out once a target has refused for their rate. `holds` says whether it does.
+
+    A refusal sets the pace, in requests a second, to a part of what lately went through; refusals of the next second are of
+    the same cause and change nothing. From there the pace doubles every ten seconds until the next refusal, and after a minute
+    without one nothing is held any more. So refusals stay a small part of requests, whatever the target allows and whether it
+    says so or not.
+    """
+
+    __slots__ = ("_before", "_monotonic", "_next_at", "_now", "_rate", "_second", "_set_at", "holds")
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self.holds = False
+        self._rate = 0.0
+        self._set_at = 0.0
+        self._next_at = 0.0
+        self._second = 0
+        self._now = 0  # what went through in this second, and in the one before
+        self._before = 0
+
+    def passed(self) -> None:
+        """A request went through."""
+        self._turn(int(self._monotonic()))
+        self._now += 1
+
+    def refused(self) -> None:
+        """The target refused a request for the rate of them."""
+        now = self._monotonic()
+        if self.holds and now < self._set_at + _ONE_REFUSAL_S:
+            return
+        self._turn(int(now))
+        passing: float = max(self._now, self._before)
+        if self.holds:
+            passing = min(passing, self._pace(now))
+        self._rate = max(_CUT * passing, _SLOWEST)
+        self._set_at = now
+        self._next_at = max(self._next_at, now + 1 / self._rate)
+        self.holds = True
+
+    def pause(self, until: float) -> None:
+        """Let nobody's turn come before a monotonic second."""
+        self._next_at = max(self._next_at, until)
+
+    def wait_s(self) -> float:
+        """Return seconds until the next turn. Takes none."""
+        if not self.holds:
+            return 0.0
+        now = self._monotonic()
+        if now >= self._set_at + _LIFTED_S:
+            self.holds = False
+            return 0.0
+        return max(0.0, self._next_at - now)
+
+    def take(self) -> None:
+        """Take the next turn. Where some were let go by, a few may come at once."""
+        if not self.holds:
+            return
+        now = self._monotonic()
+        pace = self._pace(now)
+        self._next_at = max(self._next_at, now - _AT_ONCE / pace) + 1 / pace
+
+    def _pace(self, now: float) -> float:
+        doublings: float = (now - self._set_at) / _DOUBLES_S
+        return self._rate * math.exp2(doublings)
+
+    def _turn(self, second: int) -> None:
+        if second != self._second:
+            self._before = self._now if second == self._second + 1 else 0
+            self._now = 0
+            self._second = second

@@ -1,0 +1,189 @@
+"""Two targets asked for one answer: whoever has something to say first is heard, the other is stopped."""
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from switchgear.contracts.dialect import StreamEncoder
+from switchgear.contracts.exchange import Exchange, Step
+from switchgear.contracts.provider import ProviderFault
+from switchgear.errors import SwitchgearError
+from switchgear.exchange.continuation import Continuation
+from switchgear.exchange.faults import most_telling
+from switchgear.exchange.inquiry import Inquiry
+from switchgear.exchange.reply import Headers, Reply
+from switchgear.upstream.watch import Watch
+
+HEDGED = "hedged"
+"""The cause of an attempt that another one was faster than."""
+
+Ask: TypeAlias = Callable[[Inquiry, Step], Awaitable[bytes]]
+_LEARNT = ("attempts", "committed", "first_byte_s", "headers", "sent", "stream_bytes", "stream_events", "usage")
+"""What of an exchange is each runner's own, until one has won."""
+
+
+class Race:
+    """One target asked, and after a while a second one.
+
+    `ask` tries a step, `leads_on` says whether a failure leaves the answer to others. Each runner has an exchange, a reply, a
+    watch and a `continuation` of its own; what it learns becomes the exchange's once the race is over.
+    """
+
+    def __init__(
+        self,
+        it: Inquiry,
+        ask: Ask,
+        leads_on: Callable[[Exception, Step], bool],
+        continuation: Callable[[], Continuation | None],
+    ) -> None:
+        self._it = it
+        self._ask = ask
+        self._leads_on = leads_on
+        self._continuation = continuation
+        self._runners: list[_Runner] = []
+        self._winner: _Runner | None = None
+
+    async def run(self, first: Step, second: Callable[[], Step | None], after_s: float) -> bytes:
+        """Return the bytes of the last write. `second` chooses whom to ask when the first has been silent for `after_s`.
+
+        Raises the more telling of their failures.
+        """
+        try:
+            one = self._start(first)
+            await asyncio.wait({one.task}, timeout=after_s)
+            if not (one.task.done() or one.was_heard) and (step := second()) is not None:
+                self._start(step)
+            return await self._first_answer()
+        finally:
+            await self._stop()
+
+    def claim(self, runner: "_Runner") -> None:
+        """Let one runner answer and stop the other. Raises CancelledError in the one that comes too late."""
+        if self._winner is None:
+            self._winner = runner
+            for other in self._runners:
+                if other is not runner:
+                    other.task.cancel()
+            self._gather_attempts(runner)
+        elif self._winner is not runner:
+            raise asyncio.CancelledError
+
+    def _start(self, step: Step) -> "_Runner":
+        runner = _Runner(self, self._it, step, self._ask, self._continuation())
+        self._runners.append(runner)
+        return runner
+
+    async def _first_answer(self) -> bytes:
+        failures: list[Exception] = []
+        running = {runner.task: runner for runner in self._runners}
+        while running:
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                runner = running.pop(task)
+                if task.cancelled():
+                    continue
+                error = task.exception()
+                if error is None:
+                    self.claim(runner)
+                    return task.result()
+                if not isinstance(error, (SwitchgearError, ProviderFault)) or runner is self._winner:
+                    raise error
+                if not self._leads_on(error, runner.step):
+                    raise error
+                failures.append(error)
+        raise most_telling(failures)
+
+    async def _stop(self) -> None:
+        """End whoever still runs, and make what was learnt the exchange's own."""
+        tasks = [runner.task for runner in self._runners]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        last = self._winner or self._runners[-1]
+        if self._winner is None:
+            self._gather_attempts(last)
+        for attempt in last.x.attempts:
+            if self._winner is not None and attempt.cause is None and attempt is not last.x.attempts[-1]:
+                attempt.cause = HEDGED
+        for name in _LEARNT:
+            setattr(self._it.x, name, getattr(last.x, name))
+        self._it.continuation = last.continuation
+
+    def _gather_attempts(self, last: "_Runner") -> None:
+        """List the attempts of all, those of one runner last."""
+        last.x.attempts[:0] = [it for runner in self._runners if runner is not last for it in runner.x.attempts]
+
+
+class _Runner:
+    """One of those who are asked."""
+
+    def __init__(self, race: Race, it: Inquiry, step: Step, ask: Ask, continuation: Continuation | None) -> None:
+        self.race = race
+        self.step = step
+        self.continuation = continuation
+        self.x = _apart(it.x)
+        self._it = it
+        self._ask = ask
+        self.task = asyncio.create_task(self._run())
+
+    @property
+    def was_heard(self) -> bool:
+        """Whether its target has begun to answer."""
+        return self.x.first_byte_s is not None or self.x.stream_bytes > 0
+
+    async def _run(self) -> bytes:
+        watch = Watch(asyncio.get_running_loop(), self.step.target.timeouts.total)
+        try:
+            it = Inquiry(self.x, self._it.endpoint, _Gate(self, self._it.reply), watch, self.continuation)
+            return await self._ask(it, self.step)
+        finally:
+            watch.close()
+
+
+class _Gate:
+    """The reply as one runner has it: it opens for the first that has something to say."""
+
+    encoder: StreamEncoder
+
+    def __init__(self, runner: _Runner, reply: Reply) -> None:
+        self._runner = runner
+        self._reply = reply
+
+    @property
+    def started(self) -> bool:
+        return self._reply.started
+
+    def claim(self) -> None:
+        self._runner.race.claim(self._runner)
+        self._reply.claim()
+        self._reply.encoder = self.encoder
+
+    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        await self._reply.whole(status, headers, body)
+
+    async def start(self, headers: Headers, media_type: bytes) -> None:
+        await self._reply.start(headers, media_type)
+
+    def start_now(self, headers: Headers, media_type: bytes) -> None:
+        self._reply.encoder = self.encoder
+        self._reply.start_now(headers, media_type)
+
+    async def write(self, data: bytes) -> None:
+        await self._reply.write(data)
+
+    def nudge(self, data: bytes) -> None:
+        self._reply.nudge(data)
+
+    async def close(self, data: bytes) -> None:
+        await self._reply.close(data)
+
+
+def _apart(x: Exchange) -> Exchange:
+    """Make the exchange of one runner: what it asks and learns is its own, all else is everybody's."""
+    assert x.call is not None
+    apart = copy.copy(x)
+    apart.call = x.call.with_members(x.call.members)
+    apart.attempts = []
+    apart.headers = list(x.headers)
+    return apart

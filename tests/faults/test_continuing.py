@@ -1,0 +1,146 @@
+"""A stream that breaks off is gone on with by another target: its client gets one answer."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.faultup import FaultUpstream, Script
+from support.gateway import SOURCE, Running, running
+
+BROKEN = [
+    Script(content="One two three four", tokens_per_chunk=1, cut_after_chunks=2),
+    Script(content="One two three four", tokens_per_chunk=1, stall_after_chunks=2),
+    Script(content="One two three four", tokens_per_chunk=1, error_event_after=2),
+]
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FaultUpstream]:
+    async with FaultUpstream() as up:
+        yield up
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[FaultUpstream]:
+    async with FaultUpstream(seed=1) as up:
+        yield up
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, upstream: FaultUpstream, other: FaultUpstream) -> AsyncIterator[Running]:
+    """The chain `on` goes on at `other`, whose model takes a prefill."""
+    async with running(tmp_path, upstream, first_byte=2.0, idle=0.5) as run:
+        await run.create("credentials", id="d", type="openai", source=SOURCE)
+        await run.create("providers", id="q", type="openai", base_url=other.base_url, credential_id="d")
+        await run.create(
+            "models", id="n", provider_id="q", provider_model="other-model", capabilities={"prefill": True}
+        )
+        await run.create("chains", id="on", steps=[{"target": "m"}, {"target": "n"}], recovery="continue")
+        yield run
+
+
+def chunks(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
+
+
+def said(found: list[dict[str, Any]]) -> str:
+    return "".join(choice["delta"].get("content") or "" for chunk in found for choice in chunk.get("choices", ()))
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=["cut", "stalled", "failed"])
+async def test_the_next_target_goes_on_with_what_was_said(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream, broken: Script
+) -> None:
+    upstream.script(broken)
+    other.script(Script(content="three four", tokens_per_chunk=1))
+    answer = await gateway.chat(model="on", stream=True, max_tokens=50, stream_options={"include_usage": True})
+    found = chunks(answer.text)
+    assert "One two three four" == said(found)
+    assert answer.text.rstrip().endswith("data: [DONE]")
+    assert "error" not in answer.text
+    assert 1 == len({chunk["id"] for chunk in found}), "one answer has one id"
+    assert 1 == sum("role" in choice["delta"] for chunk in found for choice in chunk["choices"])
+    assert {"other-model", "upstream-model"} >= {chunk["model"] for chunk in found}
+    [asked] = other.ledger.entries
+    body = json.loads(asked.body)
+    assert {"role": "assistant", "content": "One two "} == body["messages"][-1]
+    assert body.get("max_tokens", body.get("max_completion_tokens")) < 50
+    record = await gateway.usage_of(answer.headers["x-request-id"])
+    assert ("n", "complete", 2, True) == (
+        record["target"], record["outcome"], record["attempts"], record["usage_estimated"]
+    )  # fmt: skip
+    assert record["output_tokens"] >= asked.completion_tokens + 2, "what broke off was consumed too"
+    [usage] = [chunk["usage"] for chunk in found if chunk.get("usage")]
+    assert record["output_tokens"] == usage["completion_tokens"]
+
+
+async def test_white_space_is_not_said_twice(gateway: Running, upstream: FaultUpstream, other: FaultUpstream) -> None:
+    upstream.script(BROKEN[0])
+    other.script(Script(content=" three four"))
+    answer = await gateway.chat(model="on", stream=True)
+    assert "One two three four" == said(chunks(answer.text))
+
+
+async def test_every_dialect_is_gone_on_with(gateway: Running, upstream: FaultUpstream, other: FaultUpstream) -> None:
+    upstream.script(BROKEN[0])
+    other.script(Script(content="three four"))
+    body = {"model": "on", "max_tokens": 50, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    answer = await gateway.http.post("/v1/messages", json=body, headers=gateway.auth)
+    events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    text = "".join(event["delta"].get("text", "") for event in events if event["type"] == "content_block_delta")
+    assert "One two three four" == text
+    assert ["message_start", "message_stop"] == [events[0]["type"], events[-1]["type"]]
+    assert 1 == sum(event["type"] == "message_start" for event in events)
+
+
+async def test_a_model_that_takes_no_prefill_is_not_asked(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    await gateway.patch("/models/n", capabilities={"prefill": False})
+    upstream.script(BROKEN[0])
+    answer = await gateway.chat(model="on", stream=True)
+    assert "One two " == said(chunks(answer.text))
+    assert '"error"' in answer.text
+    assert "[DONE]" not in answer.text
+    assert [] == other.ledger.entries
+    record = await gateway.usage_of(answer.headers["x-request-id"])
+    assert ("upstream_cut", 1, True) == (record["outcome"], record["attempts"], record["usage_estimated"])
+
+
+async def test_tool_calls_are_not_gone_on_with(gateway: Running, upstream: FaultUpstream, other: FaultUpstream) -> None:
+    from support.faultup import ToolCall  # noqa: PLC0415
+
+    upstream.script(Script(tool_calls=(ToolCall(name="f", arguments='{"a": "long enough"}'),), cut_after_chunks=2))
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    answer = await gateway.chat(model="on", stream=True, tools=tools)
+    assert '"error"' in answer.text
+    assert [] == other.ledger.entries
+
+
+async def test_one_that_breaks_off_too_ends_in_one_error(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    upstream.script(BROKEN[0])
+    other.script(Script(content="three four five", tokens_per_chunk=1, cut_after_chunks=1))
+    answer = await gateway.chat(model="on", stream=True)
+    assert "One two three " == said(chunks(answer.text))
+    assert 1 == answer.text.count('"error"')
+    assert "[DONE]" not in answer.text
+    record = await gateway.usage_of(answer.headers["x-request-id"])
+    assert ("upstream_cut", 2) == (record["outcome"], record["attempts"])
+    billed = sum(entry.completion_tokens for up in (upstream, other) for entry in up.ledger.entries)
+    assert billed <= record["output_tokens"]
+
+
+async def test_before_the_first_byte_it_is_as_always(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    upstream.script(Script(cause="server"), times=2)
+    for stream in (False, True):
+        answer = await gateway.chat(model="on", stream=stream)
+        assert (200, "n") == (answer.status_code, answer.headers["x-switchgear-model"])
+        record = await gateway.usage_of(answer.headers["x-request-id"])
+        assert "usage_estimated" not in record or not record["usage_estimated"]

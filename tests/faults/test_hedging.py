@@ -1,0 +1,122 @@
+"""A second target asked while the first is silent: one answer, one winner, nothing left running."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from support.faultup import FaultUpstream, Script
+from support.gateway import SOURCE, Running, eventually, running
+
+
+@pytest.fixture
+async def slow() -> AsyncIterator[FaultUpstream]:
+    async with FaultUpstream() as up:
+        yield up
+
+
+@pytest.fixture
+async def quick() -> AsyncIterator[FaultUpstream]:
+    async with FaultUpstream(seed=1) as up:
+        yield up
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, slow: FaultUpstream, quick: FaultUpstream) -> AsyncIterator[Running]:
+    """The chain `h` asks `m` at `slow`, and after 150 ms `n` at `quick` as well."""
+    async with running(tmp_path, slow, first_byte=3.0, idle=3.0) as run:
+        await run.create("credentials", id="d", type="openai", source=SOURCE)
+        await run.create("providers", id="q", type="openai", base_url=quick.base_url, credential_id="d")
+        await run.create("models", id="n", provider_id="q", provider_model="other-model")
+        await run.create("chains", id="h", steps=[{"target": "m"}, {"target": "n"}], hedge_after_ms=150)
+        yield run
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_second_answers_for_a_first_that_is_slow(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream, stream: bool
+) -> None:
+    slow.script(Script(delay_ms=2500))
+    answer = await gateway.chat(model="h", stream=stream)
+    assert (200, "n", "2") == (
+        answer.status_code, answer.headers["x-switchgear-model"], answer.headers["x-switchgear-attempts"]
+    )  # fmt: skip
+    assert not stream or answer.text.rstrip().endswith("data: [DONE]")
+    [left] = await eventually(lambda: [it for it in slow.ledger.entries if it.client_left_early])
+    assert 0 == left.completion_tokens, "the loser was stopped"
+    record = await gateway.usage_of(answer.headers["x-request-id"])
+    [won] = quick.ledger.entries
+    assert ("n", "complete", 2, won.prompt_tokens, won.completion_tokens) == (
+        record["target"], record["outcome"], record["attempts"], record["input_tokens"], record["output_tokens"]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_first_that_answers_in_time_is_alone(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream, stream: bool
+) -> None:
+    answer = await gateway.chat(model="h", stream=stream)
+    assert ("m", "1") == (answer.headers["x-switchgear-model"], answer.headers["x-switchgear-attempts"])
+    assert [] == quick.ledger.entries
+
+
+async def test_a_first_that_has_begun_to_answer_is_alone(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream
+) -> None:
+    slow.script(Script(chunk_delay_ms=100, chunks=5))
+    answer = await gateway.chat(model="h", stream=True)
+    assert "m" == answer.headers["x-switchgear-model"]
+    assert [] == quick.ledger.entries
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_first_may_still_win(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream, stream: bool
+) -> None:
+    slow.script(Script(delay_ms=400))
+    quick.script(Script(hang=True))
+    answer = await gateway.chat(model="h", stream=stream)
+    assert ("m", "2") == (answer.headers["x-switchgear-model"], answer.headers["x-switchgear-attempts"])
+    assert "m" == (await gateway.usage_of(answer.headers["x-request-id"]))["target"]
+    await eventually(lambda: [it for it in quick.ledger.entries if it.client_left_early])
+
+
+async def test_one_that_fails_leaves_it_to_the_other(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream
+) -> None:
+    slow.script(Script(delay_ms=400))
+    quick.script(Script(cause="server"))
+    assert "m" == (await gateway.chat(model="h")).headers["x-switchgear-model"]
+    slow.script(Script(delay_ms=300, status=500))
+    quick.script(Script(delay_ms=300))
+    assert "n" == (await gateway.chat(model="h")).headers["x-switchgear-model"]
+
+
+async def test_two_that_fail_are_one_failure_with_both_causes(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream
+) -> None:
+    slow.script(Script(delay_ms=300, status=500))
+    quick.script(Script(delay_ms=300, cause="rate_limit"))
+    answer = await gateway.chat(model="h")
+    assert 502 == answer.status_code
+    assert {"p=server", "q=rate_limit"} == set(answer.headers["x-switchgear-causes"].split(", "))
+
+
+async def test_a_client_that_leaves_stops_both(gateway: Running, slow: FaultUpstream, quick: FaultUpstream) -> None:
+    for up in (slow, quick):
+        up.script(Script(hang=True))
+    asking = asyncio.create_task(gateway.chat(model="h"))
+    await eventually(lambda: slow.ledger.entries and quick.ledger.entries)
+    asking.cancel()
+    for up in (slow, quick):
+        await eventually(lambda up=up: [it for it in up.ledger.entries if it.client_left_early])
+    [record] = await eventually(gateway.usage)
+    assert ("client_gone", 2) == (record["outcome"], record["attempts"])
+
+
+async def test_hedging_is_bounded(gateway: Running, slow: FaultUpstream, quick: FaultUpstream) -> None:
+    slow.script(Script(delay_ms=400), times=40)
+    answers = await asyncio.gather(*(gateway.chat(model="h") for _ in range(40)))
+    assert {200} == {answer.status_code for answer in answers}
+    assert len(quick.ledger.entries) <= 8, "a fifth of the requests"
