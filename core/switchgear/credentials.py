@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LONGEST_US = 86_400_000_000
 """How long a secret is kept at most, whatever it says of itself."""
-Status = Literal["unused", "good", "failing", "unavailable", "refused"]
+Status = Literal["unused", "good", "failing", "unavailable", "refused", "forbidden"]
 _UNAUTHORIZED = 401
 
 
@@ -48,7 +48,7 @@ class CredentialState(Struct, frozen=True):
 
     `unused`: not asked for yet. `good`. `failing` since `since_us`: the backend fails and the last good value, fetched at
     `fetched_us`, is in use. `unavailable` since `since_us`: it fails and there is no value. `refused` since `since_us`: a
-    provider does not take it.
+    provider does not take it (401). `forbidden`: a provider refused what was asked with it (403).
     """
 
     credential_id: str
@@ -121,6 +121,7 @@ class SecretKeeper:
 
 
 class _Refused(Struct, frozen=True):
+    status: Status
     since_us: int
     why: str
 
@@ -165,7 +166,7 @@ class KeptSecret:
         status: Status = "unused"
         if self._refused is not None:
             refused = self._refused
-            return CredentialState(self.credential_id, "refused", self._fetched_us, refused.since_us, refused.why)
+            return CredentialState(self.credential_id, refused.status, self._fetched_us, refused.since_us, refused.why)
         if self._why is not None:
             status = "unavailable" if self._secret is None else "failing"
         elif self._secret is not None:
@@ -212,11 +213,12 @@ class KeptSecret:
 
     def refused(self, by: str, status: int) -> None:
         """Note that a provider does not take it: what needs it is asked last for a while, if it is the secret that is refused."""
-        if status == _UNAUTHORIZED:
+        word: Status = "refused" if status == _UNAUTHORIZED else "forbidden"
+        if word == "refused":
             self._spared_until = self._ambient.monotonic() + self._keeper.settings.spare_s
-        if self._refused is None:
+        if self._refused is None or self._refused.status != word:
             why = f"the provider {by} refuses it (status {status})"
-            self._refused = _Refused(self._ambient.now_us(), why)
+            self._refused = _Refused(word, self._ambient.now_us(), why)
             self._keeper.log.warning("credential is refused", credential_id=self.credential_id, why=why)
             self._keeper.announce("credentials.refused", {"id": self.credential_id, "provider": by, "status": status})
 

@@ -91,6 +91,7 @@ async def test_a_credential_that_is_refused_is_told_and_spared(gateway: Running,
     assert ("n", "2") == told(await gateway.chat(model="c"))
     [state] = [it for it in await detailed(gateway, "credentials") if it["credential_id"] == "c"]
     assert ("refused", "the provider p refuses it (status 401)") == (state["status"], state["why"])
+    assert 503 == (await gateway.http.get("/health")).status_code
     assert ("n", "1") == told(await gateway.chat(model="c")), "others are asked first"
     [target] = [it for it in await detailed(gateway, "targets") if it["provider_id"] == "p"]
     assert "closed" == target["breaker"]["state"], "the model is not to blame"
@@ -114,7 +115,8 @@ async def test_what_is_forbidden_is_told_and_spares_nothing(gateway: Running, up
     upstream.script(Script(cause="permission"))
     assert ("n", "2") == told(await gateway.chat(model="c"))
     [state] = [it for it in await detailed(gateway, "credentials") if it["credential_id"] == "c"]
-    assert "refused" == state["status"]
+    assert "forbidden" == state["status"]
+    assert 200 == (await gateway.http.get("/health")).status_code
     assert ("m", "1") == told(await gateway.chat(model="c")), "a client can make a provider say so"
 
 

@@ -17,6 +17,8 @@ from switchgear.resources.engine import ResourceEngine
 from switchgear.telemetry.metrics import Metrics
 
 _OPEN = {"action": "read", "resource": "system", "public": True}
+_FAILING = ("failing", "unavailable", "refused")
+"""What is wrong with a credential for everybody; that something is forbidden may be about one request."""
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -72,7 +74,7 @@ class System:
         credentials = self._credentials.states()
         broken = [{"kind": b.kind, "id": b.id, "reason": b.reason} for b in self._resources.broken.values()]
         journal = {"has_room": self._journal.has_room, "depth": self._journal.depth}
-        failing = [state for state in credentials if state.since_us is not None]
+        failing = [state for state in credentials if state.status in _FAILING]
         well = store == "ok" and self._journal.has_room and not failing and not broken
         return well, {
             "status": "ok" if well else "degraded",
