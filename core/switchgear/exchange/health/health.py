@@ -92,6 +92,11 @@ class Health:
         """Return what is left of its pause, 0 if it has none."""
         return max(0.0, self._cool_until - self._monotonic()) if self._cool_until else 0.0
 
+    def reset(self) -> None:
+        """Ask it from now on, whatever it did and whatever pause it asked for."""
+        self._cool_until = 0.0
+        self.breaker.reset()
+
     def note_latency(self, seconds: float) -> None:
         """Learn from the time one answer took to its first byte."""
         latency = self.latency_s
