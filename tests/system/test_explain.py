@@ -291,6 +291,7 @@ async def test_the_description_has_the_bodies(gateway: Running) -> None:
     assert "Explanation" in answer["schema"]["$ref"]
 
 
+@pytest.mark.slow
 async def test_the_command_says_the_same(tmp_path: Path, upstream: FaultUpstream) -> None:
     async with running(tmp_path, upstream) as gateway:
         pricing = {"input": 1_000_000, "output": 1_000_000}
