@@ -19,14 +19,15 @@ from switchgear.catalogue import Catalogue, token_of
 from switchgear.catalogue.discovery import Discovery
 from switchgear.config import Config
 from switchgear.context import Services
-from switchgear.contracts.caller import Caller
+from switchgear.contracts.caller import Caller, KeyRegister, Standing
 from switchgear.contracts.credential import CredentialBackend, Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.store import Change, Store
 from switchgear.credentials import SecretKeeper
-from switchgear.errors import ConfigError, PluginError, StoreUnavailable
+from switchgear.errors import PluginError, StoreUnavailable
 from switchgear.exchange.ask import Caps
 from switchgear.exchange.engine import Engine
+from switchgear.exchange.explain import Explainer
 from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
@@ -35,9 +36,11 @@ from switchgear.first_run import FirstRun, seed
 from switchgear.hooks import Hooks
 from switchgear.http.access import AdminAccess
 from switchgear.http.admin import create_admin_app, keeping_slashes
+from switchgear.http.configuration import configuration_handlers
 from switchgear.http.data_plane import DataPlane
 from switchgear.http.discovery import discovery_handlers
 from switchgear.http.limits import EdgeLimits
+from switchgear.http.routing import routing_handlers
 from switchgear.http.server import serve
 from switchgear.http.system import System
 from switchgear.http.usage import usage_handlers
@@ -45,8 +48,10 @@ from switchgear.kernel import Kernel
 from switchgear.ledger.drain import Drain, Sink
 from switchgear.ledger.journal import Journal
 from switchgear.ledger.sinks import Forwarding, Offered, Outlet
+from switchgear.reload import LiveConfiguration
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.face import PluginResources
+from switchgear.resources.leads import names_behind
 from switchgear.upstream.client import Upstream
 from switchgear.upstream.egress import EgressPolicy
 from switchgear.wording import listed
@@ -73,7 +78,9 @@ class Gateway:
         self._engine: Engine | None = None
         self._app: Any = None
         self._store: Store
+        self._configuration: LiveConfiguration
         self.resources: ResourceEngine
+        self.explainer: Explainer
 
     async def start(self, *, first_run: bool = False) -> None:
         """Open the store and the journal, start the plugins, load the configuration. Raises `BootError`, `StoreError`.
@@ -131,19 +138,11 @@ class Gateway:
             on_drain=self._system.drain,
             abort_streams=self._engine.stop_all,
             ready=serving,
-            on_hangup=self._reconfigure,
+            on_hangup=self._configuration.on_hangup,
             on_refused=lambda code: refused.child(code).inc(),
             stop=stop,
             ambient=self._ambient,
         )
-
-    def _reconfigure(self) -> None:
-        try:
-            later = self.kernel.reconfigure(self._reread())
-        except (ConfigError, OSError) as error:
-            self._log.error("the configuration is wrong and stays as it was", failures=str(error).splitlines())
-        else:
-            self._log.info("the configuration was read again", takes_a_restart=later)
 
     async def _start(self) -> None:
         settings, kernel, stack = self.settings, self.kernel, self._stack
@@ -208,6 +207,16 @@ class Gateway:
             routing=settings.routing,
         )
         authenticators = [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)]
+        dialects = [b.item.factory() for b in registry.all(Hooks.switchgear_dialects)]
+        self.explainer = Explainer(
+            dialects=dialects,
+            policies=policies,
+            ambient=ambient,
+            snapshot=lambda: resources.snapshot,
+            names=partial(names_behind, resources),
+            standing=partial(_standing, [it for it in authenticators if isinstance(it, KeyRegister)]),
+        )
+        self._configuration = LiveConfiguration(kernel, resources, self._reread, ambient, has_store=self._has_store)
         access = AdminAccess(settings.admin_key, authenticators)
         self._system.attach(
             store=store, resources=resources, journal=journal, credentials=credentials, engine=engine, targets=health
@@ -218,12 +227,14 @@ class Gateway:
             extra_handlers=[
                 *usage_handlers(store, drain.drain_now),
                 *discovery_handlers(Discovery(lambda: face.snapshot, ambient, catalogue.stand_in)),
+                *routing_handlers(self.explainer, health),
+                *configuration_handlers(self._configuration),
                 *self._system.handlers(),
                 *(b.item for b in registry.all(Hooks.switchgear_routes)),
             ],
         )
         self._app = DataPlane(
-            dialects=[b.item.factory() for b in registry.all(Hooks.switchgear_dialects)],
+            dialects=dialects,
             authenticators=authenticators,
             engine=engine,
             resources=face,
@@ -312,6 +323,14 @@ class NoStore:
             raise StoreUnavailable("no store is enabled; enable a plugin that offers one in plugins.toml")
 
         return refuse
+
+
+async def _standing(registers: Sequence[KeyRegister], key_id: str) -> Standing | None:
+    """Ask whoever knows keys by id how one stands."""
+    for register in registers:
+        if (found := await register.standing(key_id)) is not None:
+            return found
+    return None
 
 
 def _only_sealer(backends: Mapping[str, CredentialBackend]) -> Sealer | None:

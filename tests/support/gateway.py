@@ -173,7 +173,7 @@ async def running(
         directory, gateway, store, memory, plugins, retries, routing, first_byte=first_byte, idle=idle, total=total
     )
     environ = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(directory / "data")}
-    made = Gateway(load(file, environ=environ), ambient=ambient)
+    made = Gateway(load(file, environ=environ), ambient=ambient, reread=lambda: load(file, environ=environ))
     await made.start()
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()

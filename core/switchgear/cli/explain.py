@@ -1,83 +1,120 @@
-"""`switchgear explain`: where a model name leads, without calling anything."""
+"""`switchgear explain`: what would become of a request, without calling anything."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
-from switchgear.ambient import Ambient
 from switchgear.cli.common import answer, config_option, gateway_flags, json_option
 from switchgear.cli.local import with_gateway
-from switchgear.contracts.exchange import Exchange, Step
 from switchgear.errors import NotFound
+from switchgear.exchange.explain import DEFAULT_PATH, Explanation, Question
+from switchgear.exchange.outlook import TargetView
 from switchgear.gateway import Gateway
+from switchgear.resources.body import parse_json, plain
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", required=False)
+@click.option("--key", "key_id", help="The id of the API key whose request it would be.")
+@click.option("--request", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="A JSON file with the body of a request; MODEL replaces its own.")  # fmt: skip
+@click.option("--path", "endpoint", default=DEFAULT_PATH, show_default=True, help="Where the request would be sent.")
 @config_option
 @gateway_flags("data_dir")
 @json_option
-def explain(*, model: str, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
-    """Say where a request with `"model": MODEL` would go now: its targets in order, and why. Nothing is sent."""
+def explain(
+    *,
+    model: str | None,
+    key_id: str | None,
+    file: Path | None,
+    endpoint: str,
+    path: Path | None,
+    flags: dict[str, str],
+    as_json: bool,
+) -> None:
+    """Say where a request with `"model": MODEL` would go: its targets in order, and why. Nothing is sent.
 
-    async def work(gateway: Gateway) -> dict[str, Any]:
-        snapshot = gateway.resources.snapshot
-        name = snapshot.meant(model)
-        found = snapshot.callable(name)
-        if found is None:
-            broken = {key[1]: why.reason for key, why in gateway.resources.broken.items()}
-            reason = f" It is stored, but {broken[name]}." if name in broken else ""
-            raise NotFound(
-                f"No model is called `{model}`.{reason} Known: {', '.join(sorted(snapshot.callables)) or 'none'}."
-            )
-        ambient = Ambient()
-        x = Exchange(ambient.new_id(), "explain", snapshot, began=ambient.monotonic(), started_us=ambient.now_us())
-        plan = found.plan(x)
-        return {
-            "model": name,
-            "enabled": found.enabled,
-            "targets": [_shown(step) for step in plan.steps],
-            "attempts": plan.attempts,
-            "seconds": plan.seconds,
-            "recovery": plan.recovery,
-            "why": list(plan.why),
-        }
+    This is what the stored configuration says. What only a running gateway knows (which targets fail, how fast they are, what
+    is left of a limit) it says itself: POST /admin/v1/explain.
+    """
+    request = {} if file is None else plain(parse_json(file.read_bytes()))
+    if model is not None:
+        request["model"] = model
+    if "model" not in request:
+        raise click.UsageError("Name a model, or give a request that does.")
+
+    async def work(gateway: Gateway) -> Explanation:
+        return await _explained(gateway, Question(request, endpoint, key_id))
 
     found = with_gateway(path, flags, work)
     if as_json:
-        answer(found)
+        answer(msgspec.to_builtins(found))
         return
-    click.echo(f"{model} is {'enabled' if found['enabled'] else 'disabled'}")
-    for number, target in enumerate(found["targets"], 1):
-        secret = "with a credential" if target["credential"] else "without a credential"
-        click.echo(f"  {number}. {target['provider_model']} at {target['provider']}, {secret}{_tried(target)}")
-    bounds = [f"{found[name]} {name}" for name in ("attempts", "seconds") if found[name] is not None]
+    for line in _lines(found, asked=file is not None):
+        click.echo(line)
+
+
+async def _explained(gateway: Gateway, question: Question) -> Explanation:
+    found = await gateway.explainer.explain(question)
+    refused = found.refused
+    if refused is not None and refused.reason == "unknown":
+        known = ", ".join(sorted(gateway.resources.snapshot.callables)) or "none"
+        raise NotFound(f"{refused.detail} Known: {known}.")
+    return found
+
+
+def _lines(found: Explanation, *, asked: bool) -> Iterator[str]:
+    yield f"{found.model} is {'enabled' if found.enabled else 'disabled'}"
+    if found.refused is not None:
+        yield f"  refused ({found.refused.reason}): {found.refused.detail}"
+    elif found.key_id is not None:
+        yield f"  the key {found.key_id} may use it"
+    for number, target in enumerate(found.targets, 1):
+        secret = "without a credential" if target.credential is None else "with a credential"
+        yield f"  {number}. {target.provider_model} at {target.provider}, {secret}{_tried(target)}"
+        yield from (f"     not asked ({it.reason}): {it.detail}" for it in target.obstacles)
+        if target.dropped:
+            yield f"     is not told {', '.join(target.dropped)}"
+        if asked and target.eligible:
+            yield f"     {_estimated(target)}"
+    bounds = [
+        f"{bound:g} {what}" for bound, what in ((found.attempts, "attempts"), (found.seconds, "seconds")) if bound
+    ]
     if bounds:
-        click.echo(f"  within {' and '.join(bounds)} in all")
-    for why in found["why"]:
-        click.echo(f"  because {why}")
+        yield f"  within {' and '.join(bounds)} in all"
+    if found.key_id is not None:
+        yield from (f"  policy {it.name}: {', '.join(it.phases)}{_said(it.says)}" for it in found.policies)
+    for why in found.why:
+        yield f"  because {why}"
 
 
-def _shown(step: Step) -> dict[str, Any]:
-    target = step.target
-    return {
-        "model": target.model.id,
-        "provider": target.provider_id,
-        "provider_model": target.model.name,
-        "credential": target.secret is not None,
-        "available": target.is_available(),
-        "retries": step.retries,
-        "first_token_s": step.first_token_s,
-        "on": None if step.on is None else sorted(step.on),
-    }
-
-
-def _tried(target: dict[str, Any]) -> str:
+def _tried(target: TargetView) -> str:
     """Say how a target is tried where that is not the usual."""
-    said = [] if target["available"] else ["not available now"]
-    if target["first_token_s"] is not None:
-        said.append(f"{target['first_token_s']:g} s to the first token")
-    if target["on"] is not None:
-        said.append(f"the next one on {', '.join(target['on'])}")
+    said = []
+    if target.first_token_s is not None:
+        said.append(f"{target.first_token_s:g} s to the first token")
+    if target.on is not None:
+        said.append(f"the next one on {', '.join(target.on)}")
     return "".join(f"; {part}" for part in said)
+
+
+def _estimated(target: TargetView) -> str:
+    estimate = target.estimate
+    assert estimate is not None
+    said = [f"about {estimate.input_tokens} tokens to read"]
+    if estimate.output_tokens is not None:
+        said.append(f"{estimate.output_tokens} to write at most")
+    if estimate.input_microusd is not None:
+        said.append(f"{estimate.input_microusd} microusd to read")
+    if estimate.most_microusd is not None:
+        said.append(f"{estimate.most_microusd} microusd at most")
+    return ", ".join(said)
+
+
+def _said(says: dict[str, Any] | None) -> str:
+    """Show what a policy says of limits, but not what is left: this process has counted nothing."""
+    limits = [f"{name} {it['limit']}" for name, it in (says or {}).items() if isinstance(it, dict) and "limit" in it]
+    return f" ({', '.join(limits)})" if limits else ""

@@ -1,7 +1,7 @@
 """Who calls, and how we know."""
 
 from collections.abc import Awaitable
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 from msgspec import Meta, Struct
 
@@ -92,4 +92,20 @@ class Authenticator(Protocol):
 
         Unknown, revoked, expired and malformed are the same None.
         """
+        ...
+
+
+class Standing(Struct, frozen=True):
+    """A key as it is now. `refused` says why its secret is not good, None if it is."""
+
+    caller: Caller
+    refused: Literal["suspended", "revoked", "expired"] | None = None
+
+
+@runtime_checkable
+class KeyRegister(Protocol):
+    """An authenticator that also knows its keys by id, so that operators can be told what one may do; no request asks it."""
+
+    async def standing(self, key_id: str) -> Standing | None:
+        """Return how a key stands, None if there is no such key here."""
         ...

@@ -6,8 +6,8 @@ says whether the exchange is then refused (`deny`, for security and money) or go
 way the failure is counted under the policy's name and logged.
 """
 
-from collections.abc import Awaitable
-from typing import ClassVar, Literal
+from collections.abc import Awaitable, Mapping
+from typing import Any, ClassVar, Literal
 
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.provider import Answer, StreamEvent
@@ -20,7 +20,10 @@ class Policy:
     budget_s: ClassVar[float] = 1.0
 
     def prepare(self, x: Exchange) -> Awaitable[None] | None:
-        """Rewrite the call before it is planned. `x.call` and `x.caller` are set. Raise `ApiError` to refuse."""
+        """Rewrite the call before it is planned. `x.call` and `x.caller` are set. Raise `ApiError` to refuse.
+
+        It also runs when somebody asks what would become of a request, so it records nothing.
+        """
 
     def admit(self, x: Exchange) -> Answer | Awaitable[Answer | None] | None:
         """Decide. None lets it pass, an `Answer` is given to the client instead of calling a provider, an `ApiError` refuses."""
@@ -30,3 +33,9 @@ class Policy:
 
     def settle(self, x: Exchange) -> Awaitable[None] | None:
         """Account for what happened: `x.outcome`, `x.usage` and `x.attempts` are final. Shielded from cancellation."""
+
+    def explain(self, x: Exchange) -> Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None:
+        """Say, as JSON values, what there is to know of an exchange that will not take place: what is left of a limit.
+
+        No phase of an exchange. It takes nothing and changes nothing; `x.caller` and `x.plan` may be None.
+        """

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
 from typing import Any, cast
 
+import msgspec
+from msgspec import Struct
 from structlog.typing import FilteringBoundLogger
 
 from switchgear.contracts.exchange import Exchange
@@ -13,6 +15,17 @@ from switchgear.contracts.provider import Answer, StreamEvent
 from switchgear.errors import ApiError, Unavailable
 from switchgear.exchange.faults import PolicyStop
 from switchgear.telemetry.metrics import Counter, Metrics
+
+_PHASES = ("prepare", "admit", "on_event", "settle")
+
+
+class PolicyView(Struct, frozen=True):
+    """A policy that would run, its phases, and what it says of an exchange; `failed` where it broke and cannot say."""
+
+    name: str
+    phases: tuple[str, ...]
+    says: dict[str, Any] | None = None
+    failed: bool = False
 
 
 class _Bound:
@@ -31,7 +44,7 @@ class _Bound:
 class PolicyChain:
     """Runs the phases of every policy in order."""
 
-    __slots__ = ("_admit", "_log", "_settle", "_unconditional", "on_event", "preparing")
+    __slots__ = ("_admit", "_explain", "_log", "_phases", "_settle", "_unconditional", "on_event", "preparing")
 
     def __init__(self, policies: Sequence[tuple[str, Policy]], metrics: Metrics, log: FilteringBoundLogger) -> None:
         errors = metrics.counter("policy_errors", "Policies that raised or ran over their budget.", ("policy",))
@@ -41,13 +54,15 @@ class PolicyChain:
             return tuple(
                 _Bound(name, policy, getattr(policy, phase), 1 << index, errors.child(name))
                 for index, (name, policy) in enumerate(policies)
-                if getattr(type(policy), phase) is not getattr(Policy, phase)
+                if _has(policy, phase)
             )
 
         self.preparing = bound("prepare")
         self._admit = bound("admit")
         self.on_event = bound("on_event")
         self._settle = bound("settle")[::-1]
+        self._explain = {one.name: one for one in bound("explain")}
+        self._phases = {name: tuple(phase for phase in _PHASES if _has(policy, phase)) for name, policy in policies}
         deciding = {one.bit for one in self._admit}
         self._unconditional = sum(one.bit for one in self._settle if one.bit not in deciding)
 
@@ -106,6 +121,23 @@ class PolicyChain:
         if cancelled is not None:
             raise cancelled
 
+    async def explain(self, x: Exchange) -> list[PolicyView]:
+        """Say which policies would run, and what they know of an exchange that goes nowhere."""
+        return [await self._view(name, phases, x) for name, phases in self._phases.items()]
+
+    async def _view(self, name: str, phases: tuple[str, ...], x: Exchange) -> PolicyView:
+        one = self._explain.get(name)
+        if one is None:
+            return PolicyView(name, phases)
+        try:
+            said = one.call(x)
+            if said is not None and isawaitable(said):
+                said = await _within(one.policy.budget_s, said)
+            return PolicyView(name, phases, None if said is None else msgspec.to_builtins(said, str_keys=True))
+        except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
+            self._note(one, error)
+            return PolicyView(name, phases, failed=True)
+
     async def _run(self, one: _Bound, *args: Any) -> None:
         try:
             result = one.call(*args)
@@ -126,6 +158,10 @@ class PolicyChain:
     def _note(self, one: _Bound, error: Exception) -> None:
         one.errors.inc()
         self._log.error("policy failed", policy=one.name, exc_info=error)
+
+
+def _has(policy: Policy, phase: str) -> bool:
+    return getattr(type(policy), phase) is not getattr(Policy, phase)
 
 
 async def _within(seconds: float, work: Awaitable[Any]) -> Any:

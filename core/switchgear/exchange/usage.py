@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.exchange import Attempt, Exchange
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.usage import Usage
 from switchgear.exchange.faults import cause_of
@@ -17,7 +17,9 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     """What one exchange was, cost and how it ended. No content is ever in it. What is at its default is left out when stored.
 
     `at_us` is wall clock microseconds when it began; `cost_microusd` None means unknown, never 0; token counts are None
-    when no provider was asked; `latency_us` runs to the end of the answer, `ttft_us` to its first content.
+    when no provider was asked; `latency_us` runs to the end of the answer, `ttft_us` to its first content. `why` are the reasons
+    of a plan that had a choice and what became of each attempt that failed; `possible_duplicate` says that an attempt before the
+    last may have run to its end at its provider, and be billed there.
     """
 
     id: str
@@ -50,6 +52,8 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     tags: tuple[str, ...] = ()
     client_request_id: str | None = None
     upstream_request_id: str | None = None
+    why: tuple[str, ...] = ()
+    possible_duplicate: bool = False
 
 
 USAGE = RecordKind(
@@ -64,6 +68,11 @@ USAGE = RecordKind(
         "cost_microusd", "latency_us", "attempts",
     ),
 )  # fmt: skip
+
+_MOST_LINES = 16
+"""Reasons of a plan, and attempts, that a record tells of: most have fewer, and a record is to stay small."""
+_LEFT_OPEN = frozenset({"connection", "first_byte_timeout", "idle_timeout", "timeout", "total_timeout", "hedged"})
+"""Causes after which it is not known whether the provider did the work."""
 
 RECORD_KINDS = MappingProxyType({USAGE.name: USAGE})
 """Every kind of record there is, by name."""
@@ -133,8 +142,30 @@ def encode_usage(x: Exchange) -> bytes:
             tags=x.caller.tags,
             client_request_id=x.client_request_id,
             upstream_request_id=attempt.request_id if attempt else None,
+            why=_why(x),
+            possible_duplicate=len(x.attempts) > 1 and any(map(_may_have_run, x.attempts[:-1])),
         )
     )
+
+
+def _why(x: Exchange) -> tuple[str, ...]:
+    """Say why it went where it went; nothing where there was one place to go and one attempt."""
+    reasons = () if x.plan is None else x.plan.why
+    if len(reasons) <= 1 and len(x.attempts) <= 1:
+        return ()
+    failed = [attempt for attempt in x.attempts if attempt.cause is not None]
+    return (*reasons[:_MOST_LINES], *map(_told, failed[:_MOST_LINES]))
+
+
+def _told(attempt: Attempt) -> str:
+    status = "" if attempt.status is None else f" ({attempt.status})"
+    took_s = max(attempt.ended_s - attempt.began_s, 0.0)
+    target = attempt.target
+    return f"{target.model.id} at {target.provider_id}: {attempt.cause}{status} after {took_s:.2f} s"
+
+
+def _may_have_run(attempt: Attempt) -> bool:
+    return attempt.asked and attempt.cause in _LEFT_OPEN
 
 
 def estimate(x: Exchange) -> Usage:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import product
 from typing import Annotated, Any
 
 import msgspec
@@ -97,11 +98,11 @@ def describe(kinds: Mapping[str, ResourceKind[Any, Any]], extra_handlers: Sequen
     """Return the whole document."""
     types = [KindTypes(kind) for kind in kinds.values()]
     listed = [type_ for of_kind in types for type_ in of_kind.all()]
-    schemas, components = msgspec.json.schema_components(
-        [*listed, Restore, ProblemDetails], ref_template="#/components/schemas/{name}"
-    )
-    refs = dict(zip([*listed, Restore, ProblemDetails], schemas, strict=True))
-    extra = _extra(extra_handlers)
+    bodies = [body for handler in extra_handlers if (body := handler.opt.get("body")) is not None]
+    described = [*listed, Restore, ProblemDetails, *bodies]
+    schemas, components = msgspec.json.schema_components(described, ref_template="#/components/schemas/{name}")
+    refs = dict(zip(described, schemas, strict=True))
+    extra = _extra(extra_handlers, refs)
     paths: Json = {}
     for of_kind in types:
         paths |= _kind_paths(of_kind, refs)
@@ -250,9 +251,18 @@ def _response(schema: Json | None, description: str) -> Json:
     return {"description": description, "headers": headers, "content": {JSON: {"schema": schema}}}
 
 
-def _extra(handlers: Sequence[HTTPRouteHandler]) -> Json:
-    """Describe the handlers that plugins bring; Litestar reads their signatures."""
+def _extra(handlers: Sequence[HTTPRouteHandler], refs: Mapping[Any, Json]) -> Json:
+    """Describe the handlers that plugins bring; Litestar reads their signatures.
+
+    One that reads its body itself says what it is in its `opt`.
+    """
     if not handlers:
         return {}
     config = OpenAPIConfig(title="", version="")
-    return Litestar(list(handlers), openapi_config=config, logging_config=None).openapi_schema.to_schema()
+    found = Litestar(list(handlers), openapi_config=config, logging_config=None).openapi_schema.to_schema()
+    for handler in handlers:
+        if (body := handler.opt.get("body")) is not None:
+            content = {JSON: {"schema": refs[body]}}
+            for path, method in product(handler.paths, handler.http_methods):
+                found["paths"][path][method.lower()]["requestBody"] = {"required": True, "content": content}
+    return found

@@ -14,6 +14,7 @@ import inspect
 from collections.abc import Awaitable, Sequence
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 from msgspec import Raw
 
@@ -69,9 +70,10 @@ class WatchedCounters:
         assert lease_s > 0, "a reservation needs a lease, or it is never given back when the gateway dies"
         self.reserved += 1
         rooms = tuple(Room(bucket.limit - bucket.amount, bucket.period_s) for bucket in buckets)
-        if self.grant:
+        grant = self.grant and all(bucket.amount <= bucket.limit for bucket in buckets)
+        if grant:
             self.held[id] = tuple(buckets)
-        decision = Decision(rooms) if self.grant or not buckets else Decision(rooms, 0, 1.5)
+        decision = Decision(rooms) if grant or not buckets else Decision(rooms, 0, 1.5)
         return self._later(decision) if self.later or self.never else decision
 
     def settle(self, id: str, actual: Sequence[int] | None = None) -> None | Awaitable[None]:
@@ -222,6 +224,17 @@ class PolicySuite:
         assert before - {one.id} == set(counters.held)
         await self.finish(policy, two, Outcome.COMPLETE)
         assert not counters.held
+
+    @pytest.mark.parametrize("later", [False, True])
+    async def test_explaining_takes_nothing_and_says_json(self, later: bool) -> None:  # noqa: FBT001 - a pytest parameter
+        counters = WatchedCounters(later=later)
+        policy = self.make(counters)
+        for caller in (self.caller, None):
+            x = make_exchange(caller)
+            said = await _run(policy.explain(x))
+            assert not counters.held, "nobody settles an exchange that does not take place"
+            assert not x.headers
+            assert said is None or isinstance(msgspec.json.decode(msgspec.json.encode(said)), dict)
 
     def test_header_names_it_adds_are_lower_case_bytes_without_line_breaks(self) -> None:
         x = make_exchange(self.caller)

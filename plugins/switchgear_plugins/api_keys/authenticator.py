@@ -1,9 +1,10 @@
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
+from typing import Any
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.caller import Caller
-from switchgear.contracts.resource import MISSING, LiveCache
+from switchgear.contracts.caller import Caller, Standing
+from switchgear.contracts.resource import MISSING, LiveCache, Resource
 from switchgear_plugins.api_keys.live import LiveKey
 
 
@@ -11,9 +12,13 @@ class ApiKeyAuthenticator:
     """Knows callers by the SHA-256 of the whole token; status and expiry are looked at on every use.
 
     What is not a key is hashed and looked up like what is, so that nothing tells malformed, unknown and revoked apart.
+    `read` returns a key as it is stored, by id.
     """
 
-    def __init__(self, cache: LiveCache, ambient: Ambient) -> None:
+    def __init__(
+        self, cache: LiveCache, ambient: Ambient, read: Callable[[str], Awaitable[Resource[Any] | None]]
+    ) -> None:
+        self._read = read
         self._peek = cache.peek
         self._load = cache.load
         self._now_us = ambient.now_us
@@ -25,6 +30,17 @@ class ApiKeyAuthenticator:
         if live is MISSING:
             return self._look_up(hash)
         return None if live is None else live.admit(hash, self._now_us())
+
+    async def standing(self, key_id: str) -> Standing | None:
+        """Read a key from the store and say how it stands."""
+        resource = await self._read(key_id)
+        if resource is None:
+            return None
+        caller, status = LiveKey(resource.id, resource.spec).caller, resource.spec.status
+        if status != "active":
+            return Standing(caller, status)
+        is_over = caller.expires_us is not None and self._now_us() >= caller.expires_us
+        return Standing(caller, "expired" if is_over else None)
 
     async def _look_up(self, hash: str) -> Caller | None:
         live: LiveKey | None = await self._load(hash)

@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 from switchgear import NoSettings, Offer, Plugin
@@ -28,8 +29,9 @@ class ApiKeysPlugin(Plugin[NoSettings]):
         return [Offer("api_keys", self._authenticator, summary="API keys kept by the gateway")]
 
     def _authenticator(self) -> ApiKeyAuthenticator:
-        self.context.resources.on_change(KIND, self._changed)
-        return ApiKeyAuthenticator(self.context.resources.cache(KIND, INDEX), self.context.ambient)
+        resources = self.context.resources
+        resources.on_change(KIND, self._changed)
+        return ApiKeyAuthenticator(resources.cache(KIND, INDEX), self.context.ambient, partial(resources.get, KIND))
 
     def _changed(self, id: str, live: LiveKey | None) -> None:
         now = () if live is None else live.callers(self.context.ambient.now_us())

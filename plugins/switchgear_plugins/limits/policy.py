@@ -1,7 +1,8 @@
 """Holds every caller to the limits of their key: requests per minute, and requests at once."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
 from math import ceil
+from typing import Any
 
 from switchgear.contracts.caller import Caller, Limits
 from switchgear.contracts.counters import Bucket, Counters, Decision
@@ -20,6 +21,8 @@ MOST_CACHED = 16_384
 
 _REQUESTS = "requests per minute"
 _CONCURRENT = "concurrent requests"
+_NEVER = Bucket("explain", "slots", 0)
+"""Has no room, whatever happens."""
 
 
 class LimitsPolicy(Policy):
@@ -58,6 +61,17 @@ class LimitsPolicy(Policy):
             return None
         return self._counters.settle(x.id)
 
+    def explain(self, x: Exchange) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]] | None:
+        """Say what is left of each limit; None for a caller without any."""
+        if x.caller is None or x.caller.limits is None:
+            return None
+        buckets = _Held(x.caller.key_id, x.caller.limits).buckets
+        if not buckets:
+            return None
+        # What can never be granted takes nothing, and the refusal says how all stand.
+        decision = self._counters.reserve(x.id, (_NEVER, *buckets), LEASE_MARGIN_S)
+        return _left(buckets, decision) if isinstance(decision, Decision) else _left_later(buckets, decision)
+
     def _compile(self, caller: Caller, limits: Limits) -> "_Held":
         if len(self._compiled) >= MOST_CACHED:
             self._compiled.clear()
@@ -82,6 +96,22 @@ class _Held:
         if limits.concurrent_requests is not None:
             buckets.append(Bucket(f"concurrent:{key_id}", "slots", limits.concurrent_requests))
         self.buckets = tuple(buckets)
+
+
+async def _left_later(buckets: Sequence[Bucket], decision: Awaitable[Decision]) -> Mapping[str, Any]:
+    return _left(buckets, await decision)
+
+
+def _left(buckets: Sequence[Bucket], decision: Decision) -> Mapping[str, Any]:
+    """Say how each limit stands, under the name that it has in a key; `reset_s` is when all of it is there again."""
+    return {
+        "requests_per_minute" if bucket.sort == "window" else "concurrent_requests": {
+            "limit": bucket.limit,
+            "remaining": room.remaining,
+            **({"reset_s": room.reset_s} if bucket.sort == "window" else {}),
+        }
+        for bucket, room in zip(buckets, decision.rooms[1:], strict=True)
+    }
 
 
 def _lease_s(x: Exchange) -> float:

@@ -190,3 +190,34 @@ async def test_a_policy_whose_settling_is_cancelled_keeps_no_other_from_settling
     with pytest.raises(asyncio.CancelledError):
         await policies.settle(x)
     assert ["admit first", "admit second", "settle first"] == log
+
+
+class Telling(Recorder):
+    def __init__(self, said: Any) -> None:
+        super().__init__("telling", [])
+        self.said = said
+
+    def explain(self, x: Exchange) -> Any:
+        return self.said() if callable(self.said) else self.said
+
+
+async def test_policies_say_what_they_know_and_one_that_breaks_is_counted() -> None:
+    async def later() -> dict[str, int]:
+        return {"left": 2}
+
+    async def never() -> None:
+        await asyncio.sleep(60)
+
+    log: list[str] = []
+    told: list[Any] = [{"left": 1}, later, None, break_down, never, {"left": object()}]
+    policies = [Telling(said) for said in told]
+    policies[4].budget_s = 0.01  # type: ignore[misc]  # a class variable of a policy, shortened for this one
+    made, metrics = chain(Recorder("quiet", log), *policies)
+    views = await made.explain(exchange())
+    assert [("p0", None, False)] == [(view.name, view.says, view.failed) for view in views[:1]]
+    assert [{"left": 1}, {"left": 2}, None, None, None, None] == [view.says for view in views[1:]]
+    assert [False, False, False, True, True, True] == [view.failed for view in views[1:]]
+    assert {("admit", "settle")} == {view.phases for view in views}
+    assert [] == log, "nobody is asked to admit anything"
+    for name in ("p4", "p5", "p6"):
+        assert f'switchgear_policy_errors_total{{policy="{name}"}} 1.0' in metrics.expose().decode()

@@ -95,9 +95,14 @@ class Breaker:
             self._in_a_row = 0
             self._window.note()
         elif abs(ticket) >= self._valid:
-            self._window.clear()
-            self._in_a_row = 0
-            self._open_s = self._settings.open
+            self.reset()
+
+    def reset(self) -> None:
+        """Close it and forget all that was. What is under way says nothing any more, unless it was closed."""
+        self._window.clear()
+        self._in_a_row = 0
+        self._open_s = self._settings.open
+        if not self._closed:
             self._ticket += 1
             self._valid = self._closed = self._ticket
             self._become("closed")

@@ -114,6 +114,11 @@ class Health:
         self._cool_until = max(self._cool_until, self._monotonic() + min(seconds, self._cool_most))
         self.pacer.pause(self._cool_until)
 
+    def reset(self) -> None:
+        """Ask it from now on, whatever it did and whatever pause it asked for."""
+        self._cool_until = 0.0
+        self.breaker.reset()
+
     def note_latency(self, seconds: float) -> None:
         """Learn from the time one answer took to its first byte."""
         latency = self.latency_s

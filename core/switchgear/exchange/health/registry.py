@@ -54,6 +54,11 @@ class HealthRegistry:
         """Say how every target fares."""
         return [health.view() for held, _ in list(self._known.values()) if (health := held()) is not None]
 
+    def find(self, provider_id: str, provider_model: str) -> Health | None:
+        """Return the health of a model at a provider that some target leads to."""
+        known = self._known.get((provider_id, provider_model))
+        return None if known is None else known[0]()
+
     def _gone(self, key: tuple[str, str], voice: "_Voice") -> None:
         voice.close()
         known = self._known.get(key)

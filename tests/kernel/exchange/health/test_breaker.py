@@ -269,3 +269,31 @@ def test_since_when_is_told_in_wall_time() -> None:
     assert began == toy.breaker.view().since_us
     toy.opened()
     assert began + 3_000_000 == toy.breaker.view().since_us
+
+
+def test_closed_by_hand_it_forgets_and_who_began_before_says_nothing() -> None:
+    toy = Toy().opened()
+    toy.breaker.reset()
+    assert [("closed", "open"), ("open", "closed")] == toy.told
+    view = toy.breaker.view()
+    assert ("closed", 0, 0, None) == (view.state, view.requests, view.failures, view.retry_in_s)
+    toy.fail(SETTINGS.least - 1)
+    assert "closed" == toy.breaker.state
+
+
+def test_closed_by_hand_while_closed_it_only_forgets() -> None:
+    toy = Toy()
+    toy.fail(SETTINGS.least - 1)
+    ticket = toy.breaker.begin()
+    toy.breaker.reset()
+    assert [] == toy.told
+    toy.breaker.failed(ticket, "server")
+    assert ("closed", 1) == (toy.breaker.state, toy.breaker.view().failures)
+
+
+def test_a_probe_that_fails_after_it_was_closed_by_hand_changes_nothing() -> None:
+    toy = Toy().opened().due()
+    probe = toy.breaker.begin()
+    toy.breaker.reset()
+    toy.breaker.failed(probe, "server")
+    assert "closed" == toy.breaker.state

@@ -1,0 +1,227 @@
+"""What would become of a request: planned as it would be, looked at from every target, and sent to nobody.
+
+Nothing is called and nothing is recorded. Planning is real: a pool draws, and one that takes turns has had one.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.caller import Caller, Standing
+from switchgear.contracts.dialect import Dialect, InferenceEndpoint
+from switchgear.contracts.exchange import Callable as Named
+from switchgear.contracts.exchange import Exchange, Plan, Recovery
+from switchgear.contracts.provider import CANONICAL, Call
+from switchgear.contracts.resource import Snapshot
+from switchgear.errors import ApiError, InvalidRequest, ValidationFailed
+from switchgear.exchange.outlook import TargetView, outlook
+from switchgear.exchange.policies import PolicyChain, PolicyView
+from switchgear.resources.leads import Name
+from switchgear.spread import available_first
+from switchgear.wire.members import parse_object
+
+DEFAULT_PATH = "/v1/chat/completions"
+
+Reason: TypeAlias = Literal[
+    "unknown", "disabled", "not_permitted", "key_suspended", "key_revoked", "key_expired", "policy", "no_target", "unfit"
+]  # fmt: skip
+_OF_KEYS: Mapping[str, Reason] = MappingProxyType(
+    {"suspended": "key_suspended", "revoked": "key_revoked", "expired": "key_expired"}
+)
+
+
+class Question(Struct, frozen=True, forbid_unknown_fields=True):
+    """What would become of a request.
+
+    request  the body as a client would send it. One of nothing but `model` asks where the name leads, whatever is sent there
+    path     where the client would send it
+    key_id   whose request it would be; without, nothing is said of permissions and limits
+    strict   as the client would say in `x-switchgear-strict`
+    """
+
+    request: dict[str, Any]
+    path: str = DEFAULT_PATH
+    key_id: str | None = None
+    strict: bool = False
+
+
+class Refusal(Struct, frozen=True):
+    """Why the request would be refused before any target is asked. `code` and `param` are what a client would be told.
+
+    Clients are not told apart what is unknown, disabled and not permitted.
+    """
+
+    reason: Reason
+    detail: str
+    code: str | None = None
+    param: str | None = None
+
+
+class Explanation(Struct, frozen=True):
+    """What would become of a request.
+
+    written   `model` as the client writes it; `model` is what is meant by it, without the gateway's own prefix
+    enabled   whether that can be used
+    refused   why no target would be asked at all; None if nothing is known to be in the way
+    names     `model` and all the names it is made of, depth first
+    targets   in the order in which they would be asked now: those that are not available come last
+    attempts, seconds, recovery, why  the plan's bounds, and why it is as it is
+    policies  those that would run, in order
+    """
+
+    written: str
+    model: str
+    enabled: bool
+    key_id: str | None
+    refused: Refusal | None
+    names: list[Name]
+    targets: list[TargetView]
+    attempts: int | None
+    seconds: float | None
+    recovery: Recovery
+    why: tuple[str, ...]
+    policies: list[PolicyView]
+
+
+class Explainer:
+    """Answers questions.
+
+    `snapshot` returns the configuration in force, `names` goes through the names behind one, `standing` says how a key stands.
+    """
+
+    def __init__(
+        self,
+        *,
+        dialects: Sequence[Dialect],
+        policies: PolicyChain,
+        ambient: Ambient,
+        snapshot: Callable[[], Snapshot],
+        names: Callable[[str], list[Name]],
+        standing: Callable[[str], Awaitable[Standing | None]],
+    ) -> None:
+        self._endpoints = {e.path: (d, e) for d in dialects for e in d.inference}
+        self._policies = policies
+        self._ambient = ambient
+        self._snapshot = snapshot
+        self._names = names
+        self._standing = standing
+
+    async def explain(self, question: Question) -> Explanation:
+        """Answer. Raises `ValidationFailed` naming what is wrong with the question."""
+        key = None if question.key_id is None else await self._standing(question.key_id)
+        if question.key_id is not None and key is None:
+            raise _wrong("/key_id", f"there is no key `{question.key_id[:80]}`; `GET /admin/v1/api-keys` lists them")
+        x, endpoint = self._exchange(question)
+        assert x.call is not None
+        written = x.call.model
+        x.call.model = x.snapshot.meant(written)
+        x.caller = None if key is None else key.caller
+        refused = None if key is None else _as_key_stands(key)
+        if endpoint is not None and x.caller is not None and self._policies.preparing:
+            try:
+                await self._policies.prepare(x)
+            except ApiError as error:
+                refused = refused or Refusal("policy", error.message, error.code, error.param)
+        name = x.call.model
+        names = self._names(name)
+        found: Named | None = x.snapshot.callable(name)
+        refused = refused or _as_permitted(found, x.caller, names[0])
+        try:
+            plan = x.plan = Plan(()) if found is None else found.plan(x)
+        except ApiError as error:
+            plan = Plan(())
+            refused = refused or Refusal("no_target", error.message, error.code, error.param)
+        order = available_first(range(len(plan.steps)), [_is_available(step.target) for step in plan.steps])
+        targets = [outlook(x, endpoint, plan.steps[index]) for index in order]
+        return Explanation(
+            written=written,
+            model=name,
+            enabled=found is not None and found.enabled,
+            key_id=question.key_id,
+            refused=refused or _as_targets_are(targets),
+            names=names,
+            targets=targets,
+            attempts=plan.attempts,
+            seconds=plan.seconds,
+            recovery=plan.recovery,
+            why=plan.why,
+            policies=await self._policies.explain(x),
+        )
+
+    def _exchange(self, question: Question) -> tuple[Exchange, InferenceEndpoint | None]:
+        """Make the exchange as the data plane would; without an endpoint if only a name is asked about."""
+        members = parse_object(msgspec.json.encode(question.request))
+        route = self._endpoints.get(question.path)
+        if members.keys() == {"model"}:
+            route, call = None, _only_name(question.request["model"], members)
+        elif route is None:
+            raise _wrong("/path", f"nothing is answered there; use one of {', '.join(sorted(self._endpoints))}")
+        else:
+            call = _parsed(route[1], members)
+        ambient = self._ambient
+        dialect = "" if route is None else route[0].name
+        now_s, now_us = ambient.monotonic(), ambient.now_us()
+        x = Exchange(ambient.new_id(), dialect, self._snapshot(), began=now_s, started_us=now_us)
+        x.call, x.strict = call, question.strict
+        return x, None if route is None else route[1]
+
+
+def _only_name(name: Any, members: dict[str, Raw]) -> Call:
+    if not isinstance(name, str) or not name:
+        raise _wrong("/request/model", "is the name to ask for, a string")
+    return Call("chat", CANONICAL, members, model=name)
+
+
+def _parsed(endpoint: InferenceEndpoint, members: dict[str, Raw]) -> Call:
+    try:
+        return endpoint.parse(members, {})
+    except InvalidRequest as error:
+        known = error.param is not None and error.param.isidentifier()
+        raise _wrong(f"/request/{error.param}" if known else "/request", error.message) from error
+
+
+def _wrong(pointer: str, detail: str) -> ValidationFailed:
+    return ValidationFailed(f"{pointer}: {detail}", [(pointer, detail)])
+
+
+def _as_key_stands(key: Standing) -> Refusal | None:
+    if key.refused is None:
+        return None
+    detail = f"The key {key.caller.key_id} is {key.refused}."
+    return Refusal(_OF_KEYS[key.refused], detail, "invalid_api_key")
+
+
+def _as_permitted(found: Named | None, caller: Caller | None, name: Name) -> Refusal | None:
+    """Say why this name is not for this caller. The three look the same to clients."""
+    reason: Reason
+    if found is None:
+        reason, detail = "unknown", f"Nothing that can be used is called `{name.name[:80]}`."
+        if name.broken is not None:
+            detail += f" It is stored, but {name.broken}."
+    elif not found.enabled:
+        reason, detail = "disabled", f"`{name.name}` is disabled, or all that it is made of."
+    elif caller is not None and not caller.may_use_model(name.name):
+        reason, detail = (
+            "not_permitted",
+            f"`permissions.models` of the key {caller.key_id} does not name `{name.name}`.",
+        )
+    else:
+        return None
+    return Refusal(reason, detail, "model_not_found", "model")
+
+
+def _as_targets_are(targets: Sequence[TargetView]) -> Refusal | None:
+    if not targets:
+        return Refusal("no_target", "No target is left to ask.", "no_target")
+    unfit = [obstacle for target in targets for obstacle in target.obstacles if obstacle.reason == "unfit"]
+    if len(unfit) < len(targets):
+        return None
+    return Refusal("unfit", unfit[0].detail, unfit[0].code, unfit[0].param)
+
+
+def _is_available(target: Any) -> bool:
+    return target.health is None or target.health.is_available()

@@ -1,0 +1,75 @@
+"""Where a name leads, name by name: what a resource stands for, whose it is, and what that names in turn."""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from switchgear.resources import paths
+from switchgear.resources.engine import ResourceEngine
+from switchgear.resources.naming import NOBODY, SHARED, Changed
+from switchgear.resources.snapshot import Key
+
+_MOST = 1000
+"""Names that are gone through; what can be used leads to far fewer."""
+
+
+class Name(Struct, frozen=True):
+    """A name that clients may write in `model`, or that others are made of.
+
+    kind      what answers to it: the title of a kind of resource (`model`, `alias`, `pool`, `chain`), `shared` for one that
+              providers map, `provider/model` for one they have themselves, `unknown`
+    enabled   whether it can be used; one that cannot is passed over by what is made of it
+    leads_to  the names it is made of, as they are written there
+    broken    why what is stored under it cannot be used
+    """
+
+    name: str
+    kind: str
+    enabled: bool
+    leads_to: tuple[str, ...] = ()
+    broken: str | None = None
+
+
+def names_behind(engine: ResourceEngine, name: str) -> list[Name]:
+    """Return a name and all it is made of, each once, depth first."""
+    naming = engine.compiler.naming.after({})
+    found: dict[str, Name] = {}
+    waiting = [name]
+    while waiting and len(found) < _MOST:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _name(engine, naming, name)
+            waiting += reversed(found[name].leads_to)
+    return list(found.values())
+
+
+def _name(engine: ResourceEngine, naming: Changed, name: str) -> Name:
+    key = naming.owner(name)
+    live = engine.snapshot.callable(name)
+    enabled = live is not None and bool(live.enabled)
+    if key[0] == NOBODY:
+        return Name(name, "unknown", enabled)
+    if key[0] == SHARED:
+        return Name(name, SHARED, enabled, tuple(_shared(engine, naming, name)))
+    kind = engine.kinds[key[0]]
+    if key != (kind.name, name):
+        return Name(name, f"{kind.title}/model", enabled)
+    broken = engine.broken.get(key)
+    leads_to = tuple(_named(engine, key))
+    return Name(name, kind.title, enabled, leads_to, None if broken is None else broken.reason)
+
+
+def _named(engine: ResourceEngine, key: Key) -> Iterator[str]:
+    spec = msgspec.json.decode(engine.compiler.naming.documents[key].spec)
+    for reference in engine.kinds[key[0]].references:
+        if reference.kind == "callable":
+            yield from (name for _, name in paths.spots(spec, reference.field) if isinstance(name, str))
+
+
+def _shared(engine: ResourceEngine, naming: Changed, name: str) -> Iterator[str]:
+    assert engine.compiler.naming.sharing is not None
+    field = engine.compiler.naming.sharing[1].field
+    for key in naming.sharers(name):
+        own = msgspec.json.decode(engine.compiler.naming.documents[key].spec)[field][name]
+        yield f"{key[1]}/{own}"
