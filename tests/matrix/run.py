@@ -18,6 +18,8 @@ from matrix.scenarios import CASES, Case
 from support.faultup import Entry, FaultUpstream, Script
 from support.gateway import Running, running
 
+AT_ONCE = "pace = false\nretry = { cool_most = 0.001 }"
+"""Hundreds of refusals are asked for on purpose: no target is given the rest that it asks for."""
 PLUGINS = "".join(f"{name} = {{ enabled = true }}\n" for name in ("azure_openai", "bedrock", "gigachat", "vertex"))
 MINE = {"model", "stream", "stream_options", "anthropic_version"}
 """What the gateway may add or change where client and provider share the wire."""
@@ -290,7 +292,7 @@ async def matrix(directory: Path) -> list[Cell]:
     """Set everything up, run every cell and return them."""
     async with FaultUpstream() as upstream:
         upstream.keep_answers = True
-        async with running(directory, upstream, plugins=PLUGINS) as run:
+        async with running(directory, upstream, plugins=PLUGINS, routing=AT_ONCE) as run:
             made = Matrix(run, upstream)
             await made.provision()
             return await made.all()

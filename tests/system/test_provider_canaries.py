@@ -188,6 +188,10 @@ async def converse(gateway: Daemon, upstream: FaultUpstream, name: str, heard: H
     heard.answer("admin", await gateway.admin.patch(f"/credentials/{name}", json=bad, headers=merge))
 
 
+AT_ONCE = {"SWITCHGEAR__GATEWAY__ROUTING__PACE": "false", "SWITCHGEAR__GATEWAY__ROUTING__RETRY__COOL_MOST": "0.001"}
+"""Refusals are asked for on purpose: no target is given the rest that it asks for."""
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def heard(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Heard]:
     directory = tmp_path_factory.mktemp("gateway")
@@ -195,7 +199,7 @@ async def heard(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Heard
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(directory / "ca.pem")
-    environ = {"LOG_LEVEL": "debug"}
+    environ = {"LOG_LEVEL": "debug", **AT_ONCE}
     async with FaultUpstream(tls=context) as upstream, daemon(directory, plugins=PLUGINS, environ=environ) as gateway:
         public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         upstream.desk.public_keys[ACCOUNT["client_email"]] = public

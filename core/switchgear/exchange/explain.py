@@ -69,7 +69,7 @@ class Explanation(Struct, frozen=True):
     refused   why no target would be asked at all; None if nothing is known to be in the way
     names     `model` and all the names it is made of, depth first
     targets   in the order in which they would be asked now: those that are not available come last
-    attempts, seconds, recovery, why  the plan's bounds, and why it is as it is
+    attempts, seconds, recovery, hedge_s, why  the plan's bounds, and why it is as it is
     policies  those that would run, in order
     """
 
@@ -83,6 +83,7 @@ class Explanation(Struct, frozen=True):
     attempts: int | None
     seconds: float | None
     recovery: Recovery
+    hedge_s: float | None
     why: tuple[str, ...]
     policies: list[PolicyView]
 
@@ -135,7 +136,7 @@ class Explainer:
         except ApiError as error:
             plan = Plan(())
             refused = refused or Refusal("no_target", error.message, error.code, error.param)
-        order = available_first(range(len(plan.steps)), [_is_available(step.target) for step in plan.steps])
+        order = available_first(range(len(plan.steps)), [step.target.is_available() for step in plan.steps])
         targets = [outlook(x, endpoint, plan.steps[index]) for index in order]
         return Explanation(
             written=written,
@@ -148,6 +149,7 @@ class Explainer:
             attempts=plan.attempts,
             seconds=plan.seconds,
             recovery=plan.recovery,
+            hedge_s=plan.hedge_s,
             why=plan.why,
             policies=await self._policies.explain(x),
         )
@@ -221,7 +223,3 @@ def _as_targets_are(targets: Sequence[TargetView]) -> Refusal | None:
     if len(unfit) < len(targets):
         return None
     return Refusal("unfit", unfit[0].detail, unfit[0].code, unfit[0].param)
-
-
-def _is_available(target: Any) -> bool:
-    return target.health is None or target.health.is_available()

@@ -14,8 +14,10 @@ from switchgear.errors import InvalidRequest, SecretUnavailable
 from switchgear.exchange.health.health import Health, HealthView
 from switchgear.exchange.needs import fit
 
-_USABLE = frozenset({"unused", "good", "failing"})
-"""States of a credential with which a target is asked: one never asked for is fetched then, one that fails has an old value."""
+_USABLE = frozenset({"unused", "good", "failing", "forbidden"})
+"""States of a credential with which a target is asked: one never asked for is fetched then, one that fails has an old value, and
+what is forbidden may be about one request.
+"""
 _MOST = 2**53
 """Beyond this a number is not one that every reader of JSON has."""
 

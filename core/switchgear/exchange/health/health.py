@@ -41,8 +41,8 @@ class Health:
     """
 
     __slots__ = (
-        "__weakref__", "_cool_most", "_cool_until", "_monotonic", "abandoned", "breaker", "budget", "eased_for", "latency_s",
-        "limiter", "pacer", "provider_id", "provider_model",
+        "__weakref__", "_cool_most", "_cool_until", "_monotonic", "_paces", "abandoned", "breaker", "budget", "eased_for",
+        "latency_s", "limiter", "pacer", "provider_id", "provider_model",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +66,7 @@ class Health:
         self.abandoned = self.breaker.abandoned
         self._monotonic = ambient.monotonic
         self._cool_most = settings.retry.cool_most
+        self._paces = settings.pace
         self._cool_until = 0.0
 
     @property
@@ -104,7 +105,7 @@ class Health:
         if cause not in LIMITED:
             return
         self.eased_for = cause
-        if cause == "rate_limit":
+        if cause == "rate_limit" and self._paces:
             self.pacer.refused()
         if retry_after:
             self.cool(retry_after)
@@ -117,6 +118,7 @@ class Health:
     def reset(self) -> None:
         """Ask it from now on, whatever it did and whatever pause it asked for."""
         self._cool_until = 0.0
+        self.pacer.lift()
         self.breaker.reset()
 
     def note_latency(self, seconds: float) -> None:

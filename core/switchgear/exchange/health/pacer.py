@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 _CUT = 0.7
+_FEW = 0.02
 _SLOWEST = 1.0
 _DOUBLES_S = 10.0
 _LIFTED_S = 60.0
@@ -14,13 +15,13 @@ _AT_ONCE = 2
 class Pacer:
     """Spaces requests out once a target has refused for their rate. `holds` says whether it does.
 
-    A refusal sets the pace, in requests a second, to a part of what lately went through; refusals of the next second are of
-    the same cause and change nothing. From there the pace doubles every ten seconds until the next refusal, and after a minute
-    without one nothing is held any more. So refusals stay a small part of requests, whatever the target allows and whether it
-    says so or not.
+    Where refusals are more than few, the pace is set, in requests a second, to a part of what lately went through; refusals of
+    the next second are of the same cause and change nothing. From there the pace doubles every ten seconds until it is set
+    again, and after a minute nothing is held any more. So refusals stay a small part of requests, whatever the target allows
+    and whether it says so or not; and one request that is refused for what it asks does not slow the others down.
     """
 
-    __slots__ = ("_before", "_monotonic", "_next_at", "_now", "_rate", "_second", "_set_at", "holds")
+    __slots__ = ("_before", "_monotonic", "_next_at", "_now", "_rate", "_refused", "_second", "_set_at", "holds")
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -31,6 +32,7 @@ class Pacer:
         self._second = 0
         self._now = 0  # what went through in this second, and in the one before
         self._before = 0
+        self._refused = 0  # in this second
 
     def passed(self) -> None:
         """A request went through."""
@@ -43,6 +45,9 @@ class Pacer:
         if self.holds and now < self._set_at + _ONE_REFUSAL_S:
             return
         self._turn(int(now))
+        self._refused += 1
+        if self._refused <= _FEW * (self._now + self._before):
+            return
         passing: float = max(self._now, self._before)
         if self.holds:
             passing = min(passing, self._pace(now))
@@ -55,13 +60,18 @@ class Pacer:
         """Let nobody's turn come before a monotonic second."""
         self._next_at = max(self._next_at, until)
 
+    def lift(self) -> None:
+        """Hold nothing back any more."""
+        self.holds = False
+        self._next_at = 0.0
+
     def wait_s(self) -> float:
         """Return seconds until the next turn. Takes none."""
         if not self.holds:
             return 0.0
         now = self._monotonic()
         if now >= self._set_at + _LIFTED_S:
-            self.holds = False
+            self.lift()
             return 0.0
         return max(0.0, self._next_at - now)
 
@@ -80,5 +90,5 @@ class Pacer:
     def _turn(self, second: int) -> None:
         if second != self._second:
             self._before = self._now if second == self._second + 1 else 0
-            self._now = 0
+            self._now = self._refused = 0
             self._second = second

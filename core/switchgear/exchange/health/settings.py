@@ -60,9 +60,11 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     retries  further tries of a target that is the last one that may answer, where trying again may help
     queue    seconds to wait for a free place at a target whose concurrency is bounded, if it is the last one
+    pace     whether a target that refuses for the rate of requests (429) is then asked no faster than it can take
     """
 
     retries: Annotated[int, Meta(ge=0, le=10)] = 1
     queue: Annotated[float, Meta(ge=0, le=600)] = 5.0
+    pace: bool = True
     breaker: BreakerSettings = BreakerSettings()
     retry: RetrySettings = RetrySettings()
