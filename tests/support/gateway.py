@@ -13,6 +13,7 @@ from support.faultup import FaultUpstream
 from switchgear.ambient import Ambient
 from switchgear.config import load
 from switchgear.gateway import Gateway
+from switchgear.upstream.resolve import Lookup
 
 ADMIN_KEY = "admin-key-of-the-tests"
 PROVIDER_KEY = "sk-canary-provider-key-0123456789"
@@ -156,13 +157,15 @@ async def running(
     total: float = 30.0,
     retries: int = 0,
     ambient: Ambient | None = None,
+    lookup: Lookup | None = None,
+    environ: dict[str, str] | None = None,
 ) -> AsyncIterator[Running]:
     """Serve a gateway over `directory`; give it a provider at `upstream`."""
     file = configure(
         directory, gateway, store, memory, plugins, first_byte=first_byte, idle=idle, total=total, retries=retries
     )
-    environ = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(directory / "data")}
-    made = Gateway(load(file, environ=environ), ambient=ambient)
+    environ = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(directory / "data"), **(environ or {})}
+    made = Gateway(load(file, environ=environ), ambient=ambient, lookup=lookup)
     await made.start()
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
