@@ -55,7 +55,7 @@ def of_a_stranger() -> ssl.SSLContext:
 def of_tls_1_0() -> ssl.SSLContext:
     made = good()
     made.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
         made.minimum_version = made.maximum_version = ssl.TLSVersion.TLSv1
     return made
 
