@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import resource
 import socket
 import time
 from collections import Counter
@@ -14,6 +13,7 @@ import pytest
 from faults.figures import Record
 from support.daemon import Daemon, daemon
 from support.faultup import FaultProcess, FaultUpstream, Script
+from support.files import open_files
 from support.gateway import SOURCE, eventually, running
 from support.http1 import Answer, request_bytes
 from support.probe import measured, probing
@@ -98,10 +98,8 @@ async def refused(gateway: Daemon, code: str) -> int:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_a_thousand_stalled_readers_hold_little_and_are_cut_in_time(tmp_path: Path, figure: Record) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
     edge = f"edge = {{ write_timeout = {WRITE_TIMEOUT_S} }}"
-    with FaultProcess() as upstream, contextlib.ExitStack() as socks:
+    with open_files(4 * STALLED), FaultProcess() as upstream, contextlib.ExitStack() as socks:
         async with daemon(tmp_path, gateway=edge) as gateway:
             await gateway.create("credentials", id="c", type="openai", source=SOURCE)
             await gateway.create("providers", id="p", type="openai", base_url=upstream.base_url, credential_id="c")
@@ -129,7 +127,6 @@ async def test_a_thousand_stalled_readers_hold_little_and_are_cut_in_time(tmp_pa
             detail = (await gateway.http.get("/health/detailed", headers=gateway.admin.headers)).json()
             assert {"closed"} == {target["breaker"]["state"] for target in detail["targets"]}
             assert {200} == {*before.statuses, *filling.statuses, *during.statuses, *after.statuses}
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     each = memory / STALLED / KIB
     assert each <= 256
     figure(ROW, f"{STALLED} stalled streams: memory of the gateway for each", f"{each:.0f} KiB", "<= 256 KiB")
