@@ -54,6 +54,7 @@ from switchgear.resources.face import PluginResources
 from switchgear.resources.leads import names_behind
 from switchgear.upstream.client import Upstream
 from switchgear.upstream.egress import EgressPolicy
+from switchgear.upstream.resolve import Lookup
 from switchgear.wording import listed
 
 _DAY_US = 24 * 3600 * 1_000_000
@@ -61,16 +62,25 @@ _HOUR_S = 3600.0
 
 
 class Gateway:
-    """One gateway in one process and one event loop. On SIGHUP it takes what `reread` returns for its configuration."""
+    """One gateway in one process and one event loop. On SIGHUP it takes what `reread` returns for its configuration.
+
+    `lookup` replaces the system's name lookup for outbound calls.
+    """
 
     def __init__(
-        self, config: Config, *, ambient: Ambient | None = None, reread: Callable[[], Config] | None = None
+        self,
+        config: Config,
+        *,
+        ambient: Ambient | None = None,
+        reread: Callable[[], Config] | None = None,
+        lookup: Lookup | None = None,
     ) -> None:
         self.kernel = Kernel(config, ambient=ambient)
         self.kernel.boot()
         self.settings = config.gateway
         self.first_run: FirstRun | None = None
         self._reread = reread or (lambda: config)
+        self._lookup = lookup
         self._ambient = self.kernel.ambient
         self._log = structlog.get_logger()
         self._stack = AsyncExitStack()
@@ -150,7 +160,7 @@ class Gateway:
         data = settings.data_path
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-        upstream = Upstream(EgressPolicy(settings.egress.allow), ambient, settings.upstream.engine)
+        upstream = Upstream(EgressPolicy(settings.egress.allow), ambient, settings.upstream.engine, self._lookup)
         stack.push_async_callback(upstream.close)
         store = self._store = await self._open_store()
         backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from support.process import Server, switchgear
 class Daemon(Running):
     """`switchgear serve` over a directory; the same words as `Running`, and `process`."""
 
-    def __init__(self, directory: Path, environ: dict[str, str]) -> None:
-        argv = switchgear("--data-dir", str(directory / "data"))
+    def __init__(self, directory: Path, environ: dict[str, str], under: Sequence[str] = ()) -> None:
+        argv = [*under, *switchgear("--data-dir", str(directory / "data"))]
         self.process = Server(argv, env={**os.environ, "ADMIN_KEY": ADMIN_KEY, **environ}, cwd=directory)
         super().__init__(None, self.process.port)
 
@@ -38,10 +38,11 @@ async def daemon(
     gateway: str = "",
     plugins: str = "",
     environ: dict[str, str] | None = None,
+    under: Sequence[str] = (),
 ) -> AsyncIterator[Daemon]:
-    """Serve a gateway over `directory`; give it a provider at `upstream`."""
+    """Serve a gateway over `directory`, by a command that is put behind `under`; give it a provider at `upstream`."""
     configure(directory, gateway, SQLITE, "", plugins, first_byte=5.0, idle=5.0, total=30.0)
-    made = Daemon(directory, environ or {})
+    made = Daemon(directory, environ or {}, under)
     try:
         made.process.start()
         await made.ready()

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from support.faultup import FaultUpstream
 from switchgear.ambient import Ambient
 from switchgear.config import load
 from switchgear.gateway import Gateway
+from switchgear.upstream.resolve import Lookup
 
 ADMIN_KEY = "admin-key-of-the-tests"
 PROVIDER_KEY = "sk-canary-provider-key-0123456789"
@@ -167,13 +169,16 @@ async def running(
     retries: int = 0,
     routing: str = "",
     ambient: Ambient | None = None,
+    lookup: Lookup | None = None,
+    environ: dict[str, str] | None = None,
 ) -> AsyncIterator[Running]:
     """Serve a gateway over `directory`; give it a provider at `upstream`."""
     file = configure(
         directory, gateway, store, memory, plugins, retries, routing, first_byte=first_byte, idle=idle, total=total
     )
-    environ = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(directory / "data")}
-    made = Gateway(load(file, environ=environ), ambient=ambient, reread=lambda: load(file, environ=environ))
+    environ = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(directory / "data"), **(environ or {})}
+    reread = partial(load, file, environ=environ)
+    made = Gateway(reread(), ambient=ambient, reread=reread, lookup=lookup)
     await made.start()
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -139,6 +139,15 @@ class Child:
         """Resident memory of the process and its descendants."""
         return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in self.family())
 
+    def peak_bytes(self) -> int:
+        """Most resident memory of the process alone since it started or `forget_peak`."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+    def forget_peak(self) -> None:
+        """Let `peak_bytes` begin at what is resident now."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
     def open_fds(self) -> int:
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.family())  # noqa: PTH208 - counts names only
 

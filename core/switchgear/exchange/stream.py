@@ -108,12 +108,14 @@ class Pump:
                     self._last = True
                     break
                 events = decoder.feed(data)
+                size = len(data)
+                del data  # what waits for a slow client is kept once
                 shown = self.x.stream_bytes
                 if events:
                     await self._take(events)
                 elif not self._terminal:
                     self._expect_more()
-                self._quiet = 0 if self.x.stream_bytes > shown else self._quiet + len(data)
+                self._quiet = 0 if self.x.stream_bytes > shown else self._quiet + size
                 if max(self.x.stream_bytes, self._quiet) > _MOST_BYTES:
                     raise ResponseTooLarge("the stream passed the cap on answers")
             else:
@@ -185,15 +187,18 @@ class Pump:
             if self._size > self._hold.most:
                 raise ResponseTooLarge("the stream passed the cap on what is held back")
         elif self._spoke or self._reply.started or self._size > _HELD_BYTES:
-            held, self._held = self._held, []
             await self._begin()
             self.x.committed = True
+            data = b"".join(self._held)
+            self._held.clear()  # what waits for a slow client is kept once
             self._watch.touch()
-            await self._reply.write(b"".join(held))
+            self._watch.relax()  # a client that reads slowly is not the provider's silence
+            await self._reply.write(data)
 
     async def _release(self) -> None:
         """The stream is complete: begin it if nothing did, and write what was held."""
         self._reply.claim()
+        self._watch.relax()
         await self._begin()
         held, self._held = self._held, []
         self.x.committed = True

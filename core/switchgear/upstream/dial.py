@@ -72,7 +72,15 @@ class Dialer:
                 addresses = await self._addresses(peer)
                 return await self._first(target, peer, addresses, protocol)
         except TimeoutError:
+            self._doubt(peer)
             raise ConnectTimeout("No connection was made in time; check base_url, or raise connect_timeout.") from None
+        except ConnectFailed:
+            self._doubt(peer)
+            raise
+
+    def _doubt(self, peer: Target) -> None:
+        if not peer.literal:
+            self._resolver.doubt(peer.host)
 
     async def _addresses(self, peer: Target) -> tuple[str, ...]:
         if peer.literal:

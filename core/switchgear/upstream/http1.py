@@ -19,7 +19,7 @@ _SWITCHING: Final = 101
 class Response:
     """An answer as it arrives; see `switchgear.contracts.upstream.UpstreamResponse`.
 
-    At most one piece and 64 KiB are held ahead of the reader; beyond that the peer is not read from.
+    At most two pieces of `MAX_PIECE` are held ahead of the reader; beyond that the peer is not read from.
     """
 
     __slots__ = (

@@ -21,6 +21,9 @@ Lookup: TypeAlias = Callable[[str], Sequence[str]]
 """A blocking lookup: a host name to its addresses in order of preference; raises OSError."""
 
 _MAX_NAMES: Final = 4096
+_PAUSE: Final = 1.0
+"""Seconds between two lookups of a name that fails or leads nowhere, however many ask for it."""
+_UNKNOWN: Final = "The host's name does not resolve; check base_url and the name server."
 
 
 def system_lookup(host: str) -> list[str]:
@@ -33,6 +36,7 @@ class Answer(Struct, frozen=True):
     """The checked addresses of a name: renewed from `stale_at` on, unusable from `dead_at` on (monotonic seconds)."""
 
     addresses: tuple[str, ...]
+    found_at: float
     stale_at: float
     dead_at: float
 
@@ -41,7 +45,8 @@ class Resolver:
     """Looks names up, checks every address, and remembers the answers.
 
     An answer is fresh for `ttl` seconds. Then it is renewed in the background and serves on until it is `keep` seconds
-    old. One address that may not be called makes the whole name refused, and forgets what was known of it.
+    old. One address that may not be called makes the whole name refused, and forgets what was known of it. A lookup that
+    failed is not repeated within a second.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Resolver:
         self._deadline = deadline
         self._answers: dict[str, Answer] = {}
         self._running: dict[str, asyncio.Future[Answer]] = {}
+        self._failed_at: dict[str, float] = {}
         self._free = threads
 
     def known(self, host: str) -> Answer | None:
@@ -72,16 +78,27 @@ class Resolver:
             return None
         now = self._ambient.monotonic()
         if now >= answer.stale_at:
-            self._renew(host)
+            if not self._failed_lately(host):
+                self._renew(host)
             if now >= answer.dead_at:
                 return None
         return answer
+
+    def doubt(self, host: str) -> None:
+        """Start renewing an answer that led nowhere: the name may have moved. Serves on until the new one is there."""
+        answer = self._answers.get(host)
+        if answer is None or self._failed_lately(host):
+            return
+        if self._ambient.monotonic() >= answer.found_at + _PAUSE:
+            self._renew(host)
 
     async def resolve(self, host: str) -> Answer:
         """Return the checked addresses of a name; raise `EgressDenied` or, also after its own deadline, `ConnectFailed`."""
         answer = self.known(host)
         if answer is not None:
             return answer
+        if self._failed_lately(host):
+            raise ConnectFailed(_UNKNOWN)
         running = self._renew(host)
         if running is None:
             raise ConnectFailed("Too many name lookups are waiting for an answer; check the name server.")
@@ -131,18 +148,26 @@ class Resolver:
             self._answers.pop(host, None)
             future.set_exception(error)
         except ConnectFailed as error:
+            if len(self._failed_at) >= _MAX_NAMES:
+                self._failed_at.clear()
+            self._failed_at[host] = self._ambient.monotonic()
             future.set_exception(error)  # the last good answer serves on until it is too old
         else:
+            self._failed_at.pop(host, None)
             self._remember(host, answer)
             future.set_result(answer)
 
     def _answer(self, addresses: tuple[str, ...]) -> Answer:
         if not addresses:
-            raise ConnectFailed("The host's name does not resolve; check base_url and the name server.")
+            raise ConnectFailed(_UNKNOWN)
         for address in addresses:
             self._egress.check(address)
         now = self._ambient.monotonic()
-        return Answer(addresses=addresses, stale_at=now + self._ttl, dead_at=now + self._keep)
+        return Answer(addresses=addresses, found_at=now, stale_at=now + self._ttl, dead_at=now + self._keep)
+
+    def _failed_lately(self, host: str) -> bool:
+        failed_at = self._failed_at.get(host)
+        return failed_at is not None and self._ambient.monotonic() < failed_at + _PAUSE
 
     def _remember(self, host: str, answer: Answer) -> None:
         self._answers.pop(host, None)  # a renewed name moves to the end, so the first is the oldest

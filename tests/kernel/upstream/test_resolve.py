@@ -84,6 +84,31 @@ async def test_the_last_good_answer_serves_sixty_seconds_and_no_longer(names: Na
         await chosen.resolve("a.test")
 
 
+async def test_a_failure_is_remembered_for_a_second(names: Names, clock: Clock) -> None:
+    chosen = resolver(names, clock)
+    for _ in range(20):
+        with pytest.raises(ConnectFailed):
+            await chosen.resolve("a.test")
+    assert ["a.test"] == names.asked
+    names.answers["a.test"] = ["8.8.8.8"]
+    clock.ahead = 1.1
+    assert ("8.8.8.8",) == (await chosen.resolve("a.test")).addresses
+
+
+async def test_an_answer_that_leads_nowhere_is_renewed_once_a_second(names: Names, clock: Clock) -> None:
+    names.answers["a.test"] = ["8.8.8.8"]
+    chosen = resolver(names, clock)
+    await chosen.resolve("a.test")
+    chosen.doubt("a.test")
+    assert ["a.test"] == names.asked, "it was found just now"
+    names.answers["a.test"] = ["8.8.4.4"]
+    clock.ahead = 1.1
+    for _ in range(20):
+        chosen.doubt("a.test")
+    await until(lambda: (answer := chosen.known("a.test")) is not None and answer.addresses == ("8.8.4.4",))
+    assert 2 == len(names.asked)
+
+
 async def test_a_denied_renewal_forgets_the_good_answer(names: Names, clock: Clock) -> None:
     names.answers["a.test"] = ["8.8.8.8"]
     chosen = resolver(names, clock)
