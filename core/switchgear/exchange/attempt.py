@@ -138,7 +138,7 @@ class Attempter:
             return None
         wait = wait_for(error, tries, self._settings.retry, self._ambient.random)
         health = health_of(target)
-        if wait is None or (health is not None and not health.budget.spend()):
+        if wait is None or (health is not None and not (health.breaker.ready() and health.budget.spend())):
             return None
         return wait
 

@@ -43,7 +43,8 @@ class Guard:
             await limiter.acquire(0.0 if others else self._settings.queue)
         ticket = 0
         try:
-            ticket = _begin(health, force=not others, again=again)
+            # Of targets that are spared, one is asked where nobody else is left, and not one after the other.
+            ticket = _begin(health, force=not others and (again or not it.x.attempts), again=again)
             said = await self._with_newest_secret(it, call, step)
         except BaseException as error:
             if ticket and isinstance(error, (UpstreamError, ProviderFault)):
@@ -102,7 +103,7 @@ def health_of(target: Target) -> Health | None:
 
 
 def _begin(health: Health, *, force: bool, again: bool) -> int:
-    """Take leave to ask. Where nobody else is left it is always given: the last target of a plan is never ejected."""
+    """Take leave to ask. With `force` it is always given: the last target of a plan is never ejected."""
     ticket = health.begin(force=force, retry=again)
     if not ticket:
         raise Unavailable("The provider is being left alone for a while.", code=TARGET_OPEN, retry_after=1)
