@@ -160,7 +160,7 @@ class FaultUpstream:
             return script, entry, reply
         if script.cause is not None:
             return script, entry, self._dialects.strict.refuse(Refused(script.cause, ""), heard, script)
-        if request.method == "GET" and script.status < 400 and script.body is None:
+        if request.method == "GET" and script.status < 400 and script.own is None:
             return script, entry, self._models(heard)
         return script, entry, compose(script, ask, path, request_id=entry.id, seed=self.seed, body=entry.body)
 
@@ -168,7 +168,7 @@ class FaultUpstream:
         """Say whether the next script of the queue has bytes of its own, which are played on any path, whatever is asked."""
         for path, script in self._queue:
             if request.path.endswith(path) if path is not None else request.method == "POST":
-                return bool(script.events) or script.body is not None
+                return bool(script.events) or script.own is not None
         return False
 
     def _heard(self, request: Request, entry: Entry) -> Heard:
