@@ -123,19 +123,20 @@ async def test_a_silent_target_is_asked_once_however_often_its_step_says(tmp_pat
 
 
 async def test_the_total_deadline_wins_over_whoever_might_still_answer(tmp_path: Path, figure: Record) -> None:
+    total, count = 1.5, 40
     insensitive = "[gateway.routing.breaker]\nin_a_row = 1000\nleast = 1000\n"
     async with (
-        fleet(tmp_path, 3, first_byte=0.4, total=1.0, routing=insensitive) as it,
+        fleet(tmp_path, 3, first_byte=0.6, total=total, routing=insensitive) as it,
         Load(it.run.port, it.run.key) as load,
     ):
         it.all_do(Script(hang=True))
-        calls = await load.offer(100, 60, model="c")
+        calls = await load.offer(100, count, model="c")
         assert {504} == {call.status for call in calls}
         assert {"total_timeout"} == {call.json["error"]["code"] for call in calls}
-        assert 60 * 3 == it.asked
-        over = [call.latency_s - 1.0 for call in calls]
+        assert 2 * count < it.asked <= 3 * count, "the third has no more than what is left"
+        over = [call.latency_s - total for call in calls]
         assert min(over) > -0.05, "not before its time"
-        assert min(over) < 0.1, "nor only when the attempt's own time is up"
+        assert min(over) < 0.2, "nor only when the attempt's own time is up"
         figure("3 all three hang before headers", "overrun of the total deadline, p50", ms(percentile(over, 50)), "")
         figure("3 all three hang before headers", "overrun of the total deadline, worst", ms(max(over)), "< 100 ms")
         await eventually(lambda: all(up.open_connections == 0 for up in it.ups))
