@@ -105,7 +105,7 @@ async def test_when_all_are_limited_the_client_is_told_for_how_long(tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("targets", "breakers"), [(1, True), (1, False), (3, False)])
+@pytest.mark.parametrize(("targets", "breakers"), [(1, True), (3, True), (1, False), (3, False)])
 async def test_a_total_outage_is_not_multiplied(tmp_path: Path, figure: Record, targets: int, breakers: bool) -> None:
     async with fleet(tmp_path, targets, routing="" if breakers else INSENSITIVE) as it:
         it.all_do(Script(status=503))
