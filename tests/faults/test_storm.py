@@ -79,8 +79,34 @@ async def test_what_a_limited_target_refuses_another_answers(tmp_path: Path, fig
         assert 1.0 == share(seen.calls, 200)
         assert seen.asked < len(seen.calls), "it is not asked again by the same request"
         assert {1, 2} == {call.attempts for call in seen.calls}
-        if said is _in_seconds:
-            assert seen.refused_late < 0.1
+        assert seen.refused_late < 0.1
+        assert seen.answered > LIMIT * SECONDS / 4, "what it does give is taken"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("said", FORMS, ids=lambda it: it.__name__.strip("_"))
+async def test_a_limited_target_that_is_alone_is_asked_for_no_more_than_it_gives(
+    tmp_path: Path, figure: Record, said: Said
+) -> None:
+    async with fleet(tmp_path, 1) as it, Load(it.run.port, it.run.key) as load:
+        seen = await storm(load, it.ups[0], "m0", said)
+        keep(figure, f"30 storm of 429, no other target, Retry-After {said.__name__.strip('_')}", seen)
+        assert {200, 429} == {call.status for call in seen.calls}
+        assert all("retry-after" in call.headers for call in seen.calls if call.status == 429)
+        assert max(call.attempts for call in seen.calls) <= 2
+        assert seen.refused_late < 0.1
+        assert seen.answered > LIMIT * SECONDS / 4, "what it does give is taken"
+
+
+async def test_a_target_that_is_alone_and_wants_a_pause_gets_it_but_for_one_probe(tmp_path: Path) -> None:
+    pause = 2.0
+    async with fleet(tmp_path, 1, retries=0) as it, Load(it.run.port, it.run.key) as load:
+        it.ups[0].default = Script(cause="rate_limit", headers={"retry-after": f"{pause:g}"})
+        assert 429 == (await it.run.chat(model="m0")).status_code
+        calls = await load.offer(50, 80, model="m0")
+        assert {(429, True)} == {(call.status, "retry-after" in call.headers) for call in calls}
+        first, *others = (entry.arrived_at for entry in it.ups[0].ledger)
+        assert len([at for at in others if at < first + pause]) <= 1
 
 
 @pytest.mark.parametrize("stream", [False, True])
