@@ -111,6 +111,25 @@ async def test_a_reset_before_headers_leads_on_where_others_wait(tmp_path: Path)
         assert [1] * 40 == list(executions(it.ups[1]).values())
 
 
+async def test_what_may_have_been_executed_twice_is_recorded_as_such(tmp_path: Path) -> None:
+    async with fleet(tmp_path, 2) as it, Load(it.run.port, it.run.key) as load:
+        for model, scripts, expected in (
+            ("m0", [RESET, Script()], True),  # again at the same target
+            ("c", [RESET], True),  # and at another
+            ("m0", [RESET, RESET], True),
+            ("m0", [Script(cause="server"), Script()], False),  # it said itself that it did not
+            ("m0", [], False),
+        ):
+            it.ups[0].script(*scripts)
+            [call] = await load.at_once([{"model": model}], width=1)
+            record = await it.run.usage_of(call.headers["x-request-id"])
+            assert expected == record.get("possible_duplicate", False), (model, scripts)
+        await refuse(it.ups[0])
+        [call] = await load.at_once([{"model": "c"}], width=1)
+        record = await it.run.usage_of(call.headers["x-request-id"])
+        assert (2, False) == (call.attempts, record.get("possible_duplicate", False)), "nothing was sent"
+
+
 async def test_a_silent_target_is_asked_once_however_often_its_step_says(tmp_path: Path) -> None:
     async with fleet(tmp_path, 2, first_byte=0.1) as it, Load(it.run.port, it.run.key) as load:
         steps = [{"target": "m0", "max_retries": 3}, {"target": "m1"}]
