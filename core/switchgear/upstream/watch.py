@@ -180,6 +180,7 @@ class Watch:
             when = now + _OVERTIME
             self.abort(TotalTimeout(_MESSAGES[TotalTimeout.cause]))
         elif now >= self._due:
+            when = min(when, self._total_at)
             self.abort(self._error(_MESSAGES.get(self._error.cause, "It took too long.")))
         else:
             when = min(when, self._total_at, self._due)

@@ -55,6 +55,17 @@ async def test_the_total_deadline_wins_whatever_is_expected() -> None:
     watching.close()
 
 
+async def test_the_total_deadline_wins_after_an_attempts_timeout() -> None:
+    watching = watch(total=0.2)
+    start = time.monotonic()
+    watching.expect(FirstByteTimeout, 0.1)
+    assert isinstance(await ended_by(watching, asyncio.sleep(5)), FirstByteTimeout)
+    watching.expect(FirstByteTimeout, 0.4)
+    assert isinstance(await ended_by(watching, asyncio.sleep(5)), TotalTimeout)
+    assert 0.19 < time.monotonic() - start < 0.3
+    watching.close()
+
+
 async def test_relaxed_only_the_total_counts() -> None:
     watching = watch(total=0.2)
     watching.expect(FirstByteTimeout, 0.05)

@@ -8,9 +8,10 @@
 `FaultProcess` is the same in a process of its own; `python -m support.faultup --port 0` starts one by hand.
 """
 
+from support.faultup.bucket import Bucket
 from support.faultup.ledger import Entry, Ledger
 from support.faultup.remote import FaultProcess
 from support.faultup.script import PRESETS, Script, ToolCall
 from support.faultup.server import FaultUpstream
 
-__all__ = ["PRESETS", "Entry", "FaultProcess", "FaultUpstream", "Ledger", "Script", "ToolCall"]
+__all__ = ["PRESETS", "Bucket", "Entry", "FaultProcess", "FaultUpstream", "Ledger", "Script", "ToolCall"]

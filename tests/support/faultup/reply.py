@@ -66,12 +66,13 @@ def json_reply(value: Any, status: int = 200) -> Reply:
 
 def compose(script: Script, ask: Ask, path: str, *, request_id: str, seed: int, body: bytes) -> Reply:
     """Return the reply that the script gives to a request."""
-    if script.status >= 400 and script.body is None:
+    own = script.own
+    if script.status >= 400 and own is None:
         return json_reply(error_object(script.status, script.error), script.status)
     if script.events:
         return Reply(200, _SSE, [Piece(e.encode(), content=True) for e in script.events], streamed=True)
-    if script.body is not None:
-        return Reply(script.status, {"content-type": "application/json"}, [Piece(script.body.encode(), content=True)])
+    if own is not None:
+        return Reply(script.status, {"content-type": "application/json"}, [Piece(own, content=True)])
     if path.endswith("/embeddings"):
         reply = json_reply(answer.embeddings(script, ask, seed))
         reply.prompt_tokens = answer.prompt_tokens(ask)

@@ -57,6 +57,7 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     # The body, replaced
     body: str | None = None  # sent as it is, whatever was asked
+    payload: bytes | None = None  # likewise, where it is not text
     events: tuple[str, ...] = ()  # sent as they are, one piece each, as text/event-stream: any wire format
     garbage: Literal["html", "json", "utf8", "error", "types", "empty"] | None = None
     huge_body: int = 0  # this many bytes more inside the content, made while sending
@@ -91,6 +92,11 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     # The bill
     bill: Literal["wire", "all", "none"] = "wire"  # all: the whole answer, on arrival, sent or not
+
+    @property
+    def own(self) -> bytes | None:
+        """The body that is sent whatever was asked."""
+        return self.payload if self.body is None else self.body.encode()
 
 
 PRESETS: dict[str, Script] = {

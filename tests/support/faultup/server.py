@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 
 from support.faultup.answer import Ask
+from support.faultup.bucket import Bucket
 from support.faultup.connection import Connection, Request
 from support.faultup.dialects import Dialects, speak
 from support.faultup.dialects.chat import check_key
@@ -37,6 +38,7 @@ class FaultUpstream:
         self.seed, self.host, self.port = seed, host, port
         self.ledger = Ledger()
         self.default = Script()
+        self.bucket: Bucket | None = None  # what it refuses does not reach the scripts
         self.keep_answers = False
         self.named = dict(PRESETS)
         self.connections: set[Connection] = set()
@@ -78,6 +80,7 @@ class FaultUpstream:
         self._queue.clear()
         self.named = dict(PRESETS)
         self.default = Script()
+        self.bucket = None
         self.desk.clear()
 
     # Life
@@ -160,7 +163,7 @@ class FaultUpstream:
             return script, entry, reply
         if script.cause is not None:
             return script, entry, self._dialects.strict.refuse(Refused(script.cause, ""), heard, script)
-        if request.method == "GET" and script.status < 400 and script.body is None:
+        if request.method == "GET" and script.status < 400 and script.own is None:
             return script, entry, self._models(heard)
         return script, entry, compose(script, ask, path, request_id=entry.id, seed=self.seed, body=entry.body)
 
@@ -168,7 +171,7 @@ class FaultUpstream:
         """Say whether the next script of the queue has bytes of its own, which are played on any path, whatever is asked."""
         for path, script in self._queue:
             if request.path.endswith(path) if path is not None else request.method == "POST":
-                return bool(script.events) or script.body is not None
+                return bool(script.events) or script.own is not None
         return False
 
     def _heard(self, request: Request, entry: Entry) -> Heard:
@@ -187,6 +190,8 @@ class FaultUpstream:
         )
 
     def _choose(self, request: Request, model: str) -> Script | None:
+        if self.bucket is not None and (refusal := self.bucket.refusal()) is not None:
+            return refusal
         if (header := request.headers.get("x-fault")) is not None:
             return msgspec.json.decode(header, type=Script)
         for index, (path, script) in enumerate(self._queue):

@@ -100,7 +100,7 @@ def speak(wire: Wire, heard: Heard, choose: Callable[[str], Script | None]) -> t
     script = choose(asked.model)
     if script is None:
         return Script(), wire.refuse(Refused("not_found", f"No scenario {asked.model!r}"), heard, Script())
-    if script.events or script.body is not None:
+    if script.events or script.own is not None:
         return script, compose(script, common.Ask(), heard.path, request_id=heard.id, seed=heard.seed, body=heard.body)
     cause = script.cause or (_CAUSES.get(script.status, "server") if script.status >= 400 else None)
     if cause is not None:
