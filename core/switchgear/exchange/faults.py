@@ -93,7 +93,7 @@ def most_telling(failures: Sequence[Exception]) -> Exception:
 
 _TELLING_OTHER = 5
 _TELLING = {
-    "unavailable": 0, "rate_limit": 1, "quota": 1, "credential": 2, "auth": 2, "permission": 2, "not_found": 2,
+    "service_unavailable": 0, "rate_limit": 1, "quota": 1, "credential": 2, "auth": 2, "permission": 2, "not_found": 2,
     "connect": 3, "connect_timeout": 3, "overloaded": 4, "first_byte_timeout": 4, "timeout": 4, "context_length": 6,
 }  # fmt: skip
 """How much a cause tells, from little to much."""
@@ -127,7 +127,8 @@ def _of_fault(fault: ProviderFault, secrets: tuple[str, ...]) -> ApiError:
         return RateLimited(message, code="insufficient_quota", retry_after=fault.retry_after, source="provider")
     if fault.cause == "rate_limit":
         message = "The provider is limiting the rate of requests."
-        return RateLimited(message, code="rate_limit_exceeded", retry_after=fault.retry_after, source="provider")
+        wait = 1.0 if fault.retry_after is None else fault.retry_after
+        return RateLimited(message, code="rate_limit_exceeded", retry_after=wait, source="provider")
     if fault.cause == "overloaded":
         message = "The provider is overloaded."
         wait = 1.0 if fault.retry_after is None else fault.retry_after

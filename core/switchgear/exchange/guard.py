@@ -34,8 +34,8 @@ class Guard:
         health = health_of(target)
         if health is None:
             return await self._with_newest_secret(it, call, step)
-        if wait := health.wait_s():
-            await self._wait_turn(health, wait, others=others)
+        if health.holds_back():
+            await self._wait_turn(health, others=others)
         limiter = health.limiter
         if limiter.limit != target.concurrency:
             limiter.resize(target.concurrency)
@@ -61,13 +61,15 @@ class Guard:
         finally:
             limiter.release()
 
-    async def _wait_turn(self, health: Health, wait: float, *, others: bool) -> None:
-        """Wait out a pause that a target asked for, or until the next turn at its pace; a longer one is the answer."""
-        if others or wait > self._settings.retry.wait_most:
+    async def _wait_turn(self, health: Health, *, others: bool) -> None:
+        """Wait out a pause that a target asked for, or until the next turn at its pace; a longer wait is the answer."""
+        wait = health.wait_s()
+        if wait and (others or wait > self._settings.retry.wait_most or health.pacer.is_full()):
             cause = health.eased_for
             raise ProviderFault(cause, _STATUS[cause], retry_after=wait)
         health.pacer.take()
-        await asyncio.sleep(wait)
+        if wait:
+            await asyncio.sleep(wait)
 
     async def _with_newest_secret(self, it: Inquiry, call: Call, step: Step) -> bytes:
         """Ask, and once more where the target refuses a secret that has since been replaced."""

@@ -78,6 +78,10 @@ class Health:
         """Say whether it would be asked now: its breaker is closed or due a probe, and it wants no pause."""
         return self.breaker.ready() and not self.wait_s()
 
+    def holds_back(self) -> bool:
+        """Say whether it asked for a pause or for less, not long ago."""
+        return self._cool_until > 0 or self.pacer.holds
+
     def wait_s(self) -> float:
         """Return seconds until it may be asked, 0 for now: what is left of its pause, or until the next turn at its pace."""
         wait = 0.0

@@ -10,6 +10,8 @@ _DOUBLES_S = 10.0
 _LIFTED_S = 60.0
 _ONE_REFUSAL_S = 1.0
 _AT_ONCE = 2
+_QUEUE_S = 0.5
+_QUEUE = 1.5
 
 
 class Pacer:
@@ -21,7 +23,18 @@ class Pacer:
     and whether it says so or not; and one request that is refused for what it asks does not slow the others down.
     """
 
-    __slots__ = ("_before", "_monotonic", "_next_at", "_now", "_rate", "_refused", "_second", "_set_at", "holds")
+    __slots__ = (
+        "_before",
+        "_monotonic",
+        "_next_at",
+        "_now",
+        "_paused_until",
+        "_rate",
+        "_refused",
+        "_second",
+        "_set_at",
+        "holds",
+    )
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -29,6 +42,7 @@ class Pacer:
         self._rate = 0.0
         self._set_at = 0.0
         self._next_at = 0.0
+        self._paused_until = 0.0
         self._second = 0
         self._now = 0  # what went through in this second, and in the one before
         self._before = 0
@@ -58,12 +72,20 @@ class Pacer:
 
     def pause(self, until: float) -> None:
         """Let nobody's turn come before a monotonic second."""
+        self._paused_until = max(self._paused_until, until)
         self._next_at = max(self._next_at, until)
+
+    def is_full(self) -> bool:
+        """Say whether so many wait for their turn that the pace would be set too late to be of use."""
+        if not self.holds:
+            return False
+        now = self._monotonic()
+        return self._next_at - max(now, self._paused_until) > max(_QUEUE_S, _QUEUE / self._pace(now))
 
     def lift(self) -> None:
         """Hold nothing back any more."""
         self.holds = False
-        self._next_at = 0.0
+        self._next_at = self._paused_until = 0.0
 
     def wait_s(self) -> float:
         """Return seconds until the next turn. Takes none."""
