@@ -38,6 +38,7 @@ from switchgear.http.admin import create_admin_app, keeping_slashes
 from switchgear.http.data_plane import DataPlane
 from switchgear.http.discovery import discovery_handlers
 from switchgear.http.limits import EdgeLimits
+from switchgear.http.overload import Overload, OverloadLimits
 from switchgear.http.server import serve
 from switchgear.http.system import System
 from switchgear.http.usage import usage_handlers
@@ -73,6 +74,7 @@ class Gateway:
         self._engine: Engine | None = None
         self._app: Any = None
         self._store: Store
+        self._overload: Overload
         self.resources: ResourceEngine
 
     async def start(self, *, first_run: bool = False) -> None:
@@ -131,6 +133,7 @@ class Gateway:
             on_drain=self._system.drain,
             abort_streams=self._engine.stop_all,
             ready=serving,
+            overload=self._overload,
             on_hangup=self._reconfigure,
             on_refused=lambda code: refused.child(code).inc(),
             stop=stop,
@@ -208,9 +211,23 @@ class Gateway:
             routing=settings.routing,
         )
         authenticators = [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)]
+        dialects = [b.item.factory() for b in registry.all(Hooks.switchgear_dialects)]
+        self._overload = Overload(
+            OverloadLimits(settings.overload.max_in_flight, settings.overload.max_lag),
+            dialects=dialects,
+            metrics=metrics,
+            log=self._log,
+            ambient=ambient,
+        )
         access = AdminAccess(settings.admin_key, authenticators)
         self._system.attach(
-            store=store, resources=resources, journal=journal, credentials=credentials, engine=engine, targets=health
+            store=store,
+            resources=resources,
+            journal=journal,
+            credentials=credentials,
+            engine=engine,
+            targets=health,
+            overload=self._overload,
         )
         admin = create_admin_app(
             resources,
@@ -223,7 +240,7 @@ class Gateway:
             ],
         )
         self._app = DataPlane(
-            dialects=[b.item.factory() for b in registry.all(Hooks.switchgear_dialects)],
+            dialects=dialects,
             authenticators=authenticators,
             engine=engine,
             resources=face,

@@ -21,6 +21,7 @@ from uvicorn.config import Config
 from switchgear.ambient import Ambient
 from switchgear.errors import BootError
 from switchgear.http.limits import EdgeLimits, EdgeState
+from switchgear.http.overload import Overload
 from switchgear.http.protocol import EdgeProtocol
 
 _BACKLOG = 2048
@@ -43,6 +44,7 @@ async def serve(
     on_drain: Callable[[], None],
     abort_streams: Callable[[], None],
     ready: Callable[[int], None],
+    overload: Overload,
     sockets: Sequence[socket.socket] | None = None,
     on_hangup: Callable[[], None] | None = None,
     on_refused: Callable[[str], None] | None = None,
@@ -58,12 +60,13 @@ async def serve(
     the edge turns away. Raises `BootError` when the address cannot be bound.
     """
     listeners = list(sockets) if sockets is not None else _bind(host, port)
-    state = EdgeState(limits, ambient or Ambient(), on_refused or _ignore)
+    state = EdgeState(limits, ambient or Ambient(), on_refused or _ignore, overload)
     stop = stop or asyncio.Event()
     _allow_open_files()
     config = _config(app)
     loop = asyncio.get_running_loop()
     servers: list[asyncio.Server] = []
+    overload.start(state.tasks)
     try:
         for listener in listeners:
             _tune(listener)
@@ -76,6 +79,7 @@ async def serve(
             on_drain()
             await _drain(servers, state, grace, abort_streams)
     finally:
+        overload.stop()
         for server in servers:
             server.close()
         for connection in list(state.connections):

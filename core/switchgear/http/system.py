@@ -12,6 +12,7 @@ from switchgear.credentials import SecretKeeper
 from switchgear.errors import StoreError
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.health.registry import HealthRegistry
+from switchgear.http.overload import Overload
 from switchgear.ledger.journal import Journal
 from switchgear.resources.engine import ResourceEngine
 from switchgear.telemetry.metrics import Metrics
@@ -53,6 +54,7 @@ class System:
         credentials: SecretKeeper,
         engine: Engine,
         targets: HealthRegistry,
+        overload: Overload,
     ) -> None:
         """Look at these from now on."""
         self._store = store
@@ -61,6 +63,7 @@ class System:
         self._credentials = credentials
         self._engine = engine
         self._targets = targets
+        self._overload = overload
 
     async def detail(self) -> tuple[bool, dict[str, Any]]:
         """Return whether all is well, and what each part says of itself."""
@@ -83,6 +86,7 @@ class System:
             "broken_resources": broken,
             "targets": [msgspec.to_builtins(view) for view in self._targets.views()],
             "exchanges_in_flight": self._engine.running,
+            "overload": self._overload.view(),
             "revision": self._resources.snapshot.revision,
             "plugins_enabled": self._plugins,
         }

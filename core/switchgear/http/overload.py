@@ -1,0 +1,177 @@
+"""When there is too much to do: how many requests may be in flight, learnt from how late the event loop is.
+
+A process that begins whatever arrives serves nobody once more arrives than it can do: everything waits for everything. So
+new requests below /v1 are refused while as many are in flight as may be, before anything is looked up for them, and what
+is in flight ends undisturbed. How many that is follows from what one tick of a timer tells: the event loop's lag is the
+time that everything which is ready waits.
+"""
+
+import asyncio
+from collections.abc import Sequence, Sized
+from typing import Any
+
+from msgspec import Struct
+from structlog.typing import FilteringBoundLogger
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.dialect import Dialect
+from switchgear.errors import Unavailable
+from switchgear.http.refusals import OVERLOADED, Refusal
+from switchgear.telemetry.metrics import Metrics
+
+RETRY_AFTER_S = 1
+"""When a refused client is told to come back."""
+
+_TICK_S = 0.02
+# So few are never what makes a loop late, and are always let in: what blocks it then is something else.
+_FEWEST = 32
+_SHRINK = 0.9
+_GROWTH = 16  # a tick lets the ceiling grow by a sixteenth
+_CALM_S = 1.0
+
+
+class OverloadLimits(Struct, frozen=True):
+    """How much may be in flight in a process, and how late its event loop may be, in seconds."""
+
+    max_in_flight: int = 4000
+    max_lag: float = 0.1
+
+
+class Busy(Refusal, frozen=True, kw_only=True):
+    """The refusal in a dialect's own shape: `body` and the headers named hold the id of the request, here `stand_in`."""
+
+    body: bytes
+    headers: tuple[bytes, ...]
+    stand_in: bytes
+
+    def render(self, request_id: str, date_line: bytes, *, with_body: bool, close: bool = True) -> bytes:
+        """Render the whole answer."""
+        answer = b"".join(
+            (
+                b"HTTP/1.1 503 Service Unavailable\r\n",
+                date_line,
+                b"content-type: application/json\r\ncontent-length: %d\r\n" % len(self.body),
+                *(b"%b: %b\r\n" % (name, self.stand_in) for name in self.headers),
+                b"x-switchgear-error-source: gateway\r\nretry-after: %d\r\n" % RETRY_AFTER_S,
+                b"connection: close\r\n\r\n" if close else b"\r\n",
+                self.body if with_body else b"",
+            )
+        )
+        return answer.replace(self.stand_in, request_id.encode())
+
+
+class Overload:
+    """Says how many requests may be in flight; one a server. The edge refuses what is below /v1 from `ceiling` on.
+
+    The ceiling is `max_in_flight` until the loop is later than `max_lag` twice in a row; then it is cut to nine tenths of what is
+    in flight, at each tick that is late, and grows again at each that is not.
+    """
+
+    def __init__(
+        self,
+        limits: OverloadLimits,
+        *,
+        dialects: Sequence[Dialect],
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        ambient: Ambient,
+    ) -> None:
+        self.ceiling = limits.max_in_flight
+        self.lag_s = 0.0
+        self._limits = limits
+        self._log = log
+        self._ambient = ambient
+        stand_in = ambient.new_id()
+        self._answers = {e.path: _busy(dialect, stand_in) for dialect in dialects for e in dialect.inference}
+        self._default = _busy(dialects[0], stand_in) if dialects else OVERLOADED
+        self._tasks: Sized = ()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._late = 0
+        self._shed = metrics.counter("requests_shed", "Requests refused because there was too much to do.").child()
+        self._shed_before = 0  # this overload
+        self._shed_seen = 0  # at the last tick
+        self._calm_since = 0.0
+        self._shedding = False
+        metrics.observe_with(
+            "in_flight_ceiling", "Requests that may be in flight before new ones are refused.", lambda: self.ceiling
+        )
+
+    def shed(self, path: str) -> Refusal:
+        """Count a request that is not begun and return its answer."""
+        self._shed.value += 1
+        return self._answers.get(path, self._default)
+
+    def view(self) -> dict[str, Any]:
+        """Say how things are, for /health/detailed."""
+        return {
+            "shedding": self._shedding,
+            "requests_in_flight": len(self._tasks),
+            "ceiling": self.ceiling,
+            "lag_ms": round(self.lag_s * 1e3, 1),
+            "requests_shed": self._shed.value,
+        }
+
+    def start(self, tasks: Sized) -> None:
+        """Watch the running loop from now on; `tasks` are the requests in flight."""
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._again(self._ambient.monotonic())
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _again(self, now: float) -> None:
+        self._due = now + _TICK_S
+        self._timer = self._loop.call_later(_TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        now = self._ambient.monotonic()
+        self.lag_s = lag = max(now - self._due, 0.0)
+        most = self._limits.max_in_flight
+        if lag > self._limits.max_lag:
+            self._late += 1
+            if self._late > 1 or self.ceiling < most:
+                self.ceiling = min(most, max(_FEWEST, int(len(self._tasks) * _SHRINK)))
+        else:
+            self._late = 0
+            if self.ceiling < most:
+                self.ceiling = min(most, self.ceiling + self.ceiling // _GROWTH)
+        self._note(now)
+        self._again(now)
+
+    def _note(self, now: float) -> None:
+        """Log when shedding begins, and when there was none for a while."""
+        shed = self._shed.value
+        if shed != self._shed_seen:
+            self._shed_seen = shed
+            self._calm_since = now
+            if not self._shedding:
+                self._shedding = True
+                self._log.warning(
+                    "too much to do: new requests are refused",
+                    in_flight=len(self._tasks),
+                    ceiling=self.ceiling,
+                    lag_ms=round(self.lag_s * 1e3),
+                )
+        elif self._shedding and now - self._calm_since >= _CALM_S:
+            self._shedding = False
+            self._log.info("new requests are served again", refused=shed - self._shed_before)
+            self._shed_before = shed
+
+
+def _busy(dialect: Dialect, stand_in: str) -> Busy:
+    error = Unavailable(OVERLOADED.message, code=OVERLOADED.code, retry_after=RETRY_AFTER_S)
+    own = dialect.request_id_header
+    return Busy(
+        OVERLOADED.status,
+        OVERLOADED.code,
+        OVERLOADED.message,
+        RETRY_AFTER_S,
+        body=dialect.error(error, stand_in),
+        headers=(b"x-request-id",) if own is None else (b"x-request-id", own),
+        stand_in=stand_in.encode(),
+    )
