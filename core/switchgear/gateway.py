@@ -214,10 +214,9 @@ class Gateway:
         dialects = [b.item.factory() for b in registry.all(Hooks.switchgear_dialects)]
         self._overload = Overload(
             OverloadLimits(settings.overload.max_in_flight, settings.overload.max_lag),
+            ambient=ambient,
             dialects=dialects,
             metrics=metrics,
-            log=self._log,
-            ambient=ambient,
         )
         access = AdminAccess(settings.admin_key, authenticators)
         self._system.attach(

@@ -221,16 +221,37 @@ class EdgeProtocol(Connection):
         refusal = state.overload.shed(path)
         if not keep_alive or self.expect_100_continue:
             raise Refused(refusal)
-        method = self.parser.get_method()
         request_id = state.ambient.new_id()
-        self.transport.write(refusal.render(request_id, state.date_line, with_body=method != b"HEAD", close=False))
+        with_body = self.parser.get_method() != b"HEAD"
+        self.transport.write(refusal.render(request_id, state.date_line, with_body=with_body, close=False))
         state.total_requests += 1
         cycle = Cycle(self, {}, Peer(), expect_100_continue=False, keep_alive=True)  # type: ignore[typeddict-item]  # it has no application
         cycle.response_started = cycle.response_complete = True
         self._expect_body(cycle)
+        state.overload.rest(self)
+
+    def shed_late(self, cycle: Cycle) -> None:
+        """Refuse a request whose turn has come too late."""
+        if cycle.disconnected:
+            return
+        state = self.state
+        if cycle.waiting_for_100_continue:
+            cycle.keep_alive = False
+        cycle.response_started = cycle.response_complete = True
+        answer = state.overload.shed(cycle.scope["path"]).render(
+            state.ambient.new_id(),
+            state.date_line,
+            with_body=cycle.scope["method"] != "HEAD",
+            close=not cycle.keep_alive,
+        )
+        self.transport.write(answer)
+        self.on_response_complete()
+        if cycle.keep_alive:
+            state.overload.rest(self)
 
     def _start(self, cycle: Cycle) -> None:
         self._active = cycle
+        cycle.started_at = self.loop.time()
         cycle.task = task = self.loop.create_task(cycle.run(self.app))
         self.tasks.add(task)
 
