@@ -16,6 +16,7 @@ from switchgear.http.overload import Overload
 from switchgear.ledger.journal import Journal
 from switchgear.resources.engine import ResourceEngine
 from switchgear.telemetry.metrics import Metrics
+from switchgear.telemetry.watchdog import stalls
 
 _OPEN = {"action": "read", "resource": "system", "public": True}
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -87,6 +88,7 @@ class System:
             "targets": [msgspec.to_builtins(view) for view in self._targets.views()],
             "exchanges_in_flight": self._engine.running,
             "overload": self._overload.view(),
+            "event_loop_stalls": {plugin: stall.value for (plugin,), stall in stalls(self._metrics).children.items()},
             "revision": self._resources.snapshot.revision,
             "plugins_enabled": self._plugins,
         }
