@@ -27,6 +27,10 @@ RETRY_AFTER_S = 1
 _TICK_S = 0.02
 # So few are never what makes a loop late, and are always let in: what blocks it then is something else.
 _FEWEST = 32
+# A burst makes the loop late too, and is best served. So it must be late for a while before anything is refused; and nobody
+# waits for a turn longer than so many times `max_lag`.
+_PATIENCE_S = 0.5
+_LATEST = 10
 _SHRINK = 0.9
 _GROWTH = 16  # a tick lets the ceiling grow by a sixteenth
 _CALM_S = 1.0
@@ -68,8 +72,8 @@ class Busy(Refusal, frozen=True, kw_only=True):
 class Overload:
     """Says how many requests may be in flight; one a server. The edge refuses what is below /v1 from `ceiling` on.
 
-    The ceiling is `max_in_flight` until the loop is later than `max_lag` twice in a row; then it is cut to nine tenths of what is
-    in flight, at each tick that is late, and grows again at each that is not.
+    The ceiling is `max_in_flight` until the loop was later than `max_lag` for half a second; then it is cut to nine tenths of what
+    is in flight, at each tick that is late, and grows again at each that is not.
     """
 
     def __init__(
@@ -95,7 +99,7 @@ class Overload:
         self._tasks: Sized = ()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self._late = 0
+        self._prompt_at = 0.0
         self._shed = metrics.counter("requests_shed", "Requests refused because there was too much to do.").child()
         self._shed_before = 0  # this overload
         self._shed_seen = 0  # at the last tick
@@ -116,9 +120,9 @@ class Overload:
     def too_late(self, asked_at: float) -> bool:
         """Say whether a request has waited so long for its turn that it is not begun any more.
 
-        That is so for the end of a burst, which arrives whole before any tick could tell. `asked_at` is on the loop's clock.
+        That is so for the end of a burst, which arrives whole before any tick could tell. `asked_at` is on the ambient's clock.
         """
-        return len(self._tasks) > _FEWEST and self._ambient.monotonic() - asked_at > self._limits.max_lag
+        return len(self._tasks) > _FEWEST and self._ambient.monotonic() - asked_at > self._limits.max_lag * _LATEST
 
     def rest(self, connection: HttpToolsProtocol) -> None:
         """Once refusals are many, read a refused client's connection no more until its turn comes.
@@ -143,7 +147,8 @@ class Overload:
         """Watch the running loop from now on; `tasks` are the requests in flight."""
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
-        self._again(self._ambient.monotonic())
+        self._prompt_at = self._ambient.monotonic()
+        self._again(self._prompt_at)
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -161,11 +166,10 @@ class Overload:
         most = self._limits.max_in_flight
         learning = self.ceiling < most
         if lag > self._limits.max_lag * (_HELD_TO if learning else 1.0):
-            self._late += 1
-            if self._late > 1 or learning:
+            if learning or now - self._prompt_at >= _PATIENCE_S:
                 self.ceiling = min(most, max(_FEWEST, int(len(self._tasks) * _SHRINK)))
         else:
-            self._late = 0
+            self._prompt_at = now
             if learning:
                 self.ceiling = min(most, self.ceiling + self.ceiling // _GROWTH)
         self._note(now)

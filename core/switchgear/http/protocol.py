@@ -251,7 +251,7 @@ class EdgeProtocol(Connection):
 
     def _start(self, cycle: Cycle) -> None:
         self._active = cycle
-        cycle.started_at = self.loop.time()
+        cycle.started_at = self.state.ambient.monotonic()
         cycle.task = task = self.loop.create_task(cycle.run(self.app))
         self.tasks.add(task)
 
