@@ -72,8 +72,8 @@ class Busy(Refusal, frozen=True, kw_only=True):
 class Overload:
     """Says how many requests may be in flight; one a server. The edge refuses what is below /v1 from `ceiling` on.
 
-    The ceiling is `max_in_flight` until the loop was later than `max_lag` for half a second; then it is cut to nine tenths of what
-    is in flight, at each tick that is late, and grows again at each that is not.
+    The ceiling is `max_in_flight` until the loop was later than `max_lag` for half a second; then it is cut to nine tenths of
+    what is in flight, at each tick that is late, and grows again at each that is not.
     """
 
     def __init__(
