@@ -131,33 +131,37 @@ def _closing(raw: bytes) -> tuple[int, str]:
     return int(head[9:12]), json.loads(body)["error"]["code"]
 
 
-class Clock(Ambient):
-    """A clock on which ticks come as late as told, one after the other, and then in time."""
+class Work(Ambient):
+    """A clock and a loop that works for as long as told between ticks, tick by tick, and then hardly."""
 
     def __init__(self) -> None:
         self.at = 0.0
-        self.late: list[float] = []
+        self.steps: list[float] = []
 
     def monotonic(self) -> float:  # type: ignore[override]  # the real one is a function
-        self.at += 0.02 + (self.late.pop(0) if self.late else 0.0)
+        return self.at
+
+    def worked(self) -> float:
+        """Move on; a tick asks twice."""
+        self.at += self.steps.pop(0) / 2 if self.steps else 0.001
         return self.at
 
 
 async def test_a_loop_that_stays_late_lets_fewer_in_until_it_is_prompt_again():
     tasks = set(range(100))
-    clock = Clock()
-    overload = Overload(OverloadLimits(max_in_flight=1000, max_lag=0.1), ambient=clock)
+    work = Work()
+    overload = Overload(OverloadLimits(max_in_flight=1000, max_lag=0.1), ambient=work, worked=work.worked)
     overload.start(tasks)
     try:
-        clock.late = [0.2, 0.2, 0.0, 0.2, 0.2, 0.0]
-        await eventually(lambda: not clock.late)
+        work.steps = [0.3, 0.0, 0.0, 0.0]
+        await eventually(lambda: not work.steps)
         assert 1000 == overload.ceiling  # a burst passes
-        clock.late = [0.2, 0.2, 0.2, 0.2]
-        await eventually(lambda: not clock.late)
-        assert 90 <= overload.ceiling < 1000
-        assert overload.too_late(clock.at - 1.2)
+        work.steps = [0.3] * 8
+        await eventually(lambda: overload.ceiling < 1000)
+        assert 50 <= overload.ceiling <= 90
+        assert overload.too_late(work.at - 1.2)
         tasks.clear()
-        assert not overload.too_late(clock.at - 1.2)
+        assert not overload.too_late(work.at - 1.2)
         await eventually(lambda: overload.ceiling == 1000)
     finally:
         overload.stop()

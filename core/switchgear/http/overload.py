@@ -2,13 +2,15 @@
 
 A process that begins whatever arrives serves nobody once more arrives than it can do: everything waits for everything. So
 new requests below /v1 are refused while as many are in flight as may be, before anything is looked up for them, and what
-is in flight ends undisturbed. How many that is follows from what one tick of a timer tells: the event loop's lag is the
-time that everything which is ready waits.
+is in flight ends undisturbed. How many that is follows from what one tick of a timer tells: how long the event loop worked since
+the last, beyond the time between them, is how long everything that is ready waits. Processor time is what counts, so that a
+machine that gave the core to somebody else is not taken for work to do.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
+from time import thread_time
 from typing import Any
 
 import structlog
@@ -29,10 +31,10 @@ _TICK_S = 0.02
 _FEWEST = 32
 # A burst makes the loop late too, and is best served. So it must be late for a while before anything is refused; and nobody
 # waits for a turn longer than so many times `max_lag`.
-_PATIENCE_S = 0.5
+_PATIENCE_S = 0.2
 _LATEST = 10
-_SHRINK = 0.9
-_GROWTH = 16  # a tick lets the ceiling grow by a sixteenth
+_SHRINK, _HALF = 0.9, 0.5
+_GROWTH = 8  # a tick lets the ceiling grow by an eighth
 _CALM_S = 1.0
 # Once new requests are refused the loop is held to a fraction of `max_lag`, so that refusals and the admin API are prompt.
 _HELD_TO = 0.25
@@ -72,8 +74,8 @@ class Busy(Refusal, frozen=True, kw_only=True):
 class Overload:
     """Says how many requests may be in flight; one a server. The edge refuses what is below /v1 from `ceiling` on.
 
-    The ceiling is `max_in_flight` until the loop was later than `max_lag` for half a second; then it is cut to nine tenths of
-    what is in flight, at each tick that is late, and grows again at each that is not.
+    The ceiling is `max_in_flight` until the loop was later than `max_lag` for half a second; then each tick that is late cuts it,
+    to between a half and nine tenths of what is in flight, and each that is not lets it grow.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Overload:
         ambient: Ambient,
         dialects: Sequence[Dialect] = (),
         metrics: Metrics | None = None,
+        worked: Callable[[], float] = thread_time,
     ) -> None:
         metrics = metrics or Metrics()
         self.ceiling = limits.max_in_flight
@@ -98,7 +101,8 @@ class Overload:
         self._default: Refusal = _busy(dialects[0], stand_in) if dialects else OVERLOADED
         self._tasks: Sized = ()
         self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
+        self._worked = worked
+        self._worked_before = 0.0
         self._prompt_at = 0.0
         self._shed = metrics.counter("requests_shed", "Requests refused because there was too much to do.").child()
         self._shed_before = 0  # this overload
@@ -144,11 +148,11 @@ class Overload:
         }
 
     def start(self, tasks: Sized) -> None:
-        """Watch the running loop from now on; `tasks` are the requests in flight."""
+        """Watch the running loop, which is this thread's, from now on; `tasks` are the requests in flight."""
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
         self._prompt_at = self._ambient.monotonic()
-        self._again(self._prompt_at)
+        self._again()
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -156,25 +160,27 @@ class Overload:
             self._timer.cancel()
             self._timer = None
 
-    def _again(self, now: float) -> None:
-        self._due = now + _TICK_S
+    def _again(self) -> None:
+        self._worked_before = self._worked()
         self._timer = self._loop.call_later(_TICK_S, self._tick)
 
     def _tick(self) -> None:
         now = self._ambient.monotonic()
-        self.lag_s = lag = max(now - self._due, 0.0)
+        self.lag_s = lag = max(self._worked() - self._worked_before - _TICK_S, 0.0)
         most = self._limits.max_in_flight
         learning = self.ceiling < most
-        if lag > self._limits.max_lag * (_HELD_TO if learning else 1.0):
+        allowed = self._limits.max_lag * (_HELD_TO if learning else 1.0)
+        if lag > allowed:
             if learning or now - self._prompt_at >= _PATIENCE_S:
-                self.ceiling = min(most, max(_FEWEST, int(len(self._tasks) * _SHRINK)))
+                cut = max(_HALF, min(_SHRINK, allowed / lag))
+                self.ceiling = min(most, max(_FEWEST, int(len(self._tasks) * cut)))
         else:
             self._prompt_at = now
             if learning:
                 self.ceiling = min(most, self.ceiling + self.ceiling // _GROWTH)
         self._note(now)
         self._wake(lag + _TICK_S)
-        self._again(now)
+        self._again()
 
     def _wake(self, since_s: float) -> None:
         """Read as many connections again as there is room for, and as many as may be refused until the next tick."""
