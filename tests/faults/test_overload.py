@@ -155,14 +155,14 @@ async def test_a_loop_that_stays_late_lets_fewer_in_until_it_is_prompt_again():
     try:
         work.steps = [0.3, 0.0, 0.0, 0.0]
         await eventually(lambda: not work.steps)
-        assert 1000 == overload.ceiling  # a burst passes
+        assert 1000 == overload.learnt  # a burst passes
         work.steps = [0.3] * 8
-        await eventually(lambda: overload.ceiling < 1000)
-        assert 50 <= overload.ceiling <= 90
+        await eventually(lambda: overload.learnt < 1000)
+        assert 50 <= overload.learnt <= 90
         assert overload.too_late(work.at - 1.2)
         tasks.clear()
         assert not overload.too_late(work.at - 1.2)
-        await eventually(lambda: overload.ceiling == 1000)
+        await eventually(lambda: overload.learnt == 1000)
     finally:
         overload.stop()
 

@@ -33,6 +33,8 @@ _FEWEST = 32
 # waits for a turn longer than so many times `max_lag`.
 _PATIENCE_S = 0.2
 _LATEST = 10
+# One turn of the loop can read thousands of requests before any tick sees them: so many more may be in flight by the next.
+_BURST = 500
 _SHRINK, _HALF = 0.9, 0.5
 _GROWTH = 8  # a tick lets the ceiling grow by an eighth
 _CALM_S = 1.0
@@ -74,8 +76,9 @@ class Busy(Refusal, frozen=True, kw_only=True):
 class Overload:
     """Says how many requests may be in flight; one a server. The edge refuses what is below /v1 from `ceiling` on.
 
-    The ceiling is `max_in_flight` until the loop was later than `max_lag` for half a second; then each tick that is late cuts it,
-    to between a half and nine tenths of what is in flight, and each that is not lets it grow.
+    What is `learnt` is `max_in_flight` until the loop was later than `max_lag` for a while; then each tick that is late cuts it
+    to between a half and nine tenths of what is in flight, and each that is not lets it grow. The ceiling until the next tick is
+    that, and at most a burst more than what is in flight.
     """
 
     def __init__(
@@ -88,7 +91,8 @@ class Overload:
         worked: Callable[[], float] = thread_time,
     ) -> None:
         metrics = metrics or Metrics()
-        self.ceiling = limits.max_in_flight
+        self.learnt = limits.max_in_flight
+        self.ceiling = min(self.learnt, _BURST)
         self.lag_s = 0.0
         self._limits = limits
         self._log = structlog.get_logger()
@@ -112,7 +116,7 @@ class Overload:
         self._refusals = 0  # until the next tick, before connections rest
         self._resting: deque[HttpToolsProtocol] = deque()
         metrics.observe_with(
-            "in_flight_ceiling", "Requests that may be in flight before new ones are refused.", lambda: self.ceiling
+            "in_flight_ceiling", "Requests that may be in flight before new ones are refused.", lambda: self.learnt
         )
 
     def shed(self, path: str) -> Refusal:
@@ -142,7 +146,7 @@ class Overload:
         return {
             "shedding": self._shedding,
             "requests_in_flight": len(self._tasks),
-            "ceiling": self.ceiling,
+            "ceiling": self.learnt,
             "lag_ms": round(self.lag_s * 1e3, 1),
             "requests_shed": self._shed.value,
         }
@@ -167,17 +171,19 @@ class Overload:
     def _tick(self) -> None:
         now = self._ambient.monotonic()
         self.lag_s = lag = max(self._worked() - self._worked_before - _TICK_S, 0.0)
+        in_flight = len(self._tasks)
         most = self._limits.max_in_flight
-        learning = self.ceiling < most
+        learning = self.learnt < most
         allowed = self._limits.max_lag * (_HELD_TO if learning else 1.0)
         if lag > allowed:
             if learning or now - self._prompt_at >= _PATIENCE_S:
                 cut = max(_HALF, min(_SHRINK, allowed / lag))
-                self.ceiling = min(most, max(_FEWEST, int(len(self._tasks) * cut)))
+                self.learnt = min(most, max(_FEWEST, int(in_flight * cut)))
         else:
             self._prompt_at = now
             if learning:
-                self.ceiling = min(most, self.ceiling + self.ceiling // _GROWTH)
+                self.learnt = min(most, self.learnt + self.learnt // _GROWTH)
+        self.ceiling = min(self.learnt, in_flight + _BURST)
         self._note(now)
         self._wake(lag + _TICK_S)
         self._again()
@@ -202,7 +208,7 @@ class Overload:
                 self._log.warning(
                     "too much to do: new requests are refused",
                     in_flight=len(self._tasks),
-                    ceiling=self.ceiling,
+                    ceiling=self.learnt,
                     lag_ms=round(self.lag_s * 1e3),
                 )
         elif self._shedding and now - self._calm_since >= _CALM_S:
