@@ -222,7 +222,7 @@ async def test_ten_times_too_much_takes_little_from_what_is_served(machine: Mach
     most = int(best)  # what a core of this machine can stream in a second
     flood = await machine.load(10 * most, 4_000)
     share = flood["good"] / best
-    assert share > 0.5, (usual["found"], peak["found"], flood["found"])
+    assert share > 0.3, (usual["found"], peak["found"], flood["found"])
     assert flood["found"]["503"] > 0
     assert {"200", "503", "unsent"} >= flood["found"].keys()  # nothing failed in any other way
     assert flood["operators_s"] < 10
