@@ -40,6 +40,7 @@ from switchgear.http.configuration import configuration_handlers
 from switchgear.http.data_plane import DataPlane
 from switchgear.http.discovery import discovery_handlers
 from switchgear.http.limits import EdgeLimits
+from switchgear.http.overload import Overload, OverloadLimits
 from switchgear.http.routing import routing_handlers
 from switchgear.http.server import serve
 from switchgear.http.system import System
@@ -89,6 +90,7 @@ class Gateway:
         self._app: Any = None
         self._store: Store
         self._configuration: LiveConfiguration
+        self._overload: Overload
         self.resources: ResourceEngine
         self.explainer: Explainer
 
@@ -149,6 +151,7 @@ class Gateway:
             abort_streams=self._engine.stop_all,
             ready=serving,
             on_hangup=self._configuration.on_hangup,
+            overload=self._overload,
             on_refused=lambda code: refused.child(code).inc(),
             stop=stop,
             ambient=self._ambient,
@@ -227,9 +230,21 @@ class Gateway:
             standing=partial(_standing, [it for it in authenticators if isinstance(it, KeyRegister)]),
         )
         self._configuration = LiveConfiguration(kernel, resources, self._reread, ambient, has_store=self._has_store)
+        self._overload = Overload(
+            OverloadLimits(settings.overload.max_in_flight, settings.overload.max_lag),
+            ambient=ambient,
+            dialects=dialects,
+            metrics=metrics,
+        )
         access = AdminAccess(settings.admin_key, authenticators)
         self._system.attach(
-            store=store, resources=resources, journal=journal, credentials=credentials, engine=engine, targets=health
+            store=store,
+            resources=resources,
+            journal=journal,
+            credentials=credentials,
+            engine=engine,
+            targets=health,
+            overload=self._overload,
         )
         admin = create_admin_app(
             resources,

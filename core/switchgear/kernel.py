@@ -16,6 +16,7 @@ from msgspec import Struct
 from switchgear.ambient import Ambient
 from switchgear.config import Config
 from switchgear.context import PluginContext, Services, Shared
+from switchgear.contracts.event import Event
 from switchgear.contracts.kernel import Task
 from switchgear.discovery import Discovery, Installed, load
 from switchgear.errors import BootError, ConfigError, PluginError
@@ -125,7 +126,7 @@ class Kernel:
             if "sealer" in item.plugin.requires and services.sealer is None
         ]:
             raise PluginError(*missing)
-        self._watchdog = Watchdog(asyncio.get_running_loop(), self._packages(), self.metrics)
+        self._watchdog = Watchdog(asyncio.get_running_loop(), self._packages(), self.metrics, self._blocked)
         self._watchdog.start()
         try:
             for item in self.plugins:
@@ -134,6 +135,9 @@ class Kernel:
             await self.stop()
             raise
         self.events.start()
+
+    def _blocked(self, plugin: str) -> None:
+        self.events.emit(Event("event_loop.blocked", self.ambient.now_us(), {"plugin": plugin}))
 
     def run_tasks(self) -> None:
         """Begin the periodic work of plugins; it ends with them."""

@@ -36,6 +36,16 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_connections_per_peer: Count | None = None
 
 
+class OverloadSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """When new calls are refused with 503 `overloaded`: so many requests in flight in a process, or its loop so late.
+
+    `max_lag` is how long whatever is ready may wait for its turn; beyond it fewer requests are let in until it is kept.
+    """
+
+    max_in_flight: Annotated[int, Meta(ge=32)] = 10_000
+    max_lag: Seconds = 0.2
+
+
 class UpstreamSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The client that calls providers: its engine, and whether certificates are checked unless a provider says otherwise."""
 
@@ -91,6 +101,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     model_prefix: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
     egress: EgressSettings = EgressSettings()
     edge: EdgeSettings = EdgeSettings()
+    overload: OverloadSettings = OverloadSettings()
     timeouts: Timeouts = Timeouts()
     upstream: UpstreamSettings = UpstreamSettings()
     journal: JournalSettings = JournalSettings()

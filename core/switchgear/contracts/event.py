@@ -8,6 +8,7 @@ The kernel announces, in every process:
     targets.opened               the breaker of a model at a provider opened; data: `provider`, `model` (the provider's name for
                                  it), `causes` (failures by cause), `retry_in_s`
     targets.closed               it closed again; data: `provider`, `model`
+    event_loop.blocked           something let nothing else run for half a second; data: `plugin` (`kernel`: none of them)
 """
 
 from collections.abc import Awaitable

@@ -63,6 +63,7 @@ class Cycle:
         "response_complete",
         "response_started",
         "scope",
+        "started_at",
         "task",
         "waiting_for_100_continue",
     )
@@ -73,6 +74,7 @@ class Cycle:
         self.connection = connection
         self.scope = scope
         self.peer = peer
+        self.started_at = 0.0  # when its turn was asked for
         self.task: asyncio.Task[None] | None = None
         self.disconnected = False
         self.keep_alive = keep_alive
@@ -114,7 +116,10 @@ class Cycle:
     async def run(self, app: ASGI3Application) -> None:
         """Run the application on this request; a failure becomes a 500, or a cut connection once the answer began."""
         try:
-            await app(self.scope, self.receive, self.send)
+            if self.connection.state.overload.too_late(self.started_at) and self.scope["path"].startswith("/v1/"):
+                self.connection.shed_late(self)
+            else:
+                await app(self.scope, self.receive, self.send)
         except Exception:  # noqa: BLE001 - answered as a 500 and logged with its traceback
             self._fail("the application raised", exc_info=True)
         except BaseException:

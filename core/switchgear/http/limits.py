@@ -9,6 +9,7 @@ from msgspec import Struct
 from uvicorn.server import ServerState
 
 from switchgear.ambient import Ambient
+from switchgear.http.overload import Overload
 
 
 class EdgeLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,14 +46,17 @@ class EdgeLimits(Struct, frozen=True, forbid_unknown_fields=True):
 class EdgeState(ServerState):
     """What all connections of one server share.
 
-    `refused` is told the code of every refusal (`header_timeout`), for a counter.
+    `refused` is told the code of every refusal (`header_timeout`), for a counter. `overload` says how much may be in flight.
     """
 
-    def __init__(self, limits: EdgeLimits, ambient: Ambient, refused: Callable[[str], None]) -> None:
+    def __init__(
+        self, limits: EdgeLimits, ambient: Ambient, refused: Callable[[str], None], overload: Overload
+    ) -> None:
         super().__init__()
         self.limits = limits
         self.ambient = ambient
         self.refused = refused
+        self.overload = overload
         self.draining = False
         self.date_line = b""
         self.response_names: dict[bytes, tuple[bytes, int]] = {}

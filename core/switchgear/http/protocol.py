@@ -150,6 +150,10 @@ class EdgeProtocol(Connection):
         headers = self.headers
         self._check_head(version)
         path, raw_path, query = split_target(self.url)
+        keep_alive = version == "1.1" and not self.state.draining and parser.should_keep_alive()
+        if len(self.tasks) >= self.state.overload.ceiling and self._active is None and path.startswith("/v1/"):
+            self._shed(path, keep_alive=keep_alive)
+            return
         peer = Peer()
         scope: HTTPScope = {
             "type": "http",
@@ -172,15 +176,9 @@ class EdgeProtocol(Connection):
             scope,
             peer,
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version == "1.1" and not self.state.draining and parser.should_keep_alive(),
+            keep_alive=keep_alive,
         )
-        self._stage = BODY
-        self._body = self._counted = self._silent = 0
-        self._window_at = 0.0
-        self._upgrading = parser.should_upgrade()
-        if self._encoding is not None:
-            self.headers = []  # trailers go here, not into the scope
-        self.cycle = cycle
+        self._expect_body(cycle)
         if self._active is None:
             self._start(cycle)
         else:
@@ -208,8 +206,52 @@ class EdgeProtocol(Connection):
         if len(self._queue) >= limits.max_pipelined:
             raise Refused(refusals.TOO_MANY_PIPELINED)
 
+    def _expect_body(self, cycle: Cycle) -> None:
+        self._stage = BODY
+        self._body = self._counted = self._silent = 0
+        self._window_at = 0.0
+        self._upgrading = self.parser.should_upgrade()
+        if self._encoding is not None:
+            self.headers = []  # trailers go here, not into the scope
+        self.cycle = cycle
+
+    def _shed(self, path: str, *, keep_alive: bool) -> None:
+        """Refuse a request that is not begun, since there is too much to do; its body is passed over as it comes."""
+        state = self.state
+        refusal = state.overload.shed(path)
+        if not keep_alive or self.expect_100_continue:
+            raise Refused(refusal)
+        request_id = state.ambient.new_id()
+        with_body = self.parser.get_method() != b"HEAD"
+        self.transport.write(refusal.render(request_id, state.date_line, with_body=with_body, close=False))
+        state.total_requests += 1
+        cycle = Cycle(self, {}, Peer(), expect_100_continue=False, keep_alive=True)  # type: ignore[typeddict-item]  # it has no application
+        cycle.response_started = cycle.response_complete = True
+        self._expect_body(cycle)
+        state.overload.rest(self)
+
+    def shed_late(self, cycle: Cycle) -> None:
+        """Refuse a request whose turn has come too late."""
+        if cycle.disconnected:
+            return
+        state = self.state
+        if cycle.waiting_for_100_continue:
+            cycle.keep_alive = False
+        cycle.response_started = cycle.response_complete = True
+        answer = state.overload.shed(cycle.scope["path"]).render(
+            state.ambient.new_id(),
+            state.date_line,
+            with_body=cycle.scope["method"] != "HEAD",
+            close=not cycle.keep_alive,
+        )
+        self.transport.write(answer)
+        self.on_response_complete()
+        if cycle.keep_alive:
+            state.overload.rest(self)
+
     def _start(self, cycle: Cycle) -> None:
         self._active = cycle
+        cycle.started_at = self.state.ambient.monotonic()
         cycle.task = task = self.loop.create_task(cycle.run(self.app))
         self.tasks.add(task)
 

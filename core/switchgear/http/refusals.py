@@ -16,8 +16,8 @@ class Refusal(Struct, frozen=True):
     message: str
     retry_after: int | None = None
 
-    def render(self, request_id: str, date_line: bytes, *, with_body: bool) -> bytes:
-        """Render the whole answer, which always closes the connection; without its body for a HEAD request."""
+    def render(self, request_id: str, date_line: bytes, *, with_body: bool, close: bool = True) -> bytes:
+        """Render the whole answer, which closes the connection unless told otherwise; without its body for a HEAD request."""
         error = {
             "message": self.message,
             "type": _TYPES.get(self.status, "invalid_request_error"),
@@ -29,7 +29,8 @@ class Refusal(Struct, frozen=True):
         retry = "" if self.retry_after is None else f"retry-after: {self.retry_after}\r\n"
         head = (
             f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            f"{'connection: close' if close else 'connection: keep-alive'}\r\n"
             f"x-request-id: {request_id}\r\nx-switchgear-error-source: {source}\r\n{retry}"
         )
         return b"".join((head.encode(), date_line, b"\r\n", body if with_body else b""))
@@ -61,4 +62,5 @@ HEAD_TOO_LARGE = Refusal(
 TOO_MANY_PIPELINED = malformed("Too many requests were sent without waiting for an answer.")
 URL_TOO_LONG = Refusal(414, "url_too_long", "The request's URL is longer than this gateway accepts.")
 TOO_MANY_CONNECTIONS = Refusal(503, "too_many_connections", "Too many connections; try again shortly.", 1)
+OVERLOADED = Refusal(503, "overloaded", "The gateway has too much to do; try again shortly.", 1)
 INTERNAL = Refusal(500, "internal_error", "The gateway failed to answer; its log has the cause under the request id.")

@@ -21,6 +21,7 @@ from uvicorn.config import Config
 from switchgear.ambient import Ambient
 from switchgear.errors import BootError
 from switchgear.http.limits import EdgeLimits, EdgeState
+from switchgear.http.overload import Overload, OverloadLimits
 from switchgear.http.protocol import EdgeProtocol
 
 _BACKLOG = 2048
@@ -48,6 +49,7 @@ async def serve(
     on_refused: Callable[[str], None] | None = None,
     stop: asyncio.Event | None = None,
     ambient: Ambient | None = None,
+    overload: Overload | None = None,
 ) -> None:
     """Serve `app` until SIGTERM, SIGINT or `stop`, then drain and return; a second signal ends the process at once.
 
@@ -55,15 +57,18 @@ async def serve(
     caller until now, take the place of host and port. Draining calls `on_drain`, accepts nothing more, closes idle
     connections and lets the rest finish for `grace` seconds; then it calls `abort_streams`, waits two seconds more and
     cuts what is left. `on_hangup` is called on SIGHUP, `on_refused` with the code of every request or connection that
-    the edge turns away. Raises `BootError` when the address cannot be bound.
+    the edge turns away. `overload` says how much may be in flight. Raises `BootError` when the address cannot be bound.
     """
     listeners = list(sockets) if sockets is not None else _bind(host, port)
-    state = EdgeState(limits, ambient or Ambient(), on_refused or _ignore)
+    ambient = ambient or Ambient()
+    overload = overload or Overload(OverloadLimits(), ambient=ambient)
+    state = EdgeState(limits, ambient, on_refused or _ignore, overload)
     stop = stop or asyncio.Event()
     _allow_open_files()
     config = _config(app)
     loop = asyncio.get_running_loop()
     servers: list[asyncio.Server] = []
+    overload.start(state.tasks)
     try:
         for listener in listeners:
             _tune(listener)
@@ -76,6 +81,7 @@ async def serve(
             on_drain()
             await _drain(servers, state, grace, abort_streams)
     finally:
+        overload.stop()
         for server in servers:
             server.close()
         for connection in list(state.connections):

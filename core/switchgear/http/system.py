@@ -12,9 +12,11 @@ from switchgear.credentials import SecretKeeper
 from switchgear.errors import StoreError
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.health.registry import HealthRegistry
+from switchgear.http.overload import Overload
 from switchgear.ledger.journal import Journal
 from switchgear.resources.engine import ResourceEngine
 from switchgear.telemetry.metrics import Metrics
+from switchgear.telemetry.watchdog import stalls
 
 _OPEN = {"action": "read", "resource": "system", "public": True}
 _FAILING = ("failing", "unavailable", "refused")
@@ -55,6 +57,7 @@ class System:
         credentials: SecretKeeper,
         engine: Engine,
         targets: HealthRegistry,
+        overload: Overload,
     ) -> None:
         """Look at these from now on."""
         self._store = store
@@ -63,6 +66,7 @@ class System:
         self._credentials = credentials
         self._engine = engine
         self._targets = targets
+        self._overload = overload
 
     async def detail(self) -> tuple[bool, dict[str, Any]]:
         """Return whether all is well, and what each part says of itself."""
@@ -85,6 +89,8 @@ class System:
             "broken_resources": broken,
             "targets": [msgspec.to_builtins(view) for view in self._targets.views()],
             "exchanges_in_flight": self._engine.running,
+            "overload": self._overload.view(),
+            "event_loop_stalls": {plugin: stall.value for (plugin,), stall in stalls(self._metrics).children.items()},
             "revision": self._resources.snapshot.revision,
             "plugins_enabled": self._plugins,
         }

@@ -1,24 +1,35 @@
 """Notices when something blocks the event loop, and names the plugin."""
 
+import faulthandler
 import sys
 import threading
 import traceback
 from asyncio import AbstractEventLoop
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from types import FrameType
 
-from switchgear.telemetry.metrics import Metrics
+from switchgear.telemetry.metrics import Counter, Family, Metrics
 
 KERNEL = "kernel"
 """The label of a stall with no plugin on the stack."""
+
+# When this thread cannot run for so long, something holds the interpreter itself (one long regular expression does) and
+# only the interpreter's own watchdog, which needs none of it, can still say where: as plain text on stderr.
+_HELD_S = 0.9
+
+
+def stalls(metrics: Metrics) -> Family[Counter]:
+    """Return the counter of stalls, by plugin."""
+    return metrics.counter("event_loop_stalls", "Times the event loop was blocked.", ("plugin",))
 
 
 class Watchdog:
     """A thread that asks the loop for a sign of life every `interval_s` and looks at its stack when none comes.
 
     `packages` maps the modules and packages that are a plugin's own to its name. A stall of more than `threshold_s` plus
-    `interval_s` is always noticed; each is logged once, when it is noticed, and counted.
+    `interval_s` is always noticed; each is logged once, when it is noticed, and counted. `blocked` is told the plugin on the
+    loop's thread, as soon as that goes on.
     """
 
     def __init__(
@@ -26,6 +37,7 @@ class Watchdog:
         loop: AbstractEventLoop,
         packages: Mapping[str, str],
         metrics: Metrics,
+        blocked: Callable[[str], None],
         *,
         threshold_s: float = 0.5,
         interval_s: float = 0.2,
@@ -34,7 +46,8 @@ class Watchdog:
         self._packages = packages
         self._threshold_s = threshold_s
         self._interval_s = interval_s
-        self._stalls = metrics.counter("event_loop_stalls", "Times the event loop was blocked.", ("plugin",))
+        self._blocked = blocked
+        self._stalls = stalls(metrics)
         self._lag_s = 0.0
         self._stopped = threading.Event()
         self._watched = 0
@@ -51,18 +64,29 @@ class Watchdog:
         self._stopped.set()
 
     def _watch(self) -> None:
-        while not self._stopped.wait(self._interval_s):
-            alive = threading.Event()
-            asked = monotonic()
-            try:
-                self._loop.call_soon_threadsafe(alive.set)
-            except RuntimeError:  # the loop is closed: nothing is left to watch
-                return
-            if not alive.wait(self._threshold_s):
+        try:
+            while not self._wait(self._stopped, self._interval_s):
+                self._ask()
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    def _ask(self) -> None:
+        alive = threading.Event()
+        asked = monotonic()
+        try:
+            self._loop.call_soon_threadsafe(alive.set)
+            if not self._wait(alive, self._threshold_s):
                 self._report(sys._current_frames().get(self._watched))  # noqa: SLF001 - the documented way to another thread's stack
-                while not (alive.wait(self._interval_s) or self._stopped.is_set()):
+                while not (self._wait(alive, self._interval_s) or self._stopped.is_set()):
                     self._lag_s = monotonic() - asked
-            self._lag_s = monotonic() - asked
+        except RuntimeError:  # the loop is closed: nothing is left to watch
+            self._stopped.set()
+        self._lag_s = monotonic() - asked
+
+    def _wait(self, event: threading.Event, within_s: float) -> bool:
+        if sys.__stderr__ is not None:
+            faulthandler.dump_traceback_later(_HELD_S, file=sys.__stderr__)
+        return event.wait(within_s)
 
     def _report(self, innermost: FrameType | None) -> None:
         import structlog  # noqa: PLC0415 - the command line has no use for it, and it takes long to import
@@ -71,6 +95,7 @@ class Watchdog:
         self._stalls.child(plugin).inc()
         stack = "".join(traceback.format_stack(innermost)) if innermost else ""
         structlog.get_logger().warning("event loop blocked", plugin=plugin, over_s=self._threshold_s, stack=stack)
+        self._loop.call_soon_threadsafe(self._blocked, plugin)
 
     def _culprit(self, frame: FrameType | None) -> str:
         while frame is not None:
