@@ -62,7 +62,7 @@ class Attempter:
             it.continuation = _continuation(x, endpoint)
         failures: list[Failure] = []
         unfit: InvalidRequest | None = None
-        steps = list(_in_order(plan.steps))
+        steps = _in_order(plan.steps) if len(plan.steps) > 1 else list(plan.steps)
         while steps:
             step = steps.pop(0)
             if failures and (self._is_spent(x, plan) or not _is_worth_it(failures[-1], x, step.target)):
@@ -83,7 +83,7 @@ class Attempter:
 
     async def _try(self, it: Inquiry, step: Step, later: list[Step], *, hedge_s: float | None) -> bytes:
         """Ask the target of a step; one of those `later` may be asked meanwhile, and is then out of the plan."""
-        others = any(step.target.is_available() for step in later)
+        others = bool(later) and any(step.target.is_available() for step in later)
         if others and hedge_s is not None:
             return await self._hedged(it, step, later, hedge_s)
         return await self._persist(it, step, others=others)
@@ -108,7 +108,7 @@ class Attempter:
 
     async def _persist(self, it: Inquiry, step: Step, *, others: bool) -> bytes:
         """Try one target as often as its step says. Where others wait behind it, they are the better second try."""
-        call = self._fit(it, step.target)
+        call = fit(it.x, it.endpoint, step.target) if it.continuation is None else _with_what_was_said(it, step.target)
         most = step.retries if step.retries is not None else 0 if others else self._settings.retries
         tries = 0
         while True:
@@ -120,16 +120,6 @@ class Attempter:
                     raise
             tries += 1
             await asyncio.sleep(wait)
-
-    @staticmethod
-    def _fit(it: Inquiry, target: Target) -> Call:
-        """Return the call as the target takes it."""
-        if it.continuation is None:
-            return fit(it.x, it.endpoint, target)
-        call = fit(it.x, it.endpoint, target, canonical=True)
-        if it.x.committed:
-            call = it.x.sent = it.continuation.fit(call, target)
-        return call
 
     def _wait(self, x: Exchange, target: Target, error: UpstreamError | ProviderFault, tries: int) -> float | None:
         """Say how long to wait before the same target is asked again; None where that is of no use."""
@@ -163,6 +153,14 @@ def _continuation(x: Exchange, endpoint: InferenceEndpoint) -> Continuation | No
     return Continuation(endpoint.encoder(x.call, translate=call.wire != endpoint.wire))
 
 
+def _with_what_was_said(it: Inquiry, target: Target) -> Call:
+    """Return the call in the form in which another target can go on with the answer, and with what there is of it."""
+    call = fit(it.x, it.endpoint, target, canonical=True)
+    if it.x.committed and it.continuation is not None:
+        call = it.x.sent = it.continuation.fit(call, target)
+    return call
+
+
 def _goes_on(it: Inquiry) -> bool:
     """Account for a stream that broke off before its client, and say whether another target may go on with it."""
     if it.continuation is None:
@@ -171,10 +169,8 @@ def _goes_on(it: Inquiry) -> bool:
     return it.continuation.can_go_on()
 
 
-def _in_order(steps: Sequence[Step]) -> Sequence[Step]:
-    """Put targets that would not be asked now behind those that would; alone, they are still asked."""
-    if len(steps) == 1:
-        return steps
+def _in_order(steps: Sequence[Step]) -> list[Step]:
+    """Put targets that would not be asked now behind those that would."""
     return sorted(steps, key=lambda step: not step.target.is_available())
 
 

@@ -1,6 +1,7 @@
 """One target asked with regard for how it fares: its pause, its slots, its breaker, its credential."""
 
 import asyncio
+from typing import NoReturn
 
 from switchgear.contracts.exchange import Step, Target
 from switchgear.contracts.provider import Call, ProviderFault
@@ -8,6 +9,7 @@ from switchgear.errors import Unavailable, UpstreamError
 from switchgear.exchange.ask import Asker
 from switchgear.exchange.faults import cause_of
 from switchgear.exchange.health.health import Health
+from switchgear.exchange.health.limiter import Limiter
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.inquiry import Inquiry
 
@@ -31,21 +33,19 @@ class Guard:
         waiting. Raises also `ProviderFault` for a target that wants a pause, and `Unavailable` (`target_open`, `target_busy`).
         """
         target = step.target
-        health = health_of(target)
-        if health is None:
-            return await self._with_newest_secret(it, call, step)
-        if health.holds_back():
+        health = target.health
+        if not isinstance(health, Health):
+            return await self._ask(it, call, step)
+        if health.is_eased:
             await self._wait_turn(health, others=others)
         limiter = health.limiter
-        if limiter.limit != target.concurrency:
-            limiter.resize(target.concurrency)
-        if not limiter.take():
+        if not _has_place(limiter, target.concurrency):
             await limiter.acquire(0.0 if others else self._settings.queue)
         ticket = 0
         try:
-            # Of targets that are spared, one is asked where nobody else is left, and not one after the other.
-            ticket = _begin(health, force=not others and (again or not it.x.attempts), again=again)
-            said = await self._with_newest_secret(it, call, step)
+            # The last target of a plan is never ejected; but of several that are spared only one is asked.
+            ticket = health.begin(force=not others and (again or not it.x.attempts), retry=again) or _spared()
+            said = await self._ask(it, call, step)
         except BaseException as error:
             if ticket and isinstance(error, (UpstreamError, ProviderFault)):
                 health.failed(ticket, cause_of(error), getattr(error, "retry_after", None))
@@ -71,13 +71,12 @@ class Guard:
         if wait:
             await asyncio.sleep(wait)
 
-    async def _with_newest_secret(self, it: Inquiry, call: Call, step: Step) -> bytes:
+    async def _ask(self, it: Inquiry, call: Call, step: Step) -> bytes:
         """Ask, and once more where the target refuses a secret that has since been replaced."""
         target = step.target
         handle = target.secret
-        secret = None if handle is None else handle.peek()
         try:
-            said = await self._asker.ask(it, call, step, secret)
+            said = await self._asker.ask(it, call, step, None if handle is None else handle.peek())
         except ProviderFault as error:
             if error.cause not in _REFUSED or handle is None or it.x.committed:
                 raise
@@ -104,12 +103,15 @@ def health_of(target: Target) -> Health | None:
     return found if isinstance(found, Health) else None
 
 
-def _begin(health: Health, *, force: bool, again: bool) -> int:
-    """Take leave to ask. With `force` it is always given: the last target of a plan is never ejected."""
-    ticket = health.begin(force=force, retry=again)
-    if not ticket:
-        raise Unavailable("The provider is being left alone for a while.", code=TARGET_OPEN, retry_after=1)
-    return ticket
+def _has_place(limiter: Limiter, most: int | None) -> bool:
+    """Take a place, of as many as this exchange's configuration allows."""
+    if limiter.limit != most:
+        limiter.resize(most)
+    return limiter.take()
+
+
+def _spared() -> NoReturn:
+    raise Unavailable("The provider is being left alone for a while.", code=TARGET_OPEN, retry_after=1)
 
 
 def _tell(target: Target, fault: ProviderFault) -> None:

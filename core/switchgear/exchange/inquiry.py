@@ -9,7 +9,7 @@ from switchgear.exchange.reply import Reply
 from switchgear.upstream.watch import Watch
 
 
-class Inquiry(Struct, eq=False):
+class Inquiry(Struct, eq=False, gc=False):
     """An exchange that is being answered: what was asked, where the answer goes, who watches the time.
 
     `continuation` is set where a stream that breaks off is to be gone on with elsewhere.

@@ -55,6 +55,7 @@ class Pump:
     __slots__ = (
         "_ambient",
         "_encoder",
+        "_flows",
         "_held",
         "_hold",
         "_last",
@@ -63,6 +64,7 @@ class Pump:
         "_reply",
         "_silence",
         "_size",
+        "_sized",
         "_spoke",
         "_terminal",
         "_watch",
@@ -89,7 +91,8 @@ class Pump:
         self._ambient = ambient
         self._hold = hold = hold or Hold()
         self._held: list[bytes] = []
-        self._size = 0
+        self._flows = False
+        self._size = self._sized = 0  # bytes held back, and how many of the pieces were counted
         self._spoke = False
         self._quiet = 0
         self._terminal = False
@@ -160,40 +163,37 @@ class Pump:
                 self._terminal = self._spoke = True
                 self._last = self._last or event.last
             if event.data:
-                data = encode(event)
-                out.append(data)
-                self._size += len(data)
-        self._expect_more()
-        if out:
-            await self._pass_on()
+                out.append(encode(event))
+        if out and (self._flows or await self._opens()):
+            data = b"".join(out)
+            out.clear()  # what waits for a slow client is kept once
+            self._watch.sent()
+            await self._reply.write(data)
         if fault is not None:
             raise fault
-        self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._silence.allowed_s)
+        self._expect_more()
 
     def _expect_more(self) -> None:
         """Say how long the provider may now be silent."""
         until = self._hold.until
-        if self._terminal:
-            self._watch.expect(IdleTimeout, _END_GRACE_S)
-        elif until is None or self._spoke:
-            self._watch.expect(IdleTimeout, self._silence.allowed_s)
+        if self._spoke or until is None:
+            self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._silence.allowed_s)
         else:
             left = until - self._ambient.monotonic()
             self._watch.expect(FirstByteTimeout, max(min(left, self._silence.allowed_s), 0.0))
 
-    async def _pass_on(self) -> None:
-        """Write what there is, unless it is to be held back still."""
+    async def _opens(self) -> bool:
+        """Begin the stream, unless it is to be held back still, and say whether it is begun."""
+        self._size += sum(map(len, self._held[self._sized :]))
+        self._sized = len(self._held)
         if self._hold.whole:
             if self._size > self._hold.most:
                 raise ResponseTooLarge("the stream passed the cap on what is held back")
-        elif self._spoke or self._reply.started or self._size > _HELD_BYTES:
+            return False
+        if self._spoke or self._reply.started or self._size > _HELD_BYTES:
             await self._begin()
-            self.x.committed = True
-            data = b"".join(self._held)
-            self._held.clear()  # what waits for a slow client is kept once
-            self._watch.touch()
-            self._watch.relax()  # a client that reads slowly is not the provider's silence
-            await self._reply.write(data)
+            self._flows = self.x.committed = True
+        return self._flows
 
     async def _release(self) -> None:
         """The stream is complete: begin it if nothing did, and write what was held."""

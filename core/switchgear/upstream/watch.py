@@ -105,7 +105,7 @@ class Watch:
         self._due = _NEVER
 
     def on_silence(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Call `callback` in the loop after each `seconds` (to one second more) without a `touch`."""
+        """Call `callback` in the loop after each `seconds` (to one second more) without anything `sent`."""
         now = self._time()
         self._silence = seconds
         self._on_silence = callback
@@ -114,9 +114,10 @@ class Watch:
         if now + seconds < self._armed_at:
             self._arm(now + seconds)
 
-    def touch(self) -> None:
-        """Mark traffic, which puts the silence callback off."""
+    def sent(self) -> None:
+        """Mark traffic, and let only the total deadline count: a client that reads slowly is nobody else's silence."""
         self._touched = True
+        self._due = _NEVER
 
     def abort(self, error: BaseException) -> None:
         """End the exchange with `error`: cancel the owning task, which finds it in `cause`. The first abort counts.

@@ -193,7 +193,7 @@ async def test_silence_is_reported_again_and_again_and_traffic_puts_it_off() -> 
     watching.on_silence(0.1, lambda: calls.append(time.monotonic() - start))
     for _ in range(10):
         await asyncio.sleep(0.03)
-        watching.touch()
+        watching.sent()
     assert [] == calls
     await asyncio.sleep(0.35)
     assert 2 <= len(calls) <= 3

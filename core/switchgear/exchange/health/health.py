@@ -42,7 +42,7 @@ class Health:
 
     __slots__ = (
         "__weakref__", "_cool_most", "_cool_until", "_monotonic", "_paces", "abandoned", "breaker", "budget", "eased_for",
-        "latency_s", "limiter", "pacer", "provider_id", "provider_model",
+        "is_eased", "latency_s", "limiter", "pacer", "provider_id", "provider_model",
     )  # fmt: skip
 
     def __init__(
@@ -59,8 +59,9 @@ class Health:
         self.budget = RetryBudget(settings.retry, ambient)
         self.limiter = Limiter()
         self.pacer = Pacer(ambient.monotonic)
-        self.eased_for = ""
-        """The cause for which it was last given a pause or a slower pace."""
+        self.is_eased = False
+        """Whether it may want a pause or a slower pace, and the cause for which."""
+        self.eased_for = "rate_limit"
         self.latency_s: float | None = None
         """Time to the first byte, lately; None while nothing has answered."""
         self.abandoned = self.breaker.abandoned
@@ -78,18 +79,13 @@ class Health:
         """Say whether it would be asked now: its breaker is closed or due a probe, and it wants no pause."""
         return self.breaker.ready() and not self.wait_s()
 
-    def holds_back(self) -> bool:
-        """Say whether it asked for a pause or for less, not long ago."""
-        return self._cool_until > 0 or self.pacer.holds
-
     def wait_s(self) -> float:
         """Return seconds until it may be asked, 0 for now: what is left of its pause, or until the next turn at its pace."""
-        wait = 0.0
-        if self._cool_until:
-            wait = self._cool_until - self._monotonic()
-            if wait <= 0:
-                self._cool_until = wait = 0.0
-        return max(wait, self.pacer.wait_s()) if self.pacer.holds else wait
+        if not self.is_eased:
+            return 0.0
+        wait = max(self._cool_until - self._monotonic(), self.pacer.wait_s(), 0.0)
+        self.is_eased = wait > 0 or self.pacer.holds
+        return wait
 
     def begin(self, *, force: bool = False, retry: bool = False) -> int:
         """Return a ticket, or 0 if it is not to be asked now; see `Breaker.begin`. A `retry` is no new request."""
@@ -108,7 +104,7 @@ class Health:
         self.breaker.failed(ticket, cause)
         if cause not in LIMITED:
             return
-        self.eased_for = cause
+        self.is_eased, self.eased_for = True, cause
         if cause == "rate_limit" and self._paces:
             self.pacer.refused()
         if retry_after:
@@ -118,6 +114,7 @@ class Health:
         """Leave it alone for so long, at most the setting `cool_most`; a pause that ends later stays."""
         self._cool_until = max(self._cool_until, self._monotonic() + min(seconds, self._cool_most))
         self.pacer.pause(self._cool_until)
+        self.is_eased = True
 
     def reset(self) -> None:
         """Ask it from now on, whatever it did and whatever pause it asked for."""

@@ -17,17 +17,12 @@ class Limiter:
         limiter.release()
     """
 
-    __slots__ = ("_limit", "_most", "_waiters", "used")
+    __slots__ = ("_most", "_waiters", "limit", "used")
 
     def __init__(self, limit: int | None = None) -> None:
         self.used = 0
         self._waiters: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
         self.resize(limit)
-
-    @property
-    def limit(self) -> int | None:
-        """The number of slots."""
-        return self._limit
 
     @property
     def waiting(self) -> int:
@@ -60,19 +55,20 @@ class Limiter:
             finally:
                 timer.cancel()
                 self._waiters.pop(waiter, None)
-        message = f"All {self._limit} slots of this model's provider are in use; try again shortly."
+        message = f"All {self.limit} slots of this model's provider are in use; try again shortly."
         raise Unavailable(message, code="target_busy", retry_after=max(1.0, wait_s))
 
     def release(self) -> None:
         """Return a slot: to who has waited longest, if anybody has."""
         self.used -= 1
-        self._hand_over()
+        if self._waiters:
+            self._hand_over()
 
     def resize(self, limit: int | None) -> None:
         """Have another number of slots from now on. Of fewer, those that are too many go as they are returned."""
         if limit is not None and limit < 1:
             raise ValueError("a limit is at least 1")
-        self._limit = limit
+        self.limit = limit
         self._most = float("inf") if limit is None else limit
         self._hand_over()
 

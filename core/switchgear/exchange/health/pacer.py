@@ -50,7 +50,9 @@ class Pacer:
 
     def passed(self) -> None:
         """A request went through."""
-        self._turn(int(self._monotonic()))
+        second = int(self._monotonic())
+        if second != self._second:
+            self._turn(second)
         self._now += 1
 
     def refused(self) -> None:
