@@ -156,3 +156,25 @@ async def test_a_pause_that_was_asked_for_is_kept(gateway: Running, upstream: Fa
     answers = await asyncio.gather(*(gateway.chat(model="c") for _ in range(10)))
     assert {1} == {attempts(answer) for answer in answers}
     assert before == len(await upstream.ledger.settled())
+
+
+@pytest.mark.parametrize("script", [Script(hang=True), Script(stall_after_chunks=0)], ids=["silent", "without content"])
+async def test_a_plan_takes_no_longer_than_it_may_until_there_is_content(
+    gateway: Running, upstream: FaultUpstream, script: Script
+) -> None:
+    await gateway.create("chains", id="hasty", steps=STEPS, budget={"seconds": 0.4})
+    upstream.script(script)
+    began = asyncio.get_running_loop().time()
+    answer = await gateway.chat(model="hasty", stream=True)
+    assert 504 == answer.status_code
+    assert 1 == attempts(answer), "there is no time left for another"
+    assert 0.35 <= asyncio.get_running_loop().time() - began < 1.5
+
+
+async def test_the_first_token_is_waited_for_beyond_a_first_chunk_without_any(
+    gateway: Running, upstream: FaultUpstream
+) -> None:
+    await gateway.create("chains", id="quick", steps=[{"target": "m", "max_latency_ms": 300}, {"target": "n"}])
+    upstream.script(Script(stall_after_chunks=0))
+    answer = await gateway.chat(model="quick", stream=True)
+    assert ("n", 2) == (answer.headers["x-switchgear-model"], attempts(answer))

@@ -1,6 +1,7 @@
 """One question to one target: prepare, send, read. Nobody below here retries, and nothing here knows of other targets."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterable
 
 from msgspec import Struct
@@ -64,8 +65,7 @@ class Asker:
             if secret is None and target.secret is not None:
                 secret = await target.secret.get()
             attempt.secret = secret
-            first_s = target.timeouts.first_byte if step.first_token_s is None else step.first_token_s
-            watch.expect(FirstByteTimeout, min(target.timeouts.first_byte, first_s))
+            watch.expect(FirstByteTimeout, min(target.timeouts.first_byte, self._content_s(it, step)))
             return await self._answer(it, call, step, attempt)
         except asyncio.CancelledError:
             error = watch.cause()
@@ -105,10 +105,19 @@ class Asker:
             it.continuation.account(x)
         return encoder.end()
 
+    def _content_s(self, it: Inquiry, step: Step) -> float:
+        """Return how long the step and the plan let it take from now until there is content."""
+        assert it.x.plan is not None
+        if it.x.plan.seconds is None:
+            return math.inf if step.first_token_s is None else step.first_token_s
+        left_s = max(it.left_s(self._ambient.monotonic()), 0.0)
+        return left_s if step.first_token_s is None else min(left_s, step.first_token_s)
+
     def _pump(self, it: Inquiry, step: Step, encoder: StreamEncoder) -> Pump:
         assert it.x.plan is not None
         silence = Silence(step.target.timeouts.idle, self._caps.keep_alive_s)
-        until = None if step.first_token_s is None else self._ambient.monotonic() + step.first_token_s
+        content_s = self._content_s(it, step)
+        until = None if content_s == math.inf else self._ambient.monotonic() + content_s
         hold = Hold(until, whole=it.x.plan.recovery == "buffer", most=self._caps.body)
         return Pump(it.x, it.reply, encoder, it.watch, silence, self._policies, self._ambient, hold)
 

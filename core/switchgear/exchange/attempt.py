@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import InferenceEndpoint
-from switchgear.contracts.exchange import Exchange, Plan, Step, Target
+from switchgear.contracts.exchange import Exchange, Step, Target
 from switchgear.contracts.provider import Call, ProviderFault
 from switchgear.errors import (
     EgressDenied,
@@ -49,7 +49,7 @@ class Attempter:
     """Tries the steps of a plan until one answers."""
 
     def __init__(self, asker: Asker, ambient: Ambient, settings: RoutingSettings) -> None:
-        self._guard = Guard(asker, settings)
+        self._guard = Guard(asker, ambient, settings)
         self._ambient = ambient
         self._settings = settings
 
@@ -65,7 +65,7 @@ class Attempter:
         steps = _in_order(plan.steps) if len(plan.steps) > 1 else list(plan.steps)
         while steps:
             step = steps.pop(0)
-            if failures and (self._is_spent(x, plan) or not _is_worth_it(failures[-1], x, step.target)):
+            if failures and (self._is_spent(it) or not _is_worth_it(failures[-1], x, step.target)):
                 continue
             try:
                 return await self._try(it, step, steps, hedge_s=None if failures else plan.hedge_s)
@@ -115,16 +115,15 @@ class Attempter:
             try:
                 return await self._guard.ask(it, call, step, again=tries > 0, others=others)
             except (UpstreamError, ProviderFault) as error:
-                wait = None if it.x.committed or tries >= most else self._wait(it.x, step.target, error, tries)
+                wait = None if it.x.committed or tries >= most else self._wait(it, step.target, error, tries)
                 if wait is None:
                     raise
             tries += 1
             await asyncio.sleep(wait)
 
-    def _wait(self, x: Exchange, target: Target, error: UpstreamError | ProviderFault, tries: int) -> float | None:
+    def _wait(self, it: Inquiry, target: Target, error: UpstreamError | ProviderFault, tries: int) -> float | None:
         """Say how long to wait before the same target is asked again; None where that is of no use."""
-        assert x.plan is not None
-        if cause_of(error) not in _SAFE_AGAIN or self._is_spent(x, x.plan):
+        if cause_of(error) not in _SAFE_AGAIN or self._is_spent(it):
             return None
         wait = wait_for(error, tries, self._settings.retry, self._ambient.random)
         health = health_of(target)
@@ -132,11 +131,12 @@ class Attempter:
             return None
         return wait
 
-    def _is_spent(self, x: Exchange, plan: Plan) -> bool:
+    def _is_spent(self, it: Inquiry) -> bool:
         """Say whether the plan's own budget of attempts or seconds is used up."""
-        if plan.attempts is not None and len(x.attempts) >= plan.attempts:
+        plan = it.x.plan
+        if plan is not None and plan.attempts is not None and len(it.x.attempts) >= plan.attempts:
             return True
-        return plan.seconds is not None and self._ambient.monotonic() - x.began >= plan.seconds
+        return it.left_s(self._ambient.monotonic()) <= 0
 
 
 def _continuation(x: Exchange, endpoint: InferenceEndpoint) -> Continuation | None:

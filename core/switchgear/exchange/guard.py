@@ -3,6 +3,7 @@
 import asyncio
 from typing import NoReturn
 
+from switchgear.ambient import Ambient
 from switchgear.contracts.exchange import Step, Target
 from switchgear.contracts.provider import Call, ProviderFault
 from switchgear.errors import Unavailable, UpstreamError
@@ -22,8 +23,9 @@ _REFUSED = frozenset({"auth", "permission"})
 class Guard:
     """Asks targets that may be asked, and tells their health what came of it."""
 
-    def __init__(self, asker: Asker, settings: RoutingSettings) -> None:
+    def __init__(self, asker: Asker, ambient: Ambient, settings: RoutingSettings) -> None:
         self._asker = asker
+        self._ambient = ambient
         self._settings = settings
 
     async def ask(self, it: Inquiry, call: Call, step: Step, *, again: bool, others: bool) -> bytes:
@@ -37,10 +39,10 @@ class Guard:
         if not isinstance(health, Health):
             return await self._ask(it, call, step)
         if health.is_eased:
-            await self._wait_turn(health, others=others)
+            await self._wait_turn(it, health, others=others)
         limiter = health.limiter
         if not _has_place(limiter, target.concurrency):
-            await limiter.acquire(0.0 if others else self._settings.queue)
+            await limiter.acquire(0.0 if others else min(self._settings.queue, it.left_s(self._ambient.monotonic())))
         ticket = 0
         try:
             # The last target of a plan is never ejected; but of several that are spared only one is asked.
@@ -61,10 +63,11 @@ class Guard:
         finally:
             limiter.release()
 
-    async def _wait_turn(self, health: Health, *, others: bool) -> None:
+    async def _wait_turn(self, it: Inquiry, health: Health, *, others: bool) -> None:
         """Wait out a pause that a target asked for, or until the next turn at its pace; a longer wait is the answer."""
         wait = health.wait_s()
-        if wait and (others or wait > self._settings.retry.wait_most or health.pacer.is_full()):
+        most = min(self._settings.retry.wait_most, it.left_s(self._ambient.monotonic()))
+        if wait and (others or wait > most or health.pacer.is_full()):
             cause = health.eased_for
             raise ProviderFault(cause, _STATUS[cause], retry_after=wait)
         health.pacer.take()

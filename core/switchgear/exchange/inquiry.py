@@ -1,5 +1,7 @@
 """What all attempts of one exchange have in common."""
 
+import math
+
 from msgspec import Struct
 
 from switchgear.contracts.dialect import InferenceEndpoint
@@ -20,3 +22,8 @@ class Inquiry(Struct, eq=False, gc=False):
     reply: Reply
     watch: Watch
     continuation: Continuation | None = None
+
+    def left_s(self, now: float) -> float:
+        """Return how long the plan lets it take from a monotonic second on until there is content."""
+        plan = self.x.plan
+        return math.inf if plan is None or plan.seconds is None else self.x.began + plan.seconds - now
