@@ -178,3 +178,12 @@ async def test_the_first_token_is_waited_for_beyond_a_first_chunk_without_any(
     upstream.script(Script(stall_after_chunks=0))
     answer = await gateway.chat(model="quick", stream=True)
     assert ("n", 2) == (answer.headers["x-switchgear-model"], attempts(answer))
+
+
+async def test_a_client_that_tries_again_itself_is_not_helped_to(gateway: Running, upstream: FaultUpstream) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    for count, tries in (("0", 2), ("1", 1)):
+        upstream.script(Script(cause="server"), times=tries)
+        headers = {**gateway.auth, "x-stainless-retry-count": count}
+        answer = await gateway.http.post("/v1/chat/completions", json=body, headers=headers)
+        assert (502, tries) == (answer.status_code, attempts(answer))

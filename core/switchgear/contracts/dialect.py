@@ -86,11 +86,13 @@ class Dialect(Protocol):
     """A family of endpoints that share an error shape.
 
     `request_id_header` is the lower-case name under which its clients look for the id of a request, besides `x-request-id`
-    which every answer has; None if that is where they look.
+    which every answer has; None if that is where they look. `retry_count_header` is the lower-case name under which they say how
+    often they have tried a request before; empty if they do not.
     """
 
     name: str
     request_id_header: bytes | None
+    retry_count_header: bytes
     inference: tuple[InferenceEndpoint, ...]
     queries: tuple[QueryEndpoint, ...]
 

@@ -184,6 +184,7 @@ class Exchange:
     dialect                 name of the inbound dialect
     call                    what is asked, once the head was parsed
     committed               whether the client has seen content of an answer: from then on, no other target may answer
+    retried                 whether the client says that it has tried this before
     strict                  whether the client wants what cannot be carried to a provider refused
     sent                    the call as the last target got it, in its wire format
     caller                  who asks, once authenticated
@@ -203,7 +204,8 @@ class Exchange:
     __slots__ = (
         "admitted", "admitted_s", "attempts", "authenticated_s", "began", "cache", "call", "caller", "client_request_id",
         "committed", "cost_microusd", "dialect", "ended_s", "error", "first_byte_s", "headers", "id", "notes", "outcome", "plan",
-        "request_bytes", "sent", "snapshot", "started_us", "status", "stream_bytes", "stream_events", "strict", "trace", "usage",
+        "request_bytes", "retried", "sent", "snapshot", "started_us", "status", "stream_bytes", "stream_events", "strict",
+        "trace", "usage",
     )  # fmt: skip
 
     def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:
@@ -216,6 +218,7 @@ class Exchange:
         self.trace: str | None = None
         self.call: Call | None = None
         self.committed = False
+        self.retried = False
         self.strict = False
         self.sent: Call | None = None
         self.caller: Caller | None = None

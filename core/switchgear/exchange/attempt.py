@@ -109,7 +109,11 @@ class Attempter:
     async def _persist(self, it: Inquiry, step: Step, *, others: bool) -> bytes:
         """Try one target as often as its step says. Where others wait behind it, they are the better second try."""
         call = fit(it.x, it.endpoint, step.target) if it.continuation is None else _with_what_was_said(it, step.target)
-        most = step.retries if step.retries is not None else 0 if others else self._settings.retries
+        most = step.retries
+        if (
+            most is None
+        ):  # one layer tries again: where others wait behind this target, or the client does, it is not this one
+            most = 0 if others or it.x.retried else self._settings.retries
         tries = 0
         while True:
             try:

@@ -101,6 +101,7 @@ class DataPlane:
             headers: Mapping[bytes, bytes] = dict(scope["headers"])
             _note_ids(x, headers)
             as_of = self._in_flight.revision
+            x.retried = headers.get(dialect.retry_count_header, b"0") != b"0"
             x.caller = await self._authenticate(headers)
             x.authenticated_s = ambient.monotonic() - x.began
             body = await self._read(headers, receive)

@@ -183,6 +183,7 @@ class AnthropicDialect:
 
     name = "anthropic"
     request_id_header: bytes | None = b"request-id"
+    retry_count_header: bytes = b"x-stainless-retry-count"
     queries: tuple[QueryEndpoint, ...] = ()
 
     def __init__(self, ambient: Ambient | None = None) -> None:

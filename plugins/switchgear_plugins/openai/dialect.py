@@ -103,6 +103,7 @@ class OpenAIDialect:
 
     name = "openai"
     request_id_header: bytes | None = None
+    retry_count_header: bytes = b"x-stainless-retry-count"
     inference: tuple[InferenceEndpoint, ...] = (ChatCompletions(), Completions(), Embeddings(), Responses())
     queries: tuple[QueryEndpoint, ...] = (ListModels(), GetModel())
 
