@@ -120,3 +120,11 @@ async def test_hedging_is_bounded(gateway: Running, slow: FaultUpstream, quick: 
     answers = await asyncio.gather(*(gateway.chat(model="h") for _ in range(40)))
     assert {200} == {answer.status_code for answer in answers}
     assert len(quick.ledger.entries) <= 8, "a fifth of the requests"
+
+
+async def test_a_plan_of_one_attempt_is_not_hedged(gateway: Running, slow: FaultUpstream, quick: FaultUpstream) -> None:
+    steps = [{"target": "m"}, {"target": "n"}]
+    await gateway.create("chains", id="one", steps=steps, hedge_after_ms=50, budget={"attempts": 1})
+    slow.script(Script(delay_ms=300))
+    assert "m" == (await gateway.chat(model="one")).headers["x-switchgear-model"]
+    assert [] == quick.ledger.entries

@@ -84,7 +84,7 @@ class Attempter:
     async def _try(self, it: Inquiry, step: Step, later: list[Step], *, hedge_s: float | None) -> bytes:
         """Ask the target of a step; one of those `later` may be asked meanwhile, and is then out of the plan."""
         others = bool(later) and any(step.target.is_available() for step in later)
-        if others and hedge_s is not None:
+        if others and hedge_s is not None and _may_hedge(it):
             return await self._hedged(it, step, later, hedge_s)
         return await self._persist(it, step, others=others)
 
@@ -155,6 +155,11 @@ def _continuation(x: Exchange, endpoint: InferenceEndpoint) -> Continuation | No
     if not may_continue(call):
         return None
     return Continuation(endpoint.encoder(x.call, translate=call.wire != endpoint.wire))
+
+
+def _may_hedge(it: Inquiry) -> bool:
+    """Say whether the plan allows for two attempts."""
+    return it.x.plan is not None and (it.x.plan.attempts is None or it.x.plan.attempts > 1)
 
 
 def _with_what_was_said(it: Inquiry, target: Target) -> Call:
