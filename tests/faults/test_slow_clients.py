@@ -21,7 +21,7 @@ from support.probe import measured, probing
 ROW = "8 slow reader"
 KIB = 1024
 STALLED = 1000
-WRITE_TIMEOUT_S = 20.0
+WRITE_TIMEOUT_S = 40.0
 PIECE = json.dumps({"choices": [{"index": 0, "delta": {"content": "x" * 15_000}, "finish_reason": None}]})
 ENDLESS = Script(events=(f"data: {PIECE}\n\n",) * 100)
 ASK = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}

@@ -146,6 +146,10 @@ def configure(
 ) -> Path:
     """Write plugins.toml. Without `retries` a test's one failure is what its client sees."""
     file = directory / "plugins.toml"
+    if (
+        "overload" not in gateway
+    ):  # the loop is the test's and its upstreams' too: how late it is says nothing of the gateway
+        gateway += "\n[gateway.overload]\nmax_lag = 30.0"
     file.write_text(
         CONFIG.format(
             gateway=gateway, store=store, memory=memory, plugins=plugins, retries=retries, routing=routing, **timeouts
