@@ -30,8 +30,10 @@ def exchange(path: str, body: Any, entries: list[Entry], answer: httpx.Response)
 
     A refused credential is renewed and tried again, but not twice within a while: only the last try is written.
     """
+    content = answer.content
     if len(entries) == 2 and entries[0].status in {401, 403}:
         entries = entries[1:]
+        content = re.sub(rb' Tried: [^"]*', b"", content)
     return {
         "request": {"path": path, "body": body},
         "upstream": [
@@ -47,7 +49,7 @@ def exchange(path: str, body: Any, entries: list[Entry], answer: httpx.Response)
         "answer": {
             "status": answer.status_code,
             "headers": {name: answer.headers[name] for name in _TOLD if name in answer.headers},
-            "body": _readable(answer.content),
+            "body": _readable(content),
         },
     }
 
