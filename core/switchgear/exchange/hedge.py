@@ -43,6 +43,7 @@ class Race:
         self._continuation = continuation
         self._runners: list[_Runner] = []
         self._winner: _Runner | None = None
+        self._is_over = False
 
     async def run(self, first: Step, second: Callable[[], Step | None], after_s: float) -> bytes:
         """Return the bytes of the last write. `second` chooses whom to ask when the first has been silent for `after_s`.
@@ -60,7 +61,7 @@ class Race:
 
     def claim(self, runner: "_Runner") -> None:
         """Let one runner answer and stop the other. Raises CancelledError in the one that comes too late."""
-        if self._winner is None:
+        if self._winner is None and not self._is_over:
             self._winner = runner
             for other in self._runners:
                 if other is not runner:
@@ -81,8 +82,8 @@ class Race:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 runner = running.pop(task)
-                if task.cancelled():
-                    continue
+                if task.cancelled() or self._winner not in (None, runner):
+                    continue  # whatever became of one that lost, it is not the answer
                 error = task.exception()
                 if error is None:
                     self.claim(runner)
@@ -96,10 +97,16 @@ class Race:
 
     async def _stop(self) -> None:
         """End whoever still runs, and make what was learnt the exchange's own."""
+        self._is_over = True
         tasks = [runner.task for runner in self._runners]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await _ended(tasks)
+        finally:
+            self._learn()
+
+    def _learn(self) -> None:
         last = self._winner or self._runners[-1]
         if self._winner is None:
             self._gather_attempts(last)
@@ -113,6 +120,26 @@ class Race:
     def _gather_attempts(self, last: "_Runner") -> None:
         """List the attempts of all, those of one runner last."""
         last.x.attempts[:0] = [it for runner in self._runners if runner is not last for it in runner.x.attempts]
+
+
+_STOPS_S = 1.0
+"""How long an answer waits for those who lost: a plugin may not heed that it is stopped."""
+_deaf: set[asyncio.Task[bytes]] = set()
+
+
+async def _ended(tasks: list[asyncio.Task[bytes]]) -> None:
+    """Wait until tasks that were stopped have ended; one that takes long is held here, and has its own deadline."""
+    done, others = await asyncio.wait(tasks, timeout=_STOPS_S)
+    for task in done:
+        task.cancelled() or task.exception()  # what became of it is known or of no interest
+    for task in others:
+        _deaf.add(task)
+        task.add_done_callback(_let_go)
+
+
+def _let_go(task: asyncio.Task[bytes]) -> None:
+    _deaf.discard(task)
+    task.cancelled() or task.exception()
 
 
 class _Runner:
