@@ -120,3 +120,14 @@ async def test_hedging_is_bounded(gateway: Running, slow: FaultUpstream, quick: 
     answers = await asyncio.gather(*(gateway.chat(model="h") for _ in range(40)))
     assert {200} == {answer.status_code for answer in answers}
     assert len(quick.ledger.entries) <= 8, "a fifth of the requests"
+
+
+async def test_no_more_are_asked_than_the_budget_of_a_chain_allows(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream
+) -> None:
+    steps = [{"target": "m"}, {"target": "n"}]
+    await gateway.create("chains", id="one", steps=steps, hedge_after_ms=50, budget={"attempts": 1})
+    slow.script(Script(delay_ms=300))
+    answer = await gateway.chat(model="one")
+    assert ("m", "1") == (answer.headers["x-switchgear-model"], answer.headers["x-switchgear-attempts"])
+    assert [] == quick.ledger.entries

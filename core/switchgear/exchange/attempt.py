@@ -60,6 +60,15 @@ class Attempter:
         it = Inquiry(x, endpoint, reply, watch)
         if plan.recovery == "continue":
             it.continuation = _continuation(x, endpoint)
+        try:
+            return await self._one_after_the_other(it, plan)
+        finally:
+            # However it ends: what those before consumed is not lost with a client that leaves the last one.
+            if it.continuation is not None and it.continuation.spent is not None:
+                it.continuation.account(x)
+
+    async def _one_after_the_other(self, it: Inquiry, plan: Plan) -> bytes:
+        x = it.x
         failures: list[Failure] = []
         unfit: InvalidRequest | None = None
         steps = _in_order(plan.steps) if len(plan.steps) > 1 else list(plan.steps)
@@ -90,8 +99,14 @@ class Attempter:
 
     async def _hedged(self, it: Inquiry, step: Step, later: list[Step], after_s: float) -> bytes:
         """Ask a target, and the next one as well if the first stays silent; it is then out of the plan."""
+        asked: list[Exchange] = []
+        plan = it.x.plan
+        assert plan is not None
+        most = plan.attempts
 
         def second() -> Step | None:
+            if most is not None and sum(len(x.attempts) for x in asked) >= most:
+                return None
             health = health_of(step.target)
             found = next((index for index, other in enumerate(later) if other.target.is_available()), None)
             if found is None or (health is not None and not health.budget.spend()):
@@ -99,6 +114,7 @@ class Attempter:
             return later.pop(found)
 
         async def ask(own: Inquiry, which: Step) -> bytes:
+            asked.append(own.x)
             return await self._persist(own, which, others=True)
 
         def continuation() -> Continuation | None:

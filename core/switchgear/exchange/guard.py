@@ -54,8 +54,9 @@ class Guard:
             raise
         else:
             x = it.x
-            if x.first_byte_s is not None and x.attempts:
-                health.note_latency(max(x.first_byte_s - x.attempts[-1].began_s, 0.0))
+            # One that went on with another's answer had no first byte of its own.
+            if x.first_byte_s is not None and x.attempts and x.first_byte_s >= x.attempts[-1].began_s:
+                health.note_latency(x.first_byte_s - x.attempts[-1].began_s)
             health.succeeded(ticket)
             return said
         finally:
