@@ -156,8 +156,8 @@ def load(
 
 def _text(path: FilePath) -> str:
     """Read a file that somebody may have mistaken for another: a pipe would never end, and nobody writes so much by hand."""
-    if not path.is_file() and not path.is_dir():
-        raise ConfigError(f"{path}: this is no file. Write the settings into one.")
+    if path.is_fifo():
+        raise ConfigError(f"{path}: this is a pipe, which cannot be read again. Write the settings into a file.")
     with path.open("rb") as file:
         found = file.read(_MOST_BYTES + 1)
     if len(found) > _MOST_BYTES:
