@@ -112,7 +112,7 @@ async def test_a_client_that_leaves_stops_both(gateway: Running, slow: FaultUpst
     for up in (slow, quick):
         await eventually(lambda up=up: [it for it in up.ledger.entries if it.client_left_early])
     [record] = await eventually(gateway.usage)
-    assert ("client_gone", 2) == (record["outcome"], record["attempts"])
+    assert ("client_gone", 2, True) == (record["outcome"], record["attempts"], record["possible_duplicate"])
 
 
 async def test_hedging_is_bounded(gateway: Running, slow: FaultUpstream, quick: FaultUpstream) -> None:

@@ -16,7 +16,7 @@ from switchgear.exchange.reply import Headers, Reply
 from switchgear.upstream.watch import Watch
 
 HEDGED = "hedged"
-"""The cause of an attempt that another one was faster than."""
+"""The cause of an attempt that another one was faster than, or that was stopped together with another one."""
 
 Ask: TypeAlias = Callable[[Inquiry, Step], Awaitable[bytes]]
 _LEARNT = ("attempts", "committed", "first_byte_s", "headers", "sent", "stream_bytes", "stream_events", "usage")
@@ -111,7 +111,7 @@ class Race:
         if self._winner is None:
             self._gather_attempts(last)
         for attempt in last.x.attempts:
-            if self._winner is not None and attempt.cause is None and attempt is not last.x.attempts[-1]:
+            if attempt.cause is None and attempt is not last.x.attempts[-1]:
                 attempt.cause = HEDGED
         for name in _LEARNT:
             setattr(self._it.x, name, getattr(last.x, name))
