@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.faultup import FaultUpstream, Script
-from support.gateway import SOURCE, Running, running
+from support.gateway import SOURCE, Running, eventually, running
 
 BROKEN = [
     Script(content="One two three four", tokens_per_chunk=1, cut_after_chunks=2),
@@ -47,7 +47,8 @@ def chunks(text: str) -> list[dict[str, Any]]:
 
 
 def said(found: list[dict[str, Any]]) -> str:
-    return "".join(choice["delta"].get("content") or "" for chunk in found for choice in chunk.get("choices", ()))
+    shown = [choice.get("delta") or {} for chunk in found for choice in chunk.get("choices") or ()]
+    return "".join(delta.get("content") or "" for delta in shown)
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=["cut", "stalled", "failed"])
@@ -144,3 +145,91 @@ async def test_before_the_first_byte_it_is_as_always(
         assert (200, "n") == (answer.status_code, answer.headers["x-switchgear-model"])
         record = await gateway.usage_of(answer.headers["x-request-id"])
         assert "usage_estimated" not in record or not record["usage_estimated"]
+
+
+def event(delta: Any, finish: str | None = None, **members: Any) -> str:
+    chunk = {"id": "a", "created": 1, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **members}
+    return f"data: {json.dumps(chunk)}\n\n"
+
+
+async def test_what_those_before_consumed_is_not_lost_with_a_client_that_leaves(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    upstream.script(BROKEN[0])
+    other.script(Script(content="three four", tokens_per_chunk=1, stall_after_chunks=1, stall_ms=None))
+    body = {"model": "on", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    async with gateway.http.stream("POST", "/v1/chat/completions", json=body, headers=gateway.auth) as answer:
+        async for line in answer.aiter_lines():
+            if "three" in line:
+                break
+    [record] = await eventually(gateway.usage)
+    assert ("client_gone", 2) == (record["outcome"], record["attempts"])
+    billed = [sum(entry.completion_tokens for entry in up.ledger.entries) for up in (upstream, other)]
+    assert min(billed) > 0
+    assert sum(billed) <= record["output_tokens"]
+
+
+async def test_a_target_that_refused_to_go_on_consumed_nothing(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    upstream.script(BROKEN[0], times=2)
+    alone = await gateway.usage_of((await gateway.chat(stream=True)).headers["x-request-id"])
+    other.script(Script(cause="server"))
+    both = await gateway.usage_of((await gateway.chat(model="on", stream=True)).headers["x-request-id"])
+    assert (1, 2) == (alone["attempts"], both["attempts"])
+    for measure in ("input_tokens", "output_tokens"):
+        assert alone[measure] == both[measure]
+
+
+async def test_an_answer_that_was_ended_is_not_gone_on_with(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    failure = 'data: {"error": {"message": "too late", "type": "server_error"}}\n\n'
+    upstream.script(Script(events=(event({"content": "All is said."}), event({}, "stop") + failure)))
+    answer = await gateway.chat(model="on", stream=True)
+    assert "All is said." == said(chunks(answer.text))
+    assert '"error"' in answer.text
+    assert [] == other.ledger.entries
+
+
+async def test_the_old_form_of_a_tool_call_is_not_gone_on_with(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    called = event({"content": "Well: ", "function_call": {"name": "f", "arguments": "{"}})
+    upstream.script(Script(events=(called,)))
+    answer = await gateway.chat(model="on", stream=True)
+    assert '"error"' in answer.text
+    assert [] == other.ledger.entries
+
+
+async def test_chunks_that_clients_can_read_are_gone_on_with_however_they_are_written(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    upstream.script(Script(events=(event({"content": "One two "}, id=None, created=1.5),)))
+    bare = [event(None), 'data: {"id": "b", "choices": null}\n\n', event({"content": "three"}), event(None, "stop")]
+    other.script(Script(events=(*bare, "data: [DONE]\n\n")))
+    answer = await gateway.chat(model="on", stream=True)
+    assert "error" not in answer.text
+    assert ["One two ", "three"] == [text for chunk in chunks(answer.text) if (text := said([chunk]))]
+    assert answer.text.rstrip().endswith("data: [DONE]")
+
+
+async def test_a_chunk_that_nobody_can_read_is_the_providers_failure(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    upstream.script(BROKEN[0])
+    other.script(Script(events=(event({"content": ["three"]}), event({}, "stop"), "data: [DONE]\n\n")))
+    answer = await gateway.chat(model="on", stream=True)
+    assert '"upstream_protocol"' in answer.text
+    record = await gateway.usage_of(answer.headers["x-request-id"])
+    assert ("upstream_error", 502) == (record["outcome"], record["status"])
+
+
+async def test_one_that_went_on_is_not_thought_to_be_without_delay(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    upstream.script(BROKEN[0])
+    other.script(Script(content="three four", delay_ms=100))
+    assert "error" not in (await gateway.chat(model="on", stream=True)).text
+    [target] = (await gateway.admin.get("/targets", params={"provider_id": "q"})).json()["data"]
+    assert target["latency_s"] != 0

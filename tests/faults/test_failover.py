@@ -187,3 +187,14 @@ async def test_a_client_that_tries_again_itself_is_not_helped_to(gateway: Runnin
         headers = {**gateway.auth, "x-stainless-retry-count": count}
         answer = await gateway.http.post("/v1/chat/completions", json=body, headers=headers)
         assert (502, tries) == (answer.status_code, attempts(answer))
+
+
+async def test_the_impatience_of_some_does_not_take_a_target_from_others(
+    gateway: Running, upstream: FaultUpstream
+) -> None:
+    await gateway.create("chains", id="hasty", steps=[{"target": "m", "max_latency_ms": 50}, {"target": "n"}])
+    assert 200 == (await gateway.chat(model="m")).status_code
+    upstream.script(Script(delay_ms=200), times=40)
+    for _ in range(12):
+        assert "n" == (await gateway.chat(model="hasty")).headers["x-switchgear-model"]
+    assert ("m", 1) == ((told := await gateway.chat(model="c")).headers["x-switchgear-model"], attempts(told))

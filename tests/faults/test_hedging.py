@@ -112,7 +112,7 @@ async def test_a_client_that_leaves_stops_both(gateway: Running, slow: FaultUpst
     for up in (slow, quick):
         await eventually(lambda up=up: [it for it in up.ledger.entries if it.client_left_early])
     [record] = await eventually(gateway.usage)
-    assert ("client_gone", 2) == (record["outcome"], record["attempts"])
+    assert ("client_gone", 2, True) == (record["outcome"], record["attempts"], record["possible_duplicate"])
 
 
 async def test_hedging_is_bounded(gateway: Running, slow: FaultUpstream, quick: FaultUpstream) -> None:
@@ -122,9 +122,12 @@ async def test_hedging_is_bounded(gateway: Running, slow: FaultUpstream, quick: 
     assert len(quick.ledger.entries) <= 8, "a fifth of the requests"
 
 
-async def test_a_plan_of_one_attempt_is_not_hedged(gateway: Running, slow: FaultUpstream, quick: FaultUpstream) -> None:
+async def test_no_more_are_asked_than_the_budget_of_a_chain_allows(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream
+) -> None:
     steps = [{"target": "m"}, {"target": "n"}]
     await gateway.create("chains", id="one", steps=steps, hedge_after_ms=50, budget={"attempts": 1})
     slow.script(Script(delay_ms=300))
-    assert "m" == (await gateway.chat(model="one")).headers["x-switchgear-model"]
+    answer = await gateway.chat(model="one")
+    assert ("m", "1") == (answer.headers["x-switchgear-model"], answer.headers["x-switchgear-attempts"])
     assert [] == quick.ledger.entries

@@ -163,3 +163,16 @@ def most_at_once(upstream: FaultUpstream) -> int:
         now += step
         most = max(most, now)
     return most
+
+
+@pytest.mark.parametrize("name", ["retry-after", "date"])
+async def test_a_date_beyond_all_clocks_is_a_refusal_like_others(
+    gateway: Running, upstream: FaultUpstream, name: str
+) -> None:
+    headers = {"retry-after": "Tue, 14 Nov 2023 22:14:20 GMT", name: "Tue, 14 Nov 99999999999 22:14:20 GMT"}
+    upstream.script(Script(cause="rate_limit", headers=headers))
+    answer = await gateway.chat(model="c")
+    assert (200, "n") == (answer.status_code, answer.headers.get("x-switchgear-model"))
+    upstream.script(Script(cause="server", headers=headers), times=2)
+    answer = await gateway.chat()
+    assert (502, "provider") == (answer.status_code, answer.headers["x-switchgear-error-source"])

@@ -1,7 +1,11 @@
 """Which configuration a process works by, and reading it again: whole, or not at all."""
 
+import asyncio
+import os
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from support.faultup import FaultUpstream
 from support.gateway import Running, eventually, running
@@ -110,3 +114,25 @@ async def test_what_takes_a_restart_is_named_until_it_is_undone(tmp_path: Path, 
         file.write_text(good)
         answer = await gateway.admin.post("/config/reload")
         assert [] == answer.json()["version"]["file"]["takes_a_restart"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"a = " + b"[" * 100_000, b"#" * 2_000_000], ids=["no text", "too deep", "too large"]
+)
+async def test_whatever_the_file_is_by_mistake_is_refused(tmp_path: Path, content: bytes) -> None:
+    async with running(tmp_path) as gateway:
+        (tmp_path / "plugins.toml").write_bytes(content)
+        answer = await gateway.admin.post("/config/reload")
+        assert (422, "urn:switchgear:problem:bad_configuration") == (answer.status_code, answer.json()["type"])
+        [failure] = (await version(gateway))["file"]["failures"]
+        assert "plugins.toml" in failure
+
+
+async def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
+    async with running(tmp_path) as gateway:
+        file = tmp_path / "plugins.toml"
+        file.unlink()
+        os.mkfifo(file)
+        async with asyncio.timeout(5):
+            answer = await gateway.admin.post("/config/reload")
+        assert 422 == answer.status_code

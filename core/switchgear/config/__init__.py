@@ -24,6 +24,7 @@ __all__ = ["DEFAULT", "FILE", "Config", "Origin", "Path", "default_source", "loa
 
 FILE = "plugins.toml"
 _PREFIX = "SWITCHGEAR__"
+_MOST_BYTES = 1024 * 1024
 
 
 class When(Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,11 +132,13 @@ def load(
         raise ConfigError(
             f"{path}: there is no such file. Write it with `switchgear plugins enable NAME`, or leave it out."
         )
-    text, name = (path.read_text("utf-8"), str(path)) if path else (default_source(), f"{FILE}.example")
+    text, name = (_text(path), str(path)) if path else (default_source(), f"{FILE}.example")
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: this is not TOML: {error}.") from error
+    except RecursionError:
+        raise ConfigError(f"{name}: it is nested too deeply.") from None
     layers = Layers()
     layers.put_table(table, line_numbers(text), name)
     if "plugins" not in table:
@@ -149,6 +152,20 @@ def load(
     config = Config(layers, environ, path)
     config.failures.extend(stray)
     return config
+
+
+def _text(path: FilePath) -> str:
+    """Read a file that somebody may have mistaken for another: a pipe would never end, and nobody writes so much by hand."""
+    if path.is_fifo():
+        raise ConfigError(f"{path}: this is a pipe, which cannot be read again. Write the settings into a file.")
+    with path.open("rb") as file:
+        found = file.read(_MOST_BYTES + 1)
+    if len(found) > _MOST_BYTES:
+        raise ConfigError(f"{path}: it is larger than {_MOST_BYTES} bytes. Is it the right file?")
+    try:
+        return found.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: this is not UTF-8: {error}. Save it as UTF-8.") from error
 
 
 def default_source() -> str:

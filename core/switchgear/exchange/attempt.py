@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import InferenceEndpoint
-from switchgear.contracts.exchange import Exchange, Step, Target
+from switchgear.contracts.exchange import Exchange, Plan, Step, Target
 from switchgear.contracts.provider import Call, ProviderFault
 from switchgear.errors import (
     EgressDenied,
@@ -50,6 +50,7 @@ class Attempter:
 
     def __init__(self, asker: Asker, ambient: Ambient, settings: RoutingSettings) -> None:
         self._guard = Guard(asker, ambient, settings)
+        self._deaf: set[asyncio.Task[bytes]] = set()
         self._ambient = ambient
         self._settings = settings
 
@@ -60,6 +61,15 @@ class Attempter:
         it = Inquiry(x, endpoint, reply, watch)
         if plan.recovery == "continue":
             it.continuation = _continuation(x, endpoint)
+        try:
+            return await self._one_after_the_other(it, plan)
+        finally:
+            # However it ends: what those before consumed is not lost with a client that leaves the last one.
+            if it.continuation is not None and it.continuation.spent is not None:
+                it.continuation.account(x)
+
+    async def _one_after_the_other(self, it: Inquiry, plan: Plan) -> bytes:
+        x = it.x
         failures: list[Failure] = []
         unfit: InvalidRequest | None = None
         steps = _in_order(plan.steps) if len(plan.steps) > 1 else list(plan.steps)
@@ -104,7 +114,7 @@ class Attempter:
         def continuation() -> Continuation | None:
             return None if it.continuation is None else _continuation(it.x, it.endpoint)
 
-        return await Race(it, ask, _leads_on, continuation).run(step, second, after_s)
+        return await Race(it, ask, _leads_on, continuation, self._deaf).run(step, second, after_s)
 
     async def _persist(self, it: Inquiry, step: Step, *, others: bool) -> bytes:
         """Try one target as often as its step says. Where others wait behind it, they are the better second try."""

@@ -1,22 +1,47 @@
 """A stream that broke off, gone on with by another target: it is given what was said so far, and its client sees one stream."""
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange, Target
-from switchgear.contracts.provider import CANONICAL, Call, StreamEvent
+from switchgear.contracts.provider import CANONICAL, Call, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
 from switchgear.errors import InvalidRequest
-from switchgear.exchange.usage import estimate
-from switchgear.wire.chunks import read_chunk, usage_members
-from switchgear.wire.members import raw
+from switchgear.exchange.usage import estimate, may_be_billed
+from switchgear.wire.chunks import usage_members
+from switchgear.wire.members import BROKEN, raw
 
 _BOUNDS = ("max_tokens", "max_completion_tokens")
 _NULL = Raw(b"null")
-_object = msgspec.json.Decoder(dict[str, Raw])
-_array = msgspec.json.Decoder(list[Raw])
+_object = msgspec.json.Decoder(dict[str, Raw] | None)
+_array = msgspec.json.Decoder(list[Raw] | None)
 _text = msgspec.json.Decoder(str | None)
+
+
+class _Delta(Struct, gc=False):
+    content: str | None = None
+    refusal: Raw = _NULL
+    tool_calls: Raw = _NULL
+    function_call: Raw = _NULL
+
+    def is_text(self) -> bool:
+        return self.refusal in _NOTHING and self.tool_calls in _NOTHING and self.function_call in _NOTHING
+
+
+class _Choice(Struct, gc=False):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(Struct, gc=False):
+    id: Raw = _NULL
+    created: Raw = _NULL
+    choices: list[_Choice] | None = None
+
+
+_chunk = msgspec.json.Decoder(_Chunk)
+_NOTHING = (_NULL, Raw(b"[]"), Raw(b'""'))
 
 
 def may_continue(call: Call) -> bool:
@@ -49,29 +74,38 @@ class Continuation:
         self._overlap = ""  # the white space that what was said so far ends in
 
     def can_go_on(self) -> bool:
-        """Say whether what was seen so far is something a model can go on with: text, and nothing but text."""
+        """Say whether what was seen so far is something a model can go on with: text, nothing but text, and not its end."""
         return self._is_text and bool("".join(self._text).strip())
 
     def account(self, x: Exchange) -> None:
         """Add up what was consumed, once the last attempt has ended: `x.usage` is what all of them did."""
         if self._accounted < len(x.attempts):
             self._accounted = len(x.attempts)
-            self.spent = x.usage = together(self.spent, x.usage or estimate(x))
+            told = x.usage or (estimate(x) if may_be_billed(x) else None)
+            self.spent = together(self.spent, told)
+        if self.spent is not None:
+            x.usage = self.spent
         text = "".join(self._text)
         self._overlap = text[len(text.rstrip()) :]
 
     def event(self, event: StreamEvent) -> bytes:
         """Frame an event as a part of the answer that the client sees."""
-        chunk = read_chunk(event.data)
-        if any(choice.delta and (choice.delta.tool_calls or choice.delta.refusal) for choice in chunk.choices):
+        try:
+            chunk = _chunk.decode(event.data)
+        except BROKEN:  # nothing that could be gone on with, but the client may make something of it
+            chunk = _Chunk()
+            self._is_text = False
+        choices = chunk.choices or []
+        if any(it.finish_reason or (it.delta is not None and not it.delta.is_text()) for it in choices):
             self._is_text = False
         if self.spent is not None:
             usage = None if event.usage is None else together(self.spent, event.usage)
             event.data = self._rewritten(event.data, usage)
             return self._encoder.event(event) if event.data else b""
         if not self._head:
-            self._head = {"id": raw(chunk.id), "created": raw(chunk.created)}
-        self._text += [it.delta.content for it in chunk.choices if it.delta and it.delta.content]
+            head = {"id": chunk.id.copy(), "created": chunk.created.copy()}
+            self._head = {name: value for name, value in head.items() if value != _NULL}
+        self._text += [it.delta.content for it in choices if it.delta and it.delta.content]
         return self._encoder.event(event)
 
     def fit(self, call: Call, target: Target) -> Call:
@@ -91,11 +125,20 @@ class Continuation:
         return call.with_members(members)
 
     def _rewritten(self, data: bytes, usage: Usage | None) -> bytes:
-        """Make a chunk of a later target one of the same answer: its id, no second beginning, no white space twice."""
-        members = {**_object.decode(data), **self._head}
-        choices = [_object.decode(choice) for choice in _array.decode(members.get("choices", b"[]"))]
+        """Make a chunk of a later target one of the same answer: its id, no second beginning, no white space twice.
+
+        Raises `ProviderFault` (`protocol`) for one that cannot be read.
+        """
+        try:
+            return self._retold(data, usage)
+        except BROKEN:
+            raise ProviderFault("protocol", 200) from None
+
+    def _retold(self, data: bytes, usage: Usage | None) -> bytes:
+        members = {**(_object.decode(data) or {}), **self._head}
+        choices = [_object.decode(choice) or {} for choice in _array.decode(members.get("choices", b"[]")) or ()]
         for choice in choices:
-            delta = _object.decode(choice.get("delta", b"{}"))
+            delta = _object.decode(choice.get("delta", b"{}")) or {}
             began = delta.pop("role", None) is not None
             content = _text.decode(delta.pop("content", b"null"))
             if content and (content := self._without_overlap(content)):
@@ -118,10 +161,10 @@ class Continuation:
         return content
 
 
-def together(one: Usage | None, other: Usage) -> Usage:
-    """Add up what two attempts consumed, where the first of them never said."""
-    if one is None:
-        return other
+def together(one: Usage | None, other: Usage | None) -> Usage | None:
+    """Add up what two attempts consumed, where the first of them never said; None: it was nothing."""
+    if one is None or other is None:
+        return other or one
     return Usage(
         input_tokens=one.input_tokens + other.input_tokens,
         output_tokens=one.output_tokens + other.output_tokens,

@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
-from switchgear.contracts.provider import COUNT, Answer
+from switchgear.contracts.provider import Answer
 from switchgear.errors import ApiError, ClientGone, StoreError, Unavailable
 from switchgear.exchange.ask import Asker, Caps
 from switchgear.exchange.attempt import Attempter
@@ -26,7 +26,7 @@ from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_headers, causes, error_headers
 from switchgear.exchange.stream import Pump, Silence
-from switchgear.exchange.usage import USAGE, Ledger, encode_usage, estimate, learn
+from switchgear.exchange.usage import USAGE, Ledger, encode_usage, estimate, learn, may_be_billed
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import replay
 
@@ -137,7 +137,7 @@ class Engine:
         x.status = 200 if error is None else to_api_error(error).status
         if error is None:
             learn(x)
-        if x.usage is None and _may_be_billed(x):
+        if x.usage is None and may_be_billed(x):
             x.usage = estimate(x)
         if x.outcome is Outcome.ERROR:
             self._log.error("exchange failed", request_id=x.id, exc_info=error)
@@ -178,16 +178,3 @@ class Engine:
             await reply.close(reply.encoder.error(answer, x.id))
         else:
             await reply.whole(answer.status, error_headers(x, answer, x.ended_s), dialect.error(answer, x.id))
-
-
-def _may_be_billed(x: Exchange) -> bool:
-    """Say whether a provider may charge for an exchange whose usage it never told: it was asked and did not refuse.
-
-    Nobody charges for counting tokens.
-    """
-    attempt = x.attempts[-1] if x.attempts else None
-    if attempt is None or not attempt.asked or attempt.cause in ("connect", "connect_timeout", "egress", "request"):
-        return False
-    if x.call is None or x.call.operation == COUNT:
-        return False
-    return attempt.status is None or 200 <= attempt.status < 300  # noqa: PLR2004 - HTTP's classes

@@ -6,7 +6,7 @@ from typing import NoReturn
 from switchgear.ambient import Ambient
 from switchgear.contracts.exchange import Step, Target
 from switchgear.contracts.provider import Call, ProviderFault
-from switchgear.errors import Unavailable, UpstreamError
+from switchgear.errors import FirstByteTimeout, Unavailable, UpstreamError
 from switchgear.exchange.ask import Asker
 from switchgear.exchange.faults import cause_of
 from switchgear.exchange.health.health import Health
@@ -49,15 +49,16 @@ class Guard:
             ticket = health.begin(force=not others and (again or not it.x.attempts), retry=again) or _spared()
             said = await self._ask(it, call, step)
         except BaseException as error:
-            if ticket and isinstance(error, (UpstreamError, ProviderFault)):
+            if ticket and isinstance(error, (UpstreamError, ProviderFault)) and not _was_impatient(error, it, step):
                 health.failed(ticket, cause_of(error), getattr(error, "retry_after", None))
             elif ticket:
                 health.abandoned(ticket)
             raise
         else:
             x = it.x
-            if x.first_byte_s is not None and x.attempts:
-                health.note_latency(max(x.first_byte_s - x.attempts[-1].began_s, 0.0))
+            # One that went on with another's answer had no first byte of its own.
+            if x.first_byte_s is not None and x.attempts and x.first_byte_s >= x.attempts[-1].began_s:
+                health.note_latency(x.first_byte_s - x.attempts[-1].began_s)
             health.succeeded(ticket)
             return said
         finally:
@@ -104,6 +105,16 @@ def health_of(target: Target) -> Health | None:
     """Return the health of a target, None for one that has none."""
     found = target.health
     return found if isinstance(found, Health) else None
+
+
+def _was_impatient(error: Exception, it: Inquiry, step: Step) -> bool:
+    """Say whether it was the plan that would not wait, not the target that is known to answer which was silent for too long."""
+    if not isinstance(error, FirstByteTimeout):
+        return False
+    plan, target = it.x.plan, step.target
+    hasty = step.first_token_s is not None and step.first_token_s < target.timeouts.first_byte
+    hasty = hasty or (plan is not None and plan.seconds is not None)
+    return hasty and isinstance(target.health, Health) and target.health.breaker.answers()
 
 
 def _has_place(limiter: Limiter, most: int | None) -> bool:

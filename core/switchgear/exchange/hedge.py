@@ -15,8 +15,9 @@ from switchgear.exchange.inquiry import Inquiry
 from switchgear.exchange.reply import Headers, Reply
 from switchgear.upstream.watch import Watch
 
+_STOPS_S = 1.0
 HEDGED = "hedged"
-"""The cause of an attempt that another one was faster than."""
+"""The cause of an attempt that another one was faster than, or that was stopped together with another one."""
 
 Ask: TypeAlias = Callable[[Inquiry, Step], Awaitable[bytes]]
 _LEARNT = ("attempts", "committed", "first_byte_s", "headers", "sent", "stream_bytes", "stream_events", "usage")
@@ -27,7 +28,8 @@ class Race:
     """One target asked, and after a while a second one.
 
     `ask` tries a step, `leads_on` says whether a failure leaves the answer to others. Each runner has an exchange, a reply, a
-    watch and a `continuation` of its own; what it learns becomes the exchange's once the race is over.
+    watch and a `continuation` of its own; what it learns becomes the exchange's once the race is over. `deaf` keeps those who
+    do not heed that they are stopped, each to its own deadline.
     """
 
     def __init__(
@@ -36,13 +38,16 @@ class Race:
         ask: Ask,
         leads_on: Callable[[Exception, Step], bool],
         continuation: Callable[[], Continuation | None],
+        deaf: set[asyncio.Task[bytes]],
     ) -> None:
         self._it = it
         self._ask = ask
         self._leads_on = leads_on
         self._continuation = continuation
+        self._deaf = deaf
         self._runners: list[_Runner] = []
         self._winner: _Runner | None = None
+        self._is_over = False
 
     async def run(self, first: Step, second: Callable[[], Step | None], after_s: float) -> bytes:
         """Return the bytes of the last write. `second` chooses whom to ask when the first has been silent for `after_s`.
@@ -60,7 +65,7 @@ class Race:
 
     def claim(self, runner: "_Runner") -> None:
         """Let one runner answer and stop the other. Raises CancelledError in the one that comes too late."""
-        if self._winner is None:
+        if self._winner is None and not self._is_over:
             self._winner = runner
             for other in self._runners:
                 if other is not runner:
@@ -81,8 +86,8 @@ class Race:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 runner = running.pop(task)
-                if task.cancelled():
-                    continue
+                if task.cancelled() or self._winner not in (None, runner):
+                    continue  # whatever became of one that lost, it is not the answer
                 error = task.exception()
                 if error is None:
                     self.claim(runner)
@@ -96,15 +101,21 @@ class Race:
 
     async def _stop(self) -> None:
         """End whoever still runs, and make what was learnt the exchange's own."""
+        self._is_over = True
         tasks = [runner.task for runner in self._runners]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self._end(tasks)
+        finally:
+            self._learn()
+
+    def _learn(self) -> None:
         last = self._winner or self._runners[-1]
         if self._winner is None:
             self._gather_attempts(last)
         for attempt in last.x.attempts:
-            if self._winner is not None and attempt.cause is None and attempt is not last.x.attempts[-1]:
+            if attempt.cause is None and attempt is not last.x.attempts[-1]:
                 attempt.cause = HEDGED
         for name in _LEARNT:
             setattr(self._it.x, name, getattr(last.x, name))
@@ -113,6 +124,16 @@ class Race:
     def _gather_attempts(self, last: "_Runner") -> None:
         """List the attempts of all, those of one runner last."""
         last.x.attempts[:0] = [it for runner in self._runners if runner is not last for it in runner.x.attempts]
+
+    async def _end(self, tasks: list[asyncio.Task[bytes]]) -> None:
+        """Wait until tasks that were stopped have ended, but not for long: a plugin may not heed it."""
+        done, others = await asyncio.wait(tasks, timeout=_STOPS_S)
+        for task in others:
+            self._deaf.add(task)
+            task.add_done_callback(self._deaf.discard)
+            task.add_done_callback(_look_at)
+        for task in done:
+            _look_at(task)
 
 
 class _Runner:
@@ -177,6 +198,12 @@ class _Gate:
 
     async def close(self, data: bytes) -> None:
         await self._reply.close(data)
+
+
+def _look_at(task: asyncio.Task[bytes]) -> None:
+    """Take what became of a task: whatever it was is known, or of no interest."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _apart(x: Exchange) -> Exchange:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.exchange import Attempt, Exchange
+from switchgear.contracts.provider import COUNT
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.usage import Usage
 from switchgear.exchange.faults import cause_of
@@ -166,6 +167,19 @@ def _told(attempt: Attempt) -> str:
 
 def _may_have_run(attempt: Attempt) -> bool:
     return attempt.asked and attempt.cause in _LEFT_OPEN
+
+
+def may_be_billed(x: Exchange) -> bool:
+    """Say whether a provider may charge for an exchange whose usage it never told: it was asked and did not refuse.
+
+    Nobody charges for counting tokens.
+    """
+    attempt = x.attempts[-1] if x.attempts else None
+    if attempt is None or not attempt.asked or attempt.cause in ("connect", "connect_timeout", "egress", "request"):
+        return False
+    if x.call is None or x.call.operation == COUNT:
+        return False
+    return attempt.status is None or 200 <= attempt.status < 300  # noqa: PLR2004 - HTTP's classes
 
 
 def estimate(x: Exchange) -> Usage:

@@ -126,6 +126,11 @@ class Breaker:
         if ticket == self._ticket and self.state == "half_open":
             self._retry_at = self._monotonic()
 
+    def answers(self) -> bool:
+        """Say whether any request of the last window succeeded."""
+        requests, causes = self._window.sums()
+        return requests > causes.total()
+
     def view(self) -> BreakerView:
         """Describe it."""
         requests, causes = self._window.sums()

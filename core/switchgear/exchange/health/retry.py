@@ -82,6 +82,6 @@ def _seconds(date: str | None) -> float | None:
         return None
     try:
         found = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a year, or a zone, of eleven digits
         return None
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -125,7 +125,17 @@ def test_the_three_forms_of_a_date_are_read(date: str) -> None:
     assert 60.0 == retry_after_date(Head(retry_after=date), START_US)
 
 
-@pytest.mark.parametrize("value", ["", "12", "1.5", "-3", "soon", "Tue, 99 Nov 2023 22:14:20 GMT", "x" * 70_000])
+NO_NUMBERS = (
+    "Tue, 14 Nov 99999999999 22:14:20 GMT",
+    "14 Nov 2023 22:14:99999999999",
+    "14 Nov 2023 22:14:20 +9999999999999",
+)
+"""Of the form of a date, with numbers that no clock has room for."""
+
+
+@pytest.mark.parametrize(
+    "value", ["", "12", "1.5", "-3", "soon", "Tue, 99 Nov 2023 22:14:20 GMT", "x" * 70_000, *NO_NUMBERS]
+)
 def test_what_is_no_date_is_none(value: str) -> None:
     assert retry_after_date(Head(retry_after=value), START_US) is None
     assert retry_after_date(Head(), START_US) is None
