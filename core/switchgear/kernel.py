@@ -25,7 +25,6 @@ from switchgear.plugin import Plugin
 from switchgear.registry import Registry
 from switchgear.telemetry.metrics import Metrics
 from switchgear.telemetry.watchdog import Watchdog
-from switchgear.upstream.egress import EgressPolicy
 from switchgear.wording import did_you_mean, listed, raised
 
 Hook = Callable[[Hooks], Iterable[Any]]
@@ -81,9 +80,6 @@ class Kernel:
         Raises `BootError` with every failure found: those of selection, import and configuration together, whatever
         plugin they belong to; then those of order; then those of what the plugins bring.
         """
-        EgressPolicy(
-            self.config.gateway.egress.allow
-        )  # wrong networks are found here, not when the first call goes out
         active = self._select_import_configure()
         self.plugins = self._order(active)
         self._bind()
@@ -151,7 +147,7 @@ class Kernel:
         Returns what takes a restart: names of plugins, and `gateway`. Raises `ConfigError` with everything wrong in `config`;
         nothing has changed then.
         """
-        failures = list(config.failures)
+        failures = [*config.failures, *self._not_installed(config)]
         settings: dict[str, Struct] = {}
         for name, item in self._by_name().items():
             if name in config.enabled:
@@ -167,6 +163,16 @@ class Kernel:
             self._reconfigured(item, settings.get(item.installed.name, item.settings), later) for item in self.plugins
         )
         return sorted(later)
+
+    def _not_installed(self, config: Config) -> Iterable[str]:
+        """Say which plugins are switched on there that the next start would not find. Nothing of them is imported here."""
+        new = [name for name in config.enabled if name not in self._by_name()]
+        discovery = Discovery() if new else self.discovery  # one may have been installed meanwhile
+        for name in new:
+            try:
+                discovery.find(name)
+            except PluginError as error:
+                yield from (f"{config.place(name)}: {text}" for text in error.failures)
 
     def _reconfigured(self, item: Active, settings: Struct, later: set[str]) -> Active:
         name = item.installed.name

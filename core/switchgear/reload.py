@@ -79,6 +79,8 @@ class LiveConfiguration:
 
     def _take(self, config: Config, stamp: _Stamp) -> None:
         self._later = tuple(self._kernel.reconfigure(config))
+        if config.source != self._path:  # there was none at the start, or it is gone
+            self._path, stamp = config.source, _stamp(config.source)
         self._stamp, self._read_us, self._failures = stamp, self._ambient.now_us(), ()
         self._log.info("the configuration was read again", takes_a_restart=list(self._later))
 

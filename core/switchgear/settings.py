@@ -8,8 +8,10 @@ import platformdirs
 from msgspec import Meta, Struct, field
 
 from switchgear.contracts.upstream import Timeouts
+from switchgear.errors import ConfigError
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.resources.names import ID_PATTERN
+from switchgear.upstream.egress import EgressPolicy
 
 Seconds = Annotated[float, Meta(gt=0)]
 Bytes = Annotated[int, Meta(ge=1)]
@@ -18,9 +20,15 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
 class EgressSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where outbound calls may go besides public addresses: hosts, addresses or networks."""
+    """Where outbound calls may go besides public addresses: addresses or networks."""
 
     allow: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            EgressPolicy(self.allow)  # found when the file is read, at the start as on a reload, not at the first call
+        except ConfigError as error:
+            raise ValueError("; ".join(error.failures)) from None
 
 
 class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True):

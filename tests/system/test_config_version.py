@@ -136,3 +136,24 @@ async def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> 
         async with asyncio.timeout(5):
             answer = await gateway.admin.post("/config/reload")
         assert 422 == answer.status_code
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('["127.0.0.0/8"]', '["10.0.0.0/99", "localhost"]', ["10.0.0.0/99", "localhost"]),
+        ("echo = {", "nobody_wrote_it = { enabled = true }\necho = {", ["nobody_wrote_it"]),
+    ],
+)
+async def test_what_the_next_start_would_refuse_is_refused_now(
+    tmp_path: Path, old: str, new: str, named: list[str]
+) -> None:
+    async with running(tmp_path) as gateway:
+        file = tmp_path / "plugins.toml"
+        file.write_text(file.read_text().replace(old, new, 1))
+        answer = await gateway.admin.post("/config/reload")
+        assert 422 == answer.status_code, answer.text
+        [error] = answer.json()["errors"]
+        assert error["detail"].startswith(f"{file}:"), "the place is named"
+        assert all(name in error["detail"] for name in named)
+        assert (await version(gateway))["file"]["is_current"] is False

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -112,6 +113,26 @@ def test_on_sighup_it_reads_its_configuration_again_and_stays_as_it_was_if_that_
         os.kill(gateway.pid, signal.SIGHUP)
         gateway.until(lambda: '"takes_a_restart":["echo"]' in gateway.output(), 10, "the new configuration")
         assert gateway.is_ready()
+
+
+def test_a_plugins_toml_that_comes_after_the_start_is_the_one_it_works_by(newcomer: Newcomer) -> None:
+    file = newcomer.cwd / "plugins.toml"
+    with newcomer.server("--port", "{port}", ADMIN_KEY="k") as gateway:
+        gateway.wait_ready()
+
+        def said(method: str, path: str) -> Any:
+            answer = httpx.request(
+                method, f"{gateway.url}/admin/v1/config/{path}", headers={"authorization": "Bearer k"}
+            )
+            assert 200 == answer.status_code, answer.text
+            return answer.json()
+
+        assert said("GET", "version")["file"]["path"] is None
+        file.write_text("[gateway]\n")
+        state = said("POST", "reload")["version"]["file"]
+        assert ("plugins.toml", True) == (Path(state["path"]).name, state["is_current"])
+        file.write_text("[gateway]\n# changed\n")
+        assert said("GET", "version")["file"]["is_current"] is False
 
 
 def test_on_a_terminal_it_shows_the_key(newcomer: Newcomer) -> None:

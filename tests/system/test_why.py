@@ -64,3 +64,27 @@ async def test_an_attempt_that_never_reached_its_provider_is_not(gateway: Runnin
     why, twice = await told(gateway, "c")
     assert "m at p: connect after " in why[-1]
     assert not twice
+
+
+async def test_a_target_that_was_passed_over_is_told_of(gateway: Running, upstream: FaultUpstream) -> None:
+    upstream.script(Script(status=429, headers={"retry-after": "30"}))
+    await told(gateway, "c")
+    why, _ = await told(gateway, "c")
+    assert (4, "m at p: asked last, it wants a pause or a slower pace") == (len(why), why[-1])
+
+
+async def test_so_is_one_that_was_the_only_one(gateway: Running, upstream: FaultUpstream) -> None:
+    upstream.script(Script(status=429, headers={"retry-after": "30"}))
+    await told(gateway, "m")
+    why, _ = await told(gateway, "m")
+    assert ["model m is at provider p", "m at p: not asked (rate_limit)"] == why, "no attempt tells whose limit it was"
+
+
+async def test_so_is_one_of_those_that_share_a_name(gateway: Running, upstream: FaultUpstream) -> None:
+    """`echo` answers whatever the draw says, as it is the only one that wants no pause."""
+    await gateway.patch("/providers/p", model_mapping={"shared": "x"}, weight=1_000_000)
+    await gateway.create("providers", id="says", type="echo", model_mapping={"shared": "y"}, weight=1e-6)
+    upstream.script(Script(status=429, headers={"retry-after": "30"}))
+    await told(gateway, "shared")
+    why, _ = await told(gateway, "shared")
+    assert why[0].endswith("p 1e+06, says 1e-06 (p last, not available now)")

@@ -26,9 +26,13 @@ class SharedModel:
     def plan(self, x: Exchange) -> Plan:
         """Put one provider first by weight; the others follow, those that are not available last."""
         plans = [model.plan(x) for model in self.models.values()]
-        order = by_weight(self._weights, self._draw)
-        order = available_first(order, [is_available(plan) for plan in plans])
+        available = [is_available(plan) for plan in plans]
+        order = available_first(by_weight(self._weights, self._draw), available)
+        why = self._why
+        if not all(available) and any(available):
+            down = [id for id, is_up in zip(self.models, available, strict=True) if not is_up]
+            why += f" ({', '.join(down)} last, not available now)"
         return Plan(
             tuple(chain.from_iterable(plans[index].steps for index in order)),
-            (self._why, *chain.from_iterable(plans[index].why for index in order)),
+            (why, *chain.from_iterable(plans[index].why for index in order)),
         )

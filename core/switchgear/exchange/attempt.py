@@ -5,8 +5,9 @@ others go on with what was said.
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import InferenceEndpoint
@@ -24,7 +25,7 @@ from switchgear.errors import (
 from switchgear.exchange.ask import Asker
 from switchgear.exchange.continuation import Continuation, may_continue
 from switchgear.exchange.faults import cause_of, most_telling
-from switchgear.exchange.guard import TARGET_OPEN, Guard, health_of
+from switchgear.exchange.guard import TARGET_OPEN, Guard, health_of, why_not
 from switchgear.exchange.health.retry import wait_for
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.hedge import Race
@@ -72,18 +73,21 @@ class Attempter:
         x = it.x
         failures: list[Failure] = []
         unfit: InvalidRequest | None = None
-        steps = _in_order(plan.steps) if len(plan.steps) > 1 else list(plan.steps)
+        steps = _in_order(x, plan) if len(plan.steps) > 1 else list(plan.steps)
         while steps:
             step = steps.pop(0)
             if failures and (self._is_spent(it) or not _is_worth_it(failures[-1], x, step.target)):
                 continue
+            before = len(x.attempts)
             try:
                 return await self._try(it, step, steps, hedge_s=None if failures else plan.hedge_s)
             except InvalidRequest as error:
                 if x.committed and not failures:
                     raise
                 unfit = unfit or error  # this target cannot say it; perhaps the next one can
+                _note_unasked(x, step, error, before)
             except (UpstreamError, ProviderFault, SecretUnavailable, Unavailable) as error:
+                _note_unasked(x, step, error, before)
                 if (x.committed and not _goes_on(it)) or not _leads_on(error, step):
                     raise
                 failures.append(error)
@@ -188,9 +192,33 @@ def _goes_on(it: Inquiry) -> bool:
     return it.continuation.can_go_on()
 
 
-def _in_order(steps: Sequence[Step]) -> list[Step]:
-    """Put targets that would not be asked now behind those that would."""
-    return sorted(steps, key=lambda step: not step.target.is_available())
+def _in_order(x: Exchange, plan: Plan) -> list[Step]:
+    """Put targets that would not be asked now behind those that would, and say so where that is another order."""
+    ready = [step.target.is_available() for step in plan.steps]
+    if ready == sorted(ready, reverse=True):
+        return list(plan.steps)
+    later = [step for step, is_ready in zip(plan.steps, ready, strict=True) if not is_ready]
+    for step in later:
+        _note(x, step, f"asked last, {why_not(step.target)}")
+    return [*(step for step, is_ready in zip(plan.steps, ready, strict=True) if is_ready), *later]
+
+
+def _note_unasked(x: Exchange, step: Step, error: Exception, attempts: int) -> None:
+    """Say of a step that failed why nobody was asked for it, if so: if there are no more attempts than before it."""
+    if len(x.attempts) != attempts:
+        return
+    if isinstance(error, InvalidRequest):
+        reason: str | None = "unfit"
+    else:
+        reason = error.code if isinstance(error, Unavailable) else cause_of(error)
+    _note(x, step, f"not asked ({reason})")
+
+
+def _note(x: Exchange, step: Step, what: str) -> None:
+    """Add to the reasons why the request goes where it goes: of what was not asked no attempt tells."""
+    assert x.plan is not None
+    reason = f"{step.target.model.id} at {step.target.provider_id}: {what}"
+    x.plan = replace(x.plan, why=(*x.plan.why, reason))
 
 
 def _is_worth_it(error: Failure, x: Exchange, target: Target) -> bool:

@@ -117,6 +117,16 @@ def _was_impatient(error: Exception, it: Inquiry, step: Step) -> bool:
     return hasty and isinstance(target.health, Health) and target.health.breaker.answers()
 
 
+def why_not(target: Target) -> str:
+    """Say why a target is not available."""
+    health = health_of(target)
+    if health is not None and not health.breaker.ready():
+        return "its breaker is open"
+    if health is not None and health.wait_s():
+        return "it wants a pause or a slower pace"
+    return "its credential was refused"
+
+
 def _has_place(limiter: Limiter, most: int | None) -> bool:
     """Take a place, of as many as this exchange's configuration allows."""
     if limiter.limit != most:

@@ -8,7 +8,7 @@ import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo
@@ -37,14 +37,21 @@ def _problems(type_: Any, value: Any, spot: Spot) -> Iterator[Problem]:
         try:
             msgspec.convert(value, type_, str_keys=True)
         except msgspec.ValidationError as error:
-            yield _problem(error, spot)
+            yield _problem(error, spot, _choice(type_, value))
 
 
-def _problem(error: msgspec.ValidationError, spot: Spot) -> Problem:
+def _choice(type_: Any, value: Any) -> str:
+    """Return what a word might have been, where it must be one of a few."""
+    if get_origin(type_) in (Union, types.UnionType):
+        return next((hint for member in get_args(type_) if (hint := _choice(member, value))), "")
+    return or_rather(str(value), map(str, get_args(type_))) if get_origin(type_) is Literal else ""
+
+
+def _problem(error: msgspec.ValidationError, spot: Spot, choice: str = "") -> Problem:
     text = str(error)
     where = _WHERE.search(text)
     if where is None:
-        return Problem(pointer(spot), text)
+        return Problem(pointer(spot), text + choice)
     inside = where[1].replace("[", ".").replace("]", "").replace("...", "*").strip(".")
     return Problem(pointer((*spot, *inside.split("."))), text[: where.start()])
 

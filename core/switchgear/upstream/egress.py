@@ -59,9 +59,7 @@ class EgressPolicy:
             try:
                 networks.append(ip_network(text))
             except ValueError:
-                failures.append(
-                    f"plugins.toml: [gateway.egress] allow has {text!r}, which is no network; write it like 10.1.0.0/16"
-                )
+                failures.append(f"`allow` has {text!r}, which is no network; write it like 10.1.0.0/16")
         if failures:
             raise ConfigError(*failures)
         self._allow = tuple(networks)

@@ -215,7 +215,9 @@ def test_any_text_in_a_variable_reaches_a_text_setting_unchanged(text: str):
     assert text == config.gateway.host
 
 
-@given(st.integers(0, 65535), st.floats(0.001, 604_800), st.booleans(), st.lists(st.text("abc/.:1", max_size=9)))
+@given(
+    st.integers(0, 65535), st.floats(0.001, 604_800), st.booleans(), st.lists(st.ip_addresses().map(str), max_size=9)
+)
 def test_values_written_as_json_arrive_with_their_types(port: int, total: float, verify: bool, allow: list[str]):
     values = {"PORT": port, "TIMEOUTS__TOTAL": total, "UPSTREAM__VERIFY_TLS": verify, "EGRESS__ALLOW": allow}
     config = load(

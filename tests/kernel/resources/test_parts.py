@@ -3,7 +3,7 @@
 import json
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import pytest
 from hypothesis import given
@@ -26,6 +26,7 @@ VALUES = st.recursive(
     SCALARS | TEXT, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=15
 )
 OBJECTS = st.dictionaries(TEXT, VALUES, max_size=5)
+Door: TypeAlias = Literal["open", "closed"]
 IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}", fullmatch=True).filter(is_id)
 
 
@@ -184,6 +185,13 @@ def test_what_json_writes_as_text_is_decoded() -> None:
 
 def test_what_only_the_whole_shows_is_a_problem_of_the_whole() -> None:
     assert wrong(Lenient, {"left": 2, "right": 1}) == {"": "left must not be more than right"}
+
+
+def test_a_word_that_is_none_of_a_few_is_told_them() -> None:
+    known = "Invalid enum value 'x'; known are `closed`, `open`"
+    assert {"/1": known} == wrong(list[Door], ["open", "x"])
+    assert {"": known} == wrong(Door | None, "x")
+    assert {"": "Invalid enum value 'opne'; did you mean `open`?"} == wrong(Door, "opne")
 
 
 def test_unknown_fields_are_refused_even_where_a_struct_would_let_them_pass() -> None:
