@@ -114,18 +114,22 @@ class Resolver:
             raise type(error)(*error.args) from None
 
     def _renew(self, host: str) -> asyncio.Future[Answer] | None:
-        """Start a lookup unless one runs for this name; None when all threads are taken."""
+        """Start a lookup unless one runs for this name; None when no thread is to be had."""
         running = self._running.get(host)
         if running is not None:
             return running
         if not self._free:
             return None
-        self._free -= 1
         loop = asyncio.get_running_loop()
+        thread = threading.Thread(target=self._look, args=(loop, host), name="switchgear-resolve", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the machine has no thread to give
+            return None
+        self._free -= 1
         future: asyncio.Future[Answer] = loop.create_future()
         future.add_done_callback(_seen)
         self._running[host] = future
-        threading.Thread(target=self._look, args=(loop, host), name="switchgear-resolve", daemon=True).start()
         return future
 
     def _look(self, loop: asyncio.AbstractEventLoop, host: str) -> None:

@@ -163,3 +163,18 @@ async def test_a_lookup_that_breaks_is_reported_and_frees_its_thread(clock: Cloc
 
 def test_the_system_knows_localhost() -> None:
     assert set(system_lookup("localhost")) <= {"127.0.0.1", "::1"}
+
+
+async def test_a_machine_without_a_thread_to_give_is_asked_again(
+    names: Names, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    names.answers["a.test"] = ["8.8.8.8"]
+    chosen = resolver(names, clock, deadline=0.5, threads=1)
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(ConnectFailed):
+            await chosen.resolve("a.test")
+    assert ("8.8.8.8",) == (await chosen.resolve("a.test")).addresses
