@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.catalogue.specs import ModelConfig
-from switchgear.contracts.exchange import Callable, Exchange, Plan, Step
+from switchgear.contracts.exchange import Callable, Exchange, Plan, Step, Target
 from switchgear.contracts.resource import Reference, Resource, ResourceKind, View
 from switchgear.wire.members import raw
 from switchgear_plugins.routing.routed import Routed, target_of
@@ -30,7 +30,7 @@ class Alias(Routed):
         config: dict[str, Any] = msgspec.to_builtins(resource.spec.config)
         self._target = target
         self._overrides = {name: Raw(raw(value)) for name, value in config.items()}
-        self._made: dict[int, tuple[Step, Step]] = {}
+        self._made: dict[int, tuple[Target, Target]] = {}
         self._why = f"{self.id} is an alias of {resource.spec.target}"
 
     def plan(self, x: Exchange) -> Plan:
@@ -40,21 +40,23 @@ class Alias(Routed):
         return msgspec.structs.replace(plan, steps=steps, why=(self._why, *plan.why))
 
     def _overridden(self, step: Step) -> Step:
-        # A model plans the same step each time, so what is made of it is kept; pools make no more than there are models.
-        known = self._made.get(id(step))
+        return msgspec.structs.replace(step, target=self._with_members(step.target))
+
+    def _with_members(self, target: Target) -> Target:
+        # Plans are made for each request, what is in them is not: so what is made of a target is kept.
+        known = self._made.get(id(target))
         if known is not None:
             return known[1]
-        model = step.target.model
-        model = msgspec.structs.replace(model, defaults={**model.defaults, **self._overrides})
-        made = msgspec.structs.replace(step, target=msgspec.structs.replace(step.target, model=model))
+        model = msgspec.structs.replace(target.model, defaults={**target.model.defaults, **self._overrides})
+        made = msgspec.structs.replace(target, model=model)
         if len(self._made) >= _MOST_KEPT:
             self._made.clear()
-        self._made[id(step)] = (step, made)
+        self._made[id(target)] = (target, made)
         return made
 
 
 _MOST_KEPT = 64
-"""Steps that are kept with an alias's members before they are made anew."""
+"""Targets that are kept with an alias's members before they are made anew."""
 
 
 def aliases() -> ResourceKind[AliasSpec, Alias]:

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from switchgear.contracts.exchange import Callable, Exchange, Plan, Recovery, Step
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceKind, View
 from switchgear_plugins.routing.pools import Millis
-from switchgear_plugins.routing.routed import MOST_STEPS, Routed, joined, target_of
+from switchgear_plugins.routing.routed import MOST_STEPS, Routed, joined, planned, target_of
 
 Cause: TypeAlias = Literal[
     "timeout", "429", "5xx", "connection", "overloaded", "auth", "quota", "not_found", "protocol", "context_length",
@@ -89,7 +89,7 @@ class Chain(Routed):
         """Plan all steps in order."""
         if not self._steps:
             return Plan((), (f"{self.id} is a chain of which no target is enabled",))
-        plans = [live.plan(x) for _, live in self._steps]
+        plans = planned([live for _, live in self._steps], x)
         steps: list[Step] = []
         for (it, _), on, plan in zip(self._steps, self._on, plans, strict=True):
             steps += _tried(plan.steps, it, on)

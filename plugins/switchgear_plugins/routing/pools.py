@@ -12,7 +12,7 @@ from switchgear.catalogue.specs import Weight
 from switchgear.contracts.exchange import Callable, Exchange, Plan, Recovery
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceKind, View
 from switchgear.spread import by_weight, hashed, is_available, mark
-from switchgear_plugins.routing.routed import MOST_STEPS, Routed, joined, target_of
+from switchgear_plugins.routing.routed import MOST_STEPS, Routed, joined, planned, target_of
 from switchgear_plugins.routing.sticky import Sticky, sticky_key
 from switchgear_plugins.routing.strategies import Strategies, StrategyName
 
@@ -63,9 +63,11 @@ class Pool(Routed):
         """Choose who is first; the others follow."""
         if not self._targets:
             return Plan((), (f"{self.id} is a pool of which no target is enabled",))
-        plans = [target.plan(x) for target in self._targets]
+        plans = planned(self._targets, x)
         up = [index for index, plan in enumerate(plans) if is_available(plan)]
-        candidates = up or list(range(len(plans)))
+        candidates = up or [index for index, plan in enumerate(plans) if plan.steps]
+        if not candidates:
+            return Plan((), (f"{self.id} is a pool of which no target has anywhere to go",))
         key = None if self._spec.sticky == "none" else sticky_key(self._spec.sticky, x)
         if key is None:
             order = self._strategy(candidates, plans)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from switchgear.contracts.exchange import Callable, Plan, Step
+from switchgear.contracts.exchange import Callable, Exchange, Plan, Step
 from switchgear.contracts.resource import Resource, View
+from switchgear.errors import ApiError
 
 MOST_STEPS = 32
 DEEPEST = 32
@@ -37,16 +38,35 @@ def target_of(view: View, name: str) -> Callable:
     return found
 
 
+def planned(targets: Sequence[Callable], x: Exchange) -> list[Plan]:
+    """Plan as each target does. One that has nowhere to go gets a plan without steps, if another has somewhere.
+
+    Raises what the first of them said where none has.
+    """
+    plans: list[Plan] = []
+    refusal: ApiError | None = None
+    for target in targets:
+        try:
+            plans.append(target.plan(x))
+        except ApiError as error:
+            refusal = refusal or error
+            plans.append(Plan((), (error.message,)))
+    if refusal is not None and not any(plan.steps for plan in plans):
+        raise refusal
+    return plans
+
+
 def joined(plans: Sequence[Plan], steps: Sequence[Step], why: str) -> Plan:
     """Put plans one after the other: their bounds add up, and what the first says of broken streams and of hedging is for all."""
-    first = plans[0]
-    attempts = [plan.attempts for plan in plans if plan.attempts is not None]
-    seconds = [plan.seconds for plan in plans if plan.seconds is not None]
+    asked = [plan for plan in plans if plan.steps] or plans
+    first = asked[0]
+    attempts = [plan.attempts for plan in asked if plan.attempts is not None]
+    seconds = [plan.seconds for plan in asked if plan.seconds is not None]
     return Plan(
         tuple(steps[:MOST_STEPS]),
         (why, *(line for plan in plans for line in plan.why)),
-        sum(attempts) if len(attempts) == len(plans) else None,
-        sum(seconds) if len(seconds) == len(plans) else None,
+        sum(attempts) if len(attempts) == len(asked) else None,
+        sum(seconds) if len(seconds) == len(asked) else None,
         first.recovery,
         first.hedge_s,
     )

@@ -45,18 +45,20 @@ def test_an_alias_has_its_own_members_before_those_of_the_model() -> None:
     [step] = outer.plan(asked()).steps
     defaults = {name: bytes(value) for name, value in step.target.model.defaults.items()}
     assert {"temperature": b"0.9", "top_p": b"0.2", "seed": b"1"} == defaults
-    assert outer.plan(asked()).steps == outer.plan(asked()).steps
+    assert outer.plan(asked()).targets == outer.plan(asked()).targets
     assert "p" == outer.owned_by
 
 
 def test_what_an_alias_keeps_is_bounded_and_right() -> None:
     pools = chain_of([(Model(f"m{n}"), {"max_retries": 2}) for n in range(3)])
     alias = Alias(resource(AliasSpec("chain", ModelConfig(seed=4)), "a"), pools)
+    made = alias.plan(asked()).targets
     for _ in range(100):
         steps = alias.plan(asked()).steps
         assert [("m0", b"4"), ("m1", b"4"), ("m2", b"4")] == [
             (step.target.model.id, bytes(step.target.model.defaults["seed"])) for step in steps
         ]
+        assert made == tuple(step.target for step in steps), "made once, though a chain makes new steps each time"
     assert len(alias._made) <= 64
 
 
