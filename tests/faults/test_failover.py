@@ -198,3 +198,20 @@ async def test_the_impatience_of_some_does_not_take_a_target_from_others(
     for _ in range(12):
         assert "n" == (await gateway.chat(model="hasty")).headers["x-switchgear-model"]
     assert ("m", 1) == ((told := await gateway.chat(model="c")).headers["x-switchgear-model"], attempts(told))
+
+
+async def test_no_words_of_a_failure_hold_the_secret_of_the_target_that_failed(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    source = {"backend": "encrypted", "values": {"api_key": "correcthorsebattery"}}
+    await gateway.create("credentials", id="plain", type="openai", source=source)
+    await gateway.create("providers", id="w", type="openai", base_url=upstream.base_url, credential_id="plain")
+    await gateway.create("models", id="small", provider_id="w", provider_model="small", context_window=1000)
+    await gateway.patch("/models/n", context_window=9000)
+    await gateway.create("chains", id="both", steps=[{"target": "small"}, {"target": "n"}])
+    words = {"code": "context_length_exceeded", "message": "too long for correcthorsebattery"}
+    upstream.script(Script(status=400, error=words))
+    other.script(Script(cause="server"), times=5)
+    answer = await gateway.chat(model="both")
+    assert "context_length_exceeded" == answer.json()["error"]["code"], "the failure that tells most"
+    assert "correcthorse" not in answer.text

@@ -9,6 +9,7 @@ reply     the client's last byte is sent after that, so what it saw is accounted
 """
 
 import asyncio
+from itertools import chain
 
 from structlog.typing import FilteringBoundLogger
 
@@ -170,11 +171,17 @@ class Engine:
             else:
                 await reply.whole(200, answer_headers(x, x.ended_s, stream=False), last)
             return
-        target = x.target
-        answer = to_api_error(error, () if target is None else target.secrets())
+        answer = to_api_error(error, _secrets(x))
         if len(x.attempts) > 1 and answer.source == "provider":
             answer.message += f" Tried: {', '.join(causes(x))}."
         if reply.started:
             await reply.close(reply.encoder.error(answer, x.id))
         else:
             await reply.whole(answer.status, error_headers(x, answer, x.ended_s), dialect.error(answer, x.id))
+
+
+def _secrets(x: Exchange) -> tuple[str, ...]:
+    """Return what no message may show: the failure that is told may be any target's, not only the last one's."""
+    handed = [attempt.secret.values() for attempt in x.attempts if attempt.secret is not None]
+    known = [target.secrets() for target in dict.fromkeys(attempt.target for attempt in x.attempts)]
+    return tuple(dict.fromkeys(chain.from_iterable((*known, *handed))))
