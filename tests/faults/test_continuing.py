@@ -1,5 +1,6 @@
 """A stream that breaks off is gone on with by another target: its client gets one answer."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -225,11 +226,42 @@ async def test_a_chunk_that_nobody_can_read_is_the_providers_failure(
     assert ("upstream_error", 502) == (record["outcome"], record["status"])
 
 
-async def test_one_that_went_on_is_not_thought_to_be_without_delay(
+async def test_a_target_that_refused_to_go_on_is_not_charged_for(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    steps = [{"target": "m"}, {"target": "n"}, {"target": "n"}]
+    await gateway.create("chains", id="third", steps=steps, recovery="continue")
+    used = []
+    for model in ("on", "third"):
+        upstream.script(BROKEN[0])
+        if model == "third":
+            other.script(Script(cause="server"))
+        other.script(Script(content="three four", tokens_per_chunk=1))
+        answer = await gateway.chat(model=model, stream=True)
+        assert "One two three four" == said(chunks(answer.text))
+        record = await gateway.usage_of(answer.headers["x-request-id"])
+        used.append((record["input_tokens"], record["output_tokens"]))
+    assert used[0] == used[1]
+
+
+async def test_what_broke_off_is_consumed_also_where_the_client_leaves_then(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    upstream.script(Script(content="word " * 40, tokens_per_chunk=1, cut_after_chunks=30))
+    other.script(Script(hang=True))
+    asking = asyncio.create_task(gateway.chat(model="on", stream=True))
+    await eventually(lambda: other.ledger.entries)
+    asking.cancel()
+    [record] = await eventually(gateway.usage)
+    assert ("client_gone", 2) == (record["outcome"], record["attempts"])
+    assert record["output_tokens"] >= 15, "as many as were shown, by an estimate"
+
+
+async def test_going_on_says_nothing_of_how_fast_a_target_is(
     gateway: Running, upstream: FaultUpstream, other: FaultUpstream
 ) -> None:
     upstream.script(BROKEN[0])
     other.script(Script(content="three four", delay_ms=100))
-    assert "error" not in (await gateway.chat(model="on", stream=True)).text
-    [target] = (await gateway.admin.get("/targets", params={"provider_id": "q"})).json()["data"]
-    assert target["latency_s"] != 0
+    await gateway.chat(model="on", stream=True)
+    found = (await gateway.admin.get("/targets", params={"provider_id": "q"})).json()["data"]
+    assert [None] == [it["latency_s"] for it in found if it["provider_model"] == "other-model"]

@@ -130,4 +130,85 @@ async def test_no_more_are_asked_than_the_budget_of_a_chain_allows(
     slow.script(Script(delay_ms=300))
     answer = await gateway.chat(model="one")
     assert ("m", "1") == (answer.headers["x-switchgear-model"], answer.headers["x-switchgear-attempts"])
+
+
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+
+
+async def test_a_second_that_cannot_take_the_request_leaves_the_first_alone(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream
+) -> None:
+    await gateway.patch("/models/n", capabilities={"tools": False})
+    steps = [{"target": "m"}, {"target": "n", "on": ["5xx"]}]
+    await gateway.create("chains", id="tools", steps=steps, hedge_after_ms=100)
+    slow.script(Script(delay_ms=400))
+    answer = await gateway.chat(model="tools", tools=TOOLS)
+    assert (200, "m") == (answer.status_code, answer.headers.get("x-switchgear-model")), answer.text
+    slow.script(Script(delay_ms=400, cause="server"))
+    answer = await gateway.chat(model="tools", tools=TOOLS)
+    assert 502 == answer.status_code, "that the second is not made for it tells less than that the first failed"
+    assert [] == quick.ledger.entries
+
+
+async def test_each_runner_leads_on_as_its_own_step_says(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream
+) -> None:
+    steps = [{"target": "m", "on": ["429"]}, {"target": "n", "on": ["5xx"]}, {"target": "echo"}]
+    await gateway.create("chains", id="own", steps=steps, hedge_after_ms=100)
+    slow.script(Script(delay_ms=400, cause="rate_limit"))
+    quick.script(Script(delay_ms=400, cause="server"))
+    answer = await gateway.chat(model="own")
+    assert (200, "echo") == (answer.status_code, answer.headers.get("x-switchgear-model")), answer.text
+
+
+async def test_the_failure_that_is_told_is_of_the_target_that_is_named(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream
+) -> None:
+    slow.script(Script(delay_ms=400, cause="invalid_request"))
+    quick.script(Script(hang=True))
+    answer = await gateway.chat(model="h")
+    assert (400, "m", "400") == (
+        answer.status_code, answer.headers["x-switchgear-model"], answer.headers["x-switchgear-upstream-status"]
+    )  # fmt: skip
+    record = await gateway.usage_of(answer.headers["x-request-id"])
+    assert ("m", None) == (record["target"], record.get("input_tokens")), "nobody is charged for what was refused"
+
+
+async def test_a_deadline_between_two_tries_is_a_timeout(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream
+) -> None:
+    timeouts = {"connect": 1.0, "first_byte": 3.0, "idle": 3.0, "total": 0.4}
+    await gateway.patch("/providers/p", timeouts=timeouts)
+    steps = [{"target": "m", "max_retries": 1}, {"target": "n"}]
+    await gateway.create("chains", id="late", steps=steps, hedge_after_ms=5000)
+    slow.script(Script(cause="overloaded", headers={"retry-after": "1"}))
+    answer = await gateway.chat(model="late")
+    assert (504, "total_timeout") == (answer.status_code, answer.json()["error"]["code"])
+
+
+@pytest.mark.parametrize("most", [1, 2])
+async def test_hedging_keeps_to_the_attempts_of_the_plan(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream, most: int
+) -> None:
+    steps = [{"target": "m", "max_retries": 3}, {"target": "n", "max_retries": 3}]
+    await gateway.create("chains", id="few", steps=steps, hedge_after_ms=100, budget={"attempts": most})
+    for up in (slow, quick):
+        up.script(Script(delay_ms=300, cause="server"), times=10)
+    assert 502 == (await gateway.chat(model="few")).status_code
+    assert most == len(slow.ledger.entries) + len(quick.ledger.entries)
+
+
+async def test_a_client_that_leaves_is_recorded_also_where_the_second_could_not_be_asked(
+    gateway: Running, slow: FaultUpstream, quick: FaultUpstream
+) -> None:
+    await gateway.patch("/models/n", capabilities={"tools": False})
+    slow.script(Script(hang=True))
+    asking = asyncio.create_task(gateway.chat(model="h", tools=TOOLS))
+    await eventually(lambda: slow.ledger.entries)
+    await asyncio.sleep(0.3)  # the second has come and gone
+    asking.cancel()
+    [record] = await eventually(gateway.usage)
+    assert ("client_gone", "m", 1, True) == (
+        record["outcome"], record["target"], record["attempts"], record["usage_estimated"]
+    )  # fmt: skip
     assert [] == quick.ledger.entries

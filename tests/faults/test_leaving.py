@@ -22,6 +22,8 @@ from support.talk import Talk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+PATIENT = {"SWITCHGEAR__GATEWAY__TIMEOUTS__FIRST_BYTE": "60", "SWITCHGEAR__GATEWAY__TIMEOUTS__IDLE": "60"}
+"""The provider is in the loop of those who leave by the thousand."""
 ROW = "10 clients leave"
 CALLS = 50_000
 AT_ONCE = 25
@@ -93,7 +95,7 @@ class Churn:
 
 async def test_clients_that_leave_by_the_thousand_leave_nothing_behind(tmp_path: Path, figure: Record) -> None:
     with open_files(8 * SLOTS):
-        async with FaultUpstream() as upstream, daemon(tmp_path) as gateway:
+        async with FaultUpstream() as upstream, daemon(tmp_path, environ=PATIENT) as gateway:
             await gateway.create("credentials", id="c", type="openai", source=SOURCE)
             where = {"base_url": upstream.base_url, "credential_id": "c", "max_connections": SLOTS}
             await gateway.create("providers", id="p", type="openai", **where)

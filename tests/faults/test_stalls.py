@@ -17,12 +17,20 @@ CHUNKS = 8
 AT_ONCE = 100
 
 
+PATIENT = {"SWITCHGEAR__GATEWAY__TIMEOUTS__CONNECT": "30"}
+"""Hundreds connect at once, to a provider that shares their loop."""
+
+
 @pytest.mark.parametrize("rounds", [4, pytest.param(371, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 async def test_a_stream_that_falls_silent_after_any_chunk_is_an_error(
     tmp_path: Path, figure: Record, wire: Wire, rounds: int
 ) -> None:
-    async with FaultUpstream() as up, running(tmp_path, idle=IDLE) as run, Load(run.port, run.key) as load:
+    async with (
+        FaultUpstream() as up,
+        running(tmp_path, idle=IDLE, environ=PATIENT) as run,
+        Load(run.port, run.key) as load,
+    ):
         await provide(run, up)
         scripts = [Script(chunks=CHUNKS, stall_after_chunks=after) for after in range(CHUNKS + 1)]
         up.script(*scripts, times=rounds)

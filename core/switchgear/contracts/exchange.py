@@ -127,8 +127,8 @@ that another target can give the whole answer; with `continue`, another one whos
 class Plan(Struct, frozen=True):
     """Where an exchange will be tried, in order, and why each is there.
 
-    attempts  most attempts in all; None: as many as the steps say
-    seconds   most time until the first token, over all attempts; None: the exchange's own deadline
+    attempts  most attempts in all, hedged ones too; None: as many as the steps say
+    seconds   most time until the first token, over all attempts and what is waited for; None: the exchange's own deadline
     recovery  what becomes of a stream that breaks after its first byte
     hedge_s   seconds without a first byte after which the next target is asked as well, and whoever answers first is heard;
               None: never

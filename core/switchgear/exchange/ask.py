@@ -12,7 +12,15 @@ from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Attempt, Exchange, Step, Target
 from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
-from switchgear.errors import ConnectionBroken, FirstByteTimeout, IdleTimeout, InvalidRequest, ResponseTooLarge
+from switchgear.errors import (
+    ConnectionBroken,
+    FirstByteTimeout,
+    IdleTimeout,
+    InvalidRequest,
+    ResponseTooLarge,
+    TotalTimeout,
+    UpstreamError,
+)
 from switchgear.exchange.faults import cause_of
 from switchgear.exchange.health.retry import retry_after_date
 from switchgear.exchange.inquiry import Inquiry
@@ -65,7 +73,8 @@ class Asker:
             if secret is None and target.secret is not None:
                 secret = await target.secret.get()
             attempt.secret = secret
-            watch.expect(FirstByteTimeout, min(target.timeouts.first_byte, self._content_s(it, step)))
+            first_s, late = self._first_token(it, step)
+            watch.expect(late, min(target.timeouts.first_byte, first_s))
             return await self._answer(it, call, step, attempt)
         except asyncio.CancelledError:
             error = watch.cause()
@@ -101,24 +110,25 @@ class Asker:
         else:
             answer = await self._whole(it, call, attempt)
             await pump.run(replay(answer, usage_wanted=call.usage_wanted))
-        if it.continuation is not None and it.continuation.spent is not None:
-            it.continuation.account(x)
         return encoder.end()
 
-    def _content_s(self, it: Inquiry, step: Step) -> float:
-        """Return how long the step and the plan let it take from now until there is content."""
-        assert it.x.plan is not None
-        if it.x.plan.seconds is None:
-            return math.inf if step.first_token_s is None else step.first_token_s
-        left_s = max(it.left_s(self._ambient.monotonic()), 0.0)
-        return left_s if step.first_token_s is None else min(left_s, step.first_token_s)
+    def _first_token(self, it: Inquiry, step: Step) -> tuple[float, type[UpstreamError]]:
+        """Return how long the first token may take, infinity where nobody says, and what it is if it does not come.
+
+        What others left of the plan's time says nothing about this target: that it did not suffice is nobody's failure.
+        """
+        own_s = math.inf if step.first_token_s is None else step.first_token_s
+        left_s = it.left_s(self._ambient.monotonic())
+        if left_s < min(own_s, step.target.timeouts.first_byte) and len(it.x.attempts) > 1:
+            return left_s, TotalTimeout
+        return min(own_s, left_s), FirstByteTimeout
 
     def _pump(self, it: Inquiry, step: Step, encoder: StreamEncoder) -> Pump:
         assert it.x.plan is not None
         silence = Silence(step.target.timeouts.idle, self._caps.keep_alive_s)
-        content_s = self._content_s(it, step)
-        until = None if content_s == math.inf else self._ambient.monotonic() + content_s
-        hold = Hold(until, whole=it.x.plan.recovery == "buffer", most=self._caps.body)
+        first_s, late = self._first_token(it, step)
+        until = None if first_s == math.inf else self._ambient.monotonic() + first_s
+        hold = Hold(until, late, whole=it.x.plan.recovery == "buffer", most=self._caps.body)
         return Pump(it.x, it.reply, encoder, it.watch, silence, self._policies, self._ambient, hold)
 
     async def _whole(self, it: Inquiry, call: Call, attempt: Attempt) -> Answer:

@@ -59,17 +59,19 @@ class Attempter:
         """Return the bytes of the last write: a whole answer, or what ends the stream that was written meanwhile."""
         plan = x.plan
         assert plan is not None
-        it = Inquiry(x, endpoint, reply, watch)
-        if plan.recovery == "continue":
-            it.continuation = _continuation(x, endpoint)
+        if not plan.steps:
+            raise _no_target()
+        it = Inquiry(x, endpoint, reply, watch, plan.steps[0])
+        if plan.recovery != "continue":
+            return await self._go_through(it, plan)
+        it.continuation = _continuation(x, endpoint)
         try:
-            return await self._one_after_the_other(it, plan)
+            return await self._go_through(it, plan)
         finally:
-            # However it ends: what those before consumed is not lost with a client that leaves the last one.
             if it.continuation is not None and it.continuation.spent is not None:
-                it.continuation.account(x)
+                it.continuation.account(x)  # whatever ended it: those who broke off were asked too
 
-    async def _one_after_the_other(self, it: Inquiry, plan: Plan) -> bytes:
+    async def _go_through(self, it: Inquiry, plan: Plan) -> bytes:
         x = it.x
         failures: list[Failure] = []
         unfit: InvalidRequest | None = None
@@ -78,6 +80,7 @@ class Attempter:
             step = steps.pop(0)
             if failures and (self._is_spent(it) or not _is_worth_it(failures[-1], x, step.target)):
                 continue
+            it.step = step
             before = len(x.attempts)
             try:
                 return await self._try(it, step, steps, hedge_s=None if failures else plan.hedge_s)
@@ -88,17 +91,17 @@ class Attempter:
                 _note_unasked(x, step, error, before)
             except (UpstreamError, ProviderFault, SecretUnavailable, Unavailable) as error:
                 _note_unasked(x, step, error, before)
-                if (x.committed and not _goes_on(it)) or not _leads_on(error, step):
+                if (x.committed and not _goes_on(it)) or not _leads_on(error, it.step):
                     raise
                 failures.append(error)
         if failures:
             raise failures[-1] if x.committed else most_telling(failures)
-        raise unfit or UpstreamFailed("No target is eligible for this request.", code="no_target", source="gateway")
+        raise unfit or _no_target()
 
     async def _try(self, it: Inquiry, step: Step, later: list[Step], *, hedge_s: float | None) -> bytes:
         """Ask the target of a step; one of those `later` may be asked meanwhile, and is then out of the plan."""
         others = bool(later) and any(step.target.is_available() for step in later)
-        if others and hedge_s is not None and _may_hedge(it):
+        if others and hedge_s is not None:
             return await self._hedged(it, step, later, hedge_s)
         return await self._persist(it, step, others=others)
 
@@ -108,7 +111,7 @@ class Attempter:
         def second() -> Step | None:
             health = health_of(step.target)
             found = next((index for index, other in enumerate(later) if other.target.is_available()), None)
-            if found is None or (health is not None and not health.budget.spend()):
+            if found is None or self._is_spent(it) or (health is not None and not health.budget.spend()):
                 return None
             return later.pop(found)
 
@@ -124,9 +127,8 @@ class Attempter:
         """Try one target as often as its step says. Where others wait behind it, they are the better second try."""
         call = fit(it.x, it.endpoint, step.target) if it.continuation is None else _with_what_was_said(it, step.target)
         most = step.retries
-        if (
-            most is None
-        ):  # one layer tries again: where others wait behind this target, or the client does, it is not this one
+        # One layer tries again: where others wait behind this target, or the client does so itself, it is not this one.
+        if most is None:
             most = 0 if others or it.x.retried else self._settings.retries
         tries = 0
         while True:
@@ -136,8 +138,10 @@ class Attempter:
                 wait = None if it.x.committed or tries >= most else self._wait(it, step.target, error, tries)
                 if wait is None:
                     raise
+                await asyncio.sleep(wait)
+                if self._is_spent(it):  # who was asked meanwhile counts too
+                    raise
             tries += 1
-            await asyncio.sleep(wait)
 
     def _wait(self, it: Inquiry, target: Target, error: UpstreamError | ProviderFault, tries: int) -> float | None:
         """Say how long to wait before the same target is asked again; None where that is of no use."""
@@ -145,16 +149,18 @@ class Attempter:
             return None
         wait = wait_for(error, tries, self._settings.retry, self._ambient.random)
         health = health_of(target)
-        if wait is None or (health is not None and not (health.breaker.ready() and health.budget.spend())):
+        if wait is None or wait >= it.left_s(self._ambient.monotonic()):
+            return None
+        if health is not None and not (health.breaker.ready() and health.budget.spend()):
             return None
         return wait
 
     def _is_spent(self, it: Inquiry) -> bool:
-        """Say whether the plan's own budget of attempts or seconds is used up."""
-        plan = it.x.plan
-        if plan is not None and plan.attempts is not None and len(it.x.attempts) >= plan.attempts:
-            return True
-        return it.left_s(self._ambient.monotonic()) <= 0
+        return it.is_spent(self._ambient.monotonic())
+
+
+def _no_target() -> UpstreamFailed:
+    return UpstreamFailed("No target is eligible for this request.", code="no_target", source="gateway")
 
 
 def _continuation(x: Exchange, endpoint: InferenceEndpoint) -> Continuation | None:
@@ -169,11 +175,6 @@ def _continuation(x: Exchange, endpoint: InferenceEndpoint) -> Continuation | No
     if not may_continue(call):
         return None
     return Continuation(endpoint.encoder(x.call, translate=call.wire != endpoint.wire))
-
-
-def _may_hedge(it: Inquiry) -> bool:
-    """Say whether the plan allows for two attempts."""
-    return it.x.plan is not None and (it.x.plan.attempts is None or it.x.plan.attempts > 1)
 
 
 def _with_what_was_said(it: Inquiry, target: Target) -> Call:
@@ -233,6 +234,8 @@ def _leads_on(error: Exception, step: Step) -> bool:
     """Say whether the next target may be tried after this failure."""
     if isinstance(error, (EgressDenied, TotalTimeout)):
         return False
+    if isinstance(error, InvalidRequest):
+        return True  # this target cannot say it; perhaps the next one can
     if isinstance(error, Unavailable):
         return error.code in _NOT_ASKED  # other unavailabilities are the gateway's own, as that it is shutting down
     cause = cause_of(error)

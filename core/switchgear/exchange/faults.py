@@ -93,7 +93,8 @@ def most_telling(failures: Sequence[Exception]) -> Exception:
 
 _TELLING_OTHER = 5
 _TELLING = {
-    "service_unavailable": 0, "rate_limit": 1, "quota": 1, "credential": 2, "auth": 2, "permission": 2, "not_found": 2,
+    "invalid_request_error": -1, "service_unavailable": 0, "rate_limit": 1, "quota": 1,
+    "credential": 2, "auth": 2, "permission": 2, "not_found": 2,
     "connect": 3, "connect_timeout": 3, "overloaded": 4, "first_byte_timeout": 4, "timeout": 4, "context_length": 6,
 }  # fmt: skip
 """How much a cause tells, from little to much."""

@@ -25,7 +25,7 @@ class Guard:
 
     def __init__(self, asker: Asker, ambient: Ambient, settings: RoutingSettings) -> None:
         self._asker = asker
-        self._ambient = ambient
+        self._monotonic = ambient.monotonic
         self._settings = settings
 
     async def ask(self, it: Inquiry, call: Call, step: Step, *, again: bool, others: bool) -> bytes:
@@ -39,10 +39,10 @@ class Guard:
         if not isinstance(health, Health):
             return await self._ask(it, call, step)
         if health.is_eased:
-            await self._wait_turn(it, health, others=others)
+            await self._wait_turn(it, target, health, others=others)
         limiter = health.limiter
         if not _has_place(limiter, target.concurrency):
-            await limiter.acquire(0.0 if others else min(self._settings.queue, it.left_s(self._ambient.monotonic())))
+            await self._wait_place(it, target, limiter, others=others)
         ticket = 0
         try:
             # The last target of a plan is never ejected; but of several that are spared only one is asked.
@@ -56,7 +56,7 @@ class Guard:
             raise
         else:
             x = it.x
-            # One that went on with another's answer had no first byte of its own.
+            # Where it went on with an answer, the first byte was another's.
             if x.first_byte_s is not None and x.attempts and x.first_byte_s >= x.attempts[-1].began_s:
                 health.note_latency(x.first_byte_s - x.attempts[-1].began_s)
             health.succeeded(ticket)
@@ -64,16 +64,24 @@ class Guard:
         finally:
             limiter.release()
 
-    async def _wait_turn(self, it: Inquiry, health: Health, *, others: bool) -> None:
+    async def _wait_turn(self, it: Inquiry, target: Target, health: Health, *, others: bool) -> None:
         """Wait out a pause that a target asked for, or until the next turn at its pace; a longer wait is the answer."""
         wait = health.wait_s()
-        most = min(self._settings.retry.wait_most, it.left_s(self._ambient.monotonic()))
+        most = min(self._settings.retry.wait_most, it.left_s(self._monotonic()))
         if wait and (others or wait > most or health.pacer.is_full()):
             cause = health.eased_for
             raise ProviderFault(cause, _STATUS[cause], retry_after=wait)
         health.pacer.take()
         if wait:
+            it.watch.shorten(target.timeouts.total)
             await asyncio.sleep(wait)
+
+    async def _wait_place(self, it: Inquiry, target: Target, limiter: Limiter, *, others: bool) -> None:
+        wait = 0.0
+        if not others:
+            wait = min(self._settings.queue, it.left_s(self._monotonic()))
+            it.watch.shorten(target.timeouts.total)
+        await limiter.acquire(wait)
 
     async def _ask(self, it: Inquiry, call: Call, step: Step) -> bytes:
         """Ask, and once more where the target refuses a secret that has since been replaced."""
@@ -107,16 +115,6 @@ def health_of(target: Target) -> Health | None:
     return found if isinstance(found, Health) else None
 
 
-def _was_impatient(error: Exception, it: Inquiry, step: Step) -> bool:
-    """Say whether it was the plan that would not wait, not the target that is known to answer which was silent for too long."""
-    if not isinstance(error, FirstByteTimeout):
-        return False
-    plan, target = it.x.plan, step.target
-    hasty = step.first_token_s is not None and step.first_token_s < target.timeouts.first_byte
-    hasty = hasty or (plan is not None and plan.seconds is not None)
-    return hasty and isinstance(target.health, Health) and target.health.breaker.answers()
-
-
 def why_not(target: Target) -> str:
     """Say why a target is not available."""
     health = health_of(target)
@@ -125,6 +123,16 @@ def why_not(target: Target) -> str:
     if health is not None and health.wait_s():
         return "it wants a pause or a slower pace"
     return "its credential was refused"
+
+
+def _was_impatient(error: Exception, it: Inquiry, step: Step) -> bool:
+    """Say whether it was the plan that would not wait, not the target that is known to answer which was silent for too long."""
+    if not isinstance(error, FirstByteTimeout):
+        return False
+    plan, target = it.x.plan, step.target
+    hasty = step.first_token_s is not None and step.first_token_s < target.timeouts.first_byte
+    hasty = hasty or (plan is not None and plan.seconds is not None)
+    return hasty and isinstance(target.health, Health) and target.health.breaker.answers()
 
 
 def _has_place(limiter: Limiter, most: int | None) -> bool:

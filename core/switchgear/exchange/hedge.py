@@ -45,14 +45,15 @@ class Race:
         self._leads_on = leads_on
         self._continuation = continuation
         self._deaf = deaf
+        self._is_over = False
         self._runners: list[_Runner] = []
         self._winner: _Runner | None = None
-        self._is_over = False
+        self._told: _Runner | None = None
 
     async def run(self, first: Step, second: Callable[[], Step | None], after_s: float) -> bytes:
         """Return the bytes of the last write. `second` chooses whom to ask when the first has been silent for `after_s`.
 
-        Raises the more telling of their failures.
+        Raises the more telling of their failures, and leaves in the inquiry which step that was.
         """
         try:
             one = self._start(first)
@@ -77,27 +78,33 @@ class Race:
     def _start(self, step: Step) -> "_Runner":
         runner = _Runner(self, self._it, step, self._ask, self._continuation())
         self._runners.append(runner)
+        self._it.racing.append(runner.x)
         return runner
 
     async def _first_answer(self) -> bytes:
-        failures: list[Exception] = []
+        failures: dict[Exception, _Runner] = {}
         running = {runner.task: runner for runner in self._runners}
         while running:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 runner = running.pop(task)
                 if task.cancelled() or self._winner not in (None, runner):
-                    continue  # whatever became of one that lost, it is not the answer
+                    continue  # whoever lost has nothing to say any more, not even that it failed
                 error = task.exception()
                 if error is None:
                     self.claim(runner)
                     return task.result()
-                if not isinstance(error, (SwitchgearError, ProviderFault)) or runner is self._winner:
+                if (
+                    not isinstance(error, (SwitchgearError, ProviderFault))
+                    or runner is self._winner
+                    or not self._leads_on(error, runner.step)
+                ):
+                    self._told = runner
                     raise error
-                if not self._leads_on(error, runner.step):
-                    raise error
-                failures.append(error)
-        raise most_telling(failures)
+                failures[error] = runner
+        error = most_telling(list(failures))
+        self._told = failures[error]
+        raise error
 
     async def _stop(self) -> None:
         """End whoever still runs, and make what was learnt the exchange's own."""
@@ -108,22 +115,7 @@ class Race:
         try:
             await self._end(tasks)
         finally:
-            self._learn()
-
-    def _learn(self) -> None:
-        last = self._winner or self._runners[-1]
-        if self._winner is None:
-            self._gather_attempts(last)
-        for attempt in last.x.attempts:
-            if attempt.cause is None and attempt is not last.x.attempts[-1]:
-                attempt.cause = HEDGED
-        for name in _LEARNT:
-            setattr(self._it.x, name, getattr(last.x, name))
-        self._it.continuation = last.continuation
-
-    def _gather_attempts(self, last: "_Runner") -> None:
-        """List the attempts of all, those of one runner last."""
-        last.x.attempts[:0] = [it for runner in self._runners if runner is not last for it in runner.x.attempts]
+            self._hand_back()
 
     async def _end(self, tasks: list[asyncio.Task[bytes]]) -> None:
         """Wait until tasks that were stopped have ended, but not for long: a plugin may not heed it."""
@@ -134,6 +126,24 @@ class Race:
             task.add_done_callback(_look_at)
         for task in done:
             _look_at(task)
+
+    def _hand_back(self) -> None:
+        asked = [runner for runner in self._runners if runner.x.attempts]
+        last = self._winner or self._told or (asked or self._runners)[-1]
+        if self._winner is None:
+            self._gather_attempts(last)
+        for attempt in last.x.attempts:
+            if attempt.cause is None and attempt is not last.x.attempts[-1]:
+                attempt.cause = HEDGED
+        for name in _LEARNT:
+            setattr(self._it.x, name, getattr(last.x, name))
+        self._it.racing.clear()
+        self._it.step = last.step
+        self._it.continuation = last.continuation
+
+    def _gather_attempts(self, last: "_Runner") -> None:
+        """List the attempts of all, those of one runner last."""
+        last.x.attempts[:0] = [it for runner in self._runners if runner is not last for it in runner.x.attempts]
 
 
 class _Runner:
@@ -154,10 +164,17 @@ class _Runner:
         return self.x.first_byte_s is not None or self.x.stream_bytes > 0
 
     async def _run(self) -> bytes:
-        watch = Watch(asyncio.get_running_loop(), self.step.target.timeouts.total)
+        outer = self._it
+        watch = Watch(asyncio.get_running_loop(), self.step.target.timeouts.total, began=outer.watch.began)
         try:
-            it = Inquiry(self.x, self._it.endpoint, _Gate(self, self._it.reply), watch, self.continuation)
+            reply = _Gate(self, outer.reply)
+            it = Inquiry(self.x, outer.endpoint, reply, watch, self.step, self.continuation, outer.racing)
             return await self._ask(it, self.step)
+        except asyncio.CancelledError:
+            # It may have been waiting for its next try, where nobody else asks why.
+            if (cause := watch.cause()) is None:
+                raise
+            raise cause from None
         finally:
             watch.close()
 

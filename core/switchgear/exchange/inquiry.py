@@ -2,10 +2,10 @@
 
 import math
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from switchgear.contracts.dialect import InferenceEndpoint
-from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.exchange import Exchange, Step
 from switchgear.exchange.continuation import Continuation
 from switchgear.exchange.reply import Reply
 from switchgear.upstream.watch import Watch
@@ -14,16 +14,30 @@ from switchgear.upstream.watch import Watch
 class Inquiry(Struct, eq=False, gc=False):
     """An exchange that is being answered: what was asked, where the answer goes, who watches the time.
 
-    `continuation` is set where a stream that breaks off is to be gone on with elsewhere.
+    step          the step that is tried, or was last
+    continuation  set where a stream that breaks off is to be gone on with elsewhere
+    racing        the exchanges of those who are asked at once, while they are
     """
 
     x: Exchange
     endpoint: InferenceEndpoint
     reply: Reply
     watch: Watch
+    step: Step
     continuation: Continuation | None = None
+    racing: list[Exchange] = field(default_factory=list)
 
     def left_s(self, now: float) -> float:
-        """Return how long the plan lets it take from a monotonic second on until there is content."""
-        plan = self.x.plan
-        return math.inf if plan is None or plan.seconds is None else self.x.began + plan.seconds - now
+        """Return how many seconds the plan leaves until the first token, at a monotonic second."""
+        x = self.x
+        if x.plan is None or x.plan.seconds is None or x.committed:
+            return math.inf
+        return max(x.began + x.plan.seconds - now, 0.0)
+
+    def is_spent(self, now: float) -> bool:
+        """Say whether the plan's own budget of attempts or seconds is used up."""
+        x = self.x
+        most = None if x.plan is None else x.plan.attempts
+        if most is not None and len(x.attempts) + sum(len(it.attempts) for it in self.racing if it is not x) >= most:
+            return True
+        return not self.left_s(now)

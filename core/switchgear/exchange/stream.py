@@ -10,7 +10,7 @@ from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.provider import ProviderFault, StreamDecoder, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
-from switchgear.errors import ConnectionBroken, FirstByteTimeout, IdleTimeout, ResponseTooLarge
+from switchgear.errors import ConnectionBroken, FirstByteTimeout, IdleTimeout, ResponseTooLarge, UpstreamError
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_headers
 from switchgear.upstream.watch import Watch
@@ -37,11 +37,12 @@ class Silence(Struct, frozen=True):
 class Hold(Struct, frozen=True):
     """How long a stream is kept back from its client.
 
-    until  monotonic second by which the first content must have come; None: the target's own clocks are enough
+    until  monotonic second by which the first content must have come, else it is `late`; None: the target's own clocks are enough
     whole  until it is complete, so that another target can answer instead; at most `most` bytes
     """
 
     until: float | None = None
+    late: type[UpstreamError] = FirstByteTimeout
     whole: bool = False
     most: int = 32 * 1024 * 1024
 
@@ -180,7 +181,7 @@ class Pump:
             self._watch.expect(IdleTimeout, _END_GRACE_S if self._terminal else self._silence.allowed_s)
         else:
             left = until - self._ambient.monotonic()
-            self._watch.expect(FirstByteTimeout, max(min(left, self._silence.allowed_s), 0.0))
+            self._watch.expect(self._hold.late, max(min(left, self._silence.allowed_s), 0.0))
 
     async def _opens(self) -> bool:
         """Begin the stream, unless it is to be held back still, and say whether it is begun."""

@@ -202,16 +202,3 @@ def learn(x: Exchange) -> None:
         received = x.stream_bytes if x.call is not None and x.call.stream else 0
         sent = text_bytes(x.sent.members)
         target.estimator.learn(sent, usage.input_tokens, received, usage.output_tokens - usage.reasoning_tokens)
-
-
-def may_be_billed(x: Exchange) -> bool:
-    """Say whether a provider may charge for an exchange whose usage it never told: it was asked and did not refuse.
-
-    Nobody charges for counting tokens.
-    """
-    attempt = x.attempts[-1] if x.attempts else None
-    if attempt is None or not attempt.asked or attempt.cause in ("connect", "connect_timeout", "egress", "request"):
-        return False
-    if x.call is None or x.call.operation == COUNT:
-        return False
-    return attempt.status is None or 200 <= attempt.status < 300  # noqa: PLR2004 - HTTP's classes

@@ -37,12 +37,11 @@ class Watch:
             raise cause from None
 
     A timeout or abort cancels the task at the await it is suspended in, and again each second until `cause` is asked; after
-    `close` nothing does. Times are seconds on the loop's clock.
+    `close` nothing does. Times are seconds on the loop's clock; the total counts from `began`, which is now unless it is said.
     """
 
     __slots__ = (
         "_armed_at",
-        "_began",
         "_cancelled_at",
         "_cancels",
         "_cause",
@@ -58,9 +57,10 @@ class Watch:
         "_timer",
         "_total_at",
         "_touched",
+        "began",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, total_seconds: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, total_seconds: float, *, began: float | None = None) -> None:
         task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("A Watch is made by the task it watches.")
@@ -68,8 +68,8 @@ class Watch:
         self._task: asyncio.Task[object] = task
         self._time = loop.time
         now = loop.time()
-        self._began = now
-        self._total_at = now + total_seconds
+        self.began = now if began is None else began
+        self._total_at = self.began + total_seconds
         self._due = _NEVER
         self._error: type[UpstreamError] = TotalTimeout
         self._cause: BaseException | None = None
@@ -80,7 +80,8 @@ class Watch:
         self._touched = False
         self._silence = 0.0
         self._silent_since = 0.0
-        sleep = _TICK if total_seconds > _TICK else total_seconds  # noqa: FURB136 - half the price of min()
+        left = self._total_at - now
+        sleep = _TICK if left > _TICK else left  # noqa: FURB136 - half the price of min()
         self._armed_at = now + sleep
         self._timer: asyncio.TimerHandle | None = loop.call_later(sleep, self._tick)
 
@@ -94,7 +95,7 @@ class Watch:
 
     def shorten(self, total_seconds: float) -> None:
         """The exchange may take `total_seconds` from its beginning, if that is less than was said before."""
-        total_at = self._began + total_seconds
+        total_at = self.began + total_seconds
         if total_at < self._total_at:
             self._total_at = total_at
             if total_at < self._armed_at:

@@ -30,7 +30,7 @@ PLUGINS = """
 
 @pytest.fixture
 def made(kernel, site: Site):
-    site.add("acme", {name: name.capitalize() for name in ("live", "fixed")}, PLUGINS)
+    site.add("acme", {"live": "Live", "fixed": "Fixed", "other": "Fixed"}, PLUGINS)
     made = kernel(toml=tables("[plugins.live]", "enabled = true", "[plugins.fixed]", "enabled = true"))
     made.boot()
     return made

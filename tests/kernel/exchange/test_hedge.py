@@ -51,7 +51,8 @@ async def race(reply: Any, *runners: Runner) -> bytes:
     async def ask(own: Inquiry, step: Step) -> bytes:
         return await runners[0 if step is STEPS[0] else 1](own)
 
-    it = Inquiry(x, nobody, reply, nobody)
+    watch: Any = SimpleNamespace(began=None)
+    it = Inquiry(x, nobody, reply, watch, STEPS[0])
     race = Race(it, ask, lambda _error, _step: False, lambda: None, set())
     return await race.run(STEPS[0], lambda: STEPS[1], 0.01)
 
