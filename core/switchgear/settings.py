@@ -51,7 +51,7 @@ class OverloadSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     max_in_flight: Annotated[int, Meta(ge=32)] = 10_000
-    max_lag: Seconds = 0.2
+    max_lag: Seconds = 0.1
 
 
 class UpstreamSettings(Struct, frozen=True, forbid_unknown_fields=True):

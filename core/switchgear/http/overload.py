@@ -32,9 +32,9 @@ _FEWEST = 32
 # A burst makes the loop late too, and is best served. So it must be late for a while before anything is refused; and nobody
 # waits for a turn longer than so many times `max_lag`.
 _PATIENCE_S = 0.2
-_LATEST = 5
+_LATEST = 10
 # One turn of the loop can read thousands of requests before any tick sees them: so many more may be in flight by the next.
-_BURST = 2000
+_BURST = 1000
 _SHRINK, _HALF = 0.9, 0.5
 _GROWTH = 8  # a tick lets the ceiling grow by an eighth
 _CALM_S = 1.0
@@ -47,7 +47,7 @@ class OverloadLimits(Struct, frozen=True):
     """How much may be in flight in a process, and how late its event loop may be, in seconds."""
 
     max_in_flight: int = 10_000
-    max_lag: float = 0.2
+    max_lag: float = 0.1
 
 
 class Busy(Refusal, frozen=True, kw_only=True):
