@@ -66,8 +66,10 @@ async def test_a_stream_cut_at_any_byte_is_not_taken_for_whole(
             calls = await load.at_once(asks, width=AT_ONCE, path=wire.path)
         records = await run.all_usage()
         cut_at = {number_of(entry.body): entry.body_bytes for entry in up.ledger}
-        assert offsets == sorted(cut_at.values())
         finished = wire.finished_at(sent)
+        assert len(offsets) == len(cut_at)
+        # Who saw the end may be gone before all that was to follow it was sent.
+        assert all(at > finished for at in set(offsets) - set(cut_at.values()))
         seen: Counter[str] = Counter()
         for call in calls:
             at = cut_at[call.number]

@@ -168,7 +168,7 @@ async def test_a_plan_takes_no_longer_than_it_may_until_there_is_content(
     answer = await gateway.chat(model="hasty", stream=True)
     assert 504 == answer.status_code
     assert 1 == attempts(answer), "there is no time left for another"
-    assert 0.35 <= asyncio.get_running_loop().time() - began < 1.5
+    assert 0.35 <= asyncio.get_running_loop().time() - began < 5
 
 
 async def test_the_first_token_is_waited_for_beyond_a_first_chunk_without_any(

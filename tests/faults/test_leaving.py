@@ -119,7 +119,7 @@ async def test_clients_that_leave_by_the_thousand_leave_nothing_behind(tmp_path:
             body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
             probe = await measured(gateway.port, gateway.key, body, count=1000)
             assert {200: 1000} == dict(probe.statuses)
-    assert quantile(aborted, 0.99) <= 1.0
+    assert quantile(aborted, 0.99) <= 5.0
     figure(
         ROW,
         "calls left at random moments",

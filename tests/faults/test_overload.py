@@ -225,7 +225,7 @@ async def test_ten_times_too_much_takes_little_from_what_is_served(machine: Mach
     assert share > 0.3, (usual["found"], peak["found"], flood["found"])
     assert flood["found"]["503"] > 0
     assert {"200", "503", "unsent"} >= flood["found"].keys()  # nothing failed in any other way
-    assert flood["operators_s"] < 10
+    assert flood["operators_s"] < 30
     assert "too much to do" in machine.gateway.process.output()
     sheds = flood["latencies_ms"]["503"]
     served = flood["latencies_ms"]["200"]

@@ -17,7 +17,7 @@ CHUNKS = 8
 AT_ONCE = 100
 
 
-PATIENT = {"SWITCHGEAR__GATEWAY__TIMEOUTS__CONNECT": "30"}
+PATIENT = {"SWITCHGEAR__GATEWAY__TIMEOUTS__CONNECT": "30", "SWITCHGEAR__GATEWAY__TIMEOUTS__FIRST_BYTE": "30"}
 """Hundreds connect at once, to a provider that shares their loop."""
 
 
