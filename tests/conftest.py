@@ -6,6 +6,8 @@ import pytest
 import trustme
 from hypothesis import HealthCheck, settings
 
+from support.pulse import Pulse
+
 # How long one example takes says nothing on a busy machine. HYPOTHESIS_PROFILE=thorough looks further.
 settings.register_profile("fast", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", settings.get_profile("fast"), max_examples=200)
@@ -21,6 +23,26 @@ def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         if "SSL_CERT_FILE" not in os.environ:
             patch.setenv("SSL_CERT_FILE", str(file))
         yield
+
+
+PULSE = pytest.StashKey[Pulse]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    pulse = session.config.stash[PULSE] = Pulse()
+    session.config.add_cleanup(pulse.close)
+    pulse.start()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have a test that failed while the machine stood still run again: deadlines passed that nobody could have met."""
+    for item in items:
+        item.add_marker(pytest.mark.flaky(reruns=2, condition=config.stash[PULSE].missed))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.config.stash[PULSE].begin()
 
 
 def pytest_collection_finish() -> None:

@@ -1,8 +1,21 @@
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from faults import figures
+from support.faultup import FaultUpstream
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FaultUpstream]:
+    async with FaultUpstream() as up:
+        yield up
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[FaultUpstream]:
+    async with FaultUpstream(seed=1) as up:
+        yield up
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,6 @@ LATE_S = 1.5
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[FaultUpstream]:
-    async with FaultUpstream() as up:
-        yield up
-
-
-@pytest.fixture
 async def gateway(tmp_path: Path, upstream: FaultUpstream) -> AsyncIterator[Running]:
     """The chain `c` leads to `m` alone and is to have a first token within half a second."""
     async with running(tmp_path, upstream, first_byte=4.0, idle=4.0, retries=1) as run:

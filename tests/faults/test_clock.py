@@ -10,10 +10,10 @@ import pytest
 import structlog
 
 from faults.figures import Record
+from support.ahead import Ahead
 from support.faultup import FaultUpstream, Script
 from support.gateway import Running, eventually, running
 from support.talk import Talk
-from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Secret
 from switchgear.credentials import SecretKeeper
 from switchgear.telemetry.metrics import Metrics
@@ -23,25 +23,18 @@ HOUR = 3600.0
 JUMPS = [HOUR, -HOUR, 1.0, -1.0]
 
 
-class Jumpy(Ambient):
-    """The system's clocks: `jump` moves the wall clock alone, `pass_time` both."""
+class Jumpy(Ahead):
+    """The system's clocks: `jump` moves the wall clock alone, `skip` both."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._wall_s = 0.0
-        self._passed_s = 0.0
 
     def jump(self, seconds: float) -> None:
         self._wall_s += seconds
 
-    def pass_time(self, seconds: float) -> None:
-        self._wall_s += seconds
-        self._passed_s += seconds
-
-    def now_us(self) -> int:
-        return time.time_ns() // 1000 + int(self._wall_s * 1e6)
-
-    def monotonic(self) -> float:  # type: ignore[override]  # a plain function upstairs
-        return time.monotonic() + self._passed_s
+    def now_s(self) -> float:
+        return super().now_s() + self._wall_s
 
     def new_id(self) -> str:
         return f"{self.now_us() // 1000:012x}{super().new_id()[12:]}"
@@ -50,12 +43,6 @@ class Jumpy(Ambient):
 @pytest.fixture
 def ambient() -> Jumpy:
     return Jumpy()
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[FaultUpstream]:
-    async with FaultUpstream() as up:
-        yield up
 
 
 @pytest.fixture
@@ -75,7 +62,7 @@ async def test_windows_of_limits_hold_no_more_and_no_less(gateway: Running, ambi
         statuses = [*before, *(answer.status_code for answer in after)]
         wrong += sum(got != due for got, due in zip(statuses, [200] * 5 + [429] * 2, strict=True))
         assert 1 <= int(after[-1].headers["retry-after"]) <= 60
-        ambient.pass_time(61)
+        ambient.skip(61)
         assert 200 == (await gateway.chat(model="echo")).status_code, "the window is over"
     assert 0 == wrong
     figure(ROW, "jumps of ±1 h, ±1 s within a window: wrong refusals or admissions", f"{wrong} of 28", "0")
@@ -139,7 +126,7 @@ async def test_breakers_and_pauses_last_as_long_as_they_were_to(
     assert "echo" == await who()
     ambient.jump(jump)
     assert "echo" == await who(), "it asked for 20 seconds"
-    ambient.pass_time(21)
+    ambient.skip(21)
     assert "m" == await who()
     upstream.script(Script(cause="server"), times=1000)
     await eventually(lambda: _is_spared(gateway, upstream))
@@ -147,7 +134,7 @@ async def test_breakers_and_pauses_last_as_long_as_they_were_to(
     assert await _is_spared(gateway, upstream), "the breaker is open still"
     upstream.reset()
     ambient.jump(jump)
-    ambient.pass_time(10)
+    ambient.skip(10)
     assert "m" == await who(), "a probe was due, and it closed the breaker"
     assert "m" == await who()
 
@@ -169,7 +156,7 @@ async def test_retries_wait_no_longer(gateway: Running, upstream: FaultUpstream,
             answer = await asking
         assert (200, "2") == (answer.status_code, answer.headers["x-switchgear-attempts"])
         upstream.ledger.clear()
-        ambient.pass_time(61)  # so that the budget of retries is whole again
+        ambient.skip(61)  # so that the budget of retries is whole again
 
 
 async def test_changes_are_seen_and_ordered_whatever_the_clock_says(gateway: Running, ambient: Jumpy) -> None:
@@ -208,7 +195,7 @@ async def test_a_key_that_ends_is_judged_by_the_clock_of_now(gateway: Running, a
 class Tokens:
     """A credential backend whose secrets are good for an hour of the wall clock."""
 
-    def __init__(self, ambient: Ambient) -> None:
+    def __init__(self, ambient: Ahead) -> None:
         self.fetches = 0
         self._ambient = ambient
 
@@ -228,7 +215,7 @@ async def test_credentials_are_renewed_by_the_time_that_passed(ambient: Jumpy, j
         for _ in range(100):
             assert "k1" == (await handle.get())["api_key"]
         assert 1 == tokens.fetches, "a jump alone makes nothing old"
-        ambient.pass_time(0.85 * HOUR)
+        ambient.skip(0.85 * HOUR)
         handle.peek()
         await eventually(lambda: tokens.fetches == 2)
         assert "k2" == (await handle.get())["api_key"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from support.faultup import FaultUpstream, Script
-from support.gateway import SOURCE, Running, eventually, running
+from support.faultup import FaultUpstream, Script, ToolCall
+from support.gateway import Running, eventually, running
 
 BROKEN = [
     Script(content="One two three four", tokens_per_chunk=1, cut_after_chunks=2),
@@ -19,26 +19,10 @@ BROKEN = [
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[FaultUpstream]:
-    async with FaultUpstream() as up:
-        yield up
-
-
-@pytest.fixture
-async def other() -> AsyncIterator[FaultUpstream]:
-    async with FaultUpstream(seed=1) as up:
-        yield up
-
-
-@pytest.fixture
 async def gateway(tmp_path: Path, upstream: FaultUpstream, other: FaultUpstream) -> AsyncIterator[Running]:
     """The chain `on` goes on at `other`, whose model takes a prefill."""
     async with running(tmp_path, upstream, first_byte=2.0, idle=0.5) as run:
-        await run.create("credentials", id="d", type="openai", source=SOURCE)
-        await run.create("providers", id="q", type="openai", base_url=other.base_url, credential_id="d")
-        await run.create(
-            "models", id="n", provider_id="q", provider_model="other-model", capabilities={"prefill": True}
-        )
+        await run.add_second(other, capabilities={"prefill": True})
         await run.create("chains", id="on", steps=[{"target": "m"}, {"target": "n"}], recovery="continue")
         yield run
 
@@ -113,8 +97,6 @@ async def test_a_model_that_takes_no_prefill_is_not_asked(
 
 
 async def test_tool_calls_are_not_gone_on_with(gateway: Running, upstream: FaultUpstream, other: FaultUpstream) -> None:
-    from support.faultup import ToolCall  # noqa: PLC0415
-
     upstream.script(Script(tool_calls=(ToolCall(name="f", arguments='{"a": "long enough"}'),), cut_after_chunks=2))
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
     answer = await gateway.chat(model="on", stream=True, tools=tools)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from faults.figures import Record
+from support.ahead import Ahead
 from support.daemon import daemon
 from support.dns import NXDOMAIN, SERVFAIL, Known, NameServer, may_unshare
 from support.faultup import FaultUpstream
 from support.gateway import Running, eventually, running
 from support.probe import measured, probing
-from switchgear.ambient import Ambient
 
 HERE = Known("127.0.0.1")
 LATE = Known("127.0.0.1", after_s=10.0)
@@ -22,25 +22,10 @@ ROW = "28 DNS"
 ECHO = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
 
 
-class Clock(Ambient):
-    """The system's clocks, which a test can put forward."""
-
-    ahead = 0.0
-
-    def monotonic(self) -> float:  # type: ignore[override]  # a plain function upstairs
-        return time.monotonic() + self.ahead
-
-
 @pytest.fixture
 async def names() -> AsyncIterator[NameServer]:
     async with NameServer() as server:
         yield server
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[FaultUpstream]:
-    async with FaultUpstream() as up:
-        yield up
 
 
 async def provide(gateway: Running, upstream: FaultUpstream, name: str) -> None:
@@ -125,7 +110,7 @@ async def test_lookups_that_hang_hold_up_nobody_else(
 async def test_a_name_that_moves_is_followed(
     tmp_path: Path, names: NameServer, upstream: FaultUpstream, figure: Record
 ) -> None:
-    clock = Clock()
+    clock = Ahead()
     async with (
         FaultUpstream(host="127.0.0.2", port=upstream.port) as moved,
         running(tmp_path, upstream, lookup=names.lookup, ambient=clock) as gateway,
@@ -137,7 +122,7 @@ async def test_a_name_that_moves_is_followed(
         assert (1, 5) == (names.asked["here.test"], len(upstream.ledger))
         # A TTL of 0 is not asked for each request; the change is seen when the answer is stale.
         names.says["here.test"] = Known("127.0.0.2")
-        clock.ahead += 31.0
+        clock.skip(31.0)
         await eventually(lambda: _reaches(gateway, moved))
         seen = len(upstream.ledger)
         for _ in range(5):
@@ -145,7 +130,7 @@ async def test_a_name_that_moves_is_followed(
         assert seen == len(upstream.ledger), "connections to the old address are not used any more"
         # Where the old address is dead, the first failure is what looks the name up again.
         names.says["here.test"] = HERE
-        clock.ahead += 2.0
+        clock.skip(2.0)
         moved.close_port()
         await moved.drop_connections()
         began = time.monotonic()
@@ -167,7 +152,7 @@ async def _reaches(gateway: Running, upstream: FaultUpstream) -> bool:
 async def test_the_last_good_address_serves_a_minute_while_the_name_server_is_away(
     tmp_path: Path, names: NameServer, upstream: FaultUpstream, figure: Record
 ) -> None:
-    clock = Clock()
+    clock = Ahead()
     async with running(tmp_path, upstream, lookup=names.lookup, ambient=clock) as gateway:
         names.says["here.test"] = HERE
         await provide(gateway, upstream, "here")
@@ -175,14 +160,14 @@ async def test_the_last_good_address_serves_a_minute_while_the_name_server_is_aw
         names.says["here.test"] = SERVFAIL
         served = 0
         for _ in range(59):
-            clock.ahead += 1.0
+            clock.skip(1.0)
             await upstream.drop_connections()  # so that each request has to connect anew
             served += (await gateway.chat(model="here")).status_code == 200
-        clock.ahead += 2.0
+        clock.skip(2.0)
         assert 502 == (await gateway.chat(model="here")).status_code
         assert names.asked["here.test"] <= 35, "it is asked for once a second at most"
         names.says["here.test"] = HERE
-        clock.ahead += 2.0
+        clock.skip(2.0)
         assert 200 == (await gateway.chat(model="here")).status_code, "the name server is back"
     assert 59 == served
     figure(ROW, "name server away: served from the last good address", f"{served} of 59 s", "59, and not after 60 s")

@@ -7,28 +7,24 @@ from pathlib import Path
 import pytest
 
 from support.faultup import FaultUpstream, Script
-from support.gateway import SOURCE, Running, eventually, running
+from support.gateway import Running, eventually, running
 
 
 @pytest.fixture
-async def slow() -> AsyncIterator[FaultUpstream]:
-    async with FaultUpstream() as up:
-        yield up
+def slow(upstream: FaultUpstream) -> FaultUpstream:
+    return upstream
 
 
 @pytest.fixture
-async def quick() -> AsyncIterator[FaultUpstream]:
-    async with FaultUpstream(seed=1) as up:
-        yield up
+def quick(other: FaultUpstream) -> FaultUpstream:
+    return other
 
 
 @pytest.fixture
 async def gateway(tmp_path: Path, slow: FaultUpstream, quick: FaultUpstream) -> AsyncIterator[Running]:
     """The chain `h` asks `m` at `slow`, and after 150 ms `n` at `quick` as well."""
     async with running(tmp_path, slow, first_byte=3.0, idle=3.0) as run:
-        await run.create("credentials", id="d", type="openai", source=SOURCE)
-        await run.create("providers", id="q", type="openai", base_url=quick.base_url, credential_id="d")
-        await run.create("models", id="n", provider_id="q", provider_model="other-model")
+        await run.add_second(quick)
         await run.create("chains", id="h", steps=[{"target": "m"}, {"target": "n"}], hedge_after_ms=150)
         yield run
 

@@ -10,30 +10,16 @@ from typing import Any
 import pytest
 
 from support.faultup import FaultUpstream, Script
-from support.gateway import SOURCE, Running, eventually, running
+from support.gateway import Running, eventually, running
 
 STEPS = [{"target": "m"}, {"target": "n"}]
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[FaultUpstream]:
-    async with FaultUpstream() as up:
-        yield up
-
-
-@pytest.fixture
-async def other() -> AsyncIterator[FaultUpstream]:
-    async with FaultUpstream(seed=1) as up:
-        yield up
 
 
 @pytest.fixture
 async def gateway(tmp_path: Path, upstream: FaultUpstream, other: FaultUpstream) -> AsyncIterator[Running]:
     """The chain `c` asks `m` at `upstream`, then `n` at `other`."""
     async with running(tmp_path, upstream, retries=1) as run:
-        await run.create("credentials", id="d", type="openai", source=SOURCE)
-        await run.create("providers", id="q", type="openai", base_url=other.base_url, credential_id="d")
-        await run.create("models", id="n", provider_id="q", provider_model="other-model")
+        await run.add_second(other)
         await run.create("chains", id="c", steps=STEPS)
         yield run
 

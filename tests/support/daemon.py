@@ -39,9 +39,13 @@ async def daemon(
     plugins: str = "",
     environ: dict[str, str] | None = None,
     under: Sequence[str] = (),
+    patience: float = 20.0,
 ) -> AsyncIterator[Daemon]:
-    """Serve a gateway over `directory`, by a command that is put behind `under`; give it a provider at `upstream`."""
-    configure(directory, gateway, SQLITE, "", plugins, first_byte=5.0, idle=5.0, total=30.0)
+    """Serve a gateway over `directory`, by a command that is put behind `under`; give it a provider at `upstream`.
+
+    It waits `patience` seconds for a provider to begin or to go on.
+    """
+    configure(directory, gateway, SQLITE, "", plugins, first_byte=patience, idle=patience, total=60.0)
     made = Daemon(directory, environ or {}, under)
     try:
         made.process.start()

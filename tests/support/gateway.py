@@ -33,7 +33,7 @@ allow = ["127.0.0.0/8"]
 retries = {retries}
 {routing}
 [gateway.timeouts]
-connect = 2.0
+connect = 10.0
 first_byte = {first_byte}
 idle = {idle}
 total = {total}
@@ -94,6 +94,12 @@ class Running:
         assert answer.status_code == 200, answer.text
         patched: dict[str, Any] = answer.json()
         return patched
+
+    async def add_second(self, upstream: FaultUpstream, **members: Any) -> None:
+        """Make the provider `q` at another upstream, with the model `n`."""
+        await self.create("credentials", id="d", type="openai", source=SOURCE)
+        await self.create("providers", id="q", type="openai", base_url=upstream.base_url, credential_id="d")
+        await self.create("models", id="n", provider_id="q", provider_model="other-model", **members)
 
     async def act(self, path: str, **body: Any) -> dict[str, Any]:
         """Run an action of a resource."""
@@ -167,9 +173,9 @@ async def running(
     store: str = SQLITE,
     memory: str = "",
     plugins: str = "",
-    first_byte: float = 5.0,
-    idle: float = 5.0,
-    total: float = 30.0,
+    first_byte: float = 20.0,
+    idle: float = 20.0,
+    total: float = 60.0,
     retries: int = 0,
     routing: str = "",
     ambient: Ambient | None = None,

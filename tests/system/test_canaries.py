@@ -235,7 +235,7 @@ async def seen(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Seen]:
     environ = {"PROVIDER_SECRET": CANARIES["provider key, of the environment"], "LOG_LEVEL": "debug"}
     found = Seen()
     found.data = directory / "data"
-    async with FaultUpstream() as upstream, daemon(directory, upstream, environ=environ) as gateway:
+    async with FaultUpstream() as upstream, daemon(directory, upstream, environ=environ, patience=2.0) as gateway:
         found.generated.append(gateway.key)
         await administer(gateway, upstream, found)
         await converse(gateway, upstream, found)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.faultup import FaultUpstream, Script
-from support.gateway import SOURCE, Running, running
+from support.gateway import Running, running
 from support.process import switchgear
 
 
@@ -23,9 +23,7 @@ async def other() -> AsyncIterator[FaultUpstream]:
 async def gateway(tmp_path: Path, upstream: FaultUpstream, other: FaultUpstream) -> AsyncIterator[Running]:
     """Two providers: `p` with the model `m`, `q` with the model `n`."""
     async with running(tmp_path, upstream, gateway='model_prefix = "corp"') as run:
-        await run.create("credentials", id="d", type="openai", source=SOURCE)
-        await run.create("providers", id="q", type="openai", base_url=other.base_url, credential_id="d")
-        await run.create("models", id="n", provider_id="q", provider_model="other-model")
+        await run.add_second(other)
         yield run
 
 

@@ -1,6 +1,7 @@
 """`switchgear serve`: the gateway itself."""
 
 import asyncio
+import faulthandler
 import gc
 import ipaddress
 import os
@@ -49,6 +50,8 @@ def api(**options: Any) -> None:
 
 
 def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -> None:
+    if sys.__stderr__ is not None:  # SIGABRT, with which supervisors end what hangs, says where it hung
+        faulthandler.enable(sys.__stderr__, all_threads=False)
     config = read_config(path, flags)
     Logs(level=config.gateway.log_level).install()
     gateway = Gateway(config, reread=lambda: read_config(path, flags))

@@ -33,8 +33,6 @@ from switchgear.wire.chat import replay
 
 _FAULT_BODY = 64 * 1024
 _READ_AT_ONCE = 256 * 1024
-_MAY_RETRY = "x-should-retry"
-"""The header in which some providers say that the same request would fail again."""
 
 
 class Caps(Struct, frozen=True):
@@ -180,7 +178,6 @@ class Asker:
             fault = target.provider.fault(call, response, await _head(response))
             if fault.retry_after is None:
                 fault.retry_after = retry_after_date(response, self._ambient.now_us())
-            fault.final = fault.final or response.header(_MAY_RETRY) == "false"
             raise fault
         finally:
             await response.close()

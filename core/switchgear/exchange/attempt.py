@@ -40,8 +40,6 @@ _PASSES = frozenset(
     {"overloaded", "rate_limit", "server", "protocol", "timeout", "auth", "permission", "quota", "not_found"}
 )
 """Faults of a provider after which another target may do better, unless a step says itself on what it leads on."""
-_SAFE_AGAIN = frozenset({"connect", "connection", "overloaded", "rate_limit", "server", "timeout"})
-"""Causes after which the same target may do better. A silent one is not among them: it was waited for long enough."""
 _NOT_ASKED = frozenset({TARGET_OPEN, "target_busy"})
 """Codes of an unavailability that is one target's: it is spared, or has no place free."""
 
@@ -145,7 +143,7 @@ class Attempter:
 
     def _wait(self, it: Inquiry, target: Target, error: UpstreamError | ProviderFault, tries: int) -> float | None:
         """Say how long to wait before the same target is asked again; None where that is of no use."""
-        if cause_of(error) not in _SAFE_AGAIN or self._is_spent(it):
+        if self._is_spent(it):
             return None
         wait = wait_for(error, tries, self._settings.retry, self._ambient.random)
         health = health_of(target)

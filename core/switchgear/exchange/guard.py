@@ -132,7 +132,8 @@ def _was_impatient(error: Exception, it: Inquiry, step: Step) -> bool:
     plan, target = it.x.plan, step.target
     hasty = step.first_token_s is not None and step.first_token_s < target.timeouts.first_byte
     hasty = hasty or (plan is not None and plan.seconds is not None)
-    return hasty and isinstance(target.health, Health) and target.health.breaker.answers()
+    health = health_of(target)
+    return hasty and health is not None and health.breaker.answers()
 
 
 def _has_place(limiter: Limiter, most: int | None) -> bool:

@@ -1,22 +1,17 @@
 """Notices when something blocks the event loop, and names the plugin."""
 
-import faulthandler
 import sys
 import threading
 import traceback
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
-from time import monotonic
+from time import monotonic, process_time
 from types import FrameType
 
 from switchgear.telemetry.metrics import Counter, Family, Metrics
 
 KERNEL = "kernel"
 """The label of a stall with no plugin on the stack."""
-
-# When this thread cannot run for so long, something holds the interpreter itself (one long regular expression does) and
-# only the interpreter's own watchdog, which needs none of it, can still say where: as plain text on stderr.
-_HELD_S = 0.9
 
 
 def stalls(metrics: Metrics) -> Family[Counter]:
@@ -28,8 +23,9 @@ class Watchdog:
     """A thread that asks the loop for a sign of life every `interval_s` and looks at its stack when none comes.
 
     `packages` maps the modules and packages that are a plugin's own to its name. A stall of more than `threshold_s` plus
-    `interval_s` is always noticed; each is logged once, when it is noticed, and counted. `blocked` is told the plugin on the
-    loop's thread, as soon as that goes on.
+    `interval_s` is always noticed; each is logged once, when it is noticed, and counted: while it lasts, or as soon as it ends
+    where it holds the interpreter itself (one long regular expression does). `blocked` is told the plugin on the loop's
+    thread, as soon as that goes on.
     """
 
     def __init__(
@@ -65,32 +61,36 @@ class Watchdog:
 
     def _watch(self) -> None:
         try:
-            while not self._wait(self._stopped, self._interval_s):
+            while not self._sleeps():
                 self._ask()
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+        except RuntimeError:  # the loop is closed: nothing is left to watch
+            return
+
+    def _sleeps(self) -> bool:
+        """Wait between two questions; say whether this thread was stopped."""
+        began, worked = monotonic(), process_time()
+        stopped = self._stopped.wait(self._interval_s)
+        late = monotonic() - began - self._interval_s
+        # Code that holds the interpreter keeps this thread from running as well. When it ends it gives way first thing, so that
+        # its caller is still on the stack. A machine that stood still did no work meanwhile, and nobody is to blame.
+        if late > self._threshold_s and process_time() - worked > late / 2:
+            self._report()
+        return stopped
 
     def _ask(self) -> None:
         alive = threading.Event()
         asked = monotonic()
-        try:
-            self._loop.call_soon_threadsafe(alive.set)
-            if not self._wait(alive, self._threshold_s):
-                self._report(sys._current_frames().get(self._watched))  # noqa: SLF001 - the documented way to another thread's stack
-                while not (self._wait(alive, self._interval_s) or self._stopped.is_set()):
-                    self._lag_s = monotonic() - asked
-        except RuntimeError:  # the loop is closed: nothing is left to watch
-            self._stopped.set()
+        self._loop.call_soon_threadsafe(alive.set)
+        if not alive.wait(self._threshold_s):
+            self._report()
+            while not (alive.wait(self._interval_s) or self._stopped.is_set()):
+                self._lag_s = monotonic() - asked
         self._lag_s = monotonic() - asked
 
-    def _wait(self, event: threading.Event, within_s: float) -> bool:
-        if sys.__stderr__ is not None:
-            faulthandler.dump_traceback_later(_HELD_S, file=sys.__stderr__)
-        return event.wait(within_s)
-
-    def _report(self, innermost: FrameType | None) -> None:
+    def _report(self) -> None:
         import structlog  # noqa: PLC0415 - the command line has no use for it, and it takes long to import
 
+        innermost = sys._current_frames().get(self._watched)  # noqa: SLF001 - the documented way to another thread's stack
         plugin = self._culprit(innermost)
         self._stalls.child(plugin).inc()
         stack = "".join(traceback.format_stack(innermost)) if innermost else ""

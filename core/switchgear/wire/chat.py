@@ -266,6 +266,7 @@ def decode_fault(status: int, body: bytes, head: Head) -> ProviderFault:
         param=_text(error.param),
         retry_after=retry_after(head),
         request_id=head.header("x-request-id"),
+        final=is_final(head),
     )
 
 
@@ -353,6 +354,11 @@ def cause_of_status(status: int) -> str:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return "invalid_request" if 400 <= status < 500 else "server" if status >= 500 else "protocol"  # noqa: PLR2004
+
+
+def is_final(head: Head) -> bool:
+    """Say whether the same request would fail again, by the provider's own word."""
+    return head.header("x-should-retry") == "false"
 
 
 def retry_after(head: Head) -> float | None:

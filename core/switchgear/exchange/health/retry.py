@@ -13,6 +13,7 @@ from switchgear.exchange.health.window import Window
 LIMITED = frozenset({"rate_limit", "overloaded"})
 """Causes by which a target asks for less."""
 _AGAIN = LIMITED | {"connect", "connection", "server", "timeout"}
+"""Causes after which the same target may do better. A silent one is not among them: it was waited for long enough."""
 _RETRY = "retry"
 _MOST_DOUBLINGS = 30
 _LONGEST_S = 3600.0

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.provider import Head, ProviderFault
-from switchgear.wire.chat import cause_of_status, retry_after
+from switchgear.wire.chat import cause_of_status, is_final, retry_after
 from switchgear.wire.members import BROKEN
 
 REQUEST_ID = "request-id"
@@ -77,6 +77,7 @@ def decode_fault(status: int, body: bytes, head: Head) -> ProviderFault:
         code=code,
         retry_after=retry_after(head),
         request_id=head.header(REQUEST_ID) or found.request_id,
+        final=is_final(head),
     )
 
 
