@@ -81,6 +81,8 @@ class Attempter:
             it.step = step
             before = len(x.attempts)
             try:
+                if not steps:
+                    return await self._persist(it, step, others=False)
                 return await self._try(it, step, steps, hedge_s=None if failures else plan.hedge_s)
             except InvalidRequest as error:
                 if x.committed and not failures:
@@ -98,7 +100,7 @@ class Attempter:
 
     async def _try(self, it: Inquiry, step: Step, later: list[Step], *, hedge_s: float | None) -> bytes:
         """Ask the target of a step; one of those `later` may be asked meanwhile, and is then out of the plan."""
-        others = bool(later) and any(step.target.is_available() for step in later)
+        others = any(step.target.is_available() for step in later)
         if others and hedge_s is not None:
             return await self._hedged(it, step, later, hedge_s)
         return await self._persist(it, step, others=others)

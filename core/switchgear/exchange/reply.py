@@ -107,7 +107,9 @@ def printable(text: str, limit: int = 128) -> bytes:
 
 def server_timing(x: Exchange, now_s: float) -> bytes:
     """Say where the time went, in milliseconds (W3C Server-Timing)."""
-    upstream = sum((attempt.ended_s or now_s) - attempt.began_s for attempt in x.attempts)
+    upstream = 0.0
+    for attempt in x.attempts:
+        upstream += (attempt.ended_s or now_s) - attempt.began_s
     return b"auth;dur=%.2f, policy;dur=%.2f, upstream;dur=%.2f, total;dur=%.2f" % (
         x.authenticated_s * 1e3,
         max(x.admitted_s - x.authenticated_s, 0.0) * 1e3,

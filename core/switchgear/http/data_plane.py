@@ -4,7 +4,7 @@ A Litestar route costs more than everything the gateway does for a request, so i
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -52,6 +52,7 @@ class DataPlane:
         body_cap: int,
         fallback: ASGIApp,
     ) -> None:
+        self._loop = asyncio.get_running_loop()  # asked for once: each time is a system call before Python 3.12
         self._engine = engine
         self._in_flight = engine.in_flight
         self._authenticators = tuple(authenticators)
@@ -66,17 +67,15 @@ class DataPlane:
         self._prefixes = tuple((e.path, d, e) for d in dialects for e in d.queries if e.path.endswith("/"))
         self._default = dialects[0] if dialects else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Route a request."""
         path: str = scope["path"]
         route = self._inference.get(path)
         if route is not None and scope["method"] == "POST":  # type: ignore[typeddict-item]  # the edge serves HTTP only
-            await self._infer(route[0], route[1], scope, receive, send)
-            return
+            return self._infer(route[0], route[1], scope, receive, send)
         if not path.startswith("/v1/"):
-            await self._fallback(scope, receive, send)
-            return
-        await self._query(path, scope, receive, send)
+            return self._fallback(scope, receive, send)
+        return self._query(path, scope, receive, send)
 
     async def _infer(
         self, dialect: Dialect, endpoint: InferenceEndpoint, scope: Any, receive: Receive, send: Send
@@ -93,7 +92,7 @@ class DataPlane:
         if dialect.request_id_header is not None:
             x.headers.append((dialect.request_id_header, x.id.encode()))
         reply = HttpReply(send)
-        watch = Watch(asyncio.get_running_loop(), self._total_timeout_s)
+        watch = Watch(self._loop, self._total_timeout_s)
         peer = scope.get("switchgear.peer")
         if peer is not None:
             peer.on_lost = lambda: watch.abort(_gone())

@@ -26,24 +26,24 @@ class Response:
         "_buffered",
         "_channel",
         "_error",
-        "_headers",
         "_loop",
         "_message",
         "_pieces",
         "_release",
         "_waiter",
         "complete",
+        "lines",
         "status",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, channel: "Channel", release: Callable[[], None]) -> None:
-        self._loop = loop
+    def __init__(self, channel: "Channel", release: Callable[[], None]) -> None:
+        self._loop = channel.loop
         self._channel: Channel | None = channel
         self._release = release
         self._waiter: asyncio.Future[None] | None = None
         self._pieces: deque[bytes] = deque()
         self._buffered = 0
-        self._headers: list[tuple[bytes, bytes]] = []
+        self.lines: list[tuple[bytes, bytes]] = []
         self._error: type[UpstreamError] | None = None
         self._message = ""
         self.status = 0
@@ -52,14 +52,14 @@ class Response:
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whatever its case; None if absent."""
         wanted = name.lower().encode("latin-1")
-        for key, value in self._headers:
-            if key.lower() == wanted:
+        for key, value in self.lines:
+            if len(key) == len(wanted) and key.lower() == wanted:
                 return value.decode("latin-1")
         return None
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return all header lines as they came."""
-        return self._headers
+        return self.lines
 
     async def head(self) -> None:
         """Wait until status and headers have arrived. Cancelling aborts the call at the peer."""
@@ -176,6 +176,7 @@ class Channel(asyncio.BufferedProtocol):
         self._keep_alive = False
         self._paused = False
         self._overhead = 0  # bytes received since the last byte of a body
+        self.loop = asyncio.get_running_loop()
         self.address = ""
         self.idle_since = 0.0
 
@@ -247,7 +248,7 @@ class Channel(asyncio.BufferedProtocol):
         response, self._response = self._response, None
         if response is None:
             return
-        if response.status and _ends_with_connection(response.headers()):
+        if response.status and _ends_with_connection(response.lines):
             response.finish()
         else:
             response.fail(ConnectionBroken, "The provider closed the connection before its answer was complete.")
@@ -270,7 +271,7 @@ class Channel(asyncio.BufferedProtocol):
         """Collect a header line; trailers are dropped."""
         response = self._response
         if response is not None and not response.status:
-            response.headers().append((name, value))
+            response.lines.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Publish the head, unless it is informational (RFC 9110, section 15.2)."""
@@ -278,7 +279,7 @@ class Channel(asyncio.BufferedProtocol):
         if response is None:
             return
         status = self._parser.get_status_code()
-        headers = response.headers()
+        headers = response.lines
         if len(headers) > MAX_HEAD_LINES or (
             # Names and values are part of what came, so counting them is seldom needed.
             self._overhead > MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in headers) > MAX_HEAD_BYTES

@@ -81,7 +81,7 @@ class Http1Connection:
         response: Response | None = None
         try:
             channel = self._take(route.target) or await self._dial(route.target)
-            response = Response(asyncio.get_running_loop(), channel, slots.give)
+            response = Response(channel, slots.give)
         finally:
             if response is None:
                 slots.give()
@@ -161,11 +161,10 @@ class Http1Connection:
         if origin is None or self._closed:
             channel.abort()
             return
-        loop = asyncio.get_running_loop()
-        channel.idle_since = loop.time()
+        channel.idle_since = channel.loop.time()
         self._idle.setdefault(origin, {})[channel] = None
         if self._sweeper is None:
-            self._sweeper = loop.call_later(_IDLE_SECONDS, self._sweep)
+            self._sweeper = channel.loop.call_later(_IDLE_SECONDS, self._sweep)
 
     def _lost(self, channel: Channel) -> None:
         origin = self._open.pop(channel, None)

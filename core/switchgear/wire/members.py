@@ -6,7 +6,7 @@ or odd white space differently, and what the gateway checked must be what the pr
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -46,7 +46,7 @@ def member(members: Mapping[str, Raw], name: str, type: type[T]) -> T | None:
     if raw is None:
         return None
     try:
-        found: T | None = _decoder(cast("Any", type)).decode(raw)
+        found: T | None = _decoder(type).decode(raw)  # type: ignore[arg-type]  # a type is hashable
     except (msgspec.DecodeError, RecursionError) as error:
         detail = str(error).partition(" - at ")[0]
         raise InvalidRequest(f"`{name}` is invalid: {detail}.", param=name, code="invalid_value") from None
