@@ -9,7 +9,7 @@ import structlog
 from switchgear.ambient import Ambient
 from switchgear.config import Config
 from switchgear.contracts.store import Change
-from switchgear.errors import ConfigError, ValidationFailed
+from switchgear.errors import ConfigError, StoreError, ValidationFailed
 from switchgear.http.configuration import ConfigVersion, FileState, Reloaded
 from switchgear.kernel import Kernel
 from switchgear.resources.engine import ResourceEngine
@@ -41,6 +41,7 @@ class LiveConfiguration:
         self._later: tuple[str, ...] = ()
         self._failures: tuple[str, ...] = ()
         self._one_at_a_time = asyncio.Lock()
+        self._hangup: asyncio.Task[None] | None = None
         resources.feed.watch(self._moved)
 
     def version(self) -> ConfigVersion:
@@ -70,12 +71,16 @@ class LiveConfiguration:
         return Reloaded(self.version(), list(self._resources.broken.values()))
 
     def on_hangup(self) -> None:
-        """Read plugins.toml again; what came of it is in the log."""
-        stamp = _stamp(self._path)
+        """Do so at a signal; what came of it is in the log."""
+        self._hangup = asyncio.get_running_loop().create_task(self._reload_for_nobody())
+
+    async def _reload_for_nobody(self) -> None:
         try:
-            self._take(self._reread(), stamp)
-        except (ConfigError, OSError) as error:
-            self._refuse(error)
+            await self.reload()
+        except ValidationFailed:
+            return  # it is in the log
+        except StoreError as error:
+            self._log.error("the configuration was not read again", failures=[str(error)])
 
     def _take(self, config: Config, stamp: _Stamp) -> None:
         self._later = tuple(self._kernel.reconfigure(config))

@@ -64,6 +64,19 @@ async def test_a_prompt_too_long_goes_to_a_larger_window(
     assert "n" == (await gateway.chat(model="c")).headers["x-switchgear-model"]
 
 
+async def test_a_prompt_too_long_stays_too_long_for_smaller_windows(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    await gateway.patch("/models/m", context_window=1000)
+    await gateway.patch("/models/n", context_window=9000)
+    await gateway.create("models", id="small", provider_id="p", provider_model="small", context_window=500)
+    await gateway.create("chains", id="down", steps=[{"target": "m"}, {"target": "n"}, {"target": "small"}])
+    upstream.script(Script(cause="context_length"))
+    other.script(Script(cause="server"))
+    answer = await gateway.chat(model="down")
+    assert (400, 2) == (answer.status_code, attempts(answer))
+
+
 async def test_content_filters_lead_on_where_a_step_says_so(gateway: Running, upstream: FaultUpstream) -> None:
     await gateway.create("chains", id="bold", steps=[{"target": "m", "on": ["content_filter"]}, {"target": "n"}])
     upstream.script(Script(cause="content_filter"))

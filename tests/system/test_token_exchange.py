@@ -185,6 +185,20 @@ async def test_a_token_that_is_refused_is_fetched_anew_once(world: World, kind: 
     assert ("complete", 2) == (record["outcome"], record["attempts"])
 
 
+async def test_a_token_that_is_refused_costs_no_attempt_that_a_chain_does_not_have(world: World) -> None:
+    id = await world.provide(KINDS[0], world.account(KINDS[0]))
+    await world.run.create("chains", id=f"once-{id}", steps=[{"target": id}], budget={"attempts": 1})
+    assert 200 == (await world.ask(id)).status_code
+    world.ahead.skip(11)
+    world.upstream.desk.revoke()
+    answer = await world.ask(f"once-{id}")
+    assert ("1", "auth") == (
+        answer.headers["x-switchgear-attempts"],
+        (await world.run.usage_of(answer.headers["x-request-id"]))["cause"],
+    )
+    assert 200 == (await world.ask(f"once-{id}")).status_code, "the next has the new token"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_without_a_token_it_says_so_and_health_names_it(world: World, kind: str) -> None:
     id = await world.provide(kind, world.account(kind))

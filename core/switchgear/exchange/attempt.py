@@ -72,11 +72,12 @@ class Attempter:
     async def _go_through(self, it: Inquiry, plan: Plan) -> bytes:
         x = it.x
         failures: list[Failure] = []
+        outgrown: list[Target] = []
         unfit: InvalidRequest | None = None
         steps = _in_order(x, plan) if len(plan.steps) > 1 else list(plan.steps)
         while steps:
             step = steps.pop(0)
-            if failures and (self._is_spent(it) or not _is_worth_it(failures[-1], x, step.target)):
+            if failures and (self._is_spent(it) or not _holds_more(step.target, outgrown)):
                 continue
             it.step = step
             before = len(x.attempts)
@@ -94,6 +95,8 @@ class Attempter:
                 if (x.committed and not _goes_on(it)) or not _leads_on(error, it.step):
                     raise
                 failures.append(error)
+                if cause_of(error) == "context_length":
+                    outgrown.append(x.attempts[-1].target)
         if failures:
             raise failures[-1] if x.committed else most_telling(failures)
         raise unfit or _no_target()
@@ -222,12 +225,11 @@ def _note(x: Exchange, step: Step, what: str) -> None:
     x.plan = replace(x.plan, why=(*x.plan.why, reason))
 
 
-def _is_worth_it(error: Failure, x: Exchange, target: Target) -> bool:
-    """Say whether a target may do better after this failure: a prompt that was too long needs a larger window."""
-    if cause_of(error) != "context_length":
-        return True
-    window, tried = target.model.context_window, x.attempts[-1].target.model.context_window
-    return window is not None and (tried is None or window > tried)
+def _holds_more(target: Target, outgrown: list[Target]) -> bool:
+    """Say whether a target's window is larger than those the prompt was too long for."""
+    window = target.model.context_window
+    tried = [other.model.context_window for other in outgrown]
+    return not tried or (window is not None and all(it is None or window > it for it in tried))
 
 
 def _leads_on(error: Exception, step: Step) -> bool:

@@ -97,6 +97,8 @@ class Guard:
             if newer is None:
                 _tell(target, error)
                 raise
+            if it.is_spent(self._monotonic()):
+                raise
         else:
             if target.credential is not None:
                 target.credential.accepted()
