@@ -31,7 +31,8 @@ async def names() -> AsyncIterator[NameServer]:
 async def provide(gateway: Running, upstream: FaultUpstream, name: str) -> None:
     """Give the gateway a model `name` at the host `name.test`, and a chain `chain-name` that goes on to `m`."""
     base_url = f"http://{name}.test:{upstream.port}/v1"
-    await gateway.create("providers", id=name, type="openai_compatible", base_url=base_url)
+    timeouts = {"connect": 2.0}
+    await gateway.create("providers", id=name, type="openai_compatible", base_url=base_url, timeouts=timeouts)
     await gateway.create("models", id=name, provider_id=name, provider_model="x")
     steps = [{"target": name, "max_latency_ms": 500}, {"target": "m"}]
     await gateway.create("chains", id=f"chain-{name}", steps=steps)
