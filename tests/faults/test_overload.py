@@ -173,6 +173,11 @@ class Machine:
     def __init__(self, gateway: Daemon) -> None:
         self.gateway = gateway
 
+    async def was_learning(self) -> bool:
+        """Say whether fewer requests than configured are let in, or were until a moment ago."""
+        health = await self.gateway.http.get("/health/detailed", headers=self.gateway.admin.headers)
+        return bool(health.json()["overload"]["ceiling"] < OverloadLimits().max_in_flight)
+
     async def load(self, rate: int, connections: int, seconds: float = 4.0) -> Any:
         """Ask for streams at a rate; return what came of it."""
         words = "Which of the seven seas is the saltiest, and how do we know?"
@@ -184,15 +189,15 @@ class Machine:
             sys.executable, str(script), *map(str, what), stdin=PIPE, stdout=PIPE
         )
         said = asyncio.create_task(process.communicate(request))
-        slowest = 0.0
+        took: list[float] = []
         while not said.done():
             began = time.monotonic()
             assert 200 == (await self.gateway.http.get("/health")).status_code
             assert 200 == (await self.gateway.admin.get("/models/m")).status_code
-            slowest = max(slowest, time.monotonic() - began)
+            took.append(time.monotonic() - began)
             await asyncio.sleep(0.1)
         found = json.loads((await said)[0])
-        return {**found, "operators_s": slowest, "good": found["found"].get("200", 0) / found["cpu_seconds"]}
+        return {**found, "operators_s": took, "good": found["found"].get("200", 0) / found["cpu_seconds"]}
 
 
 @pytest.fixture
@@ -205,7 +210,7 @@ async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
         with Server(argv) as upstream:
             upstream.first_line()
             where = SimpleNamespace(base_url=f"{upstream.url}/v1")
-            async with daemon(tmp_path, where) as gateway:  # type: ignore[arg-type]  # its address is all that is asked of it
+            async with daemon(tmp_path, where, gateway="overload = { max_lag = 0.1 }") as gateway:  # type: ignore[arg-type]  # its address is all that is asked of it
                 for thread in os.listdir(f"/proc/{gateway.process.pid}/task"):  # noqa: PTH208 - names only
                     os.sched_setaffinity(int(thread), {own})
                 yield Machine(gateway)
@@ -217,21 +222,34 @@ async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
 @pytest.mark.skipif(sys.platform != "linux", reason="cores are given out as Linux does")
 async def test_ten_times_too_much_takes_little_from_what_is_served(machine: Machine, figure: Record):
     usual = await machine.load(1_000, 500)
-    peak = await machine.load(1_600, 2_000)
-    best = max(usual["good"], peak["good"])
-    most = int(best)  # what a core of this machine can stream in a second
-    flood = await machine.load(10 * most, 4_000)
-    share = flood["good"] / best
-    assert share > 0.3, (usual["found"], peak["found"], flood["found"])
-    assert flood["found"]["503"] > 0
-    assert {"200", "503", "unsent"} >= flood["found"].keys()  # nothing failed in any other way
-    assert flood["operators_s"] < 30
+    peaks, floods = [await machine.load(1_600, 2_000)], []
+    most = int(max(usual["good"], peaks[0]["good"]))  # what a core of this machine can stream in a second
+    for _ in range(3):  # in turns, as the speed of a shared machine changes
+        floods.append(await machine.load(10 * most, 4_000))
+        assert await machine.was_learning()
+        peaks.append(await machine.load(1_600, 2_000))
+    shares = sorted(
+        flood["good"] / max((before["good"] + after["good"]) / 2, usual["good"])
+        for before, flood, after in zip(peaks, floods, peaks[1:], strict=False)
+    )
+    assert shares[1] > 0.3, shares
+    for flood in floods:
+        assert flood["found"]["503"] > 0
+        assert {"200", "503", "unsent"} >= flood["found"].keys()  # nothing failed in any other way
+        assert len(flood["operators_s"]) > 1
     assert "too much to do" in machine.gateway.process.output()
-    sheds = flood["latencies_ms"]["503"]
-    served = flood["latencies_ms"]["200"]
+    sheds = sorted(it for flood in floods for it in flood["latencies_ms"]["503"])
+    served = sorted(it for flood in floods for it in flood["latencies_ms"]["200"])
+    operators = sorted(it for flood in floods for it in flood["operators_s"])
     fault = "34 ten times the load"
-    figure(fault, "streams served per second of the gateway's processor time, of their peak", f"{share:.0%}", ">= 90 %")
+    figure(
+        fault,
+        "streams served per second of the gateway's processor time, of their peak",
+        f"{shares[1]:.0%}, from {shares[0]:.0%} to {shares[2]:.0%}",
+        ">= 90 %",
+    )
     figure(fault, "streams asked for, a second", f"{10 * most}")
     figure(fault, "refused after, p50 / p99", f"{sheds[len(sheds) // 2]:.0f} / {sheds[len(sheds) * 99 // 100]:.0f} ms")
     figure(fault, "served after, p50", f"{served[len(served) // 2]:.0f} ms")
-    figure(fault, "/health and an admin call, both, slowest", f"{flood['operators_s'] * 1e3:.0f} ms", "< 1 s")
+    figure(fault, "/health and an admin call, both, p50", f"{operators[len(operators) // 2] * 1e3:.0f} ms")
+    figure(fault, "/health and an admin call, both, slowest", f"{operators[-1] * 1e3:.0f} ms", "< 1 s")

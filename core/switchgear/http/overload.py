@@ -34,13 +34,13 @@ _FEWEST = 32
 _PATIENCE_S = 0.2
 _LATEST = 10
 # One turn of the loop can read thousands of requests before any tick sees them: so many more may be in flight by the next.
-_BURST = 500
+_BURST = 250
 _SHRINK, _HALF = 0.9, 0.5
 _GROWTH = 8  # a tick lets the ceiling grow by an eighth
 _CALM_S = 1.0
 # Once new requests are refused the loop is held to a fraction of `max_lag`, so that refusals and the admin API are prompt.
 _HELD_TO = 0.25
-_REFUSALS_A_S = 1000  # about a fiftieth of a core
+_REFUSALS_A_S = 1000  # a few hundredths of a core
 
 
 class OverloadLimits(Struct, frozen=True):
