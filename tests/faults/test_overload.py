@@ -173,10 +173,10 @@ class Machine:
     def __init__(self, gateway: Daemon) -> None:
         self.gateway = gateway
 
-    async def was_learning(self) -> bool:
-        """Say whether fewer requests than configured are let in, or were until a moment ago."""
+    async def ceiling(self) -> int:
+        """Return how many requests are let in."""
         health = await self.gateway.http.get("/health/detailed", headers=self.gateway.admin.headers)
-        return bool(health.json()["overload"]["ceiling"] < OverloadLimits().max_in_flight)
+        return int(health.json()["overload"]["ceiling"])
 
     async def load(self, rate: int, connections: int, seconds: float = 4.0) -> Any:
         """Ask for streams at a rate; return what came of it."""
@@ -190,14 +190,17 @@ class Machine:
         )
         said = asyncio.create_task(process.communicate(request))
         took: list[float] = []
+        ceilings: list[int] = []
         while not said.done():
             began = time.monotonic()
             assert 200 == (await self.gateway.http.get("/health")).status_code
             assert 200 == (await self.gateway.admin.get("/models/m")).status_code
             took.append(time.monotonic() - began)
+            ceilings.append(await self.ceiling())
             await asyncio.sleep(0.1)
         found = json.loads((await said)[0])
-        return {**found, "operators_s": took, "good": found["found"].get("200", 0) / found["cpu_seconds"]}
+        good = found["found"].get("200", 0) / found["cpu_seconds"]
+        return {**found, "operators_s": took, "ceiling": min(ceilings), "good": good}
 
 
 @pytest.fixture
@@ -226,7 +229,6 @@ async def test_ten_times_too_much_takes_little_from_what_is_served(machine: Mach
     most = int(max(usual["good"], peaks[0]["good"]))  # what a core of this machine can stream in a second
     for _ in range(3):  # in turns, as the speed of a shared machine changes
         floods.append(await machine.load(10 * most, 4_000))
-        assert await machine.was_learning()
         peaks.append(await machine.load(1_600, 2_000))
     shares = sorted(
         flood["good"] / max((before["good"] + after["good"]) / 2, usual["good"])
@@ -236,7 +238,7 @@ async def test_ten_times_too_much_takes_little_from_what_is_served(machine: Mach
     for flood in floods:
         assert flood["found"]["503"] > 0
         assert {"200", "503", "unsent"} >= flood["found"].keys()  # nothing failed in any other way
-        assert len(flood["operators_s"]) > 1
+        assert flood["ceiling"] < OverloadLimits().max_in_flight
     assert "too much to do" in machine.gateway.process.output()
     sheds = sorted(it for flood in floods for it in flood["latencies_ms"]["503"])
     served = sorted(it for flood in floods for it in flood["latencies_ms"]["200"])
