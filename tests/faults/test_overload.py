@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from faults.figures import Record
+from faults.figures import WRITE, Record
 from support.daemon import Daemon, daemon
 from support.edge import Client
 from support.faultup import FaultUpstream, Script
@@ -227,14 +227,17 @@ async def test_ten_times_too_much_takes_little_from_what_is_served(machine: Mach
     usual = await machine.load(1_000, 500)
     peaks, floods = [await machine.load(1_600, 2_000)], []
     most = int(max(usual["good"], peaks[0]["good"]))  # what a core of this machine can stream in a second
-    for _ in range(3):  # in turns, as the speed of a shared machine changes
+    for _ in range(
+        3 if WRITE else 1
+    ):  # in turns, as the speed of a shared machine changes; it keeps other tests from running
         floods.append(await machine.load(10 * most, 4_000))
         peaks.append(await machine.load(1_600, 2_000))
     shares = sorted(
         flood["good"] / max((before["good"] + after["good"]) / 2, usual["good"])
         for before, flood, after in zip(peaks, floods, peaks[1:], strict=False)
     )
-    assert shares[1] > 0.3, shares
+    share = shares[len(shares) // 2]
+    assert share > 0.3, shares
     for flood in floods:
         assert flood["found"]["503"] > 0
         assert {"200", "503", "unsent"} >= flood["found"].keys()  # nothing failed in any other way
@@ -247,7 +250,7 @@ async def test_ten_times_too_much_takes_little_from_what_is_served(machine: Mach
     figure(
         fault,
         "streams served per second of the gateway's processor time, of their peak",
-        f"{shares[1]:.0%}, from {shares[0]:.0%} to {shares[2]:.0%}",
+        f"{share:.0%}, from {shares[0]:.0%} to {shares[-1]:.0%}",
         ">= 90 %",
     )
     figure(fault, "streams asked for, a second", f"{10 * most}")

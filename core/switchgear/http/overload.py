@@ -33,8 +33,9 @@ _FEWEST = 32
 # waits for a turn longer than so many times `max_lag`.
 _PATIENCE_S = 0.2
 _LATEST = 10
-# One turn of the loop can read thousands of requests before any tick sees them: so many more may be in flight by the next.
-_BURST = 250
+# One turn of the loop can read thousands of requests before any tick sees them: as many more may be in flight by the next as
+# can be begun within `max_lag`, at so many a second.
+_BEGUN_A_S = 5000
 _SHRINK, _HALF = 0.9, 0.5
 _GROWTH = 8  # a tick lets the ceiling grow by an eighth
 _CALM_S = 1.0
@@ -92,7 +93,8 @@ class Overload:
     ) -> None:
         metrics = metrics or Metrics()
         self.learnt = limits.max_in_flight
-        self.ceiling = min(self.learnt, _BURST)
+        self._burst = max(_FEWEST, int(limits.max_lag * _BEGUN_A_S))
+        self.ceiling = min(self.learnt, self._burst)
         self.lag_s = 0.0
         self._limits = limits
         self._log = structlog.get_logger()
@@ -183,7 +185,7 @@ class Overload:
             self._prompt_at = now
             if learning:
                 self.learnt = min(most, self.learnt + self.learnt // _GROWTH)
-        self.ceiling = min(self.learnt, in_flight + _BURST)
+        self.ceiling = min(self.learnt, in_flight + self._burst)
         self._note(now)
         self._wake(lag + _TICK_S)
         self._again()
