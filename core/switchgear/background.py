@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from switchgear.ambient import Ambient
 from switchgear.wording import raised
@@ -51,3 +52,9 @@ class Background:
                 delay = FIRST_DELAY_S
             await asyncio.sleep(delay * (0.5 + self._ambient.random() / 2))
             delay = min(delay * 2, LONGEST_DELAY_S)
+
+
+def retrieve(future: asyncio.Future[Any]) -> None:
+    """Look at what became of a task or future: whoever wants its error gets it, and if nobody does, nobody is told of it."""
+    if not future.cancelled():
+        future.exception()

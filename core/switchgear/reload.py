@@ -1,6 +1,7 @@
 """Taking over what changed while the gateway serves: resources from the store, settings from plugins.toml."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import structlog
 from switchgear.ambient import Ambient
 from switchgear.config import Config
 from switchgear.contracts.store import Change
-from switchgear.errors import ConfigError, StoreError, ValidationFailed
+from switchgear.errors import ConfigError, ValidationFailed
 from switchgear.http.configuration import ConfigVersion, FileState, Reloaded
 from switchgear.kernel import Kernel
 from switchgear.resources.engine import ResourceEngine
@@ -57,30 +58,30 @@ class LiveConfiguration:
         async with self._one_at_a_time:
             if self._has_store:
                 await self._resources.feed.catch_up()
-            stamp = _stamp(self._path)
-            try:
-                self._take(await asyncio.to_thread(self._reread), stamp)
-            except (ConfigError, OSError) as error:
-                self._refuse(error)
-                refusal = ValidationFailed(
-                    "plugins.toml, or what it names, is wrong; what was read before stays in force",
-                    [("", failure) for failure in self._failures],
-                )
-                refusal.code = "bad_configuration"
-                raise refusal from error
+            await self._read()
         return Reloaded(self.version(), list(self._resources.broken.values()))
 
     def on_hangup(self) -> None:
-        """Do so at a signal; what came of it is in the log."""
-        self._hangup = asyncio.get_running_loop().create_task(self._reload_for_nobody())
+        """Read plugins.toml again; what came of it is in the log."""
+        self._hangup = asyncio.get_running_loop().create_task(self._read_unasked())
 
-    async def _reload_for_nobody(self) -> None:
+    async def _read_unasked(self) -> None:
+        async with self._one_at_a_time:
+            with contextlib.suppress(ValidationFailed):
+                await self._read()
+
+    async def _read(self) -> None:
+        stamp = _stamp(self._path)
         try:
-            await self.reload()
-        except ValidationFailed:
-            return  # it is in the log
-        except StoreError as error:
-            self._log.error("the configuration was not read again", failures=[str(error)])
+            self._take(await asyncio.to_thread(self._reread), stamp)
+        except (ConfigError, OSError) as error:
+            self._refuse(error)
+            refusal = ValidationFailed(
+                "plugins.toml, or what it names, is wrong; what was read before stays in force",
+                [("", failure) for failure in self._failures],
+            )
+            refusal.code = "bad_configuration"
+            raise refusal from error
 
     def _take(self, config: Config, stamp: _Stamp) -> None:
         self._later = tuple(self._kernel.reconfigure(config))

@@ -9,6 +9,8 @@ import pytest
 
 from support.faultup import FaultUpstream
 from support.gateway import Running, eventually, running
+from switchgear.errors import StoreUnavailable
+from switchgear.resources.feed import Feed
 
 
 async def version(gateway: Running) -> dict[str, Any]:
@@ -157,3 +159,22 @@ async def test_what_the_next_start_would_refuse_is_refused_now(
         assert error["detail"].startswith(f"{file}:"), "the place is named"
         assert all(name in error["detail"] for name in named)
         assert (await version(gateway))["file"]["is_current"] is False
+
+
+async def test_a_hangup_has_the_file_read_though_the_store_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(feed: Feed) -> None:
+        raise StoreUnavailable("the database is away")
+
+    async with running(tmp_path) as gateway:
+        monkeypatch.setattr(Feed, "catch_up", away)
+        assert 503 == (await gateway.admin.post("/config/reload")).status_code
+        file = tmp_path / "plugins.toml"
+        file.write_text(file.read_text().replace("drain_grace = 1.0", "drain_grace = 2.0"))
+        gateway.gateway._configuration.on_hangup()
+
+        async def is_read() -> bool:
+            return ["gateway"] == (await version(gateway))["file"]["takes_a_restart"]
+
+        await eventually(is_read)

@@ -5,6 +5,7 @@ import copy
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from switchgear.background import retrieve
 from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange, Step
 from switchgear.contracts.provider import ProviderFault
@@ -123,9 +124,9 @@ class Race:
         for task in others:
             self._deaf.add(task)
             task.add_done_callback(self._deaf.discard)
-            task.add_done_callback(_look_at)
+            task.add_done_callback(retrieve)
         for task in done:
-            _look_at(task)
+            retrieve(task)
 
     def _hand_back(self) -> None:
         asked = [runner for runner in self._runners if runner.x.attempts]
@@ -215,12 +216,6 @@ class _Gate:
 
     async def close(self, data: bytes) -> None:
         await self._reply.close(data)
-
-
-def _look_at(task: asyncio.Task[bytes]) -> None:
-    """Take what became of a task: whatever it was is known, or of no interest."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _apart(x: Exchange) -> Exchange:

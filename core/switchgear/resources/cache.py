@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from switchgear.background import retrieve
 from switchgear.contracts.resource import MISSING
 from switchgear.resources.snapshot import Key
 
@@ -70,7 +71,7 @@ class LiveCache:
             self._joinable[value] = flight = _Flight()
             self._flying.add(flight)
             flight.task = asyncio.create_task(self._fly(value, flight))
-            flight.task.add_done_callback(_retrieve)
+            flight.task.add_done_callback(retrieve)
         assert flight.task is not None
         return await asyncio.shield(flight.task)  # one waiter's cancellation is not the others'
 
@@ -117,9 +118,3 @@ class LiveCache:
                 values.discard(value)
                 if not values:
                     del self._values[key]
-
-
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Look at the outcome, which is an error nobody else will see if all who waited were cancelled."""
-    if not task.cancelled():
-        task.exception()

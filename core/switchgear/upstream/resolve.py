@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from switchgear.ambient import Ambient
+from switchgear.background import retrieve
 from switchgear.errors import ConnectFailed, EgressDenied
 from switchgear.upstream.egress import EgressPolicy
 
@@ -128,7 +129,7 @@ class Resolver:
             return None
         self._free -= 1
         future: asyncio.Future[Answer] = loop.create_future()
-        future.add_done_callback(_seen)
+        future.add_done_callback(retrieve)  # callers that wait get it, and the last answer serves the rest
         self._running[host] = future
         return future
 
@@ -178,9 +179,3 @@ class Resolver:
         if len(self._answers) >= _MAX_NAMES:
             del self._answers[next(iter(self._answers))]
         self._answers[host] = answer
-
-
-def _seen(future: asyncio.Future[Answer]) -> None:
-    """Mark a background renewal's failure as looked at: callers that wait get it, and the last answer serves the rest."""
-    if not future.cancelled():
-        future.exception()
