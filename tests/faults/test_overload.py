@@ -13,8 +13,7 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -167,6 +166,12 @@ async def test_a_loop_that_stays_late_lets_fewer_in_until_it_is_prompt_again():
         overload.stop()
 
 
+class At(NamedTuple):
+    """An upstream of which nothing but its address is known."""
+
+    base_url: str
+
+
 class Machine:
     """A gateway on one core; upstream and load on the other, where there are two."""
 
@@ -212,8 +217,8 @@ async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
     try:
         with Server(argv) as upstream:
             upstream.first_line()
-            where = SimpleNamespace(base_url=f"{upstream.url}/v1")
-            async with daemon(tmp_path, where, gateway="overload = { max_lag = 0.1 }") as gateway:  # type: ignore[arg-type]  # its address is all that is asked of it
+            where = At(f"{upstream.url}/v1")
+            async with daemon(tmp_path, where, gateway="overload = { max_lag = 0.1 }") as gateway:
                 for thread in os.listdir(f"/proc/{gateway.process.pid}/task"):  # noqa: PTH208 - names only
                     os.sched_setaffinity(int(thread), {own})
                 yield Machine(gateway)

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from support.faultup import FaultUpstream
-from support.gateway import ADMIN_KEY, SQLITE, Running, configure, provision
+from support.gateway import ADMIN_KEY, SQLITE, Running, Upstream, configure, provision
 from support.process import Server, switchgear
 
 
@@ -33,7 +32,7 @@ class Daemon(Running):
 @asynccontextmanager
 async def daemon(
     directory: Path,
-    upstream: FaultUpstream | None = None,
+    upstream: Upstream | None = None,
     *,
     gateway: str = "",
     plugins: str = "",

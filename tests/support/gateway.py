@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
-from support.faultup import FaultUpstream
 from switchgear.ambient import Ambient
 from switchgear.config import load
 from switchgear.gateway import Gateway
@@ -50,6 +49,13 @@ openai_compatible = {{ enabled = true }}
 echo = {{ enabled = true }}
 routing = {{ enabled = true }}
 {plugins}"""
+
+
+class Upstream(Protocol):
+    """Where the model `m` is."""
+
+    @property
+    def base_url(self) -> str: ...
 
 
 class Running:
@@ -95,7 +101,7 @@ class Running:
         patched: dict[str, Any] = answer.json()
         return patched
 
-    async def add_second(self, upstream: FaultUpstream, **members: Any) -> None:
+    async def add_second(self, upstream: Upstream, **members: Any) -> None:
         """Make the provider `q` at another upstream, with the model `n`."""
         await self.create("credentials", id="d", type="openai", source=SOURCE)
         await self.create("providers", id="q", type="openai", base_url=upstream.base_url, credential_id="d")
@@ -167,7 +173,7 @@ def configure(
 @asynccontextmanager
 async def running(
     directory: Path,
-    upstream: FaultUpstream | None = None,
+    upstream: Upstream | None = None,
     *,
     gateway: str = "",
     store: str = SQLITE,
@@ -208,7 +214,7 @@ async def running(
         await made.stop()
 
 
-async def provision(run: Running, upstream: FaultUpstream | None) -> None:
+async def provision(run: Running, upstream: Upstream | None) -> None:
     """Make what the tests use, unless the directory held it already."""
     if (await run.admin.get("/models/echo")).status_code == 404:
         await run.create("providers", id="echo", type="echo")

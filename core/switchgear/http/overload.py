@@ -137,7 +137,7 @@ class Overload:
     def rest(self, connection: HttpToolsProtocol) -> None:
         """Once refusals are many, read a refused client's connection no more until its turn comes.
 
-        Reading and refusing costs a tenth of serving: whoever does it at ten times the load does nothing else.
+        Reading and refusing takes a sixth of the time of a whole answer: whoever does it at ten times the load does nothing else.
         """
         if self._shed.value - self._shed_seen > self._refusals:
             connection.flow.pause_reading()
