@@ -13,6 +13,13 @@ from urllib.parse import quote
 
 import structlog
 
+from switchgear.admin.access import AdminAccess
+from switchgear.admin.admin import create_admin_app, keeping_slashes
+from switchgear.admin.configuration import configuration_handlers
+from switchgear.admin.discovery import discovery_handlers
+from switchgear.admin.routing import routing_handlers
+from switchgear.admin.system import System
+from switchgear.admin.usage import usage_handlers
 from switchgear.ambient import Ambient
 from switchgear.background import Background
 from switchgear.catalogue import Catalogue, token_of
@@ -24,8 +31,12 @@ from switchgear.contracts.credential import CredentialBackend, Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.store import Change, Store
 from switchgear.credentials import SecretKeeper
+from switchgear.edge.limits import EdgeLimits
+from switchgear.edge.overload import Overload, OverloadLimits
+from switchgear.edge.server import serve
 from switchgear.errors import PluginError, StoreUnavailable
 from switchgear.exchange.ask import Caps
+from switchgear.exchange.data_plane import DataPlane
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.explain import Explainer
 from switchgear.exchange.health.registry import HealthRegistry
@@ -34,17 +45,6 @@ from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.usage import RECORD_KINDS
 from switchgear.first_run import FirstRun, seed
 from switchgear.hooks import Hooks
-from switchgear.http.access import AdminAccess
-from switchgear.http.admin import create_admin_app, keeping_slashes
-from switchgear.http.configuration import configuration_handlers
-from switchgear.http.data_plane import DataPlane
-from switchgear.http.discovery import discovery_handlers
-from switchgear.http.limits import EdgeLimits
-from switchgear.http.overload import Overload, OverloadLimits
-from switchgear.http.routing import routing_handlers
-from switchgear.http.server import serve
-from switchgear.http.system import System
-from switchgear.http.usage import usage_handlers
 from switchgear.kernel import Kernel
 from switchgear.ledger.drain import Drain, Sink
 from switchgear.ledger.journal import Journal

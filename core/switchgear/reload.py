@@ -7,11 +7,11 @@ from pathlib import Path
 
 import structlog
 
+from switchgear.admin.configuration import ConfigVersion, FileState, Reloaded
 from switchgear.ambient import Ambient
 from switchgear.config import Config
 from switchgear.contracts.store import Change
 from switchgear.errors import ConfigError, ValidationFailed
-from switchgear.http.configuration import ConfigVersion, FileState, Reloaded
 from switchgear.kernel import Kernel
 from switchgear.resources.engine import ResourceEngine
 

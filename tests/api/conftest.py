@@ -13,9 +13,9 @@ from litestar.params import FromQuery
 from msgspec import Struct
 
 from kernel.resources.toys import KINDS, ToySealer
+from switchgear.admin.admin import create_admin_app
 from switchgear.ambient import Ambient
 from switchgear.errors import AuthenticationFailed, PermissionDenied
-from switchgear.http.admin import create_admin_app
 from switchgear.resources import ResourceEngine
 from switchgear_plugins.memory.store import MemoryStore
 from switchgear_plugins.sqlite.settings import SqliteSettings

@@ -11,8 +11,8 @@ import uvicorn
 
 from api.conftest import authorise
 from kernel.resources.toys import KINDS, ToySealer
+from switchgear.admin.admin import create_admin_app
 from switchgear.ambient import Ambient
-from switchgear.http.admin import create_admin_app
 from switchgear.resources import ResourceEngine
 from switchgear_plugins.sqlite.settings import SqliteSettings
 from switchgear_plugins.sqlite.store import SqliteStore

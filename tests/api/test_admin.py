@@ -7,9 +7,9 @@ import pytest
 
 from api.conftest import authorise, undeclared
 from kernel.resources.toys import KINDS
+from switchgear.admin.admin import create_admin_app
 from switchgear.ambient import Ambient
 from switchgear.contracts.credential import MASK
-from switchgear.http.admin import create_admin_app
 from switchgear.resources import ResourceEngine, Terms
 
 CREDENTIALS = "/admin/v1/credentials"

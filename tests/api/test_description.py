@@ -6,9 +6,9 @@ import pytest
 
 from api.conftest import authorise
 from kernel.resources.toys import KINDS
+from switchgear.admin.admin import create_admin_app
+from switchgear.admin.openapi import describe
 from switchgear.ambient import Ambient
-from switchgear.http.admin import create_admin_app
-from switchgear.http.openapi import describe
 from switchgear.resources import ResourceEngine
 from switchgear_plugins.memory.store import MemoryStore
 

@@ -83,7 +83,7 @@ def test_the_kernel_imports_no_plugin(path: Path) -> None:
     assert [m for m in imports(path) if m.split(".")[0] == "switchgear_plugins"] == []
 
 
-@pytest.mark.parametrize("room", ["exchange", "http", "upstream", "wire", "ledger"])
+@pytest.mark.parametrize("room", ["exchange", "edge", "admin", "upstream", "wire", "ledger"])
 def test_what_runs_per_request_knows_nothing_of_boot(room: str) -> None:
     boot = {"pluggy", "tomllib", "tomlkit", "tomli_w"}
     kernel = {

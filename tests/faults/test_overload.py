@@ -26,7 +26,7 @@ from support.http1 import request_bytes
 from support.process import Server
 from support.talk import Talk
 from switchgear.ambient import Ambient
-from switchgear.http.overload import Overload, OverloadLimits
+from switchgear.edge.overload import Overload, OverloadLimits
 
 MOST = 32
 CHECKOUT = Path(__file__).parents[2]

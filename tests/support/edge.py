@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
-from switchgear.http.cycle import Peer
+from switchgear.edge.cycle import Peer
 
 App = Callable[..., Awaitable[None]]
 

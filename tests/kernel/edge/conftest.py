@@ -9,8 +9,8 @@ import pytest
 import uvloop
 
 from support.edge import App, Edge
-from switchgear.http.limits import EdgeLimits
-from switchgear.http.server import serve
+from switchgear.edge.limits import EdgeLimits
+from switchgear.edge.server import serve
 
 
 def pytest_asyncio_loop_factories(config, item):

@@ -10,8 +10,8 @@ import time
 
 import uvloop
 
-from switchgear.http.limits import EdgeLimits
-from switchgear.http.server import serve
+from switchgear.edge.limits import EdgeLimits
+from switchgear.edge.server import serve
 
 
 def say(*words):

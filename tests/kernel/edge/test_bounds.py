@@ -7,7 +7,7 @@ import time
 import pytest
 
 from support.edge import until
-from switchgear.http.limits import peer_key
+from switchgear.edge.limits import peer_key
 
 HOST = b"Host: gateway.test\r\n"
 GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -323,7 +323,7 @@ async def test_connections_over_the_cap_are_told_to_come_back(start):
 
 
 async def test_connections_of_one_peer_over_its_cap_are_refused(start, monkeypatch):
-    monkeypatch.setattr("switchgear.http.connection.peer_key", lambda host: host)
+    monkeypatch.setattr("switchgear.edge.connection.peer_key", lambda host: host)
     edge = await start(max_connections_per_peer=2)
     clients = [await edge.ask(GET) for _ in range(2)]
     assert [200, 200] == [(await client.answer())[0] for client in clients]

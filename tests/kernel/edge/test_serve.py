@@ -8,9 +8,9 @@ import socket
 import pytest
 
 from support.edge import until
+from switchgear.edge.limits import EdgeLimits
+from switchgear.edge.server import serve
 from switchgear.errors import BootError
-from switchgear.http.limits import EdgeLimits
-from switchgear.http.server import serve
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n"
 

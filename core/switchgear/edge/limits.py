@@ -9,7 +9,7 @@ from msgspec import Struct
 from uvicorn.server import ServerState
 
 from switchgear.ambient import Ambient
-from switchgear.http.overload import Overload
+from switchgear.edge.overload import Overload
 
 
 class EdgeLimits(Struct, frozen=True, forbid_unknown_fields=True):

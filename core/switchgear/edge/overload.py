@@ -19,8 +19,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint, QueryEndpoint
+from switchgear.edge.refusals import OVERLOADED, Refusal
 from switchgear.errors import Unavailable
-from switchgear.http.refusals import OVERLOADED, Refusal
 from switchgear.telemetry.metrics import Metrics
 
 RETRY_AFTER_S = 1

@@ -9,7 +9,7 @@ from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent, HT
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE
 
 if TYPE_CHECKING:
-    from switchgear.http.protocol import EdgeProtocol
+    from switchgear.edge.protocol import EdgeProtocol
 
 # What a response header means to framing.
 _PLAIN, _LENGTH, _ENCODING, _CONNECTION = range(4)

@@ -7,9 +7,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from switchgear.http.cycle import Cycle
-from switchgear.http.limits import EdgeState, peer_key
-from switchgear.http.refusals import TOO_MANY_CONNECTIONS, Refusal
+from switchgear.edge.cycle import Cycle
+from switchgear.edge.limits import EdgeState, peer_key
+from switchgear.edge.refusals import TOO_MANY_CONNECTIONS, Refusal
 
 # Where reading stands: between requests, in a head, in a body, or listening no more.
 IDLE, HEAD, BODY, DEAF = range(4)

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from litestar import Request
 from msgspec import Struct
 
-from switchgear.http import conditions
+from switchgear.admin import conditions
 from switchgear.resources.body import parse_json, plain, refuse
 from switchgear.resources.shape import decode
 

@@ -13,10 +13,10 @@ from litestar.openapi import OpenAPIConfig
 from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType
 
 from switchgear import __version__
+from switchgear.admin.admin import PREFIX, Restore
+from switchgear.admin.conditions import JSON, MERGE_PATCH
+from switchgear.admin.problems import MEDIA_TYPE, ProblemDetails
 from switchgear.contracts.resource import ResourceKind
-from switchgear.http.admin import PREFIX, Restore
-from switchgear.http.conditions import JSON, MERGE_PATCH
-from switchgear.http.problems import MEDIA_TYPE, ProblemDetails
 from switchgear.resources.engine import MAX_PAGE
 from switchgear.resources.names import id_pattern
 from switchgear.resources.shape import fields_of

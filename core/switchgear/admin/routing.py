@@ -7,11 +7,11 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 from msgspec import Struct
 
+from switchgear.admin.bodies import read
 from switchgear.errors import NotFound
 from switchgear.exchange.explain import Explainer, Explanation, Question
 from switchgear.exchange.health.health import HealthView
 from switchgear.exchange.health.registry import HealthRegistry
-from switchgear.http.bodies import read
 
 _TAGS = ["routing"]
 

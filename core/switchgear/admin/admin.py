@@ -19,11 +19,11 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from msgspec import Struct
 
+from switchgear.admin import conditions, problems, replay
+from switchgear.admin.docs import docs_handlers
+from switchgear.admin.replay import Answer
 from switchgear.contracts.resource import ResourceAction, ResourceKind
 from switchgear.errors import PermissionDenied
-from switchgear.http import conditions, problems, replay
-from switchgear.http.docs import docs_handlers
-from switchgear.http.replay import Answer
 from switchgear.resources import Remember, ResourceEngine, Terms
 from switchgear.resources.body import parse_json, plain, refuse
 from switchgear.resources.engine import MAX_PAGE

@@ -9,10 +9,10 @@ from litestar.handlers import HTTPRouteHandler
 
 from switchgear.contracts.store import Store
 from switchgear.credentials import SecretKeeper
+from switchgear.edge.overload import Overload
 from switchgear.errors import StoreError
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.health.registry import HealthRegistry
-from switchgear.http.overload import Overload
 from switchgear.ledger.journal import Journal
 from switchgear.resources.engine import ResourceEngine
 from switchgear.telemetry.metrics import Metrics

@@ -6,7 +6,7 @@ from typing import Any
 
 from switchgear.contracts.caller import Authenticator
 from switchgear.errors import AuthenticationFailed, PermissionDenied
-from switchgear.http.bearer import identify, token_of
+from switchgear.exchange.bearer import identify, token_of
 
 
 class AdminAccess:

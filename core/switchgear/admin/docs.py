@@ -43,13 +43,13 @@ def docs_handlers(
 
     @cache
     def description() -> tuple[bytes, str]:
-        from switchgear.http.openapi import describe  # noqa: PLC0415 - costs start-up time that few requests need
+        from switchgear.admin.openapi import describe  # noqa: PLC0415 - costs start-up time that few requests need
 
         return _tagged(msgspec.json.encode(describe(kinds, extra_handlers)))
 
     @cache
     def script() -> tuple[bytes, str]:
-        return _tagged((files("switchgear.http") / "static" / "rapidoc-min.js").read_bytes())
+        return _tagged((files("switchgear.admin") / "static" / "rapidoc-min.js").read_bytes())
 
     @get("/openapi.json", opt=_PUBLIC, include_in_schema=False)
     async def openapi(request: Request[Any, Any, Any]) -> Response[bytes | None]:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import httptools
 
-from switchgear.http.refusals import BAD_TARGET, Refused
+from switchgear.edge.refusals import BAD_TARGET, Refused
 
 _SLASH = ord("/")
 

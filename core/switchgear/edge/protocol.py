@@ -16,11 +16,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.server import ServerState
 
-from switchgear.http import refusals
-from switchgear.http.connection import BODY, DEAF, HEAD, IDLE, Connection
-from switchgear.http.cycle import Cycle, Peer
-from switchgear.http.head import WithoutHead, split_target
-from switchgear.http.refusals import Refusal, Refused, malformed
+from switchgear.edge import refusals
+from switchgear.edge.connection import BODY, DEAF, HEAD, IDLE, Connection
+from switchgear.edge.cycle import Cycle, Peer
+from switchgear.edge.head import WithoutHead, split_target
+from switchgear.edge.refusals import Refusal, Refused, malformed
 
 _FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect"))
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")

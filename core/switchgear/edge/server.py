@@ -19,10 +19,10 @@ from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 
 from switchgear.ambient import Ambient
+from switchgear.edge.limits import EdgeLimits, EdgeState
+from switchgear.edge.overload import Overload, OverloadLimits
+from switchgear.edge.protocol import EdgeProtocol
 from switchgear.errors import BootError
-from switchgear.http.limits import EdgeLimits, EdgeState
-from switchgear.http.overload import Overload, OverloadLimits
-from switchgear.http.protocol import EdgeProtocol
 
 _BACKLOG = 2048
 # Bytes the operating system keeps unsent for one reader, beside the write buffer of EdgeLimits.

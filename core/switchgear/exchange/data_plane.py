@@ -15,6 +15,7 @@ from switchgear.contracts.caller import Authenticator, Caller
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint, QueryEndpoint, QueryRequest
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.resource import Resources
+from switchgear.edge.reply import HttpReply
 from switchgear.errors import (
     ApiError,
     AuthenticationFailed,
@@ -27,10 +28,9 @@ from switchgear.errors import (
     Unavailable,
     UnsupportedMedia,
 )
+from switchgear.exchange.bearer import identify, token_of
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.reply import error_headers, printable
-from switchgear.http.bearer import identify, token_of
-from switchgear.http.reply import HttpReply
 from switchgear.telemetry.logs import REQUEST_ID
 from switchgear.upstream.watch import Watch
 from switchgear.wire.members import parse_object
