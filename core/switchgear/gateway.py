@@ -35,11 +35,11 @@ from switchgear.edge.limits import EdgeLimits
 from switchgear.edge.overload import Overload, OverloadLimits
 from switchgear.edge.server import serve
 from switchgear.errors import PluginError, StoreUnavailable
-from switchgear.exchange.ask import Caps
 from switchgear.exchange.data_plane import DataPlane
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.explain import Explainer
 from switchgear.exchange.health.registry import HealthRegistry
+from switchgear.exchange.invoke import Caps
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.usage import RECORD_KINDS
@@ -88,6 +88,7 @@ class Gateway:
         self._system = System(self.kernel.metrics, plugins=len(self.kernel.plugins))
         self._engine: Engine | None = None
         self._app: Any = None
+        self._calls: DataPlane
         self._store: Store
         self._configuration: LiveConfiguration
         self._overload: Overload
@@ -155,6 +156,7 @@ class Gateway:
             on_refused=lambda code: refused.child(code).inc(),
             stop=stop,
             ambient=self._ambient,
+            calls=self._calls,
         )
 
     async def _start(self) -> None:
@@ -163,7 +165,7 @@ class Gateway:
         data = settings.data_path
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-        upstream = Upstream(EgressPolicy(settings.egress.allow), ambient, settings.upstream.engine, self._lookup)
+        upstream = Upstream(EgressPolicy(settings.egress.allow), ambient, self._lookup)
         stack.push_async_callback(upstream.close)
         store = self._store = await self._open_store()
         backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}
@@ -210,17 +212,21 @@ class Gateway:
         policies = PolicyChain(
             [(b.item.name, b.item.factory()) for b in registry.all(Hooks.switchgear_policies)], metrics, self._log
         )
+        authenticators = [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)]
+        dialects = [b.item.factory() for b in registry.all(Hooks.switchgear_dialects)]
         engine = self._engine = Engine(
+            authenticators=authenticators,
             policies=policies,
             ledger=journal,
+            resources=face,
             ambient=ambient,
             meters=meters,
             log=self._log,
             caps=Caps(body=settings.edge.body_bytes),
+            total_timeout_s=settings.timeouts.total,
             routing=settings.routing,
         )
-        authenticators = [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)]
-        dialects = [b.item.factory() for b in registry.all(Hooks.switchgear_dialects)]
+        self._calls = DataPlane(dialects=dialects, engine=engine, resources=face, ambient=ambient, log=self._log)
         self.explainer = Explainer(
             dialects=dialects,
             policies=policies,
@@ -258,17 +264,7 @@ class Gateway:
                 *(b.item for b in registry.all(Hooks.switchgear_routes)),
             ],
         )
-        self._app = DataPlane(
-            dialects=dialects,
-            authenticators=authenticators,
-            engine=engine,
-            resources=face,
-            ambient=ambient,
-            log=self._log,
-            total_timeout_s=settings.timeouts.total,
-            body_cap=settings.edge.body_bytes,
-            fallback=keeping_slashes(admin),
-        )
+        self._app = keeping_slashes(admin)
         background = Background(
             ambient, lambda what, how: self._log.error("background work failed", what=what, error=how)
         )

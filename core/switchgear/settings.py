@@ -55,9 +55,8 @@ class OverloadSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class UpstreamSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The client that calls providers: its engine, and whether certificates are checked unless a provider says otherwise."""
+    """The client that calls providers: whether certificates are checked unless a provider says otherwise."""
 
-    engine: Literal["http1", "httpx"] = "http1"
     verify_tls: bool = True
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
-from switchgear.edge.cycle import Peer
+from switchgear.edge.asgi import AsgiRequest
 
 App = Callable[..., Awaitable[None]]
 
@@ -82,7 +82,7 @@ class Edge:
         self.refused: Counter[str] = Counter()
         self.seen: list[dict[str, Any]] = []
         self.bodies: list[bytes] = []
-        self.peers: list[Peer] = []
+        self.peers: list[AsgiRequest] = []
         self.lost: list[float] = []
         self.sent = 0
         self.proceed = asyncio.Event()
@@ -108,7 +108,7 @@ class Edge:
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer by path; `/` echoes the body once it is whole."""
         self.seen.append(scope)
-        peer = scope["switchgear.peer"]
+        peer = scope["switchgear.request"]
         self.peers.append(peer)
         peer.on_lost = lambda: self.lost.append(time.monotonic())
         try:

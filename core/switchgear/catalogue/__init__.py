@@ -314,7 +314,7 @@ class Catalogue:
             credential=provider.credential,
             secret_headers=provider.secret_headers,
             pricing=spec.pricing,
-            headers=((b"x-switchgear-model", id.encode()), (b"x-switchgear-provider", spec.provider_id.encode())),
+            lines=f"x-switchgear-model: {id}\r\nx-switchgear-provider: {spec.provider_id}\r\n".encode(),
         )
 
     def _estimator(self, provider_id: str, model: str) -> TokenEstimator:

@@ -35,9 +35,9 @@ class Target(Struct, frozen=True, eq=False):
 
     Exactly one of `provider` and `native` is set; `connection` belongs to `provider`. `wires` are the wire formats the model is
     spoken to in, `lacks` the capabilities that a call may need and the model has not. `secret` is what requests are prepared
-    with; where that is a token, `credential` is what it was traded for. `concurrency` bounds the attempts in flight. `headers`
-    are what the answer says about it, `secret_headers` the values of those that go with every request and are nobody else's
-    business.
+    with; where that is a token, `credential` is what it was traded for. `concurrency` bounds the attempts in flight. `lines`
+    are the header lines by which an answer names it, `secret_headers` the values of those that go with every request
+    and are secret.
     """
 
     model: TargetModel
@@ -56,7 +56,7 @@ class Target(Struct, frozen=True, eq=False):
     health: "TargetHealth | None" = None
     concurrency: int | None = None
     pricing: Pricing | None = None
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    lines: bytes = b""
     secret_headers: tuple[str, ...] = ()
 
     def is_available(self) -> bool:

@@ -3,6 +3,7 @@
 A provider builds an `OutboundRequest` and reads bytes; only `switchgear.upstream` opens sockets.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
@@ -53,6 +54,8 @@ class UpstreamResponse(Protocol):
     """
 
     status: int
+    complete: bool
+    """Whether all of the body has arrived."""
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whatever its case; None if absent."""
@@ -70,8 +73,11 @@ class UpstreamResponse(Protocol):
         """
         ...
 
-    async def body(self, limit: int) -> bytes:
-        """Return the rest of the body. Raises `ResponseTooLarge` as soon as it passes `limit` bytes."""
+    async def body(self, limit: int, on_piece: Callable[[], None] | None = None) -> bytes:
+        """Return the rest of the body. Raises `ResponseTooLarge` as soon as it passes `limit` bytes.
+
+        `on_piece` is called whenever a piece has arrived and more is to come.
+        """
         ...
 
     async def close(self) -> None:
@@ -82,8 +88,10 @@ class UpstreamResponse(Protocol):
 class Connection(Protocol):
     """The pool of one provider resource. Cancelling a call aborts it at the peer and leaks nothing."""
 
-    async def send(self, request: OutboundRequest) -> UpstreamResponse:
+    async def send(self, request: OutboundRequest, extra: Mapping[str, str] | None = None) -> UpstreamResponse:
         """Send and return when the answer's head has arrived. No redirect is followed, no retry is made.
+
+        `extra` are headers of this one call, added to those of the request; their names are lower case.
 
         Raises `EgressDenied`, `MalformedRequest`, `ConnectFailed`, `ConnectTimeout`, `ConnectionBroken`,
         `ResponseTooLarge`.

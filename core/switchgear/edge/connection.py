@@ -7,9 +7,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from switchgear.edge.cycle import Cycle
 from switchgear.edge.limits import EdgeState, peer_key
 from switchgear.edge.refusals import TOO_MANY_CONNECTIONS, Refusal
+from switchgear.edge.request import Request
 
 # Where reading stands: between requests, in a head, in a body, or listening no more.
 IDLE, HEAD, BODY, DEAF = range(4)
@@ -32,7 +32,7 @@ class Connection(HttpToolsProtocol):
         assert isinstance(server_state, EdgeState)
         self.state = server_state
         self.limits = server_state.limits
-        self._active: Cycle | None = None  # the request being answered
+        self._active: Request | None = None  # the request being answered
         self._stage = HEAD
         self._since = 0.0  # when the head, or the silence between requests, began
         self._timer: asyncio.TimerHandle | None = None

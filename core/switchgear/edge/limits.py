@@ -4,12 +4,14 @@ import logging
 from collections.abc import Callable
 from email.utils import formatdate
 from ipaddress import IPv6Address
+from typing import Protocol
 
 from msgspec import Struct
 from uvicorn.server import ServerState
 
 from switchgear.ambient import Ambient
 from switchgear.edge.overload import Overload
+from switchgear.edge.request import Handler
 
 
 class EdgeLimits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,6 +45,21 @@ class EdgeLimits(Struct, frozen=True, forbid_unknown_fields=True):
         return min(self.head_timeout, self.body_grace, self.keep_alive, self.write_timeout)
 
 
+class Calls(Protocol):
+    """The calls of the data plane: what is theirs of all requests."""
+
+    def find(self, method: str, path: str) -> Handler | None:
+        """Return who answers a request, None if it is for the ASGI application. `path` is decoded."""
+        ...
+
+
+class NoCalls:
+    """A server of nothing but the ASGI application."""
+
+    def find(self, method: str, path: str) -> None:
+        """Return None."""
+
+
 class EdgeState(ServerState):
     """What all connections of one server share.
 
@@ -50,13 +67,19 @@ class EdgeState(ServerState):
     """
 
     def __init__(
-        self, limits: EdgeLimits, ambient: Ambient, refused: Callable[[str], None], overload: Overload
+        self,
+        limits: EdgeLimits,
+        ambient: Ambient,
+        refused: Callable[[str], None],
+        overload: Overload,
+        calls: Calls,
     ) -> None:
         super().__init__()
         self.limits = limits
         self.ambient = ambient
         self.refused = refused
         self.overload = overload
+        self.calls = calls
         self.draining = False
         self.date_line = b""
         self.response_names: dict[bytes, tuple[bytes, int]] = {}

@@ -11,16 +11,16 @@ from collections import deque
 from typing import Any
 
 import httptools
-from uvicorn._types import HTTPScope
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.server import ServerState
 
 from switchgear.edge import refusals
+from switchgear.edge.asgi import AsgiRequest
 from switchgear.edge.connection import BODY, DEAF, HEAD, IDLE, Connection
-from switchgear.edge.cycle import Cycle, Peer
 from switchgear.edge.head import WithoutHead, split_target
 from switchgear.edge.refusals import Refusal, Refused, malformed
+from switchgear.edge.request import Request
 
 _FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect"))
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
@@ -29,7 +29,7 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]
 class EdgeProtocol(Connection):
     """HTTP on one connection: `cycle` is the newest request, `_active` the one being answered, `_queue` those behind it."""
 
-    cycle: Cycle | None  # type: ignore[assignment]  # ours in place of uvicorn's
+    cycle: Request | None  # type: ignore[assignment]  # ours in place of uvicorn's
 
     def __init__(
         self,
@@ -40,7 +40,9 @@ class EdgeProtocol(Connection):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.url = b""
-        self._queue: deque[Cycle] = deque()
+        self._last_url = b""
+        self._target = ("", b"", b"")
+        self._queue: deque[Request] = deque()
         self._read = 0  # bytes of the read being parsed; -1 for a head that began behind another message's end
         self._head = 0  # bytes of this head in earlier reads
         self._hosts = 0
@@ -147,43 +149,36 @@ class EdgeProtocol(Connection):
         """Check the head and start the request, or queue it behind the one being answered."""
         parser = self.parser
         version = parser.get_http_version()
-        headers = self.headers
         self._check_head(version)
-        path, raw_path, query = split_target(self.url)
-        keep_alive = version == "1.1" and not self.state.draining and parser.should_keep_alive()
-        if len(self.tasks) >= self.state.overload.ceiling and self._active is None and path.startswith("/v1/"):
+        if self.url != self._last_url:
+            self._target = split_target(self.url)
+            self._last_url = self.url
+        path = self._target[0]
+        method = parser.get_method().decode("ascii")
+        state = self.state
+        handler = state.calls.find(method, path)
+        keep_alive = version == "1.1" and not state.draining and parser.should_keep_alive()
+        make: type[Request] = Request
+        if handler is None:
+            make, handler = AsgiRequest, self.app
+        elif len(self.tasks) >= state.overload.ceiling and self._active is None:
             self._shed(path, keep_alive=keep_alive)
             return
-        peer = Peer()
-        scope: HTTPScope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": version,
-            "method": parser.get_method().decode("ascii"),
-            "scheme": self.scheme or "http",
-            "path": path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "root_path": "",
-            "headers": headers,
-            "client": self.client,
-            "server": self.server,
-            "state": {},
-            "switchgear.peer": peer,  # type: ignore[typeddict-unknown-key]
-        }
-        cycle = Cycle(
+        request = make(
             self,
-            scope,
-            peer,
+            handler,
+            method,
+            self._target,
+            self.headers,
             expect_100_continue=self.expect_100_continue,
             keep_alive=keep_alive,
         )
-        self._expect_body(cycle)
+        self._expect_body(request)
         if self._active is None:
-            self._start(cycle)
+            self._start(request)
         else:
             self.flow.pause_reading()
-            self._queue.append(cycle)
+            self._queue.append(request)
 
     def _check_head(self, version: str) -> None:
         limits = self.limits
@@ -206,14 +201,14 @@ class EdgeProtocol(Connection):
         if len(self._queue) >= limits.max_pipelined:
             raise Refused(refusals.TOO_MANY_PIPELINED)
 
-    def _expect_body(self, cycle: Cycle) -> None:
+    def _expect_body(self, request: Request) -> None:
         self._stage = BODY
         self._body = self._counted = self._silent = 0
         self._window_at = 0.0
         self._upgrading = self.parser.should_upgrade()
         if self._encoding is not None:
             self.headers = []  # trailers go here, not into the scope
-        self.cycle = cycle
+        self.cycle = request
 
     def _shed(self, path: str, *, keep_alive: bool) -> None:
         """Refuse a request that is not begun, since there is too much to do; its body is passed over as it comes."""
@@ -225,34 +220,34 @@ class EdgeProtocol(Connection):
         with_body = self.parser.get_method() != b"HEAD"
         self.transport.write(refusal.render(request_id, state.date_line, with_body=with_body, close=False))
         state.total_requests += 1
-        cycle = Cycle(self, {}, Peer(), expect_100_continue=False, keep_alive=True)  # type: ignore[typeddict-item]  # it has no application
-        cycle.response_started = cycle.response_complete = True
-        self._expect_body(cycle)
+        passed = Request(self, None, "", self._target, self.headers, expect_100_continue=False, keep_alive=True)
+        passed.started = passed.response_complete = True
+        self._expect_body(passed)
         state.overload.rest(self)
 
-    def shed_late(self, cycle: Cycle) -> None:
+    def shed_late(self, request: Request) -> None:
         """Refuse a request whose turn has come too late."""
-        if cycle.disconnected:
+        if request.lost:
             return
         state = self.state
-        if cycle.waiting_for_100_continue:
-            cycle.keep_alive = False
-        cycle.response_started = cycle.response_complete = True
-        answer = state.overload.shed(cycle.scope["path"]).render(
+        if request.waiting_for_100_continue:
+            request.keep_alive = False
+        request.started = request.response_complete = True
+        answer = state.overload.shed(request.path).render(
             state.ambient.new_id(),
             state.date_line,
-            with_body=cycle.scope["method"] != "HEAD",
-            close=not cycle.keep_alive,
+            with_body=request.method != "HEAD",
+            close=not request.keep_alive,
         )
         self.transport.write(answer)
         self.on_response_complete()
-        if cycle.keep_alive:
+        if request.keep_alive:
             state.overload.rest(self)
 
-    def _start(self, cycle: Cycle) -> None:
-        self._active = cycle
-        cycle.started_at = self.state.ambient.monotonic()
-        cycle.task = task = self.loop.create_task(cycle.run(self.app))
+    def _start(self, request: Request) -> None:
+        self._active = request
+        request.started_at = self.state.ambient.monotonic()
+        request.task = task = self.loop.create_task(request.run())
         self.tasks.add(task)
 
     def on_body(self, body: bytes) -> None:
@@ -262,7 +257,7 @@ class EdgeProtocol(Connection):
             raise Refused(refusals.BODY_TOO_LARGE)
         cycle = self.cycle
         assert cycle is not None
-        if not (cycle.response_complete or cycle.disconnected):
+        if not (cycle.response_complete or cycle.lost):
             cycle.add_body(body)
             if len(cycle.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
@@ -314,11 +309,11 @@ class EdgeProtocol(Connection):
                 self._since = self.loop.time()
                 self.cycle = None
 
-    def answer_failure(self, cycle: Cycle, request_id: str) -> None:
+    def answer_failure(self, request: Request, request_id: str) -> None:
         """Answer the 500 of an application that failed before it answered."""
-        cycle.response_started = cycle.response_complete = True
-        cycle.keep_alive = False
-        self._answer(refusals.INTERNAL, request_id, with_body=cycle.scope["method"] != "HEAD")
+        request.started = request.response_complete = True
+        request.keep_alive = False
+        self._answer(refusals.INTERNAL, request_id, with_body=request.method != "HEAD")
         self.on_response_complete()
 
     def refuse(self, refusal: Refusal) -> None:
@@ -335,8 +330,8 @@ class EdgeProtocol(Connection):
         elif cycle is active:
             active.lose_client()
             self._active = None
-            if not active.response_started:
-                self._answer(refusal, with_body=active.scope["method"] != "HEAD")
+            if not active.started:
+                self._answer(refusal, with_body=active.method != "HEAD")
             self._close()
         else:
             self._queue.pop()

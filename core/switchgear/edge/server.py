@@ -19,7 +19,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 
 from switchgear.ambient import Ambient
-from switchgear.edge.limits import EdgeLimits, EdgeState
+from switchgear.edge.limits import Calls, EdgeLimits, EdgeState, NoCalls
 from switchgear.edge.overload import Overload, OverloadLimits
 from switchgear.edge.protocol import EdgeProtocol
 from switchgear.errors import BootError
@@ -50,6 +50,7 @@ async def serve(
     stop: asyncio.Event | None = None,
     ambient: Ambient | None = None,
     overload: Overload | None = None,
+    calls: Calls | None = None,
 ) -> None:
     """Serve `app` until SIGTERM, SIGINT or `stop`, then drain and return; a second signal ends the process at once.
 
@@ -57,12 +58,13 @@ async def serve(
     caller until now, take the place of host and port. Draining calls `on_drain`, accepts nothing more, closes idle
     connections and lets the rest finish for `grace` seconds; then it calls `abort_streams`, waits two seconds more and
     cuts what is left. `on_hangup` is called on SIGHUP, `on_refused` with the code of every request or connection that
-    the edge turns away. `overload` says how much may be in flight. Raises `BootError` when the address cannot be bound.
+    the edge turns away. `overload` says how much may be in flight; `calls` are
+    answered without ASGI. Raises `BootError` when the address cannot be bound.
     """
     listeners = list(sockets) if sockets is not None else _bind(host, port)
     ambient = ambient or Ambient()
     overload = overload or Overload(OverloadLimits(), ambient=ambient)
-    state = EdgeState(limits, ambient, on_refused or _ignore, overload)
+    state = EdgeState(limits, ambient, on_refused or _ignore, overload, calls or NoCalls())
     stop = stop or asyncio.Event()
     _allow_open_files()
     config = _config(app)

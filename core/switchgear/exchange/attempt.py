@@ -22,14 +22,14 @@ from switchgear.errors import (
     UpstreamError,
     UpstreamFailed,
 )
-from switchgear.exchange.ask import Asker
+from switchgear.exchange.attempt_context import AttemptContext
 from switchgear.exchange.continuation import Continuation, may_continue
 from switchgear.exchange.faults import cause_of, most_telling
-from switchgear.exchange.guard import TARGET_OPEN, Guard, health_of, why_not
+from switchgear.exchange.health.health import Health
 from switchgear.exchange.health.retry import wait_for
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.hedge import Race
-from switchgear.exchange.inquiry import Inquiry
+from switchgear.exchange.invoke import TARGET_OPEN, Ending, Invoker
 from switchgear.exchange.needs import fit
 from switchgear.exchange.reply import Reply
 from switchgear.upstream.watch import Watch
@@ -47,44 +47,43 @@ _NOT_ASKED = frozenset({TARGET_OPEN, "target_busy"})
 class Attempter:
     """Tries the steps of a plan until one answers."""
 
-    def __init__(self, asker: Asker, ambient: Ambient, settings: RoutingSettings) -> None:
-        self._guard = Guard(asker, ambient, settings)
-        self._deaf: set[asyncio.Task[bytes]] = set()
+    def __init__(self, invoker: Invoker, ambient: Ambient, settings: RoutingSettings) -> None:
+        self._ask = invoker.ask
+        self._abandoned: set[asyncio.Task[Ending]] = set()
         self._ambient = ambient
         self._settings = settings
 
-    async def run(self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> bytes:
-        """Return the bytes of the last write: a whole answer, or what ends the stream that was written meanwhile."""
+    async def run(self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> Ending:
+        """Return what answers the exchange: a whole answer, or what ends the stream that was written meanwhile."""
         plan = x.plan
         assert plan is not None
         if not plan.steps:
             raise _no_target()
-        it = Inquiry(x, endpoint, reply, watch, plan.steps[0])
-        if plan.recovery != "continue":
-            return await self._go_through(it, plan)
-        it.continuation = _continuation(x, endpoint)
+        ctx = AttemptContext(x, endpoint, reply, watch, plan.steps[0])
+        if plan.recovery == "continue":
+            ctx.continuation = _continuation(x, endpoint)
         try:
-            return await self._go_through(it, plan)
+            return await self._go_through(ctx, plan)
         finally:
-            if it.continuation is not None and it.continuation.spent is not None:
-                it.continuation.account(x)  # whatever ended it: those who broke off were asked too
+            if ctx.continuation is not None and ctx.continuation.spent is not None:
+                ctx.continuation.account(x)  # whatever ended it: those that broke off were asked too
 
-    async def _go_through(self, it: Inquiry, plan: Plan) -> bytes:
-        x = it.x
+    async def _go_through(self, ctx: AttemptContext, plan: Plan) -> Ending:
+        x = ctx.x
         failures: list[Failure] = []
         outgrown: list[Target] = []
         unfit: InvalidRequest | None = None
         steps = _in_order(x, plan) if len(plan.steps) > 1 else list(plan.steps)
         while steps:
             step = steps.pop(0)
-            if failures and (self._is_spent(it) or not _holds_more(step.target, outgrown)):
+            if failures and (self._is_spent(ctx) or not _holds_more(step.target, outgrown)):
                 continue
-            it.step = step
+            ctx.step = step
             before = len(x.attempts)
             try:
                 if not steps:
-                    return await self._persist(it, step, others=False)
-                return await self._try(it, step, steps, hedge_s=None if failures else plan.hedge_s)
+                    return await self._persist(ctx, step, others=False)
+                return await self._try(ctx, step, steps, hedge_s=None if failures else plan.hedge_s)
             except InvalidRequest as error:
                 if x.committed and not failures:
                     raise
@@ -92,7 +91,7 @@ class Attempter:
                 _note_unasked(x, step, error, before)
             except (UpstreamError, ProviderFault, SecretUnavailable, Unavailable) as error:
                 _note_unasked(x, step, error, before)
-                if (x.committed and not _goes_on(it)) or not _leads_on(error, it.step):
+                if (x.committed and not _goes_on(ctx)) or not _leads_on(error, ctx.step):
                     raise
                 failures.append(error)
                 if cause_of(error) == "context_length":
@@ -101,65 +100,69 @@ class Attempter:
             raise failures[-1] if x.committed else most_telling(failures)
         raise unfit or _no_target()
 
-    async def _try(self, it: Inquiry, step: Step, later: list[Step], *, hedge_s: float | None) -> bytes:
+    async def _try(self, ctx: AttemptContext, step: Step, later: list[Step], *, hedge_s: float | None) -> Ending:
         """Ask the target of a step; one of those `later` may be asked meanwhile, and is then out of the plan."""
         others = any(step.target.is_available() for step in later)
         if others and hedge_s is not None:
-            return await self._hedged(it, step, later, hedge_s)
-        return await self._persist(it, step, others=others)
+            return await self._hedged(ctx, step, later, hedge_s)
+        return await self._persist(ctx, step, others=others)
 
-    async def _hedged(self, it: Inquiry, step: Step, later: list[Step], after_s: float) -> bytes:
+    async def _hedged(self, ctx: AttemptContext, step: Step, later: list[Step], after_s: float) -> Ending:
         """Ask a target, and the next one as well if the first stays silent; it is then out of the plan."""
 
         def second() -> Step | None:
             health = health_of(step.target)
             found = next((index for index, other in enumerate(later) if other.target.is_available()), None)
-            if found is None or self._is_spent(it) or (health is not None and not health.budget.spend()):
+            if found is None or self._is_spent(ctx) or (health is not None and not health.budget.spend()):
                 return None
             return later.pop(found)
 
-        async def ask(own: Inquiry, which: Step) -> bytes:
+        async def ask(own: AttemptContext, which: Step) -> Ending:
             return await self._persist(own, which, others=True)
 
         def continuation() -> Continuation | None:
-            return None if it.continuation is None else _continuation(it.x, it.endpoint)
+            return None if ctx.continuation is None else _continuation(ctx.x, ctx.endpoint)
 
-        return await Race(it, ask, _leads_on, continuation, self._deaf).run(step, second, after_s)
+        return await Race(ctx, ask, _leads_on, continuation, self._abandoned).run(step, second, after_s)
 
-    async def _persist(self, it: Inquiry, step: Step, *, others: bool) -> bytes:
+    async def _persist(self, ctx: AttemptContext, step: Step, *, others: bool) -> Ending:
         """Try one target as often as its step says. Where others wait behind it, they are the better second try."""
-        call = fit(it.x, it.endpoint, step.target) if it.continuation is None else _with_what_was_said(it, step.target)
+        call = (
+            fit(ctx.x, ctx.endpoint, step.target) if ctx.continuation is None else _with_what_was_said(ctx, step.target)
+        )
         most = step.retries
         # One layer tries again: where others wait behind this target, or the client does so itself, it is not this one.
         if most is None:
-            most = 0 if others or it.x.retried else self._settings.retries
+            most = 0 if others or ctx.x.retried else self._settings.retries
         tries = 0
         while True:
             try:
-                return await self._guard.ask(it, call, step, again=tries > 0, others=others)
+                return await self._ask(ctx, call, step, again=tries > 0, others=others)
             except (UpstreamError, ProviderFault) as error:
-                wait = None if it.x.committed or tries >= most else self._wait(it, step.target, error, tries)
+                wait = None if ctx.x.committed or tries >= most else self._wait(ctx, step.target, error, tries)
                 if wait is None:
                     raise
                 await asyncio.sleep(wait)
-                if self._is_spent(it):  # who was asked meanwhile counts too
+                if self._is_spent(ctx):  # what was asked meanwhile counts too
                     raise
             tries += 1
 
-    def _wait(self, it: Inquiry, target: Target, error: UpstreamError | ProviderFault, tries: int) -> float | None:
+    def _wait(
+        self, ctx: AttemptContext, target: Target, error: UpstreamError | ProviderFault, tries: int
+    ) -> float | None:
         """Say how long to wait before the same target is asked again; None where that is of no use."""
-        if self._is_spent(it):
+        if self._is_spent(ctx):
             return None
         wait = wait_for(error, tries, self._settings.retry, self._ambient.random)
         health = health_of(target)
-        if wait is None or wait >= it.left_s(self._ambient.monotonic()):
+        if wait is None or wait >= ctx.left_s(self._ambient.monotonic()):
             return None
         if health is not None and not (health.breaker.ready() and health.budget.spend()):
             return None
         return wait
 
-    def _is_spent(self, it: Inquiry) -> bool:
-        return it.is_spent(self._ambient.monotonic())
+    def _is_spent(self, ctx: AttemptContext) -> bool:
+        return ctx.is_spent(self._ambient.monotonic())
 
 
 def _no_target() -> UpstreamFailed:
@@ -180,20 +183,36 @@ def _continuation(x: Exchange, endpoint: InferenceEndpoint) -> Continuation | No
     return Continuation(endpoint.encoder(x.call, translate=call.wire != endpoint.wire))
 
 
-def _with_what_was_said(it: Inquiry, target: Target) -> Call:
+def _with_what_was_said(ctx: AttemptContext, target: Target) -> Call:
     """Return the call in the form in which another target can go on with the answer, and with what there is of it."""
-    call = fit(it.x, it.endpoint, target, canonical=True)
-    if it.x.committed and it.continuation is not None:
-        call = it.x.sent = it.continuation.fit(call, target)
+    call = fit(ctx.x, ctx.endpoint, target, canonical=True)
+    if ctx.x.committed and ctx.continuation is not None:
+        call = ctx.x.sent = ctx.continuation.fit(call, target)
     return call
 
 
-def _goes_on(it: Inquiry) -> bool:
+def _goes_on(ctx: AttemptContext) -> bool:
     """Account for a stream that broke off before its client, and say whether another target may go on with it."""
-    if it.continuation is None:
+    if ctx.continuation is None:
         return False
-    it.continuation.account(it.x)
-    return it.continuation.can_go_on()
+    ctx.continuation.account(ctx.x)
+    return ctx.continuation.can_go_on()
+
+
+def health_of(target: Target) -> Health | None:
+    """Return the health of a target, None for one that has none."""
+    found = target.health
+    return found if isinstance(found, Health) else None
+
+
+def why_not(target: Target) -> str:
+    """Say why a target is not available."""
+    health = health_of(target)
+    if health is not None and not health.breaker.ready():
+        return "its breaker is open"
+    if health is not None and health.wait_s():
+        return "it wants a pause or a slower pace"
+    return "its credential was refused"
 
 
 def _in_order(x: Exchange, plan: Plan) -> list[Step]:

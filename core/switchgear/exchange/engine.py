@@ -1,35 +1,55 @@
-"""The life of one exchange, from a parsed call to its settlement. There is one way through here and it ends in `_settle`.
+"""The life of one exchange, from the head of a request to its settlement. There is one way through here and it ends in `_settle`.
 
+identify  who asks, which needs no body
+read      the body, within budgets of bytes; its head is parsed, the rest stays raw
 prepare   policies rewrite the call
 plan      the snapshot says where it may go
 admit     policies decide
 attempt   one loop over the plan's targets (`attempt.py`)
-settle    outcome, usage and cost; the journal; metrics; policies in reverse
+settle    outcome, usage and cost; policies in reverse; the journal; metrics
 reply     the client's last byte is sent after that, so what it saw is accounted for
+
+What fails early (401, 400, 413) takes the same way out as what fails late.
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
+from msgspec.structs import replace
 from structlog.typing import FilteringBoundLogger
 
 from switchgear.ambient import Ambient
+from switchgear.contracts.caller import Authenticator, Caller
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
 from switchgear.contracts.provider import Answer
-from switchgear.errors import ApiError, ClientGone, StoreError, Unavailable
-from switchgear.exchange.ask import Asker, Caps
+from switchgear.contracts.resource import Resources
+from switchgear.errors import (
+    ApiError,
+    AuthenticationFailed,
+    ClientGone,
+    InvalidRequest,
+    StoreError,
+    Unavailable,
+    UnsupportedMedia,
+)
 from switchgear.exchange.attempt import Attempter
+from switchgear.exchange.bearer import identify, token_of
 from switchgear.exchange.faults import model_not_found, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.in_flight import InFlight
+from switchgear.exchange.inbound import Bodies, BodyLimits, Holding, Inbound
+from switchgear.exchange.invoke import Caps, Ending, Invoker
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
-from switchgear.exchange.reply import Reply, answer_headers, causes, error_headers
-from switchgear.exchange.stream import Pump, Silence
+from switchgear.exchange.reply import Reply, answer_lines, causes, error_lines, printable
+from switchgear.exchange.stream import Pump, Silence, StreamEnd
 from switchgear.exchange.usage import USAGE, Ledger, encode_usage, estimate, learn, may_be_billed
+from switchgear.telemetry.logs import REQUEST_ID
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import replay
+from switchgear.wire.members import parse_object
 
 _AT_ONCE_S = 60.0
 """How long the events of an answer that is there already may take to follow each other: any time is enough."""
@@ -43,21 +63,32 @@ class Engine:
     def __init__(
         self,
         *,
+        authenticators: Sequence[Authenticator],
         policies: PolicyChain,
         ledger: Ledger,
+        resources: Resources,
         ambient: Ambient,
         meters: ExchangeMeters,
         log: FilteringBoundLogger,
         caps: Caps,
+        total_timeout_s: float = 600.0,
+        bodies: BodyLimits | None = None,
         routing: RoutingSettings | None = None,
     ) -> None:
+        self._loop = asyncio.get_running_loop()  # asked for once: each time is a system call before Python 3.12
+        self._authenticators = tuple(authenticators)
         self._policies = policies
         self._ledger = ledger
+        self._resources = resources
         self._ambient = ambient
+        self._monotonic = ambient.monotonic
         self._meters = meters
         self._log = log
         self._caps = caps
-        self._attempter = Attempter(Asker(policies, ambient, caps), ambient, routing or RoutingSettings())
+        self._total_timeout_s = total_timeout_s
+        self._bodies = Bodies(bodies or BodyLimits(one=caps.body))
+        routing = routing or RoutingSettings()
+        self._attempter = Attempter(Invoker(policies, ambient, caps, routing), ambient, routing)
         self.in_flight = InFlight()
 
     @property
@@ -69,14 +100,25 @@ class Engine:
         """End every exchange in flight with the outcome `draining`."""
         self.in_flight.drain()
 
-    async def run(self, x: Exchange, dialect: Dialect, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> None:
-        """Carry an authenticated, parsed exchange to its end and answer the client. Raises nothing of its own."""
-        self.in_flight.enter(x, watch)
-        self._meters.active.inc()
-        last = b""
+    async def run(self, dialect: Dialect, endpoint: InferenceEndpoint, request: Inbound) -> None:
+        """Carry a request to its end and answer the client. Raises nothing of its own."""
+        ambient = self._ambient
+        x = Exchange(
+            ambient.new_id(),
+            dialect.name,
+            self._resources.snapshot,
+            began=self._monotonic(),
+            started_us=ambient.now_us(),
+        )
+        REQUEST_ID.set(x.id)
+        watch = Watch(self._loop, self._total_timeout_s, task=request.task)
+        request.on_lost = watch.client_left
+        held = Holding()
+        ending: Ending | None = None
         error: BaseException | None = None
+        self._meters.active.value += 1
         try:
-            last = await self._answer(x, endpoint, reply, watch)
+            ending = await self._answer(x, dialect, endpoint, request, watch, held)
         except asyncio.CancelledError as cancelled:
             error = watch.cause() or cancelled
         except Exception as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged in _settle
@@ -85,38 +127,77 @@ class Engine:
         try:
             failure_to_keep = await self._settle(x, error)
         finally:
-            self.in_flight.leave(x)
-            self._meters.active.inc(-1)
+            if x.caller is not None:
+                self.in_flight.leave(x)
+            if held.bodies is not None:
+                held.bodies.give_back(held)
+            self._meters.active.value -= 1
         if isinstance(error, asyncio.CancelledError):
             raise error
-        await self._finish(x, dialect, reply, last, failure_to_keep or error)
+        await self._finish(x, dialect, request, ending, failure_to_keep or error)
 
-    async def _answer(self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> bytes:
-        """Do everything but the last write, whose bytes are returned."""
+    async def _answer(
+        self, x: Exchange, dialect: Dialect, endpoint: InferenceEndpoint, request: Inbound, watch: Watch, held: Holding
+    ) -> Ending:
+        """Do everything but the last write."""
+        if request.lost:
+            raise ClientGone("The client closed the connection.", code="client_gone")
+        headers = dict(request.headers)
+        _note_head(x, dialect, headers)
+        x.caller = caller = request.principal or await self.identify(headers)
+        self.in_flight.enter(x, watch)
+        self._policies.begin(x)
+        x.authenticated_s = self._monotonic() - x.began
+        body = request.whole_body()
+        if b"json" not in headers.get(b"content-type", b"json"):
+            raise UnsupportedMedia("The request body must be JSON (`content-type: application/json`).")
+        if body is None:
+            declared = headers.get(b"content-length", b"0")
+            body = await self._bodies.read(request, caller.key_id, int(declared), held)
+        else:
+            self._bodies.hold(body, caller.key_id, held)
+        call = x.call = endpoint.parse(parse_object(body), headers)
+        call.model = x.snapshot.meant(call.model)
         if self._policies.preparing:
             await self._policies.prepare(x)
         x.plan = self._plan(x)
         if not self._ledger.has_room:
             raise Unavailable("Usage cannot be recorded now: the journal is full.", code="journal_full", retry_after=5)
         given = await self._policies.admit(x)
-        x.admitted_s = self._ambient.monotonic() - x.began
+        x.admitted_s = self._monotonic() - x.began
         if given is not None:
-            return await self._given(x, endpoint, reply, watch, given)
-        return await self._attempter.run(x, endpoint, reply, watch)
+            return await self._given(x, endpoint, request, watch, given)
+        return await self._attempter.run(x, endpoint, request, watch)
+
+    async def identify(self, headers: Mapping[bytes, bytes]) -> Caller:
+        """Return who sent these headers. Raises `AuthenticationFailed`."""
+        token = token_of(headers)
+        if token is None:
+            raise AuthenticationFailed("No API key was sent; use `Authorization: Bearer`.", code="invalid_api_key")
+        as_of = -1
+        while as_of != self.in_flight.revision:  # somebody's key may change while this one is looked up
+            as_of = self.in_flight.revision
+            caller = await identify(token, self._authenticators)
+        if caller is not None:
+            return caller
+        if not self._authenticators:
+            message = "No authenticator is enabled in plugins.toml, so no key can be valid."
+            raise Unavailable(message, code="no_authenticator")
+        raise AuthenticationFailed("Incorrect API key provided.", code="invalid_api_key")
 
     async def _given(
         self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch, given: Answer
-    ) -> bytes:
+    ) -> Ending:
         """Answer with what a policy gave (canonical), whole or as a stream, as the client asked."""
         assert x.call is not None
         if not x.call.stream:
             x.usage = given.usage
-            return endpoint.answer(x.call, given)
+            return replace(given, body=endpoint.answer(x.call, given))
         encoder = endpoint.encoder(x.call, translate=True)
         silence = Silence(_AT_ONCE_S, self._caps.keep_alive_s)
         pump = Pump(x, reply, encoder, watch, silence, self._policies, self._ambient)
         await pump.run(replay(given, usage_wanted=x.call.usage_wanted))
-        return encoder.end()
+        return StreamEnd(encoder.end())
 
     def _plan(self, x: Exchange) -> Plan:
         assert x.call is not None
@@ -132,12 +213,13 @@ class Engine:
 
     async def _settle(self, x: Exchange, error: BaseException | None) -> ApiError | None:
         """Choose the outcome and account for it, once. Returns an error if the record could not be kept."""
-        x.ended_s = self._ambient.monotonic() - x.began
+        x.ended_s = self._monotonic() - x.began
         x.error = error
-        x.outcome = Outcome.COMPLETE if error is None else outcome_of(error)
-        x.status = 200 if error is None else to_api_error(error).status
         if error is None:
+            x.outcome, x.status = Outcome.COMPLETE, 200
             learn(x)
+        else:
+            x.outcome, x.status = outcome_of(error), to_api_error(error).status
         if x.usage is None and may_be_billed(x):
             x.usage = estimate(x)
         if x.outcome is Outcome.ERROR:
@@ -149,9 +231,10 @@ class Engine:
             )  # fmt: skip
         refusal: ApiError | None = None
         try:
-            self._ledger.append(USAGE.name, x.id, x.started_us, encode_usage(x))
-            if self._ledger.durable:
-                await self._ledger.sync()
+            if x.caller is not None and x.call is not None:
+                self._ledger.append(USAGE.name, x.id, x.started_us, encode_usage(x))
+                if self._ledger.durable:
+                    await self._ledger.sync()
         except StoreError as lost:
             self._log.error("usage could not be recorded", request_id=x.id, exc_info=lost)
             refusal = Unavailable("Usage could not be recorded.", code="journal_full", retry_after=5)
@@ -161,15 +244,16 @@ class Engine:
         return refusal
 
     async def _finish(
-        self, x: Exchange, dialect: Dialect, reply: Reply, last: bytes, error: BaseException | None
+        self, x: Exchange, dialect: Dialect, reply: Reply, ending: Ending | None, error: BaseException | None
     ) -> None:
         if isinstance(error, ClientGone):
             return
         if error is None:
-            if reply.started:
-                await reply.close(last)
+            assert ending is not None
+            if isinstance(ending, StreamEnd):
+                await reply.close(ending.data)
             else:
-                await reply.whole(200, answer_headers(x, x.ended_s, stream=False), last)
+                await reply.whole(200, answer_lines(x, x.ended_s, stream=False), ending.body)
             return
         answer = to_api_error(error, _secrets(x))
         if len(x.attempts) > 1 and answer.source == "provider":
@@ -177,7 +261,42 @@ class Engine:
         if reply.started:
             await reply.close(reply.encoder.error(answer, x.id))
         else:
-            await reply.whole(answer.status, error_headers(x, answer, x.ended_s), dialect.error(answer, x.id))
+            await reply.whole(answer.status, error_lines(x, answer, x.ended_s), dialect.error(answer, x.id))
+
+
+def _note_head(x: Exchange, dialect: Dialect, headers: Mapping[bytes, bytes]) -> None:
+    """Take from the head what an exchange keeps of it. Raises `InvalidRequest`."""
+    if dialect.request_id_header is not None:
+        x.headers.append((dialect.request_id_header, x.id.encode()))
+    note_ids(x, headers)
+    x.retried = headers.get(dialect.retry_count_header, b"0") != b"0"
+    strict = headers.get(b"x-switchgear-strict")
+    if strict is not None:
+        word = strict.strip().lower()
+        if word not in (b"true", b"false"):
+            message = "The header `x-switchgear-strict` is `true` or `false`."
+            raise InvalidRequest(message, param="x-switchgear-strict", code="invalid_header")
+        x.strict = word == b"true"
+
+
+def note_ids(x: Exchange, headers: Mapping[bytes, bytes]) -> None:
+    """Take over what the client calls its request, for the answer and the trace."""
+    theirs = headers.get(b"x-request-id")
+    if theirs is not None:
+        x.client_request_id = printable(theirs.decode("latin-1")).decode() or None
+    trace = headers.get(b"traceparent")
+    if trace is not None and is_traceparent(trace):
+        x.trace = trace.decode()
+
+
+def is_traceparent(value: bytes) -> bool:
+    """Check a W3C Trace Context version 00 header."""
+    parts = value.split(b"-")
+    return (
+        [len(p) for p in parts] == [2, 32, 16, 2]
+        and all(c in b"0123456789abcdef-" for c in value)
+        and parts[0] == b"00"
+    )
 
 
 def _secrets(x: Exchange) -> tuple[str, ...]:

@@ -10,17 +10,18 @@ from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange, Step
 from switchgear.contracts.provider import ProviderFault
 from switchgear.errors import SwitchgearError
+from switchgear.exchange.attempt_context import AttemptContext
 from switchgear.exchange.continuation import Continuation
 from switchgear.exchange.faults import most_telling
-from switchgear.exchange.inquiry import Inquiry
-from switchgear.exchange.reply import Headers, Reply
+from switchgear.exchange.invoke import Ending
+from switchgear.exchange.reply import Reply
 from switchgear.upstream.watch import Watch
 
 _STOPS_S = 1.0
 HEDGED = "hedged"
 """The cause of an attempt that another one was faster than, or that was stopped together with another one."""
 
-Ask: TypeAlias = Callable[[Inquiry, Step], Awaitable[bytes]]
+Ask: TypeAlias = Callable[[AttemptContext, Step], Awaitable[Ending]]
 _LEARNT = ("attempts", "committed", "first_byte_s", "headers", "sent", "stream_bytes", "stream_events", "usage")
 """What of an exchange is each runner's own, until one has won."""
 
@@ -29,29 +30,29 @@ class Race:
     """One target asked, and after a while a second one.
 
     `ask` tries a step, `leads_on` says whether a failure leaves the answer to others. Each runner has an exchange, a reply, a
-    watch and a `continuation` of its own; what it learns becomes the exchange's once the race is over. `deaf` keeps those who
-    do not heed that they are stopped, each to its own deadline.
+    watch and a `continuation` of its own; what it learns becomes the exchange's once the race is over. `abandoned` keeps
+    those that do not heed that they are stopped, each to its own deadline.
     """
 
     def __init__(
         self,
-        it: Inquiry,
+        ctx: AttemptContext,
         ask: Ask,
         leads_on: Callable[[Exception, Step], bool],
         continuation: Callable[[], Continuation | None],
-        deaf: set[asyncio.Task[bytes]],
+        abandoned: set[asyncio.Task[Ending]],
     ) -> None:
-        self._it = it
+        self._ctx = ctx
         self._ask = ask
         self._leads_on = leads_on
         self._continuation = continuation
-        self._deaf = deaf
+        self._abandoned = abandoned
         self._is_over = False
         self._runners: list[_Runner] = []
         self._winner: _Runner | None = None
         self._told: _Runner | None = None
 
-    async def run(self, first: Step, second: Callable[[], Step | None], after_s: float) -> bytes:
+    async def run(self, first: Step, second: Callable[[], Step | None], after_s: float) -> Ending:
         """Return the bytes of the last write. `second` chooses whom to ask when the first has been silent for `after_s`.
 
         Raises the more telling of their failures, and leaves in the inquiry which step that was.
@@ -77,12 +78,12 @@ class Race:
             raise asyncio.CancelledError
 
     def _start(self, step: Step) -> "_Runner":
-        runner = _Runner(self, self._it, step, self._ask, self._continuation())
+        runner = _Runner(self, self._ctx, step, self._ask, self._continuation())
         self._runners.append(runner)
-        self._it.racing.append(runner.x)
+        self._ctx.racing.append(runner.x)
         return runner
 
-    async def _first_answer(self) -> bytes:
+    async def _first_answer(self) -> Ending:
         failures: dict[Exception, _Runner] = {}
         running = {runner.task: runner for runner in self._runners}
         while running:
@@ -118,12 +119,12 @@ class Race:
         finally:
             self._hand_back()
 
-    async def _end(self, tasks: list[asyncio.Task[bytes]]) -> None:
+    async def _end(self, tasks: list[asyncio.Task[Ending]]) -> None:
         """Wait until tasks that were stopped have ended, but not for long: a plugin may not heed it."""
         done, others = await asyncio.wait(tasks, timeout=_STOPS_S)
         for task in others:
-            self._deaf.add(task)
-            task.add_done_callback(self._deaf.discard)
+            self._abandoned.add(task)
+            task.add_done_callback(self._abandoned.discard)
             task.add_done_callback(retrieve)
         for task in done:
             retrieve(task)
@@ -137,10 +138,10 @@ class Race:
             if attempt.cause is None and attempt is not last.x.attempts[-1]:
                 attempt.cause = HEDGED
         for name in _LEARNT:
-            setattr(self._it.x, name, getattr(last.x, name))
-        self._it.racing.clear()
-        self._it.step = last.step
-        self._it.continuation = last.continuation
+            setattr(self._ctx.x, name, getattr(last.x, name))
+        self._ctx.racing.clear()
+        self._ctx.step = last.step
+        self._ctx.continuation = last.continuation
 
     def _gather_attempts(self, last: "_Runner") -> None:
         """List the attempts of all, those of one runner last."""
@@ -150,12 +151,14 @@ class Race:
 class _Runner:
     """One of those who are asked."""
 
-    def __init__(self, race: Race, it: Inquiry, step: Step, ask: Ask, continuation: Continuation | None) -> None:
+    def __init__(
+        self, race: Race, ctx: AttemptContext, step: Step, ask: Ask, continuation: Continuation | None
+    ) -> None:
         self.race = race
         self.step = step
         self.continuation = continuation
-        self.x = _apart(it.x)
-        self._it = it
+        self.x = _apart(ctx.x)
+        self._ctx = ctx
         self._ask = ask
         self.task = asyncio.create_task(self._run())
 
@@ -164,13 +167,13 @@ class _Runner:
         """Whether its target has begun to answer."""
         return self.x.first_byte_s is not None or self.x.stream_bytes > 0
 
-    async def _run(self) -> bytes:
-        outer = self._it
+    async def _run(self) -> Ending:
+        outer = self._ctx
         watch = Watch(asyncio.get_running_loop(), self.step.target.timeouts.total, began=outer.watch.began)
         try:
             reply = _Gate(self, outer.reply)
-            it = Inquiry(self.x, outer.endpoint, reply, watch, self.step, self.continuation, outer.racing)
-            return await self._ask(it, self.step)
+            ctx = AttemptContext(self.x, outer.endpoint, reply, watch, self.step, self.continuation, outer.racing)
+            return await self._ask(ctx, self.step)
         except asyncio.CancelledError:
             # It may have been waiting for its next try, where nobody else asks why.
             if (cause := watch.cause()) is None:
@@ -198,15 +201,12 @@ class _Gate:
         self._reply.claim()
         self._reply.encoder = self.encoder
 
-    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        await self._reply.whole(status, headers, body)
+    async def whole(self, status: int, lines: bytes, body: bytes, media_type: bytes = b"application/json") -> None:
+        await self._reply.whole(status, lines, body, media_type)
 
-    async def start(self, headers: Headers, media_type: bytes) -> None:
-        await self._reply.start(headers, media_type)
-
-    def start_now(self, headers: Headers, media_type: bytes) -> None:
+    def start(self, lines: bytes, media_type: bytes) -> None:
         self._reply.encoder = self.encoder
-        self._reply.start_now(headers, media_type)
+        self._reply.start(lines, media_type)
 
     async def write(self, data: bytes) -> None:
         await self._reply.write(data)

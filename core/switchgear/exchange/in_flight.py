@@ -12,8 +12,7 @@ from switchgear.upstream.watch import Watch
 class InFlight:
     """Every exchange from `enter` to `leave`. One a process; everything here is called on the event loop's thread.
 
-    `revision` moves whenever what callers may do has changed: whoever was identified before it moved, and has not entered
-    yet, must be identified anew.
+    `revision` moves whenever what callers may do has changed: a caller that was looked up meanwhile must be looked up anew.
     """
 
     __slots__ = ("_by_key", "count", "revision")
@@ -57,7 +56,8 @@ class InFlight:
 
 
 def _refusal(x: Exchange, caller: Caller | None) -> ApiError | None:
-    assert x.call is not None
     if caller is None:
         return AuthenticationFailed("This API key is no longer valid.", code="invalid_api_key")
-    return None if caller.may_use_model(x.call.model) else model_not_found(x.call.model)
+    if x.call is None or caller.may_use_model(x.call.model):
+        return None
+    return model_not_found(x.call.model)

@@ -66,6 +66,10 @@ class PolicyChain:
         deciding = {one.bit for one in self._admit}
         self._unconditional = sum(one.bit for one in self._settle if one.bit not in deciding)
 
+    def begin(self, x: Exchange) -> None:
+        """Mark the policies to settle whatever comes: those that have nothing to decide."""
+        x.admitted = self._unconditional
+
     async def prepare(self, x: Exchange) -> None:
         """Let policies rewrite the call. Raises `ApiError`."""
         for one in self.preparing:
@@ -77,7 +81,6 @@ class PolicyChain:
         `x.admitted` marks those to settle: a policy that was interrupted may hold something and is among them, one that
         refused holds nothing and is not.
         """
-        x.admitted = self._unconditional
         for one in self._admit:
             x.admitted |= one.bit
             try:

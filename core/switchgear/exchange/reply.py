@@ -1,20 +1,31 @@
-"""What an exchange writes to, and the headers of every answer."""
+"""What an exchange is answered through, and what every answer says of itself in its headers."""
 
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Protocol
 
 from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange
 from switchgear.errors import ApiError
 
-Headers = list[tuple[bytes, bytes]]
-_CACHE = {word: (b"x-switchgear-cache", word.encode()) for word in ("bypass", "hit", "miss")}
+_BYPASS = b"bypass"
 _MOST_DROPPED = 32
 _MOST_CAUSES = 32
-_STREAM: Headers = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+_STREAM = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+_TCHAR = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
+_BREAKS = bytes(set(range(32)) - {9, 10, 13}) + b"\x7f"
+_COMMON = (
+    b"x-request-id: %b\r\nx-switchgear-attempts: %d\r\nx-switchgear-cache: %b\r\n"
+    b"server-timing: auth;dur=%.2f, policy;dur=%.2f, upstream;dur=%.2f, total;dur=%.2f\r\n%b"
+)
+"""The last of `server-timing` (W3C Server Timing) is the whole, in milliseconds."""
 
 
 class Reply(Protocol):
-    """One HTTP answer, whole or streamed. Writing to a client that left is not an error; backpressure is in the awaits."""
+    """One HTTP answer, whole or streamed. Writing to a client that left is not an error; backpressure is in the awaits.
+
+    Header lines are complete: `name: value` and CRLF each.
+    """
 
     encoder: StreamEncoder
     """Set when a stream is attempted: it frames an error in a stream that has begun."""
@@ -28,20 +39,16 @@ class Reply(Protocol):
         """What follows is from the target that answers. Raises CancelledError where another one has begun to."""
         ...
 
-    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send a complete answer; content type and length are added."""
+    async def whole(self, status: int, lines: bytes, body: bytes, media_type: bytes = b"application/json") -> None:
+        """Send a complete answer; type and length of its content are added."""
         ...
 
-    async def start(self, headers: Headers, media_type: bytes) -> None:
-        """Begin a 200 stream."""
-        ...
-
-    def start_now(self, headers: Headers, media_type: bytes) -> None:
-        """Begin a 200 stream without waiting, which nothing was sent on yet."""
+    def start(self, lines: bytes, media_type: bytes) -> None:
+        """Begin a 200 stream. Nothing is waited for."""
         ...
 
     async def write(self, data: bytes) -> None:
-        """Send a piece of the stream."""
+        """Send a piece of the stream; waits while the client has not read what it has."""
         ...
 
     def nudge(self, data: bytes) -> None:
@@ -53,46 +60,60 @@ class Reply(Protocol):
         ...
 
 
-def answer_headers(x: Exchange, now_s: float, *, stream: bool, named: bool = True) -> Headers:
-    """Collect what an answer says of itself; unless it is `named`, not who gave it."""
-    headers = [
-        (b"x-request-id", x.id.encode()),
-        (b"x-switchgear-attempts", b"%d" % len(x.attempts)),
-        _CACHE[x.cache],
-        (b"server-timing", server_timing(x, now_s)),
-    ]
-    target = x.target
-    if target is not None and named:
-        headers += target.headers
+def answer_lines(x: Exchange, now_s: float, *, stream: bool, named: bool = True) -> bytes:
+    """Render what an answer says of itself; unless it is `named`, not who gave it."""
+    upstream_s = 0.0
+    for attempt in x.attempts:
+        upstream_s += (attempt.ended_s or now_s) - attempt.began_s
+    attempts = x.attempts
+    lines = _COMMON % (
+        x.id.encode(), len(attempts), _BYPASS if x.cache == "bypass" else printable(x.cache),
+        x.authenticated_s * 1e3, max(x.admitted_s - x.authenticated_s, 0.0) * 1e3, upstream_s * 1e3, now_s * 1e3,
+        attempts[-1].target.lines if attempts and named else b"",
+    )  # fmt: skip
     if x.sent is not None and x.sent.dropped:
-        headers.append(
-            (b"x-switchgear-dropped", b", ".join(printable(name) for name in x.sent.dropped[:_MOST_DROPPED]))
-        )
+        lines += b"x-switchgear-dropped: %b\r\n" % b", ".join(map(printable, x.sent.dropped[:_MOST_DROPPED]))
     if x.client_request_id is not None:
-        headers.append((b"x-client-request-id", x.client_request_id.encode()))
+        lines += b"x-client-request-id: %b\r\n" % x.client_request_id.encode()
     if stream:
-        headers += _STREAM
+        lines += _STREAM
     elif x.cost_microusd is not None:
-        headers.append((b"x-switchgear-cost", b"%d" % x.cost_microusd))
-    headers += x.headers
-    return headers
+        lines += b"x-switchgear-cost: %d\r\n" % x.cost_microusd
+    return lines + header_lines(x.headers) if x.headers else lines
 
 
-def error_headers(x: Exchange, error: ApiError, now_s: float) -> Headers:
-    """Collect what a failed answer says of itself: whose fault, when to come back, what the provider called it."""
-    headers = answer_headers(x, now_s, stream=False)
-    headers.append((b"x-switchgear-error-source", error.source.encode()))
+def error_lines(x: Exchange, error: ApiError, now_s: float) -> bytes:
+    """Render what a failed answer says of itself: whose fault, when to come back, what the provider called it."""
+    lines = answer_lines(x, now_s, stream=False) + b"x-switchgear-error-source: %b\r\n" % error.source.encode()
     if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, -(-error.retry_after // 1))))
+        lines += b"retry-after: %d\r\n" % max(1, -(-error.retry_after // 1))
     if x.attempts:
         attempt = x.attempts[-1]
         if len(x.attempts) > 1:
-            headers.append((b"x-switchgear-causes", b", ".join(printable(it) for it in causes(x))))
+            lines += b"x-switchgear-causes: %b\r\n" % b", ".join(map(printable, causes(x)))
         if attempt.status is not None:
-            headers.append((b"x-switchgear-upstream-status", b"%d" % attempt.status))
+            lines += b"x-switchgear-upstream-status: %d\r\n" % attempt.status
         if attempt.request_id is not None:
-            headers.append((b"x-switchgear-upstream-request-id", printable(attempt.request_id)))
-    return headers
+            lines += b"x-switchgear-upstream-request-id: %b\r\n" % printable(attempt.request_id)
+    return lines
+
+
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Render headers. What cannot be one (its name is no token, its value has a control character) is left out."""
+    lines = [b"%b: %b\r\n" % header for header in headers if _is_name(header[0])]
+    joined = b"".join(lines)
+    if joined.count(b"\n") == joined.count(b"\r") == len(lines) and len(joined) == len(joined.translate(None, _BREAKS)):
+        return joined
+    return b"".join([line for line in lines if not _is_broken(line)])
+
+
+@lru_cache(512)
+def _is_name(name: bytes) -> bool:
+    return bool(name) and _TCHAR.issuperset(name)
+
+
+def _is_broken(line: bytes) -> bool:
+    return line.count(b"\n") != 1 or line.count(b"\r") != 1 or len(line) != len(line.translate(None, _BREAKS))
 
 
 def causes(x: Exchange) -> list[str]:
@@ -103,16 +124,3 @@ def causes(x: Exchange) -> list[str]:
 def printable(text: str, limit: int = 128) -> bytes:
     """Make a header value of somebody else's text: visible ASCII only, shortened."""
     return "".join(c for c in text[:limit] if "!" <= c <= "~").encode()
-
-
-def server_timing(x: Exchange, now_s: float) -> bytes:
-    """Say where the time went, in milliseconds (W3C Server-Timing)."""
-    upstream = 0.0
-    for attempt in x.attempts:
-        upstream += (attempt.ended_s or now_s) - attempt.began_s
-    return b"auth;dur=%.2f, policy;dur=%.2f, upstream;dur=%.2f, total;dur=%.2f" % (
-        x.authenticated_s * 1e3,
-        max(x.admitted_s - x.authenticated_s, 0.0) * 1e3,
-        upstream * 1e3,
-        now_s * 1e3,
-    )

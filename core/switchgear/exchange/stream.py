@@ -12,7 +12,7 @@ from switchgear.contracts.provider import ProviderFault, StreamDecoder, StreamEv
 from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.errors import ConnectionBroken, FirstByteTimeout, IdleTimeout, ResponseTooLarge, UpstreamError
 from switchgear.exchange.policies import PolicyChain
-from switchgear.exchange.reply import Reply, answer_headers
+from switchgear.exchange.reply import Reply, answer_lines
 from switchgear.upstream.watch import Watch
 
 _END_GRACE_S = 2.0
@@ -25,6 +25,12 @@ stays in memory.
 """
 _LINGER_S = 0.05
 """How long to wait for the connection to become reusable after the last event."""
+
+
+class StreamEnd(Struct, frozen=True):
+    """The end of a stream whose other pieces were written: `data` are the bytes of the last write."""
+
+    data: bytes
 
 
 class Silence(Struct, frozen=True):
@@ -165,7 +171,7 @@ class Pump:
                 self._last = self._last or event.last
             if event.data:
                 out.append(encode(event))
-        if out and (self._flows or await self._opens()):
+        if out and (self._flows or self._opens()):
             data = b"".join(out)
             out.clear()  # what waits for a slow client is kept once
             self._watch.sent()
@@ -183,7 +189,7 @@ class Pump:
             left = until - self._ambient.monotonic()
             self._watch.expect(self._hold.late, max(min(left, self._silence.allowed_s), 0.0))
 
-    async def _opens(self) -> bool:
+    def _opens(self) -> bool:
         """Begin the stream, unless it is to be held back still, and say whether it is begun."""
         self._size += sum(map(len, self._held[self._sized :]))
         self._sized = len(self._held)
@@ -192,7 +198,7 @@ class Pump:
                 raise ResponseTooLarge("the stream passed the cap on what is held back")
             return False
         if self._spoke or self._reply.started or self._size > _HELD_BYTES:
-            await self._begin()
+            self._begin()
             self._flows = self.x.committed = True
         return self._flows
 
@@ -200,19 +206,18 @@ class Pump:
         """The stream is complete: begin it if nothing did, and write what was held."""
         self._reply.claim()
         self._watch.relax()
-        await self._begin()
+        self._begin()
         held, self._held = self._held, []
         self.x.committed = True
         if held:
             await self._reply.write(b"".join(held))
 
-    async def _begin(self) -> None:
+    def _begin(self) -> None:
         if self._reply.started:
             return
         self._reply.claim()
         self.x.first_byte_s = self._ambient.monotonic() - self.x.began
-        headers = answer_headers(self.x, self.x.first_byte_s, stream=True)
-        await self._reply.start(headers, self._encoder.media_type)
+        self._reply.start(answer_lines(self.x, self.x.first_byte_s, stream=True), self._encoder.media_type)
         self._watch.on_silence(self._silence.keep_alive_s, self._keep_alive)
 
     def _keep_alive(self) -> None:
@@ -221,8 +226,8 @@ class Pump:
     def _sign_of_life(self) -> None:
         """Begin a stream that is held back, for a client that would give up: it is not known yet who will have answered."""
         if not self._reply.started:
-            headers = answer_headers(self.x, self._ambient.monotonic() - self.x.began, stream=True, named=False)
-            self._reply.start_now(headers, self._encoder.media_type)
+            lines = answer_lines(self.x, self._ambient.monotonic() - self.x.began, stream=True, named=False)
+            self._reply.start(lines, self._encoder.media_type)
         self._reply.nudge(self._encoder.keep_alive)
 
     def _forgive_silence_after_the_end(self) -> None:

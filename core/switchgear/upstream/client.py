@@ -1,8 +1,8 @@
-"""The only way out: makes connections that share one egress policy, one resolver and one engine."""
+"""The only way out: makes connections that share one egress policy and one resolver."""
 
 import ssl
 import weakref
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.upstream import Connection, ConnectionSettings
@@ -15,25 +15,20 @@ from switchgear.upstream.tls import TlsContexts
 if TYPE_CHECKING:
     import httpx
 
-Engine: TypeAlias = Literal["http1", "httpx"]
-
 
 class Upstream:
     """Owned by the kernel, used within one event loop.
 
-    `engine` carries every connection: `http1` is ours and fastest; `httpx` is the second implementation of the same
-    contract, over httpcore. `resolver` replaces the system's name lookup.
+    `resolver` replaces the system's name lookup.
     """
 
     def __init__(
         self,
         egress: EgressPolicy,
         ambient: Ambient,
-        engine: Engine = "http1",
         resolver: Lookup | None = None,
     ) -> None:
         self._egress = egress
-        self._engine = engine
         self._resolver = Resolver(egress, ambient, resolver or system_lookup)
         self._tls = TlsContexts()
         self._buffer = memoryview(bytearray(MAX_PIECE))
@@ -50,14 +45,7 @@ class Upstream:
         def tls() -> ssl.SSLContext:
             return self._tls.get(settings)
 
-        connection: Connection
-        match self._engine:
-            case "http1":
-                connection = Http1Connection(settings, self._egress, self._resolver, tls=tls, buffer=self._buffer)
-            case "httpx":
-                from switchgear.upstream.httpx_engine import HttpxConnection  # noqa: PLC0415 - slow to import
-
-                connection = HttpxConnection(settings, self._egress, self._resolver, tls=tls)
+        connection = Http1Connection(settings, self._egress, self._resolver, tls=tls, buffer=self._buffer)
         self._made.add(connection)
         return connection
 

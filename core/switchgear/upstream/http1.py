@@ -88,8 +88,11 @@ class Response:
             self._buffered -= len(piece)
         return piece
 
-    async def body(self, limit: int) -> bytes:
-        """Return the rest of the body; raise `ResponseTooLarge` as soon as it passes `limit` bytes."""
+    async def body(self, limit: int, on_piece: Callable[[], None] | None = None) -> bytes:
+        """Return the rest of the body; see the contract."""
+        if self.complete and len(self._pieces) == 1 and self._buffered <= limit:
+            self._buffered = 0
+            return self._pieces.popleft()
         parts = []
         size = 0
         while (piece := await self.read()) is not None:
@@ -98,6 +101,8 @@ class Response:
                 self.abort()
                 raise ResponseTooLarge(f"The answer's body is over the cap of {limit} bytes.")
             parts.append(piece)
+            if on_piece is not None and not self.complete:
+                on_piece()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def close(self) -> None:
@@ -180,7 +185,7 @@ class Channel(asyncio.BufferedProtocol):
         self.address = ""
         self.idle_since = 0.0
 
-    def start(self, response: Response, request: tuple[bytes, bytes], *, bodiless: bool) -> None:
+    def start(self, response: Response, head: bytes, body: bytes, *, bodiless: bool) -> None:
         """Send a head and a body; the answer goes to `response`. `bodiless` is for HEAD."""
         transport = self._transport
         if transport is None:
@@ -190,10 +195,10 @@ class Channel(asyncio.BufferedProtocol):
         self._ended = False
         self._bodiless = bodiless
         self._overhead = 0
-        if len(request[1]) <= MAX_PIECE:
-            transport.write(b"".join(request))
+        if len(body) <= MAX_PIECE:
+            transport.write(head + body)
         else:
-            transport.writelines(request)
+            transport.writelines((head, body))
 
     def abort(self) -> None:
         """Close the connection at once, discarding what was not sent."""

@@ -6,10 +6,8 @@ same turn of the loop, whatever the call waits for.
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
-
-from msgspec import Struct
 
 from switchgear.contracts.upstream import ConnectionSettings, OutboundRequest
 from switchgear.errors import ConnectFailed, MalformedRequest
@@ -31,16 +29,20 @@ from switchgear.upstream.target import (
 
 _IDLE_SECONDS: Final = 30.0
 _MAX_ROUTES: Final = 1024
-_DEFAULTS: Final = tuple((name, f"{name}: {value}\r\n") for name, value in DEFAULT_HEADERS.items())
 
 
-class _Route(Struct, frozen=True, gc=False):
-    """What every request of one method to one URL shares."""
+class _Route:
+    """What every request of one method to one URL shares, and the head of the last one up to its length."""
 
-    target: Target
-    start: str
-    bodiless: bool
-    length: bool
+    __slots__ = ("bodiless", "head", "headers", "length", "start", "target")
+
+    def __init__(self, target: Target, start: str, *, bodiless: bool, length: bool) -> None:
+        self.target = target
+        self.start = start
+        self.bodiless = bodiless
+        self.length = length
+        self.headers: dict[str, str] | None = None
+        self.head = b""
 
 
 class Http1Connection:
@@ -71,10 +73,14 @@ class Http1Connection:
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def send(self, request: OutboundRequest) -> Response:
+    async def send(self, request: OutboundRequest, extra: Mapping[str, str] | None = None) -> Response:
         """Send and return when the answer's head has arrived; see the contract."""
         route = self._routes.get((request.method, request.url)) or self._route(request)
-        head = self._head(route, request)
+        head = route.head if request.headers == route.headers else self._head(route, request.headers)
+        if extra:
+            head += self._lines(extra)
+        body = request.body
+        head += b"content-length: %d\r\n\r\n" % len(body) if body or route.length else b"\r\n"
         slots = self._slots
         if not slots.take():
             await slots.wait(self._connect_timeout)
@@ -85,8 +91,9 @@ class Http1Connection:
         finally:
             if response is None:
                 slots.give()
-        channel.start(response, (head, request.body), bodiless=route.bodiless)
-        await response.head()
+        channel.start(response, head, body, bodiless=route.bodiless)
+        if not response.status:
+            await response.head()
         return response
 
     async def close(self) -> None:
@@ -109,8 +116,8 @@ class Http1Connection:
         if proxied and self._proxy is not None and self._proxy.authorization is not None:
             start += f"proxy-authorization: {self._proxy.authorization}\r\n"
         route = _Route(
-            target=target,
-            start=start,
+            target,
+            start,
             bodiless=request.method == "HEAD",
             length=request.method not in WITHOUT_LENGTH,
         )
@@ -119,19 +126,21 @@ class Http1Connection:
         self._routes[request.method, request.url] = route
         return route
 
-    def _head(self, route: _Route, request: OutboundRequest) -> bytes:
-        headers = request.headers
+    def _head(self, route: _Route, headers: dict[str, str]) -> bytes:
+        """Render the head of a request up to its length. Providers say the same with each, so the last one is kept."""
+        lines = self._lines({**DEFAULT_HEADERS, **headers})
+        route.head = route.start.encode() + lines
+        route.headers = dict(headers)
+        return route.head
+
+    def _lines(self, headers: Mapping[str, str]) -> bytes:
         self._names.check(headers)
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         count = len(headers)
         if lines.count("\n") != count or lines.count("\r") != count or "\0" in lines:
             check_values(headers.items())
-        for name, line in _DEFAULTS:
-            if name not in headers:
-                lines += line
-        length = f"content-length: {len(request.body)}\r\n\r\n" if request.body or route.length else "\r\n"
         try:
-            return f"{route.start}{lines}{length}".encode()
+            return lines.encode()
         except UnicodeEncodeError:
             raise MalformedRequest("A header's value is not text; check the provider's headers.") from None
 

@@ -6,7 +6,7 @@ only its result is used from there on: what was checked is what is connected to.
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -98,7 +98,7 @@ class HeaderNames:
     def __init__(self) -> None:
         self._known: set[str] = set()
 
-    def check(self, headers: dict[str, str]) -> None:
+    def check(self, headers: Mapping[str, str]) -> None:
         """Raise `MalformedRequest` for a name that is no token or belongs to the engine."""
         if headers.keys() <= self._known:
             return

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from switchgear.errors import TotalTimeout, UpstreamError
+from switchgear.errors import ClientGone, TotalTimeout, UpstreamError
 
 _NEVER: Final = float("inf")
 _TICK: Final = 1.0
@@ -60,12 +60,19 @@ class Watch:
         "began",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, total_seconds: float, *, began: float | None = None) -> None:
-        task = asyncio.current_task(loop)
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        total_seconds: float,
+        *,
+        began: float | None = None,
+        task: asyncio.Task[Any] | None = None,
+    ) -> None:
+        task = task or asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("A Watch is made by the task it watches.")
         self._loop = loop
-        self._task: asyncio.Task[object] = task
+        self._task: asyncio.Task[Any] = task
         self._time = loop.time
         now = loop.time()
         self.began = now if began is None else began
@@ -131,6 +138,10 @@ class Watch:
             raise error
         self._cause = error
         self._cancel()
+
+    def client_left(self) -> None:
+        """End the exchange since nobody waits for its answer any more."""
+        self.abort(ClientGone("The client closed the connection.", code="client_gone"))
 
     def cause(self) -> BaseException | None:
         """Take what ended the exchange and revoke its cancellation; None when somebody else cancelled the task.

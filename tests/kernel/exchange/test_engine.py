@@ -25,16 +25,15 @@ from switchgear.contracts.provider import (
     TargetModel,
 )
 from switchgear.contracts.upstream import Timeouts
-from switchgear.errors import ApiError, ClientGone, InvalidRequest, PermissionDenied
-from switchgear.exchange.ask import Caps
+from switchgear.errors import ApiError, InvalidRequest, PermissionDenied
 from switchgear.exchange.engine import Engine
+from switchgear.exchange.invoke import Caps
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.usage import estimate
 from switchgear.offer import NoSettings
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.provider_suite import chat_call
-from switchgear.upstream.watch import Watch
 from switchgear.wire.members import raw
 from switchgear_plugins.echo.provider import EchoProvider
 from switchgear_plugins.openai.dialect import ChatCompletions, OpenAIDialect
@@ -53,29 +52,42 @@ class Ledger:
     async def sync(self) -> None: ...
 
 
-class Reply:
-    """What the client got, and what was recorded by then."""
+class Request:
+    """One call of a known caller, what its client got, and what was recorded by then."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    method = "POST"
+    path = "/v1/chat/completions"
+    parent = None
+    lost = False
+    on_lost: Any = None
+    encoder: Any
+
+    def __init__(self, call: Call, caller: Caller, ledger: Ledger) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.principal = caller
+        self.task: Any = asyncio.current_task()
         self.started = False
         self.status = 0
-        self.headers: dict[bytes, bytes] = {}
+        self.answer_headers: dict[bytes, bytes] = {}
         self.sent = b""
         self.ended = False
         self.recorded_before_end: int | None = None
+        self._call = call
         self._ledger = ledger
+
+    def whole_body(self) -> bytes:
+        return msgspec.json.encode(self._call.members)
+
+    async def read(self) -> None: ...
 
     def claim(self) -> None: ...
 
-    async def whole(self, status: int, headers: Any, body: bytes) -> None:
-        self.status, self.headers = status, dict(headers)
+    async def whole(self, status: int, lines: bytes, body: bytes, media_type: bytes = b"") -> None:
+        self.status, self.answer_headers = status, self._split(lines)
         await self.close(body)
 
-    async def start(self, headers: Any, media_type: bytes) -> None:
-        self.started, self.status, self.headers = True, 200, dict(headers)
-
-    def start_now(self, headers: Any, media_type: bytes) -> None:
-        self.started, self.status, self.headers = True, 200, dict(headers)
+    def start(self, lines: bytes, media_type: bytes) -> None:
+        self.started, self.status, self.answer_headers = True, 200, self._split(lines)
 
     async def write(self, data: bytes) -> None:
         self.sent += data
@@ -89,6 +101,10 @@ class Reply:
         self.ended = True
         self.recorded_before_end = len(self._ledger.records)
 
+    def _split(self, lines: bytes) -> dict[bytes, bytes]:
+        pairs = [line.partition(b": ") for line in lines.split(b"\r\n") if line]
+        return {name: value for name, _, value in pairs}
+
 
 class Fixture:
     def __init__(self, *policies: Policy) -> None:
@@ -96,8 +112,14 @@ class Fixture:
         self.meters = ExchangeMeters(self.metrics)
         self.ledger = Ledger()
         log = structlog.get_logger()
-        chain = PolicyChain([(f"p{i}", p) for i, p in enumerate(policies)], self.metrics, log)
+        self.exchanges: list[Exchange] = []
+        seen = Seen(self.exchanges)
+        chain = PolicyChain([("seen", seen), *((f"p{i}", p) for i, p in enumerate(policies))], self.metrics, log)
+        self.snapshot: Any = None
         self.engine = Engine(
+            authenticators=(),
+            resources=self,  # type: ignore[arg-type]  # it has a snapshot
+            total_timeout_s=5.0,
             policies=chain,
             ledger=self.ledger,
             ambient=Ambient(),
@@ -105,8 +127,7 @@ class Fixture:
             log=log,
             caps=Caps(keep_alive_s=0.05),
         )
-        self.reply = Reply(self.ledger)
-        self.watch: Watch
+        self.reply: Request
 
     def target(self, name: str, native: Any = None) -> Target:
         return Target(
@@ -134,13 +155,23 @@ class Fixture:
             def callable(self, name: str) -> Any:
                 return Named() if name == "public-name" else None
 
-        snapshot: Any = Snapshot()
-        x = Exchange("x1", "openai", snapshot, began=Ambient().monotonic(), started_us=1)
-        x.call = call
-        x.caller = Caller("k1", permissions=Permissions(models=models))
-        self.watch = Watch(asyncio.get_running_loop(), 5.0)
-        await self.engine.run(x, OpenAIDialect(), ChatCompletions(), self.reply, self.watch)
-        return x
+            def meant(self, name: str) -> str:
+                return name
+
+        self.snapshot = Snapshot()
+        self.reply = Request(call, Caller("k1", permissions=Permissions(models=models)), self.ledger)
+        await self.engine.run(OpenAIDialect(), ChatCompletions(), self.reply)
+        return self.exchanges[-1]
+
+
+class Seen(Policy):
+    """Keeps the exchanges that were settled."""
+
+    def __init__(self, exchanges: list[Exchange]) -> None:
+        self._exchanges = exchanges
+
+    def settle(self, x: Exchange) -> None:
+        self._exchanges.append(x)
 
 
 class Failing(EchoProvider):
@@ -179,7 +210,7 @@ async def test_the_next_target_answers_when_one_fails_before_its_first_content(c
     x = await fixture.run(chat_call(stream=stream), fixture.target("a", Failing(cause)), fixture.target("b"))
     assert (x.outcome, fixture.reply.status) == (Outcome.COMPLETE, 200)
     assert [(attempt.target.model.id, attempt.cause is None) for attempt in x.attempts] == [("a", False), ("b", True)]
-    assert fixture.reply.headers[b"x-switchgear-attempts"] == b"2"
+    assert fixture.reply.answer_headers[b"x-switchgear-attempts"] == b"2"
     assert b"hello" in fixture.reply.sent
 
 
@@ -224,7 +255,11 @@ async def test_a_policy_can_answer_in_either_form(stream: bool) -> None:
 
     fixture = Fixture(Cache())
     x = await fixture.run(chat_call(stream=stream), fixture.target("a"))
-    assert (x.outcome, len(x.attempts), fixture.reply.headers[b"x-switchgear-cache"]) == (Outcome.COMPLETE, 0, b"hit")
+    assert (x.outcome, len(x.attempts), fixture.reply.answer_headers[b"x-switchgear-cache"]) == (
+        Outcome.COMPLETE,
+        0,
+        b"hit",
+    )
     assert b"Say hello" in fixture.reply.sent
     assert fixture.reply.sent.endswith(b"data: [DONE]\n\n") == stream
 
@@ -265,7 +300,7 @@ async def test_whenever_the_client_leaves_there_is_one_record_and_no_answer(mome
     call = chat_call(stream=True, echo={"size": 500, "chunks": 100, "delay_ms": 5, "first_ms": 20})
     running = asyncio.ensure_future(fixture.run(call, fixture.target("a")))
     await asyncio.sleep(moment)
-    fixture.watch.abort(ClientGone("gone"))
+    fixture.reply.on_lost()
     x = await running
     assert (x.outcome, x.status, fixture.reply.ended) == (Outcome.CLIENT_GONE, 499, False)
     assert [record["outcome"] for record in fixture.ledger.records] == ["client_gone"]
@@ -305,7 +340,7 @@ async def test_a_client_that_left_while_the_secret_was_fetched_is_charged_nothin
     target = structs.replace(fixture.target("a"), native=None, provider=unasked, connection=object(), secret=unasked)
     running = asyncio.ensure_future(fixture.run(chat_call(), target))
     await asyncio.wait_for(unasked.waited_for.wait(), 5)
-    fixture.watch.abort(ClientGone("gone"))
+    fixture.reply.on_lost()
     x = await running
     assert (x.outcome, x.usage) == (Outcome.CLIENT_GONE, None)
 

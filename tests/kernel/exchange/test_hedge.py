@@ -11,11 +11,11 @@ import pytest
 from switchgear.contracts.exchange import Exchange, Step
 from switchgear.contracts.provider import ProviderFault
 from switchgear.contracts.upstream import Timeouts
+from switchgear.exchange.attempt_context import AttemptContext
 from switchgear.exchange.hedge import Race
-from switchgear.exchange.inquiry import Inquiry
 from switchgear.testing.provider_suite import chat_call
 
-Runner = Callable[[Inquiry], Awaitable[bytes]]
+Runner = Callable[[AttemptContext], Awaitable[Any]]
 STEPS: list[Any] = [SimpleNamespace(target=SimpleNamespace(timeouts=Timeouts())) for _ in range(2)]
 
 
@@ -31,7 +31,7 @@ class Reply:
         self.claims += 1
 
 
-def claim(own: Inquiry) -> None:
+def claim(own: AttemptContext) -> None:
     own.reply.encoder = SimpleNamespace()  # type: ignore[assignment]  # nothing is framed here
     own.reply.claim()
 
@@ -43,28 +43,28 @@ async def deafly(event: asyncio.Event) -> None:
             await event.wait()
 
 
-async def race(reply: Any, *runners: Runner) -> bytes:
+async def race(reply: Any, *runners: Runner) -> Any:
     nobody: Any = None
     x = Exchange("x", "openai", nobody, began=0.0, started_us=1)
     x.call = chat_call()
 
-    async def ask(own: Inquiry, step: Step) -> bytes:
+    async def ask(own: AttemptContext, step: Step) -> Any:
         return await runners[0 if step is STEPS[0] else 1](own)
 
     watch: Any = SimpleNamespace(began=None)
-    it = Inquiry(x, nobody, reply, watch, STEPS[0])
-    race = Race(it, ask, lambda _error, _step: False, lambda: None, set())
+    ctx = AttemptContext(x, nobody, reply, watch, STEPS[0])
+    race = Race(ctx, ask, lambda _error, _step: False, lambda: None, set())
     return await race.run(STEPS[0], lambda: STEPS[1], 0.01)
 
 
 async def test_one_that_fails_in_the_moment_it_loses_does_not_end_the_answer() -> None:
     now, reply = asyncio.Event(), Reply()
 
-    async def fails(_: Inquiry) -> bytes:
+    async def fails(_: AttemptContext) -> Any:
         await now.wait()
         raise ProviderFault("invalid_request", 400)
 
-    async def wins(own: Inquiry) -> bytes:
+    async def wins(own: AttemptContext) -> Any:
         asyncio.get_running_loop().call_later(0.02, now.set)
         await now.wait()
         claim(own)
@@ -78,7 +78,7 @@ async def test_one_that_fails_in_the_moment_it_loses_does_not_end_the_answer() -
 async def test_one_that_does_not_heed_that_it_lost_is_not_waited_for() -> None:
     let_go, reply, late = asyncio.Event(), Reply(), []
 
-    async def deaf(own: Inquiry) -> bytes:
+    async def deaf(own: AttemptContext) -> Any:
         await deafly(let_go)
         try:
             claim(own)
@@ -87,7 +87,7 @@ async def test_one_that_does_not_heed_that_it_lost_is_not_waited_for() -> None:
             raise
         return b"late"
 
-    async def wins(own: Inquiry) -> bytes:
+    async def wins(own: AttemptContext) -> Any:
         claim(own)
         return b"won"
 
@@ -101,12 +101,12 @@ async def test_one_that_does_not_heed_that_it_lost_is_not_waited_for() -> None:
 async def test_one_that_does_not_heed_that_all_is_over_cannot_answer() -> None:
     let_go, reply = asyncio.Event(), Reply()
 
-    async def deaf(own: Inquiry) -> bytes:
+    async def deaf(own: AttemptContext) -> Any:
         await deafly(let_go)
         claim(own)
         return b"late"
 
-    async def fails(_: Inquiry) -> bytes:
+    async def fails(_: AttemptContext) -> Any:
         raise ProviderFault("invalid_request", 400)
 
     with pytest.raises(ProviderFault):

@@ -150,6 +150,7 @@ async def test_settling_outlives_a_cancellation() -> None:
     log: list[str] = []
     policies, _ = chain(Recorder("a", log), Slow())
     x = exchange()
+    policies.begin(x)
     await policies.admit(x)
     task = asyncio.ensure_future(policies.settle(x))
     await asyncio.sleep(0)

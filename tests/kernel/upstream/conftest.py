@@ -6,11 +6,10 @@ import uvloop
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.upstream import Connection, ConnectionSettings, OutboundRequest
-from switchgear.upstream.client import Engine, Upstream
+from switchgear.upstream.client import Upstream
 from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.resolve import Lookup
 
-ENGINES: tuple[Engine, ...] = ("http1", "httpx")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -32,23 +31,17 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Engine:
-    chosen: Engine = request.param
-    return chosen
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-async def upstream(engine: Engine, clock: Clock) -> AsyncIterator[MakeUpstream]:
+async def upstream(clock: Clock) -> AsyncIterator[MakeUpstream]:
     made: list[Upstream] = []
 
     def make(*, allow: tuple[str, ...] = LOOPBACK, lookup: Lookup | None = None) -> Upstream:
-        made.append(Upstream(EgressPolicy(allow), clock, engine, lookup))
+        made.append(Upstream(EgressPolicy(allow), clock, lookup))
         return made[-1]
 
     yield make

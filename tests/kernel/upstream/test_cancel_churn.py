@@ -8,7 +8,6 @@ import pytest
 from kernel.upstream.conftest import Connect, post
 from kernel.upstream.peer import Line, Peer, hangs, until
 from switchgear.contracts.upstream import Connection
-from switchgear.upstream.client import Engine
 
 CAP = 1 << 20
 
@@ -53,7 +52,6 @@ async def storm(connection: Connection, url: str, calls: int, *, kinds: list[byt
     await asyncio.gather(*(one() for _ in range(calls)))
 
 
-@pytest.mark.parametrize("engine", ["http1", "httpx"], indirect=True)
 async def test_a_call_cancelled_before_its_head_reaches_the_peer_at_once(connect: Connect) -> None:
     async with Peer(hangs) as peer:
         connection = connect(max_connections=4)
@@ -65,11 +63,8 @@ async def test_a_call_cancelled_before_its_head_reaches_the_peer_at_once(connect
         assert await until(lambda: peer.open == 0) < 1
 
 
-@pytest.mark.parametrize("engine", ["http1", "httpx"], indirect=True)
-async def test_after_a_storm_of_cancelled_calls_normal_calls_work_and_nothing_stays_open(
-    connect: Connect, engine: Engine
-) -> None:
-    calls = {"http1": 3000, "httpx": 600}[engine]
+async def test_after_a_storm_of_cancelled_calls_normal_calls_work_and_nothing_stays_open(connect: Connect) -> None:
+    calls = 3000
     async with Peer(sometimes) as peer:
         connection = connect(max_connections=8, connect_timeout=5.0)
         await storm(connection, peer.url, calls, kinds=[b"hang", b"stall", b"answer"], at_once=20)
@@ -83,7 +78,6 @@ async def test_after_a_storm_of_cancelled_calls_normal_calls_work_and_nothing_st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["http1"], indirect=True)
 async def test_fifty_thousand_cancelled_calls_leak_no_slot(connect: Connect) -> None:
     async with Peer(sometimes) as peer:
         connection = connect(max_connections=16, connect_timeout=30.0)

@@ -11,7 +11,6 @@ from kernel.upstream.conftest import MakeUpstream
 from kernel.upstream.peer import Line, Peer, answers, hangs, plays, until
 from switchgear.contracts.upstream import ConnectionSettings
 from switchgear.errors import EgressDenied
-from switchgear.upstream.client import Engine
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -120,8 +119,7 @@ async def test_options_that_would_go_round_the_guard_are_refused(upstream: MakeU
         upstream().http(**{option: None})
 
 
-@pytest.mark.parametrize("engine", ["http1"], indirect=True)
-async def test_a_cancelled_request_reaches_the_peer(upstream: MakeUpstream, engine: Engine) -> None:
+async def test_a_cancelled_request_reaches_the_peer(upstream: MakeUpstream) -> None:
     async with Peer(hangs) as peer, upstream().http() as client:
         call = asyncio.ensure_future(client.get(peer.url))
         await until(lambda: len(peer.requests) == 1)

@@ -105,7 +105,6 @@ async def test_a_tls_handshake_that_stalls_times_out(connect: Connect) -> None:
         await until(lambda: peer.open == 0)
 
 
-@pytest.mark.parametrize("engine", ["http1", "httpx"], indirect=True)
 async def test_a_call_cancelled_in_the_tls_handshake_reaches_the_peer(connect: Connect) -> None:
     async def script(line: Line) -> None:
         await line.gone()

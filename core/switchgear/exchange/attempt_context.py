@@ -11,8 +11,8 @@ from switchgear.exchange.reply import Reply
 from switchgear.upstream.watch import Watch
 
 
-class Inquiry(Struct, eq=False, gc=False):
-    """An exchange that is being answered: what was asked, where the answer goes, who watches the time.
+class AttemptContext(Struct, eq=False):
+    """An exchange that is being answered: what was asked, where the answer goes, what watches the time.
 
     step          the step that is tried, or was last
     continuation  set where a stream that breaks off is to be gone on with elsewhere
@@ -26,6 +26,12 @@ class Inquiry(Struct, eq=False, gc=False):
     step: Step
     continuation: Continuation | None = None
     racing: list[Exchange] = field(default_factory=list)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the plan bounds the time until the first token."""
+        plan = self.x.plan
+        return plan is not None and plan.seconds is not None
 
     def left_s(self, now: float) -> float:
         """Return how many seconds the plan leaves until the first token, at a monotonic second."""

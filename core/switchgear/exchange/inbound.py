@@ -1,0 +1,131 @@
+"""A request as the exchange meets it, and the bytes of bodies that may be in flight."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from switchgear.contracts.caller import Caller
+from switchgear.contracts.exchange import Exchange
+from switchgear.errors import PayloadTooLarge, RateLimited, Unavailable
+from switchgear.exchange.reply import Reply
+
+_UNCOUNTED = 64 * 1024
+"""A body up to so many bytes that came with its head is not counted."""
+
+
+class Inbound(Reply, Protocol):
+    """One request of a client and the way to answer it; the edge's request is one.
+
+    `path` is decoded; names of `headers` are lower case. `task` runs the request. `lost` says that the client left before its
+    answer was complete; `on_lost` is called then, once. A call from inside the gateway has its `principal` and the exchange that
+    it is made for, its `parent`.
+    """
+
+    method: str
+    path: str
+    headers: list[tuple[bytes, bytes]]
+    task: asyncio.Task[Any]
+    lost: bool
+    on_lost: Callable[[], None] | None
+
+    @property
+    def principal(self) -> Caller | None:
+        """Who asks, where that is known already."""
+        ...
+
+    @property
+    def parent(self) -> Exchange | None:
+        """The exchange in which this call is made."""
+        ...
+
+    def whole_body(self) -> bytes | None:
+        """Return the body if all of it has come, None if it has to be `read`. Only one of both is used."""
+        ...
+
+    async def read(self) -> bytes | None:
+        """Return the next piece of the body, None at its end. Raises `ClientGone`."""
+        ...
+
+
+class BodyLimits(Struct, frozen=True):
+    """Bytes of one body, and of all bodies in flight together, of one principal and of everybody."""
+
+    one: int = 32 * 1024 * 1024
+    per_principal: int = 128 * 1024 * 1024
+    overall: int = 512 * 1024 * 1024
+
+
+class Bodies:
+    """Reads bodies within their limits. What is read counts until it is given back at the end of its exchange."""
+
+    def __init__(self, limits: BodyLimits) -> None:
+        self._limits = limits
+        self._held: dict[str, int] = {}
+        self._total = 0
+
+    async def read(self, request: Inbound, principal: str, declared: int, holding: "Holding") -> bytes:
+        """Return the whole body, of which the client has `declared` a length (0: it has not).
+
+        Raises `PayloadTooLarge`, `RateLimited` where its principal has too many bytes in flight, `Unavailable` where all together
+        have, `ClientGone`.
+        """
+        if declared > self._limits.one:
+            raise self.too_large()
+        holding.bodies, holding.principal = self, principal
+        self._take(holding, declared)
+        pieces: list[bytes] = []
+        size = 0
+        while (piece := await request.read()) is not None:
+            size += len(piece)
+            if size > holding.size:
+                if size > self._limits.one:
+                    raise self.too_large()
+                self._take(holding, size - holding.size)
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def hold(self, body: bytes, principal: str, holding: "Holding") -> None:
+        """Count a body that came whole. Raises as `read` does."""
+        size = len(body)
+        if size > _UNCOUNTED:
+            if size > self._limits.one:
+                raise self.too_large()
+            holding.bodies, holding.principal = self, principal
+            self._take(holding, size)
+
+    def give_back(self, holding: "Holding") -> None:
+        """Count what was held no more."""
+        self._total -= holding.size
+        left = self._held.pop(holding.principal, 0) - holding.size
+        if left > 0:
+            self._held[holding.principal] = left
+        holding.size = 0
+
+    def too_large(self) -> PayloadTooLarge:
+        """Make the refusal of a body that is too large by itself."""
+        return PayloadTooLarge(f"The request body is larger than {self._limits.one} bytes.", code="body_too_large")
+
+    def _take(self, holding: "Holding", size: int) -> None:
+        mine = self._held.get(holding.principal, 0) + size
+        if mine > self._limits.per_principal:
+            message = "Too many bytes of request bodies are in flight for this principal; send fewer at once."
+            raise RateLimited(message, code="body_bytes_exceeded", retry_after=1)
+        if self._total + size > self._limits.overall:
+            message = "The gateway holds as many bytes of request bodies as it may; try again shortly."
+            raise Unavailable(message, code="overloaded", retry_after=1)
+        self._held[holding.principal] = mine
+        self._total += size
+        holding.size += size
+
+
+class Holding:
+    """The bytes of bodies that one exchange holds."""
+
+    __slots__ = ("bodies", "principal", "size")
+
+    def __init__(self) -> None:
+        self.bodies: Bodies | None = None
+        self.principal = ""
+        self.size = 0

@@ -1,0 +1,338 @@
+"""One question to one target, with regard for its health: its pause, its slots, its breaker, its credential.
+
+Nothing below here is tried again but for a secret that was renewed meanwhile, and nothing here knows of other targets.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import NoReturn, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from switchgear.ambient import Ambient
+from switchgear.contracts.credential import Secret
+from switchgear.contracts.dialect import StreamEncoder
+from switchgear.contracts.exchange import Attempt, Exchange, Step, Target
+from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault, StreamEvent
+from switchgear.contracts.upstream import UpstreamResponse
+from switchgear.errors import (
+    ConnectionBroken,
+    FirstByteTimeout,
+    IdleTimeout,
+    InvalidRequest,
+    TotalTimeout,
+    Unavailable,
+    UpstreamError,
+)
+from switchgear.exchange.attempt_context import AttemptContext
+from switchgear.exchange.faults import cause_of
+from switchgear.exchange.health.health import Health
+from switchgear.exchange.health.retry import retry_after_date
+from switchgear.exchange.health.settings import RoutingSettings
+from switchgear.exchange.needs import count_body
+from switchgear.exchange.policies import PolicyChain
+from switchgear.exchange.stream import Hold, Pump, Silence, StreamEnd
+from switchgear.telemetry.scrub import SHORTEST
+from switchgear.wire.chat import replay
+
+TARGET_OPEN = "target_open"
+_STATUS = {"rate_limit": 429, "overloaded": 503}
+_UNAUTHORIZED = 401
+_REFUSED = frozenset({"auth", "permission"})
+_FAULT_BODY = 64 * 1024
+
+Ending: TypeAlias = Answer | StreamEnd
+"""How an exchange is answered: with a whole answer in the client's wire format, or with what ends a stream written meanwhile."""
+
+
+class Caps(Struct, frozen=True):
+    """Bounds of every exchange: bytes of a whole answer; seconds of silence until a stream's client gets a sign of life."""
+
+    body: int = 32 * 1024 * 1024
+    keep_alive_s: float = 15.0
+
+
+class Invoker:
+    """Asks targets that may be asked, and tells their health what came of it."""
+
+    def __init__(self, policies: PolicyChain, ambient: Ambient, caps: Caps, settings: RoutingSettings) -> None:
+        self._policies = policies
+        self._ambient = ambient
+        self._monotonic = ambient.monotonic
+        self._caps = caps
+        self._settings = settings
+
+    async def ask(self, ctx: AttemptContext, call: Call, step: Step, *, again: bool, others: bool) -> Ending:
+        """Ask the target of a step.
+
+        `again` says that it is not the first try in this exchange, `others` that others may be asked instead: then there is no
+        waiting. Raises what went wrong, noted in the last of `x.attempts` where it came to an attempt; `ProviderFault` also for a
+        target that wants a pause, and `Unavailable` (`target_open`, `target_busy`) for one that is not asked.
+        """
+        target = step.target
+        health = target.health
+        if not isinstance(health, Health):
+            return await self._with_secret(ctx, call, step)
+        if health.is_eased:
+            await self._wait_turn(ctx, target, health, others=others)
+        limiter = health.limiter
+        if limiter.limit != target.concurrency:
+            limiter.resize(target.concurrency)  # as many as this exchange's configuration allows
+        if not limiter.take():
+            await self._wait_place(ctx, target, health, others=others)
+        ticket = 0
+        try:
+            # The last target of a plan is never ejected; but of several whose circuits are open only one is asked.
+            ticket = health.begin(force=not others and (again or not ctx.x.attempts), retry=again) or _circuit_open()
+            ending = await self._with_secret(ctx, call, step)
+        except BaseException as error:
+            if (
+                ticket
+                and isinstance(error, (UpstreamError, ProviderFault))
+                and not _plan_was_impatient(error, ctx, step)
+            ):
+                health.failed(ticket, cause_of(error), getattr(error, "retry_after", None))
+            elif ticket:
+                health.abandoned(ticket)
+            raise
+        else:
+            x = ctx.x
+            # Where it went on with an answer, the first byte was another's.
+            if x.first_byte_s is not None and x.attempts and x.first_byte_s >= (began_s := x.attempts[-1].began_s):
+                health.note_latency(x.first_byte_s - began_s)
+            health.succeeded(ticket)
+            return ending
+        finally:
+            limiter.release()
+
+    async def _wait_turn(self, ctx: AttemptContext, target: Target, health: Health, *, others: bool) -> None:
+        """Wait out a pause that a target asked for, or until the next turn at its pace; a longer wait is the answer."""
+        wait = health.wait_s()
+        most = min(self._settings.retry.wait_most, ctx.left_s(self._monotonic()))
+        if wait and (others or wait > most or health.pacer.is_full()):
+            cause = health.eased_for
+            raise ProviderFault(cause, _STATUS[cause], retry_after=wait)
+        health.pacer.take()
+        if wait:
+            ctx.watch.shorten(target.timeouts.total)
+            await asyncio.sleep(wait)
+
+    async def _wait_place(self, ctx: AttemptContext, target: Target, health: Health, *, others: bool) -> None:
+        wait = 0.0
+        if not others:
+            wait = min(self._settings.queue, ctx.left_s(self._monotonic()))
+            ctx.watch.shorten(target.timeouts.total)
+        await health.limiter.acquire(wait)
+
+    async def _with_secret(self, ctx: AttemptContext, call: Call, step: Step) -> Ending:
+        """Ask, and once more where the target refuses a secret that has since been replaced."""
+        target = step.target
+        handle = target.secret
+        secret = None if handle is None else handle.peek()
+        is_newer = False
+        while True:
+            try:
+                ending = await self._attempt(ctx, call, step, secret)
+            except ProviderFault as error:
+                if error.cause not in _REFUSED or handle is None or ctx.x.committed:
+                    raise
+                refused = ctx.x.attempts[-1].secret
+                newer = None
+                if not is_newer and refused is not None and error.cause == "auth":
+                    newer = await handle.renew(refused)
+                if newer is None:
+                    _mark_refused(target, error)
+                    raise
+                if ctx.is_spent(self._monotonic()):
+                    raise
+                secret, is_newer = newer, True
+            else:
+                if target.credential is not None:
+                    target.credential.accepted()
+                return ending
+
+    async def _attempt(self, ctx: AttemptContext, call: Call, step: Step, secret: Secret | None) -> Ending:
+        """Prepare, send, read. `secret` is used instead of the target's own."""
+        x, endpoint, watch = ctx.x, ctx.endpoint, ctx.watch
+        target = step.target
+        assert x.call is not None
+        if call.wire == COUNT and COUNT not in target.wires:
+            x.headers.append((b"x-switchgear-estimated", b"true"))
+            counted = Answer(count_body(target.estimator.input(call.members)))
+            return replace(counted, body=endpoint.answer(x.call, counted))
+        attempt = Attempt(target, began_s=self._monotonic() - x.began)
+        x.attempts.append(attempt)
+        x.usage = None  # what an attempt before this one consumed, or showed, is not this one's
+        x.stream_bytes = x.stream_events = 0
+        target.meters.active.value += 1
+        try:
+            watch.shorten(target.timeouts.total)
+            if secret is None and target.secret is not None:
+                secret = await target.secret.get()
+            attempt.secret = secret
+            first_s, late = self._first_token(ctx, step)
+            watch.expect(late, min(target.timeouts.first_byte, first_s))
+            if x.call.stream:
+                return await self._stream(ctx, call, step, attempt)
+            answer = await self._whole(ctx, call, attempt)
+            x.usage = answer.usage
+            x.stream_bytes = len(answer.body)
+            if call.wire == endpoint.wire:
+                return answer
+            return replace(answer, body=endpoint.answer(x.call, answer))
+        except asyncio.CancelledError:
+            error = watch.cause()
+            if error is None:
+                raise
+            attempt.cause = cause_of(error)
+            raise error from None
+        except Exception as error:
+            attempt.cause = cause_of(error)
+            if isinstance(error, ProviderFault):
+                attempt.status, attempt.request_id = error.status, error.request_id
+            raise
+        finally:
+            attempt.ended_s = self._monotonic() - x.began
+            if attempt.request_id is not None and _gives_away(attempt.request_id, target, secret):
+                attempt.request_id = None
+            target.meters.active.value -= 1
+            watch.relax()
+
+    def _first_token(self, ctx: AttemptContext, step: Step) -> tuple[float, type[UpstreamError]]:
+        """Return how long the first token may take, infinity where nothing says, and what it is if it does not come.
+
+        What others left of the plan's time says nothing about this target: that it did not suffice is no failure of its own.
+        """
+        own_s = math.inf if step.first_token_s is None else step.first_token_s
+        left_s = ctx.left_s(self._monotonic()) if ctx.is_timed else math.inf
+        if left_s < min(own_s, step.target.timeouts.first_byte) and len(ctx.x.attempts) > 1:
+            return left_s, TotalTimeout
+        return min(own_s, left_s), FirstByteTimeout
+
+    async def _whole(self, ctx: AttemptContext, call: Call, attempt: Attempt) -> Answer:
+        x, target = ctx.x, attempt.target
+        if target.native is not None:
+            attempt.asked = True
+            answer = await target.native.complete(call, target.model, attempt.secret)
+            x.first_byte_s = self._monotonic() - x.began
+            return answer
+        assert target.provider is not None
+        response = await self._send(x, call, attempt)
+        x.first_byte_s = self._monotonic() - x.began
+        if response.complete:
+            body = await response.body(self._caps.body)
+        else:
+            watch, idle_s = ctx.watch, target.timeouts.idle
+            watch.expect(IdleTimeout, idle_s)
+            try:
+                body = await response.body(self._caps.body, lambda: watch.expect(IdleTimeout, idle_s))
+            finally:
+                await response.close()
+        return target.provider.decode(call, response, body)
+
+    async def _stream(self, ctx: AttemptContext, call: Call, step: Step, attempt: Attempt) -> StreamEnd:
+        x, endpoint, target = ctx.x, ctx.endpoint, attempt.target
+        assert x.call is not None
+        encoder = ctx.continuation or endpoint.encoder(x.call, translate=call.wire != endpoint.wire)
+        pump = self._pump(ctx, step, encoder)
+        if not call.stream:
+            answer = await self._whole(ctx, call, attempt)
+            await pump.run(replay(answer, usage_wanted=call.usage_wanted))
+        elif target.native is not None:
+            attempt.asked = True
+            await pump.run(_one_by_one(target.native.stream(call, target.model, attempt.secret)))
+        else:
+            assert target.provider is not None
+            response = await self._send(x, call, attempt)
+            try:
+                await pump.run_decoder(response, target.provider.decoder(call, response))
+            finally:
+                await response.close()
+        return StreamEnd(encoder.end())
+
+    def _pump(self, ctx: AttemptContext, step: Step, encoder: StreamEncoder) -> Pump:
+        assert ctx.x.plan is not None
+        silence = Silence(step.target.timeouts.idle, self._caps.keep_alive_s)
+        first_s, late = self._first_token(ctx, step)
+        until = None if first_s == math.inf else self._monotonic() + first_s
+        hold = Hold(until, late, whole=ctx.x.plan.recovery == "buffer", most=self._caps.body)
+        return Pump(ctx.x, ctx.reply, encoder, ctx.watch, silence, self._policies, self._ambient, hold)
+
+    async def _send(self, x: Exchange, call: Call, attempt: Attempt) -> UpstreamResponse:
+        target = attempt.target
+        provider, connection = target.provider, target.connection
+        assert provider is not None
+        assert connection is not None
+        try:
+            request = provider.prepare(call, target.model, attempt.secret)
+        except RecursionError:
+            raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
+        extra: Mapping[str, str] | None = None if x.trace is None else {"traceparent": x.trace}
+        attempt.asked = True
+        response = await connection.send(request, extra)
+        attempt.status = status = response.status
+        if 200 <= status < 300:  # noqa: PLR2004 - HTTP's classes
+            attempt.request_id = response.header(provider.request_id_header)
+            return response
+        try:
+            fault = provider.fault(call, response, await _head(response))
+            if fault.retry_after is None:
+                fault.retry_after = retry_after_date(response, self._ambient.now_us())
+            raise fault
+        finally:
+            await response.close()
+
+
+def _plan_was_impatient(error: Exception, ctx: AttemptContext, step: Step) -> bool:
+    """Return True if the plan's own deadline fired before the target's: such a timeout is not held against the target."""
+    if not isinstance(error, FirstByteTimeout):
+        return False
+    plan, target = ctx.x.plan, step.target
+    hasty = step.first_token_s is not None and step.first_token_s < target.timeouts.first_byte
+    hasty = hasty or (plan is not None and plan.seconds is not None)
+    health = target.health
+    return hasty and isinstance(health, Health) and health.breaker.answers()
+
+
+def _circuit_open() -> NoReturn:
+    raise Unavailable("The provider is being left alone for a while.", code=TARGET_OPEN, retry_after=1)
+
+
+def _mark_refused(target: Target, fault: ProviderFault) -> None:
+    """Mark the credential, not the model: what is refused is who asks."""
+    if target.credential is not None:
+        target.credential.refused(target.provider_id, _UNAUTHORIZED if fault.cause == "auth" else fault.status)
+
+
+def _gives_away(text: str, target: Target, secret: Secret | None) -> bool:
+    """Return True if a provider sent back, where it is shown and recorded, what it was to keep to itself."""
+    if secret is not None and _holds(text, secret.values()):
+        return True
+    if target.secret_headers and _holds(text, target.secret_headers):
+        return True
+    if target.credential is None or target.credential is target.secret:
+        return False
+    traded = target.credential.peek()  # what the token was got for
+    return traded is not None and _holds(text, traded.values())
+
+
+def _holds(text: str, secrets: Iterable[str]) -> bool:
+    return any(len(value) >= SHORTEST and value in text for value in secrets)
+
+
+async def _head(response: UpstreamResponse) -> bytes:
+    """Read as much of an error's body as is looked at; an error that breaks off is still that error."""
+    found = b""
+    try:
+        while len(found) < _FAULT_BODY and (piece := await response.read()) is not None:
+            found += piece
+    except ConnectionBroken:
+        pass
+    return found[:_FAULT_BODY]
+
+
+async def _one_by_one(events: AsyncIterator[StreamEvent]) -> AsyncIterator[list[StreamEvent]]:
+    async for event in events:
+        yield [event]
