@@ -9,6 +9,8 @@ _AT_FIRST = 4.0
 """Bytes a token until a model was heard: English prose in JSON."""
 _STEP = 0.05
 """How much one answer moves the ratio: about the last twenty count."""
+_AT_ONCE = 32
+_ONE_IN = 8
 _FEWEST = 16
 """Tokens below which the fixed cost of a message hides what a token is."""
 _IMAGE_TOKENS = 1000
@@ -19,11 +21,20 @@ _TEXT = ("messages", "system", "tools", "input", "instructions", "prompt")
 class TokenEstimator:
     """Bytes of JSON for one token of one model, in and out. No I/O; cheap enough for every exchange."""
 
-    __slots__ = ("__weakref__", "input_ratio", "output_ratio")
+    __slots__ = ("__weakref__", "_passed", "input_ratio", "output_ratio")
 
     def __init__(self) -> None:
         self.input_ratio = _AT_FIRST
         self.output_ratio = _AT_FIRST
+        self._passed = 0
+
+    def wants(self) -> bool:
+        """Return True if the next answer is to be learnt from: each of the first ones, then one in eight.
+
+        Measuring what was sent takes time with its length, and the ratio of one model hardly changes.
+        """
+        self._passed += 1
+        return self._passed <= _AT_ONCE or self._passed % _ONE_IN == 0
 
     def learn(self, sent: int, input_tokens: int, received: int, output_tokens: int) -> None:
         """Take note of one exchange whose usage the provider said; 0 bytes teach nothing."""

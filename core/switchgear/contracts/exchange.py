@@ -74,7 +74,10 @@ class Target(Struct, frozen=True, eq=False):
 
 
 class TargetMeters(Struct, frozen=True, eq=False):
-    """The metric children of one target, looked up once, and the labels they have: `model` never is a client's own text."""
+    """The metric children of one target, looked up once, and the labels they have: `model` never is a client's own text.
+
+    `requests` are those by (dialect, status, outcome), `attempts` those by cause, as far as there were any.
+    """
 
     model: str
     provider: str
@@ -83,6 +86,8 @@ class TargetMeters(Struct, frozen=True, eq=False):
     ttft: Histogram
     input_tokens: Counter
     output_tokens: Counter
+    requests: dict[tuple[str, int, Any], Counter] = field(default_factory=dict)
+    attempts: dict[str | None, Counter] = field(default_factory=dict)
 
 
 class TargetHealth(Protocol):
@@ -194,19 +199,34 @@ class Exchange:
     cache                   `bypass`, or what a cache policy found: `hit`, `miss`
     outcome, status, error  how it ended (set once, by the engine)
     usage, cost_microusd    what it consumed; cost None means unknown, never 0
-    request_bytes           size of the request body
     stream_bytes, _events   content that went by, for an estimate when a cut stream never said its usage
     started_us              wall clock; `began` is monotonic seconds; *_s are seconds since `began`
     headers                 extra response headers (lower-case bytes), for policies to add to until the answer begins
     notes                   a policy keeps its own state here under its own name
     """
 
-    __slots__ = (
-        "admitted", "admitted_s", "attempts", "authenticated_s", "began", "cache", "call", "caller", "client_request_id",
-        "committed", "cost_microusd", "dialect", "ended_s", "error", "first_byte_s", "headers", "id", "notes", "outcome", "plan",
-        "request_bytes", "retried", "sent", "snapshot", "started_us", "status", "stream_bytes", "stream_events", "strict",
-        "trace", "usage",
-    )  # fmt: skip
+    client_request_id: str | None = None
+    trace: str | None = None
+    call: Call | None = None
+    committed: bool = False
+    retried: bool = False
+    strict: bool = False
+    sent: Call | None = None
+    caller: Caller | None = None
+    plan: Plan | None = None
+    admitted: int = 0
+    cache: str = "bypass"
+    outcome: Outcome | None = None
+    status: int = 0
+    error: BaseException | None = None
+    usage: Usage | None = None
+    cost_microusd: int | None = None
+    stream_bytes: int = 0
+    stream_events: int = 0
+    authenticated_s: float = 0.0
+    admitted_s: float = 0.0
+    first_byte_s: float | None = None
+    ended_s: float = 0.0
 
     def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:
         self.id = id
@@ -214,30 +234,7 @@ class Exchange:
         self.snapshot = snapshot
         self.began = began
         self.started_us = started_us
-        self.client_request_id: str | None = None
-        self.trace: str | None = None
-        self.call: Call | None = None
-        self.committed = False
-        self.retried = False
-        self.strict = False
-        self.sent: Call | None = None
-        self.caller: Caller | None = None
-        self.plan: Plan | None = None
         self.attempts: list[Attempt] = []
-        self.admitted = 0
-        self.cache = "bypass"
-        self.outcome: Outcome | None = None
-        self.status = 0
-        self.error: BaseException | None = None
-        self.usage: Usage | None = None
-        self.cost_microusd: int | None = None
-        self.request_bytes = 0
-        self.stream_bytes = 0
-        self.stream_events = 0
-        self.authenticated_s = 0.0
-        self.admitted_s = 0.0
-        self.first_byte_s: float | None = None
-        self.ended_s = 0.0
         self.headers: list[tuple[bytes, bytes]] = []
         self.notes: dict[str, Any] = {}
 

@@ -23,8 +23,6 @@ class AsgiRequest(Request):
     response headers are checked once and remembered, values are checked for control characters all at once.
     """
 
-    __slots__ = ("remaining",)
-
     is_call = False
 
     async def run(self) -> None:

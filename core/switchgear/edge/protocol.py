@@ -147,7 +147,7 @@ class EdgeProtocol(Connection):
 
     def on_headers_complete(self) -> None:
         """Check the head and start the request, or queue it behind the one being answered."""
-        parser = self.parser
+        parser, state = self.parser, self.state
         version = parser.get_http_version()
         self._check_head(version)
         if self.url != self._last_url:
@@ -155,24 +155,18 @@ class EdgeProtocol(Connection):
             self._last_url = self.url
         path = self._target[0]
         method = parser.get_method().decode("ascii")
-        state = self.state
         handler = state.calls.find(method, path)
         keep_alive = version == "1.1" and not state.draining and parser.should_keep_alive()
         make: type[Request] = Request
         if handler is None:
             make, handler = AsgiRequest, self.app
-        elif len(self.tasks) >= state.overload.ceiling and self._active is None:
+        elif self._active is None and len(self.tasks) >= state.overload.ceiling:
             self._shed(path, keep_alive=keep_alive)
             return
         request = make(
-            self,
-            handler,
-            method,
-            self._target,
-            self.headers,
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=keep_alive,
-        )
+            self, handler, method, self._target, self.headers,
+            expect_100_continue=self.expect_100_continue, keep_alive=keep_alive,
+        )  # fmt: skip
         self._expect_body(request)
         if self._active is None:
             self._start(request)
@@ -181,15 +175,15 @@ class EdgeProtocol(Connection):
             self._queue.append(request)
 
     def _check_head(self, version: str) -> None:
-        limits = self.limits
+        limits, headers = self.limits, self.headers
         if version not in ("1.1", "1.0"):
             raise Refused(refusals.BAD_VERSION)
         if len(self.url) > limits.url_bytes:
             raise Refused(refusals.URL_TOO_LONG)
-        if len(self.headers) > limits.head_lines:
+        if len(headers) > limits.head_lines:
             raise Refused(refusals.HEAD_TOO_LARGE)
         if self._read < 0 or self._head + self._read > limits.head_bytes:
-            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
             if size > limits.head_bytes:
                 raise Refused(refusals.HEAD_TOO_LARGE)
         if self._hosts != 1:
@@ -198,7 +192,7 @@ class EdgeProtocol(Connection):
             raise Refused(refusals.BAD_FRAMING)
         if self._length > limits.body_bytes:
             raise Refused(refusals.BODY_TOO_LARGE)
-        if len(self._queue) >= limits.max_pipelined:
+        if self._queue and len(self._queue) >= limits.max_pipelined:
             raise Refused(refusals.TOO_MANY_PIPELINED)
 
     def _expect_body(self, request: Request) -> None:
@@ -255,11 +249,11 @@ class EdgeProtocol(Connection):
         self._body += len(body)
         if self._body > self.limits.body_bytes:
             raise Refused(refusals.BODY_TOO_LARGE)
-        cycle = self.cycle
-        assert cycle is not None
-        if not (cycle.response_complete or cycle.lost):
-            cycle.add_body(body)
-            if len(cycle.body) > HIGH_WATER_LIMIT:
+        request = self.cycle
+        assert request is not None
+        if not (request.response_complete or request.lost):
+            request.add_body(body)
+            if len(request.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
@@ -268,10 +262,10 @@ class EdgeProtocol(Connection):
             return  # the body comes yet
         self._read = -1
         self._stage = IDLE
-        cycle = self.cycle
-        assert cycle is not None
-        cycle.more_body = False
-        cycle.wake()
+        request = self.cycle
+        assert request is not None
+        request.more_body = False
+        request.wake()
         if self._active is None:
             self._since = self.loop.time()
 

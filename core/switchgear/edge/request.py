@@ -30,12 +30,6 @@ class Request:
     encoder                       frames an error in a stream that has begun
     """
 
-    __slots__ = (
-        "body", "chunked", "connection", "encoder", "event", "handler", "head", "headers", "keep_alive", "lost", "method",
-        "more_body", "news", "on_lost", "path", "query", "raw_path", "response_complete", "started", "started_at", "task",
-        "waiting_for_100_continue",
-    )  # fmt: skip
-
     is_call: ClassVar[bool] = True
     """Whether it is refused where there is too much to do."""
     principal: ClassVar[None] = None
@@ -44,6 +38,17 @@ class Request:
     encoder: "StreamEncoder"
     task: asyncio.Task[Any]
     started_at: float
+    body: bytes | bytearray = b""
+    more_body: bool = True
+    news: bool = False
+    event: asyncio.Event | None = None
+    """Made by the first reader that has to wait."""
+    lost: bool = False
+    on_lost: Callable[[], None] | None = None
+    started: bool = False
+    response_complete: bool = False
+    chunked: bool = False
+    head: bytes = b""
 
     def __init__(
         self,
@@ -63,16 +68,6 @@ class Request:
         self.headers = headers
         self.keep_alive = keep_alive
         self.waiting_for_100_continue = expect_100_continue
-        self.body: bytes | bytearray = b""
-        self.more_body = True
-        self.news = False
-        self.event: asyncio.Event | None = None  # made by the first reader that has to wait
-        self.lost = False
-        self.on_lost: Callable[[], None] | None = None
-        self.started = False
-        self.response_complete = False
-        self.chunked = False
-        self.head = b""
 
     # What the connection calls.
 
@@ -80,7 +75,11 @@ class Request:
         """Keep a piece of the request's body until it is read."""
         if not self.body:
             self.body = piece
-        elif isinstance(self.body, bytearray):
+            self.news = True
+            if self.event is not None:
+                self.event.set()
+            return
+        if isinstance(self.body, bytearray):
             self.body += piece
         else:
             self.body = bytearray(self.body + piece)

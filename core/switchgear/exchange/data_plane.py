@@ -49,7 +49,8 @@ class DataPlane:
 
     def find(self, method: str, path: str) -> Handler | None:
         """Return who answers."""
-        if method == "POST" and (handler := self._inference.get(path)) is not None:
+        handler = self._inference.get(path)
+        if handler is not None and method == "POST":
             return handler
         if not path.startswith(self._roots):
             return None

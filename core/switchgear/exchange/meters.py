@@ -38,20 +38,29 @@ class ExchangeMeters:
 
     def settled(self, x: Exchange) -> None:
         """Count an exchange that ended."""
-        target = x.target
-        if target is None:
-            self._requests.child(x.dialect, _NONE, _NONE, str(x.status), str(x.outcome)).inc()
+        if not x.attempts:
+            self._requests.child(x.dialect, _NONE, _NONE, str(x.status), str(x.outcome)).value += 1
             self._unknown_duration.observe(x.ended_s)
             return
-        meters = target.meters
-        self._requests.child(x.dialect, meters.model, meters.provider, str(x.status), str(x.outcome)).inc()
+        meters = x.attempts[-1].target.meters
+        ending = x.dialect, x.status, x.outcome
+        requests = meters.requests.get(ending)
+        if requests is None:
+            requests = meters.requests[ending] = self._requests.child(
+                x.dialect, meters.model, meters.provider, str(x.status), str(x.outcome)
+            )
+        requests.value += 1
         meters.duration.observe(x.ended_s)
         if x.first_byte_s is not None:
             meters.ttft.observe(x.first_byte_s)
         if x.usage is not None:
-            meters.input_tokens.inc(x.usage.input_tokens)
-            meters.output_tokens.inc(x.usage.output_tokens)
+            meters.input_tokens.value += x.usage.input_tokens
+            meters.output_tokens.value += x.usage.output_tokens
         for attempt in x.attempts:
-            cause = attempt.cause or "answered"
-            labels = attempt.target.meters
-            self._attempts.child(labels.model, labels.provider, cause).inc()
+            of_target = attempt.target.meters
+            attempts = of_target.attempts.get(attempt.cause)
+            if attempts is None:
+                cause = attempt.cause or "answered"
+                attempts = self._attempts.child(of_target.model, of_target.provider, cause)
+                of_target.attempts[attempt.cause] = attempts
+            attempts.value += 1

@@ -196,9 +196,11 @@ def estimate(x: Exchange) -> Usage:
 
 
 def learn(x: Exchange) -> None:
-    """Let the estimator of the target that answered learn from the usage that its provider said."""
+    """Let the estimator of the target that answered learn from the usage that its provider said, where it wants to."""
     target, usage = x.target, x.usage
-    if target is not None and usage is not None and x.sent is not None and not usage.estimated:
+    if target is None or usage is None or usage.estimated or x.sent is None:
+        return
+    if target.estimator.wants():
         received = x.stream_bytes if x.call is not None and x.call.stream else 0
         sent = text_bytes(x.sent.members)
         target.estimator.learn(sent, usage.input_tokens, received, usage.output_tokens - usage.reasoning_tokens)

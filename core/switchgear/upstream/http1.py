@@ -19,20 +19,22 @@ _SWITCHING: Final = 101
 class Response:
     """An answer as it arrives; see `switchgear.contracts.upstream.UpstreamResponse`.
 
-    At most two pieces of `MAX_PIECE` are held ahead of the reader; beyond that the peer is not read from.
+    At most two pieces of `MAX_PIECE` are held ahead of the reader; beyond that the peer is not read from. `pieces` of the
+    body, of `buffered` bytes in all, come from the channel.
     """
 
     __slots__ = (
-        "_buffered",
         "_channel",
         "_error",
         "_loop",
         "_message",
-        "_pieces",
+        "_named",
         "_release",
         "_waiter",
+        "buffered",
         "complete",
         "lines",
+        "pieces",
         "status",
     )
 
@@ -41,9 +43,10 @@ class Response:
         self._channel: Channel | None = channel
         self._release = release
         self._waiter: asyncio.Future[None] | None = None
-        self._pieces: deque[bytes] = deque()
-        self._buffered = 0
+        self.pieces: deque[bytes] = deque()
+        self.buffered = 0
         self.lines: list[tuple[bytes, bytes]] = []
+        self._named: dict[bytes, bytes] | None = None
         self._error: type[UpstreamError] | None = None
         self._message = ""
         self.status = 0
@@ -51,11 +54,10 @@ class Response:
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whatever its case; None if absent."""
-        wanted = name.lower().encode("latin-1")
-        for key, value in self.lines:
-            if len(key) == len(wanted) and key.lower() == wanted:
-                return value.decode("latin-1")
-        return None
+        if self._named is None:
+            self._named = {name.lower(): value for name, value in reversed(self.lines)}
+        value = self._named.get(name.lower().encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return all header lines as they came."""
@@ -70,29 +72,29 @@ class Response:
 
     async def read(self) -> bytes | None:
         """Return the next piece of the body, None at its end; see the contract. Cancelling aborts at the peer."""
-        pieces = self._pieces
+        pieces = self.pieces
         while not pieces:
             if self._error is not None:
                 raise self._error(self._message)
             if self.complete:
                 return None
             await self._wait()
-        if self._buffered <= MAX_PIECE:
+        if self.buffered <= MAX_PIECE:
             piece = pieces.popleft() if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
-            self._buffered = 0
+            self.buffered = 0
             if self._channel is not None:
                 self._channel.resume()
         else:
             piece = pieces.popleft()
-            self._buffered -= len(piece)
+            self.buffered -= len(piece)
         return piece
 
     async def body(self, limit: int, on_piece: Callable[[], None] | None = None) -> bytes:
         """Return the rest of the body; see the contract."""
-        if self.complete and len(self._pieces) == 1 and self._buffered <= limit:
-            self._buffered = 0
-            return self._pieces.popleft()
+        if self.complete and len(self.pieces) == 1 and self.buffered <= limit:
+            self.buffered = 0
+            return self.pieces.popleft()
         parts = []
         size = 0
         while (piece := await self.read()) is not None:
@@ -134,30 +136,26 @@ class Response:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def add(self, piece: bytes) -> None:
-        """Take a piece of the body."""
-        self._pieces.append(piece)
-        self._buffered += len(piece)
-
     def full(self) -> bool:
         """Tell whether the peer should not be read from until the reader has caught up."""
-        return self._buffered >= MAX_PIECE
+        return self.buffered >= MAX_PIECE
 
     def finish(self) -> None:
         """The whole message has arrived."""
         self.complete = True
-        self._done()
+        self._channel = None
+        self._release()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def fail(self, error: type[UpstreamError], message: str) -> None:
         """Nothing more will arrive: the reader gets what is there, then `error`."""
         if self._channel is not None:
             self._error, self._message = error, message
-            self._done()
-
-    def _done(self) -> None:
-        self._channel = None
-        self._release()
-        self.wake()
+            self._channel = None
+            self._release()
+            self.wake()
 
 
 class Channel(asyncio.BufferedProtocol):
@@ -213,10 +211,10 @@ class Channel(asyncio.BufferedProtocol):
             self._paused = False
             self._transport.resume_reading()
 
-    @property
     def usable(self) -> bool:
         """Tell whether a request can be sent on it."""
-        return self._transport is not None and not self._transport.is_closing()
+        transport = self._transport
+        return transport is not None and not transport.is_closing()
 
     # What the event loop calls.
 
@@ -305,7 +303,8 @@ class Channel(asyncio.BufferedProtocol):
         """Collect a piece of the body."""
         response = self._response
         if response is not None and not self._ended:
-            response.add(piece)
+            response.pieces.append(piece)
+            response.buffered += len(piece)
             self._overhead = 0
 
     def on_message_complete(self) -> None:
@@ -319,8 +318,14 @@ class Channel(asyncio.BufferedProtocol):
         transport = self._transport
         self._response = None
         response.finish()
-        if self._keep_alive and transport is not None and not transport.get_write_buffer_size() and self.usable:
-            self.resume()
+        if (
+            self._keep_alive
+            and transport is not None
+            and not transport.get_write_buffer_size()
+            and not transport.is_closing()
+        ):
+            if self._paused:
+                self.resume()
             self._on_idle(self)
         else:
             self.abort()

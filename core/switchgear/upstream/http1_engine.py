@@ -84,13 +84,12 @@ class Http1Connection:
         slots = self._slots
         if not slots.take():
             await slots.wait(self._connect_timeout)
-        response: Response | None = None
         try:
             channel = self._take(route.target) or await self._dial(route.target)
-            response = Response(channel, slots.give)
-        finally:
-            if response is None:
-                slots.give()
+        except BaseException:
+            slots.give()
+            raise
+        response = Response(channel, slots.give)
         channel.start(response, head, body, bodiless=route.bodiless)
         if not response.status:
             await response.head()
@@ -149,7 +148,7 @@ class Http1Connection:
         channels = self._idle.get(target.origin)
         while channels:
             channel, _ = channels.popitem()
-            if channel.usable and self._dialer.valid(target, channel.address):
+            if channel.usable() and self._dialer.valid(target, channel.address):
                 return channel
             channel.abort()
         return None

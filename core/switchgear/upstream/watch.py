@@ -40,25 +40,15 @@ class Watch:
     `close` nothing does. Times are seconds on the loop's clock; the total counts from `began`, which is now unless it is said.
     """
 
-    __slots__ = (
-        "_armed_at",
-        "_cancelled_at",
-        "_cancels",
-        "_cause",
-        "_due",
-        "_error",
-        "_loop",
-        "_made",
-        "_on_silence",
-        "_silence",
-        "_silent_since",
-        "_task",
-        "_time",
-        "_timer",
-        "_total_at",
-        "_touched",
-        "began",
-    )
+    _due: float = _NEVER
+    _error: type[UpstreamError] = TotalTimeout
+    _cause: BaseException | None = None
+    _made: int = 0  # cancellations that are ours
+    _cancelled_at: float = 0.0
+    _on_silence: Callable[[], None] | None = None
+    _touched: bool = False
+    _silence: float = 0.0
+    _silent_since: float = 0.0
 
     def __init__(
         self,
@@ -77,16 +67,7 @@ class Watch:
         now = loop.time()
         self.began = now if began is None else began
         self._total_at = self.began + total_seconds
-        self._due = _NEVER
-        self._error: type[UpstreamError] = TotalTimeout
-        self._cause: BaseException | None = None
         self._cancels = task.cancelling()
-        self._made = 0
-        self._cancelled_at = 0.0
-        self._on_silence: Callable[[], None] | None = None
-        self._touched = False
-        self._silence = 0.0
-        self._silent_since = 0.0
         left = self._total_at - now
         sleep = _TICK if left > _TICK else left  # noqa: FURB136 - half the price of min()
         self._armed_at = now + sleep

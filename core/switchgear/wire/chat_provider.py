@@ -99,6 +99,7 @@ class ChatProvider:
         self._ask_usage = ask_usage
         self._max_tokens_member = max_tokens_member
         self._translated_drops = translated_drops
+        self._authorised: tuple[Secret | None, dict[str, str]] | None = None
 
     def traits(self, model: str) -> Traits:  # noqa: ARG002 - the contract's shape
         """Say what a model is, as far as its name does not matter."""
@@ -130,8 +131,16 @@ class ChatProvider:
         if call.stream and self._ask_usage and call.wire != RESPONSES:
             replace["stream_options"] = _with_usage(call)
         defaults = self.defaults(call.wire, members, model.defaults) if model.defaults else model.defaults
-        headers = {**self._headers, **self.authorise(secret)}
-        return OutboundRequest("POST", self.url(call.wire, model), headers, splice(members, replace, defaults))
+        return OutboundRequest(
+            "POST", self.url(call.wire, model), self._headers_with(secret), splice(members, replace, defaults)
+        )
+
+    def _headers_with(self, secret: Secret | None) -> dict[str, str]:
+        """Return the headers of a call, made once for each secret."""
+        known = self._authorised
+        if known is None or known[0] is not secret:
+            known = self._authorised = secret, {**self._headers, **self.authorise(secret)}
+        return known[1]
 
     def defaults(self, wire: str, members: dict[str, Raw], defaults: dict[str, Raw]) -> dict[str, Raw]:
         """Write a model's defaults as a wire has them, without the bound the client gave under its other name."""
