@@ -62,7 +62,7 @@ class ResponsePieces:
 class _Stream:
     def __init__(self, texts: Texts) -> None:
         self._texts = texts
-        self._said: dict[Key, list[str]] = {}  # what became of each text so far
+        self._said: dict[Key, tuple[list[str], list[str]]] = {}  # each text so far, and what became of it
         self._open: dict[Key, dict[str, Any]] = {}  # the last delta of each text that goes on
         self._shift = 0  # by how much more events went out than came in
 
@@ -105,17 +105,20 @@ class _Stream:
     def _go_on(self, said: dict[str, Any], found: list[Found]) -> bool:
         for one in found:
             one.out = self._texts.feed(one.key, 0, one.channel, one.text)
-            self._said.setdefault(one.key, []).append(one.out)
+            given, made = self._said.setdefault(one.key, ([], []))
+            given.append(one.text)
+            made.append(one.out)
             self._open[one.key] = said
         return _put(found)
 
     def _repeat(self, found: list[Found]) -> bool:
-        """Say again what was said of each text; filter now what comes at once."""
+        """Say again what was said of each text; filter now what comes at once, or is not what was said before."""
         for one in found:
-            known = self._said.get(one.key)
-            if known is None:
-                known = self._said[one.key] = [self._texts.whole_text(0, one.channel, one.text)]
-            one.out = "".join(known)
+            given, made = self._said.get(one.key, ([], []))
+            if "".join(given) != one.text:
+                made = [self._texts.whole_text(0, one.channel, one.text)]
+                self._said[one.key] = ([one.text], made)
+            one.out = "".join(made)
         return _put(found)
 
     def _end(self, keys: list[Key], next: dict[str, Any] | None) -> list[StreamEvent]:
@@ -126,7 +129,7 @@ class _Stream:
             tail = self._texts.end(key) if last is not None else ""
             if last is None or not tail:
                 continue
-            self._said[key].append(tail)
+            self._said[key][1].append(tail)
             delta = {**last, "delta": tail}
             delta.pop("obfuscation", None)
             if "logprobs" in delta:
