@@ -82,7 +82,7 @@ class Reasoning(Part, frozen=True):
 
 
 class ToolCall(Part, frozen=True):
-    """A tool that the model wants called by the client. `arguments` is the text of a JSON object; of a `custom` tool, any text."""
+    """A tool that the client is to call. `arguments` is the text of a JSON object; of a `custom` tool, any text."""
 
     id: str
     name: str
@@ -213,9 +213,9 @@ class Conversation(Struct, frozen=True):
 class Face(Protocol):
     """One wire as conversations: each section is read when it is asked for, and written by itself.
 
-    Reading raises `InvalidRequest` naming a member that is not what it should be. Writing puts raw members into the call, those that
-    differ from what was read and no others; it raises ValueError for what the wire has no words for. `takes_instructions` is
-    whether a system text means something here.
+    Reading raises `InvalidRequest` naming a member that is not what it should be. Writing puts raw members into the call, those
+    that differ from what was read and no others; it raises ValueError for what the wire has no words for. `takes_instructions`
+    is whether a system text means something here.
     """
 
     wire: str

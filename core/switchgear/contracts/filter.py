@@ -86,7 +86,9 @@ class EventFace(Protocol):
 
 
 class AnswerFace(Protocol):
-    """How the answers of a wire hold their texts."""
+    """How the answers of a wire hold their texts. `ordered` is whether a text is over there when another begins."""
+
+    ordered: bool
 
     def whole(self, body: bytes, texts: Texts) -> bytes:
         """Return a whole answer with its texts filtered; the very bytes if none of them changed."""

@@ -2,13 +2,29 @@
 
 from collections.abc import Callable, Hashable, Sequence
 
+from switchgear.contracts.dialect import InferenceEndpoint
 from switchgear.contracts.filter import AnswerFace, Channel, EventFace, Filter, Piece
-from switchgear.contracts.provider import StreamEvent
+from switchgear.contracts.provider import CANONICAL, StreamEvent
+from switchgear.wire.pieces.chat import ChatPieces
 
 Open = Callable[[], Sequence[Filter]]
 """Asks the policies for the filters of a text that begins, in order."""
 Failed = Callable[[int, Exception], None]
 """Is told which filter of the chain failed, and of what: raises to stop the answer, returns to go on without that filter."""
+
+
+_ORDERED, _UNORDERED = ChatPieces(ordered=True), ChatPieces()
+
+
+def face_of(endpoint: InferenceEndpoint, wire: str) -> AnswerFace | None:
+    """Return how answers to a call in this wire hold their texts; None if they hold none, so that there is nothing to filter.
+
+    What is translated for the client is filtered before that, in the canonical form.
+    """
+    own = endpoint.pieces
+    if own is None or wire == endpoint.wire:
+        return own
+    return (_ORDERED if own.ordered else _UNORDERED) if wire == CANONICAL else None
 
 
 def _raise(place: int, error: Exception) -> None:  # noqa: ARG001 - the shape of Failed

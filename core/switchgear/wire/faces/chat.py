@@ -1,7 +1,7 @@
 """Chat completions as conversations. Wire: `switchgear.wire.canonical`.
 
-Each message is a turn. An assistant's reasoning comes before its text and its text before its calls: the wire has no order between
-them. It may say its reasoning twice, as text and as what must come back; then it is two parts.
+Each message is a turn. An assistant's reasoning comes before its text and its text before its calls: the wire has no order
+between them. It may say its reasoning twice, as text and as what must come back; then it is two parts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -277,17 +277,27 @@ def _write_call(part: Part, members: dict[str, Any], sources: Sources) -> None:
     set_text(members, "type", part.kind, None if old is None else old.kind)
     inner: dict[str, Any] = dict(members_of(members.get(part.kind)))
     set_text(inner, "name", part.name, None if old is None else old.name)
-    set_text(inner, "input" if part.kind == "custom" else "arguments", part.arguments, None if old is None else old.arguments)
+    set_text(
+        inner, "input" if part.kind == "custom" else "arguments", part.arguments, None if old is None else old.arguments
+    )
     members[part.kind] = inner
 
 
 def _write_detail(part: Part, members: dict[str, Any], sources: Sources) -> None:
     assert isinstance(part, Reasoning)
-    old: Reasoning | None = former(sources, part)
-    kind = "reasoning.encrypted" if part.encrypted is not None else "reasoning.summary" if part.is_summary else "reasoning.text"
+    old = former(sources, part)
+    kind = (
+        "reasoning.encrypted"
+        if part.encrypted is not None
+        else "reasoning.summary"
+        if part.is_summary
+        else "reasoning.text"
+    )
     members.setdefault("type", kind)
     if part.text or (old is not None and old.text):
-        set_text(members, _DETAIL.get(kind, "text") if kind != "reasoning.encrypted" else "text", part.text, old and old.text)
+        set_text(
+            members, _DETAIL.get(kind, "text") if kind != "reasoning.encrypted" else "text", part.text, old and old.text
+        )
     set_text(members, "data", part.encrypted, old and old.encrypted)
     set_text(members, "id", part.id, old and old.id)
     origin, before = part.origin or Origin(), (old and old.origin) or Origin()

@@ -95,7 +95,10 @@ def read_content(
         return (_noted(Opaque(wire, content), content, sources, place),)
     return tuple(
         _noted(
-            read_part(item, members_of(item), sources) if first(item) == b"{" else Opaque(wire, item), item, sources, place
+            read_part(item, members_of(item), sources) if first(item) == b"{" else Opaque(wire, item),
+            item,
+            sources,
+            place,
         )
         for item in items_of(content)
     )
@@ -129,7 +132,7 @@ def write_one(part: Part, write_part: WritePart, sources: Sources, *, text_type:
         members = {}
     if isinstance(part, Text):
         members.setdefault("type", text_type)
-        set_text(members, "text", part.text, None if old is None or "text" not in members else old.text)
+        members["text"] = write(part.text)
     else:
         write_part(part, members, sources)
     set_extra(members, part.extra, None if old is None else old.extra)

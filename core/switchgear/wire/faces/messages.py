@@ -45,6 +45,7 @@ _MODES = {"auto": "auto", "any": "required", "none": "none", "tool": "tool"}
 _WORDS = {mode: word for word, mode in _MODES.items()}
 _ROLES = {"developer": "system", "tool": "user"}
 _FORMAT = "output_config"
+_SOURCE = ("url", "data", "media_type", "file_id")
 
 
 class MessagesFace:
@@ -172,7 +173,9 @@ def _read_part(raw: Raw, members: dict[str, Raw], sources: Sources) -> Part:
         case "tool_use":
             extra = rest(members, frozenset({"type", "id", "name", "input"}))
             arguments = bytes(members.get("input", Raw(b"{}"))).decode()
-            return ToolCall(text_of(members.get("id")) or "", text_of(members.get("name")) or "", arguments, extra=extra)
+            return ToolCall(
+                text_of(members.get("id")) or "", text_of(members.get("name")) or "", arguments, extra=extra
+            )
         case "tool_result":
             extra = rest(members, frozenset({"type", "tool_use_id", "content", "is_error"}))
             failed = members.get("is_error", NULL) == Raw(b"true")
@@ -185,8 +188,8 @@ def _read_part(raw: Raw, members: dict[str, Raw], sources: Sources) -> Part:
 
 def _read_image(members: dict[str, Raw]) -> Image:
     source = members_of(members.get("source"))
-    found = {name: text_of(source.get(name)) for name in ("url", "data", "media_type", "file_id")}
-    return Image(**found, extra=rest(members, frozenset({"type", "source"})))
+    url, data, media_type, file_id = (text_of(source.get(name)) for name in _SOURCE)
+    return Image(url, data, media_type, file_id, extra=rest(members, frozenset({"type", "source"})))
 
 
 def _read_document(kind: str, members: dict[str, Raw], sources: Sources) -> File:
@@ -200,8 +203,8 @@ def _read_document(kind: str, members: dict[str, Raw], sources: Sources) -> File
     content = {"text": "data", "content": "content"}.get(text_of(source.get("type")) or "")
     if content is not None:
         return File(name, media_type="text/plain", parts=_read(source.get(content), sources), extra=extra)
-    found = {member: text_of(source.get(member)) for member in ("url", "data", "media_type", "file_id")}
-    return File(name, **found, extra=extra)
+    url, data, media_type, file_id = (text_of(source.get(member)) for member in _SOURCE)
+    return File(name, url, data, media_type, file_id, extra=extra)
 
 
 def _write_turn(turn: Turn, sources: Sources) -> Raw:
@@ -216,7 +219,7 @@ def _write_turn(turn: Turn, sources: Sources) -> Raw:
     return write(members)
 
 
-def _write_part(part: Part, members: dict[str, Any], sources: Sources) -> None:
+def _write_part(part: Part, members: dict[str, Any], sources: Sources) -> None:  # noqa: C901, PLR0912 - a table of the parts
     old = former(sources, part)
     match part:
         case Refusal():
@@ -252,7 +255,7 @@ def _write_part(part: Part, members: dict[str, Any], sources: Sources) -> None:
             raise no_words(WIRE, part)
 
 
-def _write_document(part: File, old: File | None, members: dict[str, Any], sources: Sources) -> None:
+def _write_document(part: File, old: Any, members: dict[str, Any], sources: Sources) -> None:
     is_search = text_of(members.get("type")) == "search_result"
     members.setdefault("type", "document")
     set_text(members, "title", part.name, old and old.name)

@@ -17,8 +17,9 @@ from switchgear.contracts.conversation import (
     Turn,
 )
 from switchgear.contracts.provider import Call
+from switchgear.errors import InvalidRequest
 from switchgear.wire.faces import common
-from switchgear.wire.faces.common import no_words, put
+from switchgear.wire.faces.common import put
 from switchgear.wire.texts import NULL, first, items_of, text_of, write
 
 _SAMPLING = {
@@ -48,13 +49,10 @@ class PlainFace:
         """Read the texts."""
         value = call.members.get(self._member, NULL)
         is_list = first(value) == b"[" and first(next(iter(items_of(value)), NULL)) in (b'"', b"[")
-        turns = []
-        for raw in items_of(value) if is_list else [] if value == NULL else [value]:
-            turns.append(self._read(raw, sources, "item" if is_list else self._member))
-        for name in self._beside:
-            if text_of(call.members.get(name)) is not None:
-                turns.append(self._read(call.members[name], sources, name))
-        return tuple(turns)
+        texts = items_of(value) if is_list else [] if value == NULL else [value]
+        turns = [self._read(raw, sources, "item" if is_list else self._member) for raw in texts]
+        beside = [name for name in self._beside if text_of(call.members.get(name)) is not None]
+        return (*turns, *(self._read(call.members[name], sources, name) for name in beside))
 
     def write_turns(self, call: Call, turns: Sequence[Turn], sources: Sources) -> None:
         """Write the texts, those that the system says before each of the others."""
@@ -136,5 +134,6 @@ class PlainFace:
 def _text(turn: Turn) -> str:
     for part in turn.parts:
         if not isinstance(part, Text):
-            raise no_words("plain", part)
+            message = "What is asked is given as tokens, which cannot be read or added to here. Send text."
+            raise InvalidRequest(message, code="unsupported_value")
     return "".join(part.text for part in turn.parts if isinstance(part, Text))

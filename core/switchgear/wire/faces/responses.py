@@ -80,7 +80,11 @@ class ResponsesFace:
         if not system and there != NULL:
             put(call, "instructions", None)
         elif system and not (len(system) == 1 and sources.unchanged(system[0]) == there):
-            put(call, "instructions", "\n\n".join(part.text for turn in system for part in turn.parts if isinstance(part, Text)))
+            put(
+                call,
+                "instructions",
+                "\n\n".join(part.text for turn in system for part in turn.parts if isinstance(part, Text)),
+            )
         value = call.members.get("input", NULL)
         if len(said) == 1 and _place(said[0], sources) == "input" and _is_text(said[0]):
             if sources.unchanged(said[0]) != value:
@@ -285,7 +289,7 @@ def _write_item(turn: Turn, old: Turn, members: dict[str, Any], sources: Sources
     elif kind == "reasoning":
         _write_reasoning(members, turn, sources)
     elif isinstance(part, ToolCall) and kind in _CALLS:
-        before: ToolCall | None = former(sources, part)
+        before = former(sources, part)
         set_text(members, "call_id", part.id, before and before.id)
         set_text(members, "name", part.name, before and before.name)
         set_text(members, _CALLS[kind][1], part.arguments, before and before.arguments)

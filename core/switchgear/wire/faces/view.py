@@ -1,4 +1,4 @@
-"""The view of a conversation that policies get: the same for every dialect, read when asked for, written back when it has changed."""
+"""The view of a conversation that policies get: the same for every dialect, read when asked for, written where it changed."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -55,11 +55,12 @@ class Said(Struct, frozen=True, eq=False):
 class ConversationView:
     """The conversation of one call. Nothing is read before it is asked for, and `apply` writes only what was changed."""
 
-    __slots__ = ("_changed", "_face", "_sources", "_tools", "_turns", "call")
+    __slots__ = ("_changed", "_face", "_members", "_sources", "_tools", "_turns", "call")
 
     def __init__(self, call: Call, face: Face) -> None:
         self.call = call
         self._face = face
+        self._members = call.members
         self._sources = Sources()
         self._turns: list[tuple[Turn, Turn]] | None = None  # each as it was when it was first seen, and as it is
         self._tools: list[Tool] | None = None
@@ -126,9 +127,7 @@ class ConversationView:
     def sampling(self, sampling: Sampling) -> None:
         self._face.write_sampling(self.call, sampling)
 
-    def texts(
-        self, roles: Collection[str] | None = None, channels: Collection[Channel] = SAID
-    ) -> Iterator[Said]:
+    def texts(self, roles: Collection[str] | None = None, channels: Collection[Channel] = SAID) -> Iterator[Said]:
         """Go through the texts in order: those of these roles (None: all), and of these channels.
 
         `system` is also what a developer says, `tool` what a tool gave, in whatever turn the wire has it.
@@ -187,25 +186,36 @@ class ConversationView:
 
     def apply(self) -> None:
         """Write into the call what has changed. Raises ValueError for what its wire has no words for."""
+        if not self._changed:
+            return
         if "turns" in self._changed:
             self._face.write_turns(self.call, self.turns, self._sources)
-            self._turns = None
         if "tools" in self._changed:
             self._face.write_tools(self.call, self.tools, self._sources)
-            self._tools = None
-        if self._changed:
-            self._changed = set()
-            self._sources = Sources()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._turns = self._tools = None
+        self._changed = set()
+        self._sources = Sources()
 
     def _read_turns(self) -> list[tuple[Turn, Turn]]:
+        self._look()
         if self._turns is None:
             self._turns = [(turn, turn) for turn in self._face.read_turns(self.call, self._sources)]
         return self._turns
 
     def _read_tools(self) -> list[Tool]:
+        self._look()
         if self._tools is None:
             self._tools = list(self._face.read_tools(self.call, self._sources))
         return self._tools
+
+    def _look(self) -> None:
+        """Read anew where the call got other members meanwhile, unless something waits to be written."""
+        if self._members is not self.call.members and not self._changed:
+            self._forget()
+            self._members = self.call.members
 
     def _place(self, turn: Turn) -> int:
         """Find a turn, by what it is or was."""
@@ -243,7 +253,9 @@ def _parts(turn: Turn) -> Iterator[tuple[str, tuple[int, ...], Part]]:
         yield "tool" if inside else role, path, part
 
 
-def _walk(parts: tuple[Part, ...], path: tuple[int, ...], *, inside: bool) -> Iterator[tuple[tuple[int, ...], Part, bool]]:
+def _walk(
+    parts: tuple[Part, ...], path: tuple[int, ...], *, inside: bool
+) -> Iterator[tuple[tuple[int, ...], Part, bool]]:
     for place, part in enumerate(parts):
         here = (*path, place)
         if isinstance(part, ToolResult | File):

@@ -19,7 +19,7 @@ class ChatPieces:
     """The `AnswerFace` of chat completions."""
 
     def __init__(self, *, ordered: bool = False) -> None:
-        self._ordered = ordered
+        self.ordered = ordered
 
     def whole(self, body: bytes, texts: Texts) -> bytes:
         """Filter a whole answer."""
@@ -27,7 +27,7 @@ class ChatPieces:
 
     def stream(self, texts: Texts) -> EventFace:
         """Begin a stream."""
-        return Chunks(texts, lambda choice, index: _in(choice, "delta", index), _tail, ordered=self._ordered)
+        return Chunks(texts, lambda choice, index: _in(choice, "delta", index), _tail, ordered=self.ordered)
 
 
 def _in(choice: dict[str, Any], name: str, index: int) -> list[Found]:

@@ -67,7 +67,9 @@ class Chunks:
             finish = text_of(choice.get("finish_reason"))
             self._filter(found, index, before, over=bool(finish) or event.last)
             is_changed |= self._put(choice, found)
-            is_left = is_left or bool(finish) or not found or not says_nothing([choice.get(name) for name in _shown(choice)])
+            is_left = (
+                is_left or bool(finish) or not found or not says_nothing([choice.get(name) for name in _shown(choice)])
+            )
         if is_changed:
             chunk["choices"] = choices
             event.data = bytes(write(chunk)) if is_left else b""
@@ -77,9 +79,7 @@ class Chunks:
 
     def close(self) -> list[StreamEvent]:
         """End every text."""
-        return [
-            self._said(key, tail) for key in tuple(self._open) if (tail := self._end(key))
-        ]
+        return [self._said(key, tail) for key in tuple(self._open) if (tail := self._end(key))]
 
     def _filter(self, found: list[Found], index: int, before: list[StreamEvent], *, over: bool) -> None:
         here: dict[Key, Found] = {}
@@ -104,18 +104,21 @@ class Chunks:
         over: list[Key] = []
         if one.call_id:
             call = one.key[:-1]
-            if self._calls.setdefault(call, one.call_id) != one.call_id:  # servers that number no calls: a new id is a new call
+            if (
+                self._calls.setdefault(call, one.call_id) != one.call_id
+            ):  # servers that number no calls: a new id is a new call
                 self._calls[call] = one.call_id
                 over += [key for key in self._open if key[:-1] == call]
         if self._ordered:
-            for key, channel in self._open.items():
-                if key[0] != one.key[0] or key == one.key or key in over:
-                    continue
-                if channel != one.channel or (channel == "tool_arguments" and key[:-1] != one.key[:-1]):
-                    # Calls may come by turns: arguments that are no JSON yet will go on.
-                    if channel != "tool_arguments" or _is_json("".join(self._given.get(key, ()))):
-                        over.append(key)
+            over += [key for key in self._open if key[0] == one.key[0] and key not in over and self._is_over(key, one)]
         return over
+
+    def _is_over(self, key: Key, one: Found) -> bool:
+        """Say whether a text is over when another goes on. Calls may come by turns: arguments that are no JSON yet will go on."""
+        channel = self._open[key]
+        if channel == "tool_arguments":
+            return key[:-1] != one.key[:-1] and _is_json("".join(self._given.get(key, ())))
+        return channel != one.channel
 
     def _flush(self, key: Key, here: dict[Key, Found], before: list[StreamEvent]) -> None:
         """End a text: what was kept back goes behind what this chunk says of it, or into a chunk before."""

@@ -10,6 +10,8 @@ from switchgear.wire.pieces.found import Found, Key, find
 class CompletionPieces:
     """The `AnswerFace` of completions."""
 
+    ordered = False
+
     def whole(self, body: bytes, texts: Texts) -> bytes:
         """Filter a whole answer."""
         return filter_choices(body, texts, _find)

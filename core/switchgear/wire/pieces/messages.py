@@ -27,6 +27,8 @@ _NO_INPUT = b"{}"
 class MessagePieces:
     """The `AnswerFace` of the Messages form."""
 
+    ordered = True
+
     def whole(self, body: bytes, texts: Texts) -> bytes:
         """Filter a whole answer."""
         whole: dict[str, Any] = dict(members_of(body))

@@ -43,6 +43,8 @@ _NO_TOKENS = write([])
 class ResponsePieces:
     """The `AnswerFace` of responses."""
 
+    ordered = True
+
     def whole(self, body: bytes, texts: Texts) -> bytes:
         """Filter a whole answer."""
         response: dict[str, Any] = dict(members_of(body))
