@@ -6,6 +6,8 @@ from typing import Protocol
 from msgspec import Raw, Struct
 
 from switchgear.contracts.caller import Caller
+from switchgear.contracts.conversation import Face
+from switchgear.contracts.filter import AnswerFace
 from switchgear.contracts.provider import Answer, Call, StreamEvent
 from switchgear.contracts.resource import Snapshot
 from switchgear.errors import ApiError
@@ -31,13 +33,26 @@ class StreamEncoder(Protocol):
 
 
 class InferenceEndpoint(Protocol):
-    """One POST path that becomes an exchange. Pure functions: no I/O, no state between calls."""
+    """One POST path that becomes an exchange. Pure functions: no I/O, no state between calls.
+
+    `face` is how its requests are conversations, which is what policies see; None: they hold nothing that is said. `pieces` is
+    how answers in `wire` hold their texts, which is what filters see; None: they hold none.
+    """
 
     path: str
     wire: str
+    face: Face | None
+    pieces: AnswerFace | None
 
     def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:
-        """Read the head of a request whose body is a JSON object. Raises `InvalidRequest` naming the field."""
+        """Read the head of a request whose body is a JSON object: what names, bounds and streams it, as far as it is there.
+
+        Raises `InvalidRequest` for what is not of its type. `model` is empty if there is none.
+        """
+        ...
+
+    def check(self, call: Call) -> None:
+        """Refuse what is missing or wrong, once policies have rewritten the call. Raises `InvalidRequest` naming the field."""
         ...
 
     def canonical(self, call: Call) -> Call:

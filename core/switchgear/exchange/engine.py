@@ -160,6 +160,8 @@ class Engine:
         call.model = x.snapshot.meant(call.model)
         if self._policies.preparing:
             await self._policies.prepare(x)
+        assert x.call is not None
+        endpoint.check(x.call)
         x.plan = self._plan(x)
         if not self._ledger.has_room:
             raise Unavailable("Usage cannot be recorded now: the journal is full.", code="journal_full", retry_after=5)

@@ -127,6 +127,8 @@ class Explainer:
                 await self._policies.prepare(x)
             except ApiError as error:
                 refused = refused or Refusal("policy", error.message, error.code, error.param)
+        if endpoint is not None and (refused is None or refused.reason != "policy"):
+            _check(endpoint, x.call)
         name = x.call.model
         names = self._names(name)
         found: Named | None = x.snapshot.callable(name)
@@ -182,8 +184,19 @@ def _parsed(endpoint: InferenceEndpoint, members: dict[str, Raw]) -> Call:
     try:
         return endpoint.parse(members, {})
     except InvalidRequest as error:
-        known = error.param is not None and error.param.isidentifier()
-        raise _wrong(f"/request/{error.param}" if known else "/request", error.message) from error
+        raise _wrong_request(error) from error
+
+
+def _check(endpoint: InferenceEndpoint, call: Call) -> None:
+    try:
+        endpoint.check(call)
+    except InvalidRequest as error:
+        raise _wrong_request(error) from error
+
+
+def _wrong_request(error: InvalidRequest) -> ValidationFailed:
+    known = error.param is not None and error.param.isidentifier()
+    return _wrong(f"/request/{error.param}" if known else "/request", error.message)
 
 
 def _wrong(pointer: str, detail: str) -> ValidationFailed:

@@ -14,6 +14,8 @@ from msgspec import Raw
 from switchgear.errors import InvalidRequest
 
 T = TypeVar("T")
+_GLANCE = 64
+"""Bytes of a member that suffice to see what it is: bodies are not written with much white space."""
 
 _object = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
@@ -51,6 +53,17 @@ def member(members: Mapping[str, Raw], name: str, type: type[T]) -> T | None:
         detail = str(error).partition(" - at ")[0]
         raise InvalidRequest(f"`{name}` is invalid: {detail}.", param=name, code="invalid_value") from None
     return found
+
+
+def holds_items(members: Mapping[str, Raw], name: str) -> bool:
+    """Say whether a member is an array with something in it, looking no further. Raises `InvalidRequest` for no array."""
+    value = members.get(name)
+    if value is None:
+        return False
+    begun = bytes(memoryview(value)[:_GLANCE])
+    if begun[:1] == b"[" and (inner := begun[1:].lstrip()):
+        return inner[:1] != b"]"
+    return bool(member(members, name, list[Raw]))
 
 
 def decode_text(decoder: msgspec.json.Decoder[T], data: bytes) -> T:

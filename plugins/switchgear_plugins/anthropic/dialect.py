@@ -12,10 +12,14 @@ import msgspec
 from msgspec import Raw
 
 from switchgear.ambient import Ambient
+from switchgear.contracts.conversation import Face
 from switchgear.contracts.dialect import InferenceEndpoint, QueryEndpoint
+from switchgear.contracts.filter import AnswerFace
 from switchgear.contracts.provider import CANONICAL, COUNT, Answer, Call, StreamEvent
 from switchgear.errors import ApiError, InvalidRequest
-from switchgear.wire.members import member
+from switchgear.wire.faces.messages import MessagesFace
+from switchgear.wire.members import holds_items, member
+from switchgear.wire.pieces.messages import MessagePieces
 from switchgear.wire.sse import encode_event
 from switchgear_plugins.anthropic.inbound.answer import write_message
 from switchgear_plugins.anthropic.inbound.request import to_canonical
@@ -101,24 +105,31 @@ class Messages:
 
     path = "/v1/messages"
     wire = MESSAGES
+    face: Face | None = MessagesFace()
+    pieces: AnswerFace | None = MessagePieces()
 
     def __init__(self, ambient: Ambient) -> None:
         self._ambient = ambient
 
     def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:
         """Read the head. A stream of this wire always tells its usage."""
-        model = _model(members)
+        model = member(members, "model", str) or ""
         bound = member(members, "max_tokens", int)
-        if bound is None:
-            message = "`max_tokens` is missing: say how many tokens the answer may have at most."
-            raise InvalidRequest(message, param="max_tokens", code="missing_field")
-        if bound < 0:
-            raise InvalidRequest("`max_tokens` cannot be negative.", param="max_tokens", code="invalid_value")
         stream = member(members, "stream", bool) or False
         wishes = read_wishes(headers)
         return Call(
             "chat", MESSAGES, members, model=model, stream=stream, usage_wanted=True, max_tokens=bound, headers=wishes
         )
+
+    def check(self, call: Call) -> None:
+        """Want a model, messages, and a bound on the answer."""
+        _check(call)
+        bound = call.member("max_tokens", int)
+        if bound is None:
+            message = "`max_tokens` is missing: say how many tokens the answer may have at most."
+            raise InvalidRequest(message, param="max_tokens", code="missing_field")
+        if bound < 0:
+            raise InvalidRequest("`max_tokens` cannot be negative.", param="max_tokens", code="invalid_value")
 
     def canonical(self, call: Call) -> Call:
         """Translate to the canonical form."""
@@ -138,10 +149,17 @@ class CountTokens:
 
     path = "/v1/messages/count_tokens"
     wire = MESSAGES_COUNT
+    face: Face | None = MessagesFace()
+    pieces: AnswerFace | None = None
 
     def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:
         """Read the head."""
-        return Call("count", MESSAGES_COUNT, members, model=_model(members), headers=read_wishes(headers))
+        model = member(members, "model", str) or ""
+        return Call("count", MESSAGES_COUNT, members, model=model, headers=read_wishes(headers))
+
+    def check(self, call: Call) -> None:
+        """Want a model and messages."""
+        _check(call)
 
     def canonical(self, call: Call) -> Call:
         """Translate to the canonical form."""
@@ -169,13 +187,11 @@ def read_wishes(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     return wishes
 
 
-def _model(members: Mapping[str, Raw]) -> str:
-    model = member(members, "model", str)
-    if not model:
+def _check(call: Call) -> None:
+    if not call.model:
         raise InvalidRequest("`model` is missing: name the model to use.", param="model", code="missing_field")
-    if not member(members, "messages", list[Raw]):
+    if not holds_items(call.members, "messages"):
         raise InvalidRequest("`messages` must be a non-empty array.", param="messages", code="invalid_messages")
-    return model
 
 
 class AnthropicDialect:

@@ -9,13 +9,17 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from switchgear.contracts.conversation import Face
 from switchgear.contracts.dialect import StreamEncoder
+from switchgear.contracts.filter import AnswerFace
 from switchgear.contracts.provider import CANONICAL, Answer, Call, StreamEvent
 from switchgear.errors import InvalidRequest
 from switchgear.wire.chunks import Chunk, ChunkChoice, Completion, read_chunk, read_completion, usage_members
+from switchgear.wire.faces.plain import PlainFace
 from switchgear.wire.members import member, raw
+from switchgear.wire.pieces.completions import CompletionPieces
 from switchgear.wire.sse import encode_event
-from switchgear_plugins.openai.frames import NULL, ChunkEncoder, read_model, wants_usage
+from switchgear_plugins.openai.frames import NULL, ChunkEncoder, check_model, read_model, wants_usage
 from switchgear_plugins.openai.logprobs import TokenLogprob, read_logprobs
 
 WIRE = "completions"
@@ -31,12 +35,12 @@ class Completions:
 
     path = "/v1/completions"
     wire = WIRE
+    face: Face | None = PlainFace(WIRE, "prompt", "suffix", takes_instructions=True)
+    pieces: AnswerFace | None = CompletionPieces()
 
     def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:  # noqa: ARG002 - the contract's shape
         """Read the head. Everything else goes to the provider as it came."""
         model = read_model(members)
-        if members.get("prompt", NULL) == NULL:
-            raise InvalidRequest("`prompt` is missing: say what to complete.", param="prompt", code="missing_field")
         return Call(
             "chat",
             WIRE,
@@ -46,6 +50,12 @@ class Completions:
             usage_wanted=wants_usage(members),
             max_tokens=member(members, "max_tokens", int),
         )
+
+    def check(self, call: Call) -> None:
+        """Want a model and a prompt."""
+        check_model(call)
+        if call.members.get("prompt", NULL) == NULL:
+            raise InvalidRequest("`prompt` is missing: say what to complete.", param="prompt", code="missing_field")
 
     def canonical(self, call: Call) -> Call:
         """Make a chat of it. Raises `InvalidRequest` for what a chat cannot say: tokens, several prompts, a suffix."""

@@ -10,13 +10,17 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from switchgear.contracts.conversation import Face
 from switchgear.contracts.dialect import InferenceEndpoint, QueryEndpoint, QueryReply, QueryRequest
+from switchgear.contracts.filter import AnswerFace
 from switchgear.contracts.provider import CANONICAL, Answer, Call
 from switchgear.errors import ApiError, InvalidRequest, NotFound
-from switchgear.wire.members import member
+from switchgear.wire.faces.chat import ChatFace
+from switchgear.wire.members import holds_items, member
+from switchgear.wire.pieces.chat import ChatPieces
 from switchgear_plugins.openai.completions import Completions
 from switchgear_plugins.openai.embeddings import Embeddings
-from switchgear_plugins.openai.frames import ChunkEncoder, encode_error, read_model, wants_usage
+from switchgear_plugins.openai.frames import ChunkEncoder, check_model, encode_error, read_model, wants_usage
 from switchgear_plugins.openai.responses.endpoint import Responses
 
 _json = msgspec.json.Encoder()
@@ -27,12 +31,12 @@ class ChatCompletions:
 
     path = "/v1/chat/completions"
     wire = CANONICAL
+    face: Face | None = ChatFace()
+    pieces: AnswerFace | None = ChatPieces()
 
     def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:  # noqa: ARG002 - the contract's shape
         """Read the head. Everything else goes to the provider as it came."""
         model = read_model(members)
-        if not member(members, "messages", list[Raw]):
-            raise InvalidRequest("`messages` must be a non-empty array.", param="messages", code="invalid_messages")
         stream = member(members, "stream", bool) or False
         bound = member(members, "max_completion_tokens", int) or member(members, "max_tokens", int)
         return Call(
@@ -44,6 +48,12 @@ class ChatCompletions:
             usage_wanted=wants_usage(members),
             max_tokens=bound,
         )
+
+    def check(self, call: Call) -> None:
+        """Want a model and messages."""
+        check_model(call)
+        if not holds_items(call.members, "messages"):
+            raise InvalidRequest("`messages` must be a non-empty array.", param="messages", code="invalid_messages")
 
     def canonical(self, call: Call) -> Call:
         """Return the call: this is the canonical form."""

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 
 from msgspec import Raw
 
+from switchgear.contracts.conversation import Face
+from switchgear.contracts.filter import AnswerFace
 from switchgear.contracts.provider import EMBEDDINGS, Answer, Call
 from switchgear.errors import InvalidRequest
+from switchgear.wire.faces.plain import PlainFace
 from switchgear.wire.members import member
-from switchgear_plugins.openai.frames import NULL, ChunkEncoder, read_model
+from switchgear_plugins.openai.frames import NULL, ChunkEncoder, check_model, read_model
 
 _INPUT = (
     "`input` must be a text, an array of texts, an array of tokens or an array of arrays of tokens, none of them empty."
@@ -19,10 +22,17 @@ class Embeddings:
 
     path = "/v1/embeddings"
     wire = EMBEDDINGS
+    face: Face | None = PlainFace(EMBEDDINGS, "input", takes_instructions=False)
+    pieces: AnswerFace | None = None
 
     def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:  # noqa: ARG002 - the contract's shape
-        """Read the head and check what every provider would refuse."""
-        model = read_model(members)
+        """Read the head."""
+        return Call("embedding", EMBEDDINGS, members, model=read_model(members))
+
+    def check(self, call: Call) -> None:
+        """Refuse what every provider would."""
+        check_model(call)
+        members = call.members
         _check_input(members)
         if member(members, "encoding_format", str) not in (None, "float", "base64"):
             raise _invalid("`encoding_format` must be `float` or `base64`.", "encoding_format")
@@ -32,7 +42,6 @@ class Embeddings:
         member(members, "user", str)
         if member(members, "stream", bool):
             raise _invalid("Embeddings are not streamed; leave `stream` out.", "stream")
-        return Call("embedding", EMBEDDINGS, members, model=model)
 
     def canonical(self, call: Call) -> Call:
         """Return the call: this is the canonical form."""
@@ -43,7 +52,7 @@ class Embeddings:
         return answer.body
 
     def encoder(self, call: Call, *, translate: bool) -> ChunkEncoder:  # noqa: ARG002 - the contract's shape
-        """Return an encoder, for the contract's sake: `parse` lets no stream in."""
+        """Return an encoder, for the contract's sake: `check` lets no stream in."""
         return ChunkEncoder()
 
 

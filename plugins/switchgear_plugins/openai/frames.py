@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from switchgear.contracts.provider import StreamEvent
+from switchgear.contracts.provider import Call, StreamEvent
 from switchgear.errors import ApiError, InvalidRequest
 from switchgear.wire.members import member
 from switchgear.wire.sse import encode_event
@@ -15,11 +15,14 @@ _json = msgspec.json.Encoder()
 
 
 def read_model(members: dict[str, Raw]) -> str:
-    """Read the name of the model. Raises `InvalidRequest` if there is none."""
-    model = member(members, "model", str)
-    if not model:
+    """Read the name of the model, empty if there is none."""
+    return member(members, "model", str) or ""
+
+
+def check_model(call: Call) -> None:
+    """Refuse a call without a model."""
+    if not call.model:
         raise InvalidRequest("`model` is missing: name the model to use.", param="model", code="missing_field")
-    return model
 
 
 def wants_usage(members: dict[str, Raw]) -> bool:

@@ -221,7 +221,7 @@ def test_what_is_malformed_is_refused_by_name(param: str, body: dict[str, Any]) 
 )
 def test_the_head_is_checked(param: str, body: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        MESSAGES.parse(members(**body), {})
+        MESSAGES.check(MESSAGES.parse(members(**body), {}))
     assert param == caught.value.param
 
 
@@ -244,7 +244,7 @@ def test_a_count_is_a_chat_without_a_bound() -> None:
 @pytest.mark.parametrize("body", [{"messages": HELLO}, {"model": "m"}])
 def test_the_head_of_a_count_is_checked(body: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
-        COUNT.parse(members(**body), {})
+        COUNT.check(COUNT.parse(members(**body), {}))
 
 
 WORDS = st.sampled_from(

@@ -26,7 +26,9 @@ def case(name: str) -> dict[str, Any]:
 
 
 def parse(request: dict[str, Any]) -> Call:
-    return ENDPOINT.parse({name: Raw(json.dumps(value).encode()) for name, value in request.items()}, {})
+    call = ENDPOINT.parse({name: Raw(json.dumps(value).encode()) for name, value in request.items()}, {})
+    ENDPOINT.check(call)
+    return call
 
 
 @pytest.mark.parametrize("name", WHOLE)

@@ -13,7 +13,9 @@ ENDPOINT = Embeddings()
 
 def parse(**members: Any) -> Call:
     body = {"model": "m", "input": "hi", **members}
-    return ENDPOINT.parse({name: Raw(json.dumps(value).encode()) for name, value in body.items()}, {})
+    call = ENDPOINT.parse({name: Raw(json.dumps(value).encode()) for name, value in body.items()}, {})
+    ENDPOINT.check(call)
+    return call
 
 
 @pytest.mark.parametrize("given", ["hi", ["hi", "ho"], [1, 2], [[1], [2, 3]]])

@@ -28,7 +28,9 @@ def case(name: str) -> dict[str, Any]:
 
 
 def parse(request: dict[str, Any]) -> Call:
-    return ENDPOINT.parse({name: Raw(json.dumps(value).encode()) for name, value in request.items()}, {})
+    call = ENDPOINT.parse({name: Raw(json.dumps(value).encode()) for name, value in request.items()}, {})
+    ENDPOINT.check(call)
+    return call
 
 
 def answer_of(completion: dict[str, Any]) -> Answer:

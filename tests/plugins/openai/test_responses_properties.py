@@ -49,7 +49,9 @@ finishes = st.sampled_from(["stop", "length", "tool_calls", "content_filter"])
 
 def parse(**members: Any) -> Call:
     body = {"model": "m", "input": "hi", **members}
-    return ENDPOINT.parse({name: Raw(msgspec.json.encode(value)) for name, value in body.items()}, {})
+    call = ENDPOINT.parse({name: Raw(msgspec.json.encode(value)) for name, value in body.items()}, {})
+    ENDPOINT.check(call)
+    return call
 
 
 def chunks(script: list[tuple[Any, ...]], finish: str) -> list[StreamEvent]:

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 
 from msgspec import Raw
 
+from switchgear.contracts.conversation import Face
 from switchgear.contracts.dialect import StreamEncoder
+from switchgear.contracts.filter import AnswerFace
 from switchgear.contracts.provider import Answer, Call
 from switchgear.errors import InvalidRequest
+from switchgear.wire.faces.responses import ResponsesFace
+from switchgear.wire.pieces.responses import ResponsePieces
 from switchgear_plugins.openai.responses.answer import encode_answer
-from switchgear_plugins.openai.responses.request import WIRE, canonical, parse
+from switchgear_plugins.openai.responses.request import WIRE, canonical, check, parse
 from switchgear_plugins.openai.responses.stream import NativeEncoder, ResponsesEncoder
 
 
@@ -20,10 +24,16 @@ class Responses:
 
     path = "/v1/responses"
     wire = WIRE
+    face: Face | None = ResponsesFace()
+    pieces: AnswerFace | None = ResponsePieces()
 
     def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:  # noqa: ARG002 - the contract's shape
         """Read the head."""
         return parse(members)
+
+    def check(self, call: Call) -> None:
+        """Want a model and something to answer."""
+        check(call)
 
     def canonical(self, call: Call) -> Call:
         """Make a chat of it. Raises `InvalidRequest` for what a chat cannot say."""

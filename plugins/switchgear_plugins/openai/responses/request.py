@@ -9,8 +9,8 @@ from msgspec import Raw
 
 from switchgear.contracts.provider import CANONICAL, Call
 from switchgear.errors import InvalidRequest
-from switchgear.wire.members import member, raw
-from switchgear_plugins.openai.frames import NULL, read_model
+from switchgear.wire.members import holds_items, member, raw
+from switchgear_plugins.openai.frames import NULL, check_model, read_model
 from switchgear_plugins.openai.responses.items import Conversation
 from switchgear_plugins.openai.responses.tools import add_tools
 
@@ -50,11 +50,6 @@ _NAMES = {
 def parse(members: dict[str, Raw]) -> Call:
     """Read the head. Everything else goes to a provider that speaks this API as it came."""
     model = read_model(members)
-    kept = any(members.get(name, NULL) != NULL for name in ("previous_response_id", "conversation", "prompt"))
-    if not _input(members) and not kept:
-        raise InvalidRequest("`input` is missing: say what to answer.", param="input", code="missing_field")
-    for name in ("text", "reasoning"):
-        member(members, name, dict[str, Raw])  # what an answer says again must be readable
     return Call(
         "chat",
         WIRE,
@@ -64,6 +59,17 @@ def parse(members: dict[str, Raw]) -> Call:
         usage_wanted=True,
         max_tokens=member(members, "max_output_tokens", int),
     )
+
+
+def check(call: Call) -> None:
+    """Want a model and something to answer. Raises `InvalidRequest` naming what is missing or wrong."""
+    check_model(call)
+    members = call.members
+    kept = any(members.get(name, NULL) != NULL for name in ("previous_response_id", "conversation", "prompt"))
+    if not _has_input(members) and not kept:
+        raise InvalidRequest("`input` is missing: say what to answer.", param="input", code="missing_field")
+    for name in ("text", "reasoning"):
+        member(members, name, dict[str, Raw])  # what an answer says again must be readable
 
 
 def canonical(call: Call) -> Call:
@@ -113,6 +119,11 @@ def _messages(call: Call, made: Call) -> list[dict[str, Any]]:
         for place, item in enumerate(given or ()):
             conversation.add(item, place)
     return conversation.end()
+
+
+def _has_input(members: dict[str, Raw]) -> bool:
+    begun = bytes(memoryview(members.get("input", NULL))[:1])
+    return holds_items(members, "input") if begun == b"[" else bool(_input(members))
 
 
 def _input(members: dict[str, Raw]) -> str | list[Raw] | None:
