@@ -61,15 +61,23 @@ class Found(msgspec.Struct, frozen=True):
         return self.requests / self.seconds
 
 
-def request_body(model: str, *, stream: bool) -> bytes:
-    """Return the request every contender gets: two short messages."""
-    messages = [
-        {"role": "system", "content": "You are a helpful assistant that answers in few words, precisely and politely."},
-        {
-            "role": "user",
-            "content": "Which of the seven seas is the saltiest, and how do we know? Answer in a sentence.",
-        },
-    ]
+SYSTEM = "You are a helpful assistant that answers in few words, precisely and politely."
+QUESTION = "Which of the seven seas is the saltiest, and how do we know? Answer in a sentence."
+TURN = 4_000
+"""Characters of one message of a long prompt."""
+
+
+def request_body(model: str, *, stream: bool, size: int = 0, every_ms: int = 0) -> bytes:
+    """Return the request every contender gets: two short messages, or as many long turns as make up `size` bytes.
+
+    With `every_ms` the upstream sends the events of its stream that far apart.
+    """
+    messages = [{"role": "system", "content": SYSTEM}]
+    text = (f"{QUESTION} " * (TURN // len(QUESTION)))[:TURN]
+    for number in range(size // TURN):
+        messages.append({"role": ("user", "assistant")[number % 2], "content": f"{number}: {text}"})
+    pace = f" {upstream.PACE}{every_ms} ms" if every_ms else ""
+    messages.append({"role": "user", "content": QUESTION + pace})
     body: dict[str, Any] = {"model": model, "messages": messages, "temperature": 0.2, "max_tokens": 256}
     if stream:
         body["stream"] = True

@@ -23,6 +23,9 @@ WORDS = [f"tok{number:02d} " for number in range(CHUNKS - 2)]  # between the rol
 USAGE = {"prompt_tokens": 40, "completion_tokens": len(WORDS), "total_tokens": 40 + len(WORDS)}
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _STREAM = re.compile(rb'"stream": ?true')
+PACE = "One event every "
+"""What a prompt says, with milliseconds after it, to get the events of its stream one by one."""
+_PACE = re.compile(PACE.encode() + rb"(\d+) ms")
 
 
 def plain_body() -> bytes:
