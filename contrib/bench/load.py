@@ -74,8 +74,7 @@ def request_body(model: str, *, stream: bool, size: int = 0, every_ms: int = 0) 
     """
     messages = [{"role": "system", "content": SYSTEM}]
     text = (f"{QUESTION} " * (TURN // len(QUESTION)))[:TURN]
-    for number in range(size // TURN):
-        messages.append({"role": ("user", "assistant")[number % 2], "content": f"{number}: {text}"})
+    messages += [{"role": ("user", "assistant")[at % 2], "content": f"{at}: {text}"} for at in range(size // TURN)]
     pace = f" {upstream.PACE}{every_ms} ms" if every_ms else ""
     messages.append({"role": "user", "content": QUESTION + pace})
     body: dict[str, Any] = {"model": model, "messages": messages, "temperature": 0.2, "max_tokens": 256}

@@ -55,7 +55,8 @@ class Threads(msgspec.Struct, frozen=True):
 class Budget(msgspec.Struct):
     """What one contender spends on a request, in `unit`; `stages` is empty where only the total could be counted.
 
-    `probed` is the total with the probe in place: its distance from `total` is what the probe adds.
+    `probed` is the total with the probe in place. What it adds goes by the frame, as calls from Python to Python take a longer
+    way with it, so it is taken off each stage by the `frames` that run there.
     """
 
     name: str
@@ -63,7 +64,18 @@ class Budget(msgspec.Struct):
     total: Threads
     probed: Threads = Threads()
     stages: dict[str, Threads] = {}
+    frames: list[Threads] = []
     note: str = ""
+
+    def without_probe(self) -> dict[str, Threads]:
+        """Return what the stages would cost without the probe."""
+        frames = sum(spent.main for spent in self.frames)
+        own = max(0.0, self.probed.main - self.total.main) / frames if frames else 0.0
+        found = {}
+        for name, spent in self.stages.items():
+            ran = self.frames[STAGES.index(name)]
+            found[name] = Threads(max(0.0, spent.main - own * ran.main), max(0.0, spent.others - own * ran.others))
+        return found
 
 
 class Probe:
@@ -86,9 +98,16 @@ class Probe:
 
     def seconds(self) -> list[Threads]:
         """Return what each stage took so far."""
-        cells = struct.unpack_from(f"{CELLS}Q", self._memory, HEAD.size)
+        return self._table(HEAD.size, 1e9)
+
+    def frames(self) -> list[Threads]:
+        """Return how many Python frames ran in each stage so far."""
+        return self._table(HEAD.size + 8 * CELLS, 1)
+
+    def _table(self, at: int, unit: float) -> list[Threads]:
+        cells = struct.unpack_from(f"{CELLS}Q", self._memory, at)
         return [
-            Threads(cells[stage] / 1e9, sum(cells[64 * thread + stage] for thread in range(1, 64)) / 1e9)
+            Threads(cells[stage] / unit, sum(cells[64 * thread + stage] for thread in range(1, 64)) / unit)
             for stage in range(len(STAGES))
         ]
 
@@ -158,7 +177,7 @@ class Subject:
             with ExitStack() as stack:
                 self._count_stages(stack, budget)
         except Unavailable as reason:
-            budget.note = str(reason)
+            budget.note = f"no stages: {reason}"
         return budget
 
     def _valgrind(self, out: Path, *more: str) -> list[str]:
@@ -169,31 +188,37 @@ class Subject:
         """Count everything, with nothing in the process that would not be there otherwise."""
         out = self._folder / f"{self.name}-total"
         server, target, _ = self._serve(stack, self._valgrind(out), None)
-        control = ["callgrind_control", str(server.pid)]
-        subprocess.run([*control, "-i", "on"], capture_output=True, check=True, timeout=60)
+        subprocess.run(["callgrind_control", "-i", "on", str(server.pid)], capture_output=True, check=True, timeout=60)
         self._drive(server, target, self._chosen.count)
         time.sleep(SETTLE_S)
-        subprocess.run([*control, "-d"], capture_output=True, check=True, timeout=60)
-        time.sleep(0.5)
-        return self._read(out, 1, self._chosen.count)
+        return self._read(out, self._dump(server, out), self._chosen.count)
 
     def _count_stages(self, stack: ExitStack, budget: Budget) -> None:
         out = self._folder / f"{self.name}-stages"
         probe = Probe(self._folder)
         server, target, _ = self._serve(stack, self._valgrind(out, "--collect-atstart=no"), probe)
         count = self._chosen.stage_count
-        probe.want(EVERYTHING)
-        self._drive(server, target, count)  # with instrumentation on, once
-        for stage in (EVERYTHING, *range(len(STAGES))):
-            probe.want(NOTHING)
+
+        def collected(stage: int) -> int:
             probe.want(stage)
             self._drive(server, target, count)
             time.sleep(SETTLE_S)
-        probe.want(NOTHING)
-        time.sleep(0.5)
-        # Dumps, numbered from 1, are made on turning from a stage to nothing: the first is that of the run-up.
-        budget.probed = self._read(out, 2, count)
-        budget.stages = {name: self._read(out, 3 + stage, count) for stage, name in enumerate(STAGES)}
+            probe.want(NOTHING)
+            return self._dump(server, out)
+
+        collected(EVERYTHING)  # once for nothing: callgrind begins to instrument
+        before = probe.frames()
+        budget.probed = self._read(out, collected(EVERYTHING), count)
+        budget.frames = [_per(*pair, count) for pair in zip(before, probe.frames(), strict=True)]
+        for stage, name in enumerate(STAGES):
+            if budget.frames[stage].both:
+                budget.stages[name] = self._read(out, collected(stage), count)
+
+    def _dump(self, server: Server, out: Path) -> int:
+        """Have callgrind write what it collected and begin anew; return the number of the dump."""
+        subprocess.run(["callgrind_control", "-d", str(server.pid)], capture_output=True, check=True, timeout=60)
+        time.sleep(0.2)
+        return max(int(file.name.rpartition(".")[2].partition("-")[0]) for file in out.parent.glob(f"{out.name}.*-*"))
 
     def _read(self, out: Path, dump: int, count: int) -> Threads:
         main = others = 0
@@ -209,7 +234,6 @@ class Subject:
     # Time
 
     def time(self) -> Budget:
-        """Take the median of slices; what is left of the threads' time when the stages are taken off is the loop's."""
         with ExitStack() as stack:
             server, target, _ = self._serve(stack, [], None)
             plain = [self._slice(server, target) for _ in range(self._chosen.slices)]
@@ -220,32 +244,35 @@ class Subject:
             with ExitStack() as stack:
                 self._time_stages(stack, budget)
         except Unavailable as reason:
-            budget.note = str(reason)
+            budget.note = f"no stages: {reason}"
         return budget
 
     def _slice(self, server: Server, target: Target) -> Threads:
         before = _thread_seconds(server)
         self._drive(server, target, self._chosen.count)
         time.sleep(SETTLE_S)
-        return _per_request(before, _thread_seconds(server), self._chosen.count)
+        return _per(before, _thread_seconds(server), self._chosen.count / 1e6)
 
     def _time_stages(self, stack: ExitStack, budget: Budget) -> None:
         probe = Probe(self._folder)
         server, target, _ = self._serve(stack, [], probe)
         totals: list[Threads] = []
         slices: list[list[Threads]] = []
+        frames = probe.frames()
         for _ in range(self._chosen.slices):
             before = probe.seconds()
             totals.append(self._slice(server, target))
             after = probe.seconds()
-            slices.append([_per_request(*pair, self._chosen.count) for pair in zip(before, after, strict=True)])
+            slices.append([_per(*pair, self._chosen.count / 1e6) for pair in zip(before, after, strict=True)])
         budget.probed = _median(totals)
+        count = self._chosen.count * self._chosen.slices
+        budget.frames = [_per(*pair, count) for pair in zip(frames, probe.frames(), strict=True)]
         budget.stages = {name: _median([one[at] for one in slices]) for at, name in enumerate(STAGES)}
-        known = [spent for name, spent in budget.stages.items() if name != LOOP]
-        budget.stages[LOOP] = Threads(
-            budget.probed.main - sum(spent.main for spent in known),
-            budget.probed.others - sum(spent.others for spent in known),
-        )
+        # The clock of the main thread's stages runs on while the loop waits, and while others have the core
+        known = sum(spent.main for name, spent in budget.stages.items() if name != LOOP)
+        budget.stages[LOOP] = Threads(max(0.0, budget.probed.main - known), budget.stages[LOOP].others)
+        if known > budget.probed.main:
+            budget.note = "the stages took longer than the processor time there was: others had the core"
 
 
 def _thread_seconds(server: Server) -> Threads:
@@ -263,8 +290,8 @@ def _thread_seconds(server: Server) -> Threads:
     return Threads(main, others)
 
 
-def _per_request(before: Threads, after: Threads, count: int) -> Threads:
-    return Threads((after.main - before.main) / count * 1e6, (after.others - before.others) / count * 1e6)
+def _per(before: Threads, after: Threads, count: float) -> Threads:
+    return Threads((after.main - before.main) / count, (after.others - before.others) / count)
 
 
 def _median(values: list[Threads]) -> Threads:
@@ -273,31 +300,36 @@ def _median(values: list[Threads]) -> Threads:
 
 def report(budgets: list[Budget]) -> str:
     """Return the budgets side by side, a row a stage; stages in which nobody spends anything are left out."""
-    names = [name for name in STAGES if any(name in b.stages and b.stages[name].both >= 0.05 for b in budgets)]
-    names.sort(key=lambda name: -max(b.stages[name].both for b in budgets if b.stages))
-    rows = [["", *(part for b in budgets for part in (f"{b.name} main", "others"))]]
-    rows += [[name, *(cell for b in budgets for cell in _cells(b.stages.get(name)))] for name in names]
+    if not budgets:
+        return "nothing measured"
+    spent = [budget.without_probe() for budget in budgets]
+    names = [name for name in STAGES if any(name in stages and stages[name].both >= 0.05 for stages in spent)]
+    names.sort(key=lambda name: -max(stages[name].both for stages in spent if name in stages))
+    rows = [["", *(part for b in budgets for part in (f"{b.name} main", "others", "frames"))]]
+    rows += [[name, *(cell for at, b in enumerate(budgets) for cell in _cells(b, spent[at], name))] for name in names]
     if names:
-        rows.append(["sum of stages", *(cell for b in budgets for cell in _cells(_sum(b)))])
-        rows.append(["all, with the probe", *(cell for b in budgets for cell in _cells(b.probed))])
-    rows.append(["all, without it", *(cell for b in budgets for cell in _cells(b.total))])
+        sums = [Threads(sum(s.main for s in one.values()), sum(s.others for s in one.values())) for one in spent]
+        rows.append(["sum of stages", *(cell for one in sums for cell in (*_pair(one), ""))])
+        rows.append(["all, with the probe", *(cell for b in budgets for cell in (*_pair(b.probed), ""))])
+    rows.append(["all", *(cell for b in budgets for cell in (*_pair(b.total), ""))])
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    lines = [f"{budgets[0].unit} a request" if budgets else "nothing measured"]
+    lines = [f"{budgets[0].unit} a request"]
     for row in rows:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
         lines.append("  ".join(cells).rstrip())
-    base = budgets[0].total.both if budgets else 0
+    base = budgets[0].total.both
     lines += [f"{b.name}: {b.total.both:.1f} = {b.total.both / base:.3f} x {budgets[0].name}" for b in budgets if base]
-    return "\n".join([*lines, *(f"{b.name}: no stages: {b.note}" for b in budgets if b.note)])
+    return "\n".join([*lines, *(f"{b.name}: {b.note}" for b in budgets if b.note)])
 
 
-def _cells(spent: Threads | None) -> tuple[str, str]:
-    return ("-", "-") if spent is None else (f"{spent.main:.1f}", f"{spent.others:.1f}")
+def _cells(budget: Budget, stages: dict[str, Threads], name: str) -> tuple[str, str, str]:
+    if name not in stages:
+        return "-", "-", "-"
+    return *_pair(stages[name]), f"{budget.frames[STAGES.index(name)].both:.1f}"
 
 
-def _sum(budget: Budget) -> Threads:
-    spent = budget.stages.values()
-    return Threads(sum(s.main for s in spent), sum(s.others for s in spent))
+def _pair(spent: Threads) -> tuple[str, str]:
+    return f"{spent.main:.1f}", f"{spent.others:.1f}"
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:

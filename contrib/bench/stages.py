@@ -8,6 +8,10 @@ LOOP = "event loop"
 RULES: tuple[tuple[str, str, str], ...] = (
     ("edge", "/uvicorn/protocols/", ""),
     (LOOP, "/uvicorn/", ""),
+    (LOOP, "/switchgear/__main__", ""),
+    (LOOP, "/switchgear/cli/", ""),
+    (LOOP, "/switchgear/gateway", ""),
+    (LOOP, "/switchgear/http/server", ""),
     ("client library", "/pyreqwest/", ""),
     ("forwarding app", "/ceiling_app.py", ""),
     ("authentication", "/switchgear/http/bearer", ""),

@@ -4,8 +4,10 @@ A code object belongs to the stage of the first rule that its file and qualified
 what C functions and libraries cost is their caller's. Two ways to count, chosen when it is installed:
 
   time          nanoseconds by thread and stage, added up in the shared file;
-  instructions  under callgrind: only while frames of the stage in question run is anything collected, and when the
-                stage in question changes, what was collected is dumped. So one process gives every stage in turn.
+  instructions  under callgrind: only while frames of the stage in question run is anything collected. The driver asks for
+                one stage after another and has callgrind dump what was collected, so one process gives them all.
+
+Frames are counted by thread and stage too: what the probe itself costs goes by the frame.
 
 The driver (profile.py) writes the stage in question into the shared file and waits for `seen` to become the same. */
 
@@ -26,8 +28,6 @@ The driver (profile.py) writes the stage in question into the shared file and wa
 #else
 #define CALLGRIND_TOGGLE_COLLECT
 #define CALLGRIND_START_INSTRUMENTATION
-#define CALLGRIND_ZERO_STATS
-#define CALLGRIND_DUMP_STATS_AT(name)
 #endif
 
 #define STAGES 64
@@ -38,7 +38,7 @@ enum { NOTHING = -1, EVERYTHING = 63, INHERITED = 255 };
 struct shared {
     volatile int32_t wanted, seen; /* NOTHING, EVERYTHING or a stage */
     volatile int32_t threads, unused;
-    volatile uint64_t ns[THREADS][STAGES], entered[THREADS][STAGES];
+    volatile uint64_t ns[THREADS][STAGES], frames[THREADS][STAGES];
 };
 struct rule {
     char *file, *name;
@@ -83,21 +83,13 @@ static void begin_thread(void) {
     since = now_ns();
 }
 
-static void turn_to(int32_t wanted) {
-    if (shared->seen != NOTHING) {
-        CALLGRIND_DUMP_STATS_AT("stage");
-    } else {
-        CALLGRIND_START_INSTRUMENTATION;
-    }
-    CALLGRIND_ZERO_STATS;
-    shared->seen = wanted;
-}
-
 static void change(int stage) {
-    if (slot < 0) begin_thread();
     if (counts_instructions) {
         int32_t wanted = shared->wanted;
-        if (wanted != shared->seen) turn_to(wanted);
+        if (wanted != shared->seen) {
+            if (wanted != NOTHING) CALLGRIND_START_INSTRUMENTATION;
+            shared->seen = wanted;
+        }
         int collect = wanted == EVERYTHING || wanted == stage;
         if (collect != collects) {
             CALLGRIND_TOGGLE_COLLECT;
@@ -106,7 +98,6 @@ static void change(int stage) {
     } else {
         uint64_t now = now_ns();
         shared->ns[slot][current] += now - since;
-        shared->entered[slot][stage]++;
         since = now;
     }
     current = stage;
@@ -122,7 +113,9 @@ static PyObject *evaluate(PyThreadState *tstate, struct _PyInterpreterFrame *fra
 #endif
     int before = current;
     if (stage == INHERITED) stage = before;
-    if (stage == before && shared->wanted == shared->seen && slot >= 0) return _PyEval_EvalFrameDefault(tstate, frame, throwing);
+    if (slot < 0) begin_thread();
+    shared->frames[slot][stage]++;
+    if (stage == before && shared->wanted == shared->seen) return _PyEval_EvalFrameDefault(tstate, frame, throwing);
     change(stage);
     PyObject *result = _PyEval_EvalFrameDefault(tstate, frame, throwing);
     change(before);
