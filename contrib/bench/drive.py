@@ -14,7 +14,8 @@ _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 def drive(port: int, target: Target, count: int, *, size: int = 0, stream: bool = False) -> None:
     """Ask `count` times over a few connections. Raises `Unavailable` for an answer that is not a whole 200."""
-    request = _request(port, target, size=size, stream=stream)
+    body = load.request_body(target.model, stream=stream, size=size)
+    request = load.request(port, target.path, target.headers, body)
     left = count
     with selectors.DefaultSelector() as selector:
         try:
@@ -41,13 +42,6 @@ def drive(port: int, target: Target, count: int, *, size: int = 0, stream: bool 
         finally:
             for key in list(selector.get_map().values()):
                 key.fileobj.close()
-
-
-def _request(port: int, target: Target, *, size: int, stream: bool) -> bytes:
-    body = load.request_body(target.model, stream=stream, size=size)
-    names = {**target.headers, "content-type": "application/json", "content-length": str(len(body))}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in names.items())
-    return f"POST {target.path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n{lines}\r\n".encode() + body
 
 
 def _whole(seen: bytearray) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import upstream
+from figures import Load
 
 _SCRIPT = """
 wrk.method = "POST"
@@ -55,6 +56,7 @@ class Found(msgspec.Struct, frozen=True):
     p50_us: int
     p99_us: int
     sample: str
+    events: int = 0
 
     @property
     def rate(self) -> float:
@@ -83,12 +85,11 @@ def request_body(model: str, *, stream: bool, size: int = 0, every_ms: int = 0) 
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-class Load(msgspec.Struct, frozen=True):
-    """How hard to ask. With `pause_ms` each connection waits half to one and a half of that between requests."""
-
-    connections: int
-    stream: bool = False
-    pause_ms: int = 0
+def request(port: int, path: str, headers: dict[str, str], body: bytes) -> bytes:
+    """Return the bytes of one request."""
+    names = {**headers, "content-type": "application/json", "content-length": str(len(body))}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in names.items())
+    return f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n{lines}\r\n".encode() + body
 
 
 def run(url: str, headers: dict[str, str], body: bytes, how: Load, *, seconds: float, core: int) -> Found:
