@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import upstream
+from figures import Load
 
 _SCRIPT = """
 wrk.method = "POST"
@@ -55,33 +56,40 @@ class Found(msgspec.Struct, frozen=True):
     p50_us: int
     p99_us: int
     sample: str
+    events: int = 0
 
     @property
     def rate(self) -> float:
         return self.requests / self.seconds
 
 
-def request_body(model: str, *, stream: bool) -> bytes:
-    """Return the request every contender gets: two short messages."""
-    messages = [
-        {"role": "system", "content": "You are a helpful assistant that answers in few words, precisely and politely."},
-        {
-            "role": "user",
-            "content": "Which of the seven seas is the saltiest, and how do we know? Answer in a sentence.",
-        },
-    ]
+SYSTEM = "You are a helpful assistant that answers in few words, precisely and politely."
+QUESTION = "Which of the seven seas is the saltiest, and how do we know? Answer in a sentence."
+TURN = 4_000
+"""Characters of one message of a long prompt."""
+
+
+def request_body(model: str, *, stream: bool, size: int = 0, every_ms: int = 0) -> bytes:
+    """Return the request every contender gets: two short messages, or as many long turns as make up `size` bytes.
+
+    With `every_ms` the upstream sends the events of its stream that far apart.
+    """
+    messages = [{"role": "system", "content": SYSTEM}]
+    text = (f"{QUESTION} " * (TURN // len(QUESTION)))[:TURN]
+    messages += [{"role": ("user", "assistant")[at % 2], "content": f"{at}: {text}"} for at in range(size // TURN)]
+    pace = f" {upstream.PACE}{every_ms} ms" if every_ms else ""
+    messages.append({"role": "user", "content": QUESTION + pace})
     body: dict[str, Any] = {"model": model, "messages": messages, "temperature": 0.2, "max_tokens": 256}
     if stream:
         body["stream"] = True
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-class Load(msgspec.Struct, frozen=True):
-    """How hard to ask. With `pause_ms` each connection waits half to one and a half of that between requests."""
-
-    connections: int
-    stream: bool = False
-    pause_ms: int = 0
+def request(port: int, path: str, headers: dict[str, str], body: bytes) -> bytes:
+    """Return the bytes of one request."""
+    names = {**headers, "content-type": "application/json", "content-length": str(len(body))}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in names.items())
+    return f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n{lines}\r\n".encode() + body
 
 
 def run(url: str, headers: dict[str, str], body: bytes, how: Load, *, seconds: float, core: int) -> Found:

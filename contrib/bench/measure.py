@@ -5,26 +5,22 @@ import re
 import statistics
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Self
 
 import check
 import load
 import msgspec
+import streams
 from contenders.base import Contender, Launch, Target, Unavailable
+from figures import LOADS, MANY_LARGE, STREAMED, Kind, Load
 
 from support.ports import free_port
 from support.process import Child, Server
 
-Kind = Literal["plain", "stream", "paced"]
-KINDS: tuple[Kind, ...] = ("plain", "stream", "paced")
-LOADS: dict[Kind, load.Load] = {
-    "plain": load.Load(connections=64),
-    "stream": load.Load(connections=16, stream=True),
-    "paced": load.Load(connections=8, pause_ms=8),  # about 1,000 requests/s: latency, not a queue
-}
 SOAK_REQUESTS = 100_000
 SOAK_SECONDS = 60.0
+LARGE_SECONDS = 5.0
 
 
 class Cores(msgspec.Struct, frozen=True):
@@ -43,28 +39,61 @@ class Run(msgspec.Struct, frozen=True):
     others: float
 
 
-class Turn(msgspec.Struct, frozen=True):
-    """What one contender did in one round; zeros for streams if it cannot."""
+Turn = dict[str, float]
+"""What one contender did in one round: its figures by name, and `others`."""
 
-    requests_s: float
-    streams_s: float
-    p50_us: int
-    p99_us: int
-    cpu_us_request: float
-    cpu_us_stream: float
-    others: float
 
-    @classmethod
-    def of(cls, plain: Run, paced: Run, stream: Run | None) -> Self:
-        return cls(
-            requests_s=plain.found.rate,
-            streams_s=stream.found.rate if stream else 0,
-            p50_us=paced.found.p50_us,
-            p99_us=paced.found.p99_us,
-            cpu_us_request=plain.cpu_us,
-            cpu_us_stream=stream.cpu_us if stream else 0,
-            others=max(plain.others, paced.others, stream.others if stream else 0),
-        )
+def figures(kind: Kind, run: Run) -> Turn:
+    """Return the figures of one load."""
+    found = run.found
+    match kind:
+        case "plain":
+            return {"requests_s": found.rate, "cpu_us_request": run.cpu_us}
+        case "stream":
+            return {"streams_s": found.rate, "cpu_us_stream": run.cpu_us}
+        case "paced":
+            return {"p50_us": found.p50_us, "p99_us": found.p99_us}
+        case "large":
+            return {"large_s": found.rate, "cpu_us_large": run.cpu_us}
+        case "ttft":
+            return {"ttft_p50_us": found.p50_us, "ttft_p99_us": found.p99_us}
+        case "slow":
+            events, used_us = max(1, found.events), run.cpu_us * max(1, found.requests)
+            return {
+                "cpu_us_event": used_us / events,
+                "slow_core_percent": used_us / found.seconds / 1e4,
+                "slow_ttft_p99_ms": found.p99_us / 1000,
+            }
+
+
+def ask(port: int, target: Target, how: Load, *, seconds: float, core: int, meter: "Meter | None" = None) -> load.Found:
+    """Load a port; the meter runs while it counts. Raises RuntimeError when the load itself fails."""
+    body = load.request_body(target.model, stream=how.stream, size=how.size, every_ms=how.every_ms)
+    meter = meter or Meter(lambda: 0.0, core)
+    if how.every_ms:
+        request = load.request(port, target.path, target.headers, body)
+        begun, ended = meter.begin, meter.end
+        return streams.run(port, request, how, seconds=seconds, core=core, begun=begun, ended=ended)
+    url = f"http://127.0.0.1:{port}{target.path}"
+    meter.begin()
+    found = load.run(url, target.headers, body, how, seconds=seconds, core=core)
+    meter.end()
+    return found
+
+
+class Meter:
+    """Processor time of a server, and that of others on its core, while something runs."""
+
+    def __init__(self, cpu_seconds: Callable[[], float], core: int) -> None:
+        self._cpu_seconds, self._core = cpu_seconds, core
+        self.used = self.others = 0.0
+
+    def begin(self) -> None:
+        self._busy, self._before = Busy(self._core), self._cpu_seconds()
+
+    def end(self) -> None:
+        self.used = self._cpu_seconds() - self._before
+        self.others = self._busy.others(self.used)
 
 
 class Runner:
@@ -132,29 +161,24 @@ class Runner:
             self._server.close()
             self._server = None
 
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        return KINDS if self._contender.streams else ("plain", "paced")
+    def can(self, kind: Kind) -> bool:
+        return self._contender.streams or kind not in STREAMED
 
     def run(self, kind: Kind, seconds: float) -> Run:
-        """Warm up for a second and measure; frozen before and after, so that it costs the others nothing."""
+        """Warm up and measure; frozen before and after, so that it costs the others nothing."""
         self.server.thaw()
-        self._load(kind, 1)
-        busy, cpu = Busy(self._cores.server), self.server.cpu_seconds()
-        found = self._load(kind, seconds)
-        used = self.server.cpu_seconds() - cpu
-        others = busy.others(used)
+        if not LOADS[kind].every_ms:  # slow streams warm up while they begin
+            self._load(LOADS[kind], 1)
+        meter = Meter(self.server.cpu_seconds, self._cores.server)
+        found = self._load(LOADS[kind], seconds, meter)
         self.freeze()
-        return Run(found, used / max(1, found.requests) * 1e6, others)
+        return Run(found, meter.used / max(1, found.requests) * 1e6, meter.others)
 
-    def _load(self, kind: Kind, seconds: float) -> load.Found:
-        how, target = LOADS[kind], self._target
-        body = load.request_body(target.model, stream=how.stream)
-        url = self.server.url + target.path
+    def _load(self, how: Load, seconds: float, meter: Meter | None = None) -> load.Found:
         try:
-            found = load.run(url, target.headers, body, how, seconds=seconds, core=self._cores.load)
-        except RuntimeError as error:
-            raise Unavailable(f"lost under {kind} load: {error}; {last_words(self.server)}") from error
+            found = ask(self.server.port, self._target, how, seconds=seconds, core=self._cores.load, meter=meter)
+        except (RuntimeError, OSError, ValueError) as error:
+            raise Unavailable(f"lost under load ({how}): {error}; {last_words(self.server)}") from error
         self.sent += found.requests
         self.failed += found.failed + found.bad
         if found.sample:
@@ -166,7 +190,14 @@ class Runner:
         self.server.thaw()
         left = SOAK_REQUESTS - self.sent
         if left > 0 and left / rate < SOAK_SECONDS:
-            self._load("plain", left / rate + 1)
+            self._load(LOADS["plain"], left / rate + 1)
+
+    def swell(self) -> None:
+        """Send many large prompts at once for a few seconds."""
+        self._load(MANY_LARGE, LARGE_SECONDS)
+
+    def rss_mb(self) -> float:
+        return self.server.rss_bytes() / 1e6
 
     def start_times(self, count: int) -> float:
         """Return the median seconds from the start of a process to its first right answer, data kept."""

@@ -23,6 +23,10 @@ WORDS = [f"tok{number:02d} " for number in range(CHUNKS - 2)]  # between the rol
 USAGE = {"prompt_tokens": 40, "completion_tokens": len(WORDS), "total_tokens": 40 + len(WORDS)}
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _STREAM = re.compile(rb'"stream": ?true')
+_NAMED = b'"stream"'
+PACE = "One event every "
+"""What a prompt says, with milliseconds after it, to get the events of its stream one by one."""
+_PACE = re.compile(PACE.encode() + rb"(\d+) ms")
 
 
 def plain_body() -> bytes:
@@ -115,6 +119,9 @@ class Replies:
         self.stream_with_usage = _stream_writes(per_chunk, per_write, stream_events(usage=True))
         self.message = _plain_reply(messages_body())
         self.message_stream = _stream_writes(per_chunk, per_write, messages_events())
+        self.slow_stream = _stream_writes(1, 1, stream_events(usage=False))
+        self.slow_stream_with_usage = _stream_writes(1, 1, stream_events(usage=True))
+        self.slow_message_stream = _stream_writes(1, 1, messages_events())
 
 
 class Upstream(asyncio.Protocol):
@@ -144,18 +151,32 @@ class Upstream(asyncio.Protocol):
             return
         self._seen = b""
         is_message = data.startswith(b"POST /v1/messages")
-        if _STREAM.search(data, head) is None:
+        named = data.find(_NAMED, head)  # long prompts are searched faster for this than for the pattern
+        if named < 0 or _STREAM.match(data, named) is None:
             self.transport.write(self._replies.message if is_message else self._replies.plain)
-        elif is_message:
-            self._send(self._replies.message_stream, 0)
         else:
-            usage = b'"include_usage"' in data
-            self._send(self._replies.stream_with_usage if usage else self._replies.stream, 0)
+            self._stream(data, head, is_message=is_message)
+
+    def _stream(self, data: bytes, head: int, *, is_message: bool) -> None:
+        replies, pace = self._replies, _PACE.search(data, head)
+        usage = b'"include_usage"' in data
+        if pace is None:
+            plain = replies.stream_with_usage if usage else replies.stream
+            self._send(replies.message_stream if is_message else plain, 0)
+        else:
+            plain = replies.slow_stream_with_usage if usage else replies.slow_stream
+            self._send_slowly(replies.slow_message_stream if is_message else plain, 0, int(pace[1]) / 1000)
 
     def _send(self, writes: list[bytes], at: int) -> None:
         self.transport.write(writes[at])
         if at + 1 < len(writes):
             self._loop.call_soon(self._send, writes, at + 1)
+
+    def _send_slowly(self, writes: list[bytes], at: int, every_s: float) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(writes[at])
+            if at + 1 < len(writes):
+                self._loop.call_later(every_s, self._send_slowly, writes, at + 1, every_s)
 
 
 async def serve(port: int, per_chunk: int, per_write: int) -> None:

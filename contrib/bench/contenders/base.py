@@ -14,11 +14,15 @@ class Unavailable(Exception):
     """This contender cannot run here; the message says why. The bench goes on without it."""
 
 
+LIMITED_KEY = '{"limits": {"requests_per_minute": 1000000000, "concurrent_requests": 1000000}}'
+"""What an API key carries unless told otherwise: limits that every request is counted against, and none reaches."""
+
+
 class Options(Struct, frozen=True):
     """What the command line says to contenders."""
 
     plugins: tuple[str, ...] = ()
-    key: str = "{}"
+    key: str = LIMITED_KEY
 
 
 class Launch(Struct, frozen=True):

@@ -1,0 +1,81 @@
+"""The stages of a request, by the files and functions that do their work."""
+
+LOOP = "event loop"
+"""What is in no stage: uvloop's own work, its system calls, and waiting."""
+
+# (stage, part of the file's path, how the qualified name begins); the first that matches counts. What no rule names
+# (the standard library, helpers) is its caller's.
+RULES: tuple[tuple[str, str, str], ...] = (
+    ("edge", "/uvicorn/protocols/", ""),
+    (LOOP, "/uvicorn/", ""),
+    (LOOP, "/switchgear/__main__", ""),
+    (LOOP, "/switchgear/cli/", ""),
+    (LOOP, "/switchgear/gateway", ""),
+    (LOOP, "/switchgear/http/server", ""),
+    ("client library", "/pyreqwest/", ""),
+    ("forwarding app", "/ceiling_app.py", ""),
+    ("authentication", "/switchgear/http/bearer", ""),
+    ("authentication", "/switchgear/http/data_plane.py", "DataPlane._authenticate"),
+    ("authentication", "/switchgear/contracts/principal", ""),
+    ("authentication", "/switchgear/contracts/caller", ""),
+    ("authentication", "/switchgear_plugins/api_keys/", ""),
+    ("data plane", "/switchgear/http/data_plane", ""),
+    ("data plane", "/switchgear/http/routing", ""),
+    ("data plane", "/switchgear/http/bodies", ""),
+    ("data plane", "/switchgear/contracts/exchange", ""),
+    ("data plane", "/switchgear/ambient", ""),
+    ("watchdogs", "/switchgear/telemetry/watchdog", ""),
+    ("watchdogs", "/switchgear/http/overload", ""),
+    ("admin side", "/switchgear/http/admin", ""),
+    ("admin side", "/litestar/", ""),
+    ("edge", "/switchgear/http/", ""),
+    ("headers", "/switchgear/exchange/reply", ""),
+    ("headers", "/switchgear/exchange/headers", ""),
+    ("record", "/switchgear/exchange/usage", "encode"),
+    ("record", "/switchgear/exchange/record", ""),
+    ("record", "/switchgear_plugins/usage/", ""),
+    ("token estimate", "/switchgear/exchange/usage", ""),
+    ("token estimate", "/switchgear/exchange/cost", ""),
+    ("token estimate", "/switchgear/tokens", ""),
+    ("metrics", "/switchgear/exchange/meters", ""),
+    ("metrics", "/switchgear/telemetry/metrics", ""),
+    ("metrics", "/prometheus_client/", ""),
+    ("health", "/switchgear/exchange/health/", ""),
+    ("health", "/switchgear/exchange/guard", ""),
+    ("policies", "/switchgear/exchange/policies", ""),
+    ("policies", "/switchgear/exchange/hold", ""),
+    ("stream", "/switchgear/exchange/stream", ""),
+    ("engine", "/switchgear/exchange/", ""),
+    ("upstream client", "/switchgear/upstream/", ""),
+    ("upstream client", "/httpx/", ""),
+    ("upstream client", "/httpcore/", ""),
+    ("drain", "/switchgear/ledger/drain", ""),
+    ("drain", "/switchgear/ledger/sinks", ""),
+    ("drain", "/switchgear/ledger/segments", ""),
+    ("drain", "/switchgear/ledger/frames", "read"),
+    ("drain", "/switchgear_plugins/sqlite/", ""),
+    ("drain", "/switchgear_plugins/postgres/", ""),
+    ("journal", "/switchgear/ledger/", ""),
+    ("limits", "/switchgear_plugins/limits/", ""),
+    ("limits", "/switchgear_plugins/memory/counters", ""),
+    ("limits", "/switchgear_plugins/redis/", ""),
+    ("plan", "/switchgear_plugins/routing/", ""),
+    ("plan", "/switchgear/catalogue/", ""),
+    ("plan", "/switchgear/resources/", ""),
+    ("plan", "/switchgear/contracts/resource", ""),
+    ("credentials", "/switchgear/credentials", ""),
+    ("logs", "/switchgear/telemetry/", ""),
+    ("logs", "/structlog/", ""),
+    ("decode and encode", "/switchgear/wire/", ""),
+    ("decode and encode", "/switchgear/contracts/", ""),
+    ("other plugins", "/contrib/examples/", ""),
+    ("decode and encode", "/switchgear_plugins/", ""),
+    ("rest of the kernel", "/switchgear/", ""),
+)
+
+STAGES: tuple[str, ...] = (LOOP, *dict.fromkeys(stage for stage, _, _ in RULES if stage != LOOP))
+
+
+def numbered() -> list[tuple[str, str, int]]:
+    """Return the rules as the probe takes them: part of the path, beginning of the name, number of the stage."""
+    return [(path, name, STAGES.index(stage)) for stage, path, name in RULES]
