@@ -16,12 +16,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))  # suppor
 
 import profile as stage_profile
 
-from bench import Bench
 from contenders.base import LIMITED_KEY
 from figures import KINDS
 from measure import Cores
 from report import against, table, unsteady
 from trees import Tree
+
+from bench import Bench
 
 CONTENDERS = (
     *("ceiling", "twin", "switchgear", "translated", "filtered", "examples"),
