@@ -188,9 +188,11 @@ class Exchange:
     strict                  whether the client wants what cannot be carried to a provider refused
     sent                    the call as the last target got it, in its wire format
     caller                  who asks, once authenticated
+    parent                  the exchange that this one is a part of, where it was called from inside; None for a client's own
     snapshot                the configuration it lives in from beginning to end
     plan, attempts          where it may go, where it went
     admitted                bit mask of the policies to settle; the policy host's
+    reservation             what it holds of the counters, None if nothing; the policy host's
     cache                   `bypass`, or what a cache policy found: `hit`, `miss`
     outcome, status, error  how it ended (set once, by the engine)
     usage, cost_microusd    what it consumed; cost None means unknown, never 0
@@ -203,8 +205,8 @@ class Exchange:
 
     __slots__ = (
         "admitted", "admitted_s", "attempts", "authenticated_s", "began", "cache", "call", "caller", "client_request_id",
-        "committed", "cost_microusd", "dialect", "ended_s", "error", "first_byte_s", "headers", "id", "notes", "outcome", "plan",
-        "request_bytes", "retried", "sent", "snapshot", "started_us", "status", "stream_bytes", "stream_events", "strict",
+        "committed", "cost_microusd", "dialect", "ended_s", "error", "first_byte_s", "headers", "id", "notes", "outcome",
+        "parent", "plan", "request_bytes", "reservation", "retried", "sent", "snapshot", "started_us", "status", "stream_bytes", "stream_events", "strict",
         "trace", "usage",
     )  # fmt: skip
 
@@ -222,9 +224,11 @@ class Exchange:
         self.strict = False
         self.sent: Call | None = None
         self.caller: Caller | None = None
+        self.parent: Exchange | None = None
         self.plan: Plan | None = None
         self.attempts: list[Attempt] = []
         self.admitted = 0
+        self.reservation: Any = None
         self.cache = "bypass"
         self.outcome: Outcome | None = None
         self.status = 0
