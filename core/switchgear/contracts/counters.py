@@ -9,9 +9,10 @@ What a bucket counts is its sort. A backend names the sorts it knows; these four
 | `bucket` | a token bucket that holds `burst` and refills with `limit` each `period_s` is not empty | stays counted     |
 | `period` | what was taken since `start_us` is less than `limit`; it is over after `period_s`     | given back          |
 
-The last column is what becomes of a reservation whose lease ended before it was settled. `slots` and `period` get it back, for
-nothing else would ever free it. `window` and `bucket` keep it, for it was admitted, and time frees it. Settling it afterwards does
-nothing: what was consumed by then is known to the records alone, and a `seed` from them under a new epoch corrects a count.
+The last column is what becomes of a reservation whose lease ended before it was settled. `slots` and `period` get it back,
+for nothing else would ever free it. `window` and `bucket` keep it, for it was admitted, and time frees it. Settling it
+afterwards does nothing: what was consumed by then is known to the records alone, and a `seed` from them under a new epoch
+corrects a count.
 """
 
 from collections.abc import Awaitable, Sequence
@@ -21,7 +22,7 @@ from msgspec import Struct
 
 
 class Bucket(Struct, frozen=True, gc=False):
-    """Something with room for `limit`. Buckets of one key and sort are the same bucket; a `period` also of one `start_us`.
+    """Something with room for `limit`. Buckets of one key and sort are the same bucket, periods if they also begin together.
 
     key        names it (`rpm:key_01`)
     sort       what it counts: `window`, `slots`, `bucket`, `period`, or another that the active backend declares
@@ -29,10 +30,10 @@ class Bucket(Struct, frozen=True, gc=False):
     amount     what this reservation takes; not negative
     period_s   seconds: the length of a `window` or `period`, the time in which `limit` tokens come back to a `bucket`
     burst      most tokens in a `bucket`; None: as many as `limit`
-    start_us   when a `period` began, microseconds since the Unix epoch. It takes reservations until a minute after its end, because
-               clocks differ, and has no room from then on
-    epoch      what a `window` or `period` must have been seeded under before anything can be reserved in it, so that a backend
-               that lost its counts does not start from nothing; None: it needs no seed
+    start_us   when a `period` began, microseconds since the Unix epoch. It takes reservations until a minute after its end,
+               because clocks differ, and has no room from then on
+    epoch      what a `window` or `period` must have been seeded under before anything can be reserved in it, so that a
+               backend that lost its counts does not start from nothing; None: it needs no seed
     """
 
     key: str
@@ -59,8 +60,8 @@ class Room(Struct, frozen=True, gc=False):
 class Decision(Struct, frozen=True, gc=False):
     """The answer to a reservation: `rooms` are the buckets as they stand after it, in their order.
 
-    Refused: nothing was taken from any, `refused` is the index of the first bucket without room, and `retry_after_s` the seconds
-    until another try makes sense.
+    Refused: nothing was taken from any, `refused` is the index of the first bucket without room, and `retry_after_s` the
+    seconds until another try makes sense.
     """
 
     rooms: tuple[Room, ...]
@@ -79,16 +80,17 @@ class Counters(Protocol):
     def reserve(self, id: str, buckets: Sequence[Bucket], lease_s: float) -> Decision | Awaitable[Decision]:
         """Take from every bucket or from none; one that is named twice is taken from twice.
 
-        The same `id` and buckets again take nothing and get the same answer, until it is settled or its lease is over; a refused id
-        may try again. What is not settled within `lease_s` seconds is given back or stays, as its sort says.
+        The same `id` and buckets again take nothing and get the same answer, until it is settled or its lease is over; a
+        refused id may try again. What is not settled within `lease_s` seconds is given back or stays, as its sort says.
 
-        Exchanges reserve under their own id, for all policies together; whoever reserves besides takes another one (`{x.id}:mine`).
-        Raises `ValueError` for other buckets under an id that is held, for a sort it does not know, for a `period` without a start.
+        Exchanges reserve under their own id, for all policies together; whoever reserves besides takes another one
+        (`{x.id}:mine`). Raises `ValueError` for other buckets under an id that is held, for a sort that it does not know, for a
+        `period` without a start.
         """
         ...
 
     def settle(self, id: str, actual: Sequence[int] | None = None) -> None | Awaitable[None]:
-        """Give slots back and correct the other buckets to the `actual` amounts, one for each bucket reserved (None: as reserved).
+        """Give slots back and correct the others to the `actual` amounts, one for each bucket reserved (None: as reserved).
 
         An actual amount may pass the limit; a correction of what has left its window or period does nothing. Safe to repeat, and
         with an id that is not held. Raises `ValueError`, and settles nothing, for another number of amounts.

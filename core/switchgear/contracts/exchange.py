@@ -204,10 +204,10 @@ class Exchange:
     """
 
     __slots__ = (
-        "admitted", "admitted_s", "attempts", "authenticated_s", "began", "cache", "call", "caller", "client_request_id",
-        "committed", "cost_microusd", "dialect", "ended_s", "error", "first_byte_s", "headers", "id", "notes", "outcome",
-        "parent", "plan", "request_bytes", "reservation", "retried", "sent", "snapshot", "started_us", "status", "stream_bytes", "stream_events", "strict",
-        "trace", "usage",
+        "admitted", "admitted_s", "attempts", "authenticated_s", "began", "cache", "call", "caller",
+        "client_request_id", "committed", "cost_microusd", "dialect", "ended_s", "error", "first_byte_s", "headers",
+        "id", "notes", "outcome", "parent", "plan", "request_bytes", "reservation", "retried", "sent", "snapshot",
+        "started_us", "status", "stream_bytes", "stream_events", "strict", "trace", "usage",
     )  # fmt: skip
 
     def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:

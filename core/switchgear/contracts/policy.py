@@ -34,16 +34,17 @@ class Policy:
     def reserve(self, x: Exchange) -> Sequence[Bucket] | Awaitable[Sequence[Bucket]]:  # noqa: ARG002 - the base counts nothing
         """Name what this exchange takes from which buckets; none where it has no business with it. `x.plan` is set.
 
-        The buckets of all policies are reserved together, all or nothing, before any policy's `admit`, under the id of the exchange.
-        They are held until it ends, and given back by themselves if the gateway dies with it. A policy keeps nothing to undo:
-        whether anything was reserved is the host's business. Within `x.parent`, slots that it holds are not taken again.
+        The buckets of all policies are reserved together, all or nothing, before any policy's `admit`, under the id of the
+        exchange. They are held until it ends, and given back by themselves if the gateway dies with it. A policy keeps nothing
+        to undo: whether anything was reserved is the host's business. Within `x.parent`, slots that it holds are not taken
+        again.
         """
         return ()
 
     def reserved(self, x: Exchange, rooms: Sequence[Room]) -> None:
-        """Learn how the buckets it named stand after the decision, granted or not: for headers of the answer, which may be an error."""
+        """Learn how the buckets it named stand after the decision, granted or not: for headers of the answer or the error."""
 
-    def refused(self, x: Exchange, index: int, room: Room, retry_after_s: float) -> ApiError:  # noqa: ARG002 - for those who override
+    def refused(self, x: Exchange, index: int, room: Room, retry_after_s: float) -> ApiError:  # noqa: ARG002 - the base says less
         """Return the error for the client where the bucket at `index` of those it named had no room."""
         return RateLimited("The limit is reached.", code="rate_limit_exceeded", retry_after=retry_after_s)
 

@@ -44,8 +44,8 @@ Claim = tuple[Claimant, Sequence[Bucket]]
 class Reservation(Struct, eq=False, gc=False):
     """What an exchange holds.
 
-    `buckets` are those of all claims in their order, `rooms` how they stood after the decision. `held_above` says where slots were
-    left out because an exchange that this one is part of holds them already, and how they stood then.
+    `buckets` are those of all claims in their order, `rooms` how they stood after the decision. `held_above` says where slots
+    were left out because an exchange that this one is part of holds them already, and how they stood then.
     """
 
     claims: Sequence[Claim]
@@ -78,8 +78,8 @@ class Reservations:
     def reserve(self, x: Exchange) -> Awaitable[None] | None:
         """Reserve what the policies want, under the id of the exchange.
 
-        Returns None if that is done, else what is to be awaited. Raises `ApiError` (the awaitable, too) where there is no room, or a
-        policy refuses or must decide and cannot. Whoever calls it calls `settle`, whatever became of it.
+        Returns None if that is done, else what is to be awaited. Raises `ApiError` (the awaitable, too) where there is no room,
+        or a policy refuses, or must decide and cannot. Whoever calls it calls `settle`, whatever became of it.
         """
         claims: list[Claim] = []
         claimants = self._claimants
@@ -94,7 +94,7 @@ class Reservations:
                 self._broken(claimant, error)
                 continue
             if buckets:
-                claims.append((claimant, buckets))  # type: ignore[arg-type]  # it is not awaitable
+                claims.append((claimant, buckets))
         return self._take(x, claims) if claims else None
 
     def settle(self, x: Exchange) -> Awaitable[None] | None:
@@ -140,9 +140,11 @@ class Reservations:
         try:
             answer = self._counters.reserve(x.id, buckets, lease_s(x)) if buckets else Decision(())
         except Exception as error:  # noqa: BLE001 - counted and logged under the names of the policies it concerns
-            return self._uncountable(held, error)
-        if answer.__class__ is Decision:
-            return self._decided(x, held, answer)
+            self._uncountable(held, error)
+            return None
+        if isinstance(answer, Decision):
+            self._decided(x, held, answer)
+            return None
         return self._take_later(x, held, answer)
 
     async def _take_later(self, x: Exchange, held: Reservation, answer: Awaitable[Decision]) -> None:
@@ -273,7 +275,9 @@ def _less_held_above(parent: Exchange | None, held: Reservation) -> Sequence[Buc
     above: dict[str, Room] = {}
     while parent is not None:
         if (theirs := parent.reservation) is not None:
-            for bucket, room in zip(theirs.buckets, theirs.rooms, strict=False):  # there are no rooms before the decision
+            for bucket, room in zip(
+                theirs.buckets, theirs.rooms, strict=False
+            ):  # there are no rooms before the decision
                 if bucket.sort == "slots":
                     above.setdefault(bucket.key, room)
         parent = parent.parent

@@ -1,7 +1,8 @@
 """Counters so plain that one reads that they are right; `CountersSuite` compares the real ones with them.
 
-A backend may be coarse in time, within what the suite allows: an admission may leave a window a little late, a lease may be noticed a
-little late. So the model knows two figures of each bucket: the `least` that is surely counted, and the `most` that may be.
+A backend may be coarse in time, within what the suite allows: an admission may leave a window a little late, a lease may be
+noticed a little late. So the model knows two figures of each bucket: the `least` that is surely counted, and the `most` that
+may be.
 """
 
 from collections.abc import Sequence
@@ -86,7 +87,9 @@ class ModelCounters:
             shut = self.is_shut(bucket, now_us)
             if decision.refused is None or index < decision.refused:
                 assert not shut, f"{bucket} has no room, whatever is counted"
-                assert least + before - 2 * _DUST <= _room(bucket), f"{bucket}: {least} of it is taken, and it was reserved"
+                assert least + before - 2 * _DUST <= _room(bucket), (
+                    f"{bucket}: {least} of it is taken, and it was reserved"
+                )
             elif index == decision.refused:
                 assert shut or most + before > _room(bucket), f"{bucket}: at most {most} is taken, and it was refused"
 

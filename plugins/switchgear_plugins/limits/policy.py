@@ -8,7 +8,7 @@ from switchgear.contracts.counters import Bucket, Counters, Room
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.policy import Policy
 from switchgear.errors import ApiError, RateLimited
-from switchgear_plugins.limits.limit import LIMITS, Limit
+from switchgear_plugins.limits.limit import LIMITS
 
 MOST_CACHED = 16_384
 """Callers whose limits are kept compiled."""

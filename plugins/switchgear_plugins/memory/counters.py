@@ -70,9 +70,7 @@ class MemoryCounters:
                 parts.append(None)
                 rooms.append(Room(limit - held, 0.0))
             elif sort == "window":
-                window = self._windows.get(bucket.key)
-                if window is None:
-                    window = self._windows[bucket.key] = Window()
+                window = self._windows.get(bucket.key) or self._new_window(bucket)
                 entry = window.take(bucket, now)
                 if entry is None:
                     return self._refuse(buckets, parts, now)
@@ -85,7 +83,7 @@ class MemoryCounters:
                 rooms.append(self._room(bucket, now))
         decision = Decision(tuple(rooms))
         until = now + lease_s
-        if until < self._first_lease_end:
+        if until < self._first_lease_end:  # noqa: PLR1730 - half the price of min()
             self._first_lease_end = until
         self._open[id] = (until, decision, buckets, parts)
         return decision
@@ -165,6 +163,10 @@ class MemoryCounters:
         except ValueError:
             self._give_back(buckets, parts)
             raise
+
+    def _new_window(self, bucket: Bucket) -> Window:
+        window = self._windows[bucket.key] = Window()
+        return window
 
     def _period(self, bucket: Bucket) -> Period:
         ends_us = period_end_us(bucket)
