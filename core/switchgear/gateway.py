@@ -30,6 +30,7 @@ from switchgear.contracts.caller import Caller, KeyRegister, Standing
 from switchgear.contracts.credential import CredentialBackend, Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.store import Change, Store
+from switchgear.counting import check_sorts
 from switchgear.credentials import SecretKeeper
 from switchgear.edge.limits import EdgeLimits
 from switchgear.edge.overload import Overload, OverloadLimits
@@ -188,11 +189,12 @@ class Gateway:
         resources = self.resources = ResourceEngine(store, kinds, ambient, sealer, settings.model_prefix)
         resources.feed.watch(self._announce_change)
         face = PluginResources(resources)
-        counters = registry.one(Hooks.switchgear_counters, settings.counters)
+        offered = registry.one(Hooks.switchgear_counters, settings.counters)
+        counters = None if offered is None else offered.item.factory()
         await kernel.start(
             Services(
                 store=store,
-                counters=None if counters is None else counters.item.factory(),
+                counters=counters,
                 sealer=sealer,
                 resources=face,
                 http=upstream.http,
@@ -209,11 +211,11 @@ class Gateway:
 
         outlets = await self._open_outlets()
         journal, drain = await self._open_journal(Forwarding(store, outlets) if outlets else store)
-        policies = PolicyChain(
-            [(b.item.name, b.item.factory()) for b in registry.all(Hooks.switchgear_policies)], metrics, self._log
-        )
         authenticators = [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)]
         dialects = [b.item.factory() for b in registry.all(Hooks.switchgear_dialects)]
+        made = [(bound, bound.item.factory()) for bound in registry.all(Hooks.switchgear_policies)]
+        check_sorts(made, counters, offered)
+        policies = PolicyChain([(bound.item.name, policy) for bound, policy in made], metrics, self._log, counters)
         engine = self._engine = Engine(
             authenticators=authenticators,
             policies=policies,

@@ -193,9 +193,11 @@ class Exchange:
     strict                  whether the client wants what cannot be carried to a provider refused
     sent                    the call as the last target got it, in its wire format
     caller                  who asks, once authenticated
+    parent                  the exchange that this one is a part of, where it was called from inside; None for a client's own
     snapshot                the configuration it lives in from beginning to end
     plan, attempts          where it may go, where it went
     admitted                bit mask of the policies to settle; the policy host's
+    reservation             what it holds of the counters, None if nothing; the policy host's
     cache                   `bypass`, or what a cache policy found: `hit`, `miss`
     outcome, status, error  how it ended (set once, by the engine)
     usage, cost_microusd    what it consumed; cost None means unknown, never 0
@@ -213,8 +215,10 @@ class Exchange:
     strict: bool = False
     sent: Call | None = None
     caller: Caller | None = None
+    parent: "Exchange | None" = None
     plan: Plan | None = None
     admitted: int = 0
+    reservation: Any = None
     cache: str = "bypass"
     outcome: Outcome | None = None
     status: int = 0

@@ -6,23 +6,52 @@ says whether the exchange is then refused (`deny`, for security and money) or go
 way the failure is counted under the policy's name and logged.
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+from switchgear.contracts.counters import Bucket, Room
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.provider import Answer, StreamEvent
+from switchgear.errors import ApiError, RateLimited
 
 
 class Policy:
-    """Base of all policies. Order is plugin order; `settle` runs in reverse, and only where `admit` did."""
+    """Base of all policies. Order is plugin order; `settle` runs in reverse, and only where `admit` did.
+
+    `sorts` are the sorts of the buckets that `reserve` returns. The gateway does not start when the active counters lack one.
+    """
 
     on_error: ClassVar[Literal["deny", "allow"]] = "deny"
     budget_s: ClassVar[float] = 1.0
+    sorts: ClassVar[frozenset[str]] = frozenset()
 
     def prepare(self, x: Exchange) -> Awaitable[None] | None:
         """Rewrite the call before it is planned. `x.call` and `x.caller` are set. Raise `ApiError` to refuse.
 
         It also runs when somebody asks what would become of a request, so it records nothing.
+        """
+
+    def reserve(self, x: Exchange) -> Sequence[Bucket] | Awaitable[Sequence[Bucket]]:  # noqa: ARG002 - the base counts nothing
+        """Name what this exchange takes from which buckets; none where it has no business with it. `x.plan` is set.
+
+        The buckets of all policies are reserved together, all or nothing, before any policy's `admit`, under the id of the
+        exchange. They are held until it ends, and given back by themselves if the gateway dies with it. A policy keeps nothing
+        to undo: whether anything was reserved is the host's business. Within `x.parent`, slots that it holds are not taken
+        again.
+        """
+        return ()
+
+    def reserved(self, x: Exchange, rooms: Sequence[Room]) -> None:
+        """Learn how the buckets it named stand after the decision, granted or not: for headers of the answer or the error."""
+
+    def refused(self, x: Exchange, index: int, room: Room, retry_after_s: float) -> ApiError:  # noqa: ARG002 - the base says less
+        """Return the error for the client where the bucket at `index` of those it named had no room."""
+        return RateLimited("The limit is reached.", code="rate_limit_exceeded", retry_after=retry_after_s)
+
+    def used(self, x: Exchange) -> Sequence[int] | None:
+        """Return the actual amounts of the buckets it named, once the exchange has ended; None: as they were reserved.
+
+        `x.outcome`, `x.usage` and `x.cost_microusd` are final. Slots are given back whatever is said of them.
         """
 
     def admit(self, x: Exchange) -> Answer | Awaitable[Answer | None] | None:

@@ -24,9 +24,11 @@ from switchgear.contracts.exchange import Exchange, Outcome, Plan
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.provider import CANONICAL, Answer, Call, StreamEvent
 from switchgear.contracts.resource import Snapshot
+from switchgear.contracts.usage import Usage
 from switchgear.errors import ApiError, RateLimited
+from switchgear.exchange.reservation import Reservations
 
-PHASES = ("prepare", "admit", "on_event", "settle")
+PHASES = ("prepare", "reserve", "reserved", "refused", "used", "admit", "on_event", "settle")
 
 
 class EmptySnapshot:
@@ -55,8 +57,11 @@ class EmptySnapshot:
 class WatchedCounters:
     """Counters that grant everything, or refuse everything, and know what is held and how often they were asked.
 
-    `later`: answer with awaitables, as counters over a network do. `never`: reserve, and then let the answer hang.
+    `later`: answer with awaitables, as counters over a network do. `never`: reserve, and then let the answer hang. They take
+    buckets of any sort.
     """
+
+    sorts = frozenset({"window", "slots", "bucket", "period"})
 
     def __init__(self, *, later: bool = False, grant: bool = True, never: bool = False) -> None:
         self.later = later
@@ -83,6 +88,15 @@ class WatchedCounters:
             assert len(taken) == len(actual), "one amount for each bucket that was reserved"
         return self._later(None) if self.later else None
 
+    def peek(self, buckets: Sequence[Bucket]) -> tuple[Room, ...] | Awaitable[tuple[Room, ...]]:
+        """Say that nothing was taken."""
+        rooms = tuple(Room(bucket.limit, 0.0) for bucket in buckets)
+        return self._later(rooms) if self.later else rooms
+
+    def seed(self, bucket: Bucket, epoch: str, total: int) -> None | Awaitable[None]:  # noqa: ARG002 - the shape of Counters
+        """Forget it."""
+        return self._later(None) if self.later else None
+
     async def _later(self, answer: Any) -> Any:
         await asyncio.sleep(3600 if self.never else 0)
         return answer
@@ -103,6 +117,13 @@ async def _run(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
+def _reservations(policy: Policy, counters: WatchedCounters) -> Reservations:
+    def failed(name: str, error: BaseException) -> None:
+        raise AssertionError(f"{name} broke: {error!r}") from error
+
+    return Reservations([("policy", policy)], counters, failed)
+
+
 class PolicySuite:
     """Inherit and fill in `make`; give a `caller` the policy acts upon."""
 
@@ -112,16 +133,18 @@ class PolicySuite:
         """Make the policy under test over these counters, or without if it counts nothing."""
         raise AssertionError("override `make` to return the policy under test")
 
-    async def begin(self, policy: Policy, x: Exchange) -> Answer | None:
+    async def begin(self, policy: Policy, x: Exchange, counters: WatchedCounters) -> Answer | None:
         """Run the phases before the attempt, as the gateway does."""
         await _run(policy.prepare(x))
+        await _run(_reservations(policy, counters).reserve(x))
         answer: Answer | None = await _run(policy.admit(x))
         return answer
 
-    async def finish(self, policy: Policy, x: Exchange, outcome: Outcome) -> None:
+    async def finish(self, policy: Policy, x: Exchange, outcome: Outcome, counters: WatchedCounters) -> None:
         """End the exchange, as the gateway does."""
         x.outcome = outcome
         x.status = 200 if outcome is Outcome.COMPLETE else 500
+        await _run(_reservations(policy, counters).settle(x))
         await _run(policy.settle(x))
 
     def test_it_has_a_phase_and_each_takes_what_the_base_gives(self) -> None:
@@ -131,6 +154,9 @@ class PolicySuite:
         for phase in overridden:
             base, own = (inspect.signature(getattr(kind, phase)).parameters for kind in (Policy, policy))
             assert list(base) == list(own), f"{phase} must take {list(base)}"
+            assert phase not in {"reserved", "refused", "used"} or not inspect.iscoroutinefunction(
+                getattr(policy, phase)
+            ), f"{phase} answers at once"
 
     def test_it_declares_what_a_failure_means_and_how_long_it_may_take(self) -> None:
         policy = self.make(WatchedCounters())
@@ -144,25 +170,25 @@ class PolicySuite:
         counters = WatchedCounters(later=later)
         policy, x = self.make(counters), make_exchange(self.caller)
         try:
-            await self.begin(policy, x)
+            await self.begin(policy, x, counters)
         except ApiError:
             assert not counters.held, "who refuses holds nothing"
             return
-        await self.finish(policy, x, outcome)
+        await self.finish(policy, x, outcome, counters)
         assert not counters.held
 
     @pytest.mark.parametrize("later", [False, True])
     async def test_who_refuses_holds_nothing_and_gives_a_client_error(self, later: bool) -> None:  # noqa: FBT001 - a pytest parameter
         counters = WatchedCounters(later=later, grant=False)
         policy, x = self.make(counters), make_exchange(self.caller)
-        if await self._refused(policy, x):
+        if await self._refused(policy, x, counters):
             assert not counters.held
         elif counters.reserved:
             pytest.fail("the counters refused and the policy let it pass")
 
-    async def _refused(self, policy: Policy, x: Exchange) -> bool:
+    async def _refused(self, policy: Policy, x: Exchange, counters: WatchedCounters) -> bool:
         try:
-            await self.begin(policy, x)
+            await self.begin(policy, x, counters)
         except ApiError as error:
             refusal = error
         else:
@@ -175,23 +201,23 @@ class PolicySuite:
     async def test_settling_twice_or_without_having_admitted_is_harmless(self) -> None:
         counters = WatchedCounters()
         policy = self.make(counters)
-        await self.finish(policy, make_exchange(self.caller, id="never-admitted"), Outcome.REJECTED)
+        await self.finish(policy, make_exchange(self.caller, id="never-admitted"), Outcome.REJECTED, counters)
         x = make_exchange(self.caller)
-        await self._refused(policy, x)
+        await self._refused(policy, x, counters)
         for _ in range(2):
-            await self.finish(policy, x, Outcome.COMPLETE)
+            await self.finish(policy, x, Outcome.COMPLETE, counters)
         assert not counters.held
 
     async def test_interrupted_while_admitting_it_holds_nothing_once_settled(self) -> None:
         """The gateway settles a policy whose `admit` ran out of time or whose client left meanwhile."""
         counters = WatchedCounters(never=True)
         policy, x = self.make(counters), make_exchange(self.caller)
-        admitting = asyncio.ensure_future(self.begin(policy, x))
+        admitting = asyncio.ensure_future(self.begin(policy, x, counters))
         await asyncio.sleep(0)
         admitting.cancel()
         await asyncio.wait([admitting])
         counters.never = False
-        await self.finish(policy, x, Outcome.CLIENT_GONE)
+        await self.finish(policy, x, Outcome.CLIENT_GONE, counters)
         assert not counters.held
 
     @pytest.mark.parametrize(
@@ -201,29 +227,50 @@ class PolicySuite:
         """It may refuse such a caller, but not break."""
         counters = WatchedCounters()
         policy, x = self.make(counters), make_exchange(caller)
-        await self._refused(policy, x)
-        await self.finish(policy, x, Outcome.COMPLETE)
+        await self._refused(policy, x, counters)
+        await self.finish(policy, x, Outcome.COMPLETE, counters)
         assert not counters.held
 
     async def test_it_survives_every_sort_of_event(self) -> None:
-        policy, x = self.make(WatchedCounters()), make_exchange(self.caller, stream=True)
-        await self._refused(policy, x)
+        counters = WatchedCounters()
+        policy, x = self.make(counters), make_exchange(self.caller, stream=True)
+        await self._refused(policy, x, counters)
         for event in (StreamEvent(b""), StreamEvent(b'{"choices":[]}'), StreamEvent(b"[DONE]", terminal=True)):
             with contextlib.suppress(ApiError):  # it may let it pass or stop the stream, nothing else
                 await _run(policy.on_event(x, event))
-        await self.finish(policy, x, Outcome.COMPLETE)
+        await self.finish(policy, x, Outcome.COMPLETE, counters)
 
     async def test_exchanges_do_not_see_each_other(self) -> None:
         counters = WatchedCounters()
         policy = self.make(counters)
         one, two = (make_exchange(self.caller, id=f"exchange-{n}") for n in (1, 2))
-        refused = [await self._refused(policy, x) for x in (one, two)]
+        refused = [await self._refused(policy, x, counters) for x in (one, two)]
         assert refused[0] == refused[1]
         before = set(counters.held)
-        await self.finish(policy, one, Outcome.COMPLETE)
+        await self.finish(policy, one, Outcome.COMPLETE, counters)
         assert before - {one.id} == set(counters.held)
-        await self.finish(policy, two, Outcome.COMPLETE)
+        await self.finish(policy, two, Outcome.COMPLETE, counters)
         assert not counters.held
+
+    async def test_what_it_reserves_is_declared_and_naming_it_takes_nothing(self) -> None:
+        counters = WatchedCounters()
+        policy, x = self.make(counters), make_exchange(self.caller)
+        await _run(policy.prepare(x))
+        buckets = await _run(policy.reserve(x))
+        assert list(buckets) == list(await _run(policy.reserve(x)))
+        assert not counters.held, "the gateway reserves, for all policies at once"
+        assert {bucket.sort for bucket in buckets} <= policy.sorts, "declare the sorts in `sorts`"
+        assert all(bucket.amount >= 0 for bucket in buckets)
+
+    async def test_it_says_as_many_amounts_as_it_named_buckets(self) -> None:
+        counters = WatchedCounters()
+        policy, x = self.make(counters), make_exchange(self.caller)
+        if await self._refused(policy, x, counters):
+            return
+        for usage in (None, Usage(10, 20)):
+            x.outcome, x.usage = Outcome.COMPLETE, usage
+            used = policy.used(x)
+            assert used is None or len(used) == len(await _run(policy.reserve(x)))
 
     @pytest.mark.parametrize("later", [False, True])
     async def test_explaining_takes_nothing_and_says_json(self, later: bool) -> None:  # noqa: FBT001 - a pytest parameter
@@ -237,8 +284,8 @@ class PolicySuite:
             assert said is None or isinstance(msgspec.json.decode(msgspec.json.encode(said)), dict)
 
     def test_header_names_it_adds_are_lower_case_bytes_without_line_breaks(self) -> None:
-        x = make_exchange(self.caller)
-        asyncio.run(self._refused(self.make(WatchedCounters()), x))
+        x, counters = make_exchange(self.caller), WatchedCounters()
+        asyncio.run(self._refused(self.make(counters), x, counters))
         for name, value in x.headers:
             assert name == name.lower()
             assert not {*b"\r\n\0"} & {*name, *value}

@@ -4,29 +4,20 @@ from collections.abc import Awaitable, Mapping, Sequence
 from math import ceil
 from typing import Any
 
-from switchgear.contracts.caller import Caller, Limits
-from switchgear.contracts.counters import Bucket, Counters, Decision
+from switchgear.contracts.counters import Bucket, Counters, Room
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.policy import Policy
-from switchgear.contracts.upstream import Timeouts
-from switchgear.errors import RateLimited
-
-LEASE_MARGIN_S = 30.0
-"""How long after an exchange's last moment its slot comes back by itself, if the gateway died with it."""
-
-DEFAULT_TOTAL_S = Timeouts().total
+from switchgear.errors import ApiError, RateLimited
+from switchgear_plugins.limits.limit import LIMITS
 
 MOST_CACHED = 16_384
 """Callers whose limits are kept compiled."""
 
-_REQUESTS = "requests per minute"
-_CONCURRENT = "concurrent requests"
-_NEVER = Bucket("explain", "slots", 0)
-"""Has no room, whatever happens."""
+_Line = tuple[bytes, bytes]
 
 
 class LimitsPolicy(Policy):
-    """One reservation for all limits of the caller, all or nothing; the slot is given back when the exchange settles.
+    """Names the buckets of all limits of the caller, which are reserved with everybody else's.
 
     Answers and refusals alike say how the requests per minute stand, in the headers OpenAI uses:
     https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
@@ -34,119 +25,109 @@ class LimitsPolicy(Policy):
 
     on_error = "deny"
     budget_s = 1.0
+    sorts = frozenset(limit.sort for limit in LIMITS)
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._compiled: dict[str, _Held] = {}
 
-    def admit(self, x: Exchange) -> Awaitable[None] | None:
-        """Reserve. Raises `RateLimited` with `retry_after`."""
-        caller = x.caller
-        if caller is None or caller.limits is None:
-            return None
-        held = self._compiled.get(caller.key_id)
-        if held is None or held.limits is not caller.limits:
-            held = self._compile(caller, caller.limits)
-        if not held.buckets:
-            return None
-        answer = self._counters.reserve(x.id, held.buckets, _lease_s(x))
-        if not isinstance(answer, Decision):
-            return _apply_later(x, held, answer)
-        _apply(x, held, answer)
-        return None
+    def reserve(self, x: Exchange) -> Sequence[Bucket]:
+        """Name a bucket for each limit of the caller."""
+        held = self._held(x)
+        return () if held is None else held.buckets
 
-    def settle(self, x: Exchange) -> Awaitable[None] | None:
-        """Give the slot back."""
-        if x.caller is None or x.caller.limits is None:
-            return None
-        return self._counters.settle(x.id)
+    def reserved(self, x: Exchange, rooms: Sequence[Room]) -> None:
+        """Say in headers how the limits stand that have some."""
+        held = self._held(x)
+        if held is not None:
+            for shown in held.shown:
+                x.headers += shown.lines(rooms[shown.index])
+
+    def refused(self, x: Exchange, index: int, room: Room, retry_after_s: float) -> ApiError:  # noqa: ARG002 - the phase's form
+        """Name the limit that is reached."""
+        held = self._held(x)
+        assert held is not None
+        limit = held.limits[index]
+        return RateLimited(
+            f"Rate limit reached for {limit.words}: limit {held.buckets[index].limit}. Try again in {duration(retry_after_s)}.",
+            code="rate_limit_exceeded",
+            retry_after=retry_after_s,
+        )
 
     def explain(self, x: Exchange) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]] | None:
         """Say what is left of each limit; None for a caller without any."""
-        if x.caller is None or x.caller.limits is None:
+        held = self._held(x)
+        if held is None or not held.buckets:
             return None
-        buckets = _Held(x.caller.key_id, x.caller.limits).buckets
-        if not buckets:
-            return None
-        # What can never be granted takes nothing, and the refusal says how all stand.
-        decision = self._counters.reserve(x.id, (_NEVER, *buckets), LEASE_MARGIN_S)
-        return _left(buckets, decision) if isinstance(decision, Decision) else _left_later(buckets, decision)
+        rooms = self._counters.peek(held.buckets)
+        return held.standing(rooms) if isinstance(rooms, tuple) else _standing_later(held, rooms)
 
-    def _compile(self, caller: Caller, limits: Limits) -> "_Held":
-        if len(self._compiled) >= MOST_CACHED:
-            self._compiled.clear()
-        held = self._compiled[caller.key_id] = _Held(caller.key_id, limits)
+    def _held(self, x: Exchange) -> "_Held | None":
+        """Return the compiled limits of the caller; None for one without any."""
+        caller = x.caller
+        if caller is None or (limits := caller.limits) is None:
+            return None
+        held = self._compiled.get(caller.key_id)
+        if held is None or held.source is not limits:
+            if len(self._compiled) >= MOST_CACHED:
+                self._compiled.clear()
+            held = self._compiled[caller.key_id] = _Held(caller.key_id, limits)
         return held
 
 
 class _Held:
-    """The limits of one caller, as buckets and as the headers that are the same for each of its requests."""
+    """The limits of one caller as they are compiled: `limits` and `buckets` in one order, `shown` those with headers."""
 
-    __slots__ = ("buckets", "limit", "limits", "reset")
+    __slots__ = ("buckets", "limits", "shown", "source")
 
-    def __init__(self, key_id: str, limits: Limits) -> None:
-        self.limits = limits
-        self.limit: tuple[bytes, bytes] | None = None
-        buckets = []
-        if limits.requests_per_minute is not None:
-            window = Bucket(f"rpm:{key_id}", "window", limits.requests_per_minute)
-            buckets.append(window)
-            self.limit = (b"x-ratelimit-limit-requests", b"%d" % window.limit)
-            self.reset = _reset(window.period_s)
-        if limits.concurrent_requests is not None:
-            buckets.append(Bucket(f"concurrent:{key_id}", "slots", limits.concurrent_requests))
-        self.buckets = tuple(buckets)
+    def __init__(self, id: str, source: object) -> None:
+        self.source = source
+        found = [(limit, value) for limit in LIMITS if (value := getattr(source, limit.field)) is not None]
+        self.limits = tuple(limit for limit, _ in found)
+        self.buckets = tuple(limit.bucket(id, value) for limit, value in found)
+        self.shown = tuple(
+            _Shown(index, limit.header, bucket)
+            for index, (limit, bucket) in enumerate(zip(self.limits, self.buckets, strict=True))
+            if limit.header
+        )
 
-
-async def _left_later(buckets: Sequence[Bucket], decision: Awaitable[Decision]) -> Mapping[str, Any]:
-    return _left(buckets, await decision)
-
-
-def _left(buckets: Sequence[Bucket], decision: Decision) -> Mapping[str, Any]:
-    """Say how each limit stands, under the name that it has in a key; `reset_s` is when all of it is there again."""
-    return {
-        "requests_per_minute" if bucket.sort == "window" else "concurrent_requests": {
-            "limit": bucket.limit,
-            "remaining": room.remaining,
-            **({"reset_s": room.reset_s} if bucket.sort == "window" else {}),
+    def standing(self, rooms: Sequence[Room]) -> Mapping[str, Any]:
+        """Say how each limit stands, under the name that it has in a key; `reset_s` is when all of it is there again."""
+        return {
+            limit.field: {
+                "limit": bucket.limit,
+                "remaining": room.remaining,
+                **({} if bucket.sort == "slots" else {"reset_s": room.reset_s}),
+            }
+            for limit, bucket, room in zip(self.limits, self.buckets, rooms, strict=True)
         }
-        for bucket, room in zip(buckets, decision.rooms[1:], strict=True)
-    }
 
 
-def _lease_s(x: Exchange) -> float:
-    longest = 0.0
-    for target in x.plan.targets if x.plan else ():
-        longest = max(longest, target.timeouts.total)
-    return (longest or DEFAULT_TOTAL_S) + LEASE_MARGIN_S
+class _Shown:
+    """The header lines of one limit, made ahead as far as they are the same for every request."""
 
+    __slots__ = ("_limit", "_period_s", "_remaining", "_reset", "_whole", "index")
 
-async def _apply_later(x: Exchange, held: _Held, answer: Awaitable[Decision]) -> None:
-    _apply(x, held, await answer)
+    def __init__(self, index: int, unit: str, bucket: Bucket) -> None:
+        self.index = index
+        self._limit = (f"x-ratelimit-limit-{unit}".encode(), b"%d" % bucket.limit)
+        self._remaining = f"x-ratelimit-remaining-{unit}".encode()
+        self._reset = f"x-ratelimit-reset-{unit}".encode()
+        self._period_s = bucket.period_s
+        self._whole = (self._reset, duration(bucket.period_s).encode())
 
-
-def _apply(x: Exchange, held: _Held, decision: Decision) -> None:
-    if held.limit is not None:
-        room = decision.rooms[0]
-        whole = room.reset_s == held.buckets[0].period_s
-        x.headers += (
-            held.limit,
-            (b"x-ratelimit-remaining-requests", b"%d" % room.remaining),
-            held.reset if whole else _reset(room.reset_s),
-        )
-    if decision.refused is not None:
-        bucket = held.buckets[decision.refused]
-        what = _REQUESTS if bucket.sort == "window" else _CONCURRENT
-        wait = decision.retry_after_s
-        raise RateLimited(
-            f"Rate limit reached for {what}: limit {bucket.limit}. Try again in {duration(wait)}.",
-            code="rate_limit_exceeded",
-            retry_after=wait,
+    def lines(self, room: Room) -> tuple[_Line, _Line, _Line]:
+        """Say how it stands."""
+        reset_s = room.reset_s
+        return (
+            self._limit,
+            (self._remaining, b"%d" % room.remaining),
+            self._whole if reset_s == self._period_s else (self._reset, duration(reset_s).encode()),
         )
 
 
-def _reset(seconds: float) -> tuple[bytes, bytes]:
-    return (b"x-ratelimit-reset-requests", duration(seconds).encode())
+async def _standing_later(held: _Held, rooms: Awaitable[Sequence[Room]]) -> Mapping[str, Any]:
+    return held.standing(await rooms)
 
 
 def duration(seconds: float) -> str:

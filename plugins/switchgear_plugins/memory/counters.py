@@ -2,217 +2,268 @@
 
 A window keeps what it admitted as a queue of entries, newest last. Admissions closer together than a 256th of the period
 share an entry that takes the time of the latest, so that an entry leaves the window late rather than early: a window
-may hold back up to a 256th of its period for too long, and never admits too much. An entry is two numbers, so a
+may hold back up to a 256th of its period for too long, and never admits too much. An entry is a few numbers, so a
 window costs at most some 260 of them however large its limit.
 """
 
-from collections import deque
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.counters import Bucket, Decision, Room
-
-ENTRIES = 256
-"""Entries one period is divided into at most."""
+from switchgear_plugins.memory.sorts import SOON_S, Entry, Period, TokenBucket, Window, period_end_us
 
 SWEEP_S = 1.0
-"""How often leases and idle windows are looked at, by whoever comes next."""
+"""How often leases and idle keys are looked at, by whoever comes next."""
 
-SLOT_RETRY_S = 1.0
-"""What a refusal for want of a slot suggests to wait: nobody knows when a running request ends."""
+_SORTS = frozenset({"window", "slots", "bucket", "period"})
 
+_Part: TypeAlias = Entry | TokenBucket | Period | None
+"""Where a reservation took from a bucket: None where that is slots, which are numbers."""
 
-class _Entry:
-    """Admissions of a moment: `at` is when the latest was, `began` the first; `amount` None once it left the window."""
-
-    __slots__ = ("amount", "at", "began")
-
-    def __init__(self, at: float, amount: int) -> None:
-        self.began = self.at = at
-        self.amount: int | None = amount
-
-
-class _Window:
-    __slots__ = ("entries", "period_s", "total")
-
-    def __init__(self) -> None:
-        self.entries: deque[_Entry] = deque()
-        self.total = 0
-        self.period_s = 0.0
-
-    def expire(self, until: float) -> None:
-        """Forget what was admitted at `until` or before."""
-        entries = self.entries
-        while entries and entries[0].at <= until:
-            entry = entries.popleft()
-            self.total -= entry.amount or 0
-            entry.amount = None
-
-    def wait(self, excess: int, now: float, period_s: float) -> float:
-        """Return the seconds until `excess` has left the window; a period if that much is not in it."""
-        for entry in self.entries:
-            excess -= entry.amount or 0
-            if excess <= 0:
-                return entry.at + period_s - now
-        return period_s
-
-
-class _Slots:
-    __slots__ = ("held",)
-
-    def __init__(self) -> None:
-        self.held = 0
-
-
-class _Taking:
-    """One reservation: what it took, where; `decision` is the answer it got, to be given again."""
-
-    __slots__ = ("decision", "expires", "taken")
-
-    def __init__(self, expires: int) -> None:
-        self.expires = expires
-        self.taken: list[tuple[str, _Slots | _Window, _Entry | None, int]] = []
-        self.decision: Decision | None = None
+_Taking: TypeAlias = tuple[float, Decision, tuple[Bucket, ...], list[_Part]]
+"""A reservation: when its lease ends, the answer it got, and what it took."""
 
 
 class MemoryCounters:
     """Counters for a gateway that is one process; not for use by several threads.
 
-    A refusal is not remembered: the same id may try again. A settled id is forgotten. An unsettled reservation gives its
-    slots back within two seconds after its lease; windows keep what they counted. Idle keys are dropped within about a
-    minute after their period, a few at each sweep, so memory follows the keys in use.
+    A refusal is not remembered: the same id may try again. A settled id is forgotten. The lease of an unsettled reservation is
+    noticed within two seconds after its end. Idle keys are dropped within about a minute after their period, a few at each
+    sweep, so memory follows the keys in use; a window that is dropped forgets its epoch.
     """
+
+    sorts = _SORTS
 
     def __init__(self, ambient: Ambient) -> None:
         self._now = ambient.monotonic
-        self._windows: dict[str, _Window] = {}
-        self._slots: dict[str, _Slots] = {}
-        self._takings: dict[str, _Taking] = {}
-        # Ids by the second in which their lease ends, so that neither settling nor looking for dead ones searches.
-        self._leases: dict[int, dict[str, None]] = {}
+        self._now_us = ambient.now_us
+        self._windows: dict[str, Window] = {}
+        self._slots: dict[str, int] = {}
+        self._token_buckets: dict[str, TokenBucket] = {}
+        self._periods: dict[tuple[str, int], Period] = {}
+        self._open: dict[str, _Taking] = {}
         self._next_sweep = self._now() + SWEEP_S
-        self._unswept: list[str] = []
+        # No open reservation's lease ends before this, so that most sweeps look at none of them.
+        self._first_lease_end = float("inf")
+        self._unswept: list[str | tuple[str, int]] = []
 
     def reserve(self, id: str, buckets: Sequence[Bucket], lease_s: float) -> Decision:
         """Take from every bucket or from none."""
         now = self._now()
         if now >= self._next_sweep:
             self._sweep(now)
-        known = self._takings.get(id)
-        if known is not None and known.decision is not None:
-            return known.decision
-        taking = _Taking(int(now + lease_s) + 1)
-        rooms = []
-        for index, bucket in enumerate(buckets):
-            room = self._take(taking, bucket, now)
-            if room is None:
-                return self._refuse(taking, buckets, index, now)
-            rooms.append(room)
-        decision = taking.decision = Decision(tuple(rooms))
-        self._takings[id] = taking
-        lease = self._leases.get(taking.expires)
-        if lease is None:
-            lease = self._leases[taking.expires] = {}
-        lease[id] = None
+        buckets = tuple(buckets)
+        if id in self._open:
+            return self._again(id, buckets)
+        parts: list[_Part] = []
+        rooms: list[Room] = []
+        for bucket in buckets:
+            sort = bucket.sort
+            limit = bucket.limit
+            if sort == "slots":
+                key = bucket.key
+                held = self._slots.get(key, 0) + bucket.amount
+                if held > limit:
+                    return self._refuse(buckets, parts, now)
+                self._slots[key] = held
+                parts.append(None)
+                rooms.append(Room(limit - held, 0.0))
+            elif sort == "window":
+                window = self._windows.get(bucket.key) or self._new_window(bucket)
+                entry = window.take(bucket, now)
+                if entry is None:
+                    return self._refuse(buckets, parts, now)
+                parts.append(entry)
+                rooms.append(Room(limit - window.total, bucket.period_s))
+            elif (part := self._take(bucket, buckets, parts, now)) is None:
+                return self._refuse(buckets, parts, now)
+            else:
+                parts.append(part)
+                rooms.append(self._room(bucket, now))
+        decision = Decision(tuple(rooms))
+        until = now + lease_s
+        if until < self._first_lease_end:  # noqa: PLR1730 - half the price of min()
+            self._first_lease_end = until
+        self._open[id] = (until, decision, buckets, parts)
         return decision
 
     def settle(self, id: str, actual: Sequence[int] | None = None) -> None:
-        """Give slots back and correct windows to the `actual` amounts, one for each bucket in the order of reserving."""
-        taking = self._takings.get(id)
+        """Give slots back and correct the rest to the `actual` amounts, one for each bucket in the order of reserving."""
+        taking = self._open.get(id)
         if taking is None:
             return
-        if actual is not None:
-            if len(actual) != len(taking.taken):
-                raise ValueError(f"{len(taking.taken)} buckets were reserved and {len(actual)} amounts given")
-            for (_, state, entry, amount), used in zip(taking.taken, actual, strict=True):
-                if entry is not None and entry.amount is not None:
-                    entry.amount += used - amount
-                    state.total += used - amount  # type: ignore[union-attr]  # an entry belongs to a window
-        del self._takings[id]
-        del self._leases[taking.expires][id]
-        self._free(taking)
+        _, _, buckets, parts = taking
+        if actual is not None and len(actual) != len(buckets):
+            raise ValueError(f"{len(buckets)} buckets were reserved and {len(actual)} amounts given")
+        del self._open[id]
+        slots = self._slots
+        now = -1.0
+        for index, part in enumerate(parts):
+            if part is None:
+                bucket = buckets[index]
+                held = slots.get(bucket.key, 0) - bucket.amount
+                if held:
+                    slots[bucket.key] = held
+                else:
+                    slots.pop(bucket.key, None)
+            elif actual is not None or part.__class__ is Period:
+                amount = buckets[index].amount
+                if now < 0:
+                    now = self._now()
+                part.settle(amount, amount if actual is None else actual[index], now)
 
-    def size(self) -> tuple[int, int, int]:
-        """Return how many windows, slot keys and open reservations are held."""
-        return len(self._windows), len(self._slots), len(self._takings)
+    def peek(self, buckets: Sequence[Bucket]) -> tuple[Room, ...]:
+        """Say how the buckets stand."""
+        now = self._now()
+        if now >= self._next_sweep:
+            self._sweep(now)
+        return tuple(self._room(bucket, now) for bucket in buckets)
 
-    def _take(self, taking: _Taking, bucket: Bucket, now: float) -> Room | None:
-        key, limit, amount = bucket.key, bucket.limit, bucket.amount
-        if bucket.sort == "slots":
-            slots = self._slots.get(key)
-            if slots is None:
-                slots = self._slots[key] = _Slots()
-            remaining = limit - slots.held - amount
-            if remaining < 0:
-                if not slots.held:
-                    del self._slots[key]
-                return None
-            slots.held += amount
-            taking.taken.append((key, slots, None, amount))
-            return Room(remaining, 0.0)
-        window = self._windows.get(key)
-        if window is None:
-            window = self._windows[key] = _Window()
-        period_s = window.period_s = bucket.period_s
-        entries = window.entries
-        if entries and entries[0].at <= now - period_s:
-            window.expire(now - period_s)
-        remaining = limit - window.total - amount
-        if remaining < 0:
-            return None
-        window.total += amount
-        if entries and now - entries[-1].began < period_s / ENTRIES:
-            entry = entries[-1]
-            entry.at = now
-            entry.amount += amount  # type: ignore[operator]  # an entry in the queue has an amount
+    def seed(self, bucket: Bucket, epoch: str, total: int) -> None:
+        """Replace what was counted, once per epoch."""
+        if bucket.sort == "period":
+            period = self._period(bucket)
+            if period.epoch != epoch:
+                period.epoch = epoch
+                period.settled = total
+            return
+        if bucket.sort != "window":
+            raise ValueError(f"a bucket of the sort `{bucket.sort}` cannot be seeded")
+        window = self._windows.setdefault(bucket.key, Window())
+        if window.epoch != epoch:
+            window.epoch = epoch
+            window.period_s = bucket.period_s
+            self._restart(window, total)
+
+    def size(self) -> tuple[int, int, int, int, int]:
+        """Return how many windows, slot keys, token buckets, periods and open reservations are held."""
+        return len(self._windows), len(self._slots), len(self._token_buckets), len(self._periods), len(self._open)
+
+    def _again(self, id: str, buckets: tuple[Bucket, ...]) -> Decision:
+        _, decision, reserved, _ = self._open[id]
+        if buckets != reserved:
+            raise ValueError(f"the id {id} holds a reservation of other buckets: take an id of your own")
+        return decision
+
+    def _take(
+        self, bucket: Bucket, buckets: tuple[Bucket, ...], parts: list[_Part], now: float
+    ) -> TokenBucket | Period | None:
+        """Take from a bucket that is neither window nor slots; None if it has no room. What was taken is undone if it is none."""
+        try:
+            if bucket.sort == "period":
+                period = self._period(bucket)
+                return period if period.take(bucket, self._now_us()) else None
+            if bucket.sort == "bucket":
+                tokens = self._token_buckets.get(bucket.key)
+                if tokens is None:
+                    tokens = self._token_buckets[bucket.key] = TokenBucket(now)
+                return tokens if tokens.take(bucket, now) else None
+            raise _unknown(bucket)
+        except ValueError:
+            self._give_back(buckets, parts)
+            raise
+
+    def _new_window(self, bucket: Bucket) -> Window:
+        window = self._windows[bucket.key] = Window()
+        return window
+
+    def _period(self, bucket: Bucket) -> Period:
+        ends_us = period_end_us(bucket)
+        name = (bucket.key, bucket.start_us or 0)
+        period = self._periods.get(name)
+        if period is None:
+            period = self._periods[name] = Period(ends_us)
+        period.ends_us = ends_us
+        return period
+
+    def _refuse(self, buckets: tuple[Bucket, ...], parts: list[_Part], now: float) -> Decision:
+        """Undo what was taken; the next bucket is the one without room."""
+        self._give_back(buckets, parts)
+        refused = len(parts)
+        rooms = tuple(self._room(bucket, now) for bucket in buckets)
+        return Decision(rooms, refused, self._wait(buckets[refused], now))
+
+    def _give_back(self, buckets: tuple[Bucket, ...], parts: list[_Part]) -> None:
+        for bucket, part in zip(buckets, parts, strict=False):  # the parts are those that were taken so far
+            if part is None:
+                self._free(bucket)
+            else:
+                part.give_back(bucket.amount)
+
+    def _free(self, bucket: Bucket) -> None:
+        held = self._slots.get(bucket.key, 0) - bucket.amount
+        if held:
+            self._slots[bucket.key] = held
         else:
-            entry = _Entry(now, amount)
-            entries.append(entry)
-        taking.taken.append((key, window, entry, amount))
-        return Room(remaining, period_s)
-
-    def _refuse(self, taking: _Taking, buckets: Sequence[Bucket], refused: int, now: float) -> Decision:
-        for _, state, entry, amount in taking.taken:
-            if entry is not None:
-                entry.amount -= amount  # type: ignore[operator]  # taken a moment ago, so it is in the queue
-                state.total -= amount  # type: ignore[union-attr]  # an entry belongs to a window
-        self._free(taking)
-        bucket = buckets[refused]
-        retry_after_s = SLOT_RETRY_S
-        if bucket.sort == "window":
-            window = self._windows[bucket.key]
-            retry_after_s = window.wait(window.total + bucket.amount - bucket.limit, now, bucket.period_s)
-        return Decision(tuple(self._room(bucket, now) for bucket in buckets), refused, retry_after_s)
+            self._slots.pop(bucket.key, None)
 
     def _room(self, bucket: Bucket, now: float) -> Room:
-        if bucket.sort == "slots":
-            slots = self._slots.get(bucket.key)
-            return Room(max(0, bucket.limit - (slots.held if slots else 0)), 0.0)
-        window = self._windows.get(bucket.key)
-        if window is None:
-            return Room(max(0, bucket.limit), 0.0)
-        window.expire(now - bucket.period_s)
-        whole = window.entries[-1].at + bucket.period_s - now if window.entries else 0.0
-        return Room(max(0, bucket.limit - window.total), whole)
+        key, sort = bucket.key, bucket.sort
+        if sort == "slots":
+            return Room(max(0, bucket.limit - self._slots.get(key, 0)), 0.0)
+        if sort == "window":
+            return self._windows.get(key, Window()).room(bucket, now)
+        if sort == "bucket":
+            return (self._token_buckets.get(key) or TokenBucket(now)).room(bucket, now)
+        if sort == "period":
+            ends_us = period_end_us(bucket)
+            return (self._periods.get((key, bucket.start_us or 0)) or Period(ends_us)).room(bucket, self._now_us())
+        raise _unknown(bucket)
 
-    def _free(self, taking: _Taking) -> None:
-        for key, state, entry, amount in taking.taken:
-            if entry is None:
-                state.held -= amount  # type: ignore[union-attr]  # what has no entry is slots
-                if not state.held and self._slots.get(key) is state:  # type: ignore[union-attr]
-                    del self._slots[key]
+    def _wait(self, bucket: Bucket, now: float) -> float:
+        if bucket.sort == "window":
+            return self._windows[bucket.key].wait(bucket, now)
+        if bucket.sort == "bucket":
+            return self._token_buckets[bucket.key].wait(bucket)
+        if bucket.sort == "period":
+            return self._period(bucket).wait(bucket, self._now_us())
+        return SOON_S
+
+    def _restart(self, window: Window, total: int) -> None:
+        """Count `total` in a window, and on top of it what is reserved and not settled."""
+        held = [
+            (parts, index, buckets[index].amount)
+            for _, _, buckets, parts in self._open.values()
+            for index, part in enumerate(parts)
+            if part.__class__ is Entry and part.window is window
+        ]
+        entry = window.restart(total + sum(amount for _, _, amount in held), self._now())
+        for parts, index, _ in held:
+            parts[index] = entry
 
     def _sweep(self, now: float) -> None:
         self._next_sweep = now + SWEEP_S
-        for second in [second for second in self._leases if second <= now]:
-            for id in self._leases.pop(second):
-                self._free(self._takings.pop(id))
+        if now >= self._first_lease_end:
+            self._end_leases(now)
         if not self._unswept:
-            self._unswept = list(self._windows)
+            self._unswept = [*self._windows, *self._token_buckets, *self._periods]
         share = max(64, len(self._unswept) // 32)
-        for key in self._unswept[-share:]:
-            window = self._windows[key]
-            window.expire(now - window.period_s)
-            if not window.entries:
-                del self._windows[key]
+        for name in self._unswept[-share:]:
+            if isinstance(name, tuple):
+                if (period := self._periods.get(name)) is not None and period.is_over(self._now_us()):
+                    del self._periods[name]
+                continue
+            if (window := self._windows.get(name)) is not None:
+                window.expire(now - window.period_s)
+                if not window.entries:
+                    del self._windows[name]
+            if (tokens := self._token_buckets.get(name)) is not None:
+                tokens.refill(now)
+                if not tokens.missing:
+                    del self._token_buckets[name]
         del self._unswept[-share:]
+
+    def _end_leases(self, now: float) -> None:
+        for id in [id for id, taking in self._open.items() if taking[0] <= now]:
+            _, _, buckets, parts = self._open.pop(id)
+            for bucket, part in zip(buckets, parts, strict=True):
+                if part is None:
+                    self._free(bucket)
+                else:
+                    part.lapse(bucket.amount)
+        self._first_lease_end = min((taking[0] for taking in self._open.values()), default=float("inf"))
+
+
+def _unknown(bucket: Bucket) -> ValueError:
+    return ValueError(f"no bucket of the sort `{bucket.sort}` is known here")

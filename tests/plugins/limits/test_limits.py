@@ -10,10 +10,11 @@ from switchgear.contracts.caller import Caller, Limits, Permissions
 from switchgear.contracts.exchange import Outcome
 from switchgear.contracts.upstream import Timeouts
 from switchgear.errors import RateLimited
+from switchgear.exchange.reservation import LEASE_MARGIN_S, Reservations
 from switchgear.testing.context import PluginContext
 from switchgear.testing.policy_suite import PolicySuite, WatchedCounters, make_exchange
 from switchgear_plugins.limits.plugin import LimitsPlugin
-from switchgear_plugins.limits.policy import LEASE_MARGIN_S, MOST_CACHED, LimitsPolicy, duration
+from switchgear_plugins.limits.policy import MOST_CACHED, LimitsPolicy, duration
 from switchgear_plugins.memory.counters import MemoryCounters
 
 
@@ -28,9 +29,24 @@ class TestLimitsPolicy(PolicySuite):
         return LimitsPolicy(counters)
 
 
+class Host:
+    """The policy over counters, in the phases as the gateway runs them."""
+
+    def __init__(self, counters):
+        self.counters = counters
+        self.policy = LimitsPolicy(counters)
+        self.reservations = Reservations([("limits", self.policy)], counters, lambda _, error: pytest.fail(repr(error)))
+
+    def reserve(self, x):
+        return self.reservations.reserve(x)
+
+    def settle(self, x):
+        return self.reservations.settle(x)
+
+
 @pytest.fixture
 def policy(ambient):
-    return LimitsPolicy(MemoryCounters(ambient))
+    return Host(MemoryCounters(ambient))
 
 
 def headers(x):
@@ -41,7 +57,7 @@ def test_requests_per_minute_are_counted_and_shown(policy, ambient):
     shown = []
     for n in range(2):
         x = make_exchange(caller(2), id=f"x{n}")
-        assert policy.admit(x) is None
+        assert policy.reserve(x) is None
         policy.settle(x)
         shown.append(headers(x))
         ambient.advance(12)
@@ -51,57 +67,57 @@ def test_requests_per_minute_are_counted_and_shown(policy, ambient):
     ] == shown
     x = make_exchange(caller(2), id="x3")
     with pytest.raises(RateLimited) as caught:
-        policy.admit(x)
+        policy.reserve(x)
     assert ("rate_limit_exceeded", 36.0) == (caught.value.code, caught.value.retry_after)
     assert "Rate limit reached for requests per minute: limit 2. Try again in 36s." == caught.value.message
     assert {"limit-requests": "2", "remaining-requests": "0", "reset-requests": "48s"} == headers(x)
     ambient.advance(caught.value.retry_after)
-    assert policy.admit(x) is None
+    assert policy.reserve(x) is None
 
 
 def test_a_slot_is_free_again_once_an_exchange_settles(policy):
     first, second = make_exchange(caller(None, 1), id="a"), make_exchange(caller(None, 1), id="b")
-    policy.admit(first)
+    policy.reserve(first)
     with pytest.raises(RateLimited, match="concurrent requests: limit 1") as caught:
-        policy.admit(second)
+        policy.reserve(second)
     assert 1.0 == caught.value.retry_after
     assert [] == second.headers
     first.outcome = Outcome.CLIENT_GONE
     policy.settle(first)
     policy.settle(first)
-    policy.admit(second)
+    policy.reserve(second)
 
 
 def test_a_request_refused_for_its_slot_does_not_use_up_the_minute(policy):
-    policy.admit(make_exchange(caller(5, 1), id="a"))
+    policy.reserve(make_exchange(caller(5, 1), id="a"))
     for n in range(20):
         x = make_exchange(caller(5, 1), id=f"b{n}")
         with pytest.raises(RateLimited, match="concurrent"):
-            policy.admit(x)
+            policy.reserve(x)
         assert "4" == headers(x)["remaining-requests"]
 
 
 def test_callers_do_not_share_limits(policy):
     for key_id in ("key_1", "key_2"):
-        assert policy.admit(make_exchange(caller(1, key_id=key_id), id=key_id)) is None
+        assert policy.reserve(make_exchange(caller(1, key_id=key_id), id=key_id)) is None
 
 
 def test_a_changed_limit_is_in_force_with_the_next_request(policy):
-    policy.admit(make_exchange(caller(2), id="a"))
+    policy.reserve(make_exchange(caller(2), id="a"))
     with pytest.raises(RateLimited):
-        policy.admit(make_exchange(caller(1), id="b"))
-    policy.admit(make_exchange(caller(2), id="c"))
+        policy.reserve(make_exchange(caller(1), id="b"))
+    policy.reserve(make_exchange(caller(2), id="c"))
 
 
 def test_a_limit_of_nothing_admits_nothing(policy):
     with pytest.raises(RateLimited):
-        policy.admit(make_exchange(caller(0), id="a"))
+        policy.reserve(make_exchange(caller(0), id="a"))
 
 
 async def test_counters_that_answer_later_are_awaited():
     counters = WatchedCounters(later=True)
-    policy, x = LimitsPolicy(counters), make_exchange(caller(5, 1))
-    await policy.admit(x)
+    policy, x = Host(counters), make_exchange(caller(5, 1))
+    await policy.reserve(x)
     assert ["exchange-1"] == list(counters.held)
     assert "4" == headers(x)["remaining-requests"]
     await policy.settle(x)
@@ -109,16 +125,16 @@ async def test_counters_that_answer_later_are_awaited():
 
 
 async def test_a_later_refusal_refuses():
-    policy, x = LimitsPolicy(WatchedCounters(later=True, grant=False)), make_exchange(caller(5))
+    policy, x = Host(WatchedCounters(later=True, grant=False)), make_exchange(caller(5))
     with pytest.raises(RateLimited):
-        await policy.admit(x)
+        await policy.reserve(x)
 
 
 def test_without_limits_the_counters_are_not_asked():
     counters = WatchedCounters()
-    policy = LimitsPolicy(counters)
+    policy = Host(counters)
     for x in (make_exchange(None), make_exchange(Caller("k", permissions=Permissions())), make_exchange(caller())):
-        assert policy.admit(x) is None
+        assert policy.reserve(x) is None
         assert policy.settle(x) is None
     assert 0 == counters.reserved
 
@@ -132,14 +148,14 @@ def test_the_lease_outlives_the_longest_exchange():
             return super().reserve(id, buckets, lease_s)
 
     counters = Noting()
-    LimitsPolicy(counters).admit(make_exchange(caller(5)))
+    Host(counters).reserve(make_exchange(caller(5)))
     assert [Timeouts().total + LEASE_MARGIN_S] == counters.leases
 
 
 def test_what_is_kept_of_callers_is_bounded(policy):
     for n in range(MOST_CACHED + 10):
-        policy.admit(make_exchange(caller(5, key_id=f"key_{n}"), id=str(n)))
-    assert len(policy._compiled) <= MOST_CACHED
+        policy.reserve(make_exchange(caller(5, key_id=f"key_{n}"), id=str(n)))
+    assert len(policy.policy._compiled) <= MOST_CACHED
 
 
 async def test_a_storm_at_once_never_has_more_in_flight_than_the_limit(policy):
@@ -149,7 +165,7 @@ async def test_a_storm_at_once_never_has_more_in_flight_than_the_limit(policy):
         nonlocal running, peak, refused
         x = make_exchange(caller(None, 7), id=str(n))
         try:
-            policy.admit(x)
+            policy.reserve(x)
         except RateLimited:
             refused += 1
             return
@@ -168,7 +184,7 @@ async def test_a_storm_at_once_never_has_more_in_flight_than_the_limit(policy):
     await asyncio.gather(*tasks, return_exceptions=True)
     assert 7 == peak
     assert refused > 0
-    assert (0, 0) == policy._counters.size()[1:]
+    assert (0, 0, 0, 0) == policy.counters.size()[1:]
 
 
 @pytest.mark.parametrize(
@@ -194,9 +210,21 @@ def test_waiting_a_written_duration_is_always_enough(seconds):
     assert seconds <= total + 1e-9 < seconds + 1.001
 
 
+def test_what_is_left_is_explained_and_nothing_is_taken(policy, ambient):
+    policy.reserve(make_exchange(caller(5, 2), id="a"))
+    for _ in range(3):
+        assert {
+            "requests_per_minute": {"limit": 5, "remaining": 4, "reset_s": 60.0},
+            "concurrent_requests": {"limit": 2, "remaining": 1},
+        } == policy.policy.explain(make_exchange(caller(5, 2), id="b"))
+    assert policy.policy.explain(make_exchange(caller())) is None
+    assert policy.policy.explain(make_exchange(None)) is None
+
+
 def test_the_plugin_makes_its_policy_over_the_active_counters(tmp_path, ambient):
     counters = MemoryCounters(ambient)
     plugin = LimitsPlugin(NoSettings(), PluginContext("limits", tmp_path, counters=counters))
     policy = plugin.switchgear_policies()[0].factory()
-    policy.admit(make_exchange(caller(5, 5)))
-    assert (1, 1, 1) == counters.size()
+    counters.reserve("a", policy.reserve(make_exchange(caller(5, 5))), 10)
+    assert 4 == policy.explain(make_exchange(caller(5, 5)))["concurrent_requests"]["remaining"]
+    assert policy.sorts <= counters.sorts

@@ -1,19 +1,19 @@
 import time
-from collections import defaultdict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.counters import Bucket
 from switchgear.testing.ambient import FixedAmbient
-from switchgear_plugins.memory.counters import ENTRIES, MemoryCounters
+from switchgear.testing.counters_suite import CountersSuite
+from switchgear_plugins.memory.counters import MemoryCounters
+from switchgear_plugins.memory.sorts import ENTRIES
 
 
 def rpm(limit, key="rpm:k", amount=1):
-    return Bucket(key, "window", limit, 60.0, amount)
+    return Bucket(key, "window", limit, amount)
 
 
 def concurrent(limit, key="concurrent:k", amount=1):
@@ -115,11 +115,11 @@ def test_nothing_is_kept_for_idle_keys_and_settled_ids(counters, ambient):
     for n in range(5000):
         counters.reserve(f"x{n}", [rpm(5, key=f"rpm:{n}"), concurrent(5, key=f"c:{n}")], 10)
         counters.settle(f"x{n}")
-    assert (5000, 0, 0) == counters.size()
+    assert (5000, 0, 0, 0, 0) == counters.size()
     for _ in range(200):
         ambient.advance(1)
         counters.reserve("tick", [], 1)
-    assert (0, 0) == counters.size()[:2]
+    assert (0, 0, 0, 0) == counters.size()[:4]
 
 
 def test_a_busy_window_keeps_a_bounded_number_of_entries(counters, ambient):
@@ -151,7 +151,7 @@ def test_no_sliding_window_ever_holds_more_than_the_limit(taken, limit, period):
     admitted: list[tuple[float, int]] = []
     for n, (pause, amount, settle) in enumerate(taken):
         ambient.advance(pause / 64 / 16)
-        decision = counters.reserve(str(n), [Bucket("k", "window", limit, period, amount)], 1e9)
+        decision = counters.reserve(str(n), [Bucket("k", "window", limit, amount, period)], 1e9)
         if decision.refused is None:
             admitted.append((ambient.monotonic(), amount))
             assert decision.rooms[0].remaining >= 0
@@ -165,55 +165,11 @@ def test_no_sliding_window_ever_holds_more_than_the_limit(taken, limit, period):
         assert sum(a for t, a in admitted if at - period < t <= at) <= limit
 
 
-class Machine(RuleBasedStateMachine):
-    """The counters against a list of everything that happened."""
+class TestMemoryCounters(CountersSuite):
+    window_slack = 1 / ENTRIES
 
-    def __init__(self):
-        super().__init__()
-        self.ambient = FixedAmbient()
-        self.counters = MemoryCounters(self.ambient)
-        self.open: dict[str, tuple[dict[str, int], float]] = {}
-        self.n = 0
-
-    @rule(keys=st.lists(st.sampled_from("ab"), max_size=3), amount=st.integers(0, 2), lease=st.sampled_from([2, 50]))
-    def reserve(self, keys, amount, lease):
-        self.n += 1
-        id = f"x{self.n}"
-        buckets = [concurrent(4, key=key, amount=amount) for key in keys]
-        decision = self.counters.reserve(id, buckets, lease)
-        if decision.refused is None:
-            took: dict[str, int] = defaultdict(int)
-            for key in keys:
-                took[key] += amount
-            self.open[id] = (took, self.ambient.monotonic() + lease)
-
-    @precondition(lambda self: self.open)
-    @rule(data=st.data(), repeat=st.booleans())
-    def settle(self, data, repeat):
-        id = data.draw(st.sampled_from(sorted(self.open)))
-        for _ in range(1 + repeat):
-            self.counters.settle(id)
-        del self.open[id]
-
-    @rule(seconds=st.sampled_from([0.25, 1.0, 3.0, 60.0]))
-    def advance(self, seconds):
-        self.ambient.advance(seconds)
-
-    @invariant()
-    def held_is_what_is_open_and_within_the_limit(self):
-        now = self.ambient.monotonic()
-        self.counters.reserve("look", [], 0)
-        self.counters.settle("look")
-        for key in "ab":
-            state = self.counters._slots.get(key)
-            held = state.held if state else 0
-            certain = sum(took[key] for took, until in self.open.values() if until >= now)
-            possible = sum(took[key] for took, until in self.open.values() if until >= now - 2)
-            assert certain <= held <= min(4, possible)
-
-
-TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+    def make(self, ambient):
+        return MemoryCounters(ambient)
 
 
 def test_a_reservation_of_two_buckets_and_its_settling_take_microseconds():
