@@ -21,6 +21,7 @@ from switchgear.errors import (
     TotalTimeout,
     UpstreamError,
 )
+from switchgear.exchange.cost import account
 from switchgear.exchange.faults import cause_of
 from switchgear.exchange.health.retry import retry_after_date
 from switchgear.exchange.inquiry import Inquiry
@@ -87,6 +88,7 @@ class Asker:
             raise
         finally:
             attempt.ended_s = self._ambient.monotonic() - x.began
+            account(x, attempt)
             if attempt.request_id is not None and _gives_away(attempt.request_id, target, secret):
                 attempt.request_id = None
             target.meters.active.inc(-1)

@@ -20,6 +20,7 @@ from switchgear.contracts.provider import Answer
 from switchgear.errors import ApiError, ClientGone, StoreError, Unavailable
 from switchgear.exchange.ask import Asker, Caps
 from switchgear.exchange.attempt import Attempter
+from switchgear.exchange.cost import learn, settle_cost
 from switchgear.exchange.faults import model_not_found, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.in_flight import InFlight
@@ -27,7 +28,7 @@ from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_headers, causes, error_headers
 from switchgear.exchange.stream import Pump, Silence
-from switchgear.exchange.usage import USAGE, Ledger, encode_usage, estimate, learn, may_be_billed
+from switchgear.exchange.usage import USAGE, Ledger, encode_usage
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import replay
 
@@ -138,8 +139,7 @@ class Engine:
         x.status = 200 if error is None else to_api_error(error).status
         if error is None:
             learn(x)
-        if x.usage is None and may_be_billed(x):
-            x.usage = estimate(x)
+        settle_cost(x)
         if x.outcome is Outcome.ERROR:
             self._log.error("exchange failed", request_id=x.id, exc_info=error)
         elif x.outcome in _FAILED_UPSTREAM and (target := x.target) is not None:

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.caller import Caller, Permissions
+from switchgear.contracts.capability import USUAL
 from switchgear.contracts.exchange import Exchange, Outcome, Plan, Step, Target
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.provider import (
@@ -19,7 +20,6 @@ from switchgear.contracts.provider import (
     EMBEDDINGS,
     Answer,
     Call,
-    Capabilities,
     ProviderConfig,
     StreamEvent,
     TargetModel,
@@ -113,7 +113,7 @@ class Fixture:
             model=TargetModel(id=name, name=name, name_json=raw(name)),
             provider_id=f"at-{name}",
             wires=frozenset({CANONICAL}),
-            capabilities=Capabilities(),
+            capabilities=USUAL,
             timeouts=Timeouts(first_byte=0.3, idle=0.3),
             meters=self.meters.of_target(name, f"at-{name}"),
             native=native or EchoProvider(ProviderConfig(name, None, {}, NoSettings())),

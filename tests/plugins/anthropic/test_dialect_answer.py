@@ -33,7 +33,7 @@ def answer(**message: Any) -> Answer:
 
 
 def test_usage_is_what_the_provider_decoded() -> None:
-    usage = Usage(input_tokens=10, output_tokens=2, cached_input_tokens=20)
+    usage = Usage.of(input=10, output=2, cached_input=20)
     found = json.loads(MESSAGES.answer(call(), answer(message={"content": "a"}, usage=usage)))["usage"]
     assert (0, 20, 2) == (found["input_tokens"], found["cache_read_input_tokens"], found["output_tokens"])
 

@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from plugins.bedrock.wire import GOLDEN, event, exception, golden_stream, message
+from support.usage import usage_of
 from switchgear.contracts.provider import ProviderConfig, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken
@@ -14,7 +15,7 @@ from switchgear_plugins.bedrock.provider import BedrockProvider
 from switchgear_plugins.bedrock.settings import BedrockSettings
 
 HEAD = RecordedHead(200, {"x-amzn-requestid": "r-1", "content-type": "application/vnd.amazon.eventstream"})
-USAGE = Usage(input_tokens=17, output_tokens=5, cached_input_tokens=4, cache_write_tokens=3)
+USAGE = Usage.of(input=17, output=5, cached_input=4, cache_write=3)
 STREAMS = sorted(path.stem for path in (GOLDEN / "streams").glob("*.tsv"))
 
 
@@ -76,7 +77,7 @@ def test_golden_answer(path) -> None:
     expected = {"role": "assistant", "content": None, "refusal": None, **case["message"]}
     assert expected == found["choices"][0]["message"]
     assert case["finish_reason"] == found["choices"][0]["finish_reason"] == answer.finish_reason
-    assert Usage(**case["usage"]) == answer.usage
+    assert usage_of(case["usage"]) == answer.usage
     assert ("chatcmpl-r-1", "public-name", 1_700_000_000) == (found["id"], found["model"], found["created"])
 
 

@@ -14,7 +14,7 @@ from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken
 from switchgear.testing.provider_suite import RecordedHead, text_of
 
-USAGE = Usage(input_tokens=11, output_tokens=8, cached_input_tokens=4, reasoning_tokens=5)
+USAGE = Usage.of(input=11, output=8, cached_input=4, reasoning=5)
 STREAMS = sorted(path.name for path in (GOLDEN / "streams").glob("*.sse"))
 FORMAT = "google-gemini-v1"
 

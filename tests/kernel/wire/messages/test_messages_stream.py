@@ -139,21 +139,21 @@ def test_an_event_over_the_cap_is_too_large(form: str) -> None:
 @pytest.mark.parametrize(
     ("begun", "ended", "expected"),
     [
-        ({"input_tokens": 3, "output_tokens": 1}, {"output_tokens": 9}, Usage(3, 9)),
+        ({"input_tokens": 3, "output_tokens": 1}, {"output_tokens": 9}, Usage.of(3, 9)),
         (
             {"input_tokens": 3, "cache_read_input_tokens": 5},
             {"output_tokens": 9, "cache_read_input_tokens": None},
-            Usage(8, 9, 5),
+            Usage.of(8, 9, cached_input=5),
         ),
         (
             {"input_tokens": 3},
             {"input_tokens": 40, "output_tokens": 9, "cache_creation_input_tokens": 2},
-            Usage(42, 9, 0, 2),
+            Usage.of(42, 9, cache_write=2),
         ),
         (
             {"input_tokens": 3},
             {"output_tokens": 9, "output_tokens_details": {"thinking_tokens": 4}},
-            Usage(3, 9, reasoning_tokens=4),
+            Usage.of(3, 9, reasoning=4),
         ),
         ({"input_tokens": -3}, {"output_tokens": 9}, None),
         ({"input_tokens": 3}, {"output_tokens": 2**60}, None),
@@ -186,7 +186,7 @@ def finish_of(event: StreamEvent) -> str | None:
 
 def test_usage_is_shown_to_those_who_asked() -> None:
     events = decoder("chunks", usage_wanted=False).feed(start() + delta() + STOP)
-    assert (b"", Usage(3, 2)) == (events[-1].data, events[-1].usage)
+    assert (b"", Usage.of(3, 2)) == (events[-1].data, events[-1].usage)
 
 
 def test_a_block_may_begin_with_something_in_it() -> None:
