@@ -37,7 +37,7 @@ NEEDED = frozenset({TOOLS, VISION, JSON_SCHEMA, REASONING})
 
 def but(able: frozenset[str], said: Mapping[str, bool]) -> frozenset[str]:
     """Return the capabilities of somebody who has these, but for what is said of some."""
-    return (able - said.keys()) | {name for name, is_able in said.items() if is_able}
+    return able.difference(said) | {name for name, is_able in said.items() if is_able}
 
 
 def usual(**said: bool) -> frozenset[str]:

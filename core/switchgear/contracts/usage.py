@@ -83,8 +83,8 @@ def believable(*counts: float) -> bool:
 class Usage(Struct, frozen=True, gc=False):
     """What one call consumed: counts by unit, exclusive parts, none of them 0.
 
-    `estimated` is set where the gateway counted, since the provider did not say (a stream that was cut), and where what the
-    provider said does not add up.
+    `estimated` is set where the gateway counted, since the provider did not say (a stream that was cut), and where the provider
+    said that a part is larger than the whole.
     """
 
     units: Mapping[str, int] = {}
@@ -130,7 +130,7 @@ class Usage(Struct, frozen=True, gc=False):
             output += missing
             if missing and REASONING not in told:
                 told[REASONING] = missing
-        odd = 0 < total < input + output
+        odd = False
         left = {INPUT: input, OUTPUT: output}
         units: dict[str, int] = {}
         for unit, count in told.items():
@@ -174,6 +174,8 @@ class Usage(Struct, frozen=True, gc=False):
 
     def updated(self, later: "Usage") -> "Usage":
         """Return what a stream says with what it says later: the later word on each side, but none that takes it back to 0."""
+        if not later.units:
+            return self
         sides = {side(unit) for unit in later.units}
         kept = {unit: count for unit, count in self.units.items() if side(unit) not in sides}
         return Usage({**kept, **later.units}, later.estimated) if kept else later

@@ -61,9 +61,10 @@ class TokenCounts(_Counts, gc=False):
     def updated(self, newer: "TokenCounts") -> "TokenCounts":
         """Return these counts with what a later event says over them: it is cumulative, and leaves out what has not changed.
 
-        A later zero is no news: some servers fill in what they leave out.
+        A later zero is no news but of the output, which was a guess before: some servers fill in what they leave out.
         """
-        return _updated(self, newer)
+        found = _updated(self, newer)
+        return found if newer.output_tokens is None else structs.replace(found, output_tokens=newer.output_tokens)
 
     def usage(self) -> Usage | None:
         """Return the sum as the ledger counts; None if nothing was said or it cannot be true."""
