@@ -18,7 +18,6 @@ A unit is a kind of another one, its parent, and is priced like it where it has 
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
@@ -62,9 +61,7 @@ def _root(unit: str) -> str:
     return unit
 
 
-_ROOTS = MappingProxyType(
-    {it: _root(it) for it in (INPUT, CACHED_INPUT, CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_1H, OUTPUT, REASONING)}
-)
+_ROOTS = {it: _root(it) for it in (INPUT, CACHED_INPUT, CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_1H, OUTPUT, REASONING)}
 
 
 def side(unit: str) -> str:
@@ -114,54 +111,56 @@ class Usage(Struct, frozen=True, gc=False):
         0 if nothing. Where that is more than both, what is missing is the input's parts, if those cannot be in it, or else part
         of the output: `reasoning`, if the vendor names none.
         """
-        if not believable(input, output):
+        if not (0 <= input <= _MOST_TOKENS and 0 <= output <= _MOST_TOKENS):
             return None
-        told = (
-            {unit: count for unit, count in parts.items() if count and believable(count)} if any(parts.values()) else {}
-        )
-        missing = total - input - output if believable(total) else 0
-        if not told and missing == 0:
+        if input + output < total <= _MOST_TOKENS:
+            input, output, parts = _with_what_is_missing(total, input, output, parts)
+        if not parts:
             return cls.plain(input, output)
-        if missing > 0:
-            apart = sum(count for unit, count in told.items() if side(unit) == INPUT)
-            if input < apart <= missing != told.get(REASONING):
-                input += apart
-                missing -= apart
-            output += missing
-            if missing and REASONING not in told:
-                told[REASONING] = missing
-        odd = False
-        left = {INPUT: input, OUTPUT: output}
+        wholes, odd = {INPUT: input, OUTPUT: output}, False
+        left = wholes.copy()
         units: dict[str, int] = {}
-        for unit, count in told.items():
-            whole = side(unit)
+        for unit, told in parts.items():
+            if not 0 < told <= _MOST_TOKENS:
+                continue
+            count = told
+            whole = _ROOTS.get(unit) or _root(unit)
             if whole in left:
-                odd = odd or count > (input if whole == INPUT else output)
-                count = min(count, left[whole])  # noqa: PLW2901
+                count = min(told, left[whole])
                 left[whole] -= count
+                odd = odd or told > wholes[whole]
             if count:
                 units[unit] = count
-        return cls({**{unit: count for unit, count in left.items() if count}, **units}, odd)
+        units.update((whole, rest) for whole, rest in left.items() if rest)
+        return cls(units, odd)
 
     @property
     def input_tokens(self) -> int:
         """Tokens read, cached or not."""
-        return self._on(INPUT)
+        return self._on(INPUT, OUTPUT)
 
     @property
     def output_tokens(self) -> int:
         """Tokens written, thought ones too."""
-        return self._on(OUTPUT)
+        return self._on(OUTPUT, INPUT)
 
     @property
     def cached_input_tokens(self) -> int:
         """Tokens read from a cache."""
-        return sum(count for unit, count in self.units.items() if unit.startswith("cached_") and side(unit) == INPUT)
+        total = 0
+        for unit, count in self.units.items():
+            if unit.startswith("cached_") and side(unit) == INPUT:
+                total += count
+        return total
 
     @property
     def cache_write_tokens(self) -> int:
         """Tokens written into a cache, for however long."""
-        return sum(count for unit, count in self.units.items() if unit.startswith(CACHE_WRITE))
+        total = 0
+        for unit, count in self.units.items():
+            if unit.startswith(CACHE_WRITE):
+                total += count
+        return total
 
     @property
     def reasoning_tokens(self) -> int:
@@ -186,12 +185,26 @@ class Usage(Struct, frozen=True, gc=False):
             units[unit] = min(units.get(unit, 0) + count, MOST)
         return Usage(units, self.estimated or other.estimated)
 
-    def _on(self, wanted: str) -> int:
+    def _on(self, wanted: str, other: str) -> int:
         total = 0
         for unit, count in self.units.items():
-            if unit == wanted or side(unit) == wanted:
+            if unit == wanted or (unit != other and side(unit) == wanted):
                 total += count
         return total
+
+
+def _with_what_is_missing(
+    total: int, read: int, written: int, parts: dict[str, int]
+) -> tuple[int, int, dict[str, int]]:
+    missing = total - read - written
+    told = {unit: count for unit, count in parts.items() if count and believable(count)}
+    apart = sum(count for unit, count in told.items() if side(unit) == INPUT)
+    if read < apart <= missing != told.get(REASONING):
+        read += apart
+        missing -= apart
+    if missing and REASONING not in told:
+        told[REASONING] = missing
+    return read, written + missing, told
 
 
 class Pricing(Struct, frozen=True):

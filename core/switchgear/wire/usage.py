@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, REASONING, Usage
 from switchgear.wire.members import BROKEN
 
 T = TypeVar("T", bound=Struct)
@@ -45,8 +45,6 @@ class _Usage(Struct):
 
 
 _decoder = msgspec.json.Decoder(_Usage)
-_no_input = _InputDetails()
-_no_output = _OutputDetails()
 
 
 def read_usage(raw: bytes | Raw) -> Usage | None:
@@ -56,24 +54,26 @@ def read_usage(raw: bytes | Raw) -> Usage | None:
     found = read_counts(_decoder, raw)
     if found is None or (found.prompt_tokens is None and found.completion_tokens is None):
         return None
-    given = found.prompt_tokens_details or _no_input
-    made = found.completion_tokens_details or _no_output
-    return Usage.of(
-        max(found.prompt_tokens or 0, 0),
-        max(found.completion_tokens or 0, 0),
-        total=found.total_tokens or 0,
-        cached_input=(
-            given.cached_tokens
-            or found.prompt_cache_hit_tokens
-            or found.cached_tokens
-            or found.cache_read_input_tokens
-            or 0
-        ),
-        cache_write=(given.cache_write_tokens or given.cache_creation_tokens or found.cache_creation_input_tokens or 0),
-        audio_input=given.audio_tokens or 0,
-        reasoning=made.reasoning_tokens or 0,
-        audio_output=made.audio_tokens or 0,
-    )
+    read, made, total = max(found.prompt_tokens or 0, 0), max(found.completion_tokens or 0, 0), found.total_tokens or 0
+    parts: dict[str, int] = {}
+    given, written = found.prompt_tokens_details, found.completion_tokens_details
+    cached = found.prompt_cache_hit_tokens or found.cached_tokens or found.cache_read_input_tokens
+    stored = found.cache_creation_input_tokens
+    if given is not None:
+        cached = given.cached_tokens or cached
+        stored = given.cache_write_tokens or given.cache_creation_tokens or stored
+    if cached:
+        parts[CACHED_INPUT] = cached
+    if stored:
+        parts[CACHE_WRITE] = stored
+    if given is not None and given.audio_tokens:
+        parts["audio_input"] = given.audio_tokens
+    if written is not None:
+        if written.reasoning_tokens:
+            parts[REASONING] = written.reasoning_tokens
+        if written.audio_tokens:
+            parts["audio_output"] = written.audio_tokens
+    return Usage.of(read, made, total=total, **parts)
 
 
 def read_counts(decoder: "msgspec.json.Decoder[T]", raw: bytes | Raw) -> T | None:

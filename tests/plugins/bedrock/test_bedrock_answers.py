@@ -81,6 +81,21 @@ def test_golden_answer(path) -> None:
     assert ("chatcmpl-r-1", "public-name", 1_700_000_000) == (found["id"], found["model"], found["created"])
 
 
+def test_what_is_written_into_a_cache_is_told_apart_by_how_long_it_is_kept() -> None:
+    details = [{"inputTokens": 2, "ttl": "5m"}, {"inputTokens": 4, "ttl": "1h"}, {"inputTokens": 1, "ttl": "9d"}]
+    usage = {
+        "inputTokens": 10,
+        "outputTokens": 5,
+        "totalTokens": 22,
+        "cacheWriteInputTokens": 7,
+        "cacheDetails": details,
+    }
+    message = {"role": "assistant", "content": [{"text": "a"}]}
+    body = json.dumps({"output": {"message": message}, "stopReason": "end_turn", "usage": usage}).encode()
+    expected = Usage({"input": 10, "cache_write_5m": 2, "cache_write_1h": 4, "cache_write": 1, "output": 5})
+    assert expected == provider().decode(chat_call(), HEAD, body).usage
+
+
 @pytest.mark.parametrize("reason", ["malformed_model_output", "malformed_tool_use"])
 def test_a_malformed_output_is_the_providers_failure(reason: str) -> None:
     body = {"output": {"message": {"role": "assistant", "content": []}}, "stopReason": reason}

@@ -63,6 +63,13 @@ def test_reads_cached_and_reasoning_tokens() -> None:
     assert Usage.of(input=5, output=7) == usage_in("completions.sse")
 
 
+def test_a_response_whose_total_says_more_has_thought_it() -> None:
+    usage = {"input_tokens": 10.0, "output_tokens": 35, "total_tokens": 420}
+    body = json.dumps({"status": "completed", "output": [], "usage": usage}).encode()
+    answer = PROVIDER.decode(call_of("responses", {}), RecordedHead(), body)
+    assert Usage({"input": 10, "output": 35, "reasoning": 375}) == answer.usage
+
+
 def test_names_response_events_by_their_type() -> None:
     stream = (GOLDEN / "responses.sse").read_bytes()
     events = read(PROVIDER.decoder(streamed("responses"), RecordedHead()), stream)
