@@ -202,6 +202,7 @@ class Gateway:
             )
         )
         stack.push_async_callback(kernel.stop)
+        catalogue.price_books = [b.item.factory() for b in registry.all(Hooks.switchgear_price_books)]
         if self._has_store:
             await resources.start()
             for broken in resources.broken.values():

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.provider import NativeProvider, Provider
     from switchgear.contracts.resource import ResourceKind
     from switchgear.contracts.store import Store
+    from switchgear.contracts.usage import PriceBook
 
 PROJECT = "switchgear"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -95,6 +96,10 @@ class Hooks:
     @hookspec
     def switchgear_policies(self) -> "Iterable[Offer[Policy]]":  # type: ignore[empty-body]
         """Bring policies. Factory: `()`, once, after the plugin's `start`."""
+
+    @hookspec
+    def switchgear_price_books(self) -> "Iterable[Offer[PriceBook]]":  # type: ignore[empty-body]
+        """Bring what models cost. Factory: `()`, once, after the plugin's `start`; asked in plugin order."""
 
     @hookspec
     def switchgear_resource_kinds(self) -> "Iterable[ResourceKind[Any, Any]]":  # type: ignore[empty-body]

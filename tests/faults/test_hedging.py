@@ -43,9 +43,10 @@ async def test_the_second_answers_for_a_first_that_is_slow(
     assert 0 == left.completion_tokens, "the loser was stopped"
     record = await gateway.usage_of(answer.headers["x-request-id"])
     [won] = quick.ledger.entries
-    assert ("n", "complete", 2, won.prompt_tokens, won.completion_tokens) == (
-        record["target"], record["outcome"], record["attempts"], record["input_tokens"], record["output_tokens"]
+    assert ("n", "complete", 2, won.completion_tokens, True) == (
+        record["target"], record["outcome"], record["attempts"], record["output_tokens"], record["usage_estimated"]
     )  # fmt: skip
+    assert record["input_tokens"] > won.prompt_tokens, "the loser was asked too, and may charge for it"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -167,7 +168,8 @@ async def test_the_failure_that_is_told_is_of_the_target_that_is_named(
         answer.status_code, answer.headers["x-switchgear-model"], answer.headers["x-switchgear-upstream-status"]
     )  # fmt: skip
     record = await gateway.usage_of(answer.headers["x-request-id"])
-    assert ("m", None) == (record["target"], record.get("input_tokens")), "nobody is charged for what was refused"
+    assert ("m", True, 0) == (record["target"], record["usage_estimated"], record["output_tokens"])
+    assert record["input_tokens"] > 0, "the other was asked, and refused nothing"
 
 
 async def test_a_deadline_between_two_tries_is_a_timeout(

@@ -181,14 +181,14 @@ async def test_what_it_may_cost(gateway: Running) -> None:
     read = estimate["input_tokens"]
     assert read > 0
     assert (200, 2 * read, 2 * read + 1600) == (
-        estimate["output_tokens"],
+        estimate["max_output_tokens"],
         estimate["input_microusd"],
-        estimate["most_microusd"],
+        estimate["worst_microusd"],
     )
     [unbounded] = (await asked(gateway, "blunt"))["targets"]
-    assert (None, None) == (unbounded["estimate"]["output_tokens"], unbounded["estimate"]["most_microusd"])
+    assert (None, None) == (unbounded["estimate"]["max_output_tokens"], unbounded["estimate"]["worst_microusd"])
     [unpriced] = (await asked(gateway, "m", request={"max_tokens": 2**62}))["targets"]
-    assert (2**53, None) == (unpriced["estimate"]["output_tokens"], unpriced["estimate"]["input_microusd"])
+    assert (2**53, None) == (unpriced["estimate"]["max_output_tokens"], unpriced["estimate"]["input_microusd"])
 
 
 async def test_an_open_breaker_and_closing_it_by_hand(gateway: Running, upstream: FaultUpstream) -> None:

@@ -145,7 +145,7 @@ async def test_headers_of_a_stream(gateway: Running) -> None:
 
 async def test_usage_is_that_of_the_upstream_bill(gateway: Running, upstream: FaultUpstream) -> None:
     for number in range(1, 6):
-        upstream.script(Script(chunks=number, cached_tokens=3))
+        upstream.script(Script(chunks=number, prompt_tokens=9, cached_tokens=3))
         _, request_id, _ = await stream(gateway)
         bill = upstream.ledger.entries[-1]
         record = await gateway.usage_of(request_id)

@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from switchgear.contracts.capability import ONLY_TEXT
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
     CANONICAL,
     Answer,
     Call,
-    Capabilities,
     Head,
     ProviderConfig,
     ProviderFault,
@@ -61,7 +61,7 @@ class ExampleProvider:
         self._accent = config.settings.accent
 
     def traits(self, model: str) -> Traits:
-        return Traits(self.wires, Capabilities(tools=False, vision=False, json_schema=False, reasoning=False))
+        return Traits(self.wires, ONLY_TEXT)
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         if "tools" in call.members:
@@ -81,7 +81,7 @@ class ExampleProvider:
         piece = read(body)
         if piece.ended is None or piece.words is None:
             raise ProviderFault("protocol", head.status)
-        finish, usage = FINISH.get(piece.ended, "stop"), Usage(piece.words.heard, piece.words.said)
+        finish, usage = FINISH.get(piece.ended, "stop"), Usage.plain(piece.words.heard, piece.words.said)
         choice = {"index": 0, "message": {"role": "assistant", "content": piece.says}, "finish_reason": finish}
         return Answer(frame(call, "chat.completion", [choice], usage), usage, call.model, finish)
 
@@ -117,7 +117,7 @@ class ExampleDecoder:
             self._ended = True
             end = {"index": 0, "delta": {}, "finish_reason": FINISH.get(piece.ended, "stop")}
             events.append(StreamEvent(frame(self._call, "chat.completion.chunk", [end]), terminal=True))
-            usage = Usage(piece.words.heard, piece.words.said) if piece.words else None
+            usage = Usage.plain(piece.words.heard, piece.words.said) if piece.words else None
             shown = frame(self._call, "chat.completion.chunk", [], usage) if usage and self._call.usage_wanted else b""
             events.append(StreamEvent(shown, terminal=True, last=True, usage=usage))
         return events

@@ -13,7 +13,7 @@ from switchgear.testing.provider_suite import MODEL, ProviderSuite, chat_call
 class TestExampleProvider(ProviderSuite):
     answer = b'{"says": "Hello", "ended": "complete", "words": {"heard": 2, "said": 1}}'
     stream = b'{"says": "Hel"}\n{"says": "lo"}\n{"ended": "complete", "words": {"heard": 2, "said": 1}}\n'
-    usage = Usage(2, 1)
+    usage = Usage.plain(2, 1)
     faults = ((503, b'{"problem": "busy"}', "overloaded"), (500, b"", "server"))
 
     def make(self) -> ExampleProvider:

@@ -15,19 +15,17 @@ from switchgear.catalogue.live import LiveCredential, LiveModel, LiveProvider
 from switchgear.catalogue.shared import SharedModel
 from switchgear.catalogue.specs import CredentialInput, CredentialSpec, Entered, ModelSpec, ProviderSpec
 from switchgear.catalogue.token_exchange import Nothing, TokenBackend
+from switchgear.contracts.capability import CHAT, NEEDED, but
 from switchgear.contracts.credential import CredentialBackend
 from switchgear.contracts.exchange import Target
 from switchgear.contracts.provider import (
-    CANONICAL,
-    EMBEDDINGS,
-    Capabilities,
-    Capability,
     ProviderConfig,
     TargetModel,
     TokenExchange,
 )
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceAction, ResourceKind, Shared, View
 from switchgear.contracts.upstream import Connection, ConnectionSettings, Timeouts
+from switchgear.contracts.usage import PriceBook, Pricing
 from switchgear.credentials import KeptSecret, SecretKeeper
 from switchgear.errors import ConfigError, EgressDenied
 from switchgear.exchange.health.registry import HealthRegistry
@@ -37,26 +35,14 @@ from switchgear.resources.names import id_rule, is_id
 from switchgear.tokens import TokenEstimator
 from switchgear.wire.members import raw
 
-_NEEDED: tuple[Capability, ...] = ("tools", "vision", "json_schema", "reasoning")
-"""Capabilities that a request may need of a model."""
-
 
 def token_of(provider_id: str) -> str:
     """Name the token of a provider among the secrets that are kept."""
     return f"token of provider {provider_id}"
 
 
-def _validate_model(spec: ModelSpec, view: View) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
-    names = Capabilities.__struct_fields__
-    return [
-        Problem(f"/capabilities/{name}", f"There is no such capability; there are {', '.join(names)}.")
-        for name in spec.capabilities
-        if name not in names
-    ]
-
-
 class Catalogue:
-    """Declares the kernel's kinds over what the enabled plugins offer."""
+    """Declares the kernel's kinds over what the enabled plugins offer. `price_books` are asked in order."""
 
     def __init__(
         self,
@@ -78,6 +64,7 @@ class Catalogue:
         self._verify_tls = verify_tls
         self._meters = meters
         self._health = health
+        self.price_books: Sequence[PriceBook] = ()
         self._connections: WeakValueDictionary[tuple[str, ConnectionSettings], Connection] = WeakValueDictionary()
         self._estimators: WeakValueDictionary[tuple[str, str], TokenEstimator] = WeakValueDictionary()
 
@@ -122,7 +109,6 @@ class Catalogue:
                 spec=ModelSpec,
                 references=(Reference("provider_id", "providers"),),
                 callable=True,
-                validate=_validate_model,
                 compile=self._compile_model,
             ),
         ]
@@ -285,8 +271,7 @@ class Catalogue:
                 f"a provider of type {provider.type} does not speak {', '.join(sorted(unknown))}; it speaks "
                 + ", ".join(sorted(known))
             )
-        said = {name: is_able for name, is_able in spec.capabilities.items() if name in Capabilities.__struct_fields__}
-        capabilities = msgspec.structs.replace(traits.capabilities, **said)
+        capabilities = but(traits.capabilities, spec.capabilities)
         defaults: dict[str, Any] = msgspec.to_builtins(spec.config)
         return Target(
             model=TargetModel(
@@ -299,9 +284,9 @@ class Catalogue:
                 strict=spec.strict,
             ),
             provider_id=spec.provider_id,
-            wires=_wires(traits.wires, spec, known),
+            wires=_wires(traits.wires, spec, known, capabilities),
             capabilities=capabilities,
-            lacks=frozenset(name for name in _NEEDED if not getattr(capabilities, name)),
+            lacks=NEEDED - capabilities,
             estimator=self._estimator(spec.provider_id, spec.provider_model),
             health=self._health.of(spec.provider_id, spec.provider_model, label),
             concurrency=provider.concurrency.get(spec.provider_model, provider.concurrency.get("*")),
@@ -313,9 +298,19 @@ class Catalogue:
             secret=provider.secret,
             credential=provider.credential,
             secret_headers=provider.secret_headers,
-            pricing=spec.pricing,
             lines=f"x-switchgear-model: {id}\r\nx-switchgear-provider: {spec.provider_id}\r\n".encode(),
+            pricing=self._pricing(spec, provider.type),
         )
+
+    def _pricing(self, spec: ModelSpec, provider_type: str) -> Pricing | None:
+        """Return what a model's resource says it costs, else what the first price book says that knows it."""
+        if spec.pricing is not None:
+            return Pricing(spec.pricing)
+        now_us = self._credentials.ambient.now_us()
+        for book in self.price_books:
+            if (pricing := book.price(provider_type, spec.provider_model, now_us)) is not None:
+                return pricing
+        return None
 
     def _estimator(self, provider_id: str, model: str) -> TokenEstimator:
         """Return the estimator of a model: what it learnt outlives changes of the configuration."""
@@ -325,17 +320,16 @@ class Catalogue:
         return found
 
 
-def _wires(usual: frozenset[str], spec: ModelSpec, known: frozenset[str]) -> frozenset[str]:
-    """Say in which formats a model is spoken to: as its resource says, or as usual but for operations it says it has or lacks."""
+def _wires(
+    usual: frozenset[str], spec: ModelSpec, known: frozenset[str], capabilities: frozenset[str]
+) -> frozenset[str]:
+    """Say in which formats a model is spoken to: as its resource says, or as usual but for operations it says it has or lacks.
+
+    An operation is called like its canonical format.
+    """
     if spec.wires is not None:
         return frozenset(spec.wires)
-    chats, embeds = spec.capabilities.get("chat"), spec.capabilities.get("embeddings")
-    if chats is False:
-        usual &= {EMBEDDINGS}
-    elif chats:
-        usual |= {CANONICAL} & known
-    if embeds is False:
-        usual -= {EMBEDDINGS}
-    elif embeds:
-        usual |= {EMBEDDINGS} & known
-    return usual
+    wires = but(usual, spec.capabilities) & (usual | known)
+    return (
+        wires & capabilities if spec.capabilities.get(CHAT) is False else wires
+    )  # the other forms of a chat go with it

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from switchgear.contracts.caller import AtLeastOne
+from switchgear.contracts.capability import Capability
 from switchgear.contracts.upstream import Timeouts
-from switchgear.contracts.usage import Pricing
+from switchgear.contracts.usage import Price, Unit
 
 Weight = Annotated[float, Meta(ge=0, le=1_000_000)]
 
@@ -78,10 +79,11 @@ class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A name clients may use, and the provider's model behind it.
 
-    `capabilities` says what the model can do where that is not what its provider says of it, `wires` in which of its
-    provider's wire formats it is spoken to (all that the provider thinks it has, if left out). `strict` refuses what cannot be
-    carried to the provider instead of dropping it. `pricing` is what its tokens cost. `context_window` (tokens) says where a
-    prompt goes that was too long for another model; nothing is refused by it, nor by `max_output_tokens`.
+    `capabilities` says what the model can do where that is not what its provider says of it (see `contracts.capability`), `wires`
+    in which of its provider's wire formats it is spoken to (all that the provider thinks it has, if left out). `strict` refuses
+    what cannot be carried to the provider instead of dropping it. `pricing` is what its units cost (see `contracts.usage`); if
+    left out, what a price book says. `context_window` (tokens) says where a prompt goes that was too long for another model;
+    nothing is refused by it, nor by `max_output_tokens`.
     """
 
     provider_id: str
@@ -89,9 +91,9 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
     config: ModelConfig = ModelConfig()
     context_window: AtLeastOne | None = None
     max_output_tokens: AtLeastOne | None = None
-    capabilities: dict[str, bool] = {}
+    capabilities: dict[Capability, bool] = {}
     wires: tuple[str, ...] | None = None
-    pricing: Pricing | None = None
+    pricing: Annotated[dict[Unit, Price], Meta(min_length=1)] | None = None
     strict: bool = False
     enabled: bool = True
     tags: tuple[str, ...] = ()

@@ -105,12 +105,12 @@ def _estimated(target: TargetView) -> str:
     estimate = target.estimate
     assert estimate is not None
     said = [f"about {estimate.input_tokens} tokens to read"]
-    if estimate.output_tokens is not None:
-        said.append(f"{estimate.output_tokens} to write at most")
+    if estimate.max_output_tokens is not None:
+        said.append(f"{estimate.max_output_tokens} to write at most")
     if estimate.input_microusd is not None:
         said.append(f"{estimate.input_microusd} microusd to read")
-    if estimate.most_microusd is not None:
-        said.append(f"{estimate.most_microusd} microusd at most")
+    if estimate.worst_microusd is not None:
+        said.append(f"{estimate.worst_microusd} microusd at most")
     return ", ".join(said)
 
 

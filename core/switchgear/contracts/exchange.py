@@ -7,7 +7,8 @@ from msgspec import Struct, field
 
 from switchgear.contracts.caller import Caller
 from switchgear.contracts.credential import Secret, SecretHandle
-from switchgear.contracts.provider import Call, Capabilities, NativeProvider, Provider, TargetModel
+from switchgear.contracts.estimate import Estimate, worst
+from switchgear.contracts.provider import Call, NativeProvider, Provider, TargetModel
 from switchgear.contracts.resource import Snapshot
 from switchgear.contracts.upstream import Connection, Timeouts
 from switchgear.contracts.usage import Pricing, Usage
@@ -43,7 +44,7 @@ class Target(Struct, frozen=True, eq=False):
     model: TargetModel
     provider_id: str
     wires: frozenset[str]
-    capabilities: Capabilities
+    capabilities: frozenset[str]
     timeouts: Timeouts
     meters: "TargetMeters"
     provider: Provider | None = None
@@ -86,6 +87,8 @@ class TargetMeters(Struct, frozen=True, eq=False):
     ttft: Histogram
     input_tokens: Counter
     output_tokens: Counter
+    cost: Counter
+    unpriced: Counter
     requests: dict[tuple[str, int, Any], Counter] = field(default_factory=dict)
     attempts: dict[str | None, Counter] = field(default_factory=dict)
 
@@ -168,7 +171,8 @@ class Attempt(Struct):
     """One try at one target. `cause` is None when it answered; times are seconds since the exchange began.
 
     `asked` says whether it came to asking the provider: a secret may be missing, or the request be one it cannot be asked.
-    `secret` is the one it was asked with.
+    `secret` is the one it was asked with. `usage` and `cost_microusd` are final once it is `accounted` for: what its provider
+    told or, where it may be billed and nothing was told, an estimate. The cost is None if unknown, 0 if nobody charges.
     """
 
     target: Target
@@ -179,6 +183,9 @@ class Attempt(Struct):
     request_id: str | None = None
     asked: bool = False
     secret: Secret | None = None
+    accounted: bool = False
+    usage: Usage | None = None
+    cost_microusd: int | None = 0
 
 
 class Exchange:
@@ -200,7 +207,8 @@ class Exchange:
     reservation             what it holds of the counters, None if nothing; the policy host's
     cache                   `bypass`, or what a cache policy found: `hit`, `miss`
     outcome, status, error  how it ended (set once, by the engine)
-    usage, cost_microusd    what it consumed; cost None means unknown, never 0
+    usage, cost_microusd    what it consumed and cost, in all attempts that may be billed; final once it settles. Cost None means
+                            unknown, never 0; what no provider was asked for costs 0
     stream_bytes, _events   content that went by, for an estimate when a cut stream never said its usage
     started_us              wall clock; `began` is monotonic seconds; *_s are seconds since `began`
     headers                 extra response headers (lower-case bytes), for policies to add to until the answer begins
@@ -231,6 +239,7 @@ class Exchange:
     admitted_s: float = 0.0
     first_byte_s: float | None = None
     ended_s: float = 0.0
+    _estimate: Estimate | None = None
 
     def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:
         self.id = id
@@ -246,3 +255,12 @@ class Exchange:
     def target(self) -> Target | None:
         """The target of the last attempt."""
         return self.attempts[-1].target if self.attempts else None
+
+    @property
+    def estimate(self) -> Estimate:
+        """What one attempt may use and cost at the worst of the plan's targets; made when first asked for, once it is planned."""
+        if self._estimate is None:
+            assert self.call is not None
+            assert self.plan is not None
+            self._estimate = worst(self.call, self.plan.targets)
+        return self._estimate

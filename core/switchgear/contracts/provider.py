@@ -17,11 +17,12 @@ What a provider cannot carry it names with `call.drop`, so that the client is to
 
 from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
-from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Raw, Struct
 
 from switchgear.ambient import Ambient
+from switchgear.contracts.capability import USUAL
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
@@ -43,48 +44,17 @@ T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
 
-class Capabilities(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a model can do. A model resource may say otherwise than its provider.
-
-    chat, embeddings  the operations
-    stream            a stream is asked of it; else the gateway asks for a whole answer and tells it as a stream
-    tools, vision, json_schema  function tools, images in messages, answers held to a schema; without, a request that needs
-                      one is refused
-    reasoning         thinks when told how hard (`reasoning_effort`); without, the member is dropped
-    prefill           goes on with an assistant message that ends the conversation
-    """
-
-    chat: bool = True
-    stream: bool = True
-    tools: bool = True
-    vision: bool = True
-    json_schema: bool = True
-    reasoning: bool = True
-    prefill: bool = False
-    embeddings: bool = False
-
-
-ONLY_EMBEDDINGS = Capabilities(
-    chat=False, stream=False, tools=False, vision=False, json_schema=False, reasoning=False, embeddings=True
-)
-"""What a model can do that makes embeddings."""
-
-Capability: TypeAlias = Literal[
-    "chat", "stream", "tools", "vision", "json_schema", "reasoning", "prefill", "embeddings"
-]
-
-
 class Traits(Struct, frozen=True):
-    """What one model at a provider is: the wire formats it is spoken to in, and what it can do."""
+    """What one model at a provider is: the wire formats it is spoken to in, and what it can do (see `contracts.capability`)."""
 
     wires: frozenset[str]
-    capabilities: Capabilities = Capabilities()
+    capabilities: frozenset[str] = USUAL
 
 
 class Call:
     """One inference call on its way to a provider.
 
-    operation      `chat`, `embedding` or `count`: what is asked for
+    operation      what is asked for: `chat`, `embedding`, `count` or a dialect's own
     wire           the wire format `members` are in
     members        top-level members of the request body, each still raw JSON
     model          the name the client used

@@ -1,27 +1,72 @@
-"""What a call consumed, in the provider's own count."""
+"""What a call consumed, in named units, and what those cost.
 
-from typing import Annotated
+A unit is a name of lower-case letters, digits and underscores; anybody may have more of them. Those of one usage are exclusive:
+no token is in two of them, and all of one side add up to what the vendor calls its total.
+
+    unit                            what it counts
+    input                           tokens read that no other unit names
+    cached_input                    read from a cache
+    cache_write                     written into a cache; `cache_write_5m`, `cache_write_1h` where it is told for how long
+    audio_input, image_input …      read as audio, as images …
+    output                          tokens written that no other unit names
+    reasoning                       thought, and perhaps not shown
+    audio_output, image_output …    written as audio, as images …
+    image, request …                things that are no tokens
+
+A unit is a kind of another one, its parent, and is priced like it where it has no price of its own: `cache_write_5m` is a
+`cache_write`, which is an `input`; `reasoning` is an `output`; whatever `x` is, `x_input` is an `input`, `x_output` an `output`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
 
+INPUT = "input"
+CACHED_INPUT = "cached_input"
+CACHE_WRITE = "cache_write"
+CACHE_WRITE_5M = "cache_write_5m"
+CACHE_WRITE_1H = "cache_write_1h"
+OUTPUT = "output"
+REASONING = "reasoning"
+REQUEST = "request"
+"""One for each attempt that may be billed, where it has a price and the provider counts none itself."""
+
+Unit = Annotated[str, Meta(pattern="^[a-z0-9_]+$", max_length=64)]
+Price = Annotated[int, Meta(ge=0, le=10**15)]
+"""Microusd (millionths of a US dollar) for a million of a unit."""
+
+MOST = 2**53
+"""Beyond this a number is not one that every reader of JSON has: a sum of money or tokens stops here."""
 _MOST_TOKENS = 2**40
 """A count beyond this is not one: it is not believed, and cannot spoil the sums that it would become part of."""
+_MILLION = 1_000_000
 
 
-class Usage(Struct, frozen=True, gc=False):
-    """Tokens of one answer.
+def parent(unit: str) -> str | None:
+    """Return the unit that this one is a kind of; None for one that stands for itself."""
+    if unit == CACHE_WRITE:
+        return INPUT
+    if unit == REASONING:
+        return OUTPUT
+    if unit.startswith("cache_write_"):
+        return CACHE_WRITE
+    rest = unit.partition("_")[2]
+    return rest if rest in (INPUT, OUTPUT) or rest.endswith(("_input", "_output")) else None
 
-    `cached_input_tokens` and `cache_write_tokens` are parts of `input_tokens`; `reasoning_tokens` is a part of
-    `output_tokens`. `estimated` is set when the provider did not say (a stream that was cut) and the gateway counted what
-    went by.
-    """
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_input_tokens: int = 0
-    cache_write_tokens: int = 0
-    reasoning_tokens: int = 0
-    estimated: bool = False
+def _root(unit: str) -> str:
+    while (above := parent(unit)) is not None:
+        unit = above
+    return unit
+
+
+_ROOTS = {it: _root(it) for it in (INPUT, CACHED_INPUT, CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_1H, OUTPUT, REASONING)}
+
+
+def side(unit: str) -> str:
+    """Return the unit at the top: `input` and `output` for tokens read and written, the unit itself for what is neither."""
+    return _ROOTS.get(unit) or _root(unit)
 
 
 def believable(*counts: float) -> bool:
@@ -32,10 +77,173 @@ def believable(*counts: float) -> bool:
     return True
 
 
-class Pricing(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What tokens cost, in microusd (millionths of a US dollar) per million of them. None: as other input."""
+class Usage(Struct, frozen=True, gc=False):
+    """What one call consumed: counts by unit, exclusive parts, none of them 0.
 
-    input: Annotated[int, Meta(ge=0)]
-    output: Annotated[int, Meta(ge=0)]
-    cached_input: Annotated[int, Meta(ge=0)] | None = None
-    cache_write: Annotated[int, Meta(ge=0)] | None = None
+    `estimated` is set where the gateway counted, since the provider did not say (a stream that was cut), and where the provider
+    said that a part is larger than the whole.
+    """
+
+    units: Mapping[str, int] = {}
+    estimated: bool = False
+
+    @classmethod
+    def plain(cls, input: int = 0, output: int = 0, *, estimated: bool = False) -> "Usage":
+        """Make the usage of so many tokens read and written, of which nothing more is known. The counts must be believable."""
+        if input and output:
+            return cls({INPUT: input, OUTPUT: output}, estimated)
+        units = {INPUT: input} if input else {OUTPUT: output} if output else {}
+        return cls(units, estimated)
+
+    @classmethod
+    def of(
+        cls,
+        input: int = 0,
+        output: int = 0,
+        *,
+        total: int = 0,
+        **parts: int,
+    ) -> "Usage | None":
+        """Make a usage of a vendor's totals and what it says of their parts; None where the totals cannot be counts.
+
+        `input` and `output` hold the parts of their side, which are taken out of them in the order given: a part gets no more
+        than the others left, and one that cannot be a count is left out. `total` is what the vendor says of everything together,
+        0 if nothing. Where that is more than both, what is missing is the input's parts, if those cannot be in it, or else part
+        of the output: `reasoning`, if the vendor names none.
+        """
+        if not (0 <= input <= _MOST_TOKENS and 0 <= output <= _MOST_TOKENS):
+            return None
+        if input + output < total <= _MOST_TOKENS:
+            input, output, parts = _with_what_is_missing(total, input, output, parts)
+        if not parts:
+            return cls.plain(input, output)
+        wholes, odd = {INPUT: input, OUTPUT: output}, False
+        left = wholes.copy()
+        units: dict[str, int] = {}
+        for unit, told in parts.items():
+            if not 0 < told <= _MOST_TOKENS:
+                continue
+            count = told
+            whole = _ROOTS.get(unit) or _root(unit)
+            if whole in left:
+                count = min(told, left[whole])
+                left[whole] -= count
+                odd = odd or told > wholes[whole]
+            if count:
+                units[unit] = count
+        units.update((whole, rest) for whole, rest in left.items() if rest)
+        return cls(units, odd)
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens read, cached or not."""
+        return self._on(INPUT, OUTPUT)
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens written, thought ones too."""
+        return self._on(OUTPUT, INPUT)
+
+    @property
+    def cached_input_tokens(self) -> int:
+        """Tokens read from a cache."""
+        total = 0
+        for unit, count in self.units.items():
+            if unit.startswith("cached_") and side(unit) == INPUT:
+                total += count
+        return total
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Tokens written into a cache, for however long."""
+        total = 0
+        for unit, count in self.units.items():
+            if unit.startswith(CACHE_WRITE):
+                total += count
+        return total
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Tokens thought."""
+        return self.units.get(REASONING, 0)
+
+    def with_(self, **units: int) -> "Usage":
+        """Return it with these counts instead of its own; a count of 0 takes a unit out."""
+        return Usage({unit: count for unit, count in {**self.units, **units}.items() if count}, self.estimated)
+
+    def updated(self, later: "Usage") -> "Usage":
+        """Return what a stream says with what it says later: the later word on each side, but none that takes it back to 0."""
+        if not later.units:
+            return self
+        sides = {side(unit) for unit in later.units}
+        kept = {unit: count for unit, count in self.units.items() if side(unit) not in sides}
+        return Usage({**kept, **later.units}, later.estimated) if kept else later
+
+    def __add__(self, other: "Usage") -> "Usage":
+        units = dict(self.units)
+        for unit, count in other.units.items():
+            units[unit] = min(units.get(unit, 0) + count, MOST)
+        return Usage(units, self.estimated or other.estimated)
+
+    def _on(self, wanted: str, other: str) -> int:
+        total = 0
+        for unit, count in self.units.items():
+            if unit == wanted or (unit != other and side(unit) == wanted):
+                total += count
+        return total
+
+
+def _with_what_is_missing(
+    total: int, read: int, written: int, parts: dict[str, int]
+) -> tuple[int, int, dict[str, int]]:
+    missing = total - read - written
+    told = {unit: count for unit, count in parts.items() if count and believable(count)}
+    apart = sum(count for unit, count in told.items() if side(unit) == INPUT)
+    if read < apart <= missing != told.get(REASONING):
+        read += apart
+        missing -= apart
+    if missing and REASONING not in told:
+        told[REASONING] = missing
+    return read, written + missing, told
+
+
+class Pricing(Struct, frozen=True):
+    """What units cost, in microusd per million of each. `version` names where the prices are from; None: the model's resource."""
+
+    units: Mapping[str, int]
+    version: str | None = None
+
+    def price(self, unit: str) -> int | None:
+        """Return what a million of a unit costs: its own price, or that of the next one above it; None where none has any."""
+        wanted: str | None = unit
+        while wanted is not None:
+            price = self.units.get(wanted)
+            if price is not None:
+                return price
+            wanted = parent(wanted)
+        return None
+
+    def cost(self, usage: Usage) -> int | None:
+        """Return what one attempt cost, in microusd, rounded half up once; None (unknown) where a unit of it has no price."""
+        total = 0
+        for unit, count in usage.units.items():
+            price = self.units.get(unit)
+            if price is None and (price := self.price(unit)) is None:
+                return None
+            total += count * price
+        if REQUEST in self.units and REQUEST not in usage.units:
+            total += self.units[REQUEST]
+        return min((total + _MILLION // 2) // _MILLION, MOST)
+
+    def dearest(self, unit: str) -> int | None:
+        """Return the most that a million of a unit may cost, whatever kind of it they turn out to be; None: unknown."""
+        own = self.price(unit)
+        return None if own is None else max([own, *(price for it, price in self.units.items() if side(it) == unit)])
+
+
+class PriceBook(Protocol):
+    """Knows what models cost. Asked once when a target is compiled, and only where the model's resource has no `pricing`."""
+
+    def price(self, provider_type: str, provider_model: str, at_us: int) -> Pricing | None:
+        """Return the prices of a provider's model at a time (wall clock microseconds); None for one it does not know. No I/O."""
+        ...

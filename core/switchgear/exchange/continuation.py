@@ -3,12 +3,12 @@
 import msgspec
 from msgspec import Raw, Struct
 
+from switchgear.contracts.capability import PREFILL
 from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange, Target
 from switchgear.contracts.provider import CANONICAL, Call, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
 from switchgear.errors import InvalidRequest
-from switchgear.exchange.usage import estimate, may_be_billed
 from switchgear.wire.chunks import usage_members
 from switchgear.wire.members import BROKEN, raw
 
@@ -78,13 +78,11 @@ class Continuation:
         return self._is_text and bool("".join(self._text).strip())
 
     def account(self, x: Exchange) -> None:
-        """Add up what was consumed, once the last attempt has ended: `x.usage` is what all of them did."""
+        """Add up what the attempts consumed, once the last of them has ended."""
         if self._accounted < len(x.attempts):
             self._accounted = len(x.attempts)
-            told = x.usage or (estimate(x) if may_be_billed(x) else None)
-            self.spent = together(self.spent, told)
-        if self.spent is not None:
-            x.usage = self.spent
+            told = [attempt.usage for attempt in x.attempts if attempt.usage is not None]
+            self.spent = sum(told[1:], told[0]) if told else None
         text = "".join(self._text)
         self._overlap = text[len(text.rstrip()) :]
 
@@ -99,7 +97,7 @@ class Continuation:
         if any(it.finish_reason or (it.delta is not None and not it.delta.is_text()) for it in choices):
             self._is_text = False
         if self.spent is not None:
-            usage = None if event.usage is None else together(self.spent, event.usage)
+            usage = None if event.usage is None else self.spent + event.usage
             event.data = self._rewritten(event.data, usage)
             return self._encoder.event(event) if event.data else b""
         if not self._head:
@@ -110,7 +108,7 @@ class Continuation:
 
     def fit(self, call: Call, target: Target) -> Call:
         """Return the call with what was said so far. Raises `InvalidRequest` where the target cannot go on with it."""
-        if not target.capabilities.prefill:
+        if PREFILL not in target.capabilities:
             raise InvalidRequest(
                 f"The model `{call.model[:64]}` cannot go on with an answer.", code="unsupported_capability"
             )
@@ -159,17 +157,3 @@ class Continuation:
         if content:
             self._overlap = ""
         return content
-
-
-def together(one: Usage | None, other: Usage | None) -> Usage | None:
-    """Add up what two attempts consumed, where the first of them never said; None: it was nothing."""
-    if one is None or other is None:
-        return other or one
-    return Usage(
-        input_tokens=one.input_tokens + other.input_tokens,
-        output_tokens=one.output_tokens + other.output_tokens,
-        cached_input_tokens=one.cached_input_tokens + other.cached_input_tokens,
-        cache_write_tokens=one.cache_write_tokens + other.cache_write_tokens,
-        reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
-        estimated=True,
-    )

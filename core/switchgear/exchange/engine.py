@@ -36,6 +36,7 @@ from switchgear.errors import (
 )
 from switchgear.exchange.attempt import Attempter
 from switchgear.exchange.bearer import identify, token_of
+from switchgear.exchange.cost import learn, settle_cost
 from switchgear.exchange.faults import model_not_found, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.in_flight import InFlight
@@ -45,7 +46,7 @@ from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_lines, causes, error_lines, printable
 from switchgear.exchange.stream import Pump, Silence, StreamEnd
-from switchgear.exchange.usage import USAGE, Ledger, encode_usage, estimate, learn, may_be_billed
+from switchgear.exchange.usage import USAGE, Ledger, encode_usage
 from switchgear.telemetry.logs import REQUEST_ID
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import replay
@@ -222,8 +223,7 @@ class Engine:
             learn(x)
         else:
             x.outcome, x.status = outcome_of(error), to_api_error(error).status
-        if x.usage is None and may_be_billed(x):
-            x.usage = estimate(x)
+        settle_cost(x)
         if x.outcome is Outcome.ERROR:
             self._log.error("exchange failed", request_id=x.id, exc_info=error)
         elif x.outcome in _FAILED_UPSTREAM and (target := x.target) is not None:

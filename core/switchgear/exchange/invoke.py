@@ -27,6 +27,7 @@ from switchgear.errors import (
     UpstreamError,
 )
 from switchgear.exchange.attempt_context import AttemptContext
+from switchgear.exchange.cost import account
 from switchgear.exchange.faults import cause_of
 from switchgear.exchange.health.health import Health
 from switchgear.exchange.health.retry import retry_after_date
@@ -195,6 +196,7 @@ class Invoker:
             raise
         finally:
             attempt.ended_s = self._monotonic() - x.began
+            account(x, attempt)
             if attempt.request_id is not None and _gives_away(attempt.request_id, target, secret):
                 attempt.request_id = None
             target.meters.active.value -= 1

@@ -21,6 +21,10 @@ class ExchangeMeters:
         self._duration = metrics.histogram("request_duration_seconds", "From first byte in to last byte out.", labels)
         self._ttft = metrics.histogram("ttft_seconds", "From first byte in to first content out.", labels)
         self._tokens = metrics.counter("tokens", "Tokens as the providers count them.", ("model", "provider", "type"))
+        self._cost = metrics.counter("cost_microusd", "Cost of attempts, in millionths of a US dollar.", labels)
+        self._unpriced = metrics.counter(
+            "unpriced_attempts", "Attempts that may be billed and whose cost is unknown.", labels
+        )
         self._target_active = metrics.gauge("target_active_requests", "Attempts in flight.", labels)
         self._unknown_duration = self._duration.child(_NONE, _NONE)
 
@@ -34,6 +38,8 @@ class ExchangeMeters:
             ttft=self._ttft.child(model, provider),
             input_tokens=self._tokens.child(model, provider, "input"),
             output_tokens=self._tokens.child(model, provider, "output"),
+            cost=self._cost.child(model, provider),
+            unpriced=self._unpriced.child(model, provider),
         )
 
     def settled(self, x: Exchange) -> None:
@@ -53,11 +59,15 @@ class ExchangeMeters:
         meters.duration.observe(x.ended_s)
         if x.first_byte_s is not None:
             meters.ttft.observe(x.first_byte_s)
-        if x.usage is not None:
-            meters.input_tokens.value += x.usage.input_tokens
-            meters.output_tokens.value += x.usage.output_tokens
         for attempt in x.attempts:
             of_target = attempt.target.meters
+            if attempt.usage is not None:
+                of_target.input_tokens.value += attempt.usage.input_tokens
+                of_target.output_tokens.value += attempt.usage.output_tokens
+            if attempt.cost_microusd is None:
+                of_target.unpriced.value += 1
+            elif attempt.cost_microusd:
+                of_target.cost.value += attempt.cost_microusd
             attempts = of_target.attempts.get(attempt.cause)
             if attempts is None:
                 cause = attempt.cause or "answered"

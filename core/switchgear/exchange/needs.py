@@ -4,14 +4,15 @@ from typing import Any
 
 import msgspec
 
+from switchgear.contracts.capability import JSON_SCHEMA, REASONING, STREAM, TOOLS, VISION
 from switchgear.contracts.dialect import InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Target
 from switchgear.contracts.provider import CANONICAL, COUNT, Call
 from switchgear.errors import InvalidRequest
 
-_TOOLS = ("tools", "functions")
+_TOOL_MEMBERS = ("tools", "functions")
 """The members that say which tools there are; the second is the old one, which some clients still send."""
-_ALWAYS_CARRIED = frozenset({"reasoning"})
+_ALWAYS_CARRIED = frozenset({REASONING})
 """What a form of its own says of these is for the provider to judge: nothing but a wish is lost."""
 
 
@@ -25,14 +26,14 @@ def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target, *, canonical: 
     call.strict = x.strict or target.model.strict
     call.dropped = ()
     own = not canonical or endpoint.wire == CANONICAL
-    if own and endpoint.wire in target.wires and (target.capabilities.stream or not call.stream):
+    if own and endpoint.wire in target.wires and (STREAM in target.capabilities or not call.stream):
         fitting = call
     else:
         fitting = endpoint.canonical(call)
         if fitting.wire not in target.wires and fitting.wire != COUNT:
             message = f"The model `{call.model[:64]}` does not answer requests of this kind ({fitting.operation})."
             raise InvalidRequest(message, param="model", code="unsupported_operation")
-        if fitting.stream and not target.capabilities.stream:
+        if fitting.stream and STREAM not in target.capabilities:
             fitting = _whole(fitting)
     if target.lacks:
         fitting = _without(target.lacks, fitting, endpoint)
@@ -51,7 +52,7 @@ def _without(lacks: frozenset[str], call: Call, endpoint: InferenceEndpoint) -> 
     """Refuse what needs a capability the model lacks; a wish for reasoning is dropped, it changes no meaning."""
     if call.wire in (CANONICAL, COUNT):
         _refuse_unmet(lacks, call, call)
-        if "reasoning" in lacks and "reasoning_effort" in call.members:
+        if REASONING in lacks and "reasoning_effort" in call.members:
             less = call.with_members({n: value for n, value in call.members.items() if n != "reasoning_effort"})
             less.drop("reasoning_effort")
             return less
@@ -75,16 +76,16 @@ def _told_in_chat(call: Call, endpoint: InferenceEndpoint) -> Call | None:
 
 def _refuse_unmet(lacks: frozenset[str], call: Call, canonical: Call) -> None:
     members = canonical.members
-    if "tools" in lacks:
-        for name in _TOOLS:
+    if TOOLS in lacks:
+        for name in _TOOL_MEMBERS:
             tools = canonical.member(name, list[Any])
             if tools:
                 raise _unmet(call, name, "call tools")
-    if "json_schema" in lacks and "response_format" in members:
+    if JSON_SCHEMA in lacks and "response_format" in members:
         wanted = canonical.member("response_format", dict[str, Any]) or {}
         if wanted.get("type") == "json_schema":
             raise _unmet(call, "response_format", "hold its answers to a schema")
-    if "vision" in lacks and _may_hold_image(bytes(members.get("messages", b""))):
+    if VISION in lacks and _may_hold_image(bytes(members.get("messages", b""))):
         where = _image_in(canonical)
         if where is not None:
             raise _unmet(call, where, "see images")

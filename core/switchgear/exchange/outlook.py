@@ -2,13 +2,12 @@
 
 from typing import Literal, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.dialect import InferenceEndpoint
+from switchgear.contracts.estimate import Estimate, estimate
 from switchgear.contracts.exchange import Exchange, Step, Target
-from switchgear.contracts.provider import CANONICAL, COUNT, Call
-from switchgear.contracts.usage import Pricing
+from switchgear.contracts.provider import COUNT, Call
 from switchgear.credentials import KeptSecret
 from switchgear.errors import InvalidRequest, SecretUnavailable
 from switchgear.exchange.health.health import Health, HealthView
@@ -18,8 +17,6 @@ _USABLE = frozenset({"unused", "good", "failing", "forbidden"})
 """States of a credential with which a target is asked: one never asked for is fetched then, one that fails has an old value, and
 what is forbidden may be about one request.
 """
-_MOST = 2**53
-"""Beyond this a number is not one that every reader of JSON has."""
 
 Hindrance: TypeAlias = Literal["unfit", "open", "cooling", "busy", "credential"]
 
@@ -36,21 +33,6 @@ class Obstacle(Struct, frozen=True):
     detail: str
     code: str | None = None
     param: str | None = None
-
-
-class Estimate(Struct, frozen=True):
-    """What the request may use, in tokens and microusd (millionths of a US dollar); None: not known.
-
-    input_tokens     by what the model's providers said of requests before
-    output_tokens    the most that it may answer: as the client says, else the model's defaults, else `max_output_tokens`
-    input_microusd   price of the input
-    most_microusd    price of the input, all of it written into a cache if that is dearer, and the longest answer
-    """
-
-    input_tokens: int
-    output_tokens: int | None = None
-    input_microusd: int | None = None
-    most_microusd: int | None = None
 
 
 class TargetView(Struct, frozen=True):
@@ -82,10 +64,10 @@ def outlook(x: Exchange, endpoint: InferenceEndpoint | None, step: Step) -> Targ
     target = step.target
     obstacles: list[Obstacle] = []
     dropped: tuple[str, ...] = ()
-    estimate = None
+    estimated = None
     if endpoint is not None:
         sent = _sent(x, endpoint, target, obstacles)
-        dropped, estimate = sent.dropped, _estimate(sent, target)
+        dropped, estimated = sent.dropped, estimate(sent, target)
     credential = _credential(target, obstacles)
     health = target.health.view() if isinstance(target.health, Health) else None
     if health is not None:
@@ -101,7 +83,7 @@ def outlook(x: Exchange, endpoint: InferenceEndpoint | None, step: Step) -> Targ
         retries=step.retries,
         first_token_s=step.first_token_s,
         on=None if step.on is None else tuple(sorted(step.on)),
-        estimate=estimate,
+        estimate=estimated,
         health=health,
     )
 
@@ -144,41 +126,3 @@ def _look_at(health: HealthView, obstacles: list[Obstacle]) -> None:
         obstacles.append(Obstacle("cooling", f"It asked to be left alone for {health.cooling_s:.1f} s more."))
     if health.limit is not None and health.active >= health.limit:
         obstacles.append(Obstacle("busy", f"All {health.limit} places are taken and {health.waiting} wait for one."))
-
-
-def _estimate(call: Call, target: Target) -> Estimate:
-    read = target.estimator.input(call.members)
-    written = _longest(call, target)
-    pricing = target.pricing
-    if pricing is None or call.operation == COUNT:
-        return Estimate(read, written)
-    most = None if written is None else _microusd(read, _dearest(pricing), written * pricing.output)
-    return Estimate(read, written, _microusd(read, pricing.input, 0), most)
-
-
-def _longest(call: Call, target: Target) -> int | None:
-    """Return the most tokens that may be written in all answers together."""
-    if call.operation != "chat":
-        return 0
-    bound = call.max_tokens
-    if bound is None:
-        default = target.model.defaults.get("max_tokens")
-        bound = target.model.max_output_tokens if default is None else msgspec.json.decode(default, type=int)
-    return None if bound is None else min(max(bound, 0) * _answers(call), _MOST)
-
-
-def _answers(call: Call) -> int:
-    if call.wire != CANONICAL or "n" not in call.members:
-        return 1
-    try:
-        return max(call.member("n", int) or 1, 1)
-    except InvalidRequest:
-        return 1  # the provider will say so
-
-
-def _dearest(pricing: Pricing) -> int:
-    return max(pricing.input, pricing.cache_write or 0)
-
-
-def _microusd(tokens: int, price: int, more: int) -> int:
-    return min(-(-(tokens * price + more) // 1_000_000), _MOST)  # rounded up

@@ -161,7 +161,7 @@ class Pump:
             if self._policies.on_event:
                 await self._policies.watch(x, event)
             if event.usage is not None:
-                x.usage = event.usage
+                x.usage = event.usage if x.usage is None else x.usage.updated(event.usage)
             if event.content:
                 x.stream_bytes += event.content
                 x.stream_events += 1

@@ -1,5 +1,6 @@
 """The usage record: one for each exchange of a known caller, made when it settles."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
@@ -7,11 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.exchange import Attempt, Exchange
-from switchgear.contracts.provider import COUNT
 from switchgear.contracts.record import RecordKind
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, INPUT, OUTPUT, REASONING, Usage
 from switchgear.exchange.faults import cause_of
-from switchgear.tokens import text_bytes
 
 
 class UsageRecord(Struct, frozen=True, omit_defaults=True):
@@ -20,7 +19,7 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     `at_us` is wall clock microseconds when it began; `cost_microusd` None means unknown, never 0; token counts are None
     when no provider was asked; `latency_us` runs to the end of the answer, `ttft_us` to its first content. `why` are the reasons
     of a plan that had a choice and what became of each attempt that failed; `possible_duplicate` says that an attempt before the
-    last may have run to its end at its provider, and be billed there.
+    last may have run to its end at its provider, and be billed there. `units` are the counts of units that no other member tells.
     """
 
     id: str
@@ -45,6 +44,7 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     cached_input_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    units: Mapping[str, int] = {}
     usage_estimated: bool = False
     cost_microusd: int | None = None
     ttft_us: int | None = None
@@ -136,6 +136,7 @@ def encode_usage(x: Exchange) -> bytes:
             cached_input_tokens=None if usage is None else usage.cached_input_tokens,
             cache_write_tokens=None if usage is None else usage.cache_write_tokens,
             reasoning_tokens=None if usage is None else usage.reasoning_tokens,
+            units={} if usage is None else _further(usage),
             usage_estimated=usage is not None and usage.estimated,
             cost_microusd=x.cost_microusd,
             latency_us=int(x.ended_s * 1e6),
@@ -147,6 +148,15 @@ def encode_usage(x: Exchange) -> bytes:
             possible_duplicate=len(x.attempts) > 1 and any(map(_may_have_run, x.attempts[:-1])),
         )
     )
+
+
+_TOLD = frozenset({INPUT, OUTPUT, CACHED_INPUT, CACHE_WRITE, REASONING})
+
+
+def _further(usage: Usage) -> Mapping[str, int]:
+    """Return the counts that are in no member of their own."""
+    units = usage.units
+    return {} if units.keys() <= _TOLD else {unit: count for unit, count in units.items() if unit not in _TOLD}
 
 
 def _why(x: Exchange) -> tuple[str, ...]:
@@ -167,40 +177,3 @@ def _told(attempt: Attempt) -> str:
 
 def _may_have_run(attempt: Attempt) -> bool:
     return attempt.asked and attempt.cause in _LEFT_OPEN
-
-
-def may_be_billed(x: Exchange) -> bool:
-    """Say whether a provider may charge for an exchange whose usage it never told: it was asked and did not refuse.
-
-    Nobody charges for counting tokens.
-    """
-    attempt = x.attempts[-1] if x.attempts else None
-    if attempt is None or not attempt.asked or attempt.cause in ("connect", "connect_timeout", "egress", "request"):
-        return False
-    if x.call is None or x.call.operation == COUNT:
-        return False
-    return attempt.status is None or 200 <= attempt.status < 300  # noqa: PLR2004 - HTTP's classes
-
-
-def estimate(x: Exchange) -> Usage:
-    """Estimate usage the provider never told, from what went out and what went by."""
-    assert x.target is not None
-    assert x.sent is not None
-    estimator = x.target.estimator
-    speaks = x.sent.operation == "chat"  # vectors are many bytes and no tokens
-    return Usage(
-        input_tokens=estimator.input(x.sent.members),
-        output_tokens=estimator.output(x.stream_bytes, x.stream_events) if speaks else 0,
-        estimated=True,
-    )
-
-
-def learn(x: Exchange) -> None:
-    """Let the estimator of the target that answered learn from the usage that its provider said, where it wants to."""
-    target, usage = x.target, x.usage
-    if target is None or usage is None or usage.estimated or x.sent is None:
-        return
-    if target.estimator.wants():
-        received = x.stream_bytes if x.call is not None and x.call.stream else 0
-        sent = text_bytes(x.sent.members)
-        target.estimator.learn(sent, usage.input_tokens, received, usage.output_tokens - usage.reasoning_tokens)

@@ -267,7 +267,7 @@ class PolicySuite:
         policy, x = self.make(counters), make_exchange(self.caller)
         if await self._refused(policy, x, counters):
             return
-        for usage in (None, Usage(10, 20)):
+        for usage in (None, Usage.plain(10, 20)):
             x.outcome, x.usage = Outcome.COMPLETE, usage
             used = policy.used(x)
             assert used is None or len(used) == len(await _run(policy.reserve(x)))

@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, StreamEvent
-from switchgear.contracts.usage import Usage, believable
 from switchgear.errors import ConnectionBroken
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.sse import SSEParser
+from switchgear.wire.usage import read_usage
 
 _NULL = Raw(b"null")
 _ROLE_ONLY = 48
@@ -24,27 +24,11 @@ _ROLE_ONLY = 48
 _SHOWN = ("content", "tool_calls", "function_call", "refusal", "reasoning", "reasoning_content", "audio")
 
 
-class _InputDetails(Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _OutputDetails(Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-    prompt_cache_hit_tokens: int | None = None
-
-
 class _Choice(Struct, gc=False):
     index: int | None = 0
     finish_reason: str | None = None
     delta: Raw = _NULL
+    usage: Raw = _NULL
 
 
 class _Chunk(Struct, gc=False):
@@ -76,38 +60,10 @@ class _ErrorBody(_Error):
     detail: Any = None
 
 
-_usage_decoder = msgspec.json.Decoder(_Usage)
 _chunk_decoder = msgspec.json.Decoder(_Chunk)
 _completion_decoder = msgspec.json.Decoder(_Completion)
 _error_decoder = msgspec.json.Decoder(_ErrorBody)
 _delta_decoder = msgspec.json.Decoder(dict[str, Any])
-
-
-def read_usage(raw: bytes | Raw) -> Usage | None:
-    """Decode a `usage` object; None for null or for something that is not one."""
-    if raw == _NULL:
-        return None
-    try:
-        found = _usage_decoder.decode(raw)
-    except BROKEN:
-        return None
-    if found.prompt_tokens is None and found.completion_tokens is None:
-        return None
-    read, made = max(found.prompt_tokens or 0, 0), max(found.completion_tokens or 0, 0)
-    if not believable(read, made):
-        return None
-    given, thought = found.prompt_tokens_details, found.completion_tokens_details
-    return Usage(
-        input_tokens=read,
-        output_tokens=made,
-        cached_input_tokens=_part((given and given.cached_tokens) or found.prompt_cache_hit_tokens or 0),
-        cache_write_tokens=_part((given and given.cache_write_tokens) or 0),
-        reasoning_tokens=_part((thought and thought.reasoning_tokens) or 0),
-    )
-
-
-def _part(count: int) -> int:
-    return count if believable(count) else 0
 
 
 def decode_answer(body: bytes, head: Head) -> Answer:
@@ -118,7 +74,9 @@ def decode_answer(body: bytes, head: Head) -> Answer:
         raise decode_fault(head.status, body, head) from None
     if found.error != _NULL or not found.choices:
         raise decode_fault(head.status, body, head)
-    return Answer(body, read_usage(found.usage), found.model, found.choices[0].finish_reason)
+    first = found.choices[0]
+    usage = read_usage(first.usage if found.usage == _NULL else found.usage)
+    return Answer(body, usage, found.model, first.finish_reason)
 
 
 async def replay(answer: Answer, *, usage_wanted: bool) -> AsyncIterator[list[StreamEvent]]:
@@ -194,13 +152,16 @@ class ChatDecoder:
             return failed(decode_fault(200, payload, self._head))
         content = 0
         terminal = False
+        said = chunk.usage
         for choice in chunk.choices or ():
             content += self.content(choice)
             if choice.finish_reason:
+                if said == _NULL:
+                    said = choice.usage  # where some servers tell it
                 self._finished.add(choice.index)
                 if len(self._finished) >= self._open:
                     terminal = self._terminal = True
-        usage = None if chunk.usage == _NULL else read_usage(chunk.usage)
+        usage = None if said == _NULL else read_usage(said)
         if not self._usage_wanted:
             if not chunk.choices and usage is not None:
                 return StreamEvent(b"", usage=usage)

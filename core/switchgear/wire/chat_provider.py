@@ -5,13 +5,13 @@ from typing import Any
 
 from msgspec import Raw
 
+from switchgear.contracts.capability import usual
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
     CANONICAL,
     EMBEDDINGS,
     Answer,
     Call,
-    Capabilities,
     Head,
     ModelPage,
     ProviderFault,
@@ -103,7 +103,7 @@ class ChatProvider:
 
     def traits(self, model: str) -> Traits:  # noqa: ARG002 - the contract's shape
         """Say what a model is, as far as its name does not matter."""
-        return Traits(self.wires, Capabilities(embeddings=EMBEDDINGS in self.wires))
+        return Traits(self.wires, usual(embeddings=EMBEDDINGS in self.wires))
 
     def authorise(self, secret: Secret | None) -> dict[str, str]:
         """Return the headers that carry the credential: `Authorization: Bearer` with its `api_key`."""

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 from switchgear.contracts.provider import Answer, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
 from switchgear.wire.canonical import ReasoningDetail, ToolCall
-from switchgear.wire.chat import read_usage
+from switchgear.wire.usage import read_usage
 
 _encoder = msgspec.json.Encoder()
 _encode = _encoder.encode

@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Answer, Call, Head
-from switchgear.wire.chat import ChatDecoder, decode_fault, read_usage
+from switchgear.wire.chat import ChatDecoder, decode_fault
 from switchgear.wire.members import BROKEN, decode_text
+from switchgear.wire.usage import read_usage
 
 _NULL = Raw(b"null")
 
@@ -19,6 +20,7 @@ class _Choice(Struct, gc=False):
     text: str | None = None
     index: int | None = 0
     finish_reason: str | None = None
+    usage: Raw = _NULL
 
 
 class _Completion(Struct, gc=False):

@@ -11,8 +11,9 @@ from msgspec import Raw, Struct
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault
 from switchgear.contracts.usage import Usage
 from switchgear.errors import InvalidRequest
-from switchgear.wire.chat import decode_fault, read_usage
+from switchgear.wire.chat import decode_fault
 from switchgear.wire.members import BROKEN, decode_text
+from switchgear.wire.usage import read_usage
 
 _NULL = Raw(b"null")
 _encoder = msgspec.json.Encoder()
@@ -93,7 +94,10 @@ def decode_embeddings(body: bytes, head: Head) -> Answer:
         raise decode_fault(head.status, body, head) from None
     if found.error != _NULL or not found.data or any(bytes(item.embedding)[:1] not in b'["' for item in found.data):
         raise decode_fault(head.status, body, head)
-    return Answer(body, read_usage(found.usage), found.model)
+    usage = read_usage(found.usage)
+    if usage is not None and usage.output_tokens:  # nothing is written: some servers tell their total alone
+        usage = Usage.plain(usage.input_tokens + usage.output_tokens)
+    return Answer(body, usage, found.model)
 
 
 def embeddings_answer(

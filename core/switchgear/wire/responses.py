@@ -10,10 +10,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, StreamEvent
-from switchgear.contracts.usage import Usage, believable
+from switchgear.contracts.usage import Usage
 from switchgear.wire.chat import cause_of, cut, decode_fault, failed, retry_after
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.sse import SSEParser
+from switchgear.wire.usage import read_counts
 
 _NULL = Raw(b"null")
 _CODES = {
@@ -43,8 +44,9 @@ class _OutputDetails(Struct):
 
 
 class _Usage(Struct):
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
     input_tokens_details: _InputDetails | None = None
     output_tokens_details: _OutputDetails | None = None
 
@@ -95,26 +97,17 @@ _error_decoder = msgspec.json.Decoder(_ErrorEvent)
 
 def read_usage(raw: bytes | Raw) -> Usage | None:
     """Decode a `usage` object of this wire; None for null or for something that is not one."""
-    try:
-        found = _usage_decoder.decode(raw)
-    except BROKEN:
+    found = read_counts(_usage_decoder, raw)
+    if found is None or (found.input_tokens is None and found.output_tokens is None):
         return None
     given, made = found.input_tokens_details, found.output_tokens_details
-    counts = (
-        found.input_tokens,
-        found.output_tokens,
-        (given and given.cached_tokens) or 0,
-        (given and given.cache_write_tokens) or 0,
-        (made and made.reasoning_tokens) or 0,
-    )
-    if not believable(*counts):
-        return None
-    return Usage(
-        input_tokens=counts[0],
-        output_tokens=counts[1],
-        cached_input_tokens=counts[2],
-        cache_write_tokens=counts[3],
-        reasoning_tokens=counts[4],
+    return Usage.of(
+        found.input_tokens or 0,
+        found.output_tokens or 0,
+        total=found.total_tokens or 0,
+        cached_input=(given and given.cached_tokens) or 0,
+        cache_write=(given and given.cache_write_tokens) or 0,
+        reasoning=(made and made.reasoning_tokens) or 0,
     )
 
 

@@ -9,13 +9,12 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from msgspec import Struct
 
+from switchgear.contracts.capability import ONLY_EMBEDDINGS, ONLY_TEXT
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
     CANONICAL,
     EMBEDDINGS,
-    ONLY_EMBEDDINGS,
     Call,
-    Capabilities,
     Head,
     ModelPage,
     ProviderConfig,
@@ -97,8 +96,7 @@ class AzureProvider(ChatProvider):
         if "embedding" in model:
             return Traits(frozenset({EMBEDDINGS}), ONLY_EMBEDDINGS)
         if "instruct" in model or model.endswith("-002"):
-            text = Capabilities(tools=False, vision=False, json_schema=False, reasoning=False)
-            return Traits(frozenset({COMPLETIONS}), text)
+            return Traits(frozenset({COMPLETIONS}), ONLY_TEXT)
         return Traits(self.wires & {CANONICAL, RESPONSES})
 
     def url(self, wire: str, model: TargetModel) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault
-from switchgear.contracts.usage import Usage, believable
+from switchgear.contracts.usage import CACHE_WRITE_1H, CACHE_WRITE_5M, Usage, believable
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import completion
 from switchgear.wire.members import BROKEN, decode_text
@@ -31,6 +31,16 @@ _MALFORMED = {
 }
 
 
+_KEPT = {"5m": CACHE_WRITE_5M, "1h": CACHE_WRITE_1H}
+
+
+class _CacheDetail(Struct, rename="camel"):
+    """Tokens that were written into a cache, and for how long."""
+
+    input_tokens: int = 0
+    ttl: str = ""
+
+
 class TokenUsage(Struct, rename="camel"):
     """What a call consumed. `inputTokens` are those that were neither read from a cache nor written to one."""
 
@@ -38,17 +48,26 @@ class TokenUsage(Struct, rename="camel"):
     output_tokens: int = 0
     cache_read_input_tokens: int | None = None
     cache_write_input_tokens: int | None = None
+    cache_details: list[_CacheDetail] | None = None
 
     def usage(self) -> Usage | None:
         """Return it as the gateway counts; None if it cannot be true."""
         read, written = self.cache_read_input_tokens or 0, self.cache_write_input_tokens or 0
-        if not believable(self.input_tokens, self.output_tokens, read, written):
+        kept = {CACHE_WRITE_5M: 0, CACHE_WRITE_1H: 0}
+        for detail in self.cache_details or ():
+            unit = _KEPT.get(detail.ttl)
+            if unit is not None:
+                kept[unit] += detail.input_tokens
+        told = sum(kept.values())
+        if not believable(self.input_tokens, read, written, *kept.values()):
             return None
-        return Usage(
-            input_tokens=self.input_tokens + read + written,
-            output_tokens=self.output_tokens,
-            cached_input_tokens=read,
-            cache_write_tokens=written,
+        written = max(written, told)
+        return Usage.of(
+            self.input_tokens + read + written,
+            self.output_tokens,
+            cached_input=read,
+            **kept,
+            cache_write=written - told,
         )
 
 

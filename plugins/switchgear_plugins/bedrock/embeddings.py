@@ -85,4 +85,4 @@ def _usage(head: Head, found: _Found) -> Usage | None:
     said = head.header(_INPUT_TOKENS)
     if count is None and said is not None and said.isascii() and said.isdigit():
         count = int(said[:16])
-    return Usage(input_tokens=count) if count is not None and believable(count) else None
+    return Usage.plain(count) if count is not None and believable(count) else None

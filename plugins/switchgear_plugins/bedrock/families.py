@@ -9,9 +9,8 @@ import re
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from switchgear.contracts.provider import ONLY_EMBEDDINGS, Capabilities
+from switchgear.contracts.capability import ONLY_EMBEDDINGS, ONLY_TEXT, TOOLS, USUAL, VISION, usual
 
 Reasoning: TypeAlias = Literal["adaptive", "budget", "reasoning_config", "effort_member", "effort_object"]
 Embedding: TypeAlias = Literal["titan_v1", "titan_v2", "cohere_v3", "cohere_v4"]
@@ -38,7 +37,7 @@ class Family(Struct, frozen=True):
     embedding  how it embeds, None for a model that talks
     """
 
-    capabilities: Capabilities = Capabilities(reasoning=False)
+    capabilities: frozenset[str] = usual(reasoning=False)
     reasoning: Reasoning | None = None
     thinks: Literal["no", "optional", "always"] = "no"
     top_k: tuple[str, ...] = ()
@@ -54,10 +53,9 @@ def foundation_model(name: str) -> str:
     return _GEOGRAPHY.sub("", name, count=1)
 
 
-_TALKS = Capabilities(reasoning=False)
-_PLAIN = Capabilities(tools=False, vision=False, json_schema=False, reasoning=False)
-_TOOLS = replace(_PLAIN, tools=True)
-_TEXT_ONLY = replace(_TALKS, vision=False)
+_TALKS = usual(reasoning=False)
+_TOOLS = ONLY_TEXT | {TOOLS}
+_TEXT_ONLY = _TALKS - {VISION}
 
 _KNOWN: tuple[tuple[str, Family], ...] = (
     (r"amazon\.titan-embed-text-v1|amazon\.titan-embed-g1-text", Family(ONLY_EMBEDDINGS, embedding="titan_v1")),
@@ -67,7 +65,7 @@ _KNOWN: tuple[tuple[str, Family], ...] = (
     (
         r"amazon\.nova-2-(?:lite|pro|premier)",
         Family(
-            Capabilities(json_schema=False),
+            usual(json_schema=False),
             reasoning="reasoning_config",
             top_k=("inferenceConfig", "topK"),
             caches=True,
@@ -76,24 +74,24 @@ _KNOWN: tuple[tuple[str, Family], ...] = (
     (r"amazon\.nova-micro", Family(_TOOLS, top_k=("inferenceConfig", "topK"), caches=True)),
     (
         r"amazon\.nova-(?:lite|pro|premier)",
-        Family(replace(_TOOLS, vision=True), top_k=("inferenceConfig", "topK"), caches=True),
+        Family(_TOOLS | {VISION}, top_k=("inferenceConfig", "topK"), caches=True),
     ),
-    (r"amazon\.titan-", Family(_PLAIN)),
-    (r"openai\.gpt-oss", Family(Capabilities(vision=False), reasoning="effort_member")),
-    (r"openai\.", Family(Capabilities(), reasoning="effort_object")),
-    (r"moonshot(?:ai)?\.", Family(Capabilities(vision=False), reasoning="effort_member")),
-    (r"deepseek\.r1", Family(_PLAIN)),
+    (r"amazon\.titan-", Family(ONLY_TEXT)),
+    (r"openai\.gpt-oss", Family(usual(vision=False), reasoning="effort_member")),
+    (r"openai\.", Family(USUAL, reasoning="effort_object")),
+    (r"moonshot(?:ai)?\.", Family(usual(vision=False), reasoning="effort_member")),
+    (r"deepseek\.r1", Family(ONLY_TEXT)),
     (r"deepseek\.", Family(_TEXT_ONLY)),
     (r"qwen\..*-vl", Family(_TALKS)),
     (r"qwen\.", Family(_TEXT_ONLY)),
-    (r"meta\.llama(?:2|3-(?:8|70)b)", Family(_PLAIN)),
-    (r"meta\.llama(?:4|3-2-(?:11|90)b)", Family(replace(_TOOLS, vision=True))),
+    (r"meta\.llama(?:2|3-(?:8|70)b)", Family(ONLY_TEXT)),
+    (r"meta\.llama(?:4|3-2-(?:11|90)b)", Family(_TOOLS | {VISION})),
     (r"meta\.", Family(_TOOLS)),
-    (r"mistral\.(?:mistral-7b|mixtral)", Family(_PLAIN)),
+    (r"mistral\.(?:mistral-7b|mixtral)", Family(ONLY_TEXT)),
     (r"cohere\.command-r", Family(_TOOLS)),
-    (r"cohere\.", Family(_PLAIN)),
+    (r"cohere\.", Family(ONLY_TEXT)),
     (r"ai21\.jamba-1-5", Family(_TOOLS)),
-    (r"ai21\.", Family(_PLAIN)),
+    (r"ai21\.", Family(ONLY_TEXT)),
 )
 _MATCHERS = tuple((re.compile(pattern), family) for pattern, family in _KNOWN)
 _UNKNOWN = Family(caches=True)
@@ -120,7 +118,7 @@ def _claude(name: str) -> Family:
         off = "haiku" in name or (version == (5, 0) and ("opus" in name or "sonnet" in name))
         thinks = "optional" if off else "always"
     return Family(
-        Capabilities(
+        usual(
             tools=version >= (3, 0),
             vision=version >= (3, 0) and "3-5-haiku" not in name,
             json_schema=version >= (4, 5),

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from switchgear.contracts.capability import JSON_SCHEMA
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import ChatRequest, drop_others, read_chat
@@ -130,7 +131,7 @@ def _specifications(call: Call, chat: ChatRequest, family: Family, writer: Write
         }
         _put(spec, "description", function.description)
         if function.strict:
-            if family.capabilities.json_schema:
+            if JSON_SCHEMA in family.capabilities:
                 spec["strict"] = True
             else:
                 call.drop(f"tools[{place}].function.strict")

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from switchgear.contracts.capability import ONLY_TEXT
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
     CANONICAL,
     Answer,
     Call,
-    Capabilities,
     ProviderConfig,
     ProviderFault,
     StreamEvent,
@@ -64,7 +64,7 @@ class EchoProvider:
 
     def traits(self, model: str) -> Traits:  # noqa: ARG002 - the contract's shape
         """Say what it can do, under whatever name."""
-        return Traits(self.wires, Capabilities(tools=False, vision=False, json_schema=False, reasoning=False))
+        return Traits(self.wires, ONLY_TEXT)
 
     async def complete(self, call: Call, model: TargetModel, secret: Secret | None) -> Answer:  # noqa: ARG002
         """Answer whole."""
@@ -152,7 +152,7 @@ def _pieces(text: str, count: int | None) -> list[str]:
 
 def _usage(call: Call, text: str) -> Usage:
     asked = len(call.members.get("messages", b""))
-    return Usage(input_tokens=-(-asked // _TOKEN_BYTES), output_tokens=-(-len(text) // _TOKEN_BYTES))
+    return Usage.plain(-(-asked // _TOKEN_BYTES), -(-len(text) // _TOKEN_BYTES))
 
 
 def _shown(usage: Usage) -> dict[str, int]:

@@ -4,15 +4,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from switchgear.contracts.capability import ONLY_EMBEDDINGS, usual
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
     CANONICAL,
     COUNT,
     EMBEDDINGS,
-    ONLY_EMBEDDINGS,
     Answer,
     Call,
-    Capabilities,
     DiscoveredModel,
     Head,
     ModelPage,
@@ -71,7 +70,7 @@ class GigaChatProvider:
         """Say what a model is, by its name."""
         if "embedding" in model.lower():
             return Traits(frozenset({EMBEDDINGS}), ONLY_EMBEDDINGS)
-        return Traits(frozenset({CANONICAL, COUNT}), Capabilities(vision=False, reasoning="GigaChat-3" in model))
+        return Traits(frozenset({CANONICAL, COUNT}), usual(vision=False, reasoning="GigaChat-3" in model))
 
     def _authorised(self, secret: Secret | None) -> dict[str, str]:
         if secret is None:
@@ -113,7 +112,7 @@ class GigaChatProvider:
             raise ProviderFault("protocol", head.status, request_id=head.header(self.request_id_header))
         data = sorted(found.data, key=lambda vector: vector.index)
         said = [vector.usage.prompt_tokens for vector in data if vector.usage is not None]
-        usage = Usage(input_tokens=sum(said)) if said else None
+        usage = Usage.of(sum(said)) if said else None
         return embeddings_answer(call, [vector.embedding for vector in data], usage, found.model)
 
     def decoder(self, call: Call, head: Head) -> GigaChatDecoder:

@@ -41,13 +41,9 @@ class Tokens(Struct):
     def usage(self) -> Usage | None:
         """Return it in our words; None for counts that cannot be."""
         cached = self.precached_prompt_tokens or 0
-        if not believable(self.prompt_tokens, self.completion_tokens, cached):
+        if not believable(self.prompt_tokens, cached):
             return None
-        return Usage(
-            input_tokens=self.prompt_tokens + cached,
-            output_tokens=self.completion_tokens,
-            cached_input_tokens=cached,
-        )
+        return Usage.of(self.prompt_tokens + cached, self.completion_tokens, cached_input=cached)
 
 
 class Choice(Struct, gc=False):

@@ -5,7 +5,8 @@ A name nobody knows here is taken for a chat model that can do everything: a mod
 
 import re
 
-from switchgear.contracts.provider import CANONICAL, EMBEDDINGS, ONLY_EMBEDDINGS, Capabilities, Traits
+from switchgear.contracts.capability import ONLY_EMBEDDINGS, ONLY_TEXT, usual
+from switchgear.contracts.provider import CANONICAL, EMBEDDINGS, Traits
 from switchgear.wire.chat_provider import COMPLETIONS, RESPONSES
 
 _EMBEDDING = re.compile(r"text-embedding-|text-similarity-|text-search-")
@@ -29,9 +30,8 @@ def traits(model: str) -> Traits:
     if _EMBEDDING.match(name):
         return Traits(frozenset({EMBEDDINGS}), ONLY_EMBEDDINGS)
     if _BASE.match(name):
-        text = Capabilities(tools=False, vision=False, json_schema=False, reasoning=False)
-        return Traits(frozenset({COMPLETIONS}), text)
-    capabilities = Capabilities(
+        return Traits(frozenset({COMPLETIONS}), ONLY_TEXT)
+    capabilities = usual(
         vision=not _TEXT_ONLY.match(name),
         json_schema=not _WITHOUT_SCHEMA.match(name),
         reasoning=not _WITHOUT_REASONING.match(name),

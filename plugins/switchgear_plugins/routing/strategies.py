@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 from switchgear.contracts.exchange import Plan, Target
+from switchgear.contracts.usage import INPUT, OUTPUT
 from switchgear.spread import by_weight, chance
 
 StrategyName: TypeAlias = Literal["weighted", "round_robin", "least_busy", "lowest_latency", "lowest_cost"]
@@ -96,7 +97,8 @@ _UNKNOWN_S = 1e9
 
 def _price(plan: Plan) -> float:
     pricing = _first(plan).pricing
-    return _UNKNOWN_PRICE if pricing is None else _PER_INPUT * pricing.input + pricing.output
+    read, written = (None, None) if pricing is None else (pricing.price(INPUT), pricing.price(OUTPUT))
+    return _UNKNOWN_PRICE if read is None or written is None else _PER_INPUT * read + written
 
 
 _UNKNOWN_PRICE = 1e18

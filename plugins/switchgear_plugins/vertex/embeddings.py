@@ -106,4 +106,4 @@ def _usage(found: _Found, vectors: list[_Embedding]) -> Usage | None:
     if found.usage_metadata is not None:
         return found.usage_metadata.usage()
     counts = [vector.statistics.token_count for vector in vectors if vector.statistics is not None]
-    return Usage(input_tokens=round(sum(counts))) if counts and believable(*counts) else None
+    return Usage.plain(round(sum(counts))) if counts and believable(*counts) else None

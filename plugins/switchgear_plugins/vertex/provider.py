@@ -7,15 +7,14 @@ one name the pages they are written from.
 import msgspec
 from msgspec import Struct
 
+from switchgear.contracts.capability import ONLY_EMBEDDINGS, usual
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
     CANONICAL,
     COUNT,
     EMBEDDINGS,
-    ONLY_EMBEDDINGS,
     Answer,
     Call,
-    Capabilities,
     Head,
     ModelPage,
     ProviderConfig,
@@ -77,7 +76,7 @@ class VertexProvider:
             return self._claude.traits(family(model))
         if embeds(model):
             return Traits(frozenset() if self._address.express else frozenset({EMBEDDINGS}), ONLY_EMBEDDINGS)
-        return Traits(frozenset({CANONICAL, COUNT}), Capabilities(reasoning=thinks(model)))
+        return Traits(frozenset({CANONICAL, COUNT}), usual(reasoning=thinks(model)))
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""

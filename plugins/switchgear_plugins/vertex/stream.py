@@ -6,6 +6,7 @@ next parts; usage so far comes with every one of them; nothing marks the end but
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
+from switchgear.contracts.usage import Usage
 from switchgear.wire.chat import cut, failed
 from switchgear.wire.chunks import ChunkWriter
 from switchgear.wire.sse import SSEParser
@@ -19,7 +20,7 @@ from switchgear_plugins.vertex.answer import (
     thought_detail,
 )
 from switchgear_plugins.vertex.faults import read_fault
-from switchgear_plugins.vertex.wire import Candidate, Part, Response, UsageMetadata, read_response
+from switchgear_plugins.vertex.wire import Candidate, Part, Response, read_response
 
 _MOST_CANDIDATES = 128
 
@@ -60,7 +61,7 @@ class GeminiDecoder:
         self._asked = (call.member("n", int) or 1) if "n" in call.members else 1
         self._wanted = call.usage_wanted
         self._choices: dict[int, _Choice] = {}
-        self._usage: UsageMetadata | None = None
+        self._usage: Usage | None = None
         self._writer: ChunkWriter | None = None
         self._complete = False
         self._over = False
@@ -91,8 +92,9 @@ class GeminiDecoder:
             return ProviderFault("protocol", 200)
         if found.error:
             return read_fault(self._head, payload, status=200)
-        if found.usage_metadata is not None:
-            self._usage = found.usage_metadata
+        usage = None if found.usage_metadata is None else found.usage_metadata.usage()
+        if usage is not None:
+            self._usage = usage if self._usage is None else self._usage.updated(usage)
         writer = self._writer
         if writer is None:
             writer = self._writer = self._begin(found)
@@ -103,7 +105,7 @@ class GeminiDecoder:
         if not self._choices:
             return blocked(found.prompt_feedback)
         if self._complete and self._usage is not None:
-            events.append(writer.end(self._usage.usage()))
+            events.append(writer.end(self._usage))
         return None
 
     def _begin(self, found: Response) -> ChunkWriter:

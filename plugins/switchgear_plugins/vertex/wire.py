@@ -66,6 +66,21 @@ class Candidate(Struct, rename="camel", gc=False):
     logprobs_result: Logprobs | None = None
 
 
+class _OfModality(Struct, rename="camel", gc=False):
+    """Tokens of one modality."""
+
+    modality: str = ""
+    token_count: int = 0
+
+
+_MODALITIES = {"AUDIO": "audio", "IMAGE": "image", "VIDEO": "video"}
+"""Modalities that may have a price of their own."""
+
+
+def _by_modality(details: list[_OfModality] | None, side: str) -> dict[str, int]:
+    return {f"{_MODALITIES[it.modality]}_{side}": it.token_count for it in details or () if it.modality in _MODALITIES}
+
+
 class UsageMetadata(Struct, rename="camel", gc=False):
     """Tokens so far. `promptTokenCount` includes the cached ones; `candidatesTokenCount` does not include thoughts."""
 
@@ -74,17 +89,25 @@ class UsageMetadata(Struct, rename="camel", gc=False):
     candidates_token_count: int = 0
     thoughts_token_count: int = 0
     tool_use_prompt_token_count: int = 0
+    total_token_count: int = 0
+    prompt_tokens_details: list[_OfModality] | None = None
+    candidates_tokens_details: list[_OfModality] | None = None
 
     def usage(self) -> Usage | None:
         """Return it as the kernel counts; None if a count cannot be one."""
-        counts = [getattr(self, name) for name in self.__struct_fields__]
-        if not believable(*counts):
+        thought, tools = self.thoughts_token_count, self.tool_use_prompt_token_count
+        if not believable(
+            self.prompt_token_count, tools, self.candidates_token_count, thought, self.cached_content_token_count
+        ):
             return None
-        return Usage(
-            input_tokens=self.prompt_token_count + self.tool_use_prompt_token_count,
-            output_tokens=self.candidates_token_count + self.thoughts_token_count,
-            cached_input_tokens=self.cached_content_token_count,
-            reasoning_tokens=self.thoughts_token_count,
+        return Usage.of(
+            self.prompt_token_count + tools,
+            self.candidates_token_count + thought,
+            total=self.total_token_count,
+            cached_input=self.cached_content_token_count,
+            **_by_modality(self.prompt_tokens_details, "input"),
+            reasoning=thought,
+            **_by_modality(self.candidates_tokens_details, "output"),
         )
 
 

@@ -23,6 +23,7 @@ BROUGHT = {
     "switchgear_authenticators": OFFER,
     "switchgear_dialects": OFFER,
     "switchgear_policies": OFFER,
+    "switchgear_price_books": OFFER,
     "switchgear_resource_kinds": "ResourceKind(name='one', title='one', spec=NoSettings)",
     "switchgear_first_run": "Seed('models', {'id': 'one'})",
     "switchgear_routes": "one",

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from switchgear.contracts.capability import usual
 from switchgear.contracts.dialect import InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Target
-from switchgear.contracts.provider import CANONICAL, EMBEDDINGS, Call, Capabilities, TargetModel
+from switchgear.contracts.provider import CANONICAL, EMBEDDINGS, Call, TargetModel
 from switchgear.contracts.upstream import Timeouts
 from switchgear.errors import InvalidRequest
 from switchgear.exchange.meters import ExchangeMeters
@@ -38,7 +39,7 @@ def target(*wires: str, strict: bool = False, lacks: tuple[str, ...] = (), strea
         model=TargetModel(id="m", name="n", name_json=Raw(b'"n"'), strict=strict),
         provider_id="p",
         wires=frozenset(wires or (CANONICAL,)),
-        capabilities=Capabilities(stream=stream),
+        capabilities=usual(stream=stream),
         lacks=frozenset(lacks),
         timeouts=Timeouts(),
         meters=ExchangeMeters(Metrics()).of_target("m", "p"),

@@ -52,7 +52,7 @@ def test_tokens_are_no_texts() -> None:
 )
 def test_writes_what_a_client_reads_back(vectors: list[list[float]], as_base64: bool) -> None:
     call = call_of("embeddings", {"encoding_format": "base64" if as_base64 else "float"})
-    answer = embeddings_answer(call, vectors, Usage(input_tokens=7))
+    answer = embeddings_answer(call, vectors, Usage.of(input=7))
     body = json.loads(answer.body)
     found = [item["embedding"] for item in body["data"]]
     if as_base64:
@@ -61,7 +61,7 @@ def test_writes_what_a_client_reads_back(vectors: list[list[float]], as_base64: 
     assert vectors == found
     assert list(range(len(vectors))) == [item["index"] for item in body["data"]]
     assert {"prompt_tokens": 7, "total_tokens": 7} == body["usage"]
-    assert Usage(input_tokens=7) == answer.usage
+    assert Usage.of(input=7) == answer.usage
     assert answer.usage == decode_embeddings(answer.body, RecordedHead()).usage
 
 

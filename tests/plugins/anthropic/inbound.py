@@ -8,8 +8,8 @@ from msgspec import Raw
 from msgspec import json as codec
 
 from switchgear.contracts.provider import Call, StreamEvent
-from switchgear.wire.chat import read_usage
 from switchgear.wire.sse import SSEParser
+from switchgear.wire.usage import read_usage
 from switchgear_plugins.anthropic.dialect import AnthropicDialect
 
 GOLDEN = Path(__file__).parent / "golden"

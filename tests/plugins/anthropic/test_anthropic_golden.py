@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from support.anthropic_golden import ANSWERS, REQUESTS, STREAMS, added_up, recorded
+from support.usage import usage_of
 from switchgear.contracts.provider import Call, ProviderConfig, StreamDecoder, TargetModel
-from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken, InvalidRequest
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.provider_suite import RecordedHead, chat_call
@@ -57,7 +57,7 @@ def test_translates_the_answer(name: str) -> None:
         "choices"
     ][0]
     assert ("msg_01", 1_700_000_000, "claude-opus-5-5") == (body["id"], body["created"], body["model"])
-    assert (Usage(**case["usage"]), case["finish_reason"]) == (answer.usage, answer.finish_reason)
+    assert (usage_of(case["usage"]), case["finish_reason"]) == (answer.usage, answer.finish_reason)
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -65,7 +65,7 @@ def test_passes_the_answer_on_to_a_client_of_the_form(name: str) -> None:
     case = ANSWERS[name]
     answer = PROVIDER.decode(NATIVE, RecordedHead(), recorded(name))
     assert recorded(name) == answer.body
-    assert (Usage(**case["usage"]), "claude-opus-5-5", case["finish_reason"]) == (
+    assert (usage_of(case["usage"]), "claude-opus-5-5", case["finish_reason"]) == (
         answer.usage,
         answer.model,
         answer.finish_reason,
@@ -79,7 +79,7 @@ def test_a_stream_adds_up_to_the_answer(name: str) -> None:
     events = decoder.feed(STREAMS[name])
     decoder.close()
     assert (case["message"], case["finish_reason"]) == added_up(events)
-    assert [Usage(**case["usage"])] == [event.usage for event in events if event.usage]
+    assert [usage_of(case["usage"])] == [event.usage for event in events if event.usage]
     assert [len(events) - 1] == [place for place, event in enumerate(events) if event.last]
 
 
@@ -89,7 +89,7 @@ def test_a_stream_of_the_form_is_passed_on(name: str) -> None:
     events = decoder.feed(STREAMS[name])
     decoder.close()
     assert STREAMS[name] == b"".join(b"event: %b\ndata: %b\n\n" % (event.name, event.data) for event in events)
-    assert [Usage(**ANSWERS[name]["usage"])] == [event.usage for event in events if event.usage]
+    assert [usage_of(ANSWERS[name]["usage"])] == [event.usage for event in events if event.usage]
     assert [len(events) - 1] == [place for place, event in enumerate(events) if event.terminal and event.last]
 
 

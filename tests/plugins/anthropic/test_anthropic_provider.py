@@ -39,7 +39,7 @@ def error(type: str, message: str = "No.", code: str | None = None) -> bytes:
 
 class TestAnthropicProvider(ProviderSuite):
     text = "Héllo, wörld 🌍"
-    usage = Usage(input_tokens=12, output_tokens=6)
+    usage = Usage.of(input=12, output=6)
     answer = recorded("text")
     stream = STREAMS["text"]
     faults = (

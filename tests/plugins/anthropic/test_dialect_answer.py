@@ -33,9 +33,11 @@ def answer(**message: Any) -> Answer:
 
 
 def test_usage_is_what_the_provider_decoded() -> None:
-    usage = Usage(input_tokens=10, output_tokens=2, cached_input_tokens=20)
+    usage = Usage.of(input=30, output=2, cached_input=20, cache_write_1h=4)
     found = json.loads(MESSAGES.answer(call(), answer(message={"content": "a"}, usage=usage)))["usage"]
-    assert (0, 20, 2) == (found["input_tokens"], found["cache_read_input_tokens"], found["output_tokens"])
+    assert (6, 20, 2) == (found["input_tokens"], found["cache_read_input_tokens"], found["output_tokens"])
+    assert {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 4} == found["cache_creation"]
+    assert 4 == found["cache_creation_input_tokens"]
 
 
 def test_an_answer_without_an_id_gets_one() -> None:

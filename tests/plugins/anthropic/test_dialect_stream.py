@@ -193,7 +193,7 @@ def test_an_empty_stream_is_an_empty_message() -> None:
 def test_the_usage_of_the_last_event_counts() -> None:
     encoder = MESSAGES.encoder(call(), translate=True)
     for tokens in (1, 2):
-        encoder.event(StreamEvent(delta(content="a"), usage=Usage(input_tokens=5, output_tokens=tokens)))
+        encoder.event(StreamEvent(delta(content="a"), usage=Usage.of(input=5, output=tokens)))
     usage = read(encoder.end())[-2]["usage"]
     assert (5, 2) == (usage["input_tokens"], usage["output_tokens"])
 

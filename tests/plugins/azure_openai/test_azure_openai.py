@@ -31,7 +31,7 @@ def make(base_url: str | None = ENDPOINT, **settings: Any) -> AzureProvider:
 
 class TestAzureProvider(ProviderSuite):
     text = "Hello, wörld"
-    usage = Usage(input_tokens=21, output_tokens=4, cached_input_tokens=16)
+    usage = Usage.of(input=21, output=4, cached_input=16)
     answer = (GOLDEN / "answer.json").read_bytes()
     stream = (GOLDEN / "text.sse").read_bytes()
     faults = tuple((e["status"], json.dumps(e["body"]).encode(), e["cause"]) for e in ERRORS.values())

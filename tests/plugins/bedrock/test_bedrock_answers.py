@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from plugins.bedrock.wire import GOLDEN, event, exception, golden_stream, message
+from support.usage import usage_of
 from switchgear.contracts.provider import ProviderConfig, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken
@@ -14,7 +15,7 @@ from switchgear_plugins.bedrock.provider import BedrockProvider
 from switchgear_plugins.bedrock.settings import BedrockSettings
 
 HEAD = RecordedHead(200, {"x-amzn-requestid": "r-1", "content-type": "application/vnd.amazon.eventstream"})
-USAGE = Usage(input_tokens=17, output_tokens=5, cached_input_tokens=4, cache_write_tokens=3)
+USAGE = Usage.of(input=17, output=5, cached_input=4, cache_write=3)
 STREAMS = sorted(path.stem for path in (GOLDEN / "streams").glob("*.tsv"))
 
 
@@ -76,8 +77,23 @@ def test_golden_answer(path) -> None:
     expected = {"role": "assistant", "content": None, "refusal": None, **case["message"]}
     assert expected == found["choices"][0]["message"]
     assert case["finish_reason"] == found["choices"][0]["finish_reason"] == answer.finish_reason
-    assert Usage(**case["usage"]) == answer.usage
+    assert usage_of(case["usage"]) == answer.usage
     assert ("chatcmpl-r-1", "public-name", 1_700_000_000) == (found["id"], found["model"], found["created"])
+
+
+def test_what_is_written_into_a_cache_is_told_apart_by_how_long_it_is_kept() -> None:
+    details = [{"inputTokens": 2, "ttl": "5m"}, {"inputTokens": 4, "ttl": "1h"}, {"inputTokens": 1, "ttl": "9d"}]
+    usage = {
+        "inputTokens": 10,
+        "outputTokens": 5,
+        "totalTokens": 22,
+        "cacheWriteInputTokens": 7,
+        "cacheDetails": details,
+    }
+    message = {"role": "assistant", "content": [{"text": "a"}]}
+    body = json.dumps({"output": {"message": message}, "stopReason": "end_turn", "usage": usage}).encode()
+    expected = Usage({"input": 10, "cache_write_5m": 2, "cache_write_1h": 4, "cache_write": 1, "output": 5})
+    assert expected == provider().decode(chat_call(), HEAD, body).usage
 
 
 @pytest.mark.parametrize("reason", ["malformed_model_output", "malformed_tool_use"])

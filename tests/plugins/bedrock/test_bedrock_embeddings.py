@@ -88,7 +88,7 @@ def test_what_a_model_does_not_embed_is_refused(model: str, members: dict, param
 )
 def test_reads_the_vectors_of_each_model(body: dict, head: RecordedHead, tokens: int) -> None:
     answer = provider().decode(embedding(input="a"), head, json.dumps(body).encode())
-    assert Usage(input_tokens=tokens) == answer.usage
+    assert Usage.of(input=tokens) == answer.usage
     assert {
         "object": "list",
         "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -1.0]}],

@@ -10,7 +10,7 @@ from openai.types import Completion
 
 from switchgear.contracts.provider import Answer, Call, StreamEvent
 from switchgear.errors import InvalidRequest, UpstreamFailed
-from switchgear.wire.chat import read_usage
+from switchgear.wire.usage import read_usage
 from switchgear_plugins.openai.completions import Completions
 
 GOLDEN = Path(__file__).parent / "golden" / "completions"

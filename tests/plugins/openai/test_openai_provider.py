@@ -37,7 +37,7 @@ def error(code: str, kind: str = "invalid_request_error", message: str = "No.") 
 
 class TestOpenAIProvider(ProviderSuite):
     text = "Héllo, wörld"
-    usage = Usage(input_tokens=9, output_tokens=3, cached_input_tokens=4, reasoning_tokens=1)
+    usage = Usage.of(input=9, output=3, cached_input=4, reasoning=1)
     answer = (
         '{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"gpt-4o-2024-08-06","choices":[{"index":0,'
         '"message":{"role":"assistant","content":"Héllo, wörld","refusal":null},"logprobs":null,"finish_reason":"stop"}],'

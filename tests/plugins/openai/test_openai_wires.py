@@ -57,14 +57,17 @@ def usage_in(name: str) -> Usage | None:
 
 
 def test_reads_cached_and_reasoning_tokens() -> None:
-    assert Usage(input_tokens=82, output_tokens=34, cached_input_tokens=64) == usage_in("tools.sse")
-    assert Usage(input_tokens=82, output_tokens=340, cached_input_tokens=64, reasoning_tokens=320) == usage_in(
-        "reasoning.sse"
-    )
-    assert Usage(input_tokens=328, output_tokens=52, cached_input_tokens=256, reasoning_tokens=30) == usage_in(
-        "responses.sse"
-    )
-    assert Usage(input_tokens=5, output_tokens=7) == usage_in("completions.sse")
+    assert Usage.of(input=82, output=34, cached_input=64) == usage_in("tools.sse")
+    assert Usage.of(input=82, output=340, cached_input=64, reasoning=320) == usage_in("reasoning.sse")
+    assert Usage.of(input=328, output=52, cached_input=256, reasoning=30) == usage_in("responses.sse")
+    assert Usage.of(input=5, output=7) == usage_in("completions.sse")
+
+
+def test_a_response_whose_total_says_more_has_thought_it() -> None:
+    usage = {"input_tokens": 10.0, "output_tokens": 35, "total_tokens": 420}
+    body = json.dumps({"status": "completed", "output": [], "usage": usage}).encode()
+    answer = PROVIDER.decode(call_of("responses", {}), RecordedHead(), body)
+    assert Usage({"input": 10, "output": 35, "reasoning": 375}) == answer.usage
 
 
 def test_names_response_events_by_their_type() -> None:
@@ -87,12 +90,12 @@ def test_a_done_marker_does_not_complete_a_response() -> None:
         (
             "response.json",
             "stop",
-            Usage(input_tokens=328, output_tokens=52, cached_input_tokens=256, reasoning_tokens=30),
+            Usage.of(input=328, output=52, cached_input=256, reasoning=30),
         ),
-        ("response_tools.json", "tool_calls", Usage(328, 52, cached_input_tokens=256, reasoning_tokens=30)),
-        ("response_incomplete.json", "length", Usage(328, 52, cached_input_tokens=256, reasoning_tokens=30)),
-        ("completion.json", "length", Usage(input_tokens=5, output_tokens=7)),
-        ("embeddings.json", None, Usage(input_tokens=8)),
+        ("response_tools.json", "tool_calls", Usage.of(328, 52, cached_input=256, reasoning=30)),
+        ("response_incomplete.json", "length", Usage.of(328, 52, cached_input=256, reasoning=30)),
+        ("completion.json", "length", Usage.of(input=5, output=7)),
+        ("embeddings.json", None, Usage.of(input=8)),
     ],
 )
 def test_forwards_a_whole_answer_as_it_came(name: str, finish: str | None, usage: Usage) -> None:
@@ -343,8 +346,8 @@ def test_a_call_remembers_where_it_came_from() -> None:
 )
 def test_knows_what_a_model_is_by_its_name(model: str, wires: set[str], reasoning: bool) -> None:
     traits = PROVIDER.traits(model)
-    assert (wires, reasoning) == (traits.wires, traits.capabilities.reasoning)
-    assert ("text-embedding" in model) == traits.capabilities.embeddings
+    assert (wires, reasoning) == (traits.wires, "reasoning" in traits.capabilities)
+    assert ("text-embedding" in model) == ("embeddings" in traits.capabilities)
     assert traits.wires <= PROVIDER.wires
 
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from switchgear.contracts.provider import CANONICAL, Answer, Call, StreamEvent
 from switchgear.errors import InvalidRequest, UpstreamFailed
-from switchgear.wire.chat import read_usage
+from switchgear.wire.usage import read_usage
 from switchgear_plugins.openai.responses.endpoint import Responses
 
 GOLDEN = Path(__file__).parent / "golden" / "responses"

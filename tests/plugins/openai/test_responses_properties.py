@@ -70,7 +70,7 @@ def chunks(script: list[tuple[Any, ...]], finish: str) -> list[StreamEvent]:
         else:
             write: Callable[[str], StreamEvent] = getattr(writer, kind)
             events.append(write(what))
-    return [*events, writer.finish(finish), writer.end(Usage(3, 4))]
+    return [*events, writer.finish(finish), writer.end(Usage.of(3, 4))]
 
 
 def stream(call: Call, events: list[StreamEvent]) -> list[dict[str, Any]]:

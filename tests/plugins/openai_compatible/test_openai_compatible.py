@@ -72,7 +72,7 @@ def test_speaks_the_wires_it_is_said_to() -> None:
     assert {"chat", "embeddings"} == make().wires
     wider = make(CompatibleSettings(wires=("chat", "responses", "completions")))
     assert {"chat", "responses", "completions"} == wider.traits("m").wires
-    assert not wider.traits("m").capabilities.embeddings
+    assert "embeddings" not in wider.traits("m").capabilities
 
 
 def test_leaves_out_what_the_server_refuses_and_says_so() -> None:
@@ -150,5 +150,5 @@ def test_reads_the_streams_of_such_servers(path: Path) -> None:
 def test_reads_cached_tokens_under_their_other_name() -> None:
     decoder = make().decoder(chat_call(stream=True), RecordedHead())
     events = decoder.feed((Path(__file__).parent / "golden" / "deepseek_reasoning.sse").read_bytes())
-    expected = Usage(input_tokens=20, output_tokens=12, cached_input_tokens=16, reasoning_tokens=8)
+    expected = Usage.of(input=20, output=12, cached_input=16, reasoning=8)
     assert [expected] == [event.usage for event in events if event.usage]

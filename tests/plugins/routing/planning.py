@@ -7,8 +7,9 @@ from typing import Any, cast
 from msgspec import Raw, Struct
 
 from switchgear.contracts.caller import Caller, Permissions
+from switchgear.contracts.capability import USUAL
 from switchgear.contracts.exchange import Exchange, Plan, Step, Target
-from switchgear.contracts.provider import CANONICAL, Call, Capabilities, TargetModel
+from switchgear.contracts.provider import CANONICAL, Call, TargetModel
 from switchgear.contracts.resource import Resource
 from switchgear.contracts.upstream import Timeouts
 from switchgear.contracts.usage import Pricing
@@ -52,7 +53,7 @@ class Model:
             ),
             provider_id="p",
             wires=frozenset({CANONICAL}),
-            capabilities=Capabilities(),
+            capabilities=USUAL,
             timeouts=Timeouts(),
             meters=cast("Any", None),  # nothing is measured while planning
             health=health,

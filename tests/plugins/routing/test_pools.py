@@ -82,18 +82,22 @@ def test_one_nobody_knows_is_tried_a_request_at_a_time() -> None:
     assert firsts(pool, [asked()] * 100)["known"] > 90
 
 
+def priced(read: int, written: int) -> Pricing:
+    return Pricing({"input": read, "output": written})
+
+
 def test_the_cheapest_is_first_and_one_without_a_price_last() -> None:
     models = {
         Model("unknown"): 1,
-        Model("dear", pricing=Pricing(5_000_000, 15_000_000)): 1,
-        Model("cheap", pricing=Pricing(100_000, 400_000)): 1,
+        Model("dear", pricing=priced(5_000_000, 15_000_000)): 1,
+        Model("cheap", pricing=priced(100_000, 400_000)): 1,
     }
     assert ["cheap", "dear", "unknown"] == order(pool_of(models, strategy="lowest_cost").plan(asked()))
 
 
 def test_a_target_without_weight_only_follows() -> None:
     for strategy in ("weighted", "round_robin", "least_busy", "lowest_latency", "lowest_cost"):
-        models = {Model("spare", Health(latency_s=0.0), pricing=Pricing(0, 0)): 0, Model("a", Health(latency_s=1.0)): 1}
+        models = {Model("spare", Health(latency_s=0.0), pricing=priced(0, 0)): 0, Model("a", Health(latency_s=1.0)): 1}
         assert {"a": 100} == firsts(pool_of(models, strategy=strategy), [asked()] * 100)
 
 

@@ -14,7 +14,7 @@ from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken
 from switchgear.testing.provider_suite import RecordedHead, text_of
 
-USAGE = Usage(input_tokens=11, output_tokens=8, cached_input_tokens=4, reasoning_tokens=5)
+USAGE = Usage.of(input=11, output=8, cached_input=4, reasoning=5)
 STREAMS = sorted(path.name for path in (GOLDEN / "streams").glob("*.sse"))
 FORMAT = "google-gemini-v1"
 
@@ -157,6 +157,36 @@ def test_an_end_without_an_answer_is_a_fault(reason, cause):
     with pytest.raises(ProviderFault) as caught:
         provider().decode(call(), RecordedHead(), body)
     assert cause == caught.value.cause
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"promptTokenCount": 9, "candidatesTokenCount": 3, "totalTokenCount": 40}, {"input": 9, "output": 3, "reasoning": 28}),
+        (
+            {
+                "promptTokenCount": 100, "cachedContentTokenCount": 20, "candidatesTokenCount": 1300, "totalTokenCount": 1400,
+                "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 40}, {"modality": "AUDIO", "tokenCount": 60}],
+                "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}],
+            },
+            {"input": 20, "cached_input": 20, "audio_input": 60, "output": 10, "image_output": 1290},
+        ),
+    ],
+)  # fmt: skip
+def test_usage_names_what_may_have_a_price_of_its_own(said, expected):
+    body = {"candidates": [{"content": {"parts": [{"text": "Hi"}]}, "finishReason": "STOP"}], "usageMetadata": said}
+    assert Usage(expected) == provider().decode(call(), RecordedHead(), json.dumps(body).encode()).usage
+
+
+def test_a_later_count_of_nothing_is_no_news():
+    pieces = ({"promptTokenCount": 9, "candidatesTokenCount": 1}, {"promptTokenCount": 0, "candidatesTokenCount": 3})
+    stream = b"".join(
+        b"data: %b\n\n" % json.dumps({"candidates": [candidate], "usageMetadata": usage}).encode()
+        for usage, candidate in zip(
+            pieces, ({"content": {"parts": [{"text": "a"}]}}, {"finishReason": "STOP"}), strict=True
+        )
+    )
+    assert [Usage.of(9, 3)] == [event.usage for event in read(stream) if event.usage]
 
 
 def test_a_stream_of_text():

@@ -11,7 +11,7 @@ from switchgear.testing import provider_suite
 from switchgear.testing.provider_suite import ProviderSuite
 from switchgear_plugins.vertex.provider import VertexProvider
 
-USAGE = Usage(input_tokens=11, output_tokens=8, cached_input_tokens=4, reasoning_tokens=5)
+USAGE = Usage.of(input=11, output=8, cached_input=4, reasoning=5)
 
 
 def status(code: int, name: str, message: str = "No.", *details: dict) -> bytes:
@@ -89,7 +89,7 @@ class TestVertex(ProviderSuite):
 
 class TestClaudeOnVertex(ProviderSuite):
     text = "Héllo"
-    usage = Usage(input_tokens=9, output_tokens=3, cached_input_tokens=4)
+    usage = Usage.of(input=9, output=3, cached_input=4)
     answer = golden("answers/claude.json")
     stream = golden("streams/claude.sse")
     secret = TOKEN

@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Struct
 
 from switchgear import NoSettings
+from switchgear.contracts.capability import ONLY_TEXT
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
     CANONICAL,
     Answer,
     Call,
-    Capabilities,
     Head,
     ProviderConfig,
     ProviderFault,
@@ -58,7 +58,7 @@ class PluginNameProvider:
 
     def traits(self, model: str) -> Traits:
         """Say what a model can do, by the provider's name for it."""
-        return Traits(self.wires, Capabilities(tools=False, vision=False, json_schema=False, reasoning=False))
+        return Traits(self.wires, ONLY_TEXT)
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""

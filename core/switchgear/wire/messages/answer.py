@@ -15,9 +15,11 @@ from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import completion
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.messages.faults import decode_fault
-from switchgear.wire.messages.form import Block, StopDetails, TokenCounts, finish_reason
+from switchgear.wire.messages.form import Block, StopDetails, finish_reason, read_tokens
 
 T = TypeVar("T", bound=Struct)
+
+_NULL = Raw(b"null")
 
 
 class Message(Struct, tag_field="type", tag="message"):
@@ -28,7 +30,7 @@ class Message(Struct, tag_field="type", tag="message"):
     model: str = ""
     stop_reason: str | None = None
     stop_details: StopDetails | None = None
-    usage: TokenCounts | None = None
+    usage: Raw = _NULL
 
 
 class _Native(Struct, tag_field="type", tag="message"):
@@ -37,7 +39,7 @@ class _Native(Struct, tag_field="type", tag="message"):
     content: list[Raw]
     model: str | None = None
     stop_reason: str | None = None
-    usage: TokenCounts | None = None
+    usage: Raw = _NULL
 
 
 class _Count(Struct):
@@ -52,8 +54,7 @@ _count_decoder = msgspec.json.Decoder(_Count)
 def decode_native(body: bytes, head: Head) -> Answer:
     """Read an answer for a client of the same form. Raises `ProviderFault`."""
     found = _read(_native_decoder, body, head)
-    usage = None if found.usage is None else found.usage.usage()
-    return Answer(body, usage, found.model, finish_reason(found.stop_reason))
+    return Answer(body, read_usage(found.usage), found.model, finish_reason(found.stop_reason))
 
 
 def decode_count(body: bytes, head: Head) -> Answer:
@@ -74,8 +75,14 @@ def decode_message(body: bytes, head: Head, created: int, reasoning: str) -> Ans
         model=found.model,
         message=_said(found, reasoning),
         finish_reason=finish_reason(found.stop_reason),
-        usage=None if found.usage is None else found.usage.usage(),
+        usage=read_usage(found.usage),
     )
+
+
+def read_usage(raw: Raw) -> Usage | None:
+    """Decode a `usage` object of this form; None for null and for something that is not one."""
+    counts = read_tokens(raw)
+    return None if counts is None else counts.usage()
 
 
 def thinking_detail(block: Block, tool_id: str | None, format: str) -> ReasoningDetail | None:

@@ -3,9 +3,18 @@
 Wire: docs.anthropic.com/en/api/messages and …/messages-streaming. Only what the gateway must understand is decoded.
 """
 
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
 from msgspec import Raw, Struct, structs
 
 from switchgear.contracts.usage import Usage, believable
+from switchgear.wire.usage import read_counts
+
+C = TypeVar("C", bound=Struct)
+
+_NULL = Raw(b"null")
 
 _FINISH = {
     "end_turn": "stop",
@@ -24,30 +33,86 @@ class OutputDetails(Struct, gc=False):
     thinking_tokens: int | None = None
 
 
-class TokenCounts(Struct, gc=False):
-    """`usage`. `input_tokens` are those neither read from a cache nor written to one."""
+class CacheWrites(Struct, gc=False):
+    """What was written into a cache, by how long it is kept."""
+
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class _Counts(Struct, gc=False):
+    """What every count has: `input_tokens` are those neither read from a cache nor written to one."""
 
     input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    cache_creation: CacheWrites | None = None
     output_tokens: int | None = None
+
+
+class TokenCounts(_Counts, gc=False):
+    """`usage`. Where the model ran several times for one answer (`iterations`), all of them are paid for, and the counts beside
+    them are of some.
+    """
+
     output_tokens_details: OutputDetails | None = None
+    iterations: list[_Counts] | None = None
 
     def updated(self, newer: "TokenCounts") -> "TokenCounts":
-        """Return these counts with what a later event says over them: it is cumulative, and leaves out what has not changed."""
-        said = {name: value for name, value in structs.asdict(newer).items() if value is not None}
-        return structs.replace(self, **said)
+        """Return these counts with what a later event says over them: it is cumulative, and leaves out what has not changed.
+
+        A later zero is no news but of the output, which was a guess before: some servers fill in what they leave out.
+        """
+        found = _updated(self, newer)
+        return found if newer.output_tokens is None else structs.replace(found, output_tokens=newer.output_tokens)
 
     def usage(self) -> Usage | None:
         """Return the sum as the ledger counts; None if nothing was said or it cannot be true."""
         if self.input_tokens is None and self.output_tokens is None:
             return None
-        read, written = self.cache_read_input_tokens or 0, self.cache_creation_input_tokens or 0
-        fresh, made = self.input_tokens or 0, self.output_tokens or 0
+        runs = self.iterations or (self,)
+        fresh, made = _sum(runs, "input_tokens"), _sum(runs, "output_tokens")
+        if fresh < (self.input_tokens or 0) or made < (self.output_tokens or 0):
+            return None if runs == (self,) else structs.replace(self, iterations=None).usage()
+        read, written = _sum(runs, "cache_read_input_tokens"), _sum(runs, "cache_creation_input_tokens")
+        kept = [run.cache_creation for run in runs if run.cache_creation is not None]
+        short, long = _sum(kept, "ephemeral_5m_input_tokens"), _sum(kept, "ephemeral_1h_input_tokens")
         thought = (self.output_tokens_details and self.output_tokens_details.thinking_tokens) or 0
-        if not believable(read, written, fresh, made, thought):
+        if not believable(read, written, fresh, short, long):
             return None
-        return Usage(fresh + read + written, made, read, written, min(thought, made))
+        written = max(written, short + long)
+        return Usage.of(
+            fresh + read + written,
+            made,
+            cached_input=read,
+            cache_write_5m=short,
+            cache_write_1h=long,
+            cache_write=written - short - long,
+            reasoning=thought,
+        )
+
+
+def _sum(counts: Sequence[Struct], name: str) -> int:
+    return sum(getattr(count, name) or 0 for count in counts)
+
+
+def _updated(one: C, newer: C) -> C:
+    said: dict[str, Any] = {}
+    for name in one.__struct_fields__:
+        old, new = getattr(one, name), getattr(newer, name)
+        if isinstance(old, Struct) and isinstance(new, Struct):
+            said[name] = _updated(old, new)
+        elif new or old is None:
+            said[name] = new
+    return structs.replace(one, **said)
+
+
+_decoder = msgspec.json.Decoder(TokenCounts)
+
+
+def read_tokens(raw: Raw) -> TokenCounts | None:
+    """Decode a `usage` object; None for null and for something that is not one."""
+    return None if raw == _NULL else read_counts(_decoder, raw)
 
 
 class StopDetails(Struct, gc=False):

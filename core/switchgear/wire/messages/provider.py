@@ -4,13 +4,13 @@ import msgspec
 from msgspec import Raw
 
 from switchgear.ambient import Ambient
+from switchgear.contracts.capability import usual
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import (
     CANONICAL,
     COUNT,
     Answer,
     Call,
-    Capabilities,
     Head,
     ProviderFault,
     StreamDecoder,
@@ -87,7 +87,7 @@ class MessagesProvider:
         """Say what a model is, by what its generation can do."""
         rules = self.rules(model)
         thinks = rules.thinking != "none"
-        able = Capabilities(json_schema=rules.json_schema, reasoning=thinks, prefill=rules.prefill)
+        able = usual(json_schema=rules.json_schema, reasoning=thinks, prefill=rules.prefill)
         return Traits(self.wires, able)
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:

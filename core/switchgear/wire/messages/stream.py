@@ -15,8 +15,10 @@ from switchgear.wire.chunks import ChunkWriter
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.messages.answer import Message, thinking_detail
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
-from switchgear.wire.messages.form import Block, StopDetails, TokenCounts, finish_reason
+from switchgear.wire.messages.form import Block, StopDetails, TokenCounts, finish_reason, read_tokens
 from switchgear.wire.sse import SSEParser
+
+_NULL = Raw(b"null")
 
 
 class _Delta(Struct, gc=False):
@@ -35,7 +37,7 @@ class _Event(Struct, gc=False):
     delta: _Delta | None = None
     content_block: Block | None = None
     message: Message | None = None
-    usage: TokenCounts | None = None
+    usage: Raw = _NULL
 
 
 class _NotAnEventError(Exception):
@@ -96,7 +98,8 @@ class _MessagesDecoder(ABC):
     def _take(self, event: _Event, payload: bytes, events: list[StreamEvent]) -> None:
         """Add what an event becomes to `events`. Raises `_NotAnEventError` for one that is a failure, or cannot stand there."""
 
-    def _count(self, newer: TokenCounts | None) -> None:
+    def _count(self, usage: Raw) -> None:
+        newer = read_tokens(usage)
         if newer is not None:
             self._counts = self._counts.updated(newer)
 
@@ -117,7 +120,8 @@ class NativeDecoder(_MessagesDecoder):
             self._count(event.usage)
             events.append(StreamEvent(payload, b"message_delta", usage=self._counts.usage()))
         elif kind == "message_start":
-            self._count(event.message.usage if event.message is not None else None)
+            if event.message is not None:
+                self._count(event.message.usage)
             events.append(StreamEvent(payload, b"message_start"))
         elif kind == "content_block_start":
             block = event.content_block

@@ -5,7 +5,7 @@ Wire: platform.claude.com/docs/en/build-with-claude/handling-stop-reasons, and `
 
 from typing import Any
 
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.usage import CACHE_WRITE_1H, CACHE_WRITE_5M, Usage
 
 _STOP_REASONS = {
     "stop": "end_turn",
@@ -32,11 +32,14 @@ def usage_members(usage: Usage) -> dict[str, Any]:
     """Write usage: here `input_tokens` are those neither read from the cache nor written to it."""
     cached, written = usage.cached_input_tokens, usage.cache_write_tokens
     members: dict[str, Any] = {
-        "input_tokens": max(usage.input_tokens - cached - written, 0),
+        "input_tokens": usage.input_tokens - cached - written,
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": cached,
         "output_tokens": usage.output_tokens,
     }
+    short, long = usage.units.get(CACHE_WRITE_5M, 0), usage.units.get(CACHE_WRITE_1H, 0)
+    if short or long:
+        members["cache_creation"] = {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long}
     if usage.reasoning_tokens:
         members["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
     return members

@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from switchgear.contracts.capability import usual
 from switchgear.contracts.credential import Secret
-from switchgear.contracts.provider import Call, Capabilities, ProviderFault, TargetModel
+from switchgear.contracts.provider import Call, ProviderFault, TargetModel
 from switchgear.errors import SecretUnavailable
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.provider_suite import RecordedHead, chat_call
@@ -49,12 +50,12 @@ def test_without_a_key_nothing_can_be_sent() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("opus-5", Capabilities()),
-        ("sonnet-4-5", Capabilities(prefill=True)),
-        ("3-5-haiku", Capabilities(prefill=True, reasoning=False, json_schema=False)),
+        ("opus-5", usual()),
+        ("sonnet-4-5", usual(prefill=True)),
+        ("3-5-haiku", usual(prefill=True, reasoning=False, json_schema=False)),
     ],
 )
-def test_says_what_a_model_can_do(name: str, expected: Capabilities) -> None:
+def test_says_what_a_model_can_do(name: str, expected: frozenset[str]) -> None:
     traits = PROVIDER.traits(name)
     assert ({"messages", "messages_count", "chat", "count"}, expected) == (traits.wires, traits.capabilities)
 

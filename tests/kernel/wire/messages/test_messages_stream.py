@@ -139,22 +139,57 @@ def test_an_event_over_the_cap_is_too_large(form: str) -> None:
 @pytest.mark.parametrize(
     ("begun", "ended", "expected"),
     [
-        ({"input_tokens": 3, "output_tokens": 1}, {"output_tokens": 9}, Usage(3, 9)),
+        ({"input_tokens": 3, "output_tokens": 1}, {"output_tokens": 9}, Usage.of(3, 9)),
         (
             {"input_tokens": 3, "cache_read_input_tokens": 5},
             {"output_tokens": 9, "cache_read_input_tokens": None},
-            Usage(8, 9, 5),
+            Usage.of(8, 9, cached_input=5),
         ),
         (
             {"input_tokens": 3},
             {"input_tokens": 40, "output_tokens": 9, "cache_creation_input_tokens": 2},
-            Usage(42, 9, 0, 2),
+            Usage.of(42, 9, cache_write=2),
         ),
         (
             {"input_tokens": 3},
             {"output_tokens": 9, "output_tokens_details": {"thinking_tokens": 4}},
-            Usage(3, 9, reasoning_tokens=4),
+            Usage.of(3, 9, reasoning=4),
         ),
+        (
+            {"input_tokens": 1000, "cache_read_input_tokens": 900, "output_tokens": 1},
+            {"input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 7},
+            Usage.of(1900, 7, cached_input=900),
+        ),
+        ({"input_tokens": 0, "output_tokens": 0}, {"input_tokens": 5, "output_tokens": 7}, Usage.of(5, 7)),
+        ({"input_tokens": 3, "output_tokens": 1}, {"output_tokens": 0}, Usage.of(3)),
+        (
+            {
+                "input_tokens": 3,
+                "cache_creation_input_tokens": 9,
+                "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 6},
+            },
+            {"output_tokens": 7, "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}},
+            Usage({"input": 3, "cache_write_5m": 2, "cache_write_1h": 6, "cache_write": 1, "output": 7}),
+        ),
+        (
+            {"input_tokens": 220},
+            {
+                "input_tokens": 220,
+                "output_tokens": 8,
+                "iterations": [
+                    {
+                        "type": "compaction",
+                        "input_tokens": 55_000,
+                        "output_tokens": 120,
+                        "cache_read_input_tokens": 196,
+                    },
+                    {"type": "message", "input_tokens": 220, "output_tokens": 13},
+                ],
+            },
+            Usage({"input": 55_220, "cached_input": 196, "output": 133}),
+        ),
+        ({"input_tokens": 30}, {"output_tokens": 9, "iterations": [{"input_tokens": 2}]}, Usage.of(30, 9)),
+        ({"input_tokens": 3.0}, {"output_tokens": "9", "iterations": 5, "cache_creation": []}, Usage.of(3, 9)),
         ({"input_tokens": -3}, {"output_tokens": 9}, None),
         ({"input_tokens": 3}, {"output_tokens": 2**60}, None),
     ],
@@ -186,7 +221,7 @@ def finish_of(event: StreamEvent) -> str | None:
 
 def test_usage_is_shown_to_those_who_asked() -> None:
     events = decoder("chunks", usage_wanted=False).feed(start() + delta() + STOP)
-    assert (b"", Usage(3, 2)) == (events[-1].data, events[-1].usage)
+    assert (b"", Usage.of(3, 2)) == (events[-1].data, events[-1].usage)
 
 
 def test_a_block_may_begin_with_something_in_it() -> None:

@@ -1,0 +1,107 @@
+"""What a request may use and cost, before anybody is asked."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from switchgear.contracts.provider import COUNT, Call
+from switchgear.contracts.usage import INPUT, MOST, OUTPUT, REQUEST, Pricing
+from switchgear.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from switchgear.contracts.exchange import Target
+
+_SEVERAL = ("n", "best_of")
+"""Members that ask for more than one answer."""
+
+
+class Estimate(Struct, frozen=True):
+    """What one attempt at answering a request may use, in tokens and microusd (millionths of a US dollar); None: not known.
+
+    input_tokens       by what the model's provider said of requests before
+    max_output_tokens  the most that it may answer: as the client says, else the model's defaults, else `max_output_tokens`
+    input_microusd     price of the input
+    worst_microusd     price of the input, all of it written into a cache if that is dearer, and of the longest answer
+    """
+
+    input_tokens: int
+    max_output_tokens: int | None = None
+    input_microusd: int | None = None
+    worst_microusd: int | None = None
+
+
+def writes_tokens(call: Call) -> bool:
+    """Say whether the answer to a call is text that is paid for by its tokens."""
+    return call.operation == "chat" or call.max_tokens is not None
+
+
+def estimate(call: Call, target: "Target") -> Estimate:
+    """Estimate a request at one target. Counting tokens is free."""
+    read = target.estimator.input(call.members)
+    written = _longest(call, target)
+    if call.operation == COUNT:
+        return Estimate(read, 0, 0, 0)
+    pricing = target.pricing
+    if pricing is None:
+        return Estimate(read, written)
+    price, worst = pricing.price(INPUT), None if written is None else _worst(pricing, read, written)
+    return Estimate(read, written, None if price is None else _microusd(read * price), worst)
+
+
+def worst(call: Call, targets: "Iterable[Target]") -> Estimate:
+    """Estimate a request at the worst of several targets, member by member; None where it is not known of one of them."""
+    found = [estimate(call, target) for target in dict.fromkeys(targets)]
+    if not found:
+        return Estimate(0, 0, 0, 0)
+    return Estimate(
+        max(it.input_tokens for it in found),
+        _most(it.max_output_tokens for it in found),
+        _most(it.input_microusd for it in found),
+        _most(it.worst_microusd for it in found),
+    )
+
+
+def _most(counts: Iterable[int | None]) -> int | None:
+    most = 0
+    for count in counts:
+        if count is None:
+            return None
+        most = max(most, count)
+    return most
+
+
+def _worst(pricing: Pricing, read: int, written: int) -> int | None:
+    total = pricing.units.get(REQUEST, 0)
+    for unit, count in ((INPUT, read), (OUTPUT, written)):
+        price = pricing.dearest(unit)
+        if price is None and count:
+            return None
+        total += count * (price or 0)
+    return _microusd(total)
+
+
+def _longest(call: Call, target: "Target") -> int | None:
+    """Return the most tokens that may be written in all answers together."""
+    if not writes_tokens(call):
+        return 0
+    bound = call.max_tokens
+    if bound is None:
+        default = target.model.defaults.get("max_tokens")
+        bound = target.model.max_output_tokens if default is None else msgspec.json.decode(default, type=int)
+    return None if bound is None else min(max(bound, 0) * _answers(call), MOST)
+
+
+def _answers(call: Call) -> int:
+    most = 1
+    for name in _SEVERAL:
+        if name in call.members:
+            with suppress(InvalidRequest):  # the provider will say so
+                most = max(most, call.member(name, int) or 1)
+    return most
+
+
+def _microusd(total: int) -> int:
+    return min(-(-total // 1_000_000), MOST)  # rounded up

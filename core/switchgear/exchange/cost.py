@@ -1,0 +1,81 @@
+"""What attempts consumed and cost: each is accounted for when it ends, the exchange once it settles, before it is recorded."""
+
+from switchgear.contracts.estimate import writes_tokens
+from switchgear.contracts.exchange import Attempt, Exchange
+from switchgear.contracts.provider import COUNT
+from switchgear.contracts.usage import MOST, Usage
+from switchgear.tokens import text_bytes
+
+_NEVER_ASKED = frozenset({"connect", "connect_timeout", "egress", "request"})
+"""Causes of attempts that did not come to the provider's ears."""
+
+
+def may_be_billed(x: Exchange, attempt: Attempt) -> bool:
+    """Say whether a provider may charge for an attempt: it was asked and did not refuse. Nobody charges for counting tokens."""
+    if not attempt.asked or attempt.cause in _NEVER_ASKED or x.call is None or x.call.operation == COUNT:
+        return False
+    return attempt.status is None or 200 <= attempt.status < 300  # noqa: PLR2004 - HTTP's classes
+
+
+def account(x: Exchange, attempt: Attempt) -> None:
+    """Say of an attempt that has ended what it consumed, as told or else as estimated, and what that cost.
+
+    The exchange's `usage`, `sent` and `stream_bytes` are still those of this attempt.
+    """
+    is_billed = may_be_billed(x, attempt)
+    usage = x.usage
+    if usage is None and is_billed:
+        usage = _estimate(x, attempt, x.stream_bytes, x.stream_events)
+    _charge(attempt, usage, is_billed=is_billed)
+
+
+def settle_cost(x: Exchange) -> None:
+    """Add up what the attempts of an exchange consumed and cost. Where nobody was asked it cost nothing.
+
+    A usage that a policy gave together with an answer of its own stays as it is.
+    """
+    usage: Usage | None = None
+    cost: int | None = 0
+    for attempt in x.attempts:
+        if not attempt.accounted:  # it was given up and does not heed it
+            is_billed = may_be_billed(x, attempt)
+            _charge(attempt, _estimate(x, attempt, 0, 0) if is_billed else None, is_billed=is_billed)
+        if attempt.usage is not None:
+            usage = attempt.usage if usage is None else usage + attempt.usage
+        cost = None if cost is None or attempt.cost_microusd is None else min(cost + attempt.cost_microusd, MOST)
+    if x.attempts:
+        x.usage = usage
+    x.cost_microusd = cost
+
+
+def learn(x: Exchange) -> None:
+    """Let the estimator of the target that answered learn from the usage that its provider told, where it wants to."""
+    if not x.attempts or not x.attempts[-1].target.estimator.wants():
+        return
+    attempt = x.attempts[-1]
+    usage = attempt.usage
+    if usage is not None and x.sent is not None and not usage.estimated:
+        received = x.stream_bytes if x.call is not None and x.call.stream else 0
+        shown = usage.output_tokens - usage.reasoning_tokens
+        attempt.target.estimator.learn(text_bytes(x.sent.members), usage.input_tokens, received, shown)
+
+
+def _charge(attempt: Attempt, usage: Usage | None, *, is_billed: bool) -> None:
+    attempt.accounted = True
+    attempt.usage = usage
+    pricing = attempt.target.pricing
+    if not is_billed:
+        attempt.cost_microusd = 0
+    else:
+        attempt.cost_microusd = None if pricing is None or usage is None else pricing.cost(usage)
+
+
+def _estimate(x: Exchange, attempt: Attempt, shown: int, events: int) -> Usage:
+    """Estimate usage that the provider never told, from what went out and what went by."""
+    assert x.sent is not None
+    estimator = attempt.target.estimator
+    return Usage.plain(
+        estimator.input(x.sent.members),
+        estimator.output(shown, events) if writes_tokens(x.sent) else 0,  # vectors are many bytes and no tokens
+        estimated=True,
+    )
