@@ -119,6 +119,11 @@ class MemoryStore:
         self._check_open()
         return self._records[kind].append(kind, rows)
 
+    async def expire(self, kind: str, before_us: int, *, limit: int = 1000) -> int:
+        """Delete the oldest records of a kind that are older than `before_us`."""
+        self._check_open()
+        return self._records[kind].expire(before_us, limit)
+
     async def scan(self, query: RecordQuery) -> list[RecordRow]:
         """Return records that match, newest first."""
         self._check_open()

@@ -1,6 +1,5 @@
 """The store over SQLite: one file, nothing to install."""
 
-import re
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,18 +18,15 @@ from switchgear.contracts.store import (
     Replay,
     Write,
 )
-from switchgear.errors import RecordRefused, StoreError
 from switchgear.migrate import Migration, core_migrations, load, migrate, status
 from switchgear_plugins.sqlite.database import Database, load_queries, row, rows, transaction
 from switchgear_plugins.sqlite.documents import write_batch
 from switchgear_plugins.sqlite.migrations import SqliteMigrations
+from switchgear_plugins.sqlite.records import Appends, append_statements, bounds, groups
 from switchgear_plugins.sqlite.settings import SqliteSettings
 
-_MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_END_OF_TIME = 2**62
-_LAST_ID = "\U0010ffff"
-_MOST_BY = 3
-_MOST_SUMS = 16
+_COUNT = 3
+"""Where a summary's line has its count, behind three members to group by."""
 _LAST_VERSION = 2**62
 
 
@@ -46,6 +42,7 @@ class SqliteStore:
         self._ambient = ambient
         self._plugin_migrations: list[Migration] = []
         self._queries = load_queries()
+        self._appends = append_statements(self._queries["append"])
 
     async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
         """Connect and migrate."""
@@ -130,39 +127,37 @@ class SqliteStore:
         return [Change(revision, kind, id, bool(deleted)) for revision, kind, id, deleted in found]
 
     async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
-        """Append records, ignoring ids that are there already."""
+        """Append records, ignoring those that are there already."""
 
         def work(connection: sqlite3.Connection) -> int:
-            values = {"kind": kind, "rows": _as_json(kind, rows)}
-            before = connection.total_changes
-            try:
-                # One statement is a transaction of its own, and lets go of the interpreter's lock once, not three times.
-                connection.execute(self._queries["append"], values)
-            except sqlite3.IntegrityError as fault:
-                bad = connection.execute(self._queries["refused"], {"rows": values["rows"]}).fetchall()
-                raise RecordRefused(kind, tuple(id for (id,) in bad), "the body is not a JSON object") from fault
-            return connection.total_changes - before
+            appends = Appends(self._appends, kind, rows)
+            if appends.is_one:
+                return appends.run(connection)
+            with transaction(connection):
+                return appends.run(connection)
+
+        return await self._database.write(work)
+
+    async def expire(self, kind: str, before_us: int, *, limit: int = 1000) -> int:
+        """Delete the oldest records of a kind that are older than `before_us`."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            values = {"kind": kind, "before_us": before_us, "limit": limit}
+            return connection.execute(self._queries["expire"], values).rowcount
 
         return await self._database.write(work)
 
     async def scan(self, query: RecordQuery) -> list[RecordRow]:
         """Return records that match, newest first."""
-        found = await self._rows("scan", **_bounds(query))
+        found = await self._rows("scan", **bounds(query))
         decoded = msgspec.json.decode(found[0][0], type=list[tuple[str, int, str]])
         return [RecordRow(id, at_us, body.encode()) for id, at_us, body in decoded]
 
     async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
         """Group matching records and add up integer members."""
-        if len(by) > _MOST_BY or len(sums) > _MOST_SUMS:
-            raise StoreError(f"a summary takes at most {_MOST_BY} members to group by and {_MOST_SUMS} to add up")
-        values = _bounds(query)
-        for n in range(_MOST_BY):
-            values[f"by_{n + 1}"] = (by[n] if by[n] == "day" else _path(by[n])) if n < len(by) else None
-        for n in range(_MOST_SUMS):
-            values[f"sum_{n + 1}"] = _path(sums[n]) if n < len(sums) else None
-        first_sum = _MOST_BY + 1
+        values = bounds(query) | groups(by, sums)
         found = await self._rows("summarise", **values)
-        return [Aggregate(line[: len(by)], line[_MOST_BY], line[first_sum : first_sum + len(sums)]) for line in found]
+        return [Aggregate(line[: len(by)], line[_COUNT], line[_COUNT + 1 : _COUNT + 1 + len(sums)]) for line in found]
 
     async def _rows(self, name: str, **values: Any) -> list[Any]:
         return await self._database.read(lambda connection: rows(connection, self._queries[name], **values))
@@ -187,43 +182,3 @@ def _first(documents: list[Document]) -> Document | None:
 
 def _or(value: int | None, default: int) -> int:
     return default if value is None else value
-
-
-def _path(member: str) -> str:
-    if _MEMBER.fullmatch(member) is None:
-        raise StoreError(f"{member!r} is not the name of a member: letters, digits and _")
-    return f"$.{member}"
-
-
-def _bounds(query: RecordQuery) -> dict[str, Any]:
-    for member in query.equals:
-        _path(member)
-    before_us, before_id = query.before or (_END_OF_TIME, _LAST_ID)
-    return {
-        "kind": query.kind,
-        "since_us": query.since_us,
-        # Nothing after the last page's end can match, and the index knows times best.
-        "until_us": min(_or(query.until_us, _END_OF_TIME), before_us + 1),
-        "before_us": before_us,
-        "before_id": before_id,
-        "equals": msgspec.json.encode(query.equals).decode(),
-        "limit": query.limit,
-    }
-
-
-def _as_json(kind: str, rows: Sequence[RecordRow]) -> str:
-    bad: list[str] = []
-    good: list[tuple[str, int, str]] = []
-    for record in rows:
-        try:
-            record.id.encode()
-            body = record.body.decode()
-        except UnicodeError:
-            bad.append(record.id)
-            continue
-        if "\0" in record.id or not 0 <= record.at_us < _END_OF_TIME:
-            bad.append(record.id)
-        good.append((record.id, record.at_us, body))
-    if bad:
-        raise RecordRefused(kind, tuple(bad), "the id or body is not text, or the time is out of range")
-    return msgspec.json.encode(good).decode()
