@@ -193,19 +193,21 @@ class Exchange:
     admitted                bit mask of the policies to settle; the policy host's
     cache                   `bypass`, or what a cache policy found: `hit`, `miss`
     outcome, status, error  how it ended (set once, by the engine)
+    cause                   the stable word for how it failed, None if it did not
     usage, cost_microusd    what it consumed; cost None means unknown, never 0
     request_bytes           size of the request body
     stream_bytes, _events   content that went by, for an estimate when a cut stream never said its usage
     started_us              wall clock; `began` is monotonic seconds; *_s are seconds since `began`
     headers                 extra response headers (lower-case bytes), for policies to add to until the answer begins
     notes                   a policy keeps its own state here under its own name
+    labels                  texts by name that are recorded with its usage (see `switchgear.contracts.record.fit_labels`)
     """
 
     __slots__ = (
-        "admitted", "admitted_s", "attempts", "authenticated_s", "began", "cache", "call", "caller", "client_request_id",
-        "committed", "cost_microusd", "dialect", "ended_s", "error", "first_byte_s", "headers", "id", "notes", "outcome", "plan",
-        "request_bytes", "retried", "sent", "snapshot", "started_us", "status", "stream_bytes", "stream_events", "strict",
-        "trace", "usage",
+        "admitted", "admitted_s", "attempts", "authenticated_s", "began", "cache", "call", "caller", "cause",
+        "client_request_id", "committed", "cost_microusd", "dialect", "ended_s", "error", "first_byte_s", "headers",
+        "id", "labels", "notes", "outcome", "plan", "request_bytes", "retried", "sent", "snapshot", "started_us",
+        "status", "stream_bytes", "stream_events", "strict", "trace", "usage",
     )  # fmt: skip
 
     def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:
@@ -229,6 +231,7 @@ class Exchange:
         self.outcome: Outcome | None = None
         self.status = 0
         self.error: BaseException | None = None
+        self.cause: str | None = None
         self.usage: Usage | None = None
         self.cost_microusd: int | None = None
         self.request_bytes = 0
@@ -240,6 +243,7 @@ class Exchange:
         self.ended_s = 0.0
         self.headers: list[tuple[bytes, bytes]] = []
         self.notes: dict[str, Any] = {}
+        self.labels: dict[str, str] = {}
 
     @property
     def target(self) -> Target | None:

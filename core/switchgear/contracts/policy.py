@@ -14,10 +14,16 @@ from switchgear.contracts.provider import Answer, StreamEvent
 
 
 class Policy:
-    """Base of all policies. Order is plugin order; `settle` runs in reverse, and only where `admit` did."""
+    """Base of all policies. `settle` runs in reverse order, and only where `admit` did or there is none.
+
+    on_error  what becomes of the exchange when the policy is broken
+    budget_s  seconds that each phase may take
+    order     where it stands among policies: lower comes first; among equals, plugin order
+    """
 
     on_error: ClassVar[Literal["deny", "allow"]] = "deny"
     budget_s: ClassVar[float] = 1.0
+    order: ClassVar[int] = 0
 
     def prepare(self, x: Exchange) -> Awaitable[None] | None:
         """Rewrite the call before it is planned. `x.call` and `x.caller` are set. Raise `ApiError` to refuse.
@@ -32,7 +38,11 @@ class Policy:
         """See each event of a stream before the client does. Raise `ApiError` to stop the stream (`policy_stop`)."""
 
     def settle(self, x: Exchange) -> Awaitable[None] | None:
-        """Account for what happened: `x.outcome`, `x.usage` and `x.attempts` are final. Shielded from cancellation."""
+        """Account for what happened: `x.outcome`, `x.usage` and `x.attempts` are final. Shielded from cancellation.
+
+        It may add to `x.labels`. An `ApiError` of a policy that denies on errors is what the client gets instead of the end of
+        its answer; whatever else is raised is counted and logged, and the answer goes out.
+        """
 
     def explain(self, x: Exchange) -> Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None:
         """Say, as JSON values, what there is to know of an exchange that will not take place: what is left of a limit.

@@ -4,7 +4,7 @@ prepare   policies rewrite the call
 plan      the snapshot says where it may go
 admit     policies decide
 attempt   one loop over the plan's targets (`attempt.py`)
-settle    outcome, usage and cost; the journal; metrics; policies in reverse
+settle    outcome, usage and cost; policies in reverse, of which one keeps the record; metrics
 reply     the client's last byte is sent after that, so what it saw is accounted for
 """
 
@@ -17,17 +17,18 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
 from switchgear.contracts.provider import Answer
-from switchgear.errors import ApiError, ClientGone, StoreError, Unavailable
+from switchgear.contracts.record import Ledger
+from switchgear.errors import ApiError, ClientGone, Unavailable
 from switchgear.exchange.ask import Asker, Caps
 from switchgear.exchange.attempt import Attempter
-from switchgear.exchange.faults import model_not_found, outcome_of, to_api_error
+from switchgear.exchange.faults import cause_of, model_not_found, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.in_flight import InFlight
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_headers, causes, error_headers
 from switchgear.exchange.stream import Pump, Silence
-from switchgear.exchange.usage import USAGE, Ledger, encode_usage, estimate, learn, may_be_billed
+from switchgear.exchange.usage import estimate, learn, may_be_billed
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import replay
 
@@ -83,13 +84,13 @@ class Engine:
             error = failure
         watch.close()
         try:
-            failure_to_keep = await self._settle(x, error)
+            unaccounted = await self._settle(x, error)
         finally:
             self.in_flight.leave(x)
             self._meters.active.inc(-1)
         if isinstance(error, asyncio.CancelledError):
             raise error
-        await self._finish(x, dialect, reply, last, failure_to_keep or error)
+        await self._finish(x, dialect, reply, last, unaccounted or error)
 
     async def _answer(self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> bytes:
         """Do everything but the last write, whose bytes are returned."""
@@ -97,7 +98,7 @@ class Engine:
             await self._policies.prepare(x)
         x.plan = self._plan(x)
         if not self._ledger.has_room:
-            raise Unavailable("Usage cannot be recorded now: the journal is full.", code="journal_full", retry_after=5)
+            raise Unavailable("Nothing can be recorded now: the journal is full.", code="journal_full", retry_after=5)
         given = await self._policies.admit(x)
         x.admitted_s = self._ambient.monotonic() - x.began
         if given is not None:
@@ -131,10 +132,11 @@ class Engine:
         return plan
 
     async def _settle(self, x: Exchange, error: BaseException | None) -> ApiError | None:
-        """Choose the outcome and account for it, once. Returns an error if the record could not be kept."""
+        """Choose the outcome and account for it, once. Returns the error of a policy that must account for it and could not."""
         x.ended_s = self._ambient.monotonic() - x.began
         x.error = error
         x.outcome = Outcome.COMPLETE if error is None else outcome_of(error)
+        x.cause = None if error is None else cause_of(error)
         x.status = 200 if error is None else to_api_error(error).status
         if error is None:
             learn(x)
@@ -147,18 +149,10 @@ class Engine:
                 "provider failed", request_id=x.id, model=target.model.id, provider=target.provider_id, outcome=str(x.outcome),
                 cause=x.attempts[-1].cause, status=x.attempts[-1].status,
             )  # fmt: skip
-        refusal: ApiError | None = None
         try:
-            self._ledger.append(USAGE.name, x.id, x.started_us, encode_usage(x))
-            if self._ledger.durable:
-                await self._ledger.sync()
-        except StoreError as lost:
-            self._log.error("usage could not be recorded", request_id=x.id, exc_info=lost)
-            refusal = Unavailable("Usage could not be recorded.", code="journal_full", retry_after=5)
+            return await self._policies.settle(x)
         finally:
             self._meters.settled(x)
-            await self._policies.settle(x)
-        return refusal
 
     async def _finish(
         self, x: Exchange, dialect: Dialect, reply: Reply, last: bytes, error: BaseException | None

@@ -49,6 +49,7 @@ class PolicyChain:
     def __init__(self, policies: Sequence[tuple[str, Policy]], metrics: Metrics, log: FilteringBoundLogger) -> None:
         errors = metrics.counter("policy_errors", "Policies that raised or ran over their budget.", ("policy",))
         self._log = log
+        policies = sorted(policies, key=lambda named: named[1].order)
 
         def bound(phase: str) -> tuple[_Bound, ...]:
             return tuple(
@@ -102,24 +103,33 @@ class PolicyChain:
             except ApiError as error:
                 raise PolicyStop(error) from error
 
-    async def settle(self, x: Exchange) -> None:
-        """Let each policy whose `admit` ran account for what happened, in reverse order.
+    async def settle(self, x: Exchange) -> ApiError | None:
+        """Let each policy whose `admit` ran, or that has none, account for what happened, in reverse order.
 
-        A failure stops none of them, and a cancellation waits until all are done.
+        A failure stops none of them, and a cancellation waits until all are done. Returns what the client is to be told
+        instead of its answer: the `ApiError` of a policy that denies on errors.
         """
         cancelled: asyncio.CancelledError | None = None
+        unaccounted: ApiError | None = None
+        wanted = x.admitted | self._unconditional
         for one in self._settle:
-            if x.admitted & one.bit:
+            if wanted & one.bit:
                 try:
                     result = one.call(x)
                     if result is not None and isawaitable(result):
                         await shielded(result, one.policy.budget_s)
                 except asyncio.CancelledError as error:
                     cancelled = error
+                except ApiError as error:
+                    if one.policy.on_error == "deny":
+                        unaccounted = unaccounted or error
+                    else:
+                        self._note(one, error)
                 except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
                     self._note(one, error)
         if cancelled is not None:
             raise cancelled
+        return unaccounted
 
     async def explain(self, x: Exchange) -> list[PolicyView]:
         """Say which policies would run, and what they know of an exchange that goes nowhere."""

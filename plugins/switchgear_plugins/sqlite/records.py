@@ -58,13 +58,13 @@ def _values(kind: str, rows: Sequence[RecordRow]) -> list[Any]:
     bad: list[str] = []
     valid = _JSON.decode
     for row in rows:
-        id, at_us, body = row.id, row.at_us, row.body
+        id, body = row.id, row.body
         try:
             valid(body)
-            values += (kind, id, at_us, body.decode())
-            if body[:1] != b"{" and body.lstrip()[:1] != b"{":
-                bad.append(id)
-            elif not 0 <= at_us < _END_OF_TIME or "\0" in id or (not id.isascii() and not id.encode()):
+            values += (kind, id, row.at_us, body.decode())
+            if not id.isascii():
+                id.encode()
+            if not (body[:1] == b"{" or body.lstrip()[:1] == b"{") or not 0 <= row.at_us < _END_OF_TIME or "\0" in id:
                 bad.append(id)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             bad.append(id)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,7 +26,15 @@ from switchgear.contracts.provider import (
     TargetModel,
 )
 from switchgear.contracts.upstream import Timeouts
-from switchgear.errors import ApiError, ClientGone, InvalidRequest, PermissionDenied
+from switchgear.errors import (
+    ApiError,
+    ClientGone,
+    InvalidRequest,
+    JournalFull,
+    PermissionDenied,
+    RecordRefused,
+    StoreUnavailable,
+)
 from switchgear.exchange.ask import Caps
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.meters import ExchangeMeters
@@ -33,11 +42,13 @@ from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.usage import estimate
 from switchgear.offer import NoSettings
 from switchgear.telemetry.metrics import Metrics
+from switchgear.testing.context import PluginContext
 from switchgear.testing.provider_suite import chat_call
 from switchgear.upstream.watch import Watch
 from switchgear.wire.members import raw
 from switchgear_plugins.echo.provider import EchoProvider
 from switchgear_plugins.openai.dialect import ChatCompletions, OpenAIDialect
+from switchgear_plugins.usage.policy import UsagePolicy
 
 
 class Ledger:
@@ -46,8 +57,11 @@ class Ledger:
     def __init__(self) -> None:
         self.has_room = True
         self.records: list[dict[str, Any]] = []
+        self.refusal: Exception | None = None
 
     def append(self, kind: str, id: str, at_us: int, body: bytes) -> None:
+        if self.refusal is not None:
+            raise self.refusal
         self.records.append(msgspec.json.decode(body))
 
     async def sync(self) -> None: ...
@@ -96,7 +110,8 @@ class Fixture:
         self.meters = ExchangeMeters(self.metrics)
         self.ledger = Ledger()
         log = structlog.get_logger()
-        chain = PolicyChain([(f"p{i}", p) for i, p in enumerate(policies)], self.metrics, log)
+        usage = UsagePolicy(PluginContext("usage", Path(), ledger=self.ledger))
+        chain = PolicyChain([*((f"p{i}", p) for i, p in enumerate(policies)), ("usage", usage)], self.metrics, log)
         self.engine = Engine(
             policies=chain,
             ledger=self.ledger,
@@ -257,6 +272,47 @@ async def test_a_full_journal_refuses_before_anything_is_spent() -> None:
     fixture.ledger.has_room = False
     x = await fixture.run(chat_call(), fixture.target("a"))
     assert (fixture.reply.status, x.attempts) == (503, [])
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "code"),
+    [
+        (JournalFull("no room"), 503, "journal_full"),
+        (StoreUnavailable("the disk"), 503, "journal_full"),
+        (RecordRefused("usage", ("x1",), "too large"), 500, "record_refused"),
+    ],
+    ids=["full", "broken", "refused"],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_that_cannot_be_recorded_fails_and_says_why(
+    refusal: Exception, status: int, code: str, stream: bool
+) -> None:
+    fixture = Fixture()
+    fixture.ledger.refusal = refusal
+    x = await fixture.run(chat_call(stream=stream), fixture.target("a"))
+    assert (x.outcome, fixture.ledger.records) == (Outcome.COMPLETE, [])
+    assert (200 if stream else status) == fixture.reply.status
+    last = fixture.reply.sent.strip().rsplit(b"data: ", 1)[-1]
+    assert code == json.loads(last)["error"]["code"]
+
+
+async def test_what_policies_note_as_they_settle_is_in_the_record() -> None:
+    class Noting(Policy):
+        def settle(self, x: Exchange) -> None:
+            x.labels["variant"] = f"{x.outcome}"
+
+    fixture = Fixture(Noting())
+    await fixture.run(chat_call(), fixture.target("a"))
+    assert [{"variant": "complete"}] == [record["labels"] for record in fixture.ledger.records]
+
+
+async def test_a_model_that_nobody_knows_is_recorded_too() -> None:
+    fixture = Fixture()
+    call = chat_call()
+    call.model = "z" * 5_000_000
+    await fixture.run(call)
+    assert (fixture.reply.status, len(fixture.ledger.records)) == (404, 1)
+    assert 256 == len(fixture.ledger.records[0]["model"])
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.01, 0.05])
