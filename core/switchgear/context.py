@@ -18,6 +18,7 @@ from switchgear.contracts.event import Event
 from switchgear.contracts.record import Ledger, RecordKind, Records
 from switchgear.contracts.resource import Resources
 from switchgear.contracts.store import Store
+from switchgear.contracts.tables import Tables
 from switchgear.errors import PluginError
 from switchgear.events import EventBus
 from switchgear.telemetry.metrics import Metrics
@@ -105,6 +106,11 @@ class PluginContext:
     def store(self) -> Store:
         """The active store."""
         return self._lend("store", self._shared.services.store)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The plugin's own tables."""
+        return self.store.tables(self.plugin)
 
     @property
     def counters(self) -> Counters:

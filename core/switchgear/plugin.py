@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.record import Records
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
+    from switchgear.contracts.tables import Tables
     from switchgear.telemetry.metrics import Metrics
 
 API = 1
@@ -66,6 +67,11 @@ class Context(Protocol):
     @property
     def store(self) -> "Store":
         """The active store. Raises `PluginError` unless the plugin requires `store`."""
+        ...
+
+    @property
+    def tables(self) -> "Tables":
+        """The plugin's own tables, which it brings with `switchgear_migrations`. Raises `PluginError` unless it requires `store`."""
         ...
 
     @property

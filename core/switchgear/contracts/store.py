@@ -12,6 +12,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreError
 
 
@@ -149,7 +150,8 @@ class Store(Protocol):
     async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
         """Connect and migrate; `migrations` are (namespace, directory) of plugins' own tables.
 
-        Raises `StoreError` when the schema is newer than this code or a migration was altered.
+        Raises `StoreError` when the schema is newer than this code, a migration was altered, or a plugin has no tables for
+        this store.
         """
         ...
 
@@ -173,16 +175,24 @@ class Store(Protocol):
         """Return current documents of a kind with id > `after`, in id order (code points)."""
         ...
 
-    async def write(self, batch: Sequence[Write], *, at_us: int, replay: Replay | None = None) -> list[Document]:
+    async def write(
+        self,
+        batch: Sequence[Write],
+        *,
+        at_us: int,
+        replay: Replay | None = None,
+        records: Sequence[tuple[str, RecordRow]] = (),
+    ) -> list[Document]:
         """Write all or nothing, as one revision; return the new versions (a deleted one has `deleted` set, spec b"").
 
-        Versions go on counting after a delete and re-creation, whose `created_us` is new. `replay` is stored in the same
-        transaction. A batch names a document at most once (`StoreError`); an empty one takes no revision. Keys and
-        references are checked against the state after the whole batch, so two documents may swap a key in one.
+        Versions go on counting after a delete and re-creation, whose `created_us` is new. `replay` and `records`, each with its
+        kind, are stored in the same transaction. A batch names a document at most once (`StoreError`); an empty one takes no
+        revision. Keys and references are checked against the state after the whole batch, so two documents may swap a key in
+        one.
 
         Raises `StoreConflict`, first found first: the replay's (scope, key) exists (reason `exists`, kind `replay`, its key
         as id); then, each in the order of the batch, expected versions, keys, references of what was put, references to
-        what was deleted.
+        what was deleted. Raises `RecordRefused` for records that can never be kept.
         """
         ...
 
@@ -208,6 +218,26 @@ class Store(Protocol):
 
     async def changes(self, after: int, *, limit: int = 1000) -> list[Change]:
         """Return the change feed after a revision, oldest first. A revision is never split over two answers."""
+        ...
+
+    async def wait_for_change(self, revision: int, timeout_s: float) -> int:
+        """Return the global revision once it is beyond `revision`, or after `timeout_s` seconds whatever it is."""
+        ...
+
+    async def lease(self, name: str, holder: str, ttl_s: float) -> bool:
+        """Take or renew a lease for `ttl_s` seconds; False while another holder has it.
+
+        So that of many replicas one does a thing: it renews well before the end, and stops when that fails. Clocks of replicas
+        may differ by a second or two, so `ttl_s` is several times that.
+        """
+        ...
+
+    async def release(self, name: str, holder: str) -> None:
+        """Give a lease back, if this holder has it."""
+        ...
+
+    def tables(self, namespace: str) -> Tables:
+        """Return the tables of a plugin whose migrations were given to `open`. Raises `StoreError` if it has none."""
         ...
 
     async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.record import Ledger, Records
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
+    from switchgear.contracts.tables import Tables
 
 
 class PluginContext:
@@ -73,6 +74,11 @@ class PluginContext:
         if self._store is None:
             raise PluginError(f"{self.plugin} asked for a store; give PluginContext one")
         return self._store
+
+    @property
+    def tables(self) -> "Tables":
+        """The plugin's tables in the store the test gave, which it opened with the plugin's migrations."""
+        return self.store.tables(self.plugin)
 
     @property
     def counters(self) -> "Counters":

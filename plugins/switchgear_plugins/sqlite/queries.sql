@@ -105,6 +105,14 @@ INSERT INTO replays (scope, key, fingerprint, answer, at_us) VALUES (:scope, :ke
 -- name: forget
 DELETE FROM replays WHERE at_us < :before_us;
 
+-- name: lease
+INSERT INTO leases (name, holder, expires_us) VALUES (:name, :holder, :expires_us)
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_us = excluded.expires_us
+WHERE leases.holder = excluded.holder OR leases.expires_us <= :now_us;
+
+-- name: release
+DELETE FROM leases WHERE name = :name AND holder = :holder;
+
 -- name: append
 -- The row is repeated for as many as there are.
 INSERT INTO records (kind, id, at_us, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING;

@@ -1,7 +1,9 @@
 """The store over SQLite: one file, nothing to install."""
 
+import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,19 @@ from switchgear.contracts.store import (
     Replay,
     Write,
 )
-from switchgear.migrate import Migration, core_migrations, load, migrate, status
+from switchgear.contracts.tables import Tables
+from switchgear.errors import StoreError
+from switchgear.migrate import Migration, core_migrations, migrate, of_plugins, status
 from switchgear_plugins.sqlite.database import Database, load_queries, row, rows, transaction
 from switchgear_plugins.sqlite.documents import write_batch
 from switchgear_plugins.sqlite.migrations import SqliteMigrations
 from switchgear_plugins.sqlite.records import Appends, append_statements, bounds, groups
 from switchgear_plugins.sqlite.settings import SqliteSettings
+from switchgear_plugins.sqlite.tables import SqliteTables
 
 _COUNT = 3
 """Where a summary's line has its count, behind three members to group by."""
+_POLL_S = 0.5
 _LAST_VERSION = 2**62
 
 
@@ -41,12 +47,14 @@ class SqliteStore:
         self._database = Database(path, durability=settings.durability, readers=settings.readers)
         self._ambient = ambient
         self._plugin_migrations: list[Migration] = []
+        self._statements: Mapping[str, Mapping[str, str]] = {}
+        self._changed = asyncio.Event()
         self._queries = load_queries()
         self._appends = append_statements(self._queries["append"])
 
     async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
         """Connect and migrate."""
-        self._plugin_migrations = _of_plugins(migrations)
+        self._plugin_migrations, self._statements = of_plugins(migrations, "sqlite")
         await self._database.open()
         try:
             await self._database.write(self._migrate)
@@ -56,7 +64,7 @@ class SqliteStore:
 
     async def migration_status(self, migrations: Sequence[tuple[str, Path]] = ()) -> list[MigrationState]:
         """Return every migration and whether it is applied, without applying any or keeping the store open."""
-        self._plugin_migrations = _of_plugins(migrations)
+        self._plugin_migrations, _ = of_plugins(migrations, "sqlite")
         await self._database.open()
         try:
             return await self._database.read(
@@ -89,14 +97,30 @@ class SqliteStore:
         """Return versions newest first."""
         return await self._documents("versions", kind=kind, id=id, before=_or(before, _LAST_VERSION), limit=limit)
 
-    async def write(self, batch: Sequence[Write], *, at_us: int, replay: Replay | None = None) -> list[Document]:
+    async def write(
+        self,
+        batch: Sequence[Write],
+        *,
+        at_us: int,
+        replay: Replay | None = None,
+        records: Sequence[tuple[str, RecordRow]] = (),
+    ) -> list[Document]:
         """Write all or nothing."""
 
         def work(connection: sqlite3.Connection) -> list[Document]:
+            kinds = dict.fromkeys(kind for kind, _ in records)
+            appends = [Appends(self._appends, kind, [row for its, row in records if its == kind]) for kind in kinds]
             with transaction(connection):
-                return write_batch(connection, self._queries, batch, at_us, replay)
+                written = write_batch(connection, self._queries, batch, at_us, replay)
+                for append in appends:
+                    append.run(connection)
+            return written
 
-        return await self._database.write(work)
+        documents = await self._database.write(work)
+        if documents:
+            self._changed.set()
+            self._changed = asyncio.Event()
+        return documents
 
     async def recall(self, scope: str, key: str) -> Replay | None:
         """Return the remembered answer of an Idempotency-Key."""
@@ -125,6 +149,41 @@ class SqliteStore:
         """Return the change feed; it may pass `limit` to end with a whole revision."""
         found = await self._rows("changes", after=after, limit=limit)
         return [Change(revision, kind, id, bool(deleted)) for revision, kind, id, deleted in found]
+
+    async def wait_for_change(self, revision: int, timeout_s: float) -> int:
+        """Return once there is more: at once for writes of this process, within half a second for those of others."""
+        until = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            changed = self._changed
+            now = await self.revision()
+            left = until - asyncio.get_running_loop().time()
+            if now > revision or left <= 0:
+                return now
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _POLL_S)):
+                    await changed.wait()
+
+    async def lease(self, name: str, holder: str, ttl_s: float) -> bool:
+        """Take or renew a lease."""
+        now_us = self._ambient.now_us()
+        values = {"name": name, "holder": holder, "now_us": now_us, "expires_us": now_us + int(ttl_s * 1e6)}
+
+        def work(connection: sqlite3.Connection) -> bool:
+            return connection.execute(self._queries["lease"], values).rowcount > 0
+
+        return await self._database.write(work)
+
+    async def release(self, name: str, holder: str) -> None:
+        """Give a lease back."""
+        values = {"name": name, "holder": holder}
+        await self._database.write(lambda connection: connection.execute(self._queries["release"], values))
+
+    def tables(self, namespace: str) -> Tables:
+        """Return the tables of a plugin."""
+        statements = self._statements.get(namespace)
+        if statements is None:
+            raise StoreError(f"plugin `{namespace}` has no tables: it brings none with `switchgear_migrations`")
+        return SqliteTables(namespace, statements, self._database)
 
     async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
         """Append records, ignoring those that are there already."""
@@ -170,10 +229,6 @@ class SqliteStore:
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         migrate(SqliteMigrations(connection, self._queries), self._migrations(), at_us=self._ambient.now_us())
-
-
-def _of_plugins(migrations: Sequence[tuple[str, Path]]) -> list[Migration]:
-    return [migration for name, directory in migrations for migration in load(directory, "sqlite", name)]
 
 
 def _first(documents: list[Document]) -> Document | None:
