@@ -1,10 +1,13 @@
 """What the kernel lends to each plugin, and what it needs from the rest of the gateway to do so."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
 
 from switchgear.ambient import Ambient
 from switchgear.background import Background
@@ -12,8 +15,10 @@ from switchgear.contracts.caller import Caller
 from switchgear.contracts.counters import Counters
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
+from switchgear.contracts.record import Ledger, RecordKind, Records
 from switchgear.contracts.resource import Resources
 from switchgear.contracts.store import Store
+from switchgear.contracts.tables import Tables
 from switchgear.errors import PluginError
 from switchgear.events import EventBus
 from switchgear.telemetry.metrics import Metrics
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 T = TypeVar("T")
+
+_encode = msgspec.json.Encoder().encode
 
 
 class MakeClient(Protocol):
@@ -43,6 +50,8 @@ class Services:
     resources: Resources | None = None
     http: MakeClient | None = None
     callers_changed: Callable[[str, Sequence[Caller]], None] | None = None
+    ledger: Ledger | None = None
+    records: Records | None = None
 
 
 class Shared:
@@ -53,6 +62,8 @@ class Shared:
         self.ambient = ambient
         self.metrics = metrics
         self.services = Services()
+        self.record_kinds: Mapping[str, tuple[str, RecordKind]] = MappingProxyType({})
+        """Kinds of record by name, with the plugin that declares each."""
         self.events = EventBus(metrics, self.failed)
         self.errors = metrics.counter("plugin_errors", "What a plugin raised outside a request.", ("plugin",))
 
@@ -96,6 +107,11 @@ class PluginContext:
         """The active store."""
         return self._lend("store", self._shared.services.store)
 
+    @cached_property
+    def tables(self) -> Tables:
+        """The plugin's own tables."""
+        return self.store.tables(self.plugin)
+
     @property
     def counters(self) -> Counters:
         """The active counters."""
@@ -105,6 +121,29 @@ class PluginContext:
     def resources(self) -> Resources:
         """The resource engine."""
         return self._existing("resources", self._shared.services.resources)
+
+    @property
+    def records(self) -> Records:
+        """Records of every kind, to be read."""
+        return self._existing("records", self._shared.services.records)
+
+    def record(self, kind: str, id: str, at_us: int, body: msgspec.Struct | bytes) -> Awaitable[None] | None:
+        """Keep a record."""
+        owner, declared = self._shared.record_kinds.get(kind, (None, None))
+        if owner != self.plugin or declared is None:
+            raise PluginError(
+                f"plugin `{self.plugin}` keeps records `{kind}`, which it does not declare. Declare them in"
+                " `switchgear_record_kinds`."
+            )
+        if type(body) is not bytes:
+            if not isinstance(body, declared.type):
+                raise PluginError(
+                    f"plugin `{self.plugin}`: records `{kind}` are {declared.type.__name__}, not {body!r}"
+                )
+            body = _encode(body)
+        ledger = self._existing("record", self._shared.services.ledger)
+        ledger.append(kind, id, at_us, body)
+        return ledger.sync() if ledger.durable else None
 
     def http(self, **options: Any) -> "httpx.AsyncClient":
         """Make an HTTP client that is closed with the plugin."""

@@ -302,7 +302,7 @@ class StoreConflict(StoreError):
 
     `reason` is `exists`, `stale`, `missing` (nothing there to replace or delete), `key_taken`, `missing_reference` or
     `in_use`; `kind` and `id` name the document that was to be written; `others` names the documents in the way as
-    `kind/id`, at most twenty.
+    `kind/id`, at most twenty. With `constraint`, of a plugin's own tables, they are the plugin, the statement and what held.
     """
 
     def __init__(self, reason: str, kind: str, id: str, others: tuple[str, ...] = ()) -> None:

@@ -19,7 +19,6 @@ from switchgear.admin.configuration import configuration_handlers
 from switchgear.admin.discovery import discovery_handlers
 from switchgear.admin.routing import routing_handlers
 from switchgear.admin.system import System
-from switchgear.admin.usage import usage_handlers
 from switchgear.ambient import Ambient
 from switchgear.background import Background
 from switchgear.catalogue import Catalogue, token_of
@@ -29,6 +28,7 @@ from switchgear.context import Services
 from switchgear.contracts.caller import Caller, KeyRegister, Standing
 from switchgear.contracts.credential import CredentialBackend, Sealer
 from switchgear.contracts.event import Event
+from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import Change, Store
 from switchgear.counting import check_sorts
 from switchgear.credentials import SecretKeeper
@@ -43,13 +43,14 @@ from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.invoke import Caps
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
-from switchgear.exchange.usage import RECORD_KINDS
 from switchgear.first_run import FirstRun, seed
 from switchgear.hooks import Hooks
 from switchgear.kernel import Kernel
-from switchgear.ledger.drain import Drain, Sink
+from switchgear.ledger.drain import Drain
 from switchgear.ledger.journal import Journal
+from switchgear.ledger.retention import Retention
 from switchgear.ledger.sinks import Forwarding, Offered, Outlet
+from switchgear.ledger.stored import StoredRecords
 from switchgear.reload import LiveConfiguration
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.face import PluginResources
@@ -90,6 +91,7 @@ class Gateway:
         self._engine: Engine | None = None
         self._app: Any = None
         self._calls: DataPlane
+        self._drain: Drain | None = None
         self._store: Store
         self._configuration: LiveConfiguration
         self._overload: Overload
@@ -175,22 +177,15 @@ class Gateway:
         stack.push_async_callback(credentials.close)
         meters = ExchangeMeters(metrics)
         health = HealthRegistry(settings.routing, ambient, metrics, self._announce)
-        catalogue = Catalogue(
-            providers={b.item.name: b.item for b in registry.all(Hooks.switchgear_providers)},
-            backends=backends,
-            credentials=credentials,
-            connect=upstream.connection,
-            timeouts=settings.timeouts,
-            verify_tls=settings.upstream.verify_tls,
-            meters=meters,
-            health=health,
-        )
+        catalogue = self._catalogue(backends, credentials, upstream, meters, health)
         kinds = [*catalogue.kinds(), *(b.item for b in registry.all(Hooks.switchgear_resource_kinds))]
         resources = self.resources = ResourceEngine(store, kinds, ambient, sealer, settings.model_prefix)
         resources.feed.watch(self._announce_change)
         face = PluginResources(resources)
         offered = registry.one(Hooks.switchgear_counters, settings.counters)
         counters = None if offered is None else offered.item.factory()
+        record_kinds = {b.item.name: b.item for b in registry.all(Hooks.switchgear_record_kinds)}
+        records, journal = StoredRecords(store, self._catch_up), await self._open_journal()
         await kernel.start(
             Services(
                 store=store,
@@ -199,6 +194,8 @@ class Gateway:
                 resources=face,
                 http=upstream.http,
                 callers_changed=self._callers_changed,
+                ledger=journal,
+                records=records,
             )
         )
         stack.push_async_callback(kernel.stop)
@@ -210,13 +207,14 @@ class Gateway:
         face.on_change("credentials", lambda name, live: credentials.forget(name) if live is None else None)
         face.on_change("providers", lambda name, live: credentials.forget(token_of(name)) if live is None else None)
 
-        outlets = await self._open_outlets()
-        journal, drain = await self._open_journal(Forwarding(store, outlets) if outlets else store)
         authenticators = [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)]
         dialects = [b.item.factory() for b in registry.all(Hooks.switchgear_dialects)]
         made = [(bound, bound.item.factory()) for bound in registry.all(Hooks.switchgear_policies)]
         check_sorts(made, counters, offered)
         policies = PolicyChain([(bound.item.name, policy) for bound, policy in made], metrics, self._log, counters)
+        outlets = await self._open_outlets(record_kinds)
+        drain = self._drain = Drain(journal, Forwarding(store, outlets) if outlets else store, ambient)
+        stack.push_async_callback(drain.drain_now)
         engine = self._engine = Engine(
             authenticators=authenticators,
             policies=policies,
@@ -259,7 +257,6 @@ class Gateway:
             resources,
             authorise=access.authorise,
             extra_handlers=[
-                *usage_handlers(store, drain.drain_now),
                 *discovery_handlers(Discovery(lambda: face.snapshot, ambient, catalogue.stand_in)),
                 *routing_handlers(self.explainer, health),
                 *configuration_handlers(self._configuration),
@@ -277,7 +274,27 @@ class Gateway:
             for outlet in outlets:
                 background.spawn("record sink", outlet.drain.run)
             background.spawn("housekeeping", lambda: _housekeeping(store, ambient))
+            background.spawn("retention", Retention(store, record_kinds.values(), ambient).run)
         stack.push_async_callback(background.stop, 5.0)
+
+    def _catalogue(
+        self,
+        backends: Mapping[str, CredentialBackend],
+        credentials: SecretKeeper,
+        upstream: Upstream,
+        meters: ExchangeMeters,
+        health: HealthRegistry,
+    ) -> Catalogue:
+        return Catalogue(
+            providers={b.item.name: b.item for b in self.kernel.registry.all(Hooks.switchgear_providers)},
+            backends=backends,
+            credentials=credentials,
+            connect=upstream.connection,
+            timeouts=self.settings.timeouts,
+            verify_tls=self.settings.upstream.verify_tls,
+            meters=meters,
+            health=health,
+        )
 
     def _callers_changed(self, key_id: str, now: Sequence[Caller]) -> None:
         if self._engine is not None:
@@ -309,32 +326,28 @@ class Gateway:
             durability=settings.durability,
         )
 
-    async def _open_outlets(self) -> list[Outlet]:
+    async def _open_outlets(self, kinds: Mapping[str, RecordKind]) -> list[Outlet]:
         outlets: list[Outlet] = []
         for bound in self.kernel.registry.all(Hooks.switchgear_record_sinks):
             name = bound.item.name
             journal = self._journal("sinks", quote(name, safe=""))
             await journal.open()
-            offered = Offered(name, bound.item.factory(), RECORD_KINDS, partial(self.kernel.failed, bound.plugin))
+            offered = Offered(name, bound.item.factory(), kinds, partial(self.kernel.failed, bound.plugin))
             outlet = Outlet(offered, journal, Drain(journal, offered, self._ambient))
             self._stack.push_async_callback(outlet.close, self.settings.plugin_timeout)
             outlets.append(outlet)
         return outlets
 
-    async def _open_journal(self, store: Sink) -> tuple[Journal, Drain]:
+    async def _catch_up(self) -> None:
+        if self._drain is not None:
+            await self._drain.drain_now()
+
+    async def _open_journal(self) -> Journal:
         journal = self._journal("journal")
         await journal.open()
-        drain = Drain(journal, store, self._ambient)
+        self._stack.push_async_callback(journal.close)
         self.kernel.metrics.observe_with("journal_depth", "Records not yet in the store.", lambda: journal.depth)
-
-        async def close() -> None:
-            try:
-                await drain.drain_now()
-            finally:
-                await journal.close()
-
-        self._stack.push_async_callback(close)
-        return journal, drain
+        return journal
 
 
 class NoStore:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.kernel import Cache, JobQueue, Migrations, RecordSink, Seed, Task, UIPage
     from switchgear.contracts.policy import Policy
     from switchgear.contracts.provider import NativeProvider, Provider
+    from switchgear.contracts.record import RecordKind
     from switchgear.contracts.resource import ResourceKind
     from switchgear.contracts.store import Store
     from switchgear.contracts.usage import PriceBook
@@ -80,6 +81,10 @@ class Hooks:
     @hookspec
     def switchgear_job_queues(self) -> "Iterable[Offer[JobQueue]]":  # type: ignore[empty-body]
         """Bring job queues. Factory: `()`."""
+
+    @hookspec
+    def switchgear_record_kinds(self) -> "Iterable[RecordKind]":  # type: ignore[empty-body]
+        """Declare kinds of record that the plugin keeps with `context.record`."""
 
     @hookspec
     def switchgear_record_sinks(self) -> "Iterable[Offer[RecordSink]]":  # type: ignore[empty-body]

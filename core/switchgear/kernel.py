@@ -268,6 +268,9 @@ class Kernel:
             failures += _unmet(item, registry)
         if failures:
             raise PluginError(*failures)
+        self._shared.record_kinds = {
+            bound.item.name: (bound.plugin, bound.item) for bound in registry.all(Hooks.switchgear_record_kinds)
+        }
         for bound in registry.all(Hooks.switchgear_event_handlers):
             self.events.listen(bound.plugin, bound.item)
 

@@ -6,7 +6,7 @@ deciding what is pending is the same for every engine.
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.resources.abc import Traversable
 from typing import Literal, Protocol
@@ -19,6 +19,9 @@ from switchgear.shipped import shipped
 
 CORE = "switchgear"
 """The namespace of the kernel's own migrations; a plugin's is its name."""
+
+QUERIES = "queries.sql"
+"""The file beside migrations that holds a plugin's statements, each after a line `-- name: NAME`."""
 
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
@@ -87,7 +90,7 @@ def load(directory: Traversable, engine: str, namespace: str) -> list[Migration]
         return []
     found: dict[int, Migration] = {}
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if not entry.name.endswith(".sql"):
+        if not entry.name.endswith(".sql") or entry.name == QUERIES:
             continue
         match = _FILE_NAME.fullmatch(entry.name)
         if match is None:
@@ -97,6 +100,40 @@ def load(directory: Traversable, engine: str, namespace: str) -> list[Migration]
             raise StoreError(f"{entry}: number {number:04d} is taken by {found[number]}; give it the next free one")
         found[number] = Migration(namespace, number, match[2], entry.read_text("utf-8"))
     return list(found.values())
+
+
+def of_plugins(
+    migrations: Iterable[tuple[str, Traversable]], engine: str
+) -> tuple[list[Migration], dict[str, Mapping[str, str]]]:
+    """Return the migrations of plugins for an engine, and each plugin's statements by name.
+
+    Raises `StoreError` naming every plugin that has no folder for the engine.
+    """
+    found: list[Migration] = []
+    statements: dict[str, Mapping[str, str]] = {}
+    lacking: list[str] = []
+    for namespace, directory in migrations:
+        folder = directory / engine
+        if not folder.is_dir():
+            lacking.append(
+                f"plugin `{namespace}` has no tables for this store: there is no {folder}. Disable it, or use another store"
+            )
+            continue
+        found += load(directory, engine, namespace)
+        queries = folder / QUERIES
+        statements[namespace] = named_statements(queries.read_text("utf-8")) if queries.is_file() else {}
+    if lacking:
+        raise StoreError("; ".join(lacking))
+    return found, statements
+
+
+def named_statements(text: str) -> dict[str, str]:
+    """Return the statements of a file by name."""
+    statements: dict[str, str] = {}
+    for part in text.split("-- name: ")[1:]:
+        name, _, sql = part.partition("\n")
+        statements[name.strip()] = sql.strip()
+    return statements
 
 
 def status(applied: Iterable[Applied], migrations: Sequence[Migration]) -> list[MigrationState]:

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from switchgear.contracts.caller import Caller
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.event import Event
+    from switchgear.contracts.record import Records
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
+    from switchgear.contracts.tables import Tables
     from switchgear.telemetry.metrics import Metrics
 
 API = 1
@@ -68,6 +70,14 @@ class Context(Protocol):
         ...
 
     @property
+    def tables(self) -> "Tables":
+        """The plugin's own tables, which it brings with `switchgear_migrations`.
+
+        Raises `PluginError` unless it requires `store`.
+        """
+        ...
+
+    @property
     def counters(self) -> "Counters":
         """The active counters. Raises `PluginError` unless the plugin requires `counters`."""
         ...
@@ -75,6 +85,20 @@ class Context(Protocol):
     @property
     def resources(self) -> "Resources":
         """The resource engine; usable once the plugin's `start` has returned."""
+        ...
+
+    @property
+    def records(self) -> "Records":
+        """Records of every kind, to be read: what this process recorded before is among them."""
+        ...
+
+    def record(self, kind: str, id: str, at_us: int, body: Struct | bytes) -> Awaitable[None] | None:
+        """Keep a record of a kind that the plugin declares (`switchgear_record_kinds`). `body` is the kind's Struct, or its JSON.
+
+        Once it returns, the record survives the death of the process, and will be in the store; the same `id` at the same
+        `at_us` is kept once. Where `[gateway.journal] durability` is `full`, it returns an awaitable that ends once the record
+        survives a loss of power too. Never blocks. Raises `JournalFull` and, for what can never be kept, `RecordRefused`.
+        """
         ...
 
     def http(self, **options: Any) -> "httpx.AsyncClient":

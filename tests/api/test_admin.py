@@ -333,7 +333,7 @@ async def test_reading_goes_on_while_configuration_is_swapped(
         return seen
 
     reader = asyncio.create_task(read())
-    follower = asyncio.create_task(engine.follow(0.005))
+    follower = asyncio.create_task(engine.follow())
     for weight in range(1, 40):
         assert (await client.patch(f"{MODELS}/gpt", json={"weight": weight})).status_code == 200
         await other.patch("credentials", "main", {"note": str(weight)}, Terms("x"))

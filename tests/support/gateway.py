@@ -41,6 +41,7 @@ total = {total}
 memory = {{ enabled = true{memory} }}
 api_keys = {{ enabled = true }}
 limits = {{ enabled = true }}
+usage = {{ enabled = true }}
 encrypted = {{ enabled = true }}
 env = {{ enabled = true }}
 openai = {{ enabled = true }}

@@ -11,10 +11,28 @@ from switchgear.errors import PluginError
 
 PLUGIN = """
     import json
+    import msgspec
     from switchgear import Offer
     from switchgear.contracts.kernel import Task
+    from switchgear.contracts.policy import Policy
+    from switchgear.contracts.record import RecordKind
+    from switchgear.contracts.store import RecordQuery
 
     SEEN = {"records": [], "events": [], "beats": 0}
+
+    class Visit(msgspec.Struct):
+        id: str
+        model: str
+        letters: int
+
+    class Noting(Policy):
+        def __init__(self, context):
+            self.context = context
+
+        def settle(self, x):
+            x.labels["Variant"] = f"v{len(x.call.model) % 2}"
+            x.labels["app.name"] = "acme"
+            return self.context.record("visits", x.id, x.started_us, Visit(x.id, x.call.model, len(x.call.model)))
 
     class Acme(switchgear.Plugin):
         api = 1
@@ -24,6 +42,20 @@ PLUGIN = """
         def switchgear_record_sinks(self):
             return [Offer("acme", lambda: self)]
 
+        def switchgear_record_kinds(self):
+            return [RecordKind("visits", Visit, dimensions=("model",), measures=("letters",))]
+
+        def switchgear_policies(self):
+            return [Offer("noting", lambda: Noting(self.context))]
+
+        async def start(self):
+            SEEN["plugin"] = self
+
+        async def visits(self):
+            rows = await self.context.records.scan(RecordQuery("visits"))
+            sums = await self.context.records.summarise(RecordQuery("visits"), ["model"], ["letters"])
+            return [json.loads(row.body) for row in rows], sums
+
         def switchgear_tasks(self):
             return [Task("beat", 0.01, self.beat)]
 
@@ -31,7 +63,7 @@ PLUGIN = """
             return [self]
 
         async def write(self, kind, rows):
-            SEEN["records"] += [(kind.name, json.loads(row.body)["model"]) for row in rows]
+            SEEN["records"] += [(kind.name, kind.type.__name__, json.loads(row.body)["model"]) for row in rows]
 
         async def beat(self):
             SEEN["beats"] += 1
@@ -56,11 +88,42 @@ def seen(served: Running) -> dict:
     return acme.SEEN
 
 
-async def test_its_record_sink_gets_usage(served: Running, seen: dict):
+async def test_its_record_sink_gets_records_of_every_kind(served: Running, seen: dict):
     assert 200 == (await served.chat(model="echo")).status_code
     await served.usage()
-    await eventually(lambda: seen["records"])
-    assert [("usage", "echo")] == seen["records"]
+    await eventually(lambda: len(seen["records"]) == 2)
+    assert [("usage", "UsageRecord", "echo"), ("visits", "Visit", "echo")] == sorted(seen["records"])
+
+
+async def test_its_own_records_are_kept_and_summed_up(served: Running, seen: dict):
+    answer = await served.chat(model="echo")
+    await served.chat(model="nobody")
+    rows, sums = await seen["plugin"].visits()
+    assert ["nobody", "echo"] == [row["model"] for row in rows]
+    assert {"id": answer.headers["x-request-id"], "model": "echo", "letters": 4} == rows[1]
+    assert [(("echo",), 1, (4,)), (("nobody",), 1, (6,))] == [(it.by, it.count, it.sums) for it in sums]
+
+
+async def test_a_kind_it_does_not_declare_is_not_its_to_keep(served: Running, seen: dict):
+    record = seen["plugin"].context.record
+    for kind in ("usage", "vizits"):
+        with pytest.raises(PluginError, match=f"plugin `acme` keeps records `{kind}`, which it does not declare"):
+            record(kind, "1", 1, b"{}")
+    with pytest.raises(PluginError, match="records `visits` are Visit"):
+        record("visits", "1", 1, {})
+
+
+async def test_usage_is_grouped_and_filtered_by_labels(served: Running):
+    first = await served.chat(model="echo")
+    await served.chat(model="nobody")
+    await served.chat(model="nobodys")
+    [record] = await served.usage(**{"model": "echo", "labels.app.name": "acme"})
+    assert (first.headers["x-request-id"], {"variant": "v0", "app.name": "acme"}) == (record["id"], record["labels"])
+    assert [] == await served.usage(**{"labels.app.name": "other"})
+    assert 1 == len(await served.usage(**{"labels.variant": "v1"}))
+    found = (await served.admin.get("/usage/summary", params={"by": "labels.variant,labels.none"})).json()["data"]
+    groups = [(it["group"], it["requests"]) for it in found]
+    assert [({"labels.variant": f"v{n}", "labels.none": None}, 2 - n) for n in (0, 1)] == groups
 
 
 async def test_its_task_runs(seen: dict):

@@ -207,12 +207,14 @@ class Exchange:
     reservation             what it holds of the counters, None if nothing; the policy host's
     cache                   `bypass`, or what a cache policy found: `hit`, `miss`
     outcome, status, error  how it ended (set once, by the engine)
+    cause                   the stable word for how it failed, None if it did not
     usage, cost_microusd    what it consumed and cost, in all attempts that may be billed; final once it settles. Cost None means
                             unknown, never 0; what no provider was asked for costs 0
     stream_bytes, _events   content that went by, for an estimate when a cut stream never said its usage
     started_us              wall clock; `began` is monotonic seconds; *_s are seconds since `began`
     headers                 extra response headers (lower-case bytes), for policies to add to until the answer begins
     notes                   a policy keeps its own state here under its own name
+    labels                  texts by name that are recorded with its usage (see `switchgear.contracts.record.fit_labels`)
     """
 
     client_request_id: str | None = None
@@ -231,6 +233,7 @@ class Exchange:
     outcome: Outcome | None = None
     status: int = 0
     error: BaseException | None = None
+    cause: str | None = None
     usage: Usage | None = None
     cost_microusd: int | None = None
     stream_bytes: int = 0
@@ -250,6 +253,7 @@ class Exchange:
         self.attempts: list[Attempt] = []
         self.headers: list[tuple[bytes, bytes]] = []
         self.notes: dict[str, Any] = {}
+        self.labels: dict[str, str] = {}
 
     @property
     def target(self) -> Target | None:

@@ -10,20 +10,29 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from switchgear.contracts.counters import Bucket, Room
-from switchgear.contracts.exchange import Exchange
-from switchgear.contracts.provider import Answer, StreamEvent
+from switchgear.contracts.exchange import Attempt, Exchange
+from switchgear.contracts.filter import Filter
+from switchgear.contracts.provider import Answer
 from switchgear.errors import ApiError, RateLimited
 
 
-class Policy:
-    """Base of all policies. Order is plugin order; `settle` runs in reverse, and only where `admit` did.
+class Veto(Exception):
+    """A policy passes a target over: the next of the plan is tried."""
 
-    `sorts` are the sorts of the buckets that `reserve` returns. The gateway does not start when the active counters lack one.
+
+class Policy:
+    """Base of all policies. `settle` runs in reverse order, and only where `admit` did or there is none.
+
+    on_error  what becomes of the exchange when the policy is broken
+    budget_s  seconds that each phase may take
+    order     where it stands among policies: lower comes first; among equals, plugin order
+    sorts     of the buckets that `reserve` returns; the gateway does not start when the active counters lack one
     """
 
     on_error: ClassVar[Literal["deny", "allow"]] = "deny"
     budget_s: ClassVar[float] = 1.0
     sorts: ClassVar[frozenset[str]] = frozenset()
+    order: ClassVar[int] = 0
 
     def prepare(self, x: Exchange) -> Awaitable[None] | None:
         """Rewrite the call before it is planned. `x.call` and `x.caller` are set. Raise `ApiError` to refuse.
@@ -55,13 +64,35 @@ class Policy:
         """
 
     def admit(self, x: Exchange) -> Answer | Awaitable[Answer | None] | None:
-        """Decide. None lets it pass, an `Answer` is given to the client instead of calling a provider, an `ApiError` refuses."""
+        """Decide. None lets it pass, an `Answer` is given to the client instead of calling a provider, an `ApiError` refuses.
 
-    def on_event(self, x: Exchange, event: StreamEvent) -> Awaitable[None] | None:
-        """See each event of a stream before the client does. Raise `ApiError` to stop the stream (`policy_stop`)."""
+        Such an answer is in the canonical form, or what `answered` saw of a call in the same form; it costs nothing.
+        """
+
+    def attempting(
+        self, x: Exchange, attempt: Attempt
+    ) -> Mapping[str, str] | Awaitable[Mapping[str, str] | None] | None:
+        """Return headers that go upstream with this attempt alone (lower-case names). Raise `Veto` to pass the target over."""
+
+    def reads(self, x: Exchange) -> Filter | None:
+        """Return what sees, and may change, one text of the answer: asked for anew as each begins. None lets it go by.
+
+        A filter raises an `ApiError` to stop the answer (`policy_stop`); anything else it raises stops it where `on_error` is
+        `deny`, else the answer goes on without that filter.
+        """
+
+    def answered(self, x: Exchange, answer: Answer | None) -> Awaitable[None] | None:
+        """See the whole answer once, as its client gets it: after all filters, before `settle`.
+
+        That of a stream has its `events`. None for one that is longer than is kept. `admit` may return it another time.
+        """
 
     def settle(self, x: Exchange) -> Awaitable[None] | None:
-        """Account for what happened: `x.outcome`, `x.usage` and `x.attempts` are final. Shielded from cancellation."""
+        """Account for what happened: `x.outcome`, `x.usage` and `x.attempts` are final. Shielded from cancellation.
+
+        It may add to `x.labels`. An `ApiError` of a policy that denies on errors is what the client gets instead of the end of
+        its answer; whatever else is raised is counted and logged, and the answer goes out.
+        """
 
     def explain(self, x: Exchange) -> Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None:
         """Say, as JSON values, what there is to know of an exchange that will not take place: what is left of a limit.

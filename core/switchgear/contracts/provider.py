@@ -155,12 +155,18 @@ class TargetModel(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """A whole answer: a JSON body in the call's wire format and what the kernel needs to know of it."""
+    """A whole answer: a JSON body in the call's wire format and what the kernel needs to know of it.
+
+    `wire` is the format of the body where it is not the canonical one, as policies see it; providers leave it out. An answer
+    that was streamed has its `events` in that format instead of a body.
+    """
 
     body: bytes
     usage: Usage | None = None
     model: str | None = None
     finish_reason: str | None = None
+    wire: str | None = None
+    events: "tuple[StreamEvent, ...]" = ()
 
 
 class StreamEvent(Struct, gc=False):

@@ -5,11 +5,15 @@ keys, references, expected versions) is stated in the write itself and checked i
 `switchgear.testing.StoreSuite` is the behaviour in full; every store passes it.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
+
+from switchgear.contracts.tables import Tables
+from switchgear.errors import StoreError
 
 
 class Document(Struct, frozen=True):
@@ -69,8 +73,8 @@ class Change(Struct, frozen=True):
     deleted: bool
 
 
-class RecordRow(Struct, frozen=True):
-    """An append-only fact: `body` is a JSON object; the same `id` twice is kept once."""
+class RecordRow(Struct, frozen=True, gc=False):
+    """An append-only fact: `body` is a JSON object; the same `id` at the same `at_us` twice is kept once."""
 
     id: str
     at_us: int
@@ -78,11 +82,11 @@ class RecordRow(Struct, frozen=True):
 
 
 class RecordQuery(Struct, frozen=True):
-    """Which records: `since_us <= at < until_us`, `equals` compares top-level members of the body.
+    """Which records: `since_us <= at < until_us`, `equals` compares members of the body.
 
-    None matches null and absent; 1, "1" and true are three different things. Names of members are letters, digits and `_`
-    (`StoreError` otherwise). Newest first, then by id downwards; `before` is the (at_us, id) of the last record of the page
-    before.
+    None matches null and absent; 1, "1" and true are three different things. Names of members are letters, digits and `_`;
+    `labels.team` is the member `team` of the object `labels`, whose name is 1 to 64 of a-z A-Z 0-9 _ . - (`StoreError` for
+    anything else). Newest first, then by id downwards; `before` is the (at_us, id) of the last record of the page before.
     """
 
     kind: str
@@ -91,6 +95,17 @@ class RecordQuery(Struct, frozen=True):
     equals: dict[str, str | int | bool | None] = {}
     before: tuple[int, str] | None = None
     limit: int = 100
+
+
+_PATH = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\.([A-Za-z0-9_.-]{1,64}))?")
+
+
+def member_path(member: str) -> tuple[str, ...]:
+    """Return the names that lead to a member of a record's body, one or two. Raises `StoreError` if it is no such name."""
+    match = _PATH.fullmatch(member)
+    if match is None:
+        raise StoreError(f"{member!r} is not the name of a member: letters, digits and _, or `object.member`")
+    return (match[1],) if match[2] is None else (match[1], match[2])
 
 
 class Aggregate(Struct, frozen=True):
@@ -135,7 +150,8 @@ class Store(Protocol):
     async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
         """Connect and migrate; `migrations` are (namespace, directory) of plugins' own tables.
 
-        Raises `StoreError` when the schema is newer than this code or a migration was altered.
+        Raises `StoreError` when the schema is newer than this code, a migration was altered, or a plugin has no tables for
+        this store.
         """
         ...
 
@@ -159,16 +175,24 @@ class Store(Protocol):
         """Return current documents of a kind with id > `after`, in id order (code points)."""
         ...
 
-    async def write(self, batch: Sequence[Write], *, at_us: int, replay: Replay | None = None) -> list[Document]:
+    async def write(
+        self,
+        batch: Sequence[Write],
+        *,
+        at_us: int,
+        replay: Replay | None = None,
+        records: Sequence[tuple[str, RecordRow]] = (),
+    ) -> list[Document]:
         """Write all or nothing, as one revision; return the new versions (a deleted one has `deleted` set, spec b"").
 
-        Versions go on counting after a delete and re-creation, whose `created_us` is new. `replay` is stored in the same
-        transaction. A batch names a document at most once (`StoreError`); an empty one takes no revision. Keys and
-        references are checked against the state after the whole batch, so two documents may swap a key in one.
+        Versions go on counting after a delete and re-creation, whose `created_us` is new. `replay` and `records`, each with its
+        kind, are stored in the same transaction. A batch names a document at most once (`StoreError`); an empty one takes no
+        revision. Keys and references are checked against the state after the whole batch, so two documents may swap a key in
+        one.
 
         Raises `StoreConflict`, first found first: the replay's (scope, key) exists (reason `exists`, kind `replay`, its key
         as id); then, each in the order of the batch, expected versions, keys, references of what was put, references to
-        what was deleted.
+        what was deleted. Raises `RecordRefused` for records that can never be kept.
         """
         ...
 
@@ -196,11 +220,35 @@ class Store(Protocol):
         """Return the change feed after a revision, oldest first. A revision is never split over two answers."""
         ...
 
-    async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
-        """Append records, ignoring ids this kind has already; return how many were new. All or nothing.
+    async def wait_for_change(self, revision: int, timeout_s: float) -> int:
+        """Return the global revision once it is beyond `revision`, or after `timeout_s` seconds whatever it is."""
+        ...
 
-        Raises `RecordRefused`, which names the rows that will never be taken.
+    async def lease(self, name: str, holder: str, ttl_s: float) -> bool:
+        """Take or renew a lease for `ttl_s` seconds; False while another holder has it.
+
+        So that of many replicas one does a thing: it renews well before the end, and stops when that fails. Clocks of replicas
+        may differ by a second or two, so `ttl_s` is several times that.
         """
+        ...
+
+    async def release(self, name: str, holder: str) -> None:
+        """Give a lease back, if this holder has it."""
+        ...
+
+    def tables(self, namespace: str) -> Tables:
+        """Return the tables of a plugin whose migrations were given to `open`. Raises `StoreError` if it has none."""
+        ...
+
+    async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
+        """Append records, ignoring those this kind has already (same `id` and `at_us`); return how many were new.
+
+        All or nothing. Raises `RecordRefused`, which names the rows that will never be taken.
+        """
+        ...
+
+    async def expire(self, kind: str, before_us: int, *, limit: int = 1000) -> int:
+        """Delete up to `limit` of the oldest records of a kind that are older than `before_us`; return how many."""
         ...
 
     async def scan(self, query: RecordQuery) -> list[RecordRow]:
@@ -208,7 +256,9 @@ class Store(Protocol):
         ...
 
     async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
-        """Group matching records by up to three top-level members and add up to sixteen integer members; `limit` bounds groups.
+        """Group matching records by up to three members and add up to sixteen integer members; `limit` bounds groups.
+
+        Members are named as in `RecordQuery`.
 
         The `by` member `day` means the UTC date of `at_us` (YYYY-MM-DD). Strings stand as they are, integers in decimal,
         `true`, `false`, and None for null or absent. Order: by key, None first. Members that are not integers do not

@@ -40,8 +40,8 @@ _PASSES = frozenset(
     {"overloaded", "rate_limit", "server", "protocol", "timeout", "auth", "permission", "quota", "not_found"}
 )
 """Faults of a provider after which another target may do better, unless a step says itself on what it leads on."""
-_NOT_ASKED = frozenset({TARGET_OPEN, "target_busy"})
-"""Codes of an unavailability that is one target's: it is spared, or has no place free."""
+_NOT_ASKED = frozenset({TARGET_OPEN, "target_busy", "target_vetoed"})
+"""Codes of an unavailability that is one target's: its circuit is open, it has no place free, a policy passes it over."""
 
 
 class Attempter:

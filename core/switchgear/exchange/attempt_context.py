@@ -7,6 +7,7 @@ from msgspec import Struct, field
 from switchgear.contracts.dialect import InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Step
 from switchgear.exchange.continuation import Continuation
+from switchgear.exchange.listener import Listener
 from switchgear.exchange.reply import Reply
 from switchgear.upstream.watch import Watch
 
@@ -16,7 +17,8 @@ class AttemptContext(Struct, eq=False):
 
     step          the step that is tried, or was last
     continuation  set where a stream that breaks off is to be gone on with elsewhere
-    racing        the exchanges of those who are asked at once, while they are
+    racing        the exchanges of those that are asked at once, while they are
+    listener      what policies see of the answer
     """
 
     x: Exchange
@@ -26,6 +28,7 @@ class AttemptContext(Struct, eq=False):
     step: Step
     continuation: Continuation | None = None
     racing: list[Exchange] = field(default_factory=list)
+    listener: Listener | None = None
 
     @property
     def is_timed(self) -> bool:

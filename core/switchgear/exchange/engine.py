@@ -6,14 +6,14 @@ prepare   policies rewrite the call
 plan      the snapshot says where it may go
 admit     policies decide
 attempt   one loop over the plan's targets (`attempt.py`)
-settle    outcome, usage and cost; policies in reverse; the journal; metrics
+settle    outcome, usage and cost; policies in reverse, of which one keeps the record; metrics
 reply     the client's last byte is sent after that, so what it saw is accounted for
 
 What fails early (401, 400, 413) takes the same way out as what fails late.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import chain
 
 from msgspec.structs import replace
@@ -23,21 +23,21 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.caller import Authenticator, Caller
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
-from switchgear.contracts.provider import Answer
+from switchgear.contracts.provider import CANONICAL, Answer, StreamEvent
+from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import Resources
 from switchgear.errors import (
     ApiError,
     AuthenticationFailed,
     ClientGone,
     InvalidRequest,
-    StoreError,
     Unavailable,
     UnsupportedMedia,
 )
 from switchgear.exchange.attempt import Attempter
 from switchgear.exchange.bearer import identify, token_of
 from switchgear.exchange.cost import learn, settle_cost
-from switchgear.exchange.faults import model_not_found, outcome_of, to_api_error
+from switchgear.exchange.faults import cause_of, model_not_found, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.in_flight import InFlight
 from switchgear.exchange.inbound import Bodies, BodyLimits, Holding, Inbound
@@ -46,7 +46,6 @@ from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_lines, causes, error_lines, printable
 from switchgear.exchange.stream import Pump, Silence, StreamEnd
-from switchgear.exchange.usage import USAGE, Ledger, encode_usage
 from switchgear.telemetry.logs import REQUEST_ID
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import replay
@@ -126,7 +125,7 @@ class Engine:
             error = failure
         watch.close()
         try:
-            failure_to_keep = await self._settle(x, error)
+            unaccounted = await self._settle(x, error)
         finally:
             if x.caller is not None:
                 self.in_flight.leave(x)
@@ -135,7 +134,7 @@ class Engine:
             self._meters.active.value -= 1
         if isinstance(error, asyncio.CancelledError):
             raise error
-        await self._finish(x, dialect, request, ending, failure_to_keep or error)
+        await self._finish(x, dialect, request, ending, unaccounted or error)
 
     async def _answer(
         self, x: Exchange, dialect: Dialect, endpoint: InferenceEndpoint, request: Inbound, watch: Watch, held: Holding
@@ -165,12 +164,18 @@ class Engine:
         endpoint.check(x.call)
         x.plan = self._plan(x)
         if not self._ledger.has_room:
-            raise Unavailable("Usage cannot be recorded now: the journal is full.", code="journal_full", retry_after=5)
-        given = await self._policies.admit(x)
+            raise Unavailable("Nothing can be recorded now: the journal is full.", code="journal_full", retry_after=5)
+        given = self._policies.admit(x)
+        if given is not None and not isinstance(given, Answer):
+            given = await given
         x.admitted_s = self._monotonic() - x.began
         if given is not None:
             return await self._given(x, endpoint, request, watch, given)
-        return await self._attempter.run(x, endpoint, request, watch)
+        ending = await self._attempter.run(x, endpoint, request, watch)
+        if self._policies.answering:
+            seen = ending.answer if isinstance(ending, StreamEnd) else replace(ending, wire=endpoint.wire)
+            await self._policies.answered(x, seen)
+        return ending
 
     async def identify(self, headers: Mapping[bytes, bytes]) -> Caller:
         """Return who sent these headers. Raises `AuthenticationFailed`."""
@@ -191,15 +196,16 @@ class Engine:
     async def _given(
         self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch, given: Answer
     ) -> Ending:
-        """Answer with what a policy gave (canonical), whole or as a stream, as the client asked."""
+        """Answer with what a policy gave, whole or as a stream, as the client asked. Nothing of it was consumed."""
         assert x.call is not None
+        translate = (given.wire or CANONICAL) != endpoint.wire
         if not x.call.stream:
-            x.usage = given.usage
-            return replace(given, body=endpoint.answer(x.call, given))
-        encoder = endpoint.encoder(x.call, translate=True)
+            return given if given.wire == endpoint.wire else replace(given, body=endpoint.answer(x.call, given))
+        encoder = endpoint.encoder(x.call, translate=translate or given.wire is None)
         silence = Silence(_AT_ONCE_S, self._caps.keep_alive_s)
-        pump = Pump(x, reply, encoder, watch, silence, self._policies, self._ambient)
-        await pump.run(replay(given, usage_wanted=x.call.usage_wanted))
+        pump = Pump(x, reply, encoder, watch, silence, self._ambient)
+        await pump.run(_at_once(given.events) if given.events else replay(given, usage_wanted=x.call.usage_wanted))
+        x.usage = None
         return StreamEnd(encoder.end())
 
     def _plan(self, x: Exchange) -> Plan:
@@ -215,14 +221,14 @@ class Engine:
         return plan
 
     async def _settle(self, x: Exchange, error: BaseException | None) -> ApiError | None:
-        """Choose the outcome and account for it, once. Returns an error if the record could not be kept."""
+        """Choose the outcome and account for it, once. Returns the error of a policy that must account for it and could not."""
         x.ended_s = self._monotonic() - x.began
         x.error = error
         if error is None:
             x.outcome, x.status = Outcome.COMPLETE, 200
             learn(x)
         else:
-            x.outcome, x.status = outcome_of(error), to_api_error(error).status
+            x.outcome, x.status, x.cause = outcome_of(error), to_api_error(error).status, cause_of(error)
         settle_cost(x)
         if x.outcome is Outcome.ERROR:
             self._log.error("exchange failed", request_id=x.id, exc_info=error)
@@ -231,19 +237,10 @@ class Engine:
                 "provider failed", request_id=x.id, model=target.model.id, provider=target.provider_id, outcome=str(x.outcome),
                 cause=x.attempts[-1].cause, status=x.attempts[-1].status,
             )  # fmt: skip
-        refusal: ApiError | None = None
         try:
-            if x.caller is not None and x.call is not None:
-                self._ledger.append(USAGE.name, x.id, x.started_us, encode_usage(x))
-                if self._ledger.durable:
-                    await self._ledger.sync()
-        except StoreError as lost:
-            self._log.error("usage could not be recorded", request_id=x.id, exc_info=lost)
-            refusal = Unavailable("Usage could not be recorded.", code="journal_full", retry_after=5)
+            return await self._policies.settle(x)
         finally:
             self._meters.settled(x)
-            await self._policies.settle(x)
-        return refusal
 
     async def _finish(
         self, x: Exchange, dialect: Dialect, reply: Reply, ending: Ending | None, error: BaseException | None
@@ -264,6 +261,10 @@ class Engine:
             await reply.close(reply.encoder.error(answer, x.id))
         else:
             await reply.whole(answer.status, error_lines(x, answer, x.ended_s), dialect.error(answer, x.id))
+
+
+async def _at_once(events: Sequence[StreamEvent]) -> AsyncIterator[list[StreamEvent]]:
+    yield list(events)
 
 
 def _note_head(x: Exchange, dialect: Dialect, headers: Mapping[bytes, bytes]) -> None:

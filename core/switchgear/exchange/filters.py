@@ -7,8 +7,8 @@ from switchgear.contracts.filter import AnswerFace, Channel, EventFace, Filter, 
 from switchgear.contracts.provider import CANONICAL, StreamEvent
 from switchgear.wire.pieces.chat import ChatPieces
 
-Open = Callable[[], Sequence[Filter]]
-"""Asks the policies for the filters of a text that begins, in order."""
+Open = Callable[[], Sequence[Filter | None]]
+"""Asks the policies for the filters of a text that begins, in order; None for one that lets it go by."""
 Failed = Callable[[int, Exception], None]
 """Is told which filter of the chain failed, and of what: raises to stop the answer, returns to go on without that filter."""
 
@@ -36,7 +36,7 @@ class _Chain:
 
     __slots__ = ("_channel", "_choice", "_failed", "_filters")
 
-    def __init__(self, choice: int, channel: Channel, filters: Sequence[Filter], failed: Failed) -> None:
+    def __init__(self, choice: int, channel: Channel, filters: Sequence[Filter | None], failed: Failed) -> None:
         self._choice = choice
         self._channel = channel
         self._filters: list[Filter | None] = list(filters)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.dialect import StreamEncoder
-from switchgear.contracts.exchange import Attempt, Exchange, Step, Target
+from switchgear.contracts.exchange import Attempt, Step, Target
 from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.errors import (
@@ -29,9 +29,11 @@ from switchgear.errors import (
 from switchgear.exchange.attempt_context import AttemptContext
 from switchgear.exchange.cost import account
 from switchgear.exchange.faults import cause_of
+from switchgear.exchange.filters import face_of
 from switchgear.exchange.health.health import Health
 from switchgear.exchange.health.retry import retry_after_date
 from switchgear.exchange.health.settings import RoutingSettings
+from switchgear.exchange.listener import Listener
 from switchgear.exchange.needs import count_body
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.stream import Hold, Pump, Silence, StreamEnd
@@ -156,14 +158,15 @@ class Invoker:
 
     async def _attempt(self, ctx: AttemptContext, call: Call, step: Step, secret: Secret | None) -> Ending:
         """Prepare, send, read. `secret` is used instead of the target's own."""
-        x, endpoint, watch = ctx.x, ctx.endpoint, ctx.watch
-        target = step.target
+        x, watch, target = ctx.x, ctx.watch, step.target
         assert x.call is not None
         if call.wire == COUNT and COUNT not in target.wires:
             x.headers.append((b"x-switchgear-estimated", b"true"))
-            counted = Answer(count_body(target.estimator.input(call.members)))
-            return replace(counted, body=endpoint.answer(x.call, counted))
+            return self._told(ctx, call, Answer(count_body(target.estimator.input(call.members))))
         attempt = Attempt(target, began_s=self._monotonic() - x.began)
+        extra: dict[str, str] | None = None if x.trace is None else {"traceparent": x.trace}
+        if self._policies.attempting:
+            extra = {**(extra or {}), **await self._policies.headers(x, attempt)}
         x.attempts.append(attempt)
         x.usage = None  # what an attempt before this one consumed, or showed, is not this one's
         x.stream_bytes = x.stream_events = 0
@@ -176,13 +179,11 @@ class Invoker:
             first_s, late = self._first_token(ctx, step)
             watch.expect(late, min(target.timeouts.first_byte, first_s))
             if x.call.stream:
-                return await self._stream(ctx, call, step, attempt)
-            answer = await self._whole(ctx, call, attempt)
+                return await self._stream(ctx, call, step, attempt, extra)
+            answer = await self._whole(ctx, call, attempt, extra)
             x.usage = answer.usage
             x.stream_bytes = len(answer.body)
-            if call.wire == endpoint.wire:
-                return answer
-            return replace(answer, body=endpoint.answer(x.call, answer))
+            return self._told(ctx, call, answer)
         except asyncio.CancelledError:
             error = watch.cause()
             if error is None:
@@ -213,7 +214,29 @@ class Invoker:
             return left_s, TotalTimeout
         return min(own_s, left_s), FirstByteTimeout
 
-    async def _whole(self, ctx: AttemptContext, call: Call, attempt: Attempt) -> Answer:
+    def _told(self, ctx: AttemptContext, call: Call, answer: Answer) -> Answer:
+        """Return a whole answer as its client gets it: after the filters of policies, in the client's wire format."""
+        assert ctx.x.call is not None
+        listener = self._listener(ctx, call)
+        if listener is not None:
+            answer = replace(answer, body=listener.whole(answer.body))
+        if call.wire == ctx.endpoint.wire:
+            return answer
+        return replace(answer, body=ctx.endpoint.answer(ctx.x.call, answer))
+
+    def _listener(self, ctx: AttemptContext, call: Call) -> Listener | None:
+        """Return what policies see the answer by; the same for all that give one answer together."""
+        policies = self._policies
+        if not (policies.reading or policies.answering):
+            return None
+        if ctx.listener is None or not ctx.x.committed:
+            filter = policies.filter(ctx.x, face_of(ctx.endpoint, call.wire))
+            ctx.listener = Listener(filter, call.wire, keeps=bool(policies.answering))
+        return ctx.listener
+
+    async def _whole(
+        self, ctx: AttemptContext, call: Call, attempt: Attempt, extra: Mapping[str, str] | None
+    ) -> Answer:
         x, target = ctx.x, attempt.target
         if target.native is not None:
             attempt.asked = True
@@ -221,7 +244,7 @@ class Invoker:
             x.first_byte_s = self._monotonic() - x.began
             return answer
         assert target.provider is not None
-        response = await self._send(x, call, attempt)
+        response = await self._send(call, attempt, extra)
         x.first_byte_s = self._monotonic() - x.began
         if response.complete:
             body = await response.body(self._caps.body)
@@ -234,35 +257,38 @@ class Invoker:
                 await response.close()
         return target.provider.decode(call, response, body)
 
-    async def _stream(self, ctx: AttemptContext, call: Call, step: Step, attempt: Attempt) -> StreamEnd:
+    async def _stream(
+        self, ctx: AttemptContext, call: Call, step: Step, attempt: Attempt, extra: Mapping[str, str] | None
+    ) -> StreamEnd:
         x, endpoint, target = ctx.x, ctx.endpoint, attempt.target
         assert x.call is not None
         encoder = ctx.continuation or endpoint.encoder(x.call, translate=call.wire != endpoint.wire)
-        pump = self._pump(ctx, step, encoder)
+        listener = self._listener(ctx, call)
+        pump = self._pump(ctx, step, encoder, listener)
         if not call.stream:
-            answer = await self._whole(ctx, call, attempt)
+            answer = await self._whole(ctx, call, attempt, extra)
             await pump.run(replay(answer, usage_wanted=call.usage_wanted))
         elif target.native is not None:
             attempt.asked = True
             await pump.run(_one_by_one(target.native.stream(call, target.model, attempt.secret)))
         else:
             assert target.provider is not None
-            response = await self._send(x, call, attempt)
+            response = await self._send(call, attempt, extra)
             try:
                 await pump.run_decoder(response, target.provider.decoder(call, response))
             finally:
                 await response.close()
-        return StreamEnd(encoder.end())
+        return StreamEnd(encoder.end(), None if listener is None else listener.streamed())
 
-    def _pump(self, ctx: AttemptContext, step: Step, encoder: StreamEncoder) -> Pump:
+    def _pump(self, ctx: AttemptContext, step: Step, encoder: StreamEncoder, listener: Listener | None) -> Pump:
         assert ctx.x.plan is not None
         silence = Silence(step.target.timeouts.idle, self._caps.keep_alive_s)
         first_s, late = self._first_token(ctx, step)
         until = None if first_s == math.inf else self._monotonic() + first_s
         hold = Hold(until, late, whole=ctx.x.plan.recovery == "buffer", most=self._caps.body)
-        return Pump(ctx.x, ctx.reply, encoder, ctx.watch, silence, self._policies, self._ambient, hold)
+        return Pump(ctx.x, ctx.reply, encoder, ctx.watch, silence, self._ambient, hold, listener)
 
-    async def _send(self, x: Exchange, call: Call, attempt: Attempt) -> UpstreamResponse:
+    async def _send(self, call: Call, attempt: Attempt, extra: Mapping[str, str] | None) -> UpstreamResponse:
         target = attempt.target
         provider, connection = target.provider, target.connection
         assert provider is not None
@@ -271,7 +297,6 @@ class Invoker:
             request = provider.prepare(call, target.model, attempt.secret)
         except RecursionError:
             raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
-        extra: Mapping[str, str] | None = None if x.trace is None else {"traceparent": x.trace}
         attempt.asked = True
         response = await connection.send(request, extra)
         attempt.status = status = response.status

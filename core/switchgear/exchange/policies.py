@@ -1,4 +1,7 @@
-"""The policies of the gateway, compiled so that a phase nobody overrides costs an empty loop."""
+"""The policies of the gateway, compiled so that a phase that none of them overrides costs an empty tuple.
+
+A phase is done at once where its policies are; only what they return to be awaited makes a coroutine.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,15 +13,17 @@ from msgspec import Struct
 from structlog.typing import FilteringBoundLogger
 
 from switchgear.contracts.counters import Counters
-from switchgear.contracts.exchange import Exchange
-from switchgear.contracts.policy import Policy
-from switchgear.contracts.provider import Answer, StreamEvent
+from switchgear.contracts.exchange import Attempt, Exchange
+from switchgear.contracts.filter import AnswerFace, Filter
+from switchgear.contracts.policy import Policy, Veto
+from switchgear.contracts.provider import Answer
 from switchgear.errors import ApiError, Unavailable
 from switchgear.exchange.faults import PolicyStop
+from switchgear.exchange.filters import AnswerFilter
 from switchgear.exchange.reservation import Reservations
 from switchgear.telemetry.metrics import Metrics
 
-_PHASES = ("prepare", "reserve", "admit", "on_event", "settle")
+_PHASES = ("prepare", "reserve", "admit", "attempting", "reads", "answered", "settle")
 
 
 class PolicyView(Struct, frozen=True):
@@ -43,10 +48,14 @@ class _Bound:
 
 
 class PolicyChain:
-    """Runs the phases of every policy in order; `counters` are those that they reserve in, if any does."""
+    """Runs the phases of every policy in order; `counters` are those that they reserve in, if any does.
+
+    `preparing`, `attempting`, `reading` and `answering` are the policies of those phases: where one is empty, nothing is asked.
+    """
 
     __slots__ = (
-        "_admit", "_errors", "_explain", "_log", "_phases", "_reservations", "_settle", "_unconditional", "on_event", "preparing",
+        "_admit", "_errors", "_explain", "_log", "_phases", "_reservations", "_settle", "_unconditional", "answering",
+        "attempting", "preparing", "reading",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +69,7 @@ class PolicyChain:
         for name, _ in policies:
             self._errors.child(name)
         self._log = log
+        policies = sorted(policies, key=lambda named: named[1].order)
 
         def bound(phase: str) -> tuple[_Bound, ...]:
             return tuple(
@@ -69,8 +79,10 @@ class PolicyChain:
             )
 
         self.preparing = bound("prepare")
+        self.attempting = bound("attempting")
+        self.reading = bound("reads")
+        self.answering = bound("answered")
         self._admit = bound("admit")
-        self.on_event = bound("on_event")
         self._settle = bound("settle")[::-1]
         self._explain = {one.name: one for one in bound("explain")}
         self._phases = {name: tuple(phase for phase in _PHASES if _has(policy, phase)) for name, policy in policies}
@@ -87,20 +99,23 @@ class PolicyChain:
         for one in self.preparing:
             await self._run(one, x)
 
-    async def admit(self, x: Exchange) -> Answer | None:
+    def admit(self, x: Exchange) -> Answer | Awaitable[Answer | None] | None:
         """Reserve what the policies want counted, then ask them in order until one answers. Raises `ApiError` if one refuses.
 
         `x.admitted` marks those to settle: a policy that was interrupted may hold something and is among them, one that
         refused holds nothing and is not.
         """
-        if (waiting := self._reservations.reserve(x)) is not None:
-            await waiting
-        for one in self._admit:
+        waiting = self._reservations.reserve(x)
+        if waiting is not None:
+            return self._admit_later(x, 0, waiting)
+        return self._decide(x, 0) if self._admit else None
+
+    def _decide(self, x: Exchange, index: int) -> Answer | Awaitable[Answer | None] | None:
+        for place in range(index, len(self._admit)):
+            one = self._admit[place]
             x.admitted |= one.bit
             try:
                 result = one.call(x)
-                if result is not None and isawaitable(result):
-                    result = await _within(one.policy.budget_s, result)
             except ApiError:
                 x.admitted &= ~one.bit
                 raise
@@ -108,23 +123,83 @@ class PolicyChain:
                 self._broken(one, error)
                 continue
             if result is not None:
-                return cast("Answer", result)
+                return self._admit_later(x, place + 1, result, one) if isawaitable(result) else cast("Answer", result)
         return None
 
-    async def watch(self, x: Exchange, event: StreamEvent) -> None:
-        """Show an event to those who asked to see events. Raises `PolicyStop`."""
-        for one in self.on_event:
+    async def _admit_later(
+        self, x: Exchange, index: int, waiting: Awaitable[Any], one: _Bound | None = None
+    ) -> Answer | None:
+        """Go on once what is waited for has come: the reservation, or the decision of one policy."""
+        if one is None:
+            await waiting
+        else:
             try:
-                await self._run(one, x, event)
-            except ApiError as error:
+                result = await _within(one.policy.budget_s, waiting)
+            except ApiError:
+                x.admitted &= ~one.bit
+                raise
+            except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
+                self._broken(one, error)
+                result = None
+            if result is not None:
+                return cast("Answer", result)
+        later = self._decide(x, index)
+        return await later if isawaitable(later) else later
+
+    async def headers(self, x: Exchange, attempt: Attempt) -> dict[str, str]:
+        """Return the headers that policies send upstream with one attempt.
+
+        Raises `ApiError`, `Unavailable` (`target_vetoed`) where the target is passed over.
+        """
+        headers: dict[str, str] = {}
+        for one in self.attempting:
+            try:
+                headers.update(await self._run(one, x, attempt) or {})
+            except Veto as veto:
+                message = str(veto) or f"The policy `{one.name}` passes this target over."
+                raise Unavailable(message, code="target_vetoed", retry_after=1) from veto
+        return headers
+
+    def filter(self, x: Exchange, face: AnswerFace | None) -> AnswerFilter | None:
+        """Return what leads an answer through the filters of those that read it; None where there is nothing to filter."""
+        if face is None or not self.reading:
+            return None
+
+        def open() -> list[Filter | None]:
+            found: list[Filter | None] = []
+            for place, one in enumerate(self.reading):
+                try:
+                    found.append(one.call(x))
+                except Exception as error:  # noqa: BLE001 - stops the answer, or is counted and logged
+                    failed(place, error)
+                    found.append(None)
+            return found
+
+        def failed(place: int, error: Exception) -> None:
+            if isinstance(error, ApiError):
                 raise PolicyStop(error) from error
+            self._stop(self.reading[place], error)
 
-    async def settle(self, x: Exchange) -> None:
-        """Settle what is reserved, then let each policy whose `admit` ran account for what happened, in reverse order.
+        return AnswerFilter(open, face, failed)
 
-        A failure stops none of them, and a cancellation waits until all are done.
+    async def answered(self, x: Exchange, answer: Answer | None) -> None:
+        """Show the whole answer, after all filters; None where it was longer than is kept. What fails changes nothing."""
+        for one in self.answering:
+            try:
+                result = one.call(x, answer)
+                if result is not None and isawaitable(result):
+                    await shielded(_within(one.policy.budget_s, result))
+            except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
+                self._note(one.name, error)
+
+    async def settle(self, x: Exchange) -> ApiError | None:
+        """Settle what is reserved, then let each policy whose `admit` ran, or that has none, account for what happened.
+
+        They do so in reverse order. A failure stops none of them, and a cancellation waits until all are done. Returns
+        what the client is to be told instead of its answer: the `ApiError` of a policy that denies on errors.
         """
         cancelled: asyncio.CancelledError | None = None
+        unaccounted: ApiError | None = None
         if x.reservation is not None and (waiting := self._reservations.settle(x)) is not None:
             try:
                 await shielded(waiting)
@@ -138,10 +213,14 @@ class PolicyChain:
                         await shielded(_within(one.policy.budget_s, result))
                 except asyncio.CancelledError as error:
                     cancelled = error
-                except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
-                    self._note(one.name, error)
+                except Exception as error:  # noqa: BLE001 - told the client, or counted and logged under the policy's name
+                    if isinstance(error, ApiError) and one.policy.on_error == "deny":
+                        unaccounted = unaccounted or error
+                    else:
+                        self._note(one.name, error)
         if cancelled is not None:
             raise cancelled
+        return unaccounted
 
     async def explain(self, x: Exchange) -> list[PolicyView]:
         """Say which policies would run, and what they know of an exchange that goes nowhere."""
@@ -160,15 +239,15 @@ class PolicyChain:
             self._note(one.name, error)
             return PolicyView(name, phases, failed=True)
 
-    async def _run(self, one: _Bound, *args: Any) -> None:
+    async def _run(self, one: _Bound, *args: Any) -> Any:
         try:
             result = one.call(*args)
-            if result is not None and isawaitable(result):
-                await _within(one.policy.budget_s, result)
-        except ApiError:
+            return await _within(one.policy.budget_s, result) if isawaitable(result) else result
+        except (ApiError, Veto):
             raise
         except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
             self._broken(one, error)
+            return None
 
     def _broken(self, one: _Bound, error: Exception) -> None:
         """Count and log a bug in a policy; raise what the client is told if the policy must decide."""
@@ -176,6 +255,13 @@ class PolicyChain:
         if one.policy.on_error == "deny":
             message = f"The policy `{one.name}` could not decide."
             raise Unavailable(message, code="policy_failed", retry_after=1) from error
+
+    def _stop(self, one: _Bound, error: Exception) -> None:
+        """Count and log a bug in a filter; end the answer if its policy must see all of it."""
+        try:
+            self._broken(one, error)
+        except Unavailable as refusal:
+            raise PolicyStop(refusal) from error
 
     def _note(self, name: str, error: BaseException) -> None:
         self._errors.child(name).inc()

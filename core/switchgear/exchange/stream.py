@@ -8,10 +8,10 @@ from msgspec import Struct
 from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange
-from switchgear.contracts.provider import ProviderFault, StreamDecoder, StreamEvent
+from switchgear.contracts.provider import Answer, ProviderFault, StreamDecoder, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.errors import ConnectionBroken, FirstByteTimeout, IdleTimeout, ResponseTooLarge, UpstreamError
-from switchgear.exchange.policies import PolicyChain
+from switchgear.exchange.listener import Listener
 from switchgear.exchange.reply import Reply, answer_lines
 from switchgear.upstream.watch import Watch
 
@@ -28,9 +28,13 @@ _LINGER_S = 0.05
 
 
 class StreamEnd(Struct, frozen=True):
-    """The end of a stream whose other pieces were written: `data` are the bytes of the last write."""
+    """The end of a stream whose other pieces were written: `data` are the bytes of the last write.
+
+    `answer` is what was streamed, for policies that want to see it whole; None where it is not kept.
+    """
 
     data: bytes
+    answer: Answer | None = None
 
 
 class Silence(Struct, frozen=True):
@@ -66,7 +70,7 @@ class Pump:
         "_held",
         "_hold",
         "_last",
-        "_policies",
+        "_listener",
         "_quiet",
         "_reply",
         "_silence",
@@ -85,16 +89,16 @@ class Pump:
         encoder: StreamEncoder,
         watch: Watch,
         silence: Silence,
-        policies: PolicyChain,
         ambient: Ambient,
         hold: Hold | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self.x = x
         self._reply = reply
         self._encoder = encoder
         self._watch = watch
         self._silence = silence
-        self._policies = policies
+        self._listener = listener
         self._ambient = ambient
         self._hold = hold = hold or Hold()
         self._held: list[bytes] = []
@@ -153,13 +157,12 @@ class Pump:
         x = self.x
         out = self._held
         encode = self._encoder.event
+        listener = self._listener
         fault: ProviderFault | None = None
         for event in events:
             if event.fault is not None:
                 fault = event.fault
                 break
-            if self._policies.on_event:
-                await self._policies.watch(x, event)
             if event.usage is not None:
                 x.usage = event.usage if x.usage is None else x.usage.updated(event.usage)
             if event.content:
@@ -169,7 +172,9 @@ class Pump:
             if event.terminal:
                 self._terminal = self._spoke = True
                 self._last = self._last or event.last
-            if event.data:
+            if listener is not None:
+                out += [encode(shown) for shown in listener.event(event) if shown.data]
+            elif event.data:
                 out.append(encode(event))
         if out and (self._flows or self._opens()):
             data = b"".join(out)
@@ -208,6 +213,8 @@ class Pump:
         self._watch.relax()
         self._begin()
         held, self._held = self._held, []
+        if self._listener is not None:
+            held += [self._encoder.event(shown) for shown in self._listener.close() if shown.data]
         self.x.committed = True
         if held:
             await self._reply.write(b"".join(held))

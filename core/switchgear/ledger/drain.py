@@ -13,12 +13,14 @@ from switchgear.contracts.store import RecordRow
 from switchgear.errors import RecordRefused, StoreError
 from switchgear.ledger.frames import Reading, pack
 from switchgear.ledger.journal import Journal
+from switchgear.ledger.recent import Recent
 from switchgear.ledger.segments import InstanceLock, SegmentReader, segment_numbers, segment_path, warm
 
 BAD = "bad"
 """The folder beside the instances where records lie that the store refused for good, as frames in `<instance>-<n>.bad`."""
 
-_MOST_TIMES = 8
+_MORE = 4
+_MOST_TIMES = 16
 _LONGEST_DELAY_S = 15.0
 _RECOVER_EVERY_S = 30.0
 
@@ -45,6 +47,10 @@ class Backlog(Protocol):
         """How far a segment is written, None if it is finished."""
         ...
 
+    def recent(self, number: int) -> Recent | None:
+        """Return the records of a segment that are in memory as well, None if there is only the file."""
+        ...
+
     def forget(self, number: int) -> None:
         """Count a segment no more, whose file was deleted."""
         ...
@@ -62,6 +68,9 @@ class DeadJournal:
     def end_of(self, number: int) -> int | None:  # noqa: ARG002 - all of them are finished
         """Return None: nobody writes any more."""
         return None
+
+    def recent(self, number: int) -> None:
+        """Return None: they are in the file only."""
 
     def forget(self, number: int) -> None:
         """Count a segment no more."""
@@ -101,7 +110,7 @@ class Drain:
     """
 
     def __init__(
-        self, journal: Journal, store: Sink, ambient: Ambient, *, interval_s: float = 0.2, batch: int = 250
+        self, journal: Journal, store: Sink, ambient: Ambient, *, interval_s: float = 0.2, batch: int = 256
     ) -> None:
         self.refused = 0
         """Records set aside because the store will never take them."""
@@ -166,16 +175,19 @@ class Drain:
         number = backlog.segments[0]
         end = backlog.end_of(number)
         appended = self._journal.appended
-        path = segment_path(backlog.directory, number)
-        if cursor.number != number or cursor.reader is None:
+        recent = backlog.recent(number)
+        if cursor.number != number:
             cursor.move(number)
-            if end is None:
-                await asyncio.to_thread(warm, path)
-            cursor.reader = SegmentReader(path)
-        reading = cursor.reader.read(cursor.offset, end, self._batch_size())
+        if recent is not None and recent.start == cursor.offset:
+            reading = recent.read(self._batch_size())
+        else:
+            reading = await self._read(backlog, cursor, end)
         await self._keep(reading, f"{backlog.directory.name}-{number}")
         if reading.torn and end is not None:
+            path = segment_path(backlog.directory, number)
             raise StoreError(f"{path} is damaged at byte {reading.offset}: check the machine's memory and disk")
+        if recent is not None:
+            recent.forget(len(reading.records))
         if backlog is not self._journal or number in self._journal.older:
             self.recovered += len(reading.records)
         elif reading.offset == end:
@@ -188,10 +200,21 @@ class Drain:
         else:
             cursor.offset = reading.offset
 
+    async def _read(self, backlog: Backlog, cursor: Cursor, end: int | None) -> Reading:
+        path = segment_path(backlog.directory, cursor.number)
+        if cursor.reader is None:
+            if end is None:
+                await asyncio.to_thread(warm, path)
+            cursor.reader = SegmentReader(path)
+        return cursor.reader.read(cursor.offset, end, self._batch_size())
+
     def _batch_size(self) -> int:
-        # A small batch keeps the event loop waiting for less than a millisecond. Under load every batch waits for the
-        # interpreter's lock, however small it is, so one that falls behind takes more at once.
-        return min(self._batch * _MOST_TIMES, max(self._batch, self._journal.depth // 4))
+        # Every batch waits for the interpreter's lock, however small it is, so one that falls behind takes more at once.
+        depth = self._journal.depth
+        size = self._batch
+        while size * _MORE <= min(depth, self._batch * _MOST_TIMES):
+            size *= _MORE
+        return size
 
     async def _finish(self, backlog: Backlog, number: int, reading: Reading) -> None:
         name = backlog.directory.name

@@ -13,14 +13,18 @@ from typing import Literal
 
 import structlog
 
+from switchgear.contracts.store import RecordRow
 from switchgear.errors import JournalFull, RecordRefused, StoreError, StoreUnavailable
 from switchgear.ledger.frames import pack
+from switchgear.ledger.recent import Recent
 from switchgear.ledger.segments import InstanceLock, Segment, flush_data, segment_numbers
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 CAP_BYTES = 1024 * 1024 * 1024
 _LOCK_PAUSE_S = 0.02
 _LOCK_TRIES = 500
+_MOST_RECENT = 2
+"""Segments whose records are kept in memory too; of older ones, which wait for a store that is away, there are only the files."""
 
 
 class Journal:
@@ -64,6 +68,8 @@ class Journal:
         self._at = 0
         self._limit = -1
         self._next: Future[Segment] | None = None
+        self._recent: dict[int, Recent] = {}
+        self._newest = Recent()
         self._unflushed: list[Segment] = []
         self._flush: asyncio.Task[None] | None = None
         self._flushed = 0
@@ -121,6 +127,9 @@ class Journal:
         self._map[start:end] = frame
         self._at = end
         self.appended += 1
+        newest = self._newest
+        newest.records.append((kind, RecordRow(id, at_us, body)))
+        newest.ends.append(end)
 
     async def sync(self) -> None:
         """Return when everything appended so far survives the loss of power; at once unless `durability` is `full`.
@@ -142,9 +151,14 @@ class Journal:
         current = self._current
         return self._at if current is not None and number == current.number else None
 
+    def recent(self, number: int) -> Recent | None:
+        """Return the records of a segment that are in memory as well; None: read the file."""
+        return self._recent.get(number)
+
     def forget(self, number: int) -> None:
         """Count a segment no more whose file was deleted, all of its records being in the store."""
         self._numbers.remove(number)
+        self._recent.pop(number, None)
 
     def make_room(self) -> None:
         """See that the segment after this one is being reserved, if it is needed by now. Never blocks."""
@@ -238,6 +252,9 @@ class Journal:
         self._current = segment
         self._map = segment.map
         self._numbers.append(segment.number)
+        self._newest = self._recent[segment.number] = Recent()
+        while len(self._recent) > _MOST_RECENT:
+            del self._recent[min(self._recent)]
         self._at = 0
         self._limit = self._segment_bytes // 2
 

@@ -57,9 +57,9 @@ class ResourceEngine:
         await self.feed.load()
         await self.feed.catch_up()
 
-    async def follow(self, interval_s: float = 0.5) -> None:
+    async def follow(self) -> None:
         """Poll for the writes of other replicas until cancelled."""
-        await self.feed.follow(interval_s)
+        await self.feed.follow()
 
     @property
     def snapshot(self) -> Snapshot:

@@ -18,6 +18,8 @@ from switchgear.resources.compiler import Compiler
 from switchgear.resources.snapshot import Broken, Key
 
 PAGE = 1000
+_LONGEST_WAIT_S = 30.0
+_AWAY_S = 0.5
 _log = structlog.stdlib.get_logger(__name__)
 
 OnChange = Callable[[str, Any | None], None]
@@ -52,12 +54,12 @@ class Feed:
             self._compiler.adopt(self._compiler.stage(documents), revision)
             self.position = revision
 
-    async def follow(self, interval_s: float = 0.5) -> None:
-        """Poll for the writes of other replicas until cancelled. While the store is away the last good state stays."""
+    async def follow(self) -> None:
+        """Wait for the writes of other replicas until cancelled. While the store is away the last good state stays."""
         away = False
         while True:
             try:
-                if await self._store.revision() > self.position:
+                if await self._store.wait_for_change(self.position, _LONGEST_WAIT_S) > self.position:
                     await self.catch_up()
                 if away:
                     _log.info("the store answers again; configuration is current")
@@ -67,7 +69,7 @@ class Feed:
                 if not away:
                     _log.warning("the store is away; configuration stays as it was", error=str(error))
                 away = True
-            await asyncio.sleep(interval_s)
+                await asyncio.sleep(_AWAY_S)
 
     async def catch_up(self, written: Iterable[Document] = ()) -> None:
         """Apply every change after the feed position. `written` are documents just written here, which need no reading."""

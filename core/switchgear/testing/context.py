@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from switchgear.ambient import Ambient
 from switchgear.errors import PluginError
 from switchgear.telemetry.metrics import Metrics
@@ -16,15 +18,18 @@ if TYPE_CHECKING:
     from switchgear.contracts.caller import Caller
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.event import Event
+    from switchgear.contracts.record import Ledger, Records
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
+    from switchgear.contracts.tables import Tables
 
 
 class PluginContext:
-    """A `Context` over a directory and whatever store, counters and resource engine the test gives.
+    """A `Context` over a directory and whatever store, counters, records and resource engine the test gives.
 
-    `events` keeps what the plugin emitted, `callers` what it said of keys that changed, by key id, `spawned` the background
-    work it asked for, which the test runs itself.
+    `recorded` keeps what the plugin recorded, as (kind, id, at_us, members), which `ledger` may refuse; `events` what it
+    emitted, `callers` what it said of keys that changed, by key id, `spawned` the background work it asked for, which the test
+    runs itself.
     """
 
     def __init__(
@@ -36,6 +41,8 @@ class PluginContext:
         store: "Store | None" = None,
         counters: "Counters | None" = None,
         resources: "Resources | None" = None,
+        records: "Records | None" = None,
+        ledger: "Ledger | None" = None,
     ) -> None:
         self.plugin = plugin
         self.data_dir = data_dir
@@ -47,6 +54,9 @@ class PluginContext:
         self._store = store
         self._counters = counters
         self._resources = resources
+        self._records = records
+        self._ledger = ledger
+        self.recorded: list[tuple[str, str, int, dict[str, Any]]] = []
         self._log: FilteringBoundLogger | None = None
 
     @property
@@ -66,6 +76,11 @@ class PluginContext:
         return self._store
 
     @property
+    def tables(self) -> "Tables":
+        """The plugin's tables in the store the test gave, which it opened with the plugin's migrations."""
+        return self.store.tables(self.plugin)
+
+    @property
     def counters(self) -> "Counters":
         """The counters the test gave."""
         if self._counters is None:
@@ -78,6 +93,23 @@ class PluginContext:
         if self._resources is None:
             raise PluginError(f"{self.plugin} asked for resources; give PluginContext an engine")
         return self._resources
+
+    @property
+    def records(self) -> "Records":
+        """The records the test gave."""
+        if self._records is None:
+            raise PluginError(f"{self.plugin} asked for records; give PluginContext some (a store has them)")
+        return self._records
+
+    def record(self, kind: str, id: str, at_us: int, body: "msgspec.Struct | bytes") -> Awaitable[None] | None:
+        """Keep the record in `recorded`, and in the ledger if the test gave one."""
+        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        flushing = None
+        if self._ledger is not None:
+            self._ledger.append(kind, id, at_us, data)
+            flushing = self._ledger.sync() if self._ledger.durable else None
+        self.recorded.append((kind, id, at_us, msgspec.json.decode(data)))
+        return flushing
 
     def http(self, **options: Any) -> "httpx.AsyncClient":
         """Make a client as the gateway does, which may call loopback and nothing else that is private. The test closes it."""

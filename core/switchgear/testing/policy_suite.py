@@ -21,14 +21,16 @@ from msgspec import Raw
 from switchgear.contracts.caller import Caller, Permissions
 from switchgear.contracts.counters import Bucket, Decision, Room
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
+from switchgear.contracts.filter import Channel, Piece
 from switchgear.contracts.policy import Policy
-from switchgear.contracts.provider import CANONICAL, Answer, Call, StreamEvent
+from switchgear.contracts.provider import CANONICAL, Answer, Call
 from switchgear.contracts.resource import Snapshot
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ApiError, RateLimited
 from switchgear.exchange.reservation import Reservations
 
-PHASES = ("prepare", "reserve", "reserved", "refused", "used", "admit", "on_event", "settle")
+CHANNELS: tuple[Channel, ...] = ("text", "reasoning", "refusal", "tool_name", "tool_arguments")
+PHASES = ("prepare", "reserve", "reserved", "refused", "used", "admit", "attempting", "reads", "answered", "settle")
 
 
 class EmptySnapshot:
@@ -231,13 +233,18 @@ class PolicySuite:
         await self.finish(policy, x, Outcome.COMPLETE, counters)
         assert not counters.held
 
-    async def test_it_survives_every_sort_of_event(self) -> None:
+    async def test_it_survives_every_sort_of_text(self) -> None:
         counters = WatchedCounters()
         policy, x = self.make(counters), make_exchange(self.caller, stream=True)
         await self._refused(policy, x, counters)
-        for event in (StreamEvent(b""), StreamEvent(b'{"choices":[]}'), StreamEvent(b"[DONE]", terminal=True)):
-            with contextlib.suppress(ApiError):  # it may let it pass or stop the stream, nothing else
-                await _run(policy.on_event(x, event))
+        for channel in CHANNELS:
+            with contextlib.suppress(ApiError):  # it may let it pass, change it or stop the answer, nothing else
+                if (reader := policy.reads(x)) is not None:
+                    for text in ("", "a", "\U0001f600", "word " * 100):
+                        reader.feed(Piece(0, channel, text))
+                    reader.end()
+        for answer in (Answer(b"{}"), None):
+            await _run(policy.answered(x, answer))
         await self.finish(policy, x, Outcome.COMPLETE, counters)
 
     async def test_exchanges_do_not_see_each_other(self) -> None:

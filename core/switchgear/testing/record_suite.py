@@ -38,10 +38,10 @@ _QUERIES = st.fixed_dictionaries(
 class RecordSuite:
     """Append-only facts: kept once, read newest first, added up."""
 
-    async def test_records_are_kept_once_by_kind_and_id(self, store: Store) -> None:
+    async def test_records_are_kept_once_by_kind_time_and_id(self, store: Store) -> None:
         rows = [record("a", 1, n=1), record("b", 2, n=2)]
         assert await store.append("usage", rows) == 2
-        assert await store.append("usage", [record("b", 9, n=99), record("c", 3, n=3), record("c", 4, n=4)]) == 1
+        assert await store.append("usage", [record("b", 2, n=99), record("c", 3, n=3), record("c", 3, n=4)]) == 1
         assert await store.append("audit", [record("a", 5, n=5)]) == 1
         assert await store.append("usage", []) == 0
         assert [record("c", 3, n=3), rows[1], rows[0]] == await store.scan(RecordQuery("usage"))
@@ -61,6 +61,8 @@ class RecordSuite:
             RecordRow("bad", 1, b""),
             RecordRow("bad", 1, b'{"a":'),
             RecordRow("bad", 1, b'{"a":"\xff"}'),
+            RecordRow("bad", 1, b"{},{}"),
+            RecordRow("bad", 1, b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}"),
             RecordRow("bad", -1, b"{}"),
             RecordRow("bad", 2**62, b"{}"),
         ],
@@ -119,7 +121,52 @@ class RecordSuite:
         await store.append("usage", rows)
         assert ids[::-1] == "".join(row.id for row in await store.scan(RecordQuery("usage", equals=equals)))
 
-    @pytest.mark.parametrize("name", ["", "a.b", "a b", 'a"b', "a'", "$", "a[0]", "é", "1a", "a\n"])
+    @pytest.mark.parametrize(
+        ("equals", "ids"),
+        [
+            ({"labels.team": "a"}, "1"),
+            ({"labels.team": None}, "345"),
+            ({"labels.a.b-c": "x"}, "2"),
+            ({"labels.team": "b", "labels.a.b-c": "x", "n": 2}, "2"),
+            ({"labels.team": "b", "labels.a.b-c": "y"}, ""),
+            ({"labels.n": 1}, "3"),
+            ({"labels.n": "1"}, ""),
+            ({"labels": None}, "5"),
+            ({"labels": None, "labels.team": None}, "5"),
+            ({"labels": None, "labels.team": "a"}, ""),
+        ],
+    )
+    async def test_members_of_a_nested_object_have_a_path(self, store: Store, equals: dict[str, Any], ids: str) -> None:
+        rows = [
+            record("1", 1, labels={"team": "a"}, n=1),
+            record("2", 2, labels={"team": "b", "a.b-c": "x"}, n=2),
+            record("3", 3, labels={"team": None, "n": 1}),
+            record("4", 4, labels="team"),
+            record("5", 5),
+        ]
+        await store.append("usage", rows)
+        assert ids[::-1] == "".join(row.id for row in await store.scan(RecordQuery("usage", equals=equals)))
+        everything = RecordQuery("usage")
+        by_team = [Aggregate((None,), 3, (1,)), Aggregate(("a",), 1, (None,)), Aggregate(("b",), 1, (None,))]
+        assert by_team == await store.summarise(everything, ["labels.team"], ["labels.n"])
+        by_both = [(None, None), ("a", None), ("b", "x")]
+        assert by_both == [found.by for found in await store.summarise(everything, ["labels.team", "labels.a.b-c"], [])]
+
+    async def test_the_oldest_records_of_a_kind_expire_in_steps(self, store: Store) -> None:
+        await store.append("usage", [record(str(at), at) for at in range(10)])
+        await store.append("audit", [record("0", 0)])
+        assert await store.expire("usage", 7, limit=3) == 3
+        assert [row.at_us for row in await store.scan(RecordQuery("usage"))] == [9, 8, 7, 6, 5, 4, 3]
+        assert await store.expire("usage", 7) == 4
+        assert await store.expire("usage", 7) == 0
+        assert [row.at_us for row in await store.scan(RecordQuery("usage"))] == [9, 8, 7]
+        assert len(await store.scan(RecordQuery("audit"))) == 1
+        assert await store.append("usage", [record("6", 6)]) == 1
+
+    @pytest.mark.parametrize(
+        "name",
+        ["", "a.", ".b", "a.b c", 'a."b"', "a.é", "a." + "x" * 65, "a b", 'a"b', "a'", "$", "a[0]", "é", "1a", "a\n"],
+    )
     async def test_what_is_not_the_name_of_a_member_is_refused(self, store: Store, name: str) -> None:
         await store.append("usage", [record("a", 1, a=1)])
         with pytest.raises(StoreError):

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from switchgear.contracts.store import Change, Document, Replay, Store, Write
-from switchgear.errors import StoreConflict, StoreError, StoreUnavailable
+from switchgear.contracts.store import Change, Document, RecordQuery, RecordRow, Replay, Store, Write
+from switchgear.errors import RecordRefused, StoreConflict, StoreError, StoreUnavailable
 from switchgear.testing.race_suite import RaceSuite, drop, put
 from switchgear.testing.record_suite import RecordSuite
 from switchgear.testing.store_model import ModelStore
@@ -311,6 +311,42 @@ class StoreSuite(RaceSuite, RecordSuite):
             assert model.lookup(f"index{base}", key) == await store.lookup(f"index{base}", key)
         # What an example leaves must not tie the next one's revision to its own.
         await store.write([put("example", "end")], at_us=0)
+
+    async def test_records_are_stored_with_the_change_they_report(self, store: Store) -> None:
+        facts = [("changes", RecordRow("1", 5, b'{"n":1}')), ("audit", RecordRow("1", 5, b'{"n":2}'))]
+        await store.write([put("red", "a", expect=0)], at_us=5, records=facts)
+        for kind, row in facts:
+            assert [row] == await store.scan(RecordQuery(kind))
+        with pytest.raises(StoreConflict):
+            await store.write([put("red", "a", expect=0)], at_us=6, records=[("changes", RecordRow("2", 6, b"{}"))])
+        with pytest.raises(RecordRefused):
+            await store.write([put("red", "b")], at_us=6, records=[("changes", RecordRow("3", 6, b"[]"))])
+        assert await store.read("red", "b") is None
+        assert await store.write([], at_us=7, records=[("changes", RecordRow("4", 7, b"{}"))]) == []
+        assert ["4", "1"] == [row.id for row in await store.scan(RecordQuery("changes"))]
+        assert await store.revision() == 1
+
+    async def test_a_change_ends_the_wait_for_it(self, store: Store) -> None:
+        assert await store.wait_for_change(0, 0.0) == 0
+        waiting = [asyncio.ensure_future(store.wait_for_change(0, 30.0)) for _ in range(3)]
+        for _ in range(5):
+            await asyncio.sleep(0.001)
+        await store.write([put("red", "a")], at_us=1)
+        assert [1, 1, 1] == await asyncio.wait_for(asyncio.gather(*waiting), 10)
+        assert await store.wait_for_change(0, 30.0) == 1
+        assert await store.wait_for_change(1, 0.01) == 1
+
+    async def test_of_50_who_want_a_lease_one_has_it_until_it_ends_or_is_given_back(self, store: Store) -> None:
+        taken = await asyncio.gather(*(store.lease("work", str(n), 60.0) for n in range(50)))
+        [holder] = [str(n) for n, mine in enumerate(taken) if mine]
+        assert await store.lease("work", holder, 60.0)
+        assert await store.lease("other work", "somebody", 60.0)
+        await store.release("work", "somebody")
+        assert not await store.lease("work", "somebody", 60.0)
+        await store.release("work", holder)
+        assert await store.lease("work", "somebody", 0.0)
+        assert await store.lease("work", "next", 60.0)
+        assert not await store.lease("work", "somebody", 60.0)
 
     async def test_a_closed_store_is_unavailable(self, store: Store) -> None:
         await store.write([put("red", "a")], at_us=1)

@@ -21,10 +21,9 @@ class MemoryPlugin(Plugin[MemorySettings]):
         """Offer the store `memory`."""
         if not self.settings.store:
             return []
-        return [Offer("memory", _make_store, summary="A store that ends with the process")]
+        return [Offer("memory", self._make_store, summary="A store that ends with the process")]
 
+    def _make_store(self) -> Store:
+        from switchgear_plugins.memory.store import MemoryStore  # noqa: PLC0415 - most gateways keep their store elsewhere
 
-def _make_store() -> Store:
-    from switchgear_plugins.memory.store import MemoryStore  # noqa: PLC0415 - most gateways keep their store elsewhere
-
-    return MemoryStore()
+        return MemoryStore(self.context.ambient)

@@ -1,6 +1,5 @@
 """Records of one kind in memory, in order of time."""
 
-import re
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,34 +7,40 @@ from typing import Any
 
 import msgspec
 
-from switchgear.contracts.store import Aggregate, RecordQuery, RecordRow
+from switchgear.contracts.store import Aggregate, RecordQuery, RecordRow, member_path
 from switchgear.errors import RecordRefused, StoreError
 
-_MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _END_OF_TIME = 2**62
 _MOST_BY = 3
 _MOST_SUMS = 16
 
 
 class Records:
-    """Rows by id, and their (time, id) sorted."""
+    """Rows by (time, id), and those sorted."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, RecordRow] = {}
+        self._rows: dict[tuple[int, str], RecordRow] = {}
         self._order: list[tuple[int, str]] = []
 
     def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
-        """Take rows whose ids are new, all or nothing. Raises `RecordRefused`."""
-        bad = tuple(row.id for row in rows if not _acceptable(row))
-        if bad:
-            raise RecordRefused(kind, bad, "the body is not a JSON object, the id not text or the time out of range")
+        """Take rows that are new, all or nothing. Raises `RecordRefused`."""
+        check(kind, rows)
         new = 0
         for row in rows:
-            if row.id not in self._rows:
-                self._rows[row.id] = row
-                insort(self._order, (row.at_us, row.id))
+            name = (row.at_us, row.id)
+            if name not in self._rows:
+                self._rows[name] = row
+                insort(self._order, name)
                 new += 1
         return new
+
+    def expire(self, before_us: int, limit: int) -> int:
+        """Drop up to `limit` of the oldest rows before a time."""
+        end = min(bisect_left(self._order, (before_us, "")), limit)
+        for name in self._order[:end]:
+            del self._rows[name]
+        del self._order[:end]
+        return end
 
     def scan(self, query: RecordQuery) -> list[RecordRow]:
         """Return matching rows, newest first."""
@@ -50,29 +55,34 @@ class Records:
         """Group matching rows and add up integer members."""
         if len(by) > _MOST_BY or len(sums) > _MOST_SUMS:
             raise StoreError(f"a summary takes at most {_MOST_BY} members to group by and {_MOST_SUMS} to add up")
-        for member in (*by, *sums):
-            _check_member(member)
+        grouped, added = [member_path(member) for member in by], [member_path(member) for member in sums]
         groups: dict[tuple[str | None, ...], list[Mapping[str, Any]]] = {}
         for row, body in self._matching(query):
-            key = tuple(_day(row) if member == "day" else _as_key(body.get(member)) for member in by)
+            key = tuple(_day(row) if path == ("day",) else _as_key(_at(body, path)) for path in grouped)
             groups.setdefault(key, []).append(body)
         ordered = sorted(groups, key=lambda key: [(part is not None, part) for part in key])
         return [
-            Aggregate(key, len(groups[key]), tuple(_sum(groups[key], member) for member in sums))
+            Aggregate(key, len(groups[key]), tuple(_sum(groups[key], path) for path in added))
             for key in ordered[: query.limit]
         ]
 
     def _matching(self, query: RecordQuery) -> Iterator[tuple[RecordRow, Mapping[str, Any]]]:
-        for member in query.equals:
-            _check_member(member)
+        equals = [(member_path(member), wanted) for member, wanted in query.equals.items()]
         until = (_END_OF_TIME if query.until_us is None else query.until_us, "")
         end = min(until, query.before) if query.before is not None else until
         start = bisect_left(self._order, (query.since_us, ""))
-        for _, id in reversed(self._order[start : bisect_left(self._order, end)]):
-            row = self._rows[id]
+        for name in reversed(self._order[start : bisect_left(self._order, end)]):
+            row = self._rows[name]
             body = msgspec.json.decode(row.body)
-            if all(_same(body.get(member), wanted) for member, wanted in query.equals.items()):
+            if all(_same(_at(body, path), wanted) for path, wanted in equals):
                 yield row, body
+
+
+def check(kind: str, rows: Sequence[RecordRow]) -> None:
+    """Raise `RecordRefused` for rows that can never be kept."""
+    bad = tuple(row.id for row in rows if not _acceptable(row))
+    if bad:
+        raise RecordRefused(kind, bad, "the body is not a JSON object, the id not text or the time out of range")
 
 
 def _acceptable(row: RecordRow) -> bool:
@@ -85,9 +95,11 @@ def _acceptable(row: RecordRow) -> bool:
     return "\0" not in row.id and 0 <= row.at_us < _END_OF_TIME
 
 
-def _check_member(member: str) -> None:
-    if _MEMBER.fullmatch(member) is None:
-        raise StoreError(f"{member!r} is not the name of a member: letters, digits and _")
+def _at(body: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = body
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _same(value: Any, wanted: Any) -> bool:
@@ -104,6 +116,6 @@ def _as_key(value: Any) -> str | None:
     return msgspec.json.encode(value).decode()
 
 
-def _sum(bodies: Sequence[Mapping[str, Any]], member: str) -> int | None:
-    numbers = [value for body in bodies if type(value := body.get(member)) is int]
+def _sum(bodies: Sequence[Mapping[str, Any]], path: tuple[str, ...]) -> int | None:
+    numbers = [value for body in bodies if type(value := _at(body, path)) is int]
     return sum(numbers) if numbers else None

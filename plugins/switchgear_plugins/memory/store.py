@@ -1,13 +1,17 @@
 """The store in dictionaries: for tests, and for a gateway whose configuration is all in files."""
 
+import asyncio
+import contextlib
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from switchgear.ambient import Ambient
 from switchgear.contracts.store import Aggregate, Change, Document, RecordQuery, RecordRow, Replay, Write
+from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreConflict, StoreError, StoreUnavailable
-from switchgear_plugins.memory.records import Records
+from switchgear_plugins.memory.records import Records, check
 
 _MOST_OTHERS = 20
 Name = tuple[str, str]
@@ -16,8 +20,11 @@ Name = tuple[str, str]
 class MemoryStore:
     """The `Store` contract in one process's memory. What it holds survives `close` and `open`, not the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, ambient: Ambient | None = None) -> None:
+        self._ambient = ambient or Ambient()
         self._open = False
+        self._changed = asyncio.Event()
+        self._leases: dict[str, tuple[str, float]] = {}
         self._versions: dict[Name, list[Document]] = {}
         self._current: dict[Name, Document] = {}
         self._ids: defaultdict[str, list[str]] = defaultdict(list)
@@ -28,13 +35,20 @@ class MemoryStore:
         self._feed: list[Change] = []
         self._records: defaultdict[str, Records] = defaultdict(Records)
 
-    async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:  # noqa: ARG002 - there are no tables here
-        """Begin."""
+    async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
+        """Begin. Raises `StoreError` for plugins with tables: there are none here."""
+        if migrations:
+            who = ", ".join(f"plugin `{name}` ({directory})" for name, directory in migrations)
+            raise StoreError(
+                f"the store `memory` has no tables, and needs some for {who}. Use another store, or disable it"
+            )
         self._open = True
 
     async def close(self) -> None:
         """End."""
         self._open = False
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def ping(self) -> None:
         """Prove that the store is open."""
@@ -58,7 +72,14 @@ class MemoryStore:
         start = bisect_right(ids, after)
         return [self._current[kind, id] for id in ids[start : start + limit]]
 
-    async def write(self, batch: Sequence[Write], *, at_us: int, replay: Replay | None = None) -> list[Document]:
+    async def write(
+        self,
+        batch: Sequence[Write],
+        *,
+        at_us: int,
+        replay: Replay | None = None,
+        records: Sequence[tuple[str, RecordRow]] = (),
+    ) -> list[Document]:
         """Write all or nothing: everything is checked before anything is changed."""
         self._check_open()
         names = {(write.kind, write.id) for write in batch}
@@ -66,6 +87,8 @@ class MemoryStore:
             raise StoreError("a batch names a document twice: give only its last state")
         if replay is not None and (replay.scope, replay.key) in self._replays:
             raise StoreConflict("exists", "replay", replay.key)
+        for kind, row in records:
+            check(kind, [row])
         revision = self._revision() + 1
         documents = [self._next_version(write, revision, at_us) for write in batch]
         self._check_keys(batch, names)
@@ -74,6 +97,11 @@ class MemoryStore:
             self._store(write, document)
         if replay is not None:
             self._replays[replay.scope, replay.key] = replay
+        for kind, row in records:
+            self._records[kind].append(kind, [row])
+        if documents:
+            self._changed.set()
+            self._changed = asyncio.Event()
         return documents
 
     async def recall(self, scope: str, key: str) -> Replay | None:
@@ -114,10 +142,43 @@ class MemoryStore:
             end = bisect_right(self._feed, self._feed[end - 1].revision, key=lambda change: change.revision)
         return self._feed[start:end]
 
+    async def wait_for_change(self, revision: int, timeout_s: float) -> int:
+        """Return once there is more."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while await self.revision() <= revision:
+                    await self._changed.wait()
+        return await self.revision()
+
+    async def lease(self, name: str, holder: str, ttl_s: float) -> bool:
+        """Take or renew a lease."""
+        self._check_open()
+        now = self._ambient.monotonic()
+        has, until = self._leases.get(name, (holder, now))
+        if has != holder and until > now:
+            return False
+        self._leases[name] = (holder, now + ttl_s)
+        return True
+
+    async def release(self, name: str, holder: str) -> None:
+        """Give a lease back."""
+        self._check_open()
+        if self._leases.get(name, ("", 0.0))[0] == holder:
+            del self._leases[name]
+
+    def tables(self, namespace: str) -> Tables:
+        """Raise `StoreError`: there are none."""
+        raise StoreError(f"the store `memory` has no tables for plugin `{namespace}`")
+
     async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
         """Append records, ignoring ids that are there already."""
         self._check_open()
         return self._records[kind].append(kind, rows)
+
+    async def expire(self, kind: str, before_us: int, *, limit: int = 1000) -> int:
+        """Delete the oldest records of a kind that are older than `before_us`."""
+        self._check_open()
+        return self._records[kind].expire(before_us, limit)
 
     async def scan(self, query: RecordQuery) -> list[RecordRow]:
         """Return records that match, newest first."""

@@ -4,15 +4,16 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
 from switchgear.errors import StoreError, StoreUnavailable
+from switchgear.migrate import named_statements
 from switchgear_plugins.sqlite.faults import primary_code, translate
 
 T = TypeVar("T")
@@ -24,12 +25,7 @@ _PAUSE_MS = 10
 
 def load_queries() -> Mapping[str, str]:
     """Return the statements of queries.sql by name."""
-    text = files(__package__).joinpath("queries.sql").read_text("utf-8")
-    queries: dict[str, str] = {}
-    for part in text.split("-- name: ")[1:]:
-        name, _, sql = part.partition("\n")
-        queries[name.strip()] = sql.strip()
-    return queries
+    return named_statements(files(__package__).joinpath("queries.sql").read_text("utf-8"))
 
 
 @contextmanager
@@ -40,9 +36,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        # SQLite has rolled back by itself after some errors (disk full).
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        _roll_back(connection)
         raise
 
 
@@ -57,6 +51,7 @@ class Database:
         self._read_threads: ThreadPoolExecutor | None = None
         self._writer: sqlite3.Connection | None = None
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        self._session = asyncio.Lock()
 
     async def open(self) -> None:
         """Make the file if need be, readable by its owner only, and connect. Raises `StoreError`."""
@@ -83,12 +78,34 @@ class Database:
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the writer's connection. Once begun it is finished, even if the caller is cancelled."""
+        if not self._session.locked():
+            return await self._on_writer(work)
+        async with self._session:
+            running = self._on_writer(work)
+        return await running
 
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator["Session"]:
+        """Hold a transaction over several turns of the event loop: committed at the end, rolled back when anything raises.
+
+        Every other write of this process waits for it.
+        """
+        async with self._session:
+            session = Session(self._on_writer)
+            try:
+                await session.run(lambda connection: connection.execute("BEGIN IMMEDIATE"))
+                yield session
+            except BaseException:
+                await _finished(session.close(_roll_back))
+                raise
+            await _finished(session.close(_commit))
+
+    def _on_writer(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
         def run() -> T:
             assert self._writer is not None
             return work(self._writer)
 
-        return await self._run(self._write_thread, run)
+        return self._run(self._write_thread, run)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on a reader's connection."""
@@ -102,11 +119,15 @@ class Database:
 
         return await self._run(self._read_threads, run)
 
-    async def _run(self, pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
+    def _run(self, pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> Awaitable[T]:
+        """Begin `work` after what the threads were given before; await what is returned."""
         if pool is None:
             raise StoreUnavailable(f"the store {self.path} is not open")
+        return self._result(asyncio.get_running_loop().run_in_executor(pool, work))
+
+    async def _result(self, running: Awaitable[T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, work)
+            return await running
         except sqlite3.Error as fault:
             raise translate(fault, self.path) from fault
 
@@ -149,6 +170,50 @@ class Database:
                 time.sleep(_PAUSE_MS / 1000)
             else:
                 return
+
+
+class Session:
+    """A transaction that is open on the writer's connection."""
+
+    def __init__(self, on_writer: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]) -> None:
+        self._on_writer = on_writer
+        self._ended = False
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in the transaction. Raises `StoreError` once it has ended."""
+        if self._ended:
+            raise StoreError("the transaction has ended: use it in its block only")
+        result: T = await self._on_writer(work)
+        return result
+
+    async def close(self, last: Callable[[sqlite3.Connection], Any]) -> None:
+        """End it with `last`."""
+        self._ended = True
+        await self._on_writer(last)
+
+
+def _commit(connection: sqlite3.Connection) -> None:
+    try:
+        connection.execute("COMMIT")
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    # SQLite has rolled back by itself after some errors (disk full).
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+async def _finished(work: Awaitable[None]) -> None:
+    """Finish `work` even if the caller is cancelled meanwhile; the cancellation follows after."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def rows(connection: sqlite3.Connection, sql: str, **values: Any) -> list[Any]:

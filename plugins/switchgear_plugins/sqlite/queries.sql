@@ -105,29 +105,35 @@ INSERT INTO replays (scope, key, fingerprint, answer, at_us) VALUES (:scope, :ke
 -- name: forget
 DELETE FROM replays WHERE at_us < :before_us;
 
--- name: append
--- One statement a batch: the interpreter's lock is let go once, not once a row, so a busy event loop does not starve it.
-INSERT INTO records (kind, id, at_us, body)
-SELECT :kind, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
-FROM json_each(:rows)
-WHERE true
-ON CONFLICT (kind, id) DO NOTHING;
+-- name: lease
+INSERT INTO leases (name, holder, expires_us) VALUES (:name, :holder, :expires_us)
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_us = excluded.expires_us
+WHERE leases.holder = excluded.holder OR leases.expires_us <= :now_us;
 
--- name: refused
-SELECT json_extract(value, '$[0]') FROM json_each(:rows)
-WHERE CASE WHEN json_valid(json_extract(value, '$[2]')) THEN json_type(json_extract(value, '$[2]')) <> 'object' ELSE 1 END;
+-- name: release
+DELETE FROM leases WHERE name = :name AND holder = :holder;
+
+-- name: append
+-- The row is repeated for as many as there are.
+INSERT INTO records (kind, id, at_us, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING;
+
+-- name: expire
+DELETE FROM records WHERE rowid IN (
+  SELECT rowid FROM records WHERE kind = :kind AND at_us < :before_us ORDER BY at_us, id LIMIT :limit
+);
 
 -- name: scan
--- One row of JSON, for the same reason as in append.
+-- One row of JSON: the interpreter's lock is let go once, not once a row, so a busy event loop does not starve it.
 SELECT json_group_array(json_array(id, at_us, body)) FROM (
   SELECT id, at_us, body FROM records
   WHERE kind = :kind AND at_us >= :since_us AND at_us < :until_us
     AND (at_us < :before_us OR (at_us = :before_us AND id < :before_id))
     AND (:equals = '{}' OR NOT EXISTS (
-      -- :equals is an object; fullkey is the path of each of its members, and so of the same member of the body.
-      SELECT 1 FROM json_each(:equals) AS wanted
-      WHERE coalesce(json_type(body, wanted.fullkey), 'null') <> wanted.type
-        OR (wanted.type IN ('text', 'integer') AND json_extract(body, wanted.fullkey) <> wanted.atom)
+      -- :equals is an object; fullkey is the path of each of its leaves, and so of the same member of the body.
+      SELECT 1 FROM json_tree(:equals) AS wanted
+      WHERE wanted.type <> 'object' AND (
+        coalesce(json_type(body, wanted.fullkey), 'null') <> wanted.type
+        OR (wanted.type IN ('text', 'integer') AND json_extract(body, wanted.fullkey) <> wanted.atom))
     ))
   ORDER BY at_us DESC, id DESC LIMIT :limit
 );
@@ -172,10 +178,11 @@ FROM (
   WHERE kind = :kind AND at_us >= :since_us AND at_us < :until_us
     AND (at_us < :before_us OR (at_us = :before_us AND id < :before_id))
     AND (:equals = '{}' OR NOT EXISTS (
-      -- :equals is an object; fullkey is the path of each of its members, and so of the same member of the body.
-      SELECT 1 FROM json_each(:equals) AS wanted
-      WHERE coalesce(json_type(body, wanted.fullkey), 'null') <> wanted.type
-        OR (wanted.type IN ('text', 'integer') AND json_extract(body, wanted.fullkey) <> wanted.atom)
+      -- :equals is an object; fullkey is the path of each of its leaves, and so of the same member of the body.
+      SELECT 1 FROM json_tree(:equals) AS wanted
+      WHERE wanted.type <> 'object' AND (
+        coalesce(json_type(body, wanted.fullkey), 'null') <> wanted.type
+        OR (wanted.type IN ('text', 'integer') AND json_extract(body, wanted.fullkey) <> wanted.atom))
     ))
 )
 GROUP BY by_1, by_2, by_3

@@ -1,8 +1,9 @@
 """The store over SQLite: one file, nothing to install."""
 
-import re
+import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,19 @@ from switchgear.contracts.store import (
     Replay,
     Write,
 )
-from switchgear.errors import RecordRefused, StoreError
-from switchgear.migrate import Migration, core_migrations, load, migrate, status
+from switchgear.contracts.tables import Tables
+from switchgear.errors import StoreError
+from switchgear.migrate import Migration, core_migrations, migrate, of_plugins, status
 from switchgear_plugins.sqlite.database import Database, load_queries, row, rows, transaction
 from switchgear_plugins.sqlite.documents import write_batch
 from switchgear_plugins.sqlite.migrations import SqliteMigrations
+from switchgear_plugins.sqlite.records import Appends, append_statements, bounds, groups
 from switchgear_plugins.sqlite.settings import SqliteSettings
+from switchgear_plugins.sqlite.tables import SqliteTables
 
-_MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_END_OF_TIME = 2**62
-_LAST_ID = "\U0010ffff"
-_MOST_BY = 3
-_MOST_SUMS = 16
+_COUNT = 3
+"""Where a summary's line has its count, behind three members to group by."""
+_POLL_S = 0.5
 _LAST_VERSION = 2**62
 
 
@@ -45,11 +47,14 @@ class SqliteStore:
         self._database = Database(path, durability=settings.durability, readers=settings.readers)
         self._ambient = ambient
         self._plugin_migrations: list[Migration] = []
+        self._statements: Mapping[str, Mapping[str, str]] = {}
+        self._changed = asyncio.Event()
         self._queries = load_queries()
+        self._appends = append_statements(self._queries["append"])
 
     async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
         """Connect and migrate."""
-        self._plugin_migrations = _of_plugins(migrations)
+        self._plugin_migrations, self._statements = of_plugins(migrations, "sqlite")
         await self._database.open()
         try:
             await self._database.write(self._migrate)
@@ -59,7 +64,7 @@ class SqliteStore:
 
     async def migration_status(self, migrations: Sequence[tuple[str, Path]] = ()) -> list[MigrationState]:
         """Return every migration and whether it is applied, without applying any or keeping the store open."""
-        self._plugin_migrations = _of_plugins(migrations)
+        self._plugin_migrations, _ = of_plugins(migrations, "sqlite")
         await self._database.open()
         try:
             return await self._database.read(
@@ -92,14 +97,30 @@ class SqliteStore:
         """Return versions newest first."""
         return await self._documents("versions", kind=kind, id=id, before=_or(before, _LAST_VERSION), limit=limit)
 
-    async def write(self, batch: Sequence[Write], *, at_us: int, replay: Replay | None = None) -> list[Document]:
+    async def write(
+        self,
+        batch: Sequence[Write],
+        *,
+        at_us: int,
+        replay: Replay | None = None,
+        records: Sequence[tuple[str, RecordRow]] = (),
+    ) -> list[Document]:
         """Write all or nothing."""
 
         def work(connection: sqlite3.Connection) -> list[Document]:
+            kinds = dict.fromkeys(kind for kind, _ in records)
+            appends = [Appends(self._appends, kind, [row for its, row in records if its == kind]) for kind in kinds]
             with transaction(connection):
-                return write_batch(connection, self._queries, batch, at_us, replay)
+                written = write_batch(connection, self._queries, batch, at_us, replay)
+                for append in appends:
+                    append.run(connection)
+            return written
 
-        return await self._database.write(work)
+        documents = await self._database.write(work)
+        if documents:
+            self._changed.set()
+            self._changed = asyncio.Event()
+        return documents
 
     async def recall(self, scope: str, key: str) -> Replay | None:
         """Return the remembered answer of an Idempotency-Key."""
@@ -129,40 +150,73 @@ class SqliteStore:
         found = await self._rows("changes", after=after, limit=limit)
         return [Change(revision, kind, id, bool(deleted)) for revision, kind, id, deleted in found]
 
+    async def wait_for_change(self, revision: int, timeout_s: float) -> int:
+        """Return once there is more: at once for writes of this process, within half a second for those of others."""
+        until = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            changed = self._changed
+            now = await self.revision()
+            left = until - asyncio.get_running_loop().time()
+            if now > revision or left <= 0:
+                return now
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _POLL_S)):
+                    await changed.wait()
+
+    async def lease(self, name: str, holder: str, ttl_s: float) -> bool:
+        """Take or renew a lease."""
+        now_us = self._ambient.now_us()
+        values = {"name": name, "holder": holder, "now_us": now_us, "expires_us": now_us + int(ttl_s * 1e6)}
+
+        def work(connection: sqlite3.Connection) -> bool:
+            return connection.execute(self._queries["lease"], values).rowcount > 0
+
+        return await self._database.write(work)
+
+    async def release(self, name: str, holder: str) -> None:
+        """Give a lease back."""
+        values = {"name": name, "holder": holder}
+        await self._database.write(lambda connection: connection.execute(self._queries["release"], values))
+
+    def tables(self, namespace: str) -> Tables:
+        """Return the tables of a plugin."""
+        statements = self._statements.get(namespace)
+        if statements is None:
+            raise StoreError(f"plugin `{namespace}` has no tables: it brings none with `switchgear_migrations`")
+        return SqliteTables(namespace, statements, self._database)
+
     async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
-        """Append records, ignoring ids that are there already."""
+        """Append records, ignoring those that are there already."""
 
         def work(connection: sqlite3.Connection) -> int:
-            values = {"kind": kind, "rows": _as_json(kind, rows)}
-            before = connection.total_changes
-            try:
-                # One statement is a transaction of its own, and lets go of the interpreter's lock once, not three times.
-                connection.execute(self._queries["append"], values)
-            except sqlite3.IntegrityError as fault:
-                bad = connection.execute(self._queries["refused"], {"rows": values["rows"]}).fetchall()
-                raise RecordRefused(kind, tuple(id for (id,) in bad), "the body is not a JSON object") from fault
-            return connection.total_changes - before
+            appends = Appends(self._appends, kind, rows)
+            if appends.is_one:
+                return appends.run(connection)
+            with transaction(connection):
+                return appends.run(connection)
+
+        return await self._database.write(work)
+
+    async def expire(self, kind: str, before_us: int, *, limit: int = 1000) -> int:
+        """Delete the oldest records of a kind that are older than `before_us`."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            values = {"kind": kind, "before_us": before_us, "limit": limit}
+            return connection.execute(self._queries["expire"], values).rowcount
 
         return await self._database.write(work)
 
     async def scan(self, query: RecordQuery) -> list[RecordRow]:
         """Return records that match, newest first."""
-        found = await self._rows("scan", **_bounds(query))
+        found = await self._rows("scan", **bounds(query))
         decoded = msgspec.json.decode(found[0][0], type=list[tuple[str, int, str]])
         return [RecordRow(id, at_us, body.encode()) for id, at_us, body in decoded]
 
     async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
         """Group matching records and add up integer members."""
-        if len(by) > _MOST_BY or len(sums) > _MOST_SUMS:
-            raise StoreError(f"a summary takes at most {_MOST_BY} members to group by and {_MOST_SUMS} to add up")
-        values = _bounds(query)
-        for n in range(_MOST_BY):
-            values[f"by_{n + 1}"] = (by[n] if by[n] == "day" else _path(by[n])) if n < len(by) else None
-        for n in range(_MOST_SUMS):
-            values[f"sum_{n + 1}"] = _path(sums[n]) if n < len(sums) else None
-        first_sum = _MOST_BY + 1
+        values = bounds(query) | groups(by, sums)
         found = await self._rows("summarise", **values)
-        return [Aggregate(line[: len(by)], line[_MOST_BY], line[first_sum : first_sum + len(sums)]) for line in found]
+        return [Aggregate(line[: len(by)], line[_COUNT], line[_COUNT + 1 : _COUNT + 1 + len(sums)]) for line in found]
 
     async def _rows(self, name: str, **values: Any) -> list[Any]:
         return await self._database.read(lambda connection: rows(connection, self._queries[name], **values))
@@ -177,53 +231,9 @@ class SqliteStore:
         migrate(SqliteMigrations(connection, self._queries), self._migrations(), at_us=self._ambient.now_us())
 
 
-def _of_plugins(migrations: Sequence[tuple[str, Path]]) -> list[Migration]:
-    return [migration for name, directory in migrations for migration in load(directory, "sqlite", name)]
-
-
 def _first(documents: list[Document]) -> Document | None:
     return documents[0] if documents else None
 
 
 def _or(value: int | None, default: int) -> int:
     return default if value is None else value
-
-
-def _path(member: str) -> str:
-    if _MEMBER.fullmatch(member) is None:
-        raise StoreError(f"{member!r} is not the name of a member: letters, digits and _")
-    return f"$.{member}"
-
-
-def _bounds(query: RecordQuery) -> dict[str, Any]:
-    for member in query.equals:
-        _path(member)
-    before_us, before_id = query.before or (_END_OF_TIME, _LAST_ID)
-    return {
-        "kind": query.kind,
-        "since_us": query.since_us,
-        # Nothing after the last page's end can match, and the index knows times best.
-        "until_us": min(_or(query.until_us, _END_OF_TIME), before_us + 1),
-        "before_us": before_us,
-        "before_id": before_id,
-        "equals": msgspec.json.encode(query.equals).decode(),
-        "limit": query.limit,
-    }
-
-
-def _as_json(kind: str, rows: Sequence[RecordRow]) -> str:
-    bad: list[str] = []
-    good: list[tuple[str, int, str]] = []
-    for record in rows:
-        try:
-            record.id.encode()
-            body = record.body.decode()
-        except UnicodeError:
-            bad.append(record.id)
-            continue
-        if "\0" in record.id or not 0 <= record.at_us < _END_OF_TIME:
-            bad.append(record.id)
-        good.append((record.id, record.at_us, body))
-    if bad:
-        raise RecordRefused(kind, tuple(bad), "the id or body is not text, or the time is out of range")
-    return msgspec.json.encode(good).decode()

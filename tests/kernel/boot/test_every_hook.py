@@ -19,6 +19,7 @@ BROUGHT = {
     "switchgear_counters": OFFER,
     "switchgear_caches": OFFER,
     "switchgear_job_queues": OFFER,
+    "switchgear_record_kinds": "RecordKind('one', NoSettings)",
     "switchgear_record_sinks": OFFER,
     "switchgear_authenticators": OFFER,
     "switchgear_dialects": OFFER,
@@ -39,6 +40,7 @@ PLUGIN = """
     from litestar import get
     from switchgear import NoSettings, Offer
     from switchgear.contracts.kernel import Migrations, Seed, Task, UIPage
+    from switchgear.contracts.record import RecordKind
     from switchgear.contracts.resource import ResourceKind
 
     class Listener:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,8 +14,9 @@ from msgspec import structs
 from switchgear.ambient import Ambient
 from switchgear.contracts.caller import Caller, Permissions
 from switchgear.contracts.capability import USUAL
-from switchgear.contracts.exchange import Exchange, Outcome, Plan, Step, Target
-from switchgear.contracts.policy import Policy
+from switchgear.contracts.exchange import Attempt, Exchange, Outcome, Plan, Step, Target
+from switchgear.contracts.filter import Piece
+from switchgear.contracts.policy import Policy, Veto
 from switchgear.contracts.provider import (
     CANONICAL,
     EMBEDDINGS,
@@ -25,7 +27,14 @@ from switchgear.contracts.provider import (
     TargetModel,
 )
 from switchgear.contracts.upstream import Timeouts
-from switchgear.errors import ApiError, InvalidRequest, PermissionDenied
+from switchgear.errors import (
+    ApiError,
+    InvalidRequest,
+    JournalFull,
+    PermissionDenied,
+    RecordRefused,
+    StoreUnavailable,
+)
 from switchgear.exchange.cost import account
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.invoke import Caps
@@ -33,10 +42,12 @@ from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.offer import NoSettings
 from switchgear.telemetry.metrics import Metrics
+from switchgear.testing.context import PluginContext
 from switchgear.testing.provider_suite import chat_call
 from switchgear.wire.members import raw
 from switchgear_plugins.echo.provider import EchoProvider
 from switchgear_plugins.openai.dialect import ChatCompletions, OpenAIDialect
+from switchgear_plugins.usage.policy import UsagePolicy
 
 
 class Ledger:
@@ -45,8 +56,11 @@ class Ledger:
     def __init__(self) -> None:
         self.has_room = True
         self.records: list[dict[str, Any]] = []
+        self.refusal: Exception | None = None
 
     def append(self, kind: str, id: str, at_us: int, body: bytes) -> None:
+        if self.refusal is not None:
+            raise self.refusal
         self.records.append(msgspec.json.decode(body))
 
     async def sync(self) -> None: ...
@@ -114,8 +128,10 @@ class Fixture:
         log = structlog.get_logger()
         self.exchanges: list[Exchange] = []
         seen = Seen(self.exchanges)
-        chain = PolicyChain([("seen", seen), *((f"p{i}", p) for i, p in enumerate(policies))], self.metrics, log)
         self.snapshot: Any = None
+        usage = UsagePolicy(PluginContext("usage", Path(), ledger=self.ledger))
+        named = [("seen", seen), *((f"p{i}", p) for i, p in enumerate(policies)), ("usage", usage)]
+        chain = PolicyChain(named, self.metrics, log)
         self.engine = Engine(
             authenticators=(),
             resources=self,  # type: ignore[arg-type]  # it has a snapshot
@@ -294,6 +310,47 @@ async def test_a_full_journal_refuses_before_anything_is_spent() -> None:
     assert (fixture.reply.status, x.attempts) == (503, [])
 
 
+@pytest.mark.parametrize(
+    ("refusal", "status", "code"),
+    [
+        (JournalFull("no room"), 503, "journal_full"),
+        (StoreUnavailable("the disk"), 503, "journal_full"),
+        (RecordRefused("usage", ("x1",), "too large"), 500, "record_refused"),
+    ],
+    ids=["full", "broken", "refused"],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_that_cannot_be_recorded_fails_and_says_why(
+    refusal: Exception, status: int, code: str, stream: bool
+) -> None:
+    fixture = Fixture()
+    fixture.ledger.refusal = refusal
+    x = await fixture.run(chat_call(stream=stream), fixture.target("a"))
+    assert (x.outcome, fixture.ledger.records) == (Outcome.COMPLETE, [])
+    assert (200 if stream else status) == fixture.reply.status
+    last = fixture.reply.sent.strip().rsplit(b"data: ", 1)[-1]
+    assert code == json.loads(last)["error"]["code"]
+
+
+async def test_what_policies_note_as_they_settle_is_in_the_record() -> None:
+    class Noting(Policy):
+        def settle(self, x: Exchange) -> None:
+            x.labels["variant"] = f"{x.outcome}"
+
+    fixture = Fixture(Noting())
+    await fixture.run(chat_call(), fixture.target("a"))
+    assert [{"variant": "complete"}] == [record["labels"] for record in fixture.ledger.records]
+
+
+async def test_a_model_that_nobody_knows_is_recorded_too() -> None:
+    fixture = Fixture()
+    call = chat_call()
+    call.members["model"] = raw("z" * 5_000_000)
+    await fixture.run(call)
+    assert (fixture.reply.status, len(fixture.ledger.records)) == (404, 1)
+    assert 256 == len(fixture.ledger.records[0]["model"])
+
+
 @pytest.mark.parametrize("moment", [0.0, 0.01, 0.05])
 async def test_whenever_the_client_leaves_there_is_one_record_and_no_answer(moment: float) -> None:
     fixture = Fixture()
@@ -421,13 +478,65 @@ async def test_a_silent_stream_gets_signs_of_life() -> None:
     assert {b": keep-alive"} == set(parts[first + 1 : last])
 
 
-async def test_an_error_of_a_policy_that_watches_stops_the_stream() -> None:
-    class Watcher(Policy):
-        def on_event(self, x: Exchange, event: StreamEvent) -> None:
-            if x.stream_events == 2:
-                raise ApiError("enough", code="enough")
+class Shouting(Policy):
+    """Says everything louder, and keeps what it was shown."""
 
-    fixture = Fixture(Watcher())
-    x = await fixture.run(chat_call(stream=True, echo={"size": 50, "chunks": 10}), fixture.target("a"))
+    class Filter:
+        hold = 0
+
+        def feed(self, piece: Piece) -> list[Piece]:
+            if "enough" in piece.text:
+                raise ApiError("enough", code="enough")
+            return [piece.with_text(piece.text.upper())]
+
+        def end(self) -> list[Piece]:
+            return []
+
+    def __init__(self) -> None:
+        self.seen: list[Answer | None] = []
+
+    def reads(self, x: Exchange) -> Filter:
+        return self.Filter()
+
+    def answered(self, x: Exchange, answer: Answer | None) -> None:
+        self.seen.append(answer)
+
+
+async def test_an_error_of_a_filter_stops_the_stream() -> None:
+    fixture = Fixture(Shouting())
+    x = await fixture.run(chat_call(stream=True, echo={"text": "one two enough three"}), fixture.target("a"))
     assert x.outcome is Outcome.POLICY_STOP
     assert b'"code":"enough"' in fixture.reply.sent
+    assert b"[DONE]" not in fixture.reply.sent
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_was_answered_can_be_answered_again(stream: bool) -> None:
+    shouting = Shouting()
+    fixture = Fixture(shouting)
+    await fixture.run(chat_call(stream=stream, echo={"text": "one two"}), fixture.target("a"))
+    first = fixture.reply.sent
+    assert b"ONE" in first
+    [answer] = shouting.seen
+    assert answer is not None
+
+    class Cache(Policy):
+        def admit(self, x: Exchange) -> Answer | None:
+            x.cache = "hit"
+            return answer
+
+    again = Fixture(Cache())
+    x = await again.run(chat_call(stream=stream, echo={"text": "one two"}), again.target("a"))
+    assert (first, 0, 0, None) == (again.reply.sent, len(x.attempts), x.cost_microusd, x.usage)
+
+
+async def test_headers_of_an_attempt_and_a_veto() -> None:
+    class Choosy(Policy):
+        def attempting(self, x: Exchange, attempt: Attempt) -> dict[str, str]:
+            if attempt.target.model.id == "a":
+                raise Veto
+            return {"traceparent": "of this attempt"}
+
+    fixture = Fixture(Choosy())
+    x = await fixture.run(chat_call(), fixture.target("a"), fixture.target("b"))
+    assert (Outcome.COMPLETE, ["b"]) == (x.outcome, [attempt.target.model.id for attempt in x.attempts])

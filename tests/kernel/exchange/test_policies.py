@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
 from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.filter import Piece
 from switchgear.contracts.policy import Policy
-from switchgear.contracts.provider import Answer, StreamEvent
+from switchgear.contracts.provider import Answer
 from switchgear.errors import ApiError, RateLimited, Unavailable
 from switchgear.exchange.faults import PolicyStop
 from switchgear.exchange.policies import PolicyChain
 from switchgear.telemetry.metrics import Metrics
+from switchgear_plugins.openai.dialect import ChatCompletions
 
 NO_SNAPSHOT: Any = None
 
@@ -49,9 +52,14 @@ def break_down() -> Any:
     raise ZeroDivisionError("a bug")
 
 
+async def admitted(policies: PolicyChain, x: Exchange) -> Answer | None:
+    found = policies.admit(x)
+    return found if found is None or isinstance(found, Answer) else await found
+
+
 async def run(policies: PolicyChain, x: Exchange) -> Answer | None:
     try:
-        return await policies.admit(x)
+        return await admitted(policies, x)
     finally:
         await policies.settle(x)
 
@@ -151,7 +159,7 @@ async def test_settling_outlives_a_cancellation() -> None:
     policies, _ = chain(Recorder("a", log), Slow())
     x = exchange()
     policies.begin(x)
-    await policies.admit(x)
+    await admitted(policies, x)
     task = asyncio.ensure_future(policies.settle(x))
     await asyncio.sleep(0)
     task.cancel()
@@ -161,21 +169,62 @@ async def test_settling_outlives_a_cancellation() -> None:
     assert log == ["admit a", "settle a"], "the cancellation waits for those that come after too"
 
 
-async def test_a_stream_is_stopped_by_who_watches_it() -> None:
-    class Watcher(Policy):
-        def on_event(self, x: Exchange, event: StreamEvent) -> None:
-            if b"bad" in event.data:
-                raise ApiError("not this")
+class Words:
+    """Stops at a word, and says the others louder."""
 
-    policies, _ = chain(Watcher())
-    await policies.watch(exchange(), StreamEvent(b"good"))
-    with pytest.raises(PolicyStop):
-        await policies.watch(exchange(), StreamEvent(b"bad"))
+    hold = 0
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def feed(self, piece: Piece) -> list[Piece]:
+        if "bad" in piece.text:
+            raise self._error
+        return [piece.with_text(piece.text.upper())]
+
+    def end(self) -> list[Piece]:
+        return []
+
+
+class Reading(Policy):
+    def __init__(self, error: Exception, on_error: Any = "deny") -> None:
+        self._error = error
+        self.on_error = on_error  # type: ignore[misc]  # one class for both
+
+    def reads(self, x: Exchange) -> Words:
+        return Words(self._error)
+
+
+def whole(text: str) -> bytes:
+    return msgspec.json.encode({"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}]})
+
+
+def test_an_answer_is_changed_and_stopped_by_who_reads_it() -> None:
+    policies, _ = chain(Reading(ApiError("not this")))
+    filter = policies.filter(exchange(), ChatCompletions().pieces)
+    assert filter is not None
+    assert whole("GOOD") == filter.whole(whole("good"))
+    with pytest.raises(PolicyStop, match="not this"):
+        filter.whole(whole("bad"))
+
+
+@pytest.mark.parametrize("on_error", ["deny", "allow"])
+def test_a_filter_that_breaks_stops_the_answer_unless_its_policy_allows_that(on_error: str) -> None:
+    policies, metrics = chain(Reading(KeyError("a bug"), on_error))
+    filter = policies.filter(exchange(), ChatCompletions().pieces)
+    assert filter is not None
+    if on_error == "deny":
+        with pytest.raises(PolicyStop, match="could not decide"):
+            filter.whole(whole("bad"))
+    else:
+        assert whole("bad") == filter.whole(whole("bad"))
+    assert b'switchgear_policy_errors_total{policy="p0"} 1.0' in metrics.expose()
 
 
 def test_a_phase_nobody_overrides_is_empty() -> None:
     policies, _ = chain(Recorder("a", []))
-    assert policies.on_event == ()
+    assert () == policies.reading == policies.answering == policies.attempting
+    assert policies.filter(exchange(), ChatCompletions().pieces) is None
 
 
 async def test_a_policy_whose_settling_is_cancelled_keeps_no_other_from_settling() -> None:
@@ -187,7 +236,7 @@ async def test_a_policy_whose_settling_is_cancelled_keeps_no_other_from_settling
 
     policies, _ = chain(Recorder("first", log), Cancelled("second", log))
     x = exchange()
-    await policies.admit(x)
+    await admitted(policies, x)
     with pytest.raises(asyncio.CancelledError):
         await policies.settle(x)
     assert ["admit first", "admit second", "settle first"] == log

@@ -22,6 +22,11 @@ from switchgear.testing.policy_suite import make_exchange
 from switchgear_plugins.memory.counters import MemoryCounters
 
 
+async def admitted(chain: PolicyChain, x: Exchange) -> None:
+    if isawaitable(waiting := chain.admit(x)):
+        await waiting
+
+
 class Counting(Policy):
     """Reserves what it is given and writes down what it is told."""
 
@@ -309,7 +314,7 @@ async def test_another_reservation_under_the_exchanges_id_is_loud() -> None:
     chain = PolicyChain(policies, metrics, structlog.get_logger(), counters)
     x = exchange()
     with pytest.raises(Unavailable, match="`beside`"):
-        await chain.admit(x)
+        await admitted(chain, x)
     await chain.settle(x)
     assert 0 == counters.size()[4]
 
@@ -334,7 +339,7 @@ async def test_a_chain_reserves_before_it_admits_and_settles_before_its_policies
     counters = MemoryCounters(FixedAmbient())
     chain = PolicyChain([("p", Noting(slots("a", 1)))], Metrics(), structlog.get_logger(), counters)
     x = exchange()
-    await chain.admit(x)
+    await admitted(chain, x)
     await chain.settle(x)
     await chain.settle(x)
     assert ["reserved", "admit", "used", "settle", "settle"] == log
@@ -344,7 +349,7 @@ async def test_a_cancellation_while_settling_waits_until_the_counters_know() -> 
     counters = Asked(later=True)
     chain = PolicyChain([("p", Counting(slots("a", 1)))], Metrics(), structlog.get_logger(), counters)
     x = exchange()
-    await chain.admit(x)
+    await admitted(chain, x)
     settling = asyncio.ensure_future(chain.settle(x))
     await asyncio.sleep(0)
     settling.cancel()

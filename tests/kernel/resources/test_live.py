@@ -131,7 +131,7 @@ async def test_one_cancelled_waiter_does_not_cancel_the_others_and_errors_are_no
 
 async def test_a_key_is_found_by_its_hash_and_gone_when_suspended_anywhere(make_engine: MakeEngine) -> None:
     here, there = await make_engine(), await make_engine()
-    follower = asyncio.create_task(there.follow(0.01))
+    follower = asyncio.create_task(there.follow())
     made = await here.create("tickets", {"name": "n"}, ME)
     cache = PluginResources(there).cache("tickets", "ticket-hash")
     value = hashed(made.once["key"])
@@ -159,7 +159,7 @@ async def test_other_replicas_follow_and_listeners_hear_after_the_swap(make_engi
         "credentials", lambda name, live: heard.append((name, live is there.snapshot.live("credentials", name)))
     )
     face.on_change("tickets", lambda name, live: heard.append((name, live and live.spec.name)))
-    follower = asyncio.create_task(there.follow(0.01))
+    follower = asyncio.create_task(there.follow())
     await here.create("credentials", {"id": "c", "source": {"backend": "vault", "path": "p"}}, ME)
     ticket = await here.create("tickets", {"name": "n"}, ME)
     await here.delete("credentials", "c", ME)
@@ -173,7 +173,7 @@ async def test_other_replicas_follow_and_listeners_hear_after_the_swap(make_engi
 
 async def test_the_feed_survives_a_store_that_goes_away(make_engine: MakeEngine, store: Any) -> None:
     here, there = await make_engine(), await make_engine()
-    follower = asyncio.create_task(there.follow(0.01))
+    follower = asyncio.create_task(there.follow())
     await here.create("credentials", {"id": "c", "source": {"backend": "vault", "path": "p"}}, ME)
     await until(lambda: there.snapshot.live("credentials", "c") is not None)
     await store.close()

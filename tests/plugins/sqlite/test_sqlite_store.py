@@ -13,6 +13,7 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.store import RecordQuery, RecordRow, Store, Write
 from switchgear.errors import StoreError, StoreUnavailable
 from switchgear.testing.store_suite import StoreSuite
+from switchgear.testing.tables_suite import MIGRATIONS, TablesSuite
 from switchgear_plugins.sqlite import database
 from switchgear_plugins.sqlite.database import load_queries
 from switchgear_plugins.sqlite.settings import SqliteSettings
@@ -24,6 +25,15 @@ class TestSqliteStore(StoreSuite):
     async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
         store = SqliteStore(SqliteSettings(), tmp_path, Ambient())
         await store.open()
+        yield store
+        await store.close()
+
+
+class TestSqliteTables(TablesSuite):
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
+        store = SqliteStore(SqliteSettings(), tmp_path, Ambient())
+        await store.open(MIGRATIONS)
         yield store
         await store.close()
 

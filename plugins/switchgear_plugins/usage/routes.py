@@ -1,10 +1,9 @@
-"""`GET /admin/v1/usage` and `/usage/summary`: what was consumed, read from the store after the journal was drained."""
+"""`GET /admin/v1/usage` and `/usage/summary`: what was consumed, up to the moment of asking."""
 
 import base64
 import binascii
 import re
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -14,14 +13,24 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 from msgspec import Struct
 
+from switchgear import Context
 from switchgear.contracts.record import RecordKind
-from switchgear.contracts.store import RecordQuery, Store
-from switchgear.errors import InvalidRequest
-from switchgear.exchange.usage import USAGE, UsageRecord
+from switchgear.contracts.store import RecordQuery, member_path
+from switchgear.errors import InvalidRequest, StoreError
+from switchgear_plugins.usage.record import UsageRecord, usage_kind
 
 _MOST_BY = 3
 _ONLY_SUMMARY = ("day",)
 _MICROSECONDS = re.compile(r"[0-9]{1,18}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_LEAST_MICROSECONDS = 10**14
+"""In March 1973: what is less are seconds, milliseconds, or a date without its dashes."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_TIMES = (
+    "A time is RFC 3339 (UTC if it does not say), or microseconds since 1970. A date is a whole day in UTC: "
+    "`since=2026-11-30&until=2026-11-30` is that day. `labels.NAME=…` is a label; `null` is no value."
+)
 
 
 class ShownUsage(UsageRecord, frozen=True, omit_defaults=False):
@@ -50,13 +59,16 @@ class UsageSummary(Struct, frozen=True):
     data: list[UsageGroup]
 
 
-def usage_handlers(store: Store, drain_now: Callable[[], Awaitable[None]]) -> list[HTTPRouteHandler]:
+def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
     """Make the routes. Filters are query parameters named like the record's dimensions: `?model=gpt-4o&outcome=complete`."""
+    kind = usage_kind()
+    filters = f"Filters: `since`, `until` and any of {', '.join(kind.dimensions)}. {_TIMES}"
 
     @get(
         "/admin/v1/usage",
         opt={"action": "list", "resource": "usage"},
         summary="Usage records, newest first",
+        description=filters,
         tags=["usage"],
     )
     async def usage(
@@ -64,9 +76,8 @@ def usage_handlers(store: Store, drain_now: Callable[[], Awaitable[None]]) -> li
         limit: Annotated[int, QueryParameter(ge=1, le=500)] = 100,
         cursor: Annotated[str | None, QueryParameter()] = None,
     ) -> UsagePage:
-        await drain_now()
-        query = _query(request.query_params, USAGE, limit=limit + 1, before=_decode_cursor(cursor))
-        rows = await store.scan(query)
+        query = _query(request.query_params, kind, limit=limit + 1, before=_decode_cursor(cursor))
+        rows = await context.records.scan(query)
         more = len(rows) > limit
         rows = rows[:limit]
         data = [msgspec.json.decode(row.body, type=ShownUsage) for row in rows]
@@ -76,6 +87,7 @@ def usage_handlers(store: Store, drain_now: Callable[[], Awaitable[None]]) -> li
         "/admin/v1/usage/summary",
         opt={"action": "list", "resource": "usage"},
         summary="Usage summed up by up to three dimensions",
+        description=filters,
         tags=["usage"],
     )
     async def summary(
@@ -85,16 +97,17 @@ def usage_handlers(store: Store, drain_now: Callable[[], Awaitable[None]]) -> li
         ] = "model",
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 1000,
     ) -> UsageSummary:
-        await drain_now()
         names = [name for name in by.split(",") if name]
-        known = (*USAGE.dimensions, *_ONLY_SUMMARY)
-        if not names or len(names) > _MOST_BY or any(name not in known for name in names):
-            raise InvalidRequest(f"`by` takes one to three of {', '.join(known)}.", param="by", code="invalid_value")
-        query = _query(request.query_params, USAGE, limit=limit)
-        groups = await store.summarise(query, names, USAGE.measures)
+        if not 0 < len(names) <= _MOST_BY or not all(
+            name in _ONLY_SUMMARY or _is_dimension(kind, name) for name in names
+        ):
+            known = ", ".join((*kind.dimensions, *_ONLY_SUMMARY))
+            raise InvalidRequest(f"`by` takes one to three of {known}.", param="by", code="invalid_value")
+        query = _query(request.query_params, kind, limit=limit)
+        groups = await context.records.summarise(query, names, kind.measures)
         data = [
             UsageGroup(
-                dict(zip(names, group.by, strict=True)), group.count, dict(zip(USAGE.measures, group.sums, strict=True))
+                dict(zip(names, group.by, strict=True)), group.count, dict(zip(kind.measures, group.sums, strict=True))
             )
             for group in groups
         ]
@@ -113,9 +126,9 @@ def _query(params: Any, kind: RecordKind, *, limit: int, before: tuple[int, str]
         if name == "since":
             since = _instant(name, value)
         elif name == "until":
-            until = _instant(name, value)
-        elif name in kind.dimensions:
-            equals[name] = _typed(name, value, fields[name])
+            until = _instant(name, value, end=True)
+        elif _is_dimension(kind, name):
+            equals[name] = _typed(name, value, fields.get(name, str))
         else:
             message = f"There is no filter `{name}`; filters are since, until, {', '.join(kind.dimensions)}."
             raise InvalidRequest(message, param=name, code="unknown_parameter")
@@ -132,17 +145,31 @@ def _typed(name: str, value: str, type: Any) -> str | int | bool | None:
     return converted
 
 
-def _instant(name: str, value: str) -> int:
-    """Read microseconds since the epoch, or an RFC 3339 time or date (UTC if it does not say)."""
-    if _MICROSECONDS.fullmatch(value):
+def _is_dimension(kind: RecordKind, name: str) -> bool:
+    if not kind.has_dimension(name):
+        return False
+    try:
+        member_path(name)
+    except StoreError:
+        return False
+    return True
+
+
+def _instant(name: str, value: str, *, end: bool = False) -> int:
+    """Read microseconds since the epoch, or an RFC 3339 time (UTC if it does not say), or a date: its begin or its `end`."""
+    if _MICROSECONDS.fullmatch(value) and (int(value) >= _LEAST_MICROSECONDS or not int(value)):
         return int(value)
     try:
+        if _MICROSECONDS.fullmatch(value):
+            raise ValueError(value)  # noqa: TRY301 - what is no time is refused in one place
         moment = datetime.fromisoformat(value)
-    except ValueError:
-        message = f"`{name}` is a time as 2026-01-31T12:00:00Z, or microseconds since 1970."
+        if _DATE.fullmatch(value) and end:
+            moment += timedelta(days=1)
+    except (ValueError, OverflowError):
+        message = f"`{name}` is a time as 2026-01-31T12:00:00Z, a date as 2026-01-31, or microseconds since 1970."
         raise InvalidRequest(message, param=name, code="invalid_value") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1e6)
+    return max(0, (moment - _EPOCH) // _MICROSECOND)
 
 
 def _encode_cursor(at_us: int, id: str) -> str:

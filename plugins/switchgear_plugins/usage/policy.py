@@ -1,0 +1,44 @@
+from collections.abc import Awaitable
+from typing import ClassVar
+
+from switchgear import Context
+from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.policy import Policy
+from switchgear.errors import ApiError, InternalError, RecordRefused, StoreError, Unavailable
+from switchgear_plugins.usage.encoder import UsageEncoder
+from switchgear_plugins.usage.record import USAGE
+
+
+class UsagePolicy(Policy):
+    """Keeps the record of each exchange before its client sees the end of the answer; else the client sees an error instead."""
+
+    order: ClassVar[int] = -1000
+    """The first policy settles last: what the others account for, and their labels, stand by then."""
+    budget_s: ClassVar[float] = 60.0
+    """A disk that is asked to flush may be slow; what cannot be flushed raises before this."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._encoder = UsageEncoder()
+
+    def settle(self, x: Exchange) -> Awaitable[None] | None:
+        """Keep the record. Raises `ApiError` where that cannot be done."""
+        if x.caller is None:
+            return None
+        try:
+            flushing = self._context.record(USAGE, x.id, x.started_us, self._encoder.encode(x))
+        except StoreError as lost:
+            raise self._lost(x, lost) from lost
+        return None if flushing is None else self._flushed(x, flushing)
+
+    async def _flushed(self, x: Exchange, flushing: Awaitable[None]) -> None:
+        try:
+            await flushing
+        except StoreError as lost:
+            raise self._lost(x, lost) from lost
+
+    def _lost(self, x: Exchange, lost: StoreError) -> ApiError:
+        self._context.log.error("usage could not be recorded", request_id=x.id, exc_info=lost)
+        if isinstance(lost, RecordRefused):
+            return InternalError("This call cannot be recorded.", code="record_refused")
+        return Unavailable("Usage could not be recorded.", code="journal_full", retry_after=5)
