@@ -6,11 +6,14 @@ touched goes through byte for byte. Policies see it as `x.conversation` (`switch
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call
+
+if TYPE_CHECKING:
+    from switchgear.wire.faces.view import ConversationView
 
 Role: TypeAlias = str
 """`system`, `developer`, `user`, `assistant` or `tool`, or a word of the wire's own."""
@@ -220,6 +223,10 @@ class Face(Protocol):
 
     wire: str
     takes_instructions: bool
+
+    def view(self, call: Call) -> "ConversationView":
+        """Return the conversation of a call as policies see it. Nothing is read before it is asked for."""
+        ...
 
     def read_turns(self, call: Call, sources: Sources) -> tuple[Turn, ...]:
         """Read the turns, from the system text on."""

@@ -1,11 +1,12 @@
 """One inference request in flight, as policies, routes and sinks see it. `switchgear.exchange` drives it."""
 
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
 from switchgear.contracts.caller import Caller
+from switchgear.contracts.conversation import Face
 from switchgear.contracts.credential import Secret, SecretHandle
 from switchgear.contracts.estimate import Estimate, worst
 from switchgear.contracts.provider import Call, NativeProvider, Provider, TargetModel
@@ -14,6 +15,9 @@ from switchgear.contracts.upstream import Connection, Timeouts
 from switchgear.contracts.usage import Pricing, Usage
 from switchgear.telemetry.metrics import Counter, Gauge, Histogram
 from switchgear.tokens import TokenEstimator
+
+if TYPE_CHECKING:
+    from switchgear.wire.faces.view import ConversationView
 
 
 class Outcome(StrEnum):
@@ -198,6 +202,7 @@ class Exchange:
     committed               whether the client has seen content of an answer: from then on, no other target may answer
     retried                 whether the client says that it has tried this before
     strict                  whether the client wants what cannot be carried to a provider refused
+    face                    how the call holds what is said, None if it holds nothing
     sent                    the call as the last target got it, in its wire format
     caller                  who asks, once authenticated
     parent                  the exchange that this one is a part of, where it was called from inside; None for a client's own
@@ -242,6 +247,8 @@ class Exchange:
     admitted_s: float = 0.0
     first_byte_s: float | None = None
     ended_s: float = 0.0
+    face: Face | None = None
+    _conversation: "ConversationView | None" = None
     _estimate: Estimate | None = None
 
     def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:
@@ -254,6 +261,25 @@ class Exchange:
         self.headers: list[tuple[bytes, bytes]] = []
         self.notes: dict[str, Any] = {}
         self.labels: dict[str, str] = {}
+
+    @property
+    def conversation(self) -> "ConversationView":
+        """What is said, in one form for every dialect; what was changed is written into `call` when `prepare` is over.
+
+        Raises LookupError where the call holds nothing that is said.
+        """
+        call = self.call
+        if call is None or self.face is None:
+            raise LookupError(f"a call of the dialect `{self.dialect}` holds no conversation")
+        view = self._conversation
+        if view is None or view.call is not call:
+            view = self._conversation = self.face.view(call)
+        return view
+
+    def write_conversation(self) -> None:
+        """Write what was changed in the conversation into the call."""
+        if self._conversation is not None and self._conversation.call is self.call:
+            self._conversation.apply()
 
     @property
     def target(self) -> Target | None:

@@ -156,6 +156,7 @@ class Engine:
             body = await self._bodies.read(request, caller.key_id, int(declared), held)
         else:
             self._bodies.hold(body, caller.key_id, held)
+        x.face = endpoint.face
         call = x.call = endpoint.parse(parse_object(body), headers)
         call.model = x.snapshot.meant(call.model)
         if self._policies.preparing:

@@ -171,6 +171,7 @@ class Explainer:
         now_s, now_us = ambient.monotonic(), ambient.now_us()
         x = Exchange(ambient.new_id(), dialect, self._snapshot(), began=now_s, started_us=now_us)
         x.call, x.strict = call, question.strict
+        x.face = None if route is None else route[1].face
         return x, None if route is None else route[1]
 
 

@@ -98,6 +98,7 @@ class PolicyChain:
         """Let policies rewrite the call. Raises `ApiError`."""
         for one in self.preparing:
             await self._run(one, x)
+            x.write_conversation()
 
     def admit(self, x: Exchange) -> Answer | Awaitable[Answer | None] | None:
         """Reserve what the policies want counted, then ask them in order until one answers. Raises `ApiError` if one refuses.

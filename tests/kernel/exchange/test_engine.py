@@ -540,3 +540,21 @@ async def test_headers_of_an_attempt_and_a_veto() -> None:
     fixture = Fixture(Choosy())
     x = await fixture.run(chat_call(), fixture.target("a"), fixture.target("b"))
     assert (Outcome.COMPLETE, ["b"]) == (x.outcome, [attempt.target.model.id for attempt in x.attempts])
+
+
+async def test_what_a_request_lacks_is_refused_unless_a_policy_supplies_it() -> None:
+    class Supplier(Policy):
+        def prepare(self, x: Exchange) -> None:
+            assert x.call is not None
+            x.call.model = "public-name"
+            x.call.members = {**x.call.members, "messages": raw([{"role": "user", "content": "hello"}])}
+
+    lacking = Call("chat", CANONICAL, {}, model="")
+    fixture = Fixture(Supplier())
+    x = await fixture.run(lacking, fixture.target("a"))
+    assert (Outcome.COMPLETE, 200) == (x.outcome, fixture.reply.status)
+    for members, param in (({}, "model"), ({"model": raw("public-name")}, "messages")):
+        fixture = Fixture()
+        x = await fixture.run(Call("chat", CANONICAL, members, model=""), fixture.target("a"))
+        assert (Outcome.REJECTED, 400) == (x.outcome, fixture.reply.status)
+        assert param == json.loads(fixture.reply.sent)["error"]["param"]

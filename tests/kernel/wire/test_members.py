@@ -1,10 +1,13 @@
 import json
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
-from switchgear.wire.members import parse_object, prune, splice
+from switchgear.errors import InvalidRequest
+from switchgear.wire.members import holds_items, parse_object, prune, splice
 
 
 def pruned(body: str, *paths: str) -> tuple[str, list[str]]:
@@ -57,3 +60,25 @@ def test_a_member_is_found_however_its_name_is_written() -> None:
     body = '{"messages":[{"cache\\u005fcontrol":{},"role":"user"}]}'
     kept = '{"messages":[{"role":"user"}]}'
     assert (kept, ["messages.cache_control"]) == pruned(body, "messages.cache_control")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"[1]", True),
+        (b"[ \n\t{}]", True),
+        (b"[" + b" " * 200 + b"1]", True),
+        (b"[]", False),
+        (b"[ ]", False),
+        (b"[" + b" " * 200 + b"]", False),
+        (b"null", False),
+        (None, False),
+    ],
+)
+def test_an_array_is_known_by_its_beginning(value: bytes | None, expected: bool) -> None:
+    assert expected == holds_items({} if value is None else {"a": Raw(value)}, "a")
+
+
+def test_what_is_no_array_is_refused_as_ever() -> None:
+    with pytest.raises(InvalidRequest, match=r"`a` is invalid: Expected `array \| null`, got `str`"):
+        holds_items({"a": Raw(b'"text"')}, "a")

@@ -32,6 +32,7 @@ from switchgear.contracts.provider import CANONICAL, Call
 from switchgear.wire.faces import common
 from switchgear.wire.faces.common import as_url, data_url, former, given, no_words, put, set_text
 from switchgear.wire.faces.tools import read_choice, read_function, write_choice, write_function
+from switchgear.wire.faces.view import ConversationView
 from switchgear.wire.texts import NULL, items_of, members_of, text_of, write
 
 _SAMPLING = {
@@ -55,6 +56,10 @@ class ChatFace:
 
     wire = CANONICAL
     takes_instructions = True
+
+    def view(self, call: Call) -> ConversationView:
+        """Return the conversation as policies see it."""
+        return ConversationView(call, self)
 
     def read_turns(self, call: Call, sources: Sources) -> tuple[Turn, ...]:
         """Read the messages."""

@@ -30,6 +30,7 @@ from switchgear.contracts.conversation import (
 from switchgear.contracts.provider import Call
 from switchgear.wire.faces import common
 from switchgear.wire.faces.common import former, given, no_words, put, put_inside, rest, set_text
+from switchgear.wire.faces.view import ConversationView
 from switchgear.wire.texts import NULL, items_of, members_of, text_of, write, write_object
 
 WIRE = "messages"
@@ -53,6 +54,10 @@ class MessagesFace:
 
     wire = WIRE
     takes_instructions = True
+
+    def view(self, call: Call) -> ConversationView:
+        """Return the conversation as policies see it."""
+        return ConversationView(call, self)
 
     def read_turns(self, call: Call, sources: Sources) -> tuple[Turn, ...]:
         """Read the system text and the messages."""

@@ -20,6 +20,7 @@ from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
 from switchgear.wire.faces import common
 from switchgear.wire.faces.common import put
+from switchgear.wire.faces.view import ConversationView
 from switchgear.wire.texts import NULL, first, items_of, text_of, write
 
 _SAMPLING = {
@@ -44,6 +45,10 @@ class PlainFace:
         self.takes_instructions = takes_instructions
         self._member = member
         self._beside = beside
+
+    def view(self, call: Call) -> ConversationView:
+        """Return the conversation as policies see it."""
+        return ConversationView(call, self)
 
     def read_turns(self, call: Call, sources: Sources) -> tuple[Turn, ...]:
         """Read the texts."""

@@ -32,6 +32,7 @@ from switchgear.contracts.provider import Call
 from switchgear.wire.faces import common
 from switchgear.wire.faces.common import as_url, data_url, former, given, no_words, put, put_inside, rest, set_text
 from switchgear.wire.faces.tools import read_choice, read_function, write_choice, write_function
+from switchgear.wire.faces.view import ConversationView
 from switchgear.wire.texts import NULL, items_of, members_of, text_of, write
 
 WIRE = "responses"
@@ -51,6 +52,10 @@ class ResponsesFace:
 
     wire = WIRE
     takes_instructions = True
+
+    def view(self, call: Call) -> ConversationView:
+        """Return the conversation as policies see it."""
+        return ConversationView(call, self)
 
     def read_turns(self, call: Call, sources: Sources) -> tuple[Turn, ...]:
         """Read the instructions and the input."""

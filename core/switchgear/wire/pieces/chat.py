@@ -4,6 +4,7 @@ A chat has no order between a choice's reasoning, text and tool calls, so each o
 Where the chunks are then told in a wire that has one (`ordered`), a text is over when the next begins.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from switchgear.contracts.filter import EventFace, Texts
@@ -11,7 +12,6 @@ from switchgear.wire.pieces.chunks import Chunks, filter_choices
 from switchgear.wire.pieces.found import Found, Key, find, opened
 from switchgear.wire.texts import items_of, members_of, number_of, text_of
 
-_REASONING = ("reasoning_content", "reasoning")
 _DETAILS = {"reasoning.summary": "summary"}
 
 
@@ -31,29 +31,47 @@ class ChatPieces:
 
 
 def _in(choice: dict[str, Any], name: str, index: int) -> list[Found]:
-    """Find the texts of a message or a delta in the order in which other wires tell them: reasoning, text, calls."""
     found: list[Found] = []
     said: dict[str, Any] = dict(members_of(choice.get(name)))
     if not said:
         return found
     choice[name] = said
-    for member in _REASONING:
-        find(found, (index, member), "reasoning", said, member)
-    _find_details(found, said, index)
-    _find_content(found, said, index)
+    for member, look in _LOOK.items():
+        if member in said:
+            look(found, said, index)
+    return found
+
+
+def _find_reasoning(found: list[Found], said: dict[str, Any], index: int) -> None:
+    find(found, (index, "reasoning"), "reasoning", said, "reasoning")
+
+
+def _find_reasoning_content(found: list[Found], said: dict[str, Any], index: int) -> None:
+    find(found, (index, "reasoning_content"), "reasoning", said, "reasoning_content")
+
+
+def _find_refusal(found: list[Found], said: dict[str, Any], index: int) -> None:
     find(found, (index, "refusal"), "refusal", said, "refusal")
-    if audio := members_of(said.get("audio")):
+
+
+def _find_transcript(found: list[Found], said: dict[str, Any], index: int) -> None:
+    if audio := members_of(said["audio"]):
         said["audio"] = audio
         find(found, (index, "audio"), "text", audio, "transcript")
-    if calls := items_of(said.get("tool_calls")):
+
+
+def _find_calls(found: list[Found], said: dict[str, Any], index: int) -> None:
+    if calls := items_of(said["tool_calls"]):
         said["tool_calls"] = split = [opened(call) for call in calls]
         for place, call in enumerate(split):
             if isinstance(call, dict):
                 number = number_of(call["index"]) if "index" in call else place
                 for kind in ("function", "custom"):
                     _find_call(found, call, kind, (index, "tool_calls", number))
+
+
+def _find_function(found: list[Found], said: dict[str, Any], index: int) -> None:
     _find_call(found, said, "function_call", (index, "function_call"))
-    return found
 
 
 def _find_call(found: list[Found], holder: dict[str, Any], name: str, key: Key) -> None:
@@ -97,6 +115,19 @@ def _find_details(found: list[Found], said: dict[str, Any], index: int) -> None:
             is_whole = "index" not in detail or text_of(detail.get("signature")) is not None
             key = (index, "reasoning_details", number, kind)
             find(found, key, "reasoning", detail, _DETAILS.get(kind, "text"), is_whole=is_whole)
+
+
+_LOOK: dict[str, Callable[[list[Found], dict[str, Any], int], None]] = {
+    "reasoning_content": _find_reasoning_content,
+    "reasoning": _find_reasoning,
+    "reasoning_details": _find_details,
+    "content": _find_content,
+    "refusal": _find_refusal,
+    "audio": _find_transcript,
+    "tool_calls": _find_calls,
+    "function_call": _find_function,
+}
+"""Where the texts of a message or a delta are, in the order in which other wires tell them: reasoning, text, calls."""
 
 
 def _tail(key: Key, text: str) -> dict[str, Any]:
