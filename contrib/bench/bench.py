@@ -22,6 +22,7 @@ from support.ports import free_port
 from support.process import Child
 
 LATER_S = 60.0
+MOST_OTHERS = 0.05
 
 
 class Bench:
@@ -84,7 +85,9 @@ class Bench:
         return found
 
     def _round(self, number: int) -> None:
-        """Every load in turn, every contender in turn, in the other direction each second round."""
+        """Every load in turn, every contender in turn and anew, in the other direction each second round."""
+        if number:
+            self._everybody(Runner.renew)
         alone: Turn = {}
         for kind in ("paced", "ttft"):
             if kind in self._kinds:
@@ -135,6 +138,9 @@ class Bench:
         for result in results:
             compare(result, ceiling, self.direct)
             self.notes += [f"{result.name}: wrong answer: {sample}" for sample in result.samples]
+        busiest = max((result.median("others") for result in results), default=0)
+        if busiest > MOST_OTHERS:
+            self.notes.append(f"others used {busiest:.0%} of the server's core: no figure of this run is worth much")
         return results
 
 

@@ -101,7 +101,7 @@ class Runner:
 
     def __init__(self, contender: Contender, upstream: str, home: Path, cores: Cores) -> None:
         self.name = contender.name
-        self.sent = 0
+        self.sent = 0  # since it started
         self.failed = 0
         self.samples: list[str] = []
         self.same = ""
@@ -152,6 +152,13 @@ class Runner:
             found = re.search(pattern, self.server.output())
             assert found is not None
             self.server.port = int(found[1])
+
+    def renew(self) -> None:
+        """Start it again, data kept: how a process happens to lie in memory is worth per cents, and must not last a whole run."""
+        self.close()
+        self.sent = 0
+        self._boot()
+        self.freeze()
 
     def freeze(self) -> None:
         self.server.freeze()

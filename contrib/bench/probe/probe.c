@@ -50,6 +50,7 @@ static struct rule rules[RULES];
 static int rule_count, counts_instructions;
 static Py_ssize_t extra;
 static __thread int slot = -1, current, collects;
+static __thread int32_t told = NOTHING; /* the stage in question, as far as this thread has heard */
 static __thread uint64_t since;
 
 static int stage_of(PyCodeObject *code) {
@@ -85,7 +86,7 @@ static void begin_thread(void) {
 
 static void change(int stage) {
     if (counts_instructions) {
-        int32_t wanted = shared->wanted;
+        int32_t wanted = told = shared->wanted;
         if (wanted != shared->seen) {
             if (wanted != NOTHING) CALLGRIND_START_INSTRUMENTATION;
             shared->seen = wanted;
@@ -115,7 +116,7 @@ static PyObject *evaluate(PyThreadState *tstate, struct _PyInterpreterFrame *fra
     if (stage == INHERITED) stage = before;
     if (slot < 0) begin_thread();
     shared->frames[slot][stage]++;
-    if (stage == before && shared->wanted == shared->seen) return _PyEval_EvalFrameDefault(tstate, frame, throwing);
+    if (stage == before && shared->wanted == told) return _PyEval_EvalFrameDefault(tstate, frame, throwing);
     change(stage);
     PyObject *result = _PyEval_EvalFrameDefault(tstate, frame, throwing);
     change(before);
