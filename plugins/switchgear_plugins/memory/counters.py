@@ -108,10 +108,13 @@ class MemoryCounters:
                 else:
                     slots.pop(bucket.key, None)
             elif actual is not None or part.__class__ is Period:
-                amount = buckets[index].amount
+                bucket = buckets[index]
                 if now < 0:
                     now = self._now()
-                part.settle(amount, amount if actual is None else actual[index], now)
+                if part.__class__ is TokenBucket:
+                    # It may have been full in the meantime, and dropped.
+                    part = self._token_buckets.setdefault(bucket.key, part)  # noqa: PLW2901 - the one in use
+                part.settle(bucket.amount, bucket.amount if actual is None else actual[index], now)
 
     def peek(self, buckets: Sequence[Bucket]) -> tuple[Room, ...]:
         """Say how the buckets stand."""
