@@ -15,6 +15,7 @@ from switchgear.contracts.caller import Caller
 from switchgear.contracts.counters import Counters
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
+from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.record import Ledger, RecordKind, Records
 from switchgear.contracts.resource import Resources
 from switchgear.contracts.store import Store
@@ -52,6 +53,7 @@ class Services:
     callers_changed: Callable[[str, Sequence[Caller]], None] | None = None
     ledger: Ledger | None = None
     records: Records | None = None
+    jobs: JobQueue | None = None
 
 
 class Shared:
@@ -116,6 +118,11 @@ class PluginContext:
     def counters(self) -> Counters:
         """The active counters."""
         return self._lend("counters", self._shared.services.counters)
+
+    @property
+    def jobs(self) -> JobQueue:
+        """The active job queue."""
+        return self._lend("jobs", self._shared.services.jobs)
 
     @property
     def resources(self) -> Resources:

@@ -32,6 +32,7 @@
      │   ├─ ConnectionBroken          reset, cut or unreadable after sending
      │   └─ ResponseTooLarge          a cap on header, body or event was passed
      ├─ SecretUnavailable             a credential has no usable value
+     ├─ JobRefused                    a job that can never be done
      └─ StoreError                    the store could not do what was asked
          ├─ StoreConflict             somebody else was first
          ├─ StoreUnavailable          the database is away
@@ -291,6 +292,10 @@ class ResponseTooLarge(UpstreamError):
 
 class SecretUnavailable(SwitchgearError):
     """A credential has no usable value: it is missing where its backend looked, or cannot be opened."""
+
+
+class JobRefused(SwitchgearError):
+    """The job cannot be done, and trying again will not help: it fails for good."""
 
 
 class StoreError(SwitchgearError):

@@ -8,7 +8,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import structlog
@@ -28,6 +28,7 @@ from switchgear.context import Services
 from switchgear.contracts.caller import Caller, KeyRegister, Standing
 from switchgear.contracts.credential import CredentialBackend, Sealer
 from switchgear.contracts.event import Event
+from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import Change, Store
 from switchgear.counting import check_sorts
@@ -51,6 +52,8 @@ from switchgear.ledger.journal import Journal
 from switchgear.ledger.retention import Retention
 from switchgear.ledger.sinks import Forwarding, Offered, Outlet
 from switchgear.ledger.stored import StoredRecords
+from switchgear.offer import Offer
+from switchgear.registry import Bound
 from switchgear.reload import LiveConfiguration
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.face import PluginResources
@@ -59,6 +62,8 @@ from switchgear.upstream.client import Upstream
 from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.resolve import Lookup
 from switchgear.wording import listed
+
+T = TypeVar("T")
 
 _DAY_US = 24 * 3600 * 1_000_000
 _HOUR_S = 3600.0
@@ -183,7 +188,7 @@ class Gateway:
         resources.feed.watch(self._announce_change)
         face = PluginResources(resources)
         offered = registry.one(Hooks.switchgear_counters, settings.counters)
-        counters = None if offered is None else offered.item.factory()
+        counters, jobs = _made(offered), _made(registry.one(Hooks.switchgear_job_queues, settings.jobs))
         record_kinds = {b.item.name: b.item for b in registry.all(Hooks.switchgear_record_kinds)}
         records, journal = StoredRecords(store, self._catch_up), await self._open_journal()
         await kernel.start(
@@ -196,6 +201,7 @@ class Gateway:
                 callers_changed=self._callers_changed,
                 ledger=journal,
                 records=records,
+                jobs=jobs,
             )
         )
         stack.push_async_callback(kernel.stop)
@@ -273,7 +279,7 @@ class Gateway:
             background.spawn("journal", drain.run)
             for outlet in outlets:
                 background.spawn("record sink", outlet.drain.run)
-            background.spawn("housekeeping", lambda: _housekeeping(store, ambient))
+            background.spawn("housekeeping", lambda: _housekeeping(store, jobs, ambient))
             background.spawn("retention", Retention(store, record_kinds.values(), ambient).run)
         stack.push_async_callback(background.stop, 5.0)
 
@@ -379,8 +385,14 @@ def _only_sealer(backends: Mapping[str, CredentialBackend]) -> Sealer | None:
     return next(iter(sealers.values()), None)
 
 
-async def _housekeeping(store: Store, ambient: Ambient) -> None:
-    """Forget answers kept for Idempotency-Keys after a day."""
+def _made(bound: Bound[Offer[T]] | None) -> T | None:
+    return None if bound is None else bound.item.factory()
+
+
+async def _housekeeping(store: Store, jobs: JobQueue | None, ambient: Ambient) -> None:
+    """Forget answers kept for Idempotency-Keys after a day, and jobs that ended long enough ago."""
     while True:
         await store.forget(ambient.now_us() - _DAY_US)
+        if jobs is not None:
+            await jobs.forget()
         await asyncio.sleep(_HOUR_S)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from switchgear.contracts.credential import CredentialBackend
     from switchgear.contracts.dialect import Dialect
     from switchgear.contracts.event import EventHandler
-    from switchgear.contracts.kernel import Cache, JobQueue, Migrations, RecordSink, Seed, Task, UIPage
+    from switchgear.contracts.jobs import JobHandler, JobQueue
+    from switchgear.contracts.kernel import Cache, Migrations, RecordSink, Seed, Task, UIPage
     from switchgear.contracts.policy import Policy
     from switchgear.contracts.provider import NativeProvider, Provider
     from switchgear.contracts.record import RecordKind
@@ -80,7 +81,11 @@ class Hooks:
 
     @hookspec
     def switchgear_job_queues(self) -> "Iterable[Offer[JobQueue]]":  # type: ignore[empty-body]
-        """Bring job queues. Factory: `()`."""
+        """Bring job queues. Factory: `()`, once, when the store is open. One is active: `[gateway] jobs`, or the only one."""
+
+    @hookspec
+    def switchgear_job_handlers(self) -> "Iterable[JobHandler]":  # type: ignore[empty-body]
+        """Say what is done with background jobs, by their kind. They run while the gateway serves."""
 
     @hookspec
     def switchgear_record_kinds(self) -> "Iterable[RecordKind]":  # type: ignore[empty-body]

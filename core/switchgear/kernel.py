@@ -21,6 +21,7 @@ from switchgear.contracts.kernel import Task
 from switchgear.discovery import Discovery, Installed, load
 from switchgear.errors import BootError, ConfigError, PluginError
 from switchgear.hooks import Hooks
+from switchgear.jobs import JobWorker
 from switchgear.plugin import Plugin
 from switchgear.registry import Registry
 from switchgear.telemetry.metrics import Metrics
@@ -33,6 +34,7 @@ REQUIREMENTS: Mapping[str, tuple[Hook, str]] = MappingProxyType(
     {
         "store": (Hooks.switchgear_stores, "offers a store"),
         "counters": (Hooks.switchgear_counters, "offers counters"),
+        "jobs": (Hooks.switchgear_job_queues, "offers a job queue"),
         "sealer": (Hooks.switchgear_credential_backends, "offers a credential backend that can seal"),
         "authenticator": (Hooks.switchgear_authenticators, "offers an authenticator"),
     }
@@ -136,8 +138,12 @@ class Kernel:
         self.events.emit(Event("event_loop.blocked", self.ambient.now_us(), {"plugin": plugin}))
 
     def run_tasks(self) -> None:
-        """Begin the periodic work of plugins; it ends with them."""
+        """Begin the periodic work of plugins and what they do with jobs; it ends with them."""
         active = self._by_name()
+        if (queue := self._shared.services.jobs) is not None:
+            for handler in self.registry.all(Hooks.switchgear_job_handlers):
+                worker = JobWorker(handler.item, queue, self.ambient, self.metrics)
+                active[handler.plugin].context.spawn(f"jobs {handler.item.name}", worker.run)
         for bound in self.registry.all(Hooks.switchgear_tasks):
             active[bound.plugin].context.spawn(bound.item.name, partial(_periodically, bound.item))
 
@@ -257,12 +263,22 @@ class Kernel:
             registry.one(Hooks.switchgear_stores)
         except PluginError as error:
             failures += error.failures
-        try:
-            registry.one(Hooks.switchgear_counters, self.config.gateway.counters)
-        except PluginError as error:
+        for setting, hook, name in (
+            ("counters", Hooks.switchgear_counters, self.config.gateway.counters),
+            ("jobs", Hooks.switchgear_job_queues, self.config.gateway.jobs),
+        ):
+            try:
+                registry.one(hook, name)
+            except PluginError as error:
+                place = self.config.origin(("gateway", setting))
+                failures += (
+                    f"{place}: [gateway] {setting}: {text} Or name one of them here." for text in error.failures
+                )
+        if not registry.all(Hooks.switchgear_job_queues):
             failures += (
-                f"{self.config.origin(('gateway', 'counters'))}: [gateway] counters: {text} Or name one of them here."
-                for text in error.failures
+                f"{bound} does jobs `{bound.item.name}`, and no enabled plugin offers a job queue. Enable one, or disable"
+                f" `{bound.plugin}`."
+                for bound in registry.all(Hooks.switchgear_job_handlers)
             )
         for item in self.plugins:
             failures += _unmet(item, registry)

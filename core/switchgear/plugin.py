@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.caller import Caller
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.event import Event
+    from switchgear.contracts.jobs import JobQueue
     from switchgear.contracts.record import Records
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
@@ -83,6 +84,11 @@ class Context(Protocol):
         ...
 
     @property
+    def jobs(self) -> "JobQueue":
+        """The active job queue. Raises `PluginError` unless the plugin requires `jobs`."""
+        ...
+
+    @property
     def resources(self) -> "Resources":
         """The resource engine; usable once the plugin's `start` has returned."""
         ...
@@ -127,7 +133,7 @@ class Plugin(Generic[SettingsT]):
 
     api            the plugin API it was written for
     settings_type  Struct of its table in plugins.toml, less `enabled`
-    requires       kinds of thing it cannot do without: `store`, `counters`, `sealer`, `authenticator`
+    requires       kinds of thing it cannot do without: `store`, `counters`, `jobs`, `sealer`, `authenticator`
     after          names of plugins that come before it when they are enabled; order only
     live           whether it takes new settings while running (`reconfigure`, upon SIGHUP); else they take a restart
     """

@@ -22,6 +22,7 @@ _OFFER = "switchgear.offer:Offer"
 _ITEMS: Mapping[str, str] = MappingProxyType(
     {
         "switchgear_resource_kinds": "switchgear.contracts.resource:ResourceKind",
+        "switchgear_job_handlers": "switchgear.contracts.jobs:JobHandler",
         "switchgear_record_kinds": "switchgear.contracts.record:RecordKind",
         "switchgear_first_run": "switchgear.contracts.kernel:Seed",
         "switchgear_routes": "litestar.handlers:HTTPRouteHandler",

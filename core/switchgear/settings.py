@@ -83,8 +83,9 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The kernel's own settings.
 
     `model_prefix` may come before every name in `model`: with "acme", `acme/gpt-4o` is `gpt-4o`.
-    `plugin_timeout` bounds each plugin's start and stop, `drain_grace` the streams still running at shutdown; `counters`
-    names the active counters when several plugins offer some; `admin_key` is a secret that opens /admin/v1.
+    `plugin_timeout` bounds each plugin's start and stop, `drain_grace` the streams still running at shutdown; `counters` and
+    `jobs` name the active counters and job queue when several plugins offer some; `admin_key` is a secret that opens
+    /admin/v1.
     """
 
     variables: ClassVar[Mapping[str, str]] = {
@@ -105,6 +106,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     plugin_timeout: Seconds = 10.0
     drain_grace: Annotated[float, Meta(ge=0)] = 30.0
     counters: str | None = None
+    jobs: str | None = None
     model_prefix: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
     egress: EgressSettings = EgressSettings()
     edge: EdgeSettings = EdgeSettings()

@@ -13,6 +13,7 @@ PLUGIN = """
     import json
     import msgspec
     from switchgear import Offer
+    from switchgear.contracts.jobs import JobHandler
     from switchgear.contracts.kernel import Task
     from switchgear.contracts.policy import Policy
     from switchgear.contracts.record import RecordKind
@@ -36,11 +37,18 @@ PLUGIN = """
 
     class Acme(switchgear.Plugin):
         api = 1
+        requires = ("jobs", "store")
         kinds = frozenset()
         names = frozenset()
 
         def switchgear_record_sinks(self):
             return [Offer("acme", lambda: self)]
+
+        def switchgear_job_handlers(self):
+            return [JobHandler("acme.count", self.count)]
+
+        async def count(self, run):
+            return b"%d" % len(run.job.payload)
 
         def switchgear_record_kinds(self):
             return [RecordKind("visits", Visit, dimensions=("model",), measures=("letters",))]
@@ -124,6 +132,18 @@ async def test_usage_is_grouped_and_filtered_by_labels(served: Running):
     found = (await served.admin.get("/usage/summary", params={"by": "labels.variant,labels.none"})).json()["data"]
     groups = [(it["group"], it["requests"]) for it in found]
     assert [({"labels.variant": f"v{n}", "labels.none": None}, 2 - n) for n in (0, 1)] == groups
+
+
+async def test_its_jobs_are_done(served: Running, seen: dict):
+    jobs = seen["plugin"].context.jobs
+    added = await jobs.enqueue("acme.count", b"four", key="once")
+    assert added.id == (await jobs.enqueue("acme.count", b"other", key="once")).id
+
+    async def done() -> bool:
+        job = await jobs.get(added.id)
+        return job is not None and (job.state, job.result) == ("done", b"4")
+
+    await eventually(done)
 
 
 async def test_its_task_runs(seen: dict):

@@ -96,11 +96,3 @@ class Cache(Protocol):
     async def put(self, key: str, value: bytes, *, ttl_s: float) -> None:
         """Keep for at most `ttl_s` seconds."""
         ...
-
-
-class JobQueue(Protocol):
-    """Durable background jobs, run at least once."""
-
-    async def enqueue(self, name: str, payload: bytes, *, id: str) -> None:
-        """Add a job; the same id twice is one job."""
-        ...

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.caller import Caller
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.event import Event
+    from switchgear.contracts.jobs import JobQueue
     from switchgear.contracts.record import Ledger, Records
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
@@ -43,6 +44,7 @@ class PluginContext:
         resources: "Resources | None" = None,
         records: "Records | None" = None,
         ledger: "Ledger | None" = None,
+        jobs: "JobQueue | None" = None,
     ) -> None:
         self.plugin = plugin
         self.data_dir = data_dir
@@ -56,6 +58,7 @@ class PluginContext:
         self._resources = resources
         self._records = records
         self._ledger = ledger
+        self._jobs = jobs
         self.recorded: list[tuple[str, str, int, dict[str, Any]]] = []
         self._log: FilteringBoundLogger | None = None
 
@@ -86,6 +89,13 @@ class PluginContext:
         if self._counters is None:
             raise PluginError(f"{self.plugin} asked for counters; give PluginContext some")
         return self._counters
+
+    @property
+    def jobs(self) -> "JobQueue":
+        """The job queue the test gave."""
+        if self._jobs is None:
+            raise PluginError(f"{self.plugin} asked for jobs; give PluginContext a queue")
+        return self._jobs
 
     @property
     def resources(self) -> "Resources":

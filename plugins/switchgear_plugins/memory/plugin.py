@@ -1,5 +1,6 @@
 from switchgear import Offer, Plugin
 from switchgear.contracts.counters import Counters
+from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.store import Store
 from switchgear_plugins.memory.counters import MemoryCounters
 from switchgear_plugins.memory.settings import MemorySettings
@@ -22,6 +23,17 @@ class MemoryPlugin(Plugin[MemorySettings]):
         if not self.settings.store:
             return []
         return [Offer("memory", self._make_store, summary="A store that ends with the process")]
+
+    def switchgear_job_queues(self) -> list[Offer[JobQueue]]:
+        """Offer the job queue `memory`, beside the store."""
+        if not self.settings.store:
+            return []
+        return [Offer("memory", self._make_jobs, summary="Jobs that end with the process")]
+
+    def _make_jobs(self) -> JobQueue:
+        from switchgear_plugins.memory.jobs import MemoryJobs  # noqa: PLC0415 - as below
+
+        return MemoryJobs(self.context.ambient)
 
     def _make_store(self) -> Store:
         from switchgear_plugins.memory.store import MemoryStore  # noqa: PLC0415 - most gateways keep their store elsewhere

@@ -1,4 +1,5 @@
 from switchgear import Offer, Plugin
+from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.store import Store
 from switchgear_plugins.sqlite.settings import SqliteSettings
 from switchgear_plugins.sqlite.store import SqliteStore
@@ -14,5 +15,10 @@ class SqlitePlugin(Plugin[SqliteSettings]):
         """Offer the store `sqlite`."""
         return [Offer("sqlite", self._make, summary="One SQLite file")]
 
+    def switchgear_job_queues(self) -> list[Offer[JobQueue]]:
+        """Offer the job queue `sqlite`, in the store's file."""
+        return [Offer("sqlite", lambda: self._store.jobs, summary="Jobs in the same file")]
+
     def _make(self) -> Store:
-        return SqliteStore(self.settings, self.context.data_dir, self.context.ambient)
+        self._store = SqliteStore(self.settings, self.context.data_dir, self.context.ambient)
+        return self._store

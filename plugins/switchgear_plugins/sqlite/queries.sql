@@ -187,3 +187,67 @@ FROM (
 )
 GROUP BY by_1, by_2, by_3
 ORDER BY by_1, by_2, by_3 LIMIT :limit;
+
+-- name: add_job
+INSERT INTO jobs (id, kind, key, payload, state, max_tries, due_us, created_us, keep_us)
+VALUES (:id, :kind, :key, :payload, 'waiting', :max_tries, :due_us, :now_us, :keep_us)
+ON CONFLICT (kind, key) DO NOTHING;
+
+-- name: job
+SELECT id, kind, payload, state, max_tries, due_us, created_us, key, tries, progress, result, error, ended_us
+FROM jobs WHERE id = :id;
+
+-- name: job_with_key
+SELECT id, kind, payload, state, max_tries, due_us, created_us, key, tries, progress, result, error, ended_us
+FROM jobs WHERE kind = :kind AND key = :key;
+
+-- name: cancel_waiting_job
+UPDATE jobs SET state = 'cancelled', ended_us = :now_us WHERE id = :id AND state = 'waiting';
+
+-- name: cancel_running_job
+UPDATE jobs SET unwanted = 1 WHERE id = :id AND state = 'running';
+
+-- name: due_job
+SELECT 1 FROM jobs WHERE ended_us IS NULL AND kind = :kind AND due_us <= :now_us LIMIT 1;
+
+-- name: next_due_job
+SELECT min(due_us) FROM jobs WHERE ended_us IS NULL AND kind = :kind;
+
+-- name: end_abandoned_jobs
+UPDATE jobs SET ended_us = :now_us, worker = NULL,
+  state = CASE WHEN unwanted THEN 'cancelled' ELSE 'failed' END,
+  error = CASE WHEN unwanted THEN error ELSE coalesce(error, 'its worker died') END
+WHERE ended_us IS NULL AND kind = :kind AND due_us <= :now_us AND state = 'running' AND (unwanted OR tries >= max_tries);
+
+-- name: take_jobs
+UPDATE jobs SET state = 'running', tries = tries + 1, worker = :worker, due_us = :until_us
+WHERE id IN (
+  SELECT id FROM jobs WHERE ended_us IS NULL AND kind = :kind AND due_us <= :now_us ORDER BY due_us, id LIMIT :limit
+)
+RETURNING id, kind, payload, state, max_tries, due_us, created_us, key, tries, progress, result, error, ended_us;
+
+-- name: renew_job
+UPDATE jobs SET due_us = :until_us, progress = coalesce(:progress, progress)
+WHERE id = :id AND worker = :worker AND state = 'running' AND NOT unwanted;
+
+-- name: complete_job
+UPDATE jobs SET state = 'done', ended_us = :now_us, result = :result, error = NULL, worker = NULL
+WHERE id = :id AND worker = :worker AND state = 'running';
+
+-- name: fail_job
+UPDATE jobs SET worker = NULL, error = :error,
+  state = CASE WHEN unwanted THEN 'cancelled' WHEN :retry_us IS NULL OR tries >= max_tries THEN 'failed' ELSE 'waiting' END,
+  ended_us = CASE WHEN unwanted OR :retry_us IS NULL OR tries >= max_tries THEN :now_us END,
+  due_us = coalesce(:retry_us, due_us)
+WHERE id = :id AND worker = :worker AND state = 'running';
+
+-- name: put_job_back
+UPDATE jobs SET worker = NULL, tries = tries - 1, due_us = :now_us,
+  state = CASE WHEN unwanted THEN 'cancelled' ELSE 'waiting' END,
+  ended_us = CASE WHEN unwanted THEN :now_us END
+WHERE id = :id AND worker = :worker AND state = 'running';
+
+-- name: forget_jobs
+DELETE FROM jobs WHERE id IN (
+  SELECT id FROM jobs WHERE ended_us IS NOT NULL AND ended_us + keep_us <= :now_us LIMIT 500
+);

@@ -25,6 +25,7 @@ from switchgear.errors import StoreError
 from switchgear.migrate import Migration, core_migrations, migrate, of_plugins, status
 from switchgear_plugins.sqlite.database import Database, load_queries, row, rows, transaction
 from switchgear_plugins.sqlite.documents import write_batch
+from switchgear_plugins.sqlite.jobs import SqliteJobs
 from switchgear_plugins.sqlite.migrations import SqliteMigrations
 from switchgear_plugins.sqlite.records import Appends, append_statements, bounds, groups
 from switchgear_plugins.sqlite.settings import SqliteSettings
@@ -46,10 +47,12 @@ class SqliteStore:
         path = Path(settings.path) if settings.path is not None else data_dir / "switchgear.db"
         self._database = Database(path, durability=settings.durability, readers=settings.readers)
         self._ambient = ambient
+        self._queries = load_queries()
+        self.jobs = SqliteJobs(self._database, self._queries, ambient)
+        """The jobs in the same file; usable while the store is open."""
         self._plugin_migrations: list[Migration] = []
         self._statements: Mapping[str, Mapping[str, str]] = {}
         self._changed = asyncio.Event()
-        self._queries = load_queries()
         self._appends = append_statements(self._queries["append"])
 
     async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:

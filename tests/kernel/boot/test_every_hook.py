@@ -19,6 +19,7 @@ BROUGHT = {
     "switchgear_counters": OFFER,
     "switchgear_caches": OFFER,
     "switchgear_job_queues": OFFER,
+    "switchgear_job_handlers": "JobHandler('one', dict)",
     "switchgear_record_kinds": "RecordKind('one', NoSettings)",
     "switchgear_record_sinks": OFFER,
     "switchgear_authenticators": OFFER,
@@ -40,6 +41,7 @@ PLUGIN = """
     from litestar import get
     from switchgear import NoSettings, Offer
     from switchgear.contracts.kernel import Migrations, Seed, Task, UIPage
+    from switchgear.contracts.jobs import JobHandler
     from switchgear.contracts.record import RecordKind
     from switchgear.contracts.resource import ResourceKind
 
@@ -55,6 +57,9 @@ PLUGIN = """
 """
 
 
+QUEUES = {"switchgear_job_handlers": "        def switchgear_job_queues(self): return [Offer('queue', dict)]\n"}
+
+
 def plugin(hook: str, returns: str) -> str:
     return f"{PLUGIN}        def {hook}(self): return [{returns}]\n"
 
@@ -65,12 +70,20 @@ def test_there_are_these_hooks():
 
 @pytest.mark.parametrize("hook", BROUGHT)
 def test_what_a_plugin_brings_is_collected_under_its_name(kernel, site: Site, hook: str):
-    site.add("acme", {"acme": "P"}, plugin(hook, BROUGHT[hook]))
+    site.add("acme", {"acme": "P"}, plugin(hook, BROUGHT[hook]) + QUEUES.get(hook, ""))
     made = kernel("acme")
     made.boot()
     [bound] = made.registry.all(getattr(Hooks, hook))
     assert ("acme", "acme 1.0") == (bound.plugin, f"{bound.distribution} 1.0")
-    assert [hook.removeprefix("switchgear_")] == list(made.registry.brought_by("acme"))
+    assert hook.removeprefix("switchgear_") in made.registry.brought_by("acme")
+
+
+def test_jobs_that_no_queue_keeps_are_refused(kernel, site: Site):
+    site.add("acme", {"acme": "P"}, plugin("switchgear_job_handlers", BROUGHT["switchgear_job_handlers"]))
+    with pytest.raises(
+        BootError, match=r"plugin `acme` of acme does jobs `one`, and no enabled plugin offers a job queue"
+    ):
+        kernel("acme").boot()
 
 
 @pytest.mark.parametrize("hook", BROUGHT)
