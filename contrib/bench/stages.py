@@ -34,7 +34,6 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("headers", "/switchgear/exchange/reply", ""),
     ("record", "/switchgear/exchange/usage", "encode"),
     ("record", "/switchgear_plugins/usage/", ""),
-    ("token estimate", "/switchgear/exchange/usage", ""),
     ("token estimate", "/switchgear/exchange/cost", ""),
     ("token estimate", "/switchgear/tokens", ""),
     ("metrics", "/switchgear/exchange/meters", ""),

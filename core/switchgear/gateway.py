@@ -271,17 +271,22 @@ class Gateway:
             ],
         )
         self._app = keeping_slashes(admin)
-        background = Background(
-            ambient, lambda what, how: self._log.error("background work failed", what=what, error=how)
+        self._begin(
+            ("resources", resources.follow),
+            ("journal", drain.run),
+            *(("record sink", outlet.drain.run) for outlet in outlets),
+            ("housekeeping", lambda: _housekeeping(store, jobs, ambient)),
+            ("retention", Retention(store, record_kinds.values(), ambient).run),
         )
-        if self._has_store:
-            background.spawn("resources", resources.follow)
-            background.spawn("journal", drain.run)
-            for outlet in outlets:
-                background.spawn("record sink", outlet.drain.run)
-            background.spawn("housekeeping", lambda: _housekeeping(store, jobs, ambient))
-            background.spawn("retention", Retention(store, record_kinds.values(), ambient).run)
-        stack.push_async_callback(background.stop, 5.0)
+
+    def _begin(self, *work: tuple[str, Callable[[], Awaitable[None]]]) -> None:
+        """Begin the background work of a gateway that has a store."""
+        background = Background(
+            self._ambient, lambda what, how: self._log.error("background work failed", what=what, error=how)
+        )
+        for name, run in work if self._has_store else ():
+            background.spawn(name, run)
+        self._stack.push_async_callback(background.stop, 5.0)
 
     def _catalogue(
         self,

@@ -215,13 +215,17 @@ class PolicyChain:
                 except asyncio.CancelledError as error:
                     cancelled = error
                 except Exception as error:  # noqa: BLE001 - told the client, or counted and logged under the policy's name
-                    if isinstance(error, ApiError) and one.policy.on_error == "deny":
-                        unaccounted = unaccounted or error
-                    else:
-                        self._note(one.name, error)
+                    unaccounted = unaccounted or self._unaccounted(one, error)
         if cancelled is not None:
             raise cancelled
         return unaccounted
+
+    def _unaccounted(self, one: _Bound, error: Exception) -> ApiError | None:
+        """Return what the client is told of a policy that could not account; of a bug, which is counted and logged, nothing."""
+        if isinstance(error, ApiError) and one.policy.on_error == "deny":
+            return error
+        self._note(one.name, error)
+        return None
 
     async def explain(self, x: Exchange) -> list[PolicyView]:
         """Say which policies would run, and what they know of an exchange that goes nowhere."""

@@ -351,6 +351,13 @@ async def test_a_model_that_nobody_knows_is_recorded_too() -> None:
     assert 256 == len(fixture.ledger.records[0]["model"])
 
 
+async def test_a_known_caller_that_asks_nothing_sensible_has_a_record() -> None:
+    fixture = Fixture()
+    await fixture.run(chat_call(model=7))
+    [record] = fixture.ledger.records
+    assert (fixture.reply.status, record["outcome"], record["model"]) == (400, "rejected", "")
+
+
 @pytest.mark.parametrize("moment", [0.0, 0.01, 0.05])
 async def test_whenever_the_client_leaves_there_is_one_record_and_no_answer(moment: float) -> None:
     fixture = Fixture()

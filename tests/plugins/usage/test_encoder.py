@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchgear.contracts.caller import Caller, Permissions
+from switchgear.contracts.capability import USUAL
 from switchgear.contracts.exchange import Attempt, Exchange, Outcome, Plan, Target
-from switchgear.contracts.provider import CANONICAL, USUAL, Call, TargetModel
+from switchgear.contracts.provider import CANONICAL, Call, TargetModel
 from switchgear.contracts.record import fit_labels, shorten
 from switchgear.contracts.upstream import Timeouts
 from switchgear.contracts.usage import Usage
@@ -44,14 +45,21 @@ CALLERS = [
     Caller("k1", permissions=Permissions()),
     Caller('k"2', permissions=Permissions(), team_id="t%b", user_id="é", tags=("x", "y")),
 ]
-TOLD = {"input", "output", "cached_input", "cache_write", "reasoning"}
+UNITS = [
+    "input",
+    "output",
+    "cached_input",
+    "cache_write",
+    "cache_write_5m",
+    "reasoning",
+    "audio_input",
+    "image",
+    "any_unit",
+]
 USAGES = st.none() | st.builds(
     Usage,
-    st.dictionaries(
-        st.sampled_from(["input", "output", "cached_input", "cache_write", "cache_write_1h", "reasoning", "image"]),
-        st.integers(1, 2**40),
-    ),
-    st.booleans(),
+    units=st.dictionaries(st.sampled_from(["input", "output"]) | st.sampled_from(UNITS), COUNTS, max_size=5),
+    estimated=st.booleans(),
 )
 ATTEMPTS = st.builds(
     Attempt,
@@ -89,6 +97,9 @@ def exchanges(draw: st.DrawFn) -> Exchange:
     x.client_request_id = draw(st.none() | TEXT)
     x.labels = draw(st.dictionaries(NAMES, NAMES, max_size=3))
     return x
+
+
+TOLD = {"input", "output", "cached_input", "cache_write", "reasoning"}
 
 
 def whole(x: Exchange) -> bytes:
@@ -129,7 +140,7 @@ def whole(x: Exchange) -> bytes:
             cached_input_tokens=usage.cached_input_tokens if usage else None,
             cache_write_tokens=usage.cache_write_tokens if usage else None,
             reasoning_tokens=usage.reasoning_tokens if usage else None,
-            units={unit: n for unit, n in (usage.units if usage else {}).items() if unit not in TOLD},
+            units={unit: n for unit, n in usage.units.items() if unit not in TOLD} if usage else {},
             usage_estimated=usage is not None and usage.estimated,
             cost_microusd=x.cost_microusd,
             ttft_us=None if x.first_byte_s is None else int(x.first_byte_s * 1e6),
