@@ -61,6 +61,7 @@ def _root(unit: str) -> str:
     return unit
 
 
+_PLAIN = frozenset({INPUT, OUTPUT})
 _ROOTS = {it: _root(it) for it in (INPUT, CACHED_INPUT, CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_1H, OUTPUT, REASONING)}
 
 
@@ -137,30 +138,24 @@ class Usage(Struct, frozen=True, gc=False):
     @property
     def input_tokens(self) -> int:
         """Tokens read, cached or not."""
-        return self._on(INPUT, OUTPUT)
+        units = self.units
+        return units.get(INPUT, 0) if units.keys() <= _PLAIN else self._on(INPUT)
 
     @property
     def output_tokens(self) -> int:
         """Tokens written, thought ones too."""
-        return self._on(OUTPUT, INPUT)
+        units = self.units
+        return units.get(OUTPUT, 0) if units.keys() <= _PLAIN else self._on(OUTPUT)
 
     @property
     def cached_input_tokens(self) -> int:
         """Tokens read from a cache."""
-        total = 0
-        for unit, count in self.units.items():
-            if unit.startswith("cached_") and side(unit) == INPUT:
-                total += count
-        return total
+        return sum(count for it, count in self.units.items() if it.startswith("cached_") and side(it) == INPUT)
 
     @property
     def cache_write_tokens(self) -> int:
         """Tokens written into a cache, for however long."""
-        total = 0
-        for unit, count in self.units.items():
-            if unit.startswith(CACHE_WRITE):
-                total += count
-        return total
+        return sum(count for unit, count in self.units.items() if unit.startswith(CACHE_WRITE))
 
     @property
     def reasoning_tokens(self) -> int:
@@ -185,12 +180,13 @@ class Usage(Struct, frozen=True, gc=False):
             units[unit] = min(units.get(unit, 0) + count, MOST)
         return Usage(units, self.estimated or other.estimated)
 
-    def _on(self, wanted: str, other: str) -> int:
-        total = 0
-        for unit, count in self.units.items():
-            if unit == wanted or (unit != other and side(unit) == wanted):
-                total += count
-        return total
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is known but how many tokens were read and written."""
+        return self.units.keys() <= _PLAIN
+
+    def _on(self, wanted: str) -> int:
+        return sum(count for unit, count in self.units.items() if side(unit) == wanted)
 
 
 def _with_what_is_missing(

@@ -6,7 +6,7 @@ import msgspec
 
 from switchgear.contracts.exchange import Attempt, Exchange
 from switchgear.contracts.record import fit_labels, shorten
-from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, INPUT, OUTPUT, REASONING
+from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, INPUT, OUTPUT, REASONING, Usage
 
 MOST_TEXT = 256
 """Characters of a text that a client or a provider chose."""
@@ -61,19 +61,26 @@ class UsageEncoder:
         )  # fmt: skip
         usage = x.usage
         if usage is not None:
-            data += _TOKENS % (
-                usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.cache_write_tokens,
-                usage.reasoning_tokens,
-            )  # fmt: skip
-            if not usage.units.keys() <= _TOLD:
-                data += b',"units":' + _encode({unit: n for unit, n in usage.units.items() if unit not in _TOLD})
-            if usage.estimated:
-                data += b',"usage_estimated":true'
+            data += _tokens(usage)
         if x.first_byte_s is not None:
             data += b',"ttft_us":%d' % int(x.first_byte_s * 1e6)
         if x.cost_microusd is not None:
             data += b',"cost_microusd":%d' % x.cost_microusd
         return data + _rarely(x, attempt) + b"}"
+
+
+def _tokens(usage: Usage) -> bytes:
+    """Return what was consumed."""
+    units = usage.units
+    if usage.is_plain:
+        data = _TOKENS % (units.get(INPUT, 0), units.get(OUTPUT, 0), 0, 0, 0)
+    else:
+        data = _TOKENS % (
+            usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.cache_write_tokens, usage.reasoning_tokens,
+        )  # fmt: skip
+        if further := {unit: count for unit, count in units.items() if unit not in _TOLD}:
+            data += b',"units":' + _encode(further)
+    return data + b',"usage_estimated":true' if usage.estimated else data
 
 
 def _rarely(x: Exchange, attempt: Attempt | None) -> bytes:
