@@ -1,12 +1,21 @@
 import gc
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trustme
 from hypothesis import HealthCheck, settings
+from xdist.workermanage import WorkerController
 
+from support import order
 from support.pulse import Pulse
+
+# Bytecode is kept, whatever the environment says: the workers rewrite the same tests, and hundreds of processes start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # How long one example takes says nothing on a busy machine. HYPOTHESIS_PROFILE=thorough looks further.
 settings.register_profile("fast", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,6 +35,30 @@ def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 PULSE = pytest.StashKey[Pulse]()
+PLACE = pytest.StashKey[Path]()
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Say how many workers there are: more than cores, as the tests wait more than they work."""
+    cores = os.cpu_count() or 2
+    return cores if all(Path(name.partition("::")[0]).is_file() for name in config.args) else cores + 4
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a worker where to write down which tests are taken alone."""
+    node.workerinput[order.ALONE] = str(_place(node.config))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> order.Scheduler | None:
+    return order.Scheduler(config, log, _place(config)) if config.getoption("dist") == "loadfile" else None
+
+
+def _place(config: pytest.Config) -> Path:
+    if PLACE not in config.stash:
+        directory = TemporaryDirectory()
+        config.add_cleanup(directory.cleanup)
+        config.stash[PLACE] = Path(directory.name) / "alone.json"
+    return config.stash[PLACE]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -38,6 +71,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Have a test that failed while the machine stood still run again: deadlines passed that nobody could have met."""
     for item in items:
         item.add_marker(pytest.mark.flaky(reruns=2, condition=config.stash[PULSE].missed))
+    if (told := getattr(config, "workerinput", None)) is not None:
+        order.lay_out(items, Path(told[order.ALONE]))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -45,7 +80,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[PULSE].begin()
 
 
-def pytest_collection_finish() -> None:
-    """Take what was collected, some thousand tests, out of the garbage collector's rounds."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from what is collected, some thousand tests, now and in every later round."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import httpx
 
+from support.stopwatch import Stopwatch
 from switchgear.ambient import Ambient
 from switchgear.config import load
 from switchgear.gateway import Gateway
@@ -70,9 +71,9 @@ class Running:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.admin = httpx.AsyncClient(
-            base_url=f"{self.url}/admin/v1", headers={"authorization": f"Bearer {ADMIN_KEY}"}, timeout=30
+            base_url=f"{self.url}/admin/v1", headers={"authorization": f"Bearer {ADMIN_KEY}"}, timeout=60
         )
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=30)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
         self.key = ""
 
     @property
@@ -229,13 +230,13 @@ async def provision(run: Running, upstream: Upstream | None) -> None:
 
 
 async def eventually(check: Callable[[], Awaitable[T] | T], *, within: float = 5.0) -> T:
-    """Return what `check` returns once it is true; fail with its last answer after `within` seconds."""
-    deadline = asyncio.get_running_loop().time() + within
+    """Return what `check` returns once it is true; fail with its last answer after `within` seconds by the stopwatch."""
+    watch = Stopwatch()
     while True:
         found = check()
         if isinstance(found, Awaitable):
             found = await found
         if found:
             return found
-        assert asyncio.get_running_loop().time() < deadline, f"still {found!r} after {within} s"
+        assert watch.wall_s < within or watch.s < within, f"still {found!r} after {watch!r}"
         await asyncio.sleep(0.01)
