@@ -170,8 +170,7 @@ class Gateway:
     async def _start(self) -> None:
         settings, kernel, stack = self.settings, self.kernel, self._stack
         registry, metrics, ambient = kernel.registry, kernel.metrics, self._ambient
-        data = settings.data_path
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
         upstream = Upstream(EgressPolicy(settings.egress.allow), ambient, self._lookup)
         stack.push_async_callback(upstream.close)

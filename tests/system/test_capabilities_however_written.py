@@ -29,3 +29,27 @@ async def test_functions_of_a_model_without_tools_are_refused(
     answer = await gateway.chat(**{member: [{"name": "f", "parameters": {}}]})
     assert (400, member) == (answer.status_code, answer.json()["error"]["param"])
     assert len(upstream.ledger) == 0
+
+
+async def test_a_capability_of_any_name_is_kept_for_who_asks_for_it(gateway: Running) -> None:
+    await gateway.patch("/models/m", capabilities={"web_search": True, "tools": False})
+    target = gateway.gateway.resources.snapshot.callable("m").plan(None).targets[0]  # type: ignore[arg-type, union-attr]
+    assert {"web_search", "chat"} <= target.capabilities
+    assert (False, frozenset({"tools"})) == ("tools" in target.capabilities, target.lacks)
+    answer = await gateway.admin.post(
+        "/models", json={"provider_id": "p", "provider_model": "x", "capabilities": {"A b": True}}
+    )
+    assert 422 == answer.status_code
+
+
+async def test_an_operation_is_had_or_lacked_by_its_name(gateway: Running) -> None:
+    async def wires(**capabilities: bool) -> frozenset[str]:
+        await gateway.patch("/models/m", capabilities=None)
+        await gateway.patch("/models/m", capabilities=capabilities)
+        return gateway.gateway.resources.snapshot.callable("m").plan(None).targets[0].wires  # type: ignore[arg-type, union-attr]
+
+    assert {"chat", "responses"} == await wires()
+    assert {"chat", "responses", "embeddings"} == await wires(embeddings=True)
+    assert {"embeddings"} == await wires(embeddings=True, chat=False)
+    assert set() == await wires(chat=False)
+    assert {"chat", "responses"} == await wires(embeddings=False, flying=True)
