@@ -30,10 +30,7 @@ def account(x: Exchange, attempt: Attempt) -> None:
 
 
 def settle_cost(x: Exchange) -> None:
-    """Add up what the attempts of an exchange consumed and cost. Where nobody was asked it cost nothing.
-
-    A usage that a policy gave together with an answer of its own stays as it is.
-    """
+    """Add up what the attempts of an exchange consumed and cost. Where no provider was asked it consumed and cost nothing."""
     usage: Usage | None = None
     cost: int | None = 0
     for attempt in x.attempts:
@@ -43,8 +40,7 @@ def settle_cost(x: Exchange) -> None:
         if attempt.usage is not None:
             usage = attempt.usage if usage is None else usage + attempt.usage
         cost = None if cost is None or attempt.cost_microusd is None else min(cost + attempt.cost_microusd, MOST)
-    if x.attempts:
-        x.usage = usage
+    x.usage = usage
     x.cost_microusd = cost
 
 
