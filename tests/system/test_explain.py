@@ -137,7 +137,7 @@ async def test_what_is_left_of_limits_and_asking_takes_none_of_it(gateway: Runni
     for _ in range(5):
         found = await asked(gateway, "m", principal=id)
         [limits] = [policy for policy in found["policies"] if policy["name"] == "limits"]
-        assert ["admit", "settle"] == limits["phases"]
+        assert ["reserve"] == limits["phases"]
         said = limits["says"]
         assert {"limit": 2, "remaining": 2} == said["concurrent_requests"]
         assert (3, 2) == (said["requests_per_minute"]["limit"], said["requests_per_minute"]["remaining"])
