@@ -1,6 +1,6 @@
 """What the kernel lends to each plugin, and what it needs from the rest of the gateway to do so."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,11 @@ import msgspec
 
 from switchgear.ambient import Ambient
 from switchgear.background import Background
-from switchgear.contracts.caller import Caller
 from switchgear.contracts.counters import Counters
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.jobs import JobQueue
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.record import Ledger, RecordKind, Records
 from switchgear.contracts.resource import Resources
 from switchgear.contracts.store import Store
@@ -50,10 +50,10 @@ class Services:
     sealer: Sealer | None = None
     resources: Resources | None = None
     http: MakeClient | None = None
-    callers_changed: Callable[[str, Sequence[Caller]], None] | None = None
     ledger: Ledger | None = None
     records: Records | None = None
     jobs: JobQueue | None = None
+    principals_changed: Callable[[Callable[[Principal], Principal | None], str | None], None] | None = None
 
 
 class Shared:
@@ -162,9 +162,9 @@ class PluginContext:
         """Announce an event."""
         self._shared.events.emit(event)
 
-    def callers_changed(self, key_id: str, now: Sequence[Caller]) -> None:
-        """End what a key may no longer do."""
-        self._existing("callers_changed", self._shared.services.callers_changed)(key_id, now)
+    def principals_changed(self, is_good: Callable[[Principal], Principal | None], *, id: str | None = None) -> None:
+        """End what could not begin any more."""
+        self._existing("principals_changed", self._shared.services.principals_changed)(is_good, id)
 
     def spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run supervised background work."""

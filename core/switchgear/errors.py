@@ -114,7 +114,7 @@ class AuthenticationFailed(ApiError):
 
 
 class PermissionDenied(ApiError):
-    """The caller is known and may not do this."""
+    """It is known who asks, and they may not do this."""
 
     status = 403
     type = "permission_error"
@@ -122,7 +122,7 @@ class PermissionDenied(ApiError):
 
 
 class NotFound(ApiError):
-    """There is no such thing, or it is not the caller's."""
+    """There is no such thing, or it is somebody else's."""
 
     status = 404
     type = "not_found_error"

@@ -7,6 +7,7 @@ import structlog
 from msgspec import Struct
 
 from switchgear.contracts.kernel import Seed
+from switchgear.contracts.principal import operator
 from switchgear.contracts.store import Store
 from switchgear.errors import ApiError
 from switchgear.resources.engine import ResourceEngine
@@ -40,7 +41,7 @@ async def seed(store: Store, resources: ResourceEngine, seeds: Sequence[Seed]) -
     once: dict[str, Any] = {}
     for one in sorted(seeds, key=lambda one: one.order):
         try:
-            written = await resources.create(one.kind, one.body, Terms("first-run"))
+            written = await resources.create(one.kind, one.body, Terms(operator("first-run")))
         except ApiError as refusal:
             if not one.optional:
                 raise

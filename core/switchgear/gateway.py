@@ -5,7 +5,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -13,22 +13,22 @@ from urllib.parse import quote
 
 import structlog
 
-from switchgear.admin.access import AdminAccess
 from switchgear.admin.admin import create_admin_app, keeping_slashes
 from switchgear.admin.configuration import configuration_handlers
 from switchgear.admin.discovery import discovery_handlers
 from switchgear.admin.routing import routing_handlers
 from switchgear.admin.system import System
 from switchgear.ambient import Ambient
+from switchgear.authority import Authority
 from switchgear.background import Background
 from switchgear.catalogue import Catalogue, token_of
 from switchgear.catalogue.discovery import Discovery
 from switchgear.config import Config
 from switchgear.context import Services
-from switchgear.contracts.caller import Caller, KeyRegister, Standing
 from switchgear.contracts.credential import CredentialBackend, Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.jobs import JobQueue
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import Change, Store
 from switchgear.counting import check_sorts
@@ -97,7 +97,8 @@ class Gateway:
         self._app: Any = None
         self._calls: DataPlane
         self._drain: Drain | None = None
-        self._store: Store
+        self.store: Store
+        self.face: PluginResources
         self._configuration: LiveConfiguration
         self._overload: Overload
         self.resources: ResourceEngine
@@ -112,7 +113,7 @@ class Gateway:
             await self._start()
             if first_run and self._has_store:
                 seeds = [bound.item for bound in self.kernel.registry.all(Hooks.switchgear_first_run)]
-                self.first_run = await seed(self._store, self.resources, seeds)
+                self.first_run = await seed(self.store, self.resources, seeds)
         except BaseException:
             await self.stop()
             raise
@@ -124,7 +125,7 @@ class Gateway:
 
     @property
     def _has_store(self) -> bool:
-        return not isinstance(self._store, NoStore)
+        return not isinstance(self.store, NoStore)
 
     async def stop(self) -> None:
         """Undo `start`: what was acknowledged is in the store or in the journal afterwards."""
@@ -174,7 +175,7 @@ class Gateway:
 
         upstream = Upstream(EgressPolicy(settings.egress.allow), ambient, self._lookup)
         stack.push_async_callback(upstream.close)
-        store = self._store = await self._open_store()
+        store = self.store = await self._open_store()
         backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}
         sealer = _only_sealer(backends)
         credentials = SecretKeeper(ambient, metrics, self._log, announce=self._announce)
@@ -185,7 +186,7 @@ class Gateway:
         kinds = [*catalogue.kinds(), *(b.item for b in registry.all(Hooks.switchgear_resource_kinds))]
         resources = self.resources = ResourceEngine(store, kinds, ambient, sealer, settings.model_prefix)
         resources.feed.watch(self._announce_change)
-        face = PluginResources(resources)
+        face = self.face = PluginResources(resources)
         offered = registry.one(Hooks.switchgear_counters, settings.counters)
         counters, jobs = _made(offered), _made(registry.one(Hooks.switchgear_job_queues, settings.jobs))
         record_kinds = {b.item.name: b.item for b in registry.all(Hooks.switchgear_record_kinds)}
@@ -197,7 +198,7 @@ class Gateway:
                 sealer=sealer,
                 resources=face,
                 http=upstream.http,
-                callers_changed=self._callers_changed,
+                principals_changed=self._principals_changed,
                 ledger=journal,
                 records=records,
                 jobs=jobs,
@@ -212,7 +213,7 @@ class Gateway:
         face.on_change("credentials", lambda name, live: credentials.forget(name) if live is None else None)
         face.on_change("providers", lambda name, live: credentials.forget(token_of(name)) if live is None else None)
 
-        authenticators = [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)]
+        authority = self._authority()
         dialects = [b.item.factory() for b in registry.all(Hooks.switchgear_dialects)]
         made = [(bound, bound.item.factory()) for bound in registry.all(Hooks.switchgear_policies)]
         check_sorts(made, counters, offered)
@@ -221,7 +222,7 @@ class Gateway:
         drain = self._drain = Drain(journal, Forwarding(store, outlets) if outlets else store, ambient)
         stack.push_async_callback(drain.drain_now)
         engine = self._engine = Engine(
-            authenticators=authenticators,
+            authority=authority,
             policies=policies,
             ledger=journal,
             resources=face,
@@ -232,14 +233,16 @@ class Gateway:
             total_timeout_s=settings.timeouts.total,
             routing=settings.routing,
         )
-        self._calls = DataPlane(dialects=dialects, engine=engine, resources=face, ambient=ambient, log=self._log)
+        self._calls = DataPlane(
+            dialects=dialects, authority=authority, engine=engine, resources=face, ambient=ambient, log=self._log
+        )
         self.explainer = Explainer(
             dialects=dialects,
             policies=policies,
             ambient=ambient,
             snapshot=lambda: resources.snapshot,
             names=partial(names_behind, resources),
-            standing=partial(_standing, [it for it in authenticators if isinstance(it, KeyRegister)]),
+            authority=authority,
         )
         self._configuration = LiveConfiguration(kernel, resources, self._reread, ambient, has_store=self._has_store)
         self._overload = Overload(
@@ -248,7 +251,6 @@ class Gateway:
             dialects=dialects,
             metrics=metrics,
         )
-        access = AdminAccess(settings.admin_key, authenticators)
         self._system.attach(
             store=store,
             resources=resources,
@@ -260,7 +262,7 @@ class Gateway:
         )
         admin = create_admin_app(
             resources,
-            authorise=access.authorise,
+            authority=authority,
             extra_handlers=[
                 *discovery_handlers(Discovery(lambda: face.snapshot, ambient, catalogue.stand_in)),
                 *routing_handlers(self.explainer, health),
@@ -306,9 +308,17 @@ class Gateway:
             health=health,
         )
 
-    def _callers_changed(self, key_id: str, now: Sequence[Caller]) -> None:
+    def _authority(self) -> Authority:
+        registry = self.kernel.registry
+        return Authority(
+            [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)],
+            [b.item.factory() for b in registry.all(Hooks.switchgear_authorizers)],
+            self.settings.admin_key,
+        )
+
+    def _principals_changed(self, is_good: Callable[[Principal], Principal | None], id: str | None) -> None:
         if self._engine is not None:
-            self._engine.in_flight.callers_changed(key_id, now)
+            self._engine.in_flight.principals_changed(is_good, id)
 
     def _announce(self, name: str, data: dict[str, Any]) -> None:
         self.kernel.events.emit(Event(name, self._ambient.now_us(), data))
@@ -370,14 +380,6 @@ class NoStore:
             raise StoreUnavailable("no store is enabled; enable a plugin that offers one in plugins.toml")
 
         return refuse
-
-
-async def _standing(registers: Sequence[KeyRegister], key_id: str) -> Standing | None:
-    """Ask whoever knows keys by id how one stands."""
-    for register in registers:
-        if (found := await register.standing(key_id)) is not None:
-            return found
-    return None
 
 
 def _only_sealer(backends: Mapping[str, CredentialBackend]) -> Sealer | None:

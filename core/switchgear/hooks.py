@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import click
     from litestar.handlers import HTTPRouteHandler
 
-    from switchgear.contracts.caller import Authenticator
     from switchgear.contracts.content import Chunker, KnowledgeBase, Parser, Scorer, WorkflowStep
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.credential import CredentialBackend
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.jobs import JobHandler, JobQueue
     from switchgear.contracts.kernel import Cache, Migrations, RecordSink, Seed, Task, UIPage
     from switchgear.contracts.policy import Policy
+    from switchgear.contracts.principal import Authenticator, Authorizer
     from switchgear.contracts.provider import NativeProvider, Provider
     from switchgear.contracts.record import RecordKind
     from switchgear.contracts.resource import ResourceKind
@@ -97,7 +97,11 @@ class Hooks:
 
     @hookspec
     def switchgear_authenticators(self) -> "Iterable[Offer[Authenticator]]":  # type: ignore[empty-body]
-        """Bring ways to know a caller. Factory: `()`, once; asked in plugin order."""
+        """Bring ways to identify who asks. Factory: `()`, once; asked in plugin order."""
+
+    @hookspec
+    def switchgear_authorizers(self) -> "Iterable[Offer[Authorizer]]":  # type: ignore[empty-body]
+        """Bring opinions on who may do what. Factory: `()`, once; asked in plugin order, and the first opinion counts."""
 
     @hookspec
     def switchgear_dialects(self) -> "Iterable[Offer[Dialect]]":  # type: ignore[empty-body]
@@ -129,7 +133,7 @@ class Hooks:
 
     @hookspec
     def switchgear_commands(self) -> "Iterable[click.Command]":  # type: ignore[empty-body]
-        """Bring commands of the command line."""
+        """Bring commands of the command line; `switchgear.commands` has what they are made with."""
 
     @hookspec
     def switchgear_ui_pages(self) -> "Iterable[UIPage]":  # type: ignore[empty-body]

@@ -19,7 +19,7 @@ The entry point's name is the plugin's name; `[plugins.hello] enabled = true` in
 like a hook of `switchgear.hooks` are its implementations; there is no decorator, and a misspelt one refuses to boot.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     import httpx
     from structlog.typing import FilteringBoundLogger
 
-    from switchgear.contracts.caller import Caller
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.event import Event
     from switchgear.contracts.jobs import JobQueue
+    from switchgear.contracts.principal import Principal
     from switchgear.contracts.record import Records
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
@@ -115,11 +115,12 @@ class Context(Protocol):
         """Announce something to the event handlers. Never blocks."""
         ...
 
-    def callers_changed(self, key_id: str, now: "Sequence[Caller]") -> None:
-        """Say which callers a key stands for from now on, one for each good token; none when it was revoked.
+    def principals_changed(self, is_good: "Callable[[Principal], Principal | None]", *, id: str | None = None) -> None:
+        """Say that what principals may do has changed: `is_good` returns what one is now, None if it is no longer good, and the
+        same one if it has nothing to do with it. With `id`, only those with this id are looked at.
 
-        Call it in the event loop, once the authenticator already answers so. Exchanges that could not begin now are
-        ended: those of a token that is no longer good, and those of a model that its caller may no longer use.
+        Call it in the event loop, once authenticators and authorizers already answer so. Exchanges that could not begin any
+        more are ended: those of whoever is no longer good, and those of a model that they may no longer use.
         """
         ...
 

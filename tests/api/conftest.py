@@ -15,22 +15,25 @@ from msgspec import Struct
 from kernel.resources.toys import KINDS, ToySealer
 from switchgear.admin.admin import create_admin_app
 from switchgear.ambient import Ambient
-from switchgear.errors import AuthenticationFailed, PermissionDenied
+from switchgear.authority import Authority
+from switchgear.contracts.principal import Credentials, Grant, Principal, operator
 from switchgear.resources import ResourceEngine
 from switchgear_plugins.memory.store import MemoryStore
 from switchgear_plugins.sqlite.settings import SqliteSettings
 from switchgear_plugins.sqlite.store import SqliteStore
 
-KEYS = {"Bearer root": "root", "Bearer ann": "ann", "Bearer reader": "reader"}
+READER = Principal("reader", "user", grants=(Grant("list", "*"), Grant("read", "*")))
+PEOPLE = {"root": operator("root"), "ann": operator("ann"), "reader": READER}
 
 
-async def authorise(connection: Any, action: str, resource: str) -> str:
-    actor = KEYS.get(connection.headers.get("authorization", ""))
-    if actor is None:
-        raise AuthenticationFailed("send an admin key as a bearer token")
-    if actor == "reader" and action not in {"list", "read"}:
-        raise PermissionDenied(f"reader may not {action} {resource}")
-    return actor
+class People:
+    """Knows everybody by their name."""
+
+    def authenticate(self, credentials: Credentials) -> Principal | None:
+        return PEOPLE.get(credentials.token or "")
+
+
+AUTHORITY = Authority([People()])
 
 
 class Weather(Struct):
@@ -95,7 +98,7 @@ async def engine(store: Any, sealer: Any) -> ResourceEngine:
 
 @pytest.fixture
 async def client(engine: ResourceEngine) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_admin_app(engine, authorise=authorise, extra_handlers=[weather, undeclared])
+    app = create_admin_app(engine, authority=AUTHORITY, extra_handlers=[weather, undeclared])
     async with (
         serving(app) as url,
         httpx.AsyncClient(

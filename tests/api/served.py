@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from api.conftest import authorise
+from api.conftest import AUTHORITY
 from kernel.resources.toys import KINDS, ToySealer
 from switchgear.admin.admin import create_admin_app
 from switchgear.ambient import Ambient
@@ -34,7 +34,7 @@ async def main(directory: Path, mode: str) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it only on sockets it made itself
     print(listener.getsockname()[1], flush=True)  # noqa: T201 - the parent reads it
-    server = uvicorn.Server(uvicorn.Config(create_admin_app(engine, authorise=authorise), log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create_admin_app(engine, authority=AUTHORITY), log_level="error"))
     await server.serve(sockets=[listener])
     await store.close()
 

@@ -5,11 +5,12 @@ from typing import Any
 import httpx
 import pytest
 
-from api.conftest import authorise, undeclared
+from api.conftest import AUTHORITY, undeclared
 from kernel.resources.toys import KINDS
 from switchgear.admin.admin import create_admin_app
 from switchgear.ambient import Ambient
 from switchgear.contracts.credential import MASK
+from switchgear.contracts.principal import operator
 from switchgear.resources import ResourceEngine, Terms
 
 CREDENTIALS = "/admin/v1/credentials"
@@ -167,14 +168,14 @@ async def test_every_handler_declares_action_and_resource(engine: ResourceEngine
             and not (isinstance(handler.opt.get("action"), str) and isinstance(handler.opt.get("resource"), str))
         }
 
-    assert without_declaration(create_admin_app(engine, authorise=authorise)) == set()
-    assert without_declaration(create_admin_app(engine, authorise=authorise, extra_handlers=[undeclared])) == {
+    assert without_declaration(create_admin_app(engine, authority=AUTHORITY)) == set()
+    assert without_declaration(create_admin_app(engine, authority=AUTHORITY, extra_handlers=[undeclared])) == {
         "/admin/v1/undeclared"
     }
 
 
 async def test_what_is_open_to_everybody_is_the_description_alone(engine: ResourceEngine) -> None:
-    app = create_admin_app(engine, authorise=authorise)
+    app = create_admin_app(engine, authority=AUTHORITY)
     public = {route.path for route in app.routes for handler in route.route_handlers if handler.opt.get("public")}
     assert public == {"/openapi.json", "/docs", "/docs/rapidoc-min.js", "/redoc"}
 
@@ -336,7 +337,7 @@ async def test_reading_goes_on_while_configuration_is_swapped(
     follower = asyncio.create_task(engine.follow())
     for weight in range(1, 40):
         assert (await client.patch(f"{MODELS}/gpt", json={"weight": weight})).status_code == 200
-        await other.patch("credentials", "main", {"note": str(weight)}, Terms("x"))
+        await other.patch("credentials", "main", {"note": str(weight)}, Terms(operator("x")))
     while engine.snapshot.live("credentials", "main").spec.note != "39":  # noqa: ASYNC110 - found by polling, as in life
         await asyncio.sleep(0.005)
     done = True

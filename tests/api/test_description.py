@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.conftest import authorise
+from api.conftest import AUTHORITY
 from kernel.resources.toys import KINDS
 from switchgear.admin.admin import create_admin_app
 from switchgear.admin.openapi import describe
@@ -48,7 +48,7 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_every_generated_route_is_described_and_nothing_else(engine: ResourceEngine) -> None:
-    app = create_admin_app(engine, authorise=authorise)
+    app = create_admin_app(engine, authority=AUTHORITY)
     routes = {
         (method, re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path))
         for route in app.routes

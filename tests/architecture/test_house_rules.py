@@ -23,6 +23,11 @@ VENDORS = re.compile(
     re.IGNORECASE,
 )
 
+FEATURES = re.compile(
+    r"\bapi[- ]keys\b|\bapi key\b|api_keys|\bkey_id\b|\bteams?\b|\bteam_id\b|\buser_id\b|\bsg_", re.IGNORECASE
+)
+"""Of plugins: to the kernel there are principals, with labels and grants."""
+
 
 def modules(root: Path) -> list[Path]:
     return sorted(root.rglob("*.py"))
@@ -64,12 +69,20 @@ def test_the_kernel_names_no_vendor(path: Path) -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("path", modules(CORE), ids=name)
+def test_the_kernel_knows_principals_and_no_keys_or_teams(path: Path) -> None:
+    if path.is_relative_to(CORE / "wire") or path.is_relative_to(CORE / "testing"):
+        return  # a wire format has members of such names, and tests of stores records with them
+    found = [word for word in words(path) if FEATURES.search(word) and not word.startswith('"""')]
+    assert found == []
+
+
 @pytest.mark.parametrize("path", modules(PLUGINS), ids=name)
 def test_plugins_import_neither_each_other_nor_private_parts(path: Path) -> None:
     own = path.relative_to(PLUGINS).parts[0]
     public = (
         "switchgear", "switchgear.contracts", "switchgear.wire", "switchgear.errors", "switchgear.ambient", "switchgear.plugin",
-        "switchgear.offer", "switchgear.migrate", "switchgear.telemetry.metrics", "switchgear.testing",
+        "switchgear.commands", "switchgear.offer", "switchgear.migrate", "switchgear.telemetry.metrics", "switchgear.testing",
     )  # fmt: skip
     for module in imports(path):
         if module.startswith("switchgear_plugins."):

@@ -13,6 +13,7 @@ from support.gateway import ADMIN_KEY, Running, eventually, running
 from support.http1 import request_bytes
 from support.talk import DONE, Talk, call
 from switchgear.config import load
+from switchgear.contracts.principal import operator
 from switchgear.gateway import Gateway
 from switchgear.resources.writer import Terms
 
@@ -220,7 +221,7 @@ async def test_a_revocation_by_another_replica_cuts_within_a_second(gateway: Run
     await other.start()
     try:
         async with streaming(gateway, secret) as talk:
-            await other.resources.act("api-keys", id, "revoke", None, Terms("another"))
+            await other.resources.act("api-keys", id, "revoke", None, Terms(operator("another")))
             await assert_cut(gateway, talk, "invalid_api_key")
             assert GONE == await ask(gateway, secret)
     finally:

@@ -16,6 +16,7 @@ from support.gateway import Running, running
 from support.process import serving, switchgear
 from switchgear.cli import main
 from switchgear.config import load
+from switchgear.contracts.principal import Principal
 from switchgear.errors import PermissionDenied
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.policy_suite import make_exchange
@@ -81,10 +82,12 @@ async def test_the_plugin_is_installed_and_decides(tmp_path: Path, ambient: Fixe
     module: dict = {}
     exec(block("# office_hours.py"), module)
     policy = module["OfficeHours"](ambient)
+    policy.admit(make_exchange(Principal("k", "key", tags=("night-shift",))))
+    x = make_exchange(Principal("k", "key"))
     with pytest.raises(PermissionDenied):  # a FixedAmbient begins at 22:13
-        policy.admit(make_exchange(None))
+        policy.admit(x)
     ambient.advance(12 * 3600)
-    policy.admit(make_exchange(None))
+    policy.admit(x)
 
 
 def test_every_command_exists_with_its_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -34,10 +34,10 @@ CAP = """
 
         def reserve(self, x):
             start_us = self.ambient.now_us() // DAY_US * DAY_US
-            key = f"cap:{x.caller.name}"
+            key = f"cap:{x.principal.name}"
             return [
                 Bucket(key, "period", self.settings.tokens_per_day, self.settings.worst_case, 86_400.0, start_us=start_us)
-            ] if x.caller.name.startswith("capped") else []
+            ] if x.principal.name.startswith("capped") else []
 
         def reserved(self, x, rooms):
             x.headers.append((b"x-cap-left", b"%d" % rooms[0].remaining))

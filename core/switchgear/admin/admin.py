@@ -1,11 +1,11 @@
 """The generated admin API: for every resource kind the same routes under /admin/v1/KIND, from its declaration alone.
 
-Every handler declares in its `opt` the `action` and `resource` it is about; the guard asks `authorise` for just that, and
-refuses a handler that declares nothing.
+Every handler declares in its `opt` the `action` and `resource` it is about; the guard asks the authority for just that, and
+refuses a handler that declares nothing. Who it is, and within what bounds, is in the request's state (`principal`, `scope`).
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote
@@ -22,6 +22,8 @@ from msgspec import Struct
 from switchgear.admin import conditions, problems, replay
 from switchgear.admin.docs import docs_handlers
 from switchgear.admin.replay import Answer
+from switchgear.authority import Authority
+from switchgear.contracts.principal import Credentials
 from switchgear.contracts.resource import ResourceAction, ResourceKind
 from switchgear.errors import PermissionDenied
 from switchgear.resources import Remember, ResourceEngine, Terms
@@ -36,8 +38,6 @@ MAX_VERSION = 2**62
 
 AnyRequest = Request[Any, Any, Any]
 Reply = Response[bytes | None]
-Authorise = Callable[[ASGIConnection[Any, Any, Any, Any], str, str], Awaitable[str]]
-"""(connection, action, resource) → who it is, for the record; raises `AuthenticationFailed` or `PermissionDenied`."""
 
 
 class Restore(Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,14 +49,15 @@ class Restore(Struct, frozen=True, forbid_unknown_fields=True):
 def create_admin_app(
     engine: ResourceEngine,
     *,
-    authorise: Authorise,
+    authority: Authority,
     extra_handlers: Sequence[HTTPRouteHandler] = (),
     max_body: int = MAX_BODY,
 ) -> Litestar:
     """Make the Litestar application of the admin side: routes of all kinds, `extra_handlers`, API description and docs.
 
     `extra_handlers` declare `opt={"action": …, "resource": …}` as the generated ones do; `"public": True` instead opens one
-    to everybody. Bodies over `max_body` bytes are refused.
+    to everybody. One that keeps to `request.state.scope` says `"scoped": True`; the others are closed to who has bounds.
+    `"id"` is the path parameter that names the resource, if that is not `id`. Bodies over `max_body` bytes are refused.
     """
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -65,7 +66,14 @@ def create_admin_app(
         action, resource = handler.opt.get("action"), handler.opt.get("resource")
         if not isinstance(action, str) or not isinstance(resource, str):
             raise PermissionDenied("this route declares neither action nor resource, so nobody may use it")
-        connection.state.actor = await authorise(connection, action, resource)
+        id = connection.path_params.get(handler.opt.get("id", "id"))
+        connection.state.principal, connection.state.scope = await authority.enter(
+            _credentials(connection),
+            action,
+            resource,
+            None if id is None else _written(str(id)),
+            scoped=handler.opt.get("scoped") is True,
+        )
 
     generated = [handler for kind in engine.kinds.values() for handler in kind_handlers(engine, kind)]
     return Litestar(
@@ -96,6 +104,11 @@ def keeping_slashes(app: ASGIApp) -> ASGIApp:
     return keeping
 
 
+def _credentials(connection: ASGIConnection[Any, Any, Any, Any]) -> Credentials:
+    client = connection.scope["client"]
+    return Credentials(dict(connection.scope["headers"]), None if client is None else client[0])
+
+
 def _written(id: str) -> str:
     return id.replace("%2F", "/")
 
@@ -110,7 +123,7 @@ async def _before_send(message: Message, scope: Scope) -> None:
 
 def declares(action: str, kind: ResourceKind[Any, Any]) -> dict[str, Any]:
     """Return what a handler's `opt` says it is about."""
-    return {"action": action, "resource": kind.name}
+    return {"action": action, "resource": kind.name, "scoped": True}
 
 
 def kind_handlers(engine: ResourceEngine, kind: ResourceKind[Any, Any]) -> list[HTTPRouteHandler]:
@@ -130,11 +143,13 @@ def _reading(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, on
         limit = conditions.number(found, "limit", default=100, least=1, most=MAX_PAGE)
         assert limit is not None
         cursor, word = found.pop("cursor", None), found.pop("q", None)
-        return _reply(await engine.page(kind.name, cursor=cursor, limit=limit, equals=found, word=word))
+        return _reply(
+            await engine.page(kind.name, cursor=cursor, limit=limit, equals=found, word=word, scope=request.state.scope)
+        )
 
     @get(one, opt=declares("read", kind))
     async def get_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
-        view = await engine.get(kind.name, _written(id))
+        view = await engine.get(kind.name, _written(id), request.state.scope)
         headers = {"etag": conditions.etag(view["version"])}
         if conditions.is_known(request, view["version"]):
             return Response(None, status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
@@ -147,13 +162,15 @@ def _reading(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, on
         before = conditions.number(found, "cursor", default=None, least=1, most=MAX_VERSION)
         conditions.no_more(found)
         assert limit is not None
-        versions = await engine.versions(kind.name, _written(id), before=before, limit=limit)
+        scope = request.state.scope
+        versions = await engine.versions(kind.name, _written(id), before=before, limit=limit, scope=scope)
         more = len(versions) == limit and versions[-1]["version"] > 1
         return _reply({"data": versions, "next_cursor": str(versions[-1]["version"]) if more else None})
 
     @get(f"{one}/versions/{{version:int}}", opt=declares("read", kind))
-    async def get_version(id: FromPath[str], version: FromPath[int]) -> Reply:
-        return _reply(await engine.version(kind.name, _written(id), version if 0 < version < MAX_VERSION else 0))
+    async def get_version(request: AnyRequest, id: FromPath[str], version: FromPath[int]) -> Reply:
+        wanted = version if 0 < version < MAX_VERSION else 0
+        return _reply(await engine.version(kind.name, _written(id), wanted, request.state.scope))
 
     return [list_resources, get_resource, list_versions, get_version]
 
@@ -227,7 +244,8 @@ async def _body(request: AnyRequest, *accepted: str) -> Any:
 
 
 def _terms(request: AnyRequest, remember: Remember | None) -> Terms:
-    return Terms(request.state.actor, conditions.expected_versions(request), remember)
+    state = request.state
+    return Terms(state.principal, conditions.expected_versions(request), remember, state.scope)
 
 
 def _created(base: str, written: Written) -> Answer:

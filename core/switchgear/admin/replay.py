@@ -14,6 +14,7 @@ import msgspec
 from litestar import Request, Response
 from msgspec import Struct
 
+from switchgear.contracts.principal import Principal
 from switchgear.errors import ApiError, Conflict, InvalidRequest, SecretUnavailable
 from switchgear.resources import Remember, ResourceEngine
 from switchgear.resources.views import Written
@@ -51,7 +52,7 @@ async def write(
         return answer(await run(None)).response({})
     if not _KEY.fullmatch(key):
         raise InvalidRequest("Idempotency-Key must be 1 to 255 visible ASCII characters", code="bad_key", param=HEADER)
-    scope, fingerprint = f"admin/{request.state.actor}", await _fingerprint(request)
+    scope, fingerprint = _scope(request), await _fingerprint(request)
     if (known := await _recall(engine, scope, key, fingerprint)) is not None:
         return known
     remember = Remember(scope, key, fingerprint, lambda written: _encode(engine, scope, key, answer(written)))
@@ -62,6 +63,11 @@ async def write(
         if (known := await _recall(engine, scope, key, fingerprint)) is not None:
             return known
         raise
+
+
+def _scope(request: Request[Any, Any, Any]) -> str:
+    principal: Principal = request.state.principal
+    return f"admin/{principal.kind}/{principal.id}"
 
 
 async def _fingerprint(request: Request[Any, Any, Any]) -> str:

@@ -18,6 +18,7 @@ from switchgear.catalogue.token_exchange import Nothing, TokenBackend
 from switchgear.contracts.capability import CHAT, NEEDED, but
 from switchgear.contracts.credential import CredentialBackend
 from switchgear.contracts.exchange import Target
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import (
     ProviderConfig,
     TargetModel,
@@ -118,7 +119,7 @@ class Catalogue:
         backend = self._backends.get(str(source.get("backend"))) if isinstance(source, dict) else None
         return tuple(f"source.{path}" for path in backend.secret_fields) if backend else ()
 
-    def _validate_credential(self, spec: CredentialSpec, view: View) -> Sequence[Problem]:  # noqa: ARG002
+    def _validate_credential(self, spec: CredentialSpec, view: View, by: Principal) -> Sequence[Problem]:  # noqa: ARG002
         problems = list(checks.one_of("/type", spec.type, self._providers, "provider type"))
         name = spec.source.get("backend")
         if not isinstance(name, str):
@@ -136,7 +137,7 @@ class Catalogue:
         source = msgspec.convert(spec.source, backend.source_type)
         return LiveCredential(spec.type, self._credentials.handle(resource.id, backend, source), spec.hosts)
 
-    def _validate_provider(self, spec: ProviderSpec, view: View) -> Sequence[Problem]:
+    def _validate_provider(self, spec: ProviderSpec, view: View, by: Principal) -> Sequence[Problem]:  # noqa: ARG002
         rule = id_rule(slashes=True)
         problems = list(checks.one_of("/type", spec.type, self._providers, "provider type"))
         if not problems:

@@ -13,6 +13,7 @@ import msgspec
 from switchgear.catalogue.checks import is_telling
 from switchgear.catalogue.specs import CredentialInput, CredentialSpec, Entered, ProviderSpec
 from switchgear.contracts.credential import MASK
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Also, Prepared, Problem, Resource
 from switchgear.errors import EgressDenied
 from switchgear.upstream.target import parse_target
@@ -75,7 +76,11 @@ def bind(spec: Mapping[str, Any]) -> Sequence[Also]:
     return (Also("credentials", credential_id, change),)
 
 
-def keep_headers(new: ProviderSpec, previous: ProviderSpec | None) -> Prepared[ProviderSpec]:
+def keep_headers(
+    new: ProviderSpec,
+    previous: ProviderSpec | None,
+    by: Principal,  # noqa: ARG001 - the shape of ResourceKind.prepare
+) -> Prepared[ProviderSpec]:
     """Store what was written. Raises ValueError if secret headers that were there would go along to another address."""
     if previous is not None and _where(new) != _where(previous):
         kept = [n for n, value in new.headers.items() if is_telling(n) and value in previous.headers.values()]
@@ -91,12 +96,20 @@ def _where(spec: ProviderSpec) -> str:
     return place(spec.base_url, spec.proxy, spec.settings, verify_tls=spec.verify_tls)
 
 
-def keep_binding(new: CredentialInput, previous: CredentialSpec | None) -> Prepared[CredentialSpec]:
+def keep_binding(
+    new: CredentialInput,
+    previous: CredentialSpec | None,
+    by: Principal,  # noqa: ARG001 - the shape of ResourceKind.prepare
+) -> Prepared[CredentialSpec]:
     """Store what was written, bound as it was: a secret that is rotated is for the same address."""
     return Prepared(CredentialSpec(new.type, new.source, new.metadata, () if previous is None else previous.hosts))
 
 
-def enter(resource: Resource[CredentialSpec], entered: Entered) -> Prepared[CredentialSpec]:
+def enter(
+    resource: Resource[CredentialSpec],
+    entered: Entered,
+    by: Principal,  # noqa: ARG001 - the shape of ResourceAction.apply
+) -> Prepared[CredentialSpec]:
     """Replace the source by one written in full, for the addresses that who knows the secret names."""
     if any(MASK in value for value in _leaves(entered.source)):
         raise ValueError("enter the secret in clear; what is masked is not known")

@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from switchgear.contracts.caller import AtLeastOne
 from switchgear.contracts.capability import Capability
 from switchgear.contracts.upstream import Timeouts
 from switchgear.contracts.usage import Price, Unit
 
+AtLeastOne = Annotated[int, Meta(ge=1)]
 Weight = Annotated[float, Meta(ge=0, le=1_000_000)]
 
 

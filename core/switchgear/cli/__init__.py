@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs, so that help and completion ans
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -27,7 +28,6 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "doctor": ("switchgear.cli.doctor:doctor", "Find what keeps the gateway from running on this machine."),
         "explain": ("switchgear.cli.explain:explain", "Say where requests for a model would go, without sending one."),
         "export": ("switchgear.cli.files:export", "Write stored resources as a file that `apply` takes."),
-        "keys": ("switchgear.cli.keys:keys", "Create, list and revoke API keys."),
         "plugins": ("switchgear.cli.plugins:plugins", "List, enable, disable, write and test plugins."),
         "secrets": ("switchgear.cli.secrets:group", "Change the master key of what is stored encrypted."),
         "serve": ("switchgear.cli.serve:serve", "Run the gateway."),
@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """What the kernel brings: where the command is, and its help."""
+
+_CONFIG = "switchgear.config"
 
 
 class Commands(click.Group):
@@ -44,6 +46,13 @@ class Commands(click.Group):
         """Name the kernel's commands."""
         del ctx
         return sorted(COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Remember which configuration a command will read: plugins of another one bring other commands."""
+        ctx.meta[_CONFIG] = _config_in(args)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command of the kernel's, or look for one of a plugin's."""
@@ -56,7 +65,7 @@ class Commands(click.Group):
         from switchgear.cli.common import plugin_commands  # noqa: PLC0415 - imports every enabled plugin
 
         try:
-            found = plugin_commands()
+            found = plugin_commands(ctx.meta.get(_CONFIG))
         except BootError as error:
             ctx.fail(
                 f"No such command `{cmd_name}`.{did_you_mean(cmd_name, COMMANDS)} Those of plugins are not known, because"
@@ -91,6 +100,18 @@ class Commands(click.Group):
                 as_json=ctx.meta.get("json", False),
             )
             ctx.exit(1)
+
+
+def _config_in(args: list[str]) -> Path | None:
+    """Return what `--config` will say, before anybody has parsed it."""
+    for arg, following in zip(args, [*args[1:], ""], strict=True):
+        if arg in ("-c", "--config"):
+            return Path(following) if following else None
+        if arg.startswith("--config="):
+            return Path(arg.removeprefix("--config="))
+        if arg.startswith("-c") and not arg.startswith("--"):
+            return Path(arg.removeprefix("-c"))
+    return None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -77,11 +77,10 @@ def booted(path: Path | None = None, flags: dict[str, str] | None = None) -> Ker
     return kernel
 
 
-def plugin_commands() -> dict[str, click.Command]:
-    """Return the commands of enabled plugins, by name."""
-    return {
-        bound.item.name: bound.item for bound in booted().registry.all(Hooks.switchgear_commands) if bound.item.name
-    }
+def plugin_commands(path: Path | None = None) -> dict[str, click.Command]:
+    """Return the commands of the plugins that a configuration enables, by name."""
+    found = booted(path).registry.all(Hooks.switchgear_commands)
+    return {bound.item.name: bound.item for bound in found if bound.item.name}
 
 
 def answer(data: Any) -> None:

@@ -18,7 +18,7 @@ from switchgear.resources.body import parse_json, plain
 
 @click.command()
 @click.argument("model", required=False)
-@click.option("--key", "key_id", help="The id of the API key whose request it would be.")
+@click.option("--principal", help="The id of whose request it would be: of a key, a user.")
 @click.option("--request", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="A JSON file with the body of a request; MODEL replaces its own.")  # fmt: skip
 @click.option("--path", "endpoint", default=DEFAULT_PATH, show_default=True, help="Where the request would be sent.")
@@ -28,7 +28,7 @@ from switchgear.resources.body import parse_json, plain
 def explain(
     *,
     model: str | None,
-    key_id: str | None,
+    principal: str | None,
     file: Path | None,
     endpoint: str,
     path: Path | None,
@@ -47,7 +47,7 @@ def explain(
         raise click.UsageError("Name a model, or give a request that does.")
 
     async def work(gateway: Gateway) -> Explanation:
-        return await _explained(gateway, Question(request, endpoint, key_id))
+        return await _explained(gateway, Question(request, endpoint, principal))
 
     found = with_gateway(path, flags, work)
     if as_json:
@@ -70,8 +70,8 @@ def _lines(found: Explanation, *, asked: bool) -> Iterator[str]:
     yield f"{found.model} is {'enabled' if found.enabled else 'disabled'}"
     if found.refused is not None:
         yield f"  refused ({found.refused.reason}): {found.refused.detail}"
-    elif found.key_id is not None:
-        yield f"  the key {found.key_id} may use it"
+    elif found.principal is not None:
+        yield f"  {found.principal} may use it"
     for number, target in enumerate(found.targets, 1):
         secret = "without a credential" if target.credential is None else "with a credential"
         yield f"  {number}. {target.provider_model} at {target.provider}, {secret}{_tried(target)}"
@@ -85,7 +85,7 @@ def _lines(found: Explanation, *, asked: bool) -> Iterator[str]:
     ]
     if bounds:
         yield f"  within {' and '.join(bounds)} in all"
-    if found.key_id is not None:
+    if found.principal is not None:
         yield from (f"  policy {it.name}: {', '.join(it.phases)}{_said(it.says)}" for it in found.policies)
     for why in found.why:
         yield f"  because {why}"

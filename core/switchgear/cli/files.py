@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from switchgear.cli.common import answer, config_option, gateway_flags, json_option
-from switchgear.cli.local import ACTOR, with_gateway
+from switchgear.cli.local import CLI, with_gateway
 from switchgear.gateway import Gateway
 from switchgear.resources import apply as applying
 from switchgear.resources.files import read_files
@@ -41,9 +41,9 @@ def apply(
 
     async def work(gateway: Gateway) -> applying.Plan:
         declared = read_files(files, gateway.resources.kinds)
-        planned = await applying.plan(gateway.resources, declared, prune=prune, adopt=adopt)
+        planned = await applying.plan(gateway.resources, declared, by=CLI, prune=prune, adopt=adopt)
         if not only_plan:
-            await applying.carry_out(gateway.resources, planned, actor=ACTOR)
+            await applying.carry_out(gateway.resources, planned, by=CLI)
         return planned
 
     planned = with_gateway(path, flags, work)
@@ -81,7 +81,7 @@ def export(
 ) -> None:
     """Write stored resources as a file that `switchgear apply` takes.
 
-    KINDS (`models providers`) chooses some; default: all but API keys, which applying would make anew.
+    KINDS (`models providers`) chooses some; default: all but those that applying would make anew, as keys.
     Secrets are left out, and a comment names them.
     """
 

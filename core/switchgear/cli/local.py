@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from switchgear.cli.common import read_config
+from switchgear.contracts.principal import operator
 from switchgear.gateway import Gateway
 from switchgear.telemetry.logs import Logs
 
 T = TypeVar("T")
-ACTOR = "cli"
+CLI = operator("cli")
+"""Who works on the store from the command line."""
 
 
 def with_gateway(path: Path | None, flags: dict[str, str], work: Callable[[Gateway], Awaitable[T]]) -> T:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from switchgear.cli.common import answer, config_option, gateway_flags, json_option
-from switchgear.cli.local import ACTOR, with_gateway
+from switchgear.cli.local import CLI, with_gateway
 from switchgear.errors import PluginError
 from switchgear.gateway import Gateway
 
@@ -30,7 +30,7 @@ def rotate(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
             raise PluginError(
                 "nothing can encrypt: enable a plugin that offers a sealer with `switchgear plugins enable`"
             )
-        return await gateway.resources.reseal(ACTOR)
+        return await gateway.resources.reseal(CLI)
 
     changed = with_gateway(path, flags, work)
     if as_json:

@@ -99,13 +99,13 @@ def _welcome(first: FirstRun, url: str, settings: GatewaySettings) -> None:
     if key is None:
         return
     if sys.stdout.isatty():
-        click.echo(f"\nYour first API key, shown once: {key}")
+        click.echo(f"\nYour first key, shown once: {key}")
         bearer = key
     else:
         file = settings.data_path / "first-api-key"
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
             out.write(key + "\n")
-        click.echo(f"Your first API key is in {file}")
+        click.echo(f"Your first key is in {file}")
         bearer = f"$(cat '{file}')"
     if first.model is not None:
         body = f'{{"model": "{first.model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
@@ -128,7 +128,7 @@ def _refuse_open_bind(settings: GatewaySettings) -> None:
         return
     raise ConfigError(
         f"[gateway] host: {settings.host} can be reached from other machines and there is no admin key, so the admin side"
-        " could only be entered with API keys. Set ADMIN_KEY in the environment, or pass --allow-open-bind."
+        " could only be entered with keys of its own. Set ADMIN_KEY in the environment, or pass --allow-open-bind."
     )
 
 

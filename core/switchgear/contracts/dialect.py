@@ -1,13 +1,13 @@
 """A dialect is how clients speak to the data plane: paths under which a wire format comes in, and how answers look there."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from msgspec import Raw, Struct
 
-from switchgear.contracts.caller import Caller
 from switchgear.contracts.conversation import Face
 from switchgear.contracts.filter import AnswerFace
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import Answer, Call, StreamEvent
 from switchgear.contracts.resource import Snapshot
 from switchgear.errors import ApiError
@@ -71,12 +71,15 @@ class InferenceEndpoint(Protocol):
 
 
 class QueryRequest(Struct, frozen=True):
-    """An authenticated request that is not an inference call. `rest` is what followed the path's prefix."""
+    """An authenticated request that is not an inference call. `rest` is what followed the path's prefix; `may(action, kind, id)`
+    says what the principal may do, as `may("use", "models", name)`.
+    """
 
-    caller: Caller
+    principal: Principal
     snapshot: Snapshot
     rest: str
     headers: Mapping[bytes, bytes]
+    may: Callable[[str, str, str], Awaitable[bool]]
 
 
 class QueryReply(Struct, frozen=True):
@@ -92,7 +95,7 @@ class QueryEndpoint(Protocol):
 
     path: str
 
-    def handle(self, request: QueryRequest) -> QueryReply:
+    async def handle(self, request: QueryRequest) -> QueryReply:
         """Answer from the snapshot. Raises `ApiError`."""
         ...
 

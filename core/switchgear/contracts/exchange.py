@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
-from switchgear.contracts.caller import Caller
 from switchgear.contracts.conversation import Face
 from switchgear.contracts.credential import Secret, SecretHandle
 from switchgear.contracts.estimate import Estimate, worst
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import Call, NativeProvider, Provider, TargetModel
 from switchgear.contracts.resource import Snapshot
 from switchgear.contracts.upstream import Connection, Timeouts
@@ -204,7 +204,7 @@ class Exchange:
     strict                  whether the client wants what cannot be carried to a provider refused
     face                    how the call holds what is said, None if it holds nothing
     sent                    the call as the last target got it, in its wire format
-    caller                  who asks, once authenticated
+    principal               who asks, once authenticated
     parent                  the exchange that this one is a part of, where it was called from inside; None for a client's own
     snapshot                the configuration it lives in from beginning to end
     plan, attempts          where it may go, where it went
@@ -229,7 +229,7 @@ class Exchange:
     retried: bool = False
     strict: bool = False
     sent: Call | None = None
-    caller: Caller | None = None
+    principal: Principal | None = None
     parent: "Exchange | None" = None
     plan: Plan | None = None
     admitted: int = 0

@@ -35,7 +35,7 @@ class Policy:
     order: ClassVar[int] = 0
 
     def prepare(self, x: Exchange) -> Awaitable[None] | None:
-        """Rewrite the call before it is planned. `x.call` and `x.caller` are set. Raise `ApiError` to refuse.
+        """Rewrite the call before it is planned. `x.call` and `x.principal` are set. Raise `ApiError` to refuse.
 
         It also runs when somebody asks what would become of a request, so it records nothing.
         """
@@ -97,5 +97,5 @@ class Policy:
     def explain(self, x: Exchange) -> Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None:
         """Say, as JSON values, what there is to know of an exchange that will not take place: what is left of a limit.
 
-        No phase of an exchange. It takes nothing and changes nothing; `x.caller` and `x.plan` may be None.
+        No phase of an exchange. It takes nothing and changes nothing; `x.principal` and `x.plan` may be None.
         """

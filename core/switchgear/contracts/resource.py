@@ -8,6 +8,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
+from switchgear.contracts.principal import Principal
+
 SpecT = TypeVar("SpecT", bound=Struct)
 LiveT = TypeVar("LiveT")
 
@@ -73,20 +75,23 @@ class View(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceAction(Generic[SpecT]):
-    """A verb on one resource: POST /admin/v1/KIND/{id}/NAME. `apply` returns the new spec; nothing changes if it is equal."""
+    """A verb on one resource: POST /admin/v1/KIND/{id}/NAME.
+
+    `apply` gets the resource, the input and who asks, and returns the new spec; nothing changes if it is equal.
+    """
 
     name: str
     summary: str
-    apply: Callable[[Resource[SpecT], Any], Prepared[SpecT]]
+    apply: Callable[[Resource[SpecT], Any, Principal], Prepared[SpecT]]
     input: type[Struct] | None = None
 
 
-def keep(new: Any, previous: Any | None) -> Prepared[Any]:  # noqa: ARG001 - the shape of ResourceKind.prepare
+def keep(new: Any, previous: Any | None, by: Principal) -> Prepared[Any]:  # noqa: ARG001 - the shape of ResourceKind.prepare
     """Store what the client wrote, as it is."""
     return Prepared(new)
 
 
-def no_problems(new: Any, view: View) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
+def no_problems(new: Any, view: View, by: Principal) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
     """Find nothing wrong beyond what the types say."""
     return ()
 
@@ -131,8 +136,8 @@ class ResourceKind(Generic[SpecT, LiveT]):
     title       the singular, for people: `API key`
     spec        what is stored; `id` is not a field of it
     input       what a client may write, when that is less than `spec` (default: `spec`)
-    prepare     from input and previous spec to what is stored (generate a key, hash it, …)
-    validate    problems that types cannot express; sees other live objects
+    prepare     from input, previous spec and who writes to what is stored (generate a key, hash it, …)
+    validate    problems that types cannot express; sees other live objects and who writes
     also        from the spec as it will be stored to changes of other resources that belong to the same write
     compile     from stored spec to the object the request path uses; may raise ValueError, which refuses the write
     references  fields that name other resources
@@ -150,6 +155,8 @@ class ResourceKind(Generic[SpecT, LiveT]):
     id_slashes  ids may be several joined by slashes, as names of models are; in paths a slash is written %2F
     restorable  whether an old version may be written again; False where that would undo something final (a revocation)
     refuse_restore  where old versions may be written again: from the stored spec of one to why that one may not, None if it may
+    scope       the field of the spec that says whose a resource is (`team_id`): what an authorizer may bound somebody to
+    principals  its ids become those of principals, so those that are the gateway's own (`admin-key`) are refused
     actions     verbs beyond create, read, replace, patch, delete
     """
 
@@ -157,8 +164,8 @@ class ResourceKind(Generic[SpecT, LiveT]):
     title: str
     spec: type[SpecT]
     input: type[Struct] | None = None
-    prepare: Callable[[Any, SpecT | None], Prepared[SpecT]] = keep
-    validate: Callable[[SpecT, View], Sequence[Problem]] = no_problems
+    prepare: Callable[[Any, SpecT | None, Principal], Prepared[SpecT]] = keep
+    validate: Callable[[SpecT, View, Principal], Sequence[Problem]] = no_problems
     compile: Callable[[Resource[SpecT], View], LiveT] = as_resource
     references: tuple[Reference, ...] = ()
     secrets: tuple[str, ...] | Callable[[Mapping[str, Any]], Sequence[str]] = ()
@@ -174,6 +181,8 @@ class ResourceKind(Generic[SpecT, LiveT]):
     id_slashes: bool = False
     restorable: bool = True
     refuse_restore: Callable[[Mapping[str, Any]], str | None] = no_reason
+    scope: str | None = None
+    principals: bool = False
     actions: tuple[ResourceAction[SpecT], ...] = field(default=())
 
 
@@ -213,15 +222,28 @@ class Resources(Protocol):
         """Read one resource from the store, secrets sealed."""
         ...
 
-    async def create(self, kind: str, id: str | None, body: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
-        """Create as POST would; return what POST would answer. Raises the same `ApiError`s."""
+    async def page(
+        self, kind: str, *, cursor: str | None = None, limit: int = 100
+    ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+        """Return resources in id order as GET shows them, and the cursor of the next page, None if this is the last."""
         ...
 
-    async def update(self, kind: str, id: str, patch: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
+    async def create(self, kind: str, id: str | None, body: Mapping[str, Any], *, by: Principal) -> Mapping[str, Any]:
+        """Create as POST would; return what POST would answer. Raises the same `ApiError`s.
+
+        `by` is on whose behalf this and the others are done: `switchgear.contracts.principal.operator(NAME)` for one's own.
+        """
+        ...
+
+    async def update(self, kind: str, id: str, patch: Mapping[str, Any], *, by: Principal) -> Mapping[str, Any]:
         """Merge-patch as PATCH would."""
         ...
 
-    async def delete(self, kind: str, id: str, *, actor: str) -> None:
+    async def act(self, kind: str, id: str, action: str, body: Any = None, *, by: Principal) -> Mapping[str, Any]:
+        """Run one of the kind's own actions as POST would."""
+        ...
+
+    async def delete(self, kind: str, id: str, *, by: Principal) -> None:
         """Delete as DELETE would."""
         ...
 

@@ -53,7 +53,7 @@ class Write(Struct, frozen=True):
 class Replay(Struct, frozen=True):
     """The answer to a write that carried an Idempotency-Key, kept so that the same request gets the same answer.
 
-    `scope` keeps callers apart, `fingerprint` is a hash of the request, `answer` is what was sent (status, headers, body
+    `scope` keeps principals apart, `fingerprint` is a hash of the request, `answer` is what was sent (status, headers, body
     in the resource engine's own encoding). Kept for a day.
     """
 

@@ -69,6 +69,12 @@ class Request:
         self.keep_alive = keep_alive
         self.waiting_for_100_continue = expect_100_continue
 
+    @property
+    def peer(self) -> str | None:
+        """The address of whoever is connected."""
+        client = self.connection.client
+        return None if client is None else client[0]
+
     # What the connection calls.
 
     def add_body(self, piece: bytes) -> None:

@@ -9,9 +9,10 @@ from functools import partial
 from structlog.typing import FilteringBoundLogger
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.caller import Caller
+from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect, QueryEndpoint, QueryRequest
 from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.principal import Credentials, Principal
 from switchgear.contracts.resource import Resources
 from switchgear.errors import ApiError, InternalError, MethodNotAllowed, NotFound
 from switchgear.exchange.engine import Engine, note_ids
@@ -28,6 +29,7 @@ class DataPlane:
         self,
         *,
         dialects: Sequence[Dialect],
+        authority: Authority,
         engine: Engine,
         resources: Resources,
         ambient: Ambient,
@@ -35,6 +37,7 @@ class DataPlane:
     ) -> None:
         self._resources = resources
         self._ambient = ambient
+        self._authority = authority
         self._identify = engine.identify
         self._log = log
         every = [(path, d) for d in dialects for path in (*(e.path for e in d.inference), *(e.path for e in d.queries))]
@@ -70,8 +73,10 @@ class DataPlane:
         try:
             headers = dict(request.headers)
             note_ids(x, headers)
-            caller: Caller = await self._identify(headers)
-            answer = endpoint.handle(QueryRequest(caller, x.snapshot, rest, headers))
+            found = self._identify(Credentials(headers, request.peer))
+            principal = found if isinstance(found, Principal) else await found
+            may = partial(self._authority.may, principal)
+            answer = await endpoint.handle(QueryRequest(principal, x.snapshot, rest, headers, may))
             lines = b"x-request-id: %b\r\n" % x.id.encode() + header_lines(answer.headers)
             await request.whole(answer.status, lines, answer.body)
         except ApiError as error:

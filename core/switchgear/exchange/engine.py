@@ -13,16 +13,17 @@ What fails early (401, 400, 413) takes the same way out as what fails late.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from itertools import chain
 
 from msgspec.structs import replace
 from structlog.typing import FilteringBoundLogger
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.caller import Authenticator, Caller
+from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
+from switchgear.contracts.principal import USE, Credentials, Principal, Scope
 from switchgear.contracts.provider import CANONICAL, Answer, StreamEvent
 from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import Resources
@@ -35,7 +36,6 @@ from switchgear.errors import (
     UnsupportedMedia,
 )
 from switchgear.exchange.attempt import Attempter
-from switchgear.exchange.bearer import identify, token_of
 from switchgear.exchange.cost import learn, settle_cost
 from switchgear.exchange.faults import cause_of, model_not_found, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
@@ -63,7 +63,7 @@ class Engine:
     def __init__(
         self,
         *,
-        authenticators: Sequence[Authenticator],
+        authority: Authority,
         policies: PolicyChain,
         ledger: Ledger,
         resources: Resources,
@@ -76,7 +76,7 @@ class Engine:
         routing: RoutingSettings | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()  # asked for once: each time is a system call before Python 3.12
-        self._authenticators = tuple(authenticators)
+        self._authority = authority
         self._policies = policies
         self._ledger = ledger
         self._resources = resources
@@ -89,7 +89,7 @@ class Engine:
         self._bodies = Bodies(bodies or BodyLimits(one=caps.body))
         routing = routing or RoutingSettings()
         self._attempter = Attempter(Invoker(policies, ambient, caps, routing), ambient, routing)
-        self.in_flight = InFlight()
+        self.in_flight = InFlight(authority.decide, ambient)
 
     @property
     def running(self) -> int:
@@ -127,7 +127,7 @@ class Engine:
         try:
             unaccounted = await self._settle(x, error)
         finally:
-            if x.caller is not None:
+            if x.principal is not None:
                 self.in_flight.leave(x)
             if held.bodies is not None:
                 held.bodies.give_back(held)
@@ -144,7 +144,11 @@ class Engine:
             raise ClientGone("The client closed the connection.", code="client_gone")
         headers = dict(request.headers)
         _note_head(x, dialect, headers)
-        x.caller = caller = request.principal or await self.identify(headers)
+        principal = request.principal
+        if principal is None:
+            found = self.identify(Credentials(headers, request.peer))
+            principal = found if isinstance(found, Principal) else await found
+        x.principal = principal
         self.in_flight.enter(x, watch)
         self._policies.begin(x)
         x.authenticated_s = self._monotonic() - x.began
@@ -153,9 +157,9 @@ class Engine:
             raise UnsupportedMedia("The request body must be JSON (`content-type: application/json`).")
         if body is None:
             declared = headers.get(b"content-length", b"0")
-            body = await self._bodies.read(request, caller.key_id, int(declared), held)
+            body = await self._bodies.read(request, principal.id, int(declared), held)
         else:
-            self._bodies.hold(body, caller.key_id, held)
+            self._bodies.hold(body, principal.id, held)
         x.face = endpoint.face
         call = x.call = endpoint.parse(parse_object(body), headers)
         call.model = x.snapshot.meant(call.model)
@@ -163,7 +167,8 @@ class Engine:
             await self._policies.prepare(x)
         assert x.call is not None
         endpoint.check(x.call)
-        x.plan = self._plan(x)
+        scope = self._authority.decide(x.principal, USE, "models", x.call.model)
+        x.plan = self._plan(x, scope if isinstance(scope, Scope) else await self._decided(x, scope))
         if not self._ledger.has_room:
             raise Unavailable("Nothing can be recorded now: the journal is full.", code="journal_full", retry_after=5)
         given = self._policies.admit(x)
@@ -178,21 +183,46 @@ class Engine:
             await self._policies.answered(x, seen)
         return ending
 
-    async def identify(self, headers: Mapping[bytes, bytes]) -> Caller:
-        """Return who sent these headers. Raises `AuthenticationFailed`."""
-        token = token_of(headers)
-        if token is None:
-            raise AuthenticationFailed("No API key was sent; use `Authorization: Bearer`.", code="invalid_api_key")
-        as_of = -1
-        while as_of != self.in_flight.revision:  # somebody's key may change while this one is looked up
+    def identify(self, credentials: Credentials) -> Principal | Awaitable[Principal]:
+        """Return whose credentials these are, at once if they were seen lately. Raises `AuthenticationFailed`."""
+        found = self._authority.identify(credentials)
+        if isinstance(found, Principal):
+            return found
+        if found is None:
+            raise self._unknown(credentials)
+        return self._identified(credentials, found)
+
+    async def _identified(self, credentials: Credentials, asked: Awaitable[Principal | None]) -> Principal:
+        as_of = self.in_flight.revision
+        found = await asked
+        while as_of != self.in_flight.revision:  # what somebody may do has changed while this one was looked up
             as_of = self.in_flight.revision
-            caller = await identify(token, self._authenticators)
-        if caller is not None:
-            return caller
-        if not self._authenticators:
-            message = "No authenticator is enabled in plugins.toml, so no key can be valid."
-            raise Unavailable(message, code="no_authenticator")
-        raise AuthenticationFailed("Incorrect API key provided.", code="invalid_api_key")
+            again = self._authority.identify(credentials)
+            found = again if again is None or isinstance(again, Principal) else await again
+        if found is None:
+            raise self._unknown(credentials)
+        return found
+
+    def _unknown(self, credentials: Credentials) -> ApiError:
+        if not self._authority.authenticators:
+            message = "No authenticator is enabled in plugins.toml, so no credentials can be valid."
+            return Unavailable(message, code="no_authenticator")
+        if credentials.token is None:
+            message = "No credentials were sent; use `Authorization: Bearer`."
+            return AuthenticationFailed(message, code="invalid_api_key")
+        return AuthenticationFailed("The credentials that were sent are not valid.", code="invalid_api_key")
+
+    async def _decided(self, x: Exchange, asked: Awaitable[Scope]) -> Scope:
+        """Wait for a decision, and decide again if something has changed meanwhile."""
+        assert x.call is not None
+        as_of = self.in_flight.revision
+        scope = await asked
+        while as_of != self.in_flight.revision:
+            as_of = self.in_flight.revision
+            assert x.principal is not None
+            again = self._authority.decide(x.principal, USE, "models", x.call.model)
+            scope = again if isinstance(again, Scope) else await again
+        return scope
 
     async def _given(
         self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch, given: Answer
@@ -209,14 +239,14 @@ class Engine:
         x.usage = None
         return StreamEnd(encoder.end())
 
-    def _plan(self, x: Exchange) -> Plan:
+    def _plan(self, x: Exchange, scope: Scope) -> Plan:
         assert x.call is not None
-        assert x.caller is not None
+        assert x.principal is not None
         name = x.call.model
         found = x.snapshot.callable(name)
-        if found is None or not found.enabled or not x.caller.may_use_model(name):
+        if found is None or not found.enabled or not scope.allowed or scope.filter is not None:
             reason = "unknown" if found is None else "disabled" if not found.enabled else "not permitted"
-            self._log.info("model refused", model=name[:64], key_id=x.caller.key_id, reason=reason, request_id=x.id)
+            self._log.info("model refused", model=name[:64], principal=x.principal.id, reason=reason, request_id=x.id)
             raise model_not_found(name)
         plan: Plan = found.plan(x)
         return plan

@@ -3,18 +3,18 @@
 Nothing is called and nothing is recorded. Planning is real: a pool draws, and one that takes turns has had one.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.caller import Caller, Standing
+from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Callable as Named
 from switchgear.contracts.exchange import Exchange, Plan, Recovery
+from switchgear.contracts.principal import USE, Known, Principal
 from switchgear.contracts.provider import CANONICAL, Call
 from switchgear.contracts.resource import Snapshot
 from switchgear.errors import ApiError, InvalidRequest, ValidationFailed
@@ -26,36 +26,30 @@ from switchgear.wire.members import parse_object
 
 DEFAULT_PATH = "/v1/chat/completions"
 
-Reason: TypeAlias = Literal[
-    "unknown", "disabled", "not_permitted", "key_suspended", "key_revoked", "key_expired", "policy", "no_target", "unfit"
-]  # fmt: skip
-_OF_KEYS: Mapping[str, Reason] = MappingProxyType(
-    {"suspended": "key_suspended", "revoked": "key_revoked", "expired": "key_expired"}
-)
-
 
 class Question(Struct, frozen=True, forbid_unknown_fields=True):
     """What would become of a request.
 
-    request  the body as a client would send it. One of nothing but `model` asks where the name leads, whatever is sent there
-    path     where the client would send it
-    key_id   whose request it would be; without, nothing is said of permissions and limits
-    strict   as the client would say in `x-switchgear-strict`
+    request    the body as a client would send it. One of nothing but `model` asks where the name leads, whatever is sent there
+    path       where the client would send it
+    principal  the id of whose request it would be; without, nothing is said of permissions and limits
+    strict     as the client would say in `x-switchgear-strict`
     """
 
     request: dict[str, Any]
     path: str = DEFAULT_PATH
-    key_id: str | None = None
+    principal: str | None = None
     strict: bool = False
 
 
 class Refusal(Struct, frozen=True):
     """Why the request would be refused before any target is asked. `code` and `param` are what a client would be told.
 
-    Clients are not told apart what is unknown, disabled and not permitted.
+    `reason` is `unknown`, `disabled`, `not_permitted` (clients are not told these apart), `policy`, `no_target`, `unfit`, or what
+    an authenticator says of credentials that are not good (`Known.refused`).
     """
 
-    reason: Reason
+    reason: str
     detail: str
     code: str | None = None
     param: str | None = None
@@ -76,7 +70,7 @@ class Explanation(Struct, frozen=True):
     written: str
     model: str
     enabled: bool
-    key_id: str | None
+    principal: str | None
     refused: Refusal | None
     names: list[Name]
     targets: list[TargetView]
@@ -91,7 +85,7 @@ class Explanation(Struct, frozen=True):
 class Explainer:
     """Answers questions.
 
-    `snapshot` returns the configuration in force, `names` goes through the names behind one, `standing` says how a key stands.
+    `snapshot` returns the configuration in force, `names` goes through the names behind one.
     """
 
     def __init__(
@@ -102,27 +96,27 @@ class Explainer:
         ambient: Ambient,
         snapshot: Callable[[], Snapshot],
         names: Callable[[str], list[Name]],
-        standing: Callable[[str], Awaitable[Standing | None]],
+        authority: Authority,
     ) -> None:
         self._endpoints = {e.path: (d, e) for d in dialects for e in d.inference}
         self._policies = policies
         self._ambient = ambient
         self._snapshot = snapshot
         self._names = names
-        self._standing = standing
+        self._authority = authority
 
     async def explain(self, question: Question) -> Explanation:
         """Answer. Raises `ValidationFailed` naming what is wrong with the question."""
-        key = None if question.key_id is None else await self._standing(question.key_id)
-        if question.key_id is not None and key is None:
-            raise _wrong("/key_id", f"there is no key `{question.key_id[:80]}`; `GET /admin/v1/api-keys` lists them")
+        known = None if question.principal is None else await self._authority.known(question.principal)
+        if question.principal is not None and known is None:
+            raise _wrong("/principal", f"no authenticator knows anybody by the id `{question.principal[:80]}`")
         x, endpoint = self._exchange(question)
         assert x.call is not None
         written = x.call.model
         x.call.model = x.snapshot.meant(written)
-        x.caller = None if key is None else key.caller
-        refused = None if key is None else _as_key_stands(key)
-        if endpoint is not None and x.caller is not None and self._policies.preparing:
+        x.principal = None if known is None else known.principal
+        refused = None if known is None else _as_known(known)
+        if endpoint is not None and x.principal is not None and self._policies.preparing:
             try:
                 await self._policies.prepare(x)
             except ApiError as error:
@@ -132,7 +126,7 @@ class Explainer:
         name = x.call.model
         names = self._names(name)
         found: Named | None = x.snapshot.callable(name)
-        refused = refused or _as_permitted(found, x.caller, names[0])
+        refused = refused or await self._as_permitted(found, x.principal, names[0])
         try:
             plan = x.plan = Plan(()) if found is None else found.plan(x)
         except ApiError as error:
@@ -144,7 +138,7 @@ class Explainer:
             written=written,
             model=name,
             enabled=found is not None and found.enabled,
-            key_id=question.key_id,
+            principal=question.principal,
             refused=refused or _as_targets_are(targets),
             names=names,
             targets=targets,
@@ -155,6 +149,20 @@ class Explainer:
             why=plan.why,
             policies=await self._policies.explain(x),
         )
+
+    async def _as_permitted(self, found: Named | None, principal: Principal | None, name: Name) -> Refusal | None:
+        """Say why this name is not for this principal. The three look the same to clients."""
+        if found is None:
+            reason, detail = "unknown", f"Nothing that can be used is called `{name.name[:80]}`."
+            if name.broken is not None:
+                detail += f" It is stored, but {name.broken}."
+        elif not found.enabled:
+            reason, detail = "disabled", f"`{name.name}` is disabled, or all that it is made of."
+        elif principal is not None and not await self._authority.may(principal, USE, "models", name.name):
+            reason, detail = "not_permitted", f"The {principal.kind} {principal.id} may not use `{name.name}`."
+        else:
+            return None
+        return Refusal(reason, detail, "model_not_found", "model")
 
     def _exchange(self, question: Question) -> tuple[Exchange, InferenceEndpoint | None]:
         """Make the exchange as the data plane would; without an endpoint if only a name is asked about."""
@@ -204,30 +212,12 @@ def _wrong(pointer: str, detail: str) -> ValidationFailed:
     return ValidationFailed(f"{pointer}: {detail}", [(pointer, detail)])
 
 
-def _as_key_stands(key: Standing) -> Refusal | None:
-    if key.refused is None:
+def _as_known(known: Known) -> Refusal | None:
+    if known.refused is None:
         return None
-    detail = f"The key {key.caller.key_id} is {key.refused}."
-    return Refusal(_OF_KEYS[key.refused], detail, "invalid_api_key")
-
-
-def _as_permitted(found: Named | None, caller: Caller | None, name: Name) -> Refusal | None:
-    """Say why this name is not for this caller. The three look the same to clients."""
-    reason: Reason
-    if found is None:
-        reason, detail = "unknown", f"Nothing that can be used is called `{name.name[:80]}`."
-        if name.broken is not None:
-            detail += f" It is stored, but {name.broken}."
-    elif not found.enabled:
-        reason, detail = "disabled", f"`{name.name}` is disabled, or all that it is made of."
-    elif caller is not None and not caller.may_use_model(name.name):
-        reason, detail = (
-            "not_permitted",
-            f"`permissions.models` of the key {caller.key_id} does not name `{name.name}`.",
-        )
-    else:
-        return None
-    return Refusal(reason, detail, "model_not_found", "model")
+    principal = known.principal
+    detail = f"The credentials of the {principal.kind} {principal.id} are not good: {known.refused}."
+    return Refusal(known.refused, detail, "invalid_api_key")
 
 
 def _as_targets_are(targets: Sequence[TargetView]) -> Refusal | None:

@@ -1,63 +1,137 @@
 """The exchanges being answered, and what ends them before their time."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
-from switchgear.contracts.caller import Caller
+from switchgear.ambient import Ambient
 from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.principal import USE, Principal, Scope
 from switchgear.errors import ApiError, AuthenticationFailed
 from switchgear.exchange.faults import Draining, PolicyStop, model_not_found
 from switchgear.upstream.watch import Watch
+
+IsGood: TypeAlias = Callable[[Principal], Principal | None]
+"""From a principal in flight to what it is now, None if it is no longer good."""
+
+Decide: TypeAlias = Callable[[Principal, str, str, str | None], Scope | Awaitable[Scope]]
+"""`switchgear.authority.Authority.decide`."""
+
+
+class _Flight:
+    """One exchange, what ends it, and the timer of its principal's expiry, if that has one."""
+
+    __slots__ = ("expiry", "watch", "x")
+
+    def __init__(self, x: Exchange, watch: Watch) -> None:
+        self.x = x
+        self.watch = watch
+        self.expiry: asyncio.TimerHandle | None = None
 
 
 class InFlight:
     """Every exchange from `enter` to `leave`. One a process; everything here is called on the event loop's thread.
 
-    `revision` moves whenever what callers may do has changed: a caller that was looked up meanwhile must be looked up anew.
+    `revision` moves whenever what principals may do has changed: whoever was identified before it moved, and has not entered
+    yet, must be identified anew.
     """
 
-    __slots__ = ("_by_key", "count", "revision")
+    __slots__ = ("_ambient", "_by_principal", "_decide", "_deciding", "count", "revision")
 
-    def __init__(self) -> None:
+    def __init__(self, decide: Decide, ambient: Ambient) -> None:
         self.count = 0
         self.revision = 0
-        self._by_key: dict[str, dict[str, tuple[Exchange, Watch]]] = {}
+        self._decide = decide
+        self._ambient = ambient
+        self._by_principal: dict[str, dict[str, _Flight]] = {}
+        self._deciding: set[asyncio.Task[None]] = set()
 
     def enter(self, x: Exchange, watch: Watch) -> None:
-        """Count an exchange whose caller is known."""
-        assert x.caller is not None
+        """Count an exchange whose principal is known. It ends when the principal expires."""
+        assert x.principal is not None
         self.count += 1
-        self._by_key.setdefault(x.caller.key_id, {})[x.id] = (x, watch)
+        flight = _Flight(x, watch)
+        self._by_principal.setdefault(x.principal.id, {})[x.id] = flight
+        if x.principal.expires_us is not None:
+            self._expire(flight, x.principal.expires_us)
 
     def leave(self, x: Exchange) -> None:
         """Count it no more."""
-        assert x.caller is not None
+        assert x.principal is not None
         self.count -= 1
-        of_key = self._by_key[x.caller.key_id]
-        del of_key[x.id]
-        if not of_key:
-            del self._by_key[x.caller.key_id]
+        flights = self._by_principal[x.principal.id]
+        flight = flights.pop(x.id)
+        if flight.expiry is not None:
+            flight.expiry.cancel()
+        if not flights:
+            del self._by_principal[x.principal.id]
 
     def drain(self) -> None:
         """End all of them with the outcome `draining`."""
-        for of_key in list(self._by_key.values()):
-            for _, watch in list(of_key.values()):
-                watch.abort(Draining("The gateway is shutting down.", code="server_draining", retry_after=1))
+        for flights in list(self._by_principal.values()):
+            for flight in list(flights.values()):
+                flight.watch.abort(Draining("The gateway is shutting down.", code="server_draining", retry_after=1))
 
-    def callers_changed(self, key_id: str, now: Sequence[Caller]) -> None:
-        """End, with the outcome `policy_stop`, the exchanges of a key that could not begin as the key is `now`."""
+    def principals_changed(self, is_good: IsGood, id: str | None = None) -> None:
+        """End, with the outcome `policy_stop`, the exchanges that could not begin any more.
+
+        `id`: look only at those of principals with this id.
+        """
         self.revision += 1
-        for x, watch in list(self._by_key.get(key_id, {}).values()):
-            assert x.caller is not None
-            caller = next((one for one in now if one.token_id == x.caller.token_id), None)
-            if (reason := _refusal(x, caller)) is not None:
-                watch.abort(PolicyStop(reason))
-            elif x.plan is None:
-                x.caller = caller  # it is yet to be decided what it may do
+        affected = list(self._by_principal.values()) if id is None else [self._by_principal.get(id, {})]
+        for flights in affected:
+            for flight in list(flights.values()):
+                assert flight.x.principal is not None
+                self._follow(flight, is_good(flight.x.principal))
+
+    def _follow(self, flight: _Flight, now: Principal | None) -> None:
+        """Go by what a principal has become."""
+        x = flight.x
+        if now is None:
+            flight.watch.abort(PolicyStop(_no_longer_valid()))
+            return
+        assert x.principal is not None
+        if now.expires_us != x.principal.expires_us:
+            self._expire(flight, now.expires_us)
+        if x.plan is None:  # it is yet to be decided what it may do
+            x.principal = now
+            return
+        assert x.call is not None
+        scope = self._decide(now, USE, "models", x.call.model)
+        if not isinstance(scope, Scope):
+            task = asyncio.ensure_future(_stop_later(flight, scope))
+            self._deciding.add(task)
+            task.add_done_callback(self._deciding.discard)
+        elif not (scope.allowed and scope.filter is None):
+            flight.watch.abort(PolicyStop(model_not_found(x.call.model)))
+
+    def _expire(self, flight: _Flight, at_us: int | None) -> None:
+        """End an exchange at a time of the wall clock, which may be set meanwhile."""
+        if flight.expiry is not None:
+            flight.expiry.cancel()
+            flight.expiry = None
+        if at_us is None:
+            return
+        left_s = max(at_us - self._ambient.now_us(), 0) / 1e6
+        flight.expiry = asyncio.get_running_loop().call_later(left_s, self._expired, flight, at_us)
+
+    def _expired(self, flight: _Flight, at_us: int) -> None:
+        if self._ambient.now_us() < at_us:
+            self._expire(flight, at_us)
+        else:
+            flight.watch.abort(PolicyStop(_no_longer_valid()))
 
 
-def _refusal(x: Exchange, caller: Caller | None) -> ApiError | None:
-    if caller is None:
-        return AuthenticationFailed("This API key is no longer valid.", code="invalid_api_key")
-    if x.call is None or caller.may_use_model(x.call.model):
-        return None
-    return model_not_found(x.call.model)
+async def _stop_later(flight: _Flight, decision: Awaitable[Scope]) -> None:
+    """End an exchange unless it turns out to be allowed; what cannot be decided is not."""
+    scope: Scope | None = None
+    try:
+        scope = await decision
+    finally:
+        if scope is None or not scope.allowed or scope.filter is not None:
+            assert flight.x.call is not None
+            flight.watch.abort(PolicyStop(model_not_found(flight.x.call.model)))
+
+
+def _no_longer_valid() -> ApiError:
+    return AuthenticationFailed("These credentials are no longer valid.", code="invalid_api_key")

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from switchgear.contracts.caller import Caller
 from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.principal import Principal
 from switchgear.errors import PayloadTooLarge, RateLimited, Unavailable
 from switchgear.exchange.reply import Reply
 
@@ -31,8 +31,13 @@ class Inbound(Reply, Protocol):
     on_lost: Callable[[], None] | None
 
     @property
-    def principal(self) -> Caller | None:
+    def principal(self) -> Principal | None:
         """Who asks, where that is known already."""
+        ...
+
+    @property
+    def peer(self) -> str | None:
+        """The address of whoever is connected, None if there is none."""
         ...
 
     @property

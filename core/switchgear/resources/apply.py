@@ -12,16 +12,16 @@ import tomli_w
 import yaml
 from msgspec import Struct
 
-from switchgear.contracts.resource import Problem, ResourceKind
+from switchgear.contracts.principal import Principal
+from switchgear.contracts.resource import ResourceKind
 from switchgear.contracts.store import Document
 from switchgear.errors import ApiError, ConfigError, ValidationFailed
 from switchgear.resources import paths, sealing
-from switchgear.resources.conflicts import FILE_OWNER
+from switchgear.resources.conflicts import FILE_OWNER, in_id
 from switchgear.resources.drafts import Draft, written_form
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.files import Declared
 from switchgear.resources.merge import FieldChange, difference
-from switchgear.resources.names import id_rule, is_id
 from switchgear.resources.shape import fields_of
 
 Format = Literal["toml", "json", "yaml"]
@@ -50,7 +50,7 @@ class Plan(Struct, frozen=True):
 
 
 async def plan(
-    engine: ResourceEngine, declared: Sequence[Declared], *, prune: bool = False, adopt: bool = False
+    engine: ResourceEngine, declared: Sequence[Declared], *, by: Principal, prune: bool = False, adopt: bool = False
 ) -> Plan:
     """Compare files with what is stored. Raises `ConfigError` naming the file and field of everything that would be refused.
 
@@ -62,7 +62,7 @@ async def plan(
     for it in declared:
         current = await engine.find(it.kind, it.id)
         try:
-            draft = _draft(engine, it, current, adopt=adopt)
+            draft = _draft(engine, it, current, by, adopt=adopt)
         except ValidationFailed as error:
             failures += [f"{it.origin}: {it.kind}/{it.id}{pointer}: {detail}" for pointer, detail in error.errors]
             continue
@@ -83,28 +83,27 @@ async def plan(
     origins = {(step.kind, step.id): step.origin for step in steps}
     failures += [
         f"{origins.get(key, 'stored')}: {'/'.join(key)}{problem.pointer}: {problem.detail}"
-        for key, problem in ([] if failures else engine.problems(drafts))
+        for key, problem in ([] if failures else engine.problems(drafts, by))
     ]
     if failures:
         raise ConfigError(*failures)
     return Plan(steps, drafts)
 
 
-async def carry_out(engine: ResourceEngine, planned: Plan, *, actor: str) -> None:
+async def carry_out(engine: ResourceEngine, planned: Plan, *, by: Principal) -> None:
     """Write a plan, all or nothing. Raises `Conflict` if something it rests on was changed since it was made."""
 
     async def drafts() -> Sequence[Draft]:
         return planned.drafts
 
-    await engine.batch(drafts, actor)
+    await engine.batch(drafts, by)
 
 
-def _draft(engine: ResourceEngine, it: Declared, current: Document | None, *, adopt: bool) -> Draft:
+def _draft(engine: ResourceEngine, it: Declared, current: Document | None, by: Principal, *, adopt: bool) -> Draft:
     owner = FILE_OWNER + it.origin
     if current is None:
-        slashes = engine.kinds[it.kind].id_slashes
-        problems = [] if is_id(it.id, slashes=slashes) else [Problem("/id", id_rule(slashes=slashes))]
-        return engine.drafter.create(it.kind, it.id, it.body, owner=owner, problems=problems)
+        problems = in_id(engine.kinds[it.kind], it.id)
+        return engine.drafter.create(it.kind, it.id, it.body, owner=owner, problems=problems, by=by)
     if not adopt and not _owns(it.source, current.owner):
         whose = (
             f"the file {current.owner.removeprefix(FILE_OWNER)}" if current.owner.startswith(FILE_OWNER) else "the API"
@@ -112,7 +111,7 @@ def _draft(engine: ResourceEngine, it: Declared, current: Document | None, *, ad
         raise ConfigError(
             f"{it.origin}: {it.kind}/{it.id} exists already and belongs to {whose}; take it over with --adopt"
         )
-    return engine.drafter.replace(current, it.body, owner=owner)
+    return engine.drafter.replace(current, it.body, by=by, owner=owner)
 
 
 def _owns(source: str, owner: str) -> bool:

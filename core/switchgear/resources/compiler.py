@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Problem, Resource, ResourceKind
 from switchgear.contracts.store import Document
 from switchgear.resources import paths
@@ -50,11 +51,11 @@ class Compiler:
                 if isinstance(id_, str):
                     yield spot, naming.owner(id_) if reference.kind == "callable" else (reference.kind, id_)
 
-    def stage(self, changes: Mapping[Key, Document | None], *, validate: bool = False) -> Stage:
+    def stage(self, changes: Mapping[Key, Document | None], *, by: Principal | None = None) -> Stage:
         """Compile changed documents (None: deleted) and all that name them; nothing is in force until `adopt`.
 
-        With `validate`, changed specs also go through their kind's `validate`, and what fails is in `problems`; dependents
-        that would break are problems of those that named them. Otherwise what fails is `broken`.
+        With `by`, who is about to write them, changed specs also go through their kind's `validate`, and what fails is in
+        `problems`; dependents that would break are problems of those that named them. Otherwise what fails is `broken`.
         """
         stage = Stage(self.snapshot, self.naming.callable_kinds)
         stage.documents = changes
@@ -74,7 +75,7 @@ class Compiler:
             if document is None:
                 stage.moved[key] = None
                 continue
-            live, problems = self._compile(document, stage, validate=validate and key in changes)
+            live, problems = self._compile(document, stage, by=by if key in changes else None)
             if problems:
                 self._fail(stage, key, problems)
             else:
@@ -102,7 +103,7 @@ class Compiler:
 
     def compile(self, document: Document) -> Any:
         """Compile one document against the current snapshot. Raises `ValueError` with the reason it cannot be."""
-        live, problems = self._compile(document, self.snapshot, validate=False)
+        live, problems = self._compile(document, self.snapshot)
         if problems:
             raise ValueError(_reason(problems))
         return live
@@ -131,19 +132,19 @@ class Compiler:
         )
         return (None, problems) if problems else (resource, [])
 
-    def _compile(self, document: Document, view: Any, *, validate: bool) -> tuple[Any, list[Problem]]:
+    def _compile(self, document: Document, view: Any, *, by: Principal | None = None) -> tuple[Any, list[Problem]]:
         kind = self.kinds[document.kind]
         resource, problems = self.decoded(document)
         if resource is None:
             return None, problems
         try:
-            if validate and (found := list(kind.validate(resource.spec, view))):
+            if by is not None and (found := list(kind.validate(resource.spec, view, by))):
                 return None, found
             return kind.compile(resource, view), []
         except ValueError as error:
             return None, [Problem("", str(error))]
         except Exception as error:
-            if validate:
+            if by is not None:
                 raise  # a bug of the plugin, and somebody is there to be told
             return None, [Problem("", f"the plugin of {kind.name} failed on it: {type(error).__name__}: {error}")]
 

@@ -4,12 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from switchgear.contracts.principal import OWN_IDS, Scope
 from switchgear.contracts.resource import Problem, ResourceKind
 from switchgear.contracts.store import Document
-from switchgear.errors import ApiError, Conflict, StoreConflict, ValidationFailed
+from switchgear.errors import ApiError, Conflict, NotFound, StoreConflict, ValidationFailed
 from switchgear.resources import paths
 from switchgear.resources.compiler import Compiler
 from switchgear.resources.drafts import Draft
+from switchgear.resources.names import id_rule, is_id
 from switchgear.resources.naming import NOBODY, SHARED, Changed
 from switchgear.resources.shape import fields_of
 from switchgear.resources.snapshot import Key
@@ -19,6 +21,8 @@ from switchgear.wording import or_rather
 FILE_OWNER = "file:"
 _KIND_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TAKEN_ACTIONS = {"restore", "versions"}
+TELLING = frozenset({"key_taken", "in_use"})
+"""Codes of conflicts whose message names other resources."""
 
 
 def in_declarations(kinds: Sequence[ResourceKind[Any, Any]]) -> list[str]:
@@ -30,7 +34,7 @@ def in_declarations(kinds: Sequence[ResourceKind[Any, Any]]) -> list[str]:
     for kind in kinds:
         said = f"resource kind `{kind.name}`"
         if not _KIND_NAME.fullmatch(kind.name) or kind.name in (NOBODY, SHARED):
-            wrong.append(f"{said}: use a plural in lower case with hyphens, as in the path /admin/v1/api-keys")
+            wrong.append(f"{said}: use a plural in lower case with hyphens, as in the path /admin/v1/knowledge-bases")
         if names.count(kind.name) > 1 and f"{said} is declared twice" not in wrong:
             wrong.append(f"{said} is declared twice")
         for type_ in filter(None, (kind.spec, kind.input)):
@@ -39,12 +43,43 @@ def in_declarations(kinds: Sequence[ResourceKind[Any, Any]]) -> list[str]:
                 for field in fields_of(type_)
                 if field in OWN_FIELDS
             ]
+        if kind.scope is not None and kind.scope not in fields_of(kind.spec):
+            wrong.append(f"{said}: its `scope` is `{kind.scope}`, which is no field of {kind.spec.__name__}")
         wrong += [
             f"{said}: an action cannot be named `{action.name}`"
             for action in kind.actions
             if action.name in _TAKEN_ACTIONS or not _KIND_NAME.fullmatch(action.name)
         ]
     return wrong
+
+
+def in_id(kind: ResourceKind[Any, Any], id: object) -> list[Problem]:
+    """Find what is wrong with the id of a new resource."""
+    if not is_id(id, slashes=kind.id_slashes):
+        return [Problem("/id", "is required" if id is None else id_rule(slashes=kind.id_slashes))]
+    if kind.principals and id in OWN_IDS:
+        return [Problem("/id", "is the gateway's own; choose another")]
+    return []
+
+
+def outside(kind: ResourceKind[Any, Any], spec: Mapping[str, Any] | None, scope: Scope) -> list[Problem]:
+    """Find fault with a spec that would be out of the bounds of whoever writes it."""
+    if spec is None or scope.filter is None or scope.covers(kind.scope, spec):
+        return []
+    values = scope.filter.get(kind.scope, ()) if kind.scope is not None else ()
+    detail = f"must be one of {', '.join(f'`{value}`' for value in values)}" if values else "is out of your bounds"
+    return [Problem("" if kind.scope is None else paths.pointer((kind.scope,)), detail)]
+
+
+def not_there(kind: ResourceKind[Any, Any], id: str) -> NotFound:
+    """Make the one answer to a resource that does not exist and to one that is somebody else's."""
+    return NotFound(f"there is no {kind.title} `{id[:80]}`")
+
+
+def untold(error: Conflict) -> Conflict:
+    """Make the same refusal without naming what somebody who is bounded may not see."""
+    said = "it is in use" if error.code == "in_use" else "it needs a name or value of its own"
+    return Conflict(f"{said}; what is in the way may be out of your bounds", code=error.code)
 
 
 def missing_references(

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Prepared, Problem, Resource, ResourceKind
 from switchgear.contracts.resource import keep as keep_as_written
 from switchgear.contracts.store import Document, Write
@@ -55,24 +56,24 @@ class Drafter:
         self._kinds = kinds
         self._compiler = compiler
 
-    def create(self, kind: str, id: str, body: Any, *, owner: str, problems: list[Problem]) -> Draft:
+    def create(self, kind: str, id: str, body: Any, *, owner: str, problems: list[Problem], by: Principal) -> Draft:
         """Draft a new resource. `problems` are what the caller already found wrong with the id."""
-        spec, once = self._build(self._kinds[kind], id, plain(body), None, absent=True, problems=problems)
+        spec, once = self._build(self._kinds[kind], id, plain(body), None, absent=True, problems=problems, by=by)
         return Draft(kind, id, spec, 0, owner, once)
 
-    def replace(self, current: Document, body: Any, *, owner: str | None = None) -> Draft:
+    def replace(self, current: Document, body: Any, *, by: Principal, owner: str | None = None) -> Draft:
         """Draft a whole new spec; secrets sent back masked, or left out, are kept."""
         kind = self._kinds[current.kind]
         written, problems = self._without_shown(kind, plain(body), current)
-        spec, once = self._build(kind, current.id, written, current, absent=True, problems=problems)
+        spec, once = self._build(kind, current.id, written, current, absent=True, problems=problems, by=by)
         return Draft(current.kind, current.id, spec, current.version, owner or current.owner, once)
 
-    def patch(self, current: Document, patch: Any) -> Draft:
+    def patch(self, current: Document, patch: Any, *, by: Principal) -> Draft:
         """Draft the current spec with a merge patch laid over it."""
         kind = self._kinds[current.kind]
         written, problems = self._without_shown(kind, plain(patch), current)
         body = merge_patch(written_form(kind, sealing.masked(msgspec.json.decode(current.spec))), written)
-        spec, once = self._build(kind, current.id, body, current, absent=False, problems=problems)
+        spec, once = self._build(kind, current.id, body, current, absent=False, problems=problems, by=by)
         return Draft(current.kind, current.id, spec, current.version, current.owner, once)
 
     def restore(self, current: Document | None, old: Document) -> Draft:
@@ -80,7 +81,7 @@ class Drafter:
         base, owner = (current.version, current.owner) if current else (0, old.owner)
         return Draft(old.kind, old.id, msgspec.json.decode(old.spec), base, owner)
 
-    def act(self, current: Document, action: str, body: Any) -> Draft:
+    def act(self, current: Document, action: str, body: Any, *, by: Principal) -> Draft:
         """Draft what an action makes of the current spec."""
         kind = self._kinds[current.kind]
         verb = next((verb for verb in kind.actions if verb.name == action), None)
@@ -94,7 +95,7 @@ class Drafter:
         elif given:
             problems = [Problem("", f"the action `{action}` takes no body")]
         refuse(problems)
-        prepared = self._prepared(lambda: verb.apply(self._resource(current), value))
+        prepared = self._prepared(lambda: verb.apply(self._resource(current), value, by))
         spec = self._sealed(kind, current.id, prepared, msgspec.json.decode(current.spec))
         return Draft(current.kind, current.id, spec, current.version, current.owner, prepared.once)
 
@@ -116,6 +117,7 @@ class Drafter:
         *,
         absent: bool,
         problems: list[Problem],
+        by: Principal,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         stored = msgspec.json.decode(current.spec) if current else None
         secrets = sealing.secret_paths(kind, body)
@@ -124,7 +126,7 @@ class Drafter:
         new, wrong = decode(kind.input or kind.spec, opened.spec)
         refuse([*problems, *sealing.left_masks(secrets, body), *opened.problems, *wrong])
         previous = self._resource(current).spec if current and kind.prepare is not keep_as_written else None
-        prepared = self._prepared(lambda: kind.prepare(new, previous))
+        prepared = self._prepared(lambda: kind.prepare(new, previous, by))
         return self._sealed(kind, id, prepared, stored), prepared.once
 
     def _resource(self, document: Document) -> Resource[Any]:

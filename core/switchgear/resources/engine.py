@@ -11,6 +11,7 @@ import msgspec
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Sealer
+from switchgear.contracts.principal import ALLOWED, Principal, Scope
 from switchgear.contracts.resource import Problem, ResourceKind
 from switchgear.contracts.store import Document, Replay, Store
 from switchgear.errors import Conflict, NotFound, PluginError
@@ -19,7 +20,7 @@ from switchgear.resources.body import plain
 from switchgear.resources.compiler import Compiler
 from switchgear.resources.drafts import Draft, Drafter
 from switchgear.resources.feed import Feed
-from switchgear.resources.names import decode_cursor, encode_cursor, id_rule, is_id
+from switchgear.resources.names import decode_cursor, encode_cursor, is_id
 from switchgear.resources.sealing import Vault
 from switchgear.resources.snapshot import Broken, Key, Snapshot
 from switchgear.resources.views import Filter, Page, Written, version_view, view
@@ -86,12 +87,16 @@ class ResourceEngine:
         """Return a resource as it is stored. Raises `NotFound`."""
         document = await self.find(kind, id)
         if document is None:
-            raise NotFound(f"there is no {self.kind(kind).title} `{id[:80]}`")
+            raise conflicts.not_there(self.kind(kind), id)
         return document
 
-    async def get(self, kind: str, id: str) -> dict[str, Any]:
-        """Return a resource as it is shown."""
-        return view(self.kind(kind), await self.document(kind, id))
+    async def get(self, kind: str, id: str, scope: Scope = ALLOWED) -> dict[str, Any]:
+        """Return a resource as it is shown; one out of scope is not there, here and in all that follows."""
+        declared = self.kind(kind)
+        shown = view(declared, await self.document(kind, id))
+        if not scope.covers(declared.scope, shown):
+            raise conflicts.not_there(declared, id)
+        return shown
 
     async def page(
         self,
@@ -101,16 +106,19 @@ class ResourceEngine:
         limit: int = 100,
         equals: Mapping[str, str] | None = None,
         word: str | None = None,
+        scope: Scope = ALLOWED,
     ) -> Page:
         """List resources in id order. A filtered page may be short, even empty, and still have a `next_cursor`.
 
         `equals` compares top-level scalar fields, written as in JSON; `word` is looked for in id and `name`.
         """
+        # A cursor holds the id it stands at, which must not be somebody else's: within bounds a list is never cut short.
+        bounded = scope.filter is not None
         declared = self.kind(kind)
         wanted = Filter(declared, dict(equals or {}), word)
         after = decode_cursor(kind, cursor, slashes=declared.id_slashes) if cursor else ""
         data: list[dict[str, Any]] = []
-        size, seen = (MAX_PAGE if wanted else limit + 1), 0
+        size, seen = (MAX_PAGE if wanted or bounded else limit + 1), 0
         while True:
             documents = await self._store.page(kind, after=after, limit=size)
             for document in documents:
@@ -118,12 +126,12 @@ class ResourceEngine:
                     return Page(data, encode_cursor(kind, after))
                 after = document.id
                 shown = view(declared, document)
-                if wanted(shown):
+                if wanted(shown) and scope.covers(declared.scope, shown):
                     data.append(shown)
             seen += len(documents)
             if len(documents) < size:
                 return Page(data)
-            if seen >= SCAN:
+            if seen >= SCAN and not bounded:
                 return Page(data, encode_cursor(kind, after))
 
     async def versions(
@@ -133,18 +141,21 @@ class ResourceEngine:
         *,
         before: int | None = None,
         limit: int = 100,
+        scope: Scope = ALLOWED,
     ) -> list[dict[str, Any]]:
-        """List versions, newest first, those below version `before` if given; deleted resources have them too."""
+        """List versions, newest first, those below version `before` if given; deleted resources have them too.
+
+        Of those that were out of scope nothing is shown, and nothing at all of a resource that is so now.
+        """
         declared = self.kind(kind)
-        known = is_id(id, slashes=declared.id_slashes)
-        found = await self._store.versions(kind, id, before=before, limit=limit) if known else []
+        found = await self._versions(declared, id, before, limit, scope)
         if not found and before is None:
             raise NotFound(f"there is no {declared.title} `{id[:80]}`, and never was")
         return [version_view(declared, document) for document in found]
 
-    async def version(self, kind: str, id: str, version: int) -> dict[str, Any]:
+    async def version(self, kind: str, id: str, version: int, scope: Scope = ALLOWED) -> dict[str, Any]:
         """Return one version as it is shown."""
-        return version_view(self.kind(kind), await self._old(kind, id, version))
+        return version_view(self.kind(kind), await self._old(kind, id, version, scope))
 
     async def create(
         self,
@@ -159,23 +170,20 @@ class ResourceEngine:
         declared = self.kind(kind)
         spec = plain(body)
         given = spec.pop("id", None) if id is None else id
-        problems = []
         if given is None and declared.id_prefix is not None:
             given = f"{declared.id_prefix}{self.ambient.new_id()}"
-        elif not is_id(given, slashes=declared.id_slashes):
-            rule = id_rule(slashes=declared.id_slashes)
-            problems = [Problem("/id", "is required" if given is None else rule)]
+        problems = conflicts.in_id(declared, given)
         return await self._writer.create(
-            lambda: self.drafter.create(kind, str(given), spec, owner=owner, problems=problems), terms
+            lambda: self.drafter.create(kind, str(given), spec, owner=owner, problems=problems, by=terms.by), terms
         )
 
     async def replace(self, kind: str, id: str, body: Mapping[str, Any], terms: Terms) -> Written:
         """Write a whole new spec."""
-        return await self._change(kind, id, terms, lambda it: self.drafter.replace(it, body))
+        return await self._change(kind, id, terms, lambda it: self.drafter.replace(it, body, by=terms.by))
 
     async def patch(self, kind: str, id: str, patch: Mapping[str, Any], terms: Terms) -> Written:
         """Lay a merge patch (RFC 7396) over the spec."""
-        return await self._change(kind, id, terms, lambda it: self.drafter.patch(it, patch))
+        return await self._change(kind, id, terms, lambda it: self.drafter.patch(it, patch, by=terms.by))
 
     async def delete(self, kind: str, id: str, terms: Terms) -> Written:
         """Delete a resource nobody names; its versions stay."""
@@ -183,7 +191,7 @@ class ResourceEngine:
 
     async def act(self, kind: str, id: str, action: str, body: Any, terms: Terms) -> Written:
         """Run one of the kind's own actions."""
-        return await self._change(kind, id, terms, lambda it: self.drafter.act(it, action, body))
+        return await self._change(kind, id, terms, lambda it: self.drafter.act(it, action, body, by=terms.by))
 
     async def restore(self, kind: str, id: str, version: int, terms: Terms) -> Written:
         """Write an old version's spec, secrets included, as a new version; a deleted resource comes back."""
@@ -192,20 +200,20 @@ class ResourceEngine:
             raise Conflict(
                 f"an old version of a {declared.title} cannot be restored; make a new one", code="not_restorable"
             )
-        old = await self._old(kind, id, version)
+        old = await self._old(kind, id, version, terms.scope)
         if old.deleted:
             raise Conflict(f"{kind}/{id} was deleted at version {version}; restore one before", code="deleted")
         if (why := declared.refuse_restore(msgspec.json.decode(old.spec))) is not None:
             raise Conflict(why, code="not_restorable")
         return await self._writer.change(lambda: self.find(kind, id), lambda it: self.drafter.restore(it, old), terms)
 
-    async def batch(self, plan: Callable[[], Awaitable[Sequence[Draft]]], actor: str) -> list[Document]:
+    async def batch(self, plan: Callable[[], Awaitable[Sequence[Draft]]], by: Principal) -> list[Document]:
         """Write several drafts, all or none; `plan` makes them while no other write of this process can come between."""
-        return await self._writer.batch(plan, actor)
+        return await self._writer.batch(plan, by)
 
-    def problems(self, drafts: Sequence[Draft]) -> list[tuple[Key, Problem]]:
-        """Say what would keep drafts from being written together; nothing is written."""
-        return self._writer.problems(drafts)
+    def problems(self, drafts: Sequence[Draft], by: Principal) -> list[tuple[Key, Problem]]:
+        """Say what would keep drafts from being written together by somebody; nothing is written."""
+        return self._writer.problems(drafts, by)
 
     async def each(self, kind: str) -> AsyncIterator[Document]:
         """Go through every resource of a kind as it is stored, in id order."""
@@ -215,19 +223,19 @@ class ResourceEngine:
                 yield document
             after = documents[-1].id
 
-    async def reseal(self, actor: str) -> int:
+    async def reseal(self, by: Principal) -> int:
         """Seal every secret anew that is not sealed with the newest master key; return how many resources changed."""
         changed = 0
         for kind in self.kinds:
             async for document in self.each(kind):
-                changed += await self._reseal(document, actor)
+                changed += await self._reseal(document, by)
         return changed
 
     async def recall(self, scope: str, key: str) -> Replay | None:
         """Return the remembered answer of an Idempotency-Key."""
         return await self._store.recall(scope, key)
 
-    async def _reseal(self, document: Document, actor: str) -> bool:
+    async def _reseal(self, document: Document, by: Principal) -> bool:
         spec = msgspec.json.decode(document.spec)
         renewed = self.vault.reseal(document.kind, document.id, spec)
         if renewed == spec:
@@ -236,13 +244,28 @@ class ResourceEngine:
         async def plan() -> list[Draft]:
             return [Draft(document.kind, document.id, renewed, document.version, document.owner)]
 
-        await self._writer.batch(plan, actor)
+        await self._writer.batch(plan, by)
         return True
 
-    async def _old(self, kind: str, id: str, version: int) -> Document:
+    async def _versions(
+        self, kind: ResourceKind[Any, Any], id: str, before: int | None, limit: int, scope: Scope
+    ) -> list[Document]:
+        if not is_id(id, slashes=kind.id_slashes):
+            return []
+        if scope.filter is None:
+            return await self._store.versions(kind.name, id, before=before, limit=limit)
+        current = await self._store.read(kind.name, id)
+        if current is not None and not scope.covers(kind.scope, view(kind, current)):
+            return []
+        found: list[Document] = []
+        while len(found) < limit and (older := await self._store.versions(kind.name, id, before=before, limit=limit)):
+            found += (it for it in older if scope.covers(kind.scope, view(kind, it)))
+            before = older[-1].version
+        return found[:limit]
+
+    async def _old(self, kind: str, id: str, version: int, scope: Scope) -> Document:
         declared = self.kind(kind)
-        known = is_id(id, slashes=declared.id_slashes)
-        found = await self._store.versions(kind, id, before=version + 1, limit=1) if known else []
+        found = await self._versions(declared, id, version + 1, 1, scope)
         if not found or found[0].version != version:
             raise NotFound(f"{declared.title} `{id[:80]}` has no version {version}")
         return found[0]

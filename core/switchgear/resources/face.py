@@ -1,8 +1,9 @@
 """The resource engine as plugins see it: `context.resources`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Resource, Resources
 from switchgear.errors import Conflict
 from switchgear.resources.cache import LiveCache
@@ -40,16 +41,28 @@ class PluginResources(Resources):
             raise Conflict(f"what is stored as {kind}/{id} cannot be read: {problems[0].detail}", code="unreadable")
         return resource
 
-    async def create(self, kind: str, id: str | None, body: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
+    async def page(
+        self, kind: str, *, cursor: str | None = None, limit: int = 100
+    ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+        """List as GET would."""
+        page = await self._engine.page(kind, cursor=cursor, limit=limit)
+        return page.data, page.next_cursor
+
+    async def create(self, kind: str, id: str | None, body: Mapping[str, Any], *, by: Principal) -> Mapping[str, Any]:
         """Create as POST would."""
-        written = await self._engine.create(kind, body, Terms(actor), id=id)
+        written = await self._engine.create(kind, body, Terms(by), id=id)
         return {**(written.view or {}), **written.once}
 
-    async def update(self, kind: str, id: str, patch: Mapping[str, Any], *, actor: str) -> Mapping[str, Any]:
+    async def update(self, kind: str, id: str, patch: Mapping[str, Any], *, by: Principal) -> Mapping[str, Any]:
         """Merge-patch as PATCH would."""
-        written = await self._engine.patch(kind, id, patch, Terms(actor))
+        written = await self._engine.patch(kind, id, patch, Terms(by))
         return {**(written.view or {}), **written.once}
 
-    async def delete(self, kind: str, id: str, *, actor: str) -> None:
+    async def act(self, kind: str, id: str, action: str, body: Any = None, *, by: Principal) -> Mapping[str, Any]:
+        """Run an action as POST would."""
+        written = await self._engine.act(kind, id, action, body, Terms(by))
+        return {**(written.view or {}), **written.once}
+
+    async def delete(self, kind: str, id: str, *, by: Principal) -> None:
         """Delete as DELETE would."""
-        await self._engine.delete(kind, id, Terms(actor))
+        await self._engine.delete(kind, id, Terms(by))

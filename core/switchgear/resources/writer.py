@@ -13,6 +13,7 @@ import structlog
 from msgspec import Struct
 
 from switchgear.ambient import Ambient
+from switchgear.contracts.principal import ALLOWED, Principal, Scope
 from switchgear.contracts.resource import Problem, ResourceKind
 from switchgear.contracts.store import Document, Replay, Store
 from switchgear.errors import Conflict, PreconditionFailed, StoreConflict, StoreUnavailable
@@ -44,11 +45,12 @@ class Remember(Struct, frozen=True):
 
 
 class Terms(Struct, frozen=True):
-    """On what terms a write is made: by whom, over which versions (None: any), remembered how."""
+    """On what terms a write is made: by whom, over which versions (None: any), remembered how, within what."""
 
-    actor: str
+    by: Principal
     expect: Collection[int] | None = None
     remember: Remember | None = None
+    scope: Scope = ALLOWED
 
 
 class Writer:
@@ -84,6 +86,8 @@ class Writer:
             for _ in range(TRIES):
                 await self._refresh()
                 current = await read()
+                if current is not None and not _covers(terms.scope, self._kinds[current.kind], current.spec):
+                    raise conflicts.not_there(self._kinds[current.kind], current.id)
                 _check_version(current, terms.expect)
                 if current is not None:
                     conflicts.refuse_file_owned(current)
@@ -91,20 +95,25 @@ class Writer:
                     return await self._one(draft(current), current, terms)
                 except StoreConflict:
                     continue  # another replica wrote this, or what it changes elsewhere; that is current now
+                except Conflict as error:
+                    if terms.scope.filter is None or error.code not in conflicts.TELLING:
+                        raise
+                    raise conflicts.untold(error) from None
         raise Conflict("it is being written by many at once; try again", code="contended")
 
-    async def batch(self, plan: Callable[[], Awaitable[Sequence[Draft]]], actor: str) -> list[Document]:
+    async def batch(self, plan: Callable[[], Awaitable[Sequence[Draft]]], by: Principal) -> list[Document]:
         """Write what `plan` awaits to a list of drafts, all or none."""
         async with self._turn:
             await self._refresh()
             drafts = await plan()
             try:
-                return await self._commit(drafts, (), actor, self._ambient.now_us(), None) if drafts else []
+                return await self._commit(drafts, (), by, self._ambient.now_us(), None) if drafts else []
             except StoreConflict as error:
                 raise Conflict(f"{error.kind}/{error.id} was changed meanwhile; plan again", code="stale") from error
 
     async def _one(self, draft: Draft, current: Document | None, terms: Terms) -> Written:
         kind, at_us = self._kinds[draft.kind], self._ambient.now_us()
+        refuse(conflicts.outside(kind, draft.spec, terms.scope))
         if current is not None and draft.spec is not None and msgspec.json.decode(current.spec) == draft.spec:
             written = Written(draft.id, current.version, view(kind, current), draft.once)
             if terms.remember is not None:
@@ -119,9 +128,9 @@ class Writer:
         if terms.remember is not None:
             version = 1 + (draft.base or await self._last_version(draft))
             created_us = at_us if current is None else current.created_us
-            foreseen = draft.document(version=version, at_us=at_us, created_us=created_us, actor=terms.actor)
+            foreseen = draft.document(version=version, at_us=at_us, created_us=created_us, actor=terms.by.id)
             replay = terms.remember.replay(written_as(foreseen, version), at_us)
-        document, *_ = await self._commit([draft], await self._also(kind, draft), terms.actor, at_us, replay)
+        document, *_ = await self._commit([draft], await self._also(kind, draft), terms.by, at_us, replay)
         return written_as(document, document.version)
 
     async def _also(self, kind: ResourceKind[Any, Any], draft: Draft) -> list[Draft]:
@@ -139,25 +148,25 @@ class Writer:
                 drafts[key] = msgspec.structs.replace(found, spec=after)
         return list(drafts.values())
 
-    def problems(self, drafts: Sequence[Draft]) -> list[tuple[Key, Problem]]:
-        """Say what would keep drafts from being written, as far as this process knows."""
+    def problems(self, drafts: Sequence[Draft], by: Principal) -> list[tuple[Key, Problem]]:
+        """Say what would keep drafts from being written by somebody, as far as this process knows."""
         planned = self._planned(drafts, "", 0)
         used = [
             (key, Problem("", f"is in use by {', '.join(sorted('/'.join(user) for user in users))}"))
             for key, document in planned.items()
             if document is None and (users := self._compiler.users(key) - planned.keys())
         ]
-        return self._checked(drafts, planned)[1] + used
+        return self._checked(drafts, planned, by)[1] + used
 
     async def _commit(
-        self, written: Sequence[Draft], also: Sequence[Draft], actor: str, at_us: int, replay: Replay | None
+        self, written: Sequence[Draft], also: Sequence[Draft], by: Principal, at_us: int, replay: Replay | None
     ) -> list[Document]:
         drafts = [*written, *also]
-        planned = self._planned(drafts, actor, at_us)
-        stage, problems = self._checked(drafts, planned)
+        planned = self._planned(drafts, by.id, at_us)
+        stage, problems = self._checked(drafts, planned, by)
         refuse(conflicts.placed(problems, written))
         batch = [
-            draft.write(actor, self._keys(planned[draft.key]), _stored(stage.names[draft.key])) for draft in drafts
+            draft.write(by.id, self._keys(planned[draft.key]), _stored(stage.names[draft.key])) for draft in drafts
         ]
         documents = await self._write(batch, drafts, at_us, replay)
         try:
@@ -173,11 +182,11 @@ class Writer:
         }
 
     def _checked(
-        self, drafts: Sequence[Draft], planned: Mapping[Key, Document | None]
+        self, drafts: Sequence[Draft], planned: Mapping[Key, Document | None], by: Principal
     ) -> tuple[Stage, list[tuple[Key, Problem]]]:
         missing = conflicts.missing_references(self._kinds, self._compiler, drafts, planned)
         clashes = conflicts.name_clashes(self._kinds, self._compiler, drafts, planned)
-        stage = self._compiler.stage({} if missing else planned, validate=True)
+        stage = self._compiler.stage({} if missing else planned, by=by)
         # Deleting what others name would break them too, but then the store's refusal, which names them all, says it best.
         in_use = any(
             document is None and self._compiler.users(key) - planned.keys() for key, document in planned.items()
@@ -218,6 +227,10 @@ def _stored(names: Sequence[Key]) -> tuple[Key, ...]:
     what would break them is refused.
     """
     return tuple(key for key in names if key[0] != SHARED)
+
+
+def _covers(scope: Scope, kind: ResourceKind[Any, Any], spec: bytes | None) -> bool:
+    return scope.filter is None or (spec is not None and scope.covers(kind.scope, msgspec.json.decode(spec)))
 
 
 async def _nothing() -> Document | None:

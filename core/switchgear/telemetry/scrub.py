@@ -35,7 +35,7 @@ _NAMED = re.compile(
 _KEY_LIKE = re.compile(
     r"""(?P<scheme>(?<![A-Za-z0-9])(?:Bearer|Basic)[ ]{1,4})[A-Za-z0-9._~+/=*-]{6,}   # RFC 6750, RFC 7617
       | (?<![A-Za-z0-9_-])(?:
-            sg_(?:live|test)_[A-Za-z0-9_*-]{4,}             # our own
+            [a-z]{2,4}_(?:live|test)_(?:[A-Za-z0-9_*-]{12,}|(?=[a-z_-]*[A-Z0-9*])[A-Za-z0-9_*-]{4,})   # Stripe's form
           | (?:sk|pk|rk|gsk|hf|glpat|xai)[-_][A-Za-z0-9_*-]{6,}   # the field's common prefixes of secrets
           | (?:gh[oprsu]|github_pat)_[A-Za-z0-9_]{16,}
           | xox[abeoprs]-[A-Za-z0-9-]{8,}

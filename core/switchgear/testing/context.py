@@ -1,6 +1,6 @@
 """What the kernel lends to a plugin, for tests that run one plugin without a kernel."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import httpx
     from structlog.typing import FilteringBoundLogger
 
-    from switchgear.contracts.caller import Caller
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.event import Event
     from switchgear.contracts.jobs import JobQueue
+    from switchgear.contracts.principal import Principal
     from switchgear.contracts.record import Ledger, Records
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
@@ -29,8 +29,8 @@ class PluginContext:
     """A `Context` over a directory and whatever store, counters, records and resource engine the test gives.
 
     `recorded` keeps what the plugin recorded, as (kind, id, at_us, members), which `ledger` may refuse; `events` what it
-    emitted, `callers` what it said of keys that changed, by key id, `spawned` the background work it asked for, which the test
-    runs itself.
+    emitted, `changes` what it said of principals that changed (predicate, id), `spawned` the background work it asked for,
+    which the test runs itself.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class PluginContext:
         self.ambient = ambient or FixedAmbient()
         self.metrics = Metrics()
         self.events: list[Event] = []
-        self.callers: dict[str, Sequence[Caller]] = {}
+        self.changes: list[tuple[Callable[[Principal], Principal | None], str | None]] = []
         self.spawned: dict[str, Callable[[], Awaitable[None]]] = {}
         self._store = store
         self._counters = counters
@@ -132,9 +132,9 @@ class PluginContext:
         """Keep the event in `events`."""
         self.events.append(event)
 
-    def callers_changed(self, key_id: str, now: "Sequence[Caller]") -> None:
-        """Keep the last word on each key in `callers`."""
-        self.callers[key_id] = now
+    def principals_changed(self, is_good: "Callable[[Principal], Principal | None]", *, id: str | None = None) -> None:
+        """Keep it in `changes`."""
+        self.changes.append((is_good, id))
 
     def spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Keep the work in `spawned`."""

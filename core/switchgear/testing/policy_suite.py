@@ -1,7 +1,7 @@
 """What every policy must do, as tests to inherit.
 
     class TestMine(PolicySuite):
-        caller = Caller("key_1", permissions=Permissions(), limits=Limits(5, 5))   # one the policy has business with
+        principal = Principal("key_1", "key", facts={"limits": {"requests_per_minute": 5}})   # one the policy has business with
         def make(self, counters): return MyPolicy(counters)
 
 and pytest runs it. The counters given to `make` answer at once or later, grant or refuse, as each test needs, and know what
@@ -18,11 +18,11 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from switchgear.contracts.caller import Caller, Permissions
 from switchgear.contracts.counters import Bucket, Decision, Room
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
 from switchgear.contracts.filter import Channel, Piece
 from switchgear.contracts.policy import Policy
+from switchgear.contracts.principal import USE, Grant, Principal
 from switchgear.contracts.provider import CANONICAL, Answer, Call
 from switchgear.contracts.resource import Snapshot
 from switchgear.contracts.usage import Usage
@@ -104,13 +104,13 @@ class WatchedCounters:
         return answer
 
 
-def make_exchange(caller: Caller | None, *, id: str = "exchange-1", stream: bool = False) -> Exchange:
+def make_exchange(principal: Principal | None, *, id: str = "exchange-1", stream: bool = False) -> Exchange:
     """Make an exchange that got as far as the policies: a canonical call that says hello, with no target to go to."""
     snapshot: Snapshot = EmptySnapshot()
     x = Exchange(id, "dialect", snapshot, began=0.0, started_us=0)
     members = {"model": Raw(b'"m"'), "messages": Raw(b'[{"role":"user","content":"Say hello"}]')}
     x.call = Call("chat", CANONICAL, members, model="m", stream=stream)
-    x.caller = caller
+    x.principal = principal
     x.plan = Plan(())
     return x
 
@@ -127,9 +127,9 @@ def _reservations(policy: Policy, counters: WatchedCounters) -> Reservations:
 
 
 class PolicySuite:
-    """Inherit and fill in `make`; give a `caller` the policy acts upon."""
+    """Inherit and fill in `make`; give a `principal` the policy acts upon."""
 
-    caller: ClassVar[Caller] = Caller("key_1", permissions=Permissions(models=("*",)))
+    principal: ClassVar[Principal] = Principal("key_1", "key", grants=(Grant(USE, "models"),))
 
     def make(self, counters: WatchedCounters) -> Policy:  # noqa: ARG002 - whoever overrides it uses them
         """Make the policy under test over these counters, or without if it counts nothing."""
@@ -170,7 +170,7 @@ class PolicySuite:
     @pytest.mark.parametrize("outcome", list(Outcome))
     async def test_nothing_is_held_after_settling_however_it_ended(self, outcome: Outcome, later: bool) -> None:  # noqa: FBT001 - a pytest parameter
         counters = WatchedCounters(later=later)
-        policy, x = self.make(counters), make_exchange(self.caller)
+        policy, x = self.make(counters), make_exchange(self.principal)
         try:
             await self.begin(policy, x, counters)
         except ApiError:
@@ -182,7 +182,7 @@ class PolicySuite:
     @pytest.mark.parametrize("later", [False, True])
     async def test_who_refuses_holds_nothing_and_gives_a_client_error(self, later: bool) -> None:  # noqa: FBT001 - a pytest parameter
         counters = WatchedCounters(later=later, grant=False)
-        policy, x = self.make(counters), make_exchange(self.caller)
+        policy, x = self.make(counters), make_exchange(self.principal)
         if await self._refused(policy, x, counters):
             assert not counters.held
         elif counters.reserved:
@@ -203,8 +203,8 @@ class PolicySuite:
     async def test_settling_twice_or_without_having_admitted_is_harmless(self) -> None:
         counters = WatchedCounters()
         policy = self.make(counters)
-        await self.finish(policy, make_exchange(self.caller, id="never-admitted"), Outcome.REJECTED, counters)
-        x = make_exchange(self.caller)
+        await self.finish(policy, make_exchange(self.principal, id="never-admitted"), Outcome.REJECTED, counters)
+        x = make_exchange(self.principal)
         await self._refused(policy, x, counters)
         for _ in range(2):
             await self.finish(policy, x, Outcome.COMPLETE, counters)
@@ -213,7 +213,7 @@ class PolicySuite:
     async def test_interrupted_while_admitting_it_holds_nothing_once_settled(self) -> None:
         """The gateway settles a policy whose `admit` ran out of time or whose client left meanwhile."""
         counters = WatchedCounters(never=True)
-        policy, x = self.make(counters), make_exchange(self.caller)
+        policy, x = self.make(counters), make_exchange(self.principal)
         admitting = asyncio.ensure_future(self.begin(policy, x, counters))
         await asyncio.sleep(0)
         admitting.cancel()
@@ -222,20 +222,18 @@ class PolicySuite:
         await self.finish(policy, x, Outcome.CLIENT_GONE, counters)
         assert not counters.held
 
-    @pytest.mark.parametrize(
-        "caller", [None, Caller("key_2", permissions=Permissions())], ids=["nobody", "without limits"]
-    )
-    async def test_it_survives_a_caller_it_knows_nothing_of(self, caller: Caller | None) -> None:
-        """It may refuse such a caller, but not break."""
+    @pytest.mark.parametrize("principal", [None, Principal("key_2", "key")], ids=["nobody", "without limits"])
+    async def test_it_survives_a_principal_it_knows_nothing_of(self, principal: Principal | None) -> None:
+        """It may refuse such a principal, but not break."""
         counters = WatchedCounters()
-        policy, x = self.make(counters), make_exchange(caller)
+        policy, x = self.make(counters), make_exchange(principal)
         await self._refused(policy, x, counters)
         await self.finish(policy, x, Outcome.COMPLETE, counters)
         assert not counters.held
 
     async def test_it_survives_every_sort_of_text(self) -> None:
         counters = WatchedCounters()
-        policy, x = self.make(counters), make_exchange(self.caller, stream=True)
+        policy, x = self.make(counters), make_exchange(self.principal, stream=True)
         await self._refused(policy, x, counters)
         for channel in CHANNELS:
             with contextlib.suppress(ApiError):  # it may let it pass, change it or stop the answer, nothing else
@@ -250,7 +248,7 @@ class PolicySuite:
     async def test_exchanges_do_not_see_each_other(self) -> None:
         counters = WatchedCounters()
         policy = self.make(counters)
-        one, two = (make_exchange(self.caller, id=f"exchange-{n}") for n in (1, 2))
+        one, two = (make_exchange(self.principal, id=f"exchange-{n}") for n in (1, 2))
         refused = [await self._refused(policy, x, counters) for x in (one, two)]
         assert refused[0] == refused[1]
         before = set(counters.held)
@@ -261,7 +259,7 @@ class PolicySuite:
 
     async def test_what_it_reserves_is_declared_and_naming_it_takes_nothing(self) -> None:
         counters = WatchedCounters()
-        policy, x = self.make(counters), make_exchange(self.caller)
+        policy, x = self.make(counters), make_exchange(self.principal)
         await _run(policy.prepare(x))
         buckets = await _run(policy.reserve(x))
         assert list(buckets) == list(await _run(policy.reserve(x)))
@@ -271,7 +269,7 @@ class PolicySuite:
 
     async def test_it_says_as_many_amounts_as_it_named_buckets(self) -> None:
         counters = WatchedCounters()
-        policy, x = self.make(counters), make_exchange(self.caller)
+        policy, x = self.make(counters), make_exchange(self.principal)
         if await self._refused(policy, x, counters):
             return
         for usage in (None, Usage.plain(10, 20)):
@@ -283,15 +281,15 @@ class PolicySuite:
     async def test_explaining_takes_nothing_and_says_json(self, later: bool) -> None:  # noqa: FBT001 - a pytest parameter
         counters = WatchedCounters(later=later)
         policy = self.make(counters)
-        for caller in (self.caller, None):
-            x = make_exchange(caller)
+        for principal in (self.principal, None):
+            x = make_exchange(principal)
             said = await _run(policy.explain(x))
             assert not counters.held, "nobody settles an exchange that does not take place"
             assert not x.headers
             assert said is None or isinstance(msgspec.json.decode(msgspec.json.encode(said)), dict)
 
     def test_header_names_it_adds_are_lower_case_bytes_without_line_breaks(self) -> None:
-        x, counters = make_exchange(self.caller), WatchedCounters()
+        x, counters = make_exchange(self.principal), WatchedCounters()
         asyncio.run(self._refused(self.make(counters), x, counters))
         for name, value in x.headers:
             assert name == name.lower()

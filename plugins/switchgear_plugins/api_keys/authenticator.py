@@ -3,13 +3,13 @@ from hashlib import sha256
 from typing import Any
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.caller import Caller, Standing
+from switchgear.contracts.principal import Credentials, Known, Principal
 from switchgear.contracts.resource import MISSING, LiveCache, Resource
 from switchgear_plugins.api_keys.live import LiveKey
 
 
 class ApiKeyAuthenticator:
-    """Knows callers by the SHA-256 of the whole token; status and expiry are looked at on every use.
+    """Knows principals by the SHA-256 of the whole token; status and expiry are looked at on every use.
 
     What is not a key is hashed and looked up like what is, so that nothing tells malformed, unknown and revoked apart.
     `read` returns a key as it is stored, by id.
@@ -23,25 +23,28 @@ class ApiKeyAuthenticator:
         self._load = cache.load
         self._now_us = ambient.now_us
 
-    def authenticate(self, token: str) -> Caller | Awaitable[Caller | None] | None:
-        """Return the caller at once if the token was seen lately, else an awaitable that reads it from the store."""
+    def authenticate(self, credentials: Credentials) -> Principal | Awaitable[Principal | None] | None:
+        """Return the principal at once if the token was seen lately, else an awaitable that reads it from the store."""
+        token = credentials.token
+        if token is None:
+            return None
         hash = sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
         live = self._peek(hash)
         if live is MISSING:
             return self._look_up(hash)
         return None if live is None else live.admit(hash, self._now_us())
 
-    async def standing(self, key_id: str) -> Standing | None:
+    async def principal(self, id: str) -> Known | None:
         """Read a key from the store and say how it stands."""
-        resource = await self._read(key_id)
+        resource = await self._read(id)
         if resource is None:
             return None
-        caller, status = LiveKey(resource.id, resource.spec).caller, resource.spec.status
+        principal, status = LiveKey(resource.id, resource.spec).principal, resource.spec.status
         if status != "active":
-            return Standing(caller, status)
-        is_over = caller.expires_us is not None and self._now_us() >= caller.expires_us
-        return Standing(caller, "expired" if is_over else None)
+            return Known(principal, f"key_{status}")
+        is_over = principal.expires_us is not None and self._now_us() >= principal.expires_us
+        return Known(principal, "key_expired" if is_over else None)
 
-    async def _look_up(self, hash: str) -> Caller | None:
+    async def _look_up(self, hash: str) -> Principal | None:
         live: LiveKey | None = await self._load(hash)
         return None if live is None else live.admit(hash, self._now_us())

@@ -1,59 +1,53 @@
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from switchgear.contracts.principal import Principal
+from switchgear_plugins.api_keys.spec import ApiKey, micros
 
-from switchgear.contracts.caller import Caller, Limits
-
-if TYPE_CHECKING:
-    from switchgear_plugins.api_keys.resources import ApiKey
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NO_LIMITS = Limits()
-_TOKEN_ID_LENGTH = 16
+_SESSION_LENGTH = 16
 
 
 class LiveKey:
-    """A key as requests meet it: a caller for each of its secrets, and what decides whether a secret is good now."""
+    """A key as requests meet it: a principal for each of its secrets, and what decides whether a secret is good now."""
 
-    __slots__ = ("_active", "_hash", "_previous", "caller")
+    __slots__ = ("_active", "_hash", "_previous", "principal")
 
-    def __init__(self, id: str, key: "ApiKey") -> None:
-        expires_us = _micros(key.expires_at)
-        self.caller = _caller(id, key, key.hash, expires_us)
+    def __init__(self, id: str, key: ApiKey) -> None:
+        expires_us = micros(key.expires_at)
+        self.principal = _principal(id, key, key.hash, expires_us)
         self._hash = key.hash
         self._active = key.status == "active"
-        self._previous: Caller | None = None
-        until_us = _micros(key.previous_until)
+        self._previous: Principal | None = None
+        until_us = micros(key.previous_until)
         if key.previous_hash is not None and until_us is not None:
             ends_us = until_us if expires_us is None else min(until_us, expires_us)
-            self._previous = _caller(id, key, key.previous_hash, ends_us)
+            self._previous = _principal(id, key, key.previous_hash, ends_us)
 
-    def admit(self, hash: str, now_us: int) -> Caller | None:
-        """Return the caller if the secret with this hash, under which the key was found, is good at this time."""
-        caller = self.caller if hash == self._hash else self._previous
-        if caller is None or not self._active or (caller.expires_us is not None and now_us >= caller.expires_us):
+    def admit(self, hash: str, now_us: int) -> Principal | None:
+        """Return the principal if the secret with this hash, under which the key was found, is good at this time."""
+        principal = self.principal if hash == self._hash else self._previous
+        if (
+            principal is None
+            or not self._active
+            or (principal.expires_us is not None and now_us >= principal.expires_us)
+        ):
             return None
-        return caller
+        return principal
 
-    def callers(self, now_us: int) -> tuple[Caller, ...]:
-        """Return the callers of all secrets that are good at this time."""
-        both = (self.caller, self._previous) if self._active else ()
-        return tuple(one for one in both if one and (one.expires_us is None or now_us < one.expires_us))
+    def now(self, principal: Principal, now_us: int) -> Principal | None:
+        """Return what a principal made of this key before has become, None if its secret is not good any more."""
+        both = (self.principal, self._previous) if self._active else ()
+        found = (it for it in both if it is not None and it.session == principal.session)
+        return next((it for it in found if it.expires_us is None or now_us < it.expires_us), None)
 
 
-def _caller(id: str, key: "ApiKey", hash: str, expires_us: int | None) -> Caller:
-    return Caller(
+def _principal(id: str, key: ApiKey, hash: str, expires_us: int | None) -> Principal:
+    limits = {name: most for name in key.limits.__struct_fields__ if (most := getattr(key.limits, name)) is not None}
+    return Principal(
         id,
+        "key",
         name=key.name,
-        permissions=key.permissions,
-        limits=None if key.limits == _NO_LIMITS else key.limits,
-        team_id=key.team_id,
+        labels={"key": id} if key.team_id is None else {"key": id, "team": key.team_id},
         tags=key.tags,
+        grants=key.permissions.grants(),
+        facts={"limits": limits} if limits else None,
+        session=hash[:_SESSION_LENGTH],
         expires_us=expires_us,
-        token_id=hash[:_TOKEN_ID_LENGTH],
     )
-
-
-def _micros(moment: datetime | None) -> int | None:
-    if moment is None:
-        return None
-    return (moment - EPOCH) // timedelta(microseconds=1)

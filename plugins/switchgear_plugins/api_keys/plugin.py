@@ -1,17 +1,20 @@
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from switchgear import NoSettings, Offer, Plugin
-from switchgear.contracts.caller import Authenticator
 from switchgear.contracts.kernel import Seed
+from switchgear.contracts.principal import Authenticator, Principal
 from switchgear.contracts.resource import ResourceKind
 from switchgear_plugins.api_keys.authenticator import ApiKeyAuthenticator
 from switchgear_plugins.api_keys.live import LiveKey
 from switchgear_plugins.api_keys.resources import INDEX, KIND, api_keys
 
+if TYPE_CHECKING:
+    import click
+
 
 class ApiKeysPlugin(Plugin[NoSettings]):
-    """API keys: the resource kind, and the authenticator that knows callers by them."""
+    """API keys: the resource kind, the authenticator that knows principals by them, and the command `keys`."""
 
     api = 1
     requires = ("store",)
@@ -28,11 +31,23 @@ class ApiKeysPlugin(Plugin[NoSettings]):
         """Offer the authenticator `api_keys`."""
         return [Offer("api_keys", self._authenticator, summary="API keys kept by the gateway")]
 
+    def switchgear_commands(self) -> "list[click.Command]":
+        """Bring `switchgear keys`."""
+        from switchgear_plugins.api_keys.commands import keys  # noqa: PLC0415 - a gateway that serves has no use for it
+
+        return [keys]
+
     def _authenticator(self) -> ApiKeyAuthenticator:
         resources = self.context.resources
         resources.on_change(KIND, self._changed)
         return ApiKeyAuthenticator(resources.cache(KIND, INDEX), self.context.ambient, partial(resources.get, KIND))
 
     def _changed(self, id: str, live: LiveKey | None) -> None:
-        now = () if live is None else live.callers(self.context.ambient.now_us())
-        self.context.callers_changed(id, now)
+        now_us = self.context.ambient.now_us()
+
+        def is_good(principal: Principal) -> Principal | None:
+            if principal.kind != "key":
+                return principal
+            return None if live is None else live.now(principal, now_us)
+
+        self.context.principals_changed(is_good, id=id)

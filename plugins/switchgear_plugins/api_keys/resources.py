@@ -3,75 +3,21 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from datetime import timedelta
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.caller import Limits, Permissions
+from switchgear.contracts.principal import EVERYTHING, Principal
 from switchgear.contracts.resource import Prepared, Problem, Resource, ResourceAction, ResourceKind, View
-from switchgear.errors import Conflict, ValidationFailed
-from switchgear_plugins.api_keys.live import EPOCH, LiveKey
+from switchgear.errors import Conflict, PermissionDenied, ValidationFailed
+from switchgear_plugins.api_keys.live import LiveKey
+from switchgear_plugins.api_keys.spec import EPOCH, ApiKey, ApiKeyInput, Limits, Permissions, Regenerate
 
 KIND = "api-keys"
 INDEX = "api-key"
 SECRET_BYTES = 32
-
-Moment = Annotated[datetime, Meta(tz=True)]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Tags = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=50)]
-Metadata = Annotated[
-    dict[Annotated[str, Meta(max_length=100)], Annotated[str, Meta(max_length=1000)]], Meta(max_length=50)
-]
-OwnSecret = Annotated[str, Meta(min_length=20, max_length=512, pattern=r"^[\x21-\x7e]*$")]
-
-
-class ApiKeyInput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a client may write.
-
-    Without `permissions` a key may do nothing. `key` brings a secret of one's own (20 to 512 printable ASCII characters) and
-    `test` makes a `sg_test_` key; both only when the key is created. `expires_at` is RFC 3339 with a zone.
-    """
-
-    name: Name
-    team_id: str | None = None
-    permissions: Permissions = Permissions()
-    limits: Limits = Limits()
-    tags: Tags = ()
-    metadata: Metadata = {}
-    expires_at: Moment | None = None
-    key: OwnSecret | None = None
-    test: bool | None = None
-
-
-class ApiKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is stored. `hash` is the SHA-256 of the whole secret in hex; `prefix` and `last4` let people tell keys apart.
-
-    `previous_hash` is that of the secret before the last regeneration, good until `previous_until`.
-    """
-
-    name: str
-    prefix: str
-    hash: str
-    last4: str
-    team_id: str | None = None
-    permissions: Permissions = Permissions()
-    limits: Limits = Limits()
-    tags: tuple[str, ...] = ()
-    metadata: dict[str, str] = {}
-    expires_at: Moment | None = None
-    status: Literal["active", "suspended", "revoked"] = "active"
-    live: bool = True
-    previous_hash: str | None = None
-    previous_until: Moment | None = None
-
-
-class Regenerate(Struct, frozen=True, forbid_unknown_fields=True):
-    """The old secret stays good for `overlap_seconds` beside the new one; without, it is dead at once."""
-
-    overlap_seconds: Annotated[int, Meta(ge=0, le=30 * 86_400)] = 0
 
 
 def digest(secret: str) -> str:
@@ -96,6 +42,8 @@ def api_keys(ambient: Ambient) -> ResourceKind[ApiKey, LiveKey]:
         resident=False,
         id_prefix="key_",
         restorable=False,
+        scope="team_id",
+        principals=True,
         actions=(
             ResourceAction(name="suspend", summary="Refuse the key until it is activated again", apply=_suspend),
             ResourceAction(name="activate", summary="Accept a suspended key again", apply=_activate),
@@ -113,7 +61,9 @@ class _Verbs:
     def __init__(self, ambient: Ambient) -> None:
         self._ambient = ambient
 
-    def prepare(self, new: ApiKeyInput, previous: ApiKey | None) -> Prepared[ApiKey]:
+    def prepare(self, new: ApiKeyInput, previous: ApiKey | None, by: Principal) -> Prepared[ApiKey]:
+        if previous is None or new.permissions != previous.permissions:
+            _refuse_more(new.permissions, by)
         written: dict[str, Any] = {
             name: getattr(new, name)
             for name in ("name", "team_id", "permissions", "limits", "tags", "metadata", "expires_at")
@@ -127,8 +77,12 @@ class _Verbs:
         spec = ApiKey(prefix=prefix, hash=digest(secret), last4=secret[-4:], live=live, **written)
         return Prepared(spec, {} if new.key else {"key": secret})
 
-    def regenerate(self, resource: Resource[ApiKey], wanted: Regenerate) -> Prepared[ApiKey]:
+    def regenerate(self, resource: Resource[ApiKey], wanted: Regenerate, by: Principal) -> Prepared[ApiKey]:
         old = _not_revoked(resource)
+        if not _holds(by, old.permissions):  # who gets the secret can do what the key can
+            raise PermissionDenied(
+                f"You may do less than the API key {resource.id}, so you get no secret of it.", code="not_permitted"
+            )
         secret = self._generate(live=old.live)
         overlap = timedelta(seconds=wanted.overlap_seconds)
         until = EPOCH + timedelta(microseconds=self._ambient.now_us()) + overlap
@@ -161,11 +115,35 @@ def _refuse_secret(new: ApiKeyInput, previous: ApiKey) -> None:
         raise ValidationFailed("; ".join(f"{pointer}: {detail}" for pointer, detail in errors), errors)
 
 
-def _problems(new: ApiKey, view: View) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
+def _holds(by: Principal, permissions: Permissions) -> bool:
+    return by.holds(EVERYTHING) or all(by.holds(grant) for grant in permissions.grants())
+
+
+def _refuse_more(wanted: Permissions, by: Principal) -> None:
+    """Refuse permissions that whoever gives them does not have."""
+    if _holds(by, wanted):
+        return
+    errors = [("/permissions/admin", "is more than you may do")] if wanted.admin else []
+    errors += [
+        (f"/permissions/{name}", "is more than you may use yourself")
+        for name, grant in wanted.used().items()
+        if not by.holds(grant)
+    ]
+    raise ValidationFailed("; ".join(f"{pointer}: {detail}" for pointer, detail in errors), errors)
+
+
+def _problems(new: ApiKey, view: View, by: Principal) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
+    return [
+        *new.permissions.problems(),
+        *_limits(new.limits),
+    ]
+
+
+def _limits(limits: Limits) -> list[Problem]:
     return [
         Problem(f"/limits/{name}", "must not be negative; leave it out for no limit")
         for name in Limits.__struct_fields__
-        if (getattr(new.limits, name) or 0) < 0
+        if (getattr(limits, name) or 0) < 0
     ]
 
 
@@ -178,15 +156,15 @@ def _compile(resource: Resource[ApiKey], view: View) -> LiveKey:  # noqa: ARG001
     return LiveKey(resource.id, resource.spec)
 
 
-def _suspend(resource: Resource[ApiKey], _: None) -> Prepared[ApiKey]:
+def _suspend(resource: Resource[ApiKey], _: None, by: Principal) -> Prepared[ApiKey]:  # noqa: ARG001 - the shape of ResourceAction.apply
     return Prepared(msgspec.structs.replace(_not_revoked(resource), status="suspended"))
 
 
-def _activate(resource: Resource[ApiKey], _: None) -> Prepared[ApiKey]:
+def _activate(resource: Resource[ApiKey], _: None, by: Principal) -> Prepared[ApiKey]:  # noqa: ARG001 - the shape of ResourceAction.apply
     return Prepared(msgspec.structs.replace(_not_revoked(resource), status="active"))
 
 
-def _revoke(resource: Resource[ApiKey], _: None) -> Prepared[ApiKey]:
+def _revoke(resource: Resource[ApiKey], _: None, by: Principal) -> Prepared[ApiKey]:  # noqa: ARG001 - the shape of ResourceAction.apply
     return Prepared(msgspec.structs.replace(resource.spec, status="revoked"))
 
 

@@ -6,9 +6,9 @@ from switchgear.contracts.counters import Bucket
 
 
 class Limit(Struct, frozen=True):
-    """One limit that a caller may have.
+    """One limit that a principal may have.
 
-    field     its name among the limits of a caller
+    field     its name among the limits of a principal
     words     what messages call it
     key       what the keys of its buckets begin with
     sort      the sort of its buckets, of `period_s` where they have one
@@ -23,7 +23,7 @@ class Limit(Struct, frozen=True):
     header: str = ""
 
     def bucket(self, id: str, limit: int) -> Bucket:
-        """Return the bucket of the caller `id`, of which a request takes one."""
+        """Return the bucket of the principal `id`, of which a request takes one."""
         return Bucket(f"{self.key}:{id}", self.sort, limit, period_s=self.period_s)
 
 

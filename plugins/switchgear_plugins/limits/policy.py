@@ -1,4 +1,4 @@
-"""Holds every caller to the limits of their key: requests per minute, and requests at once."""
+"""Holds every principal to its limits (`facts["limits"]`): requests per minute, and requests at once."""
 
 from collections.abc import Awaitable, Mapping, Sequence
 from math import ceil
@@ -11,13 +11,13 @@ from switchgear.errors import ApiError, RateLimited
 from switchgear_plugins.limits.limit import LIMITS
 
 MOST_CACHED = 16_384
-"""Callers whose limits are kept compiled."""
+"""Principals whose limits are kept compiled."""
 
 _Line = tuple[bytes, bytes]
 
 
 class LimitsPolicy(Policy):
-    """Names the buckets of all limits of the caller, which are reserved with everybody else's.
+    """Names the buckets of all limits of the principal, which are reserved with everybody else's.
 
     Answers and refusals alike say how the requests per minute stand, in the headers OpenAI uses:
     https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
@@ -32,7 +32,7 @@ class LimitsPolicy(Policy):
         self._compiled: dict[str, _Held] = {}
 
     def reserve(self, x: Exchange) -> Sequence[Bucket]:
-        """Name a bucket for each limit of the caller."""
+        """Name a bucket for each limit of the principal."""
         held = self._held(x)
         return () if held is None else held.buckets
 
@@ -55,7 +55,7 @@ class LimitsPolicy(Policy):
         )
 
     def explain(self, x: Exchange) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]] | None:
-        """Say what is left of each limit; None for a caller without any."""
+        """Say what is left of each limit; None for a principal without any."""
         held = self._held(x)
         if held is None or not held.buckets:
             return None
@@ -63,26 +63,26 @@ class LimitsPolicy(Policy):
         return held.standing(rooms) if isinstance(rooms, tuple) else _standing_later(held, rooms)
 
     def _held(self, x: Exchange) -> "_Held | None":
-        """Return the compiled limits of the caller; None for one without any."""
-        caller = x.caller
-        if caller is None or (limits := caller.limits) is None:
+        """Return the compiled limits of the principal; None for one without any."""
+        principal = x.principal
+        if principal is None or (limits := principal.facts.get("limits")) is None:
             return None
-        held = self._compiled.get(caller.key_id)
+        held = self._compiled.get(principal.id)
         if held is None or held.source is not limits:
             if len(self._compiled) >= MOST_CACHED:
                 self._compiled.clear()
-            held = self._compiled[caller.key_id] = _Held(caller.key_id, limits)
+            held = self._compiled[principal.id] = _Held(principal.id, limits)
         return held
 
 
 class _Held:
-    """The limits of one caller as they are compiled: `limits` and `buckets` in one order, `shown` those with headers."""
+    """The limits of one principal as they are compiled: `limits` and `buckets` in one order, `shown` those with headers."""
 
     __slots__ = ("buckets", "limits", "shown", "source")
 
-    def __init__(self, id: str, source: object) -> None:
+    def __init__(self, id: str, source: Mapping[str, int]) -> None:
         self.source = source
-        found = [(limit, value) for limit in LIMITS if (value := getattr(source, limit.field)) is not None]
+        found = [(limit, value) for limit in LIMITS if (value := source.get(limit.field)) is not None]
         self.limits = tuple(limit for limit, _ in found)
         self.buckets = tuple(limit.bucket(id, value) for limit, value in found)
         self.shown = tuple(

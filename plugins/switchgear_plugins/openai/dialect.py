@@ -13,6 +13,7 @@ from msgspec import Raw
 from switchgear.contracts.conversation import Face
 from switchgear.contracts.dialect import InferenceEndpoint, QueryEndpoint, QueryReply, QueryRequest
 from switchgear.contracts.filter import AnswerFace
+from switchgear.contracts.principal import USE
 from switchgear.contracts.provider import CANONICAL, Answer, Call
 from switchgear.errors import ApiError, InvalidRequest, NotFound
 from switchgear.wire.faces.chat import ChatFace
@@ -69,17 +70,14 @@ class ChatCompletions:
 
 
 class ListModels:
-    """GET /v1/models: what the caller's key may use and is enabled."""
+    """GET /v1/models: what the principal may use and is enabled."""
 
     path = "/v1/models"
 
-    def handle(self, request: QueryRequest) -> QueryReply:
+    async def handle(self, request: QueryRequest) -> QueryReply:
         """List them in id order, with an ETag."""
-        names = sorted(
-            name
-            for name, found in request.snapshot.callables.items()
-            if found.enabled and request.caller.may_use_model(name)
-        )
+        found = request.snapshot.callables.items()
+        names = sorted([name for name, it in found if it.enabled and await request.may(USE, "models", name)])
         body = _json.encode({"object": "list", "data": [_model(name, request) for name in names]})
         etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:32].encode()
         if request.headers.get(b"if-none-match") == etag:
@@ -92,11 +90,11 @@ class GetModel:
 
     path = "/v1/models/"
 
-    def handle(self, request: QueryRequest) -> QueryReply:
+    async def handle(self, request: QueryRequest) -> QueryReply:
         """Return one model; unknown, disabled and forbidden look the same."""
         name = request.snapshot.meant(request.rest)
         found = request.snapshot.callable(name)
-        if found is None or not found.enabled or not request.caller.may_use_model(name):
+        if found is None or not found.enabled or not await request.may(USE, "models", name):
             message = f"The model `{name[:64]}` does not exist or you do not have access to it."
             raise NotFound(message, code="model_not_found", param="model")
         return QueryReply(_json.encode(_model(name, request)))

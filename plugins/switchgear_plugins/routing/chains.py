@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from switchgear.contracts.exchange import Callable, Exchange, Plan, Recovery, Step
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceKind, View
 from switchgear_plugins.routing.pools import Millis
 from switchgear_plugins.routing.routed import MOST_STEPS, Routed, joined, planned, target_of
@@ -120,7 +121,7 @@ def _tried(steps: Sequence[Step], said: ChainStep, on: frozenset[str] | None) ->
     ]
 
 
-def _validate(spec: ChainSpec, view: View) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
+def _validate(spec: ChainSpec, view: View, by: Principal) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
     if not 1 <= len(spec.steps) <= MOST_STEPS:
         return [Problem("/steps", f"name 1 to {MOST_STEPS} steps")]
     return []

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from switchgear.ambient import Ambient
 from switchgear.catalogue.specs import Weight
 from switchgear.contracts.exchange import Callable, Exchange, Plan, Recovery
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceKind, View
 from switchgear.spread import by_weight, hashed, is_available, mark
 from switchgear_plugins.routing.routed import MOST_STEPS, Routed, joined, planned, target_of
@@ -94,7 +95,7 @@ def _with(plan: Plan, spec: PoolSpec) -> Plan:
     return msgspec.structs.replace(plan, recovery=spec.recovery or plan.recovery, hedge_s=hedge_s)
 
 
-def _validate(spec: PoolSpec, view: View) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
+def _validate(spec: PoolSpec, view: View, by: Principal) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
     names = [target.model for target in spec.targets]
     problems = [
         Problem(f"/targets/{index}/model", f"`{name}` is in it already; give that one more weight")

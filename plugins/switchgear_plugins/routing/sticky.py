@@ -31,7 +31,7 @@ _role = msgspec.json.Decoder(_Role)
 def sticky_key(sticky: Sticky, x: Exchange) -> bytes | None:
     """Return what requests that belong together have in common; None if this one has nothing to go by."""
     if sticky == "key":
-        return None if x.caller is None else x.caller.key_id.encode()
+        return None if x.principal is None else x.principal.id.encode()
     if x.call is None:
         return None
     if sticky == "session":

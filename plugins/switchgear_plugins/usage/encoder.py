@@ -49,8 +49,8 @@ class UsageEncoder:
             self._snapshot = x.snapshot
         # An enumeration's own hash is a function in Python; its members are there for ever.
         key = (
-            x.caller, None if attempt is None else attempt.target, x.dialect, operation, model, stream, id(x.outcome), x.status,
-            x.cause, x.cache,
+            x.principal, None if attempt is None else attempt.target, x.dialect, operation, model, stream, id(x.outcome),
+            x.status, x.cause, x.cache,
         )  # fmt: skip
         same = self._templates.get(key)
         if same is None:
@@ -100,13 +100,14 @@ def _rarely(x: Exchange, attempt: Attempt | None) -> bytes:
 
 def _same(x: Exchange, operation: str, model: str, *, stream: bool) -> bytes:
     """Return the members that many records share, without the braces."""
-    assert x.caller is not None
-    target = x.target
+    principal, target = x.principal, x.target
+    assert principal is not None
+    labels = principal.labels
     members: dict[str, Any] = {
-        "key_id": x.caller.key_id,
-        "team_id": x.caller.team_id,
-        "user_id": x.caller.user_id,
-        "tags": x.caller.tags or None,
+        "key_id": labels.get("key", principal.id),
+        "team_id": labels.get("team"),
+        "user_id": labels.get("user"),
+        "tags": principal.tags or None,
         "dialect": x.dialect,
         "operation": operation,
         "model": model,

@@ -23,7 +23,7 @@ class UsagePolicy(Policy):
 
     def settle(self, x: Exchange) -> Awaitable[None] | None:
         """Keep the record. Raises `ApiError` where that cannot be done."""
-        if x.caller is None:
+        if x.principal is None:
             return None
         try:
             flushing = self._context.record(USAGE, x.id, x.started_us, self._encoder.encode(x))

@@ -1,4 +1,4 @@
-"""The usage record: one for each exchange of a known caller."""
+"""The usage record: one for each exchange of a known principal."""
 
 from collections.abc import Mapping
 

@@ -23,6 +23,7 @@ BROUGHT = {
     "switchgear_record_kinds": "RecordKind('one', NoSettings)",
     "switchgear_record_sinks": OFFER,
     "switchgear_authenticators": OFFER,
+    "switchgear_authorizers": OFFER,
     "switchgear_dialects": OFFER,
     "switchgear_policies": OFFER,
     "switchgear_price_books": OFFER,

@@ -185,6 +185,14 @@ class TestPluginCommands:
     def test_of_enabled_plugins_are_commands(self, run, enabled: Path):
         assert "translated\n" == run("translate").output
 
+    @pytest.mark.parametrize(
+        "option", [["--config", "other.toml"], ["--config=other.toml"], ["-c", "other.toml"], ["-cother.toml"]]
+    )
+    def test_are_those_of_the_configuration_they_are_to_read(self, run, option: list[str]):
+        Path("other.toml").write_text("[plugins.tools]\nenabled = true\n")
+        result = run("translate", *option)
+        assert "No such option" in result.stderr, "it exists, and takes no such option"
+
     def test_of_disabled_plugins_are_not(self, run):
         result = run("translate")
         assert (2, True) == (result.exit_code, "No such command `translate`" in result.stderr)

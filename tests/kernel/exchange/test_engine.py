@@ -12,11 +12,12 @@ import structlog
 from msgspec import structs
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.caller import Caller, Permissions
+from switchgear.authority import Authority
 from switchgear.contracts.capability import USUAL
 from switchgear.contracts.exchange import Attempt, Exchange, Outcome, Plan, Step, Target
 from switchgear.contracts.filter import Piece
 from switchgear.contracts.policy import Policy, Veto
+from switchgear.contracts.principal import USE, Grant, Principal
 from switchgear.contracts.provider import (
     CANONICAL,
     EMBEDDINGS,
@@ -67,7 +68,7 @@ class Ledger:
 
 
 class Request:
-    """One call of a known caller, what its client got, and what was recorded by then."""
+    """One call of a known principal, what its client got, and what was recorded by then."""
 
     method = "POST"
     path = "/v1/chat/completions"
@@ -76,9 +77,9 @@ class Request:
     on_lost: Any = None
     encoder: Any
 
-    def __init__(self, call: Call, caller: Caller, ledger: Ledger) -> None:
+    def __init__(self, call: Call, principal: Principal, ledger: Ledger) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
-        self.principal = caller
+        self.principal = principal
         self.task: Any = asyncio.current_task()
         self.started = False
         self.status = 0
@@ -133,7 +134,7 @@ class Fixture:
         named = [("seen", seen), *((f"p{i}", p) for i, p in enumerate(policies)), ("usage", usage)]
         chain = PolicyChain(named, self.metrics, log)
         self.engine = Engine(
-            authenticators=(),
+            authority=Authority(),
             resources=self,  # type: ignore[arg-type]  # it has a snapshot
             total_timeout_s=5.0,
             policies=chain,
@@ -175,7 +176,7 @@ class Fixture:
                 return name
 
         self.snapshot = Snapshot()
-        self.reply = Request(call, Caller("k1", permissions=Permissions(models=models)), self.ledger)
+        self.reply = Request(call, Principal("k1", "key", grants=(Grant(USE, "models", models),)), self.ledger)
         await self.engine.run(OpenAIDialect(), ChatCompletions(), self.reply)
         return self.exchanges[-1]
 

@@ -10,11 +10,12 @@ from msgspec import Struct
 from kernel.resources.conftest import MakeEngine
 from kernel.resources.toys import ALIASES, KINDS, MODELS, ToySealer, compile_alias
 from switchgear.contracts.credential import MASK
+from switchgear.contracts.principal import Scope, operator
 from switchgear.contracts.resource import Also, ResourceKind
 from switchgear.errors import Conflict, InvalidRequest, NotFound, PluginError, PreconditionFailed, ValidationFailed
 from switchgear.resources import PluginResources, ResourceEngine, Terms
 
-ME = Terms("tester")
+ME = Terms(operator("tester"))
 SECRET = "sk-canary-1234567890-wxyz"
 
 
@@ -209,7 +210,11 @@ async def test_a_stored_spec_that_no_plugin_reads_any_more_is_broken_not_fatal(m
     await engine.create("models", model(), ME)
     other = msgspec.defstruct("Other", [("credential_id", str), ("region", str)], forbid_unknown_fields=True)
     newer = await make_engine(
-        (KINDS[0], replace(MODELS, spec=other, validate=lambda new, view: (), compile=lambda it, view: it), *KINDS[2:])
+        (
+            KINDS[0],
+            replace(MODELS, spec=other, validate=lambda new, view, by: (), compile=lambda it, view: it),
+            *KINDS[2:],
+        )
     )
     assert set(newer.broken) == {("models", "gpt")}
     assert (await newer.get("models", "gpt"))["upstream"] == "gpt-4o"
@@ -222,7 +227,7 @@ async def test_stale_versions_are_refused_and_racing_writes_all_land(make_engine
     await with_credential(first)
     await first.create("models", model(), ME)
     with pytest.raises(PreconditionFailed):
-        await second.patch("models", "gpt", {"weight": 2}, Terms("x", expect={9}))
+        await second.patch("models", "gpt", {"weight": 2}, Terms(operator("x"), expect={9}))
     await asyncio.gather(
         *(
             engine.patch("models", "gpt", {"headers": {f"h{index}-{number}": "x"}}, ME)
@@ -294,14 +299,14 @@ async def test_another_master_key_breaks_what_it_cannot_open_and_reseal_mends(ma
     await with_credential(await make_engine(sealer=ToySealer(b"one")))
     assert set((await make_engine(sealer=ToySealer(b"two"))).broken) == {("credentials", "main")}
     both = await make_engine(sealer=ToySealer(b"one", b"two"))
-    assert await both.reseal("tester") == 1
-    assert await both.reseal("tester") == 0
+    assert await both.reseal(operator("tester")) == 1
+    assert await both.reseal(operator("tester")) == 0
     assert live_key(both) == SECRET
 
 
 async def test_versions_read_back_and_restore_even_after_deletion(engine: ResourceEngine) -> None:
     await with_credential(engine)
-    await engine.patch("credentials", "main", {"note": "two"}, Terms("ann"))
+    await engine.patch("credentials", "main", {"note": "two"}, Terms(operator("ann")))
     await engine.delete("credentials", "main", ME)
     with pytest.raises(NotFound):
         await engine.get("credentials", "main")
@@ -396,15 +401,17 @@ async def test_plugins_read_and_write_through_their_face(engine: ResourceEngine)
     face = PluginResources(engine)
     heard: list[Any] = []
     face.on_change("credentials", lambda name, live: heard.append((name, live and live.spec.note)))
-    await face.create("credentials", "c", {"source": {"backend": "sealed", "values": {"k": SECRET}}}, actor="plugin:x")
-    await face.update("credentials", "c", {"note": "hi"}, actor="plugin:x")
+    await face.create(
+        "credentials", "c", {"source": {"backend": "sealed", "values": {"k": SECRET}}}, by=operator("plugin:x")
+    )
+    await face.update("credentials", "c", {"note": "hi"}, by=operator("plugin:x"))
     resource = await face.get("credentials", "c")
     assert resource is not None
     assert SECRET not in repr(resource)
-    await face.delete("credentials", "c", actor="plugin:x")
+    await face.delete("credentials", "c", by=operator("plugin:x"))
     assert await face.get("credentials", "c") is None
     assert heard == [("c", ""), ("c", "hi"), ("c", None)]
-    created = await face.create("tickets", None, {}, actor="plugin:x")
+    created = await face.create("tickets", None, {}, by=operator("plugin:x"))
     assert created["key"].startswith("tk_")
 
 
@@ -413,6 +420,40 @@ def test_wrong_declarations_are_reported_together() -> None:
     with pytest.raises(PluginError) as caught:
         ResourceEngine(None, [replace(MODELS, spec=clash, name="Bad Name"), MODELS, MODELS], None)  # type: ignore[arg-type]
     assert len(caught.value.failures) == 3
+    with pytest.raises(PluginError, match="its `scope` is `team`, which is no field of Model"):
+        ResourceEngine(None, [replace(MODELS, scope="team")], None)  # type: ignore[arg-type]
+
+
+async def test_what_somebody_is_bounded_to_is_all_there_is(engine: ResourceEngine) -> None:
+    for id, name in (("a", "red"), ("b", "blue"), ("c", "red")):
+        await engine.create("credentials", {"id": id, "source": {"backend": "vault", "path": "p"}, "note": name}, ME)
+    await engine.patch("credentials", "c", {"note": "blue"}, ME)
+    bounded = ResourceEngine(engine._store, [replace(it, scope="note") if it.name == "credentials" else it for it in KINDS],
+                             engine.ambient, engine.vault.sealer)  # fmt: skip
+    await bounded.start()
+    red = Scope(allowed=True, filter={"note": ("red",)})
+    terms = Terms(operator("red"), scope=red)
+    assert ["a"] == [it["id"] for it in (await bounded.page("credentials", scope=red)).data]
+    assert [1] == [it["version"] for it in await bounded.versions("credentials", "a", scope=red)]
+    for id in ("b", "c", "none"):
+        for attempt in (
+            bounded.get("credentials", id, red),
+            bounded.versions("credentials", id, scope=red),
+            bounded.version("credentials", id, 1, red),
+            bounded.restore("credentials", id, 1, terms),
+            bounded.patch("credentials", id, {"note": "red"}, terms),
+            bounded.delete("credentials", id, terms),
+        ):
+            with pytest.raises(NotFound):
+                await attempt
+    await engine.delete("credentials", "c", ME)
+    assert [1] == [it["version"] for it in await bounded.versions("credentials", "c", scope=red)], "it was theirs once"
+    with pytest.raises(NotFound):
+        await bounded.restore("credentials", "c", 2, terms)
+    await bounded.restore("credentials", "c", 1, terms)
+    assert "red" == (await bounded.get("credentials", "c", red))["note"]
+    unbounded = await bounded.page("models", scope=red)
+    assert [] == unbounded.data, "a kind without a scope has nothing for who is bounded"
 
 
 class Counter(Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ import pytest
 
 from kernel.resources.conftest import MakeEngine
 from kernel.resources.toys import KINDS
+from switchgear.contracts.principal import operator
 from switchgear.errors import ConfigError, Conflict
 from switchgear.resources import ResourceEngine, Terms
 from switchgear.resources.apply import Plan, carry_out, export, plan
@@ -53,7 +54,7 @@ def kinds() -> Any:
 
 
 async def planned(engine: ResourceEngine, *sources: Path, **options: Any) -> Plan:
-    return await plan(engine, read_files(sources, kinds()), **options)
+    return await plan(engine, read_files(sources, kinds()), by=operator("cli"), **options)
 
 
 def actions(made: Plan) -> dict[str, str]:
@@ -66,7 +67,7 @@ async def test_files_are_planned_carried_out_and_then_unchanged(engine: Resource
     assert expected == actions(first)
     assert SECRET not in repr(first.steps)
     assert engine.snapshot.callable("best") is None
-    await carry_out(engine, first, actor="cli")
+    await carry_out(engine, first, by=operator("cli"))
     assert engine.snapshot.callable("best").credential.spec.source.values == {
         "api_key": SECRET,
         "org": "acme-organisation",
@@ -78,14 +79,14 @@ async def test_files_are_planned_carried_out_and_then_unchanged(engine: Resource
     again = await planned(engine, config)
     assert set(actions(again).values()) == {"unchanged"}
     revision = engine.feed.position
-    await carry_out(engine, again, actor="cli")
+    await carry_out(engine, again, by=operator("cli"))
     assert engine.feed.position == revision
 
 
 async def test_a_change_is_shown_field_by_field_with_secrets_masked(
     engine: ResourceEngine, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await carry_out(engine, await planned(engine, config), actor="cli")
+    await carry_out(engine, await planned(engine, config), by=operator("cli"))
     monkeypatch.setenv("TOY_KEY", "sk-canary-another-environment")
     (config / "models.yaml").write_text(MODELS_YAML.replace("gpt-4o", "gpt-5"))
     made = await planned(engine, config)
@@ -97,22 +98,24 @@ async def test_a_change_is_shown_field_by_field_with_secrets_masked(
 
 
 async def test_prune_deletes_what_left_the_source_and_nothing_else(engine: ResourceEngine, config: Path) -> None:
-    await engine.create("credentials", {"id": "by-hand", "source": {"backend": "vault", "path": "p"}}, Terms("api"))
-    await carry_out(engine, await planned(engine, config), actor="cli")
+    await engine.create(
+        "credentials", {"id": "by-hand", "source": {"backend": "vault", "path": "p"}}, Terms(operator("api"))
+    )
+    await carry_out(engine, await planned(engine, config), by=operator("cli"))
     (config / "tickets.json").unlink()
     (config / "models.yaml").write_text("kind: models\nid: gpt\ncredential_id: main\nupstream: gpt-4o\n")
     assert "delete" not in actions(await planned(engine, config)).values()
     made = await planned(engine, config, prune=True)
     gone = {name for name, action in actions(made).items() if action == "delete"}
     assert gone == {"tickets/ci", "aliases/best"}
-    await carry_out(engine, made, actor="cli")
+    await carry_out(engine, made, by=operator("cli"))
     assert engine.snapshot.callable("best") is None
     assert await engine.get("credentials", "by-hand")
 
 
 async def test_what_is_in_use_is_not_pruned(engine: ResourceEngine, config: Path) -> None:
-    await carry_out(engine, await planned(engine, config), actor="cli")
-    await engine.create("aliases", {"id": "mine", "target": "gpt"}, Terms("api"))
+    await carry_out(engine, await planned(engine, config), by=operator("cli"))
+    await engine.create("aliases", {"id": "mine", "target": "gpt"}, Terms(operator("api")))
     (config / "models.yaml").unlink()
     with pytest.raises(ConfigError, match="models/gpt: is in use by aliases/mine"):
         await planned(engine, config, prune=True)
@@ -121,32 +124,36 @@ async def test_what_is_in_use_is_not_pruned(engine: ResourceEngine, config: Path
 async def test_what_others_own_is_only_taken_over_on_demand(
     engine: ResourceEngine, config: Path, tmp_path: Path
 ) -> None:
-    await engine.create("credentials", {"id": "main", "source": {"backend": "vault", "path": "p"}}, Terms("api"))
+    await engine.create(
+        "credentials", {"id": "main", "source": {"backend": "vault", "path": "p"}}, Terms(operator("api"))
+    )
     with pytest.raises(ConfigError, match=r"creds\.toml: credentials/main exists already and belongs to the API"):
         await planned(engine, config)
-    await carry_out(engine, await planned(engine, config, adopt=True), actor="cli")
+    await carry_out(engine, await planned(engine, config, adopt=True), by=operator("cli"))
     other = tmp_path / "other.toml"
     other.write_text('[models.gpt]\ncredential_id = "main"\nupstream = "x"\n')
     with pytest.raises(ConfigError, match=r"belongs to the file config/models\.yaml"):
         await planned(engine, other)
     with pytest.raises(Conflict, match=r"config/models\.yaml"):
-        await engine.patch("models", "gpt", {"weight": 2}, Terms("api"))
+        await engine.patch("models", "gpt", {"weight": 2}, Terms(operator("api")))
 
 
 async def test_moving_a_resource_between_files_of_a_source_is_fine(engine: ResourceEngine, config: Path) -> None:
-    await carry_out(engine, await planned(engine, config), actor="cli")
+    await carry_out(engine, await planned(engine, config), by=operator("cli"))
     (config / "tickets.json").rename(config / "keys.json")
     made = await planned(engine, config, prune=True)
     assert actions(made) == {**dict.fromkeys(actions(made), "unchanged"), "tickets/ci": "update"}
-    await carry_out(engine, made, actor="cli")
+    await carry_out(engine, made, by=operator("cli"))
     assert (await engine.get("tickets", "ci"))["owner"] == "file:config/keys.json"
 
 
 async def test_a_plan_that_something_overtook_is_refused_whole(engine: ResourceEngine, config: Path) -> None:
     made = await planned(engine, config)
-    await engine.create("credentials", {"id": "main", "source": {"backend": "vault", "path": "p"}}, Terms("api"))
+    await engine.create(
+        "credentials", {"id": "main", "source": {"backend": "vault", "path": "p"}}, Terms(operator("api"))
+    )
     with pytest.raises(Conflict):
-        await carry_out(engine, made, actor="cli")
+        await carry_out(engine, made, by=operator("cli"))
     assert engine.snapshot.live("models", "gpt") is None
 
 
@@ -210,12 +217,14 @@ async def test_what_is_exported_can_be_applied(
     engine: ResourceEngine, make_engine: MakeEngine, tmp_path: Path, format: Any
 ) -> None:
     source = {"backend": "sealed", "values": {"k": SECRET}}
-    await engine.create("credentials", {"id": "main", "source": source}, Terms("api"))
-    await engine.create("credentials", {"id": "other", "source": {"backend": "vault", "path": "p"}}, Terms("api"))
+    await engine.create("credentials", {"id": "main", "source": source}, Terms(operator("api")))
     await engine.create(
-        "models", {"id": "gpt", "credential_id": "main", "upstream": "x", "price": {"input": 3}}, Terms("api")
+        "credentials", {"id": "other", "source": {"backend": "vault", "path": "p"}}, Terms(operator("api"))
     )
-    await engine.create("tickets", {"id": "t", "name": "n"}, Terms("api"))
+    await engine.create(
+        "models", {"id": "gpt", "credential_id": "main", "upstream": "x", "price": {"input": 3}}, Terms(operator("api"))
+    )
+    await engine.create("tickets", {"id": "t", "name": "n"}, Terms(operator("api")))
     made = await export(engine, format=format)
     assert SECRET not in made.text
     assert made.left_out == ["credentials/main/source/values/k"]
@@ -224,7 +233,7 @@ async def test_what_is_exported_can_be_applied(
     again = await planned(engine, file, adopt=True)
     changed = [(step.kind, step.id, it.pointer) for step in again.steps for it in step.changes if it.pointer != "owner"]
     assert ([], {"update"}) == (changed, set(actions(again).values()))
-    await carry_out(engine, again, actor="cli")
+    await carry_out(engine, again, by=operator("cli"))
     assert engine.snapshot.live("credentials", "main").spec.source.values == {"k": SECRET}
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from kernel.resources.conftest import MakeEngine
 from kernel.resources.toys import KINDS, TICKETS, hashed
+from switchgear.contracts.principal import operator
 from switchgear.contracts.resource import MISSING
 from switchgear.contracts.store import Document
 from switchgear.resources import PluginResources, ResourceEngine, Terms
@@ -17,7 +18,7 @@ from switchgear.resources.compiler import Compiler
 from switchgear.resources.sealing import Vault
 from switchgear.resources.snapshot import Key
 
-ME = Terms("tester")
+ME = Terms(operator("tester"))
 
 
 async def until(condition: Any, seconds: float = 5.0) -> None:

@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Prepared, Problem, Reference, Resource, ResourceAction, ResourceKind, View
 from switchgear.errors import SecretUnavailable
 
@@ -69,7 +70,7 @@ def compile_model(resource: Resource[Model], view: View) -> LiveModel:
     return LiveModel(resource, credential)
 
 
-def check_model(spec: Model, view: View) -> Sequence[Problem]:
+def check_model(spec: Model, view: View, by: Principal) -> Sequence[Problem]:
     problems = []
     if spec.weight < 0:
         problems.append(Problem("/weight", "must not be negative"))
@@ -128,14 +129,14 @@ def hashed(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def prepare_ticket(new: TicketInput, previous: Ticket | None) -> Prepared[Ticket]:
+def prepare_ticket(new: TicketInput, previous: Ticket | None, by: Principal) -> Prepared[Ticket]:
     if previous is not None:
         return Prepared(msgspec.structs.replace(previous, name=new.name, model_id=new.model_id))
     key = "tk_" + secrets.token_urlsafe(32)
     return Prepared(Ticket(new.name, new.model_id, hashed(key), key[:6]), {"key": key})
 
 
-def suspend(resource: Resource[Ticket], _: None) -> Prepared[Ticket]:
+def suspend(resource: Resource[Ticket], _: None, by: Principal) -> Prepared[Ticket]:
     return Prepared(msgspec.structs.replace(resource.spec, status="suspended"))
 
 
@@ -143,7 +144,7 @@ class Regenerate(Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
-def regenerate(resource: Resource[Ticket], given: Regenerate) -> Prepared[Ticket]:
+def regenerate(resource: Resource[Ticket], given: Regenerate, by: Principal) -> Prepared[Ticket]:
     if resource.spec.status != "active":
         raise ValueError("only an active ticket has a key to replace")
     key = "tk_" + secrets.token_urlsafe(32)

@@ -6,10 +6,10 @@ from typing import ClassVar
 import msgspec
 import pytest
 
-from switchgear.contracts.caller import Caller, Limits, Permissions
 from switchgear.contracts.counters import Bucket
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.policy import Policy
+from switchgear.contracts.principal import Principal
 from switchgear.errors import RateLimited, SecretUnavailable
 from switchgear.testing.credential_suite import CredentialBackendSuite
 from switchgear.testing.policy_suite import PolicySuite
@@ -52,7 +52,7 @@ class Hoarder(Counting):
 
 class Brittle(Policy):
     def admit(self, x):
-        if x.caller.name == "":
+        if x.principal.name == "":
             raise KeyError("no name")
 
 
@@ -90,7 +90,7 @@ async def run(test, *args):
         (SharedId, "test_exchanges_do_not_see_each_other", ()),
         (Deaf, "test_who_refuses_holds_nothing_and_gives_a_client_error", (False,)),
         (Hoarder, "test_who_refuses_holds_nothing_and_gives_a_client_error", (False,)),
-        (Brittle, "test_it_survives_a_caller_it_knows_nothing_of", (None,)),
+        (Brittle, "test_it_survives_a_principal_it_knows_nothing_of", (None,)),
         (Idle, "test_it_has_a_phase_and_each_takes_what_the_base_gives", ()),
         (WrongShape, "test_it_has_a_phase_and_each_takes_what_the_base_gives", ()),
     ],
@@ -106,7 +106,9 @@ def test_the_policy_suite_fails_for_a_header_in_capitals():
 
 
 class TestGoodPolicy(PolicySuite):
-    caller: ClassVar = Caller("key_1", permissions=Permissions(), limits=Limits(5, 5))
+    principal: ClassVar = Principal(
+        "key_1", "key", facts={"limits": {"requests_per_minute": 5, "concurrent_requests": 5}}
+    )
 
     def make(self, counters):
         class Patient(Counting):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from switchgear import NoSettings
-from switchgear.contracts.caller import Caller
+from switchgear.contracts.principal import Credentials, Principal, operator
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.face import PluginResources
 from switchgear.resources.writer import Terms
@@ -13,6 +13,13 @@ from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.context import PluginContext
 from switchgear_plugins.api_keys.plugin import ApiKeysPlugin
 from switchgear_plugins.memory.store import MemoryStore
+
+
+def bearing(token: str) -> Credentials:
+    """Make credentials of a token as it is; not every one could come in a header."""
+    credentials = Credentials({})
+    credentials.token = token
+    return credentials
 
 
 class Gateway:
@@ -28,19 +35,19 @@ class Gateway:
         self.authenticator = ApiKeysPlugin(NoSettings(), context).switchgear_authenticators()[0].factory()
 
     async def create(self, **body: Any) -> dict[str, Any]:
-        written = await self.engine.create("api-keys", {"name": "n", **body}, Terms("test"))
+        written = await self.engine.create("api-keys", {"name": "n", **body}, Terms(operator("test")))
         return {**(written.view or {}), **written.once}
 
     async def act(self, id: str, action: str, **body: Any) -> dict[str, Any]:
-        written = await self.engine.act("api-keys", id, action, body or None, Terms("test"))
+        written = await self.engine.act("api-keys", id, action, body or None, Terms(operator("test")))
         return {**(written.view or {}), **written.once}
 
     async def patch(self, id: str, **body: Any) -> dict[str, Any]:
-        written = await self.engine.patch("api-keys", id, body, Terms("test"))
+        written = await self.engine.patch("api-keys", id, body, Terms(operator("test")))
         return {**(written.view or {}), **written.once}
 
-    async def who(self, token: str) -> Caller | None:
-        answer = self.authenticator.authenticate(token)
+    async def who(self, token: str) -> Principal | None:
+        answer = self.authenticator.authenticate(bearing(token))
         if asyncio.iscoroutine(answer):
             answer = await answer
         return answer  # type: ignore[return-value]

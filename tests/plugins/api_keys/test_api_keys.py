@@ -9,15 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plugins.api_keys.conftest import bearing
 from switchgear.ambient import Ambient
-from switchgear.contracts.caller import Limits, Permissions
+from switchgear.contracts.principal import Grant, operator
 from switchgear.contracts.resource import MISSING
 from switchgear.errors import Conflict, ValidationFailed
 from switchgear.resources.writer import Terms
 from switchgear.testing.ambient import START_US
 from switchgear_plugins.api_keys.authenticator import ApiKeyAuthenticator
 from switchgear_plugins.api_keys.live import LiveKey
-from switchgear_plugins.api_keys.resources import ApiKey, digest
+from switchgear_plugins.api_keys.resources import digest
+from switchgear_plugins.api_keys.spec import ApiKey
 
 START = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=START_US)
 OWN = "existing-secret-of-another-proxy"
@@ -41,14 +43,9 @@ async def test_a_created_key_is_shown_once_and_lets_its_owner_in(gateway):
     secret = made["key"]
     assert secret.startswith("sg_live_")
     assert 32 == len(base64.urlsafe_b64decode(secret.removeprefix("sg_live_") + "="))
-    caller = await gateway.who(secret)
-    assert (made["id"], "ci", "t1", ("a",), Limits(5)) == (
-        caller.key_id,
-        caller.name,
-        caller.team_id,
-        caller.tags,
-        caller.limits,
-    )
+    who = await gateway.who(secret)
+    assert (made["id"], "key", "ci", ("a",)) == (who.id, who.kind, who.name, who.tags)
+    assert ({"key": made["id"], "team": "t1"}, {"limits": {"requests_per_minute": 5}}) == (who.labels, who.facts)
     assert made["id"].startswith("key_")
     shown = await gateway.engine.get("api-keys", made["id"])
     assert ("sg_live_", secret[-4:], "active") == (shown["prefix"], shown["last4"], shown["status"])
@@ -73,10 +70,43 @@ async def test_without_permissions_a_key_may_do_nothing(gateway):
     none = await gateway.who((await gateway.create())["key"])
     some = await gateway.who((await gateway.create(permissions={"models": ["a"]}))["key"])
     every = await gateway.who((await gateway.create(permissions={"models": ["*"]}))["key"])
-    assert Permissions() == none.permissions
-    assert [False, True, True] == [caller.may_use_model("a") for caller in (none, some, every)]
-    assert [False, False, True] == [caller.may_use_model("b") for caller in (none, some, every)]
-    assert none.limits is None
+    assert () == none.grants
+    assert [False, True, True] == [who.may("use", "models", "a") for who in (none, some, every)]
+    assert [False, False, True] == [who.may("use", "models", "b") for who in (none, some, every)]
+    assert {} == none.facts
+
+
+@pytest.mark.parametrize(
+    ("listed", "used", "unused"),
+    [
+        ("*", ["a", "up/x"], []),
+        ("up/*", ["up/x", "up/x/y"], ["up", "upper", "a"]),
+        ("gpt-4*", ["gpt-4", "gpt-4o", "gpt-4/x"], ["gpt-3", "xgpt-4"]),
+        ("up/m*", ["up/m", "up/mini"], ["up/x", "m"]),
+        ("a", ["a"], ["ab", "A", ""]),
+    ],
+)
+async def test_wildcards_in_permissions_work(gateway, listed, used, unused):
+    who = await gateway.who((await gateway.create(permissions={"models": [listed]}))["key"])
+    assert [True] * len(used) == [who.may("use", "models", name) for name in used]
+    assert [False] * len(unused) == [who.may("use", "models", name) for name in unused]
+
+
+async def test_permissions_are_grants(gateway):
+    permissions = {"models": ["a", "b"], "knowledge_bases": ["*"], "admin": True}
+    who = await gateway.who((await gateway.create(permissions=permissions))["key"])
+    assert {Grant("use", "models", ("a", "b")), Grant("use", "knowledge-bases"), Grant("*", "*")} == set(who.grants)
+    assert [True, True, False] == [who.may(*asked) for asked in (
+        ("create", "models", None), ("use", "models", "a"), ("use", "models", "c"),
+    )]  # fmt: skip
+
+
+async def test_a_key_that_was_stored_with_an_id_that_matches_nothing_is_still_good(gateway):
+    made = await gateway.create()
+    document = await gateway.engine.document("api-keys", made["id"])
+    stored = msgspec.json.decode(document.spec) | {"permissions": {"models": ["", "a*b"]}}
+    spec = msgspec.convert(stored, ApiKey)
+    assert LiveKey("k", spec).principal.may("use", "models", "a") is False
 
 
 async def test_a_secret_of_ones_own_is_taken_and_never_shown(gateway):
@@ -84,7 +114,7 @@ async def test_a_secret_of_ones_own_is_taken_and_never_shown(gateway):
     assert "key" not in made
     assert OWN not in str(made)
     assert ("exi", OWN[-4:]) == (made["prefix"], made["last4"])
-    assert made["id"] == (await gateway.who(OWN)).key_id
+    assert made["id"] == (await gateway.who(OWN)).id
     with pytest.raises(Conflict):
         await gateway.create(key=OWN)
 
@@ -99,6 +129,10 @@ async def test_a_secret_of_ones_own_is_taken_and_never_shown(gateway):
         ({"name": ""}, "/name"),
         ({"limits": {"requests_per_minute": -1}}, "/limits/requests_per_minute"),
         ({"permissions": {"model": ["*"]}}, "/permissions/model"),
+        ({"permissions": {"models": ["a", ""]}}, "/permissions/models/1"),
+        ({"permissions": {"models": ["a*b"]}}, "/permissions/models/0"),
+        ({"permissions": {"models": ["**"]}}, "/permissions/models/0"),
+        ({"id": "admin-key"}, "/id"),
         ({"expires_at": "2030-01-01T00:00:00"}, "/expires_at"),
         ({"hash": "0" * 64}, "/hash"),
         ({"status": "revoked"}, "/status"),
@@ -140,7 +174,7 @@ async def test_expiry_is_looked_at_on_every_use(gateway, ambient):
     ambient.advance(9.999)
     assert START_US + 10_000_000 == (await gateway.who(made["key"])).expires_us
     ambient.advance(0.001)
-    assert gateway.authenticator.authenticate(made["key"]) is None
+    assert gateway.authenticator.authenticate(bearing(made["key"])) is None
 
 
 async def test_a_change_is_in_force_at_once(gateway):
@@ -148,7 +182,7 @@ async def test_a_change_is_in_force_at_once(gateway):
     before = await gateway.who(made["key"])
     await gateway.patch(made["id"], permissions={"models": ["a"]})
     after = await gateway.who(made["key"])
-    assert [True, False] == [caller.may_use_model("b") for caller in (before, after)]
+    assert [True, False] == [who.may("use", "models", "b") for who in (before, after)]
     await gateway.act(made["id"], "suspend")
     assert await gateway.who(made["key"]) is None
     await gateway.act(made["id"], "activate")
@@ -178,7 +212,7 @@ async def test_regenerating_kills_the_old_secret_at_once(gateway):
     renewed = await gateway.act(made["id"], "regenerate")
     assert ("sg_test_", made["id"]) == (renewed["key"][:8], renewed["id"])
     assert await gateway.who(made["key"]) is None
-    assert made["id"] == (await gateway.who(renewed["key"])).key_id
+    assert made["id"] == (await gateway.who(renewed["key"])).id
 
 
 async def test_with_an_overlap_the_old_secret_is_good_until_it_ends(gateway, ambient):
@@ -186,7 +220,7 @@ async def test_with_an_overlap_the_old_secret_is_good_until_it_ends(gateway, amb
     renewed = await gateway.act(made["id"], "regenerate", overlap_seconds=60)
     both = [made["key"], renewed["key"]]
     ambient.advance(59.9)
-    assert [made["id"]] * 2 == [(await gateway.who(key)).key_id for key in both]
+    assert [made["id"]] * 2 == [(await gateway.who(key)).id for key in both]
     ambient.advance(0.1)
     assert [False, True] == [await gateway.who(key) is not None for key in both]
 
@@ -214,7 +248,7 @@ async def test_an_update_keeps_the_secret_and_takes_no_other(gateway):
 async def test_what_get_shows_can_be_put_back(gateway):
     made = await gateway.create(tags=["x"], metadata={"a": "b"})
     shown = await gateway.engine.get("api-keys", made["id"])
-    written = await gateway.engine.replace("api-keys", made["id"], shown, Terms("test"))
+    written = await gateway.engine.replace("api-keys", made["id"], shown, Terms(operator("test")))
     assert (shown["tags"], shown["prefix"]) == (written.view["tags"], written.view["prefix"])
     assert await gateway.who(made["key"]) is not None
 
@@ -222,7 +256,7 @@ async def test_what_get_shows_can_be_put_back(gateway):
 async def test_a_deleted_key_is_none(gateway):
     made = await gateway.create()
     assert await gateway.who(made["key"]) is not None
-    await gateway.engine.delete("api-keys", made["id"], Terms("test"))
+    await gateway.engine.delete("api-keys", made["id"], Terms(operator("test")))
     assert await gateway.who(made["key"]) is None
 
 
@@ -237,12 +271,12 @@ async def test_a_revocation_while_the_key_is_being_read_wins(gateway):
 
 async def test_a_known_token_needs_no_io(gateway):
     made = await gateway.create()
-    pending = gateway.authenticator.authenticate(made["key"])
+    pending = gateway.authenticator.authenticate(bearing(made["key"]))
     assert asyncio.iscoroutine(pending)
     await pending
-    assert made["id"] == gateway.authenticator.authenticate(made["key"]).key_id
+    assert made["id"] == gateway.authenticator.authenticate(bearing(made["key"])).id
     assert await gateway.who("unknown") is None
-    assert gateway.authenticator.authenticate("unknown") is None
+    assert gateway.authenticator.authenticate(bearing("unknown")) is None
 
 
 async def nothing_stored(_id: str) -> None:
@@ -253,10 +287,10 @@ async def nothing_stored(_id: str) -> None:
 def test_the_lookup_is_by_the_whole_token(token, other):
     live = LiveKey("key_1", ApiKey(name="n", prefix="", hash=digest(token), last4=""))
     authenticator = ApiKeyAuthenticator(DictCache(**{digest(token): live}), Ambient(), nothing_stored)
-    assert live.caller is authenticator.authenticate(token)
+    assert live.principal is authenticator.authenticate(bearing(token))
     for near in (token + other, other + token, token[:-1], token + "\0", token.swapcase()):
         if near != token:
-            assert asyncio.run(authenticator.authenticate(near)) is None
+            assert asyncio.run(authenticator.authenticate(bearing(near))) is None
     assert 64 == len(digest(token))
 
 
@@ -278,6 +312,6 @@ def test_a_warm_lookup_takes_microseconds():
     for _ in range(5):
         began = time.process_time()
         for _ in range(10_000):
-            authenticator.authenticate(token)
+            authenticator.authenticate(bearing(token))
         best = min(best, (time.process_time() - began) / 10_000)
     assert best < 20e-6, "many times what it takes"

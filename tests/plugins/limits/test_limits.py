@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchgear import NoSettings
-from switchgear.contracts.caller import Caller, Limits, Permissions
 from switchgear.contracts.exchange import Outcome
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.upstream import Timeouts
 from switchgear.errors import RateLimited
 from switchgear.exchange.reservation import LEASE_MARGIN_S, Reservations
@@ -18,12 +18,13 @@ from switchgear_plugins.limits.policy import MOST_CACHED, LimitsPolicy, duration
 from switchgear_plugins.memory.counters import MemoryCounters
 
 
-def caller(rpm: int | None = None, concurrent: int | None = None, key_id: str = "key_1") -> Caller:
-    return Caller(key_id, permissions=Permissions(), limits=Limits(rpm, concurrent))
+def principal(rpm: int | None = None, concurrent: int | None = None, id: str = "key_1") -> Principal:
+    limits = {"requests_per_minute": rpm, "concurrent_requests": concurrent}
+    return Principal(id, "key", facts={"limits": {name: most for name, most in limits.items() if most is not None}})
 
 
 class TestLimitsPolicy(PolicySuite):
-    caller: ClassVar[Caller] = caller(100, 10)
+    principal: ClassVar[Principal] = principal(100, 10)
 
     def make(self, counters: Any) -> LimitsPolicy:
         return LimitsPolicy(counters)
@@ -56,7 +57,7 @@ def headers(x):
 def test_requests_per_minute_are_counted_and_shown(policy, ambient):
     shown = []
     for n in range(2):
-        x = make_exchange(caller(2), id=f"x{n}")
+        x = make_exchange(principal(2), id=f"x{n}")
         assert policy.reserve(x) is None
         policy.settle(x)
         shown.append(headers(x))
@@ -65,7 +66,7 @@ def test_requests_per_minute_are_counted_and_shown(policy, ambient):
         {"limit-requests": "2", "remaining-requests": "1", "reset-requests": "1m0s"},
         {"limit-requests": "2", "remaining-requests": "0", "reset-requests": "1m0s"},
     ] == shown
-    x = make_exchange(caller(2), id="x3")
+    x = make_exchange(principal(2), id="x3")
     with pytest.raises(RateLimited) as caught:
         policy.reserve(x)
     assert ("rate_limit_exceeded", 36.0) == (caught.value.code, caught.value.retry_after)
@@ -76,7 +77,7 @@ def test_requests_per_minute_are_counted_and_shown(policy, ambient):
 
 
 def test_a_slot_is_free_again_once_an_exchange_settles(policy):
-    first, second = make_exchange(caller(None, 1), id="a"), make_exchange(caller(None, 1), id="b")
+    first, second = make_exchange(principal(None, 1), id="a"), make_exchange(principal(None, 1), id="b")
     policy.reserve(first)
     with pytest.raises(RateLimited, match="concurrent requests: limit 1") as caught:
         policy.reserve(second)
@@ -89,34 +90,34 @@ def test_a_slot_is_free_again_once_an_exchange_settles(policy):
 
 
 def test_a_request_refused_for_its_slot_does_not_use_up_the_minute(policy):
-    policy.reserve(make_exchange(caller(5, 1), id="a"))
+    policy.reserve(make_exchange(principal(5, 1), id="a"))
     for n in range(20):
-        x = make_exchange(caller(5, 1), id=f"b{n}")
+        x = make_exchange(principal(5, 1), id=f"b{n}")
         with pytest.raises(RateLimited, match="concurrent"):
             policy.reserve(x)
         assert "4" == headers(x)["remaining-requests"]
 
 
-def test_callers_do_not_share_limits(policy):
-    for key_id in ("key_1", "key_2"):
-        assert policy.reserve(make_exchange(caller(1, key_id=key_id), id=key_id)) is None
+def test_principals_do_not_share_limits(policy):
+    for id in ("key_1", "key_2"):
+        assert policy.reserve(make_exchange(principal(1, id=id), id=id)) is None
 
 
 def test_a_changed_limit_is_in_force_with_the_next_request(policy):
-    policy.reserve(make_exchange(caller(2), id="a"))
+    policy.reserve(make_exchange(principal(2), id="a"))
     with pytest.raises(RateLimited):
-        policy.reserve(make_exchange(caller(1), id="b"))
-    policy.reserve(make_exchange(caller(2), id="c"))
+        policy.reserve(make_exchange(principal(1), id="b"))
+    policy.reserve(make_exchange(principal(2), id="c"))
 
 
 def test_a_limit_of_nothing_admits_nothing(policy):
     with pytest.raises(RateLimited):
-        policy.reserve(make_exchange(caller(0), id="a"))
+        policy.reserve(make_exchange(principal(0), id="a"))
 
 
 async def test_counters_that_answer_later_are_awaited():
     counters = WatchedCounters(later=True)
-    policy, x = Host(counters), make_exchange(caller(5, 1))
+    policy, x = Host(counters), make_exchange(principal(5, 1))
     await policy.reserve(x)
     assert ["exchange-1"] == list(counters.held)
     assert "4" == headers(x)["remaining-requests"]
@@ -125,7 +126,7 @@ async def test_counters_that_answer_later_are_awaited():
 
 
 async def test_a_later_refusal_refuses():
-    policy, x = Host(WatchedCounters(later=True, grant=False)), make_exchange(caller(5))
+    policy, x = Host(WatchedCounters(later=True, grant=False)), make_exchange(principal(5))
     with pytest.raises(RateLimited):
         await policy.reserve(x)
 
@@ -133,7 +134,7 @@ async def test_a_later_refusal_refuses():
 def test_without_limits_the_counters_are_not_asked():
     counters = WatchedCounters()
     policy = Host(counters)
-    for x in (make_exchange(None), make_exchange(Caller("k", permissions=Permissions())), make_exchange(caller())):
+    for x in (make_exchange(None), make_exchange(Principal("k", "key")), make_exchange(principal())):
         assert policy.reserve(x) is None
         assert policy.settle(x) is None
     assert 0 == counters.reserved
@@ -148,13 +149,13 @@ def test_the_lease_outlives_the_longest_exchange():
             return super().reserve(id, buckets, lease_s)
 
     counters = Noting()
-    Host(counters).reserve(make_exchange(caller(5)))
+    Host(counters).reserve(make_exchange(principal(5)))
     assert [Timeouts().total + LEASE_MARGIN_S] == counters.leases
 
 
-def test_what_is_kept_of_callers_is_bounded(policy):
+def test_what_is_kept_of_principals_is_bounded(policy):
     for n in range(MOST_CACHED + 10):
-        policy.reserve(make_exchange(caller(5, key_id=f"key_{n}"), id=str(n)))
+        policy.reserve(make_exchange(principal(5, id=f"key_{n}"), id=str(n)))
     assert len(policy.policy._compiled) <= MOST_CACHED
 
 
@@ -163,7 +164,7 @@ async def test_a_storm_at_once_never_has_more_in_flight_than_the_limit(policy):
 
     async def request(n):
         nonlocal running, peak, refused
-        x = make_exchange(caller(None, 7), id=str(n))
+        x = make_exchange(principal(None, 7), id=str(n))
         try:
             policy.reserve(x)
         except RateLimited:
@@ -211,13 +212,13 @@ def test_waiting_a_written_duration_is_always_enough(seconds):
 
 
 def test_what_is_left_is_explained_and_nothing_is_taken(policy, ambient):
-    policy.reserve(make_exchange(caller(5, 2), id="a"))
+    policy.reserve(make_exchange(principal(5, 2), id="a"))
     for _ in range(3):
         assert {
             "requests_per_minute": {"limit": 5, "remaining": 4, "reset_s": 60.0},
             "concurrent_requests": {"limit": 2, "remaining": 1},
-        } == policy.policy.explain(make_exchange(caller(5, 2), id="b"))
-    assert policy.policy.explain(make_exchange(caller())) is None
+        } == policy.policy.explain(make_exchange(principal(5, 2), id="b"))
+    assert policy.policy.explain(make_exchange(principal())) is None
     assert policy.policy.explain(make_exchange(None)) is None
 
 
@@ -225,6 +226,6 @@ def test_the_plugin_makes_its_policy_over_the_active_counters(tmp_path, ambient)
     counters = MemoryCounters(ambient)
     plugin = LimitsPlugin(NoSettings(), PluginContext("limits", tmp_path, counters=counters))
     policy = plugin.switchgear_policies()[0].factory()
-    counters.reserve("a", policy.reserve(make_exchange(caller(5, 5))), 10)
-    assert 4 == policy.explain(make_exchange(caller(5, 5)))["concurrent_requests"]["remaining"]
+    counters.reserve("a", policy.reserve(make_exchange(principal(5, 5))), 10)
+    assert 4 == policy.explain(make_exchange(principal(5, 5)))["concurrent_requests"]["remaining"]
     assert policy.sorts <= counters.sorts

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from msgspec import Raw, Struct
 
-from switchgear.contracts.caller import Caller, Permissions
 from switchgear.contracts.capability import USUAL
 from switchgear.contracts.exchange import Exchange, Plan, Step, Target
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import CANONICAL, Call, TargetModel
 from switchgear.contracts.resource import Resource
 from switchgear.contracts.upstream import Timeouts
@@ -65,10 +65,10 @@ class Model:
         return self._plan
 
 
-def asked(*, key_id: str = "key", **members: Any) -> Exchange:
+def asked(*, id: str = "key", **members: Any) -> Exchange:
     """Make an exchange with these members."""
     x = Exchange("x", "d", Snapshot(), began=0.0, started_us=0)
-    x.caller = Caller(key_id, permissions=Permissions())
+    x.principal = Principal(id, "key")
     x.call = Call("chat", CANONICAL, {name: Raw(json.dumps(it).encode()) for name, it in members.items()}, model="m")
     return x
 

@@ -39,7 +39,7 @@ def test_requests_are_split_by_weight(strategy: str, weights: tuple[float, ...])
 @pytest.mark.parametrize("weights", [(1, 1), (3, 1), (70, 20, 10)])
 def test_keys_are_split_by_weight_when_they_stick(weights: tuple[float, ...]) -> None:
     models = {Model(f"m{n}"): weight for n, weight in enumerate(weights)}
-    found = firsts(pool_of(models, sticky="key"), [asked(key_id=f"key-{n}") for n in range(MANY)])
+    found = firsts(pool_of(models, sticky="key"), [asked(id=f"key-{n}") for n in range(MANY)])
     for model, weight in models.items():
         assert abs(found[model.name] / MANY - weight / sum(weights)) < 0.02
 
@@ -128,7 +128,7 @@ def test_sticking_is_the_same_in_every_process() -> None:
     assert done.stdout.strip() == str([by_weight([1, 2, 3], hashed(key.encode(), marks)) for key in keys])
     pool = pool_of({Model("a"): 1, Model("b"): 2, Model("c"): 3}, sticky="key")
     assert [["abc"[index] for index in by_weight([1, 2, 3], hashed(key.encode(), marks))] for key in keys] == [
-        order(pool.plan(asked(key_id=key))) for key in keys
+        order(pool.plan(asked(id=key))) for key in keys
     ]
 
 

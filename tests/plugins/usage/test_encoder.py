@@ -6,9 +6,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchgear.contracts.caller import Caller, Permissions
 from switchgear.contracts.capability import USUAL
 from switchgear.contracts.exchange import Attempt, Exchange, Outcome, Plan, Target
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import CANONICAL, Call, TargetModel
 from switchgear.contracts.record import fit_labels, shorten
 from switchgear.contracts.upstream import Timeouts
@@ -41,9 +41,10 @@ def target(name: str) -> Target:
 
 
 TARGETS = [target("a"), target('b"%d')]
-CALLERS = [
-    Caller("k1", permissions=Permissions()),
-    Caller('k"2', permissions=Permissions(), team_id="t%b", user_id="é", tags=("x", "y")),
+PRINCIPALS = [
+    Principal("k1", "key"),
+    Principal('k"2', "key", labels={"key": 'k"2', "team": "t%b", "user": "é"}, tags=("x", "y")),
+    Principal("u", "user", labels={"user": "u"}),
 ]
 UNITS = [
     "input",
@@ -82,7 +83,7 @@ def exchanges(draw: st.DrawFn) -> Exchange:
         began=0,
         started_us=7,
     )
-    x.caller = draw(st.sampled_from(CALLERS))
+    x.principal = draw(st.sampled_from(PRINCIPALS))
     x.call = Call("chat", CANONICAL, {}, model=draw(NAMES), stream=draw(st.booleans()))
     x.attempts = draw(st.lists(ATTEMPTS, max_size=3))
     x.plan = draw(st.none() | st.builds(Plan, st.just(()), why=st.lists(TEXT, max_size=20).map(tuple)))
@@ -105,7 +106,7 @@ TOLD = {"input", "output", "cached_input", "cache_write", "reasoning"}
 def whole(x: Exchange) -> bytes:
     """Encode the whole record at once."""
     assert x.call is not None
-    assert x.caller is not None
+    assert x.principal is not None
     last = x.attempts[-1] if x.attempts else None
     usage = x.usage
     reasons = () if x.plan is None else x.plan.why
@@ -121,7 +122,7 @@ def whole(x: Exchange) -> bytes:
             id=x.id,
             request_id=x.id,
             at_us=x.started_us,
-            key_id=x.caller.key_id,
+            key_id=x.principal.id,
             dialect=x.dialect,
             operation=x.call.operation,
             model=shorten(x.call.model, 256),
@@ -144,9 +145,9 @@ def whole(x: Exchange) -> bytes:
             usage_estimated=usage is not None and usage.estimated,
             cost_microusd=x.cost_microusd,
             ttft_us=None if x.first_byte_s is None else int(x.first_byte_s * 1e6),
-            team_id=x.caller.team_id,
-            user_id=x.caller.user_id,
-            tags=x.caller.tags,
+            team_id=x.principal.labels.get("team"),
+            user_id=x.principal.labels.get("user"),
+            tags=x.principal.tags,
             client_request_id=x.client_request_id and shorten(x.client_request_id, 256),
             upstream_request_id=last.request_id and shorten(last.request_id, 256) if last else None,
             why=(*reasons[:16], *told) if len(reasons) > 1 or len(x.attempts) > 1 else (),
@@ -171,7 +172,7 @@ def test_templates_write_what_the_encoder_writes(x: Exchange) -> None:
 
 def test_a_record_is_small_whatever_a_client_sends() -> None:
     x = Exchange("x" * 32, "openai", SNAPSHOTS[0], began=0, started_us=7)
-    x.caller, x.outcome, x.status = CALLERS[0], Outcome.REJECTED, 404
+    x.principal, x.outcome, x.status = PRINCIPALS[0], Outcome.REJECTED, 404
     x.call = Call("chat", CANONICAL, {}, model="m" * 5_000_000)
     x.labels = {f"{n}" * 500: "t" * 100_000 for n in range(100)}
     written = ENCODER.encode(x)
@@ -186,7 +187,7 @@ def test_a_record_is_small_whatever_a_client_sends() -> None:
 def test_templates_are_not_kept_beyond_their_snapshot_or_without_bound() -> None:
     encoder = UsageEncoder()
     x = Exchange("x", "openai", SNAPSHOTS[0], began=0, started_us=7)
-    x.caller, x.outcome = CALLERS[0], Outcome.COMPLETE
+    x.principal, x.outcome = PRINCIPALS[0], Outcome.COMPLETE
     for n in range(5000):
         x.call = Call("chat", CANONICAL, {}, model=str(n))
         encoder.encode(x)

@@ -5,12 +5,8 @@ from typing import Any
 
 import click
 
-from switchgear.cli.common import answer, config_option, gateway_flags, json_option
-from switchgear.cli.local import ACTOR, with_gateway
-from switchgear.gateway import Gateway
-from switchgear.resources.writer import Terms
-
-KIND = "api-keys"
+from switchgear.commands import Local, answer, config_option, gateway_flags, json_option, local
+from switchgear_plugins.api_keys.resources import KIND
 
 
 @click.group()
@@ -47,11 +43,10 @@ def create(
     if any(limits.values()):
         body["limits"] = {field: value for field, value in limits.items() if value is not None}
 
-    async def work(gateway: Gateway) -> dict[str, Any]:
-        written = await gateway.resources.create(KIND, body, Terms(ACTOR))
-        return {**(written.view or {}), **written.once}
+    async def work(it: Local) -> dict[str, Any]:
+        return dict(await it.resources.create(KIND, None, body, by=it.by))
 
-    made = with_gateway(path, flags, work)
+    made = local(path, flags, work)
     if as_json:
         answer(made)
     else:
@@ -66,17 +61,16 @@ def create(
 def list_(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
     """List API keys. Their secrets are not stored and so not shown."""
 
-    async def work(gateway: Gateway) -> list[dict[str, Any]]:
+    async def work(it: Local) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         cursor = None
         while True:
-            page = await gateway.resources.page(KIND, cursor=cursor, limit=500)
-            found += page.data
-            cursor = page.next_cursor
+            data, cursor = await it.resources.page(KIND, cursor=cursor, limit=500)
+            found += map(dict, data)
             if cursor is None:
                 return found
 
-    found = with_gateway(path, flags, work)
+    found = local(path, flags, work)
     if as_json:
         answer(found)
         return
@@ -109,11 +103,10 @@ def list_(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
 def revoke(*, id: str, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
     """Revoke the API key with this ID, for good. Running gateways refuse it within about a second."""
 
-    async def work(gateway: Gateway) -> dict[str, Any]:
-        written = await gateway.resources.act(KIND, id, "revoke", None, Terms(ACTOR))
-        return written.view or {}
+    async def work(it: Local) -> dict[str, Any]:
+        return dict(await it.resources.act(KIND, id, "revoke", by=it.by))
 
-    revoked = with_gateway(path, flags, work)
+    revoked = local(path, flags, work)
     if as_json:
         answer(revoked)
     else:

@@ -1,0 +1,58 @@
+"""What commands of plugins are made with, and the kernel's own too: the options every command has, and a gateway to work on.
+
+def switchgear_commands(self):
+    return [count]
+
+@click.command()
+@config_option
+@gateway_flags("data_dir")
+@json_option
+def count(*, path, flags, as_json):
+    async def work(it: Local) -> int:
+        data, _ = await it.resources.page("models", limit=500)
+        return len(data)
+
+    found = local(path, flags, work)
+    answer(found) if as_json else click.echo(found)
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from switchgear.cli.common import answer, config_option, gateway_flags, json_option
+
+if TYPE_CHECKING:
+    from switchgear.config import Config
+    from switchgear.contracts.principal import Principal
+    from switchgear.contracts.resource import Resources
+    from switchgear.contracts.store import Store
+    from switchgear.gateway import Gateway
+
+__all__ = ["Local", "answer", "config_option", "gateway_flags", "json_option", "local"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A gateway that serves nobody: its plugins are started, its store is open. `by` is who runs the command."""
+
+    config: "Config"
+    store: "Store"
+    resources: "Resources"
+    by: "Principal"
+
+
+def local(path: Path | None, flags: dict[str, str], work: Callable[[Local], Awaitable[T]]) -> T:
+    """Start a gateway that serves nobody, do the work on it, stop it. Raises `BootError`, and what `work` raises.
+
+    `path` and `flags` are what `config_option` and `gateway_flags` give. Replicas that serve see a change within a second.
+    """
+    from switchgear.cli.local import CLI, with_gateway  # noqa: PLC0415 - the whole gateway, for which help has no use
+
+    async def run(gateway: "Gateway") -> T:
+        return await work(Local(gateway.kernel.config, gateway.store, gateway.face, CLI))
+
+    return with_gateway(path, flags, run)
