@@ -25,7 +25,7 @@ from switchgear.catalogue import Catalogue, token_of
 from switchgear.catalogue.discovery import Discovery
 from switchgear.config import Config
 from switchgear.context import Services
-from switchgear.contracts.credential import CredentialBackend, Sealer
+from switchgear.contracts.credential import CredentialBackend
 from switchgear.contracts.event import Event
 from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.principal import Principal
@@ -36,7 +36,7 @@ from switchgear.credentials import SecretKeeper
 from switchgear.edge.limits import EdgeLimits
 from switchgear.edge.overload import Overload, OverloadLimits
 from switchgear.edge.server import serve
-from switchgear.errors import PluginError, StoreUnavailable
+from switchgear.errors import StoreUnavailable
 from switchgear.exchange.data_plane import DataPlane
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.explain import Explainer
@@ -58,10 +58,10 @@ from switchgear.reload import LiveConfiguration
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.face import PluginResources
 from switchgear.resources.leads import names_behind
+from switchgear.resources.sealing import only_sealer
 from switchgear.upstream.client import Upstream
 from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.resolve import Lookup
-from switchgear.wording import listed
 
 T = TypeVar("T")
 
@@ -177,7 +177,7 @@ class Gateway:
         stack.push_async_callback(upstream.close)
         store = self.store = await self._open_store()
         backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}
-        sealer = _only_sealer(backends)
+        sealer = only_sealer(backends)
         credentials = SecretKeeper(ambient, metrics, self._log, announce=self._announce)
         stack.push_async_callback(credentials.close)
         meters = ExchangeMeters(metrics)
@@ -380,15 +380,6 @@ class NoStore:
             raise StoreUnavailable("no store is enabled; enable a plugin that offers one in plugins.toml")
 
         return refuse
-
-
-def _only_sealer(backends: Mapping[str, CredentialBackend]) -> Sealer | None:
-    sealers = {name: backend for name, backend in backends.items() if isinstance(backend, Sealer)}
-    if len(sealers) > 1:
-        raise PluginError(
-            f"several credential backends can seal: {listed(sealers)}. One can be active: disable the others."
-        )
-    return next(iter(sealers.values()), None)
 
 
 def _made(bound: Bound[Offer[T]] | None) -> T | None:

@@ -4,15 +4,17 @@ In a stored spec a secret is the object `{"$sealed": opaque, "hint": last four}`
 secret when it sees one, even when the plugin that declared it is gone.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 
-from switchgear.contracts.credential import MASK, Sealer
+from switchgear.contracts.credential import MASK, CredentialBackend, Sealer
 from switchgear.contracts.resource import Problem, ResourceKind
-from switchgear.errors import SecretUnavailable
+from switchgear.errors import PluginError, SecretUnavailable
 from switchgear.resources import paths
 from switchgear.resources.body import SEALED
+from switchgear.wording import listed
 
 HINT_FROM = 12
 """A secret of at least so many characters shows its last four."""
@@ -179,3 +181,13 @@ def _only_secrets(stored: Any, parts: list[str]) -> Any:
     if parts == ["*"] and isinstance(stored, dict) and stored and all(map(is_sealed, stored.values())):
         return dict(stored)
     return None
+
+
+def only_sealer(backends: Mapping[str, CredentialBackend]) -> Sealer | None:
+    """Return the one credential backend that can seal, None if none can. Raises `PluginError` if several can."""
+    sealers = {name: backend for name, backend in backends.items() if isinstance(backend, Sealer)}
+    if len(sealers) > 1:
+        raise PluginError(
+            f"several credential backends can seal: {listed(sealers)}. One can be active: disable the others."
+        )
+    return next(iter(sealers.values()), None)
