@@ -1,12 +1,19 @@
 import gc
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trustme
 from hypothesis import HealthCheck, settings
 
+from support import order
 from support.pulse import Pulse
+
+# Bytecode is kept, whatever the environment says: the workers rewrite the same tests, and hundreds of processes start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # How long one example takes says nothing on a busy machine. HYPOTHESIS_PROFILE=thorough looks further.
 settings.register_profile("fast", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,6 +35,18 @@ def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 PULSE = pytest.StashKey[Pulse]()
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Say how many workers there are: more than cores, as the tests wait more than they work."""
+    cores = os.cpu_count() or 2
+    return cores if all(Path(name.partition("::")[0]).is_file() for name in config.args) else cores + 4
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Call a test by its own name, also where it was taken with others."""
+    report.nodeid = order.named(report.nodeid)
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     pulse = session.config.stash[PULSE] = Pulse()
     session.config.add_cleanup(pulse.close)
@@ -38,6 +57,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Have a test that failed while the machine stood still run again: deadlines passed that nobody could have met."""
     for item in items:
         item.add_marker(pytest.mark.flaky(reruns=2, condition=config.stash[PULSE].missed))
+    if hasattr(config, "workerinput"):
+        order.lay_out(items)
 
 
 @pytest.hookimpl(tryfirst=True)
