@@ -97,7 +97,7 @@ CHANCES: list[tuple[float, Script]] = [
     (0.07, Script(cut_at=0, cut_of="raw", cut_how="rst")),
     (0.05, Script(cut_at=40)),
     (0.05, Script(garbage="error")),
-    (0.05, Script(delay_ms=400)),
+    (0.05, Script(delay_ms=4000)),
 ]
 """What a bad day is made of; the last is longer than the first byte may take. No stream is cut in its midst."""
 
@@ -114,7 +114,7 @@ async def test_who_answered_is_who_is_named_and_whose_usage_is_counted(tmp_path:
     count = 600
     chance = random.Random(31)
     streams = [chance.random() < 0.5 for _ in range(count)]
-    async with fleet(tmp_path, 3, first_byte=0.3) as it, Load(it.run.port, it.run.key) as load:
+    async with fleet(tmp_path, 3, first_byte=2.0) as it, Load(it.run.port, it.run.key) as load:
         for seed, up in enumerate(it.ups):
             up.script(*bad_day(seed, count))
         calls = await load.offer(RATE, count, lambda number: _asking(streams[number]), model="c")

@@ -11,6 +11,7 @@ import pytest
 
 from support.faultup import FaultUpstream, Script
 from support.gateway import Running, eventually, running
+from support.stopwatch import Stopwatch
 
 STEPS = [{"target": "m"}, {"target": "n"}]
 
@@ -46,9 +47,9 @@ async def test_a_sole_target_gets_its_pause_and_then_answers(gateway: Running, u
 async def test_a_pause_too_long_to_wait_for_is_told_at_once(gateway: Running, upstream: FaultUpstream) -> None:
     upstream.script(Script(cause="rate_limit", headers={"retry-after": "20"}))
     assert 429 == (await gateway.chat()).status_code
-    began = time.monotonic()
+    took = Stopwatch()
     answer = await gateway.chat()
-    assert time.monotonic() - began < 1
+    assert took.s < 1
     assert (429, "rate_limit_exceeded", "provider") == (
         answer.status_code, answer.json()["error"]["code"], answer.headers["x-switchgear-error-source"]
     )  # fmt: skip
@@ -110,7 +111,7 @@ async def test_a_model_is_asked_no_more_than_so_many_at_once(
     gateway: Running, upstream: FaultUpstream, other: FaultUpstream
 ) -> None:
     await gateway.patch("/providers/p", concurrency={"upstream-model": 2})
-    upstream.script(Script(delay_ms=150), times=20)
+    upstream.script(Script(delay_ms=500), times=20)
     answers = await asyncio.gather(*(gateway.chat() for _ in range(6)))
     assert {200} == {answer.status_code for answer in answers}, "they wait for their turn"
     assert 2 == most_at_once(upstream)

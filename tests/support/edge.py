@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
+from support.stopwatch import Stopwatch, at_most
 from switchgear.edge.asgi import AsgiRequest
 
 App = Callable[..., Awaitable[None]]
@@ -16,11 +17,11 @@ App = Callable[..., Awaitable[None]]
 
 async def until(condition: Callable[[], object], within: float = 3.0) -> float:
     """Wait for a condition, polling; return the seconds it took, or fail."""
-    begin = time.monotonic()
+    watch = Stopwatch()
     while not condition():
-        assert time.monotonic() - begin < within, "the condition did not come true in time"
+        assert watch.wall_s < within or watch.s < within, f"the condition did not come true in {watch!r}"
         await asyncio.sleep(0.005)
-    return time.monotonic() - begin
+    return watch.s
 
 
 class Client:
@@ -48,7 +49,7 @@ class Client:
     async def rest(self, within: float = 5) -> bytes:
         """Read to the connection's end, however it ends."""
         pieces = []
-        async with asyncio.timeout(within):
+        async with at_most(within):
             try:
                 while piece := await self.reader.read(65536):
                     pieces.append(piece)

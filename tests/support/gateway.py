@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import httpx
 
+from support.stopwatch import Stopwatch
 from switchgear.ambient import Ambient
 from switchgear.config import load
 from switchgear.gateway import Gateway
@@ -229,13 +230,13 @@ async def provision(run: Running, upstream: Upstream | None) -> None:
 
 
 async def eventually(check: Callable[[], Awaitable[T] | T], *, within: float = 5.0) -> T:
-    """Return what `check` returns once it is true; fail with its last answer after `within` seconds."""
-    deadline = asyncio.get_running_loop().time() + within
+    """Return what `check` returns once it is true; fail with its last answer after `within` seconds by the stopwatch."""
+    watch = Stopwatch()
     while True:
         found = check()
         if isinstance(found, Awaitable):
             found = await found
         if found:
             return found
-        assert asyncio.get_running_loop().time() < deadline, f"still {found!r} after {within} s"
+        assert watch.wall_s < within or watch.s < within, f"still {found!r} after {watch!r}"
         await asyncio.sleep(0.01)

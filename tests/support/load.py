@@ -18,6 +18,8 @@ from msgspec import Struct
 from support.http1 import Answer, request_bytes
 
 CHAT = "/v1/chat/completions"
+MOST_LATE_S = 0.05
+"""How far the calls may be behind their time before those to come are put off."""
 _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Members = Callable[[int], Mapping[str, Any]]
 
@@ -65,7 +67,11 @@ class Load:
             self._idle.pop()[1].transport.abort()
 
     async def offer(self, rate: float, count: int, each: Members | None = None, **members: Any) -> list[Called]:
-        """Make `count` calls at `rate` a second and wait for all of them; in order. `each` gives members of one call."""
+        """Make `count` calls at `rate` a second and wait for all of them; in order. `each` gives members of one call.
+
+        The loop is the gateway's and the upstreams' too: while it does not get its turns, no call is due, or the machine would
+        be asked for ever more of what it does not have.
+        """
         loop = asyncio.get_running_loop()
         began = loop.time()
         due = 0.0
@@ -73,6 +79,9 @@ class Load:
         for number in range(count):
             if (early := began + due - loop.time()) > 0:
                 await asyncio.sleep(early)
+            elif -early > MOST_LATE_S:
+                due -= early
+                await asyncio.sleep(0)
             body = {**members, **(each(number) if each else {})}
             calls.append(asyncio.create_task(self.call(body, number, began, due)))
             due += self._chance.expovariate(rate)

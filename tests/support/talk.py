@@ -5,6 +5,7 @@ import json
 from typing import Any, Self
 
 from support.http1 import Answer, request_bytes
+from support.stopwatch import at_most
 
 DONE = b"data: [DONE]\n\n"
 
@@ -38,7 +39,7 @@ class Talk:
 
     async def until(self, text: bytes, within: float = 10.0) -> None:
         """Read until the body has `text`; fail if it ends before."""
-        async with asyncio.timeout(within):
+        async with at_most(within):
             while text not in self.answer.body:
                 assert await self._read(), f"it ended: {self.answer.raw!r}"
 
@@ -48,7 +49,7 @@ class Talk:
 
     async def end(self, within: float = 10.0) -> Answer:
         """Read until the answer is whole, or the connection ends before that."""
-        async with asyncio.timeout(within):
+        async with at_most(within):
             while await self._read():
                 pass
         self.close()

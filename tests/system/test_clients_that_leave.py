@@ -35,9 +35,7 @@ async def test_upstream_is_aborted_and_usage_recorded(gateway: Running, upstream
     else:
         await eventually(lambda: len(upstream.ledger.entries) == 1)
     writer.close()
-    gone_at = asyncio.get_running_loop().time()
     await eventually(lambda: upstream.ledger.entries[-1].client_left_early, within=1.0)
-    assert asyncio.get_running_loop().time() - gone_at < 1.0
     [record] = await eventually(lambda: gateway.usage(outcome="client_gone"))
     assert (record["status"], record["usage_estimated"]) == (499, True)
     assert record["input_tokens"] > 0
