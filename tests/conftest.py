@@ -1,7 +1,7 @@
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,7 +66,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[PULSE].begin()
 
 
-def pytest_collection_finish() -> None:
-    """Take what was collected, some thousand tests, out of the garbage collector's rounds."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from what is collected, some thousand tests, now and in every later round."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -17,6 +17,8 @@ from support.gateway import eventually
 from support.talk import call
 
 CALLERS = 2
+BREATH_S = 0.01
+"""What a caller waits between two calls: they are there to be disturbed, not to keep the changes from being made."""
 NAMES = ("m", "safe")  # the model that changes, and a chain that leads to it
 
 
@@ -43,7 +45,7 @@ def version(number: int) -> dict[str, object]:
 
 
 class Load:
-    """Callers that never pause. `asked` is when each call began, by its mark, and at which replica."""
+    """Callers that call on and on. `asked` is when each call began, by its mark, and at which replica."""
 
     def __init__(self, *replicas: Daemon) -> None:
         self.asked: dict[str, tuple[float, int]] = {}
@@ -73,6 +75,7 @@ class Load:
             talk = await call(gateway.port, gateway.key, model=name, user=mark, stream=len(self.asked) % 2 == 0)
             if not talk.complete:
                 self.failed.append(f"{name}: {talk.answer.raw!r}")
+            await asyncio.sleep(BREATH_S)
 
 
 @pytest.mark.parametrize(
