@@ -58,7 +58,7 @@ class Zygote:
         self.process.stdin.write(f"{argument}\n".encode())
         output = b""
         kill_at: float | None = None
-        give_up_at = time.monotonic() + 30
+        give_up_at = time.monotonic() + 60
         killed = False
         while not output.endswith(b"dead\n"):
             now = time.monotonic()

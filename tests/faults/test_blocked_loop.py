@@ -111,8 +111,10 @@ async def blocked(gateway: Daemon, how: str) -> asyncio.Task[httpx.Response]:
 
 
 def logged(gateway: Daemon) -> list[dict[str, Any]]:
+    """Return what the log says of the policy; the kernel itself is late as well on a machine with much to do."""
     lines = gateway.process.output().splitlines()
-    return [json.loads(line) for line in lines if '"event loop blocked"' in line]
+    found = [json.loads(line) for line in lines if '"event loop blocked"' in line]
+    return [line for line in found if line["plugin"] == "blocking"]
 
 
 async def named(gateway: Daemon, directory: Path) -> None:
@@ -120,5 +122,5 @@ async def named(gateway: Daemon, directory: Path) -> None:
     assert 'switchgear_event_loop_stalls_total{plugin="blocking"} ' in metrics
     health = await gateway.http.get("/health/detailed", headers=gateway.admin.headers)
     assert health.json()["event_loop_stalls"]["blocking"] >= 1
-    await eventually((directory / "events").exists)
-    assert {"plugin": "blocking"} == json.loads((directory / "events").read_text().splitlines()[0])
+    events = directory / "events"
+    await eventually(lambda: events.exists() and '{"plugin": "blocking"}' in events.read_text().splitlines())

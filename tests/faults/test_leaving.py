@@ -20,7 +20,7 @@ from support.http1 import request_bytes
 from support.probe import measured, quantile
 from support.talk import Talk
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PATIENT = {"SWITCHGEAR__GATEWAY__TIMEOUTS__FIRST_BYTE": "60", "SWITCHGEAR__GATEWAY__TIMEOUTS__IDLE": "60"}
 """The provider is in the loop of those who leave by the thousand."""
@@ -88,7 +88,7 @@ class Churn:
         _, call = await loop.create_connection(lambda: Leaver(request), "127.0.0.1", self._gateway.port)
         self.calls[name] = call
         if stream and chance.random() < 0.8:
-            await asyncio.wait_for(call.answered, 10)
+            await asyncio.wait_for(call.answered, 60)
         await asyncio.sleep(chance.random() * LONGEST_S)  # the moment of leaving is the fault
         call.leave(rudely=chance.random() < 0.5)
 

@@ -71,9 +71,9 @@ class Running:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.admin = httpx.AsyncClient(
-            base_url=f"{self.url}/admin/v1", headers={"authorization": f"Bearer {ADMIN_KEY}"}, timeout=30
+            base_url=f"{self.url}/admin/v1", headers={"authorization": f"Bearer {ADMIN_KEY}"}, timeout=60
         )
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=30)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
         self.key = ""
 
     @property

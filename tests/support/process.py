@@ -85,7 +85,7 @@ class Child:
         data = os.pread(self._output.fileno(), 64 << 20, 0)
         return data.decode(errors="replace")
 
-    def first_line(self, timeout_s: float = 10.0) -> str:
+    def first_line(self, timeout_s: float = 60.0) -> str:
         """Wait for a whole line of output and return it."""
         self.until(lambda: "\n" in self.output(), timeout_s, "a line of output")
         return self.output().partition("\n")[0]
@@ -125,7 +125,7 @@ class Child:
     def thaw(self) -> None:
         self._signal_group(signal.SIGCONT)
 
-    def wait(self, timeout_s: float = 10.0) -> int:
+    def wait(self, timeout_s: float = 60.0) -> int:
         """Return the exit code; negative is the signal that ended it."""
         return self.process.wait(timeout_s)
 
@@ -189,7 +189,7 @@ class Server(Child):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def wait_ready(self, timeout_s: float = 20.0) -> None:
+    def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Wait until the ready path answers 200; `started_in_s` is how long that took."""
         begun = time.monotonic()
         self.until(self.is_ready, timeout_s, f"200 from {self.ready_path}")
@@ -205,7 +205,7 @@ class Server(Child):
         finally:
             connection.close()
 
-    def restart(self, timeout_s: float = 20.0) -> None:
+    def restart(self, timeout_s: float = 60.0) -> None:
         """Kill it and start it again on the same port."""
         self.close()
         self.start()
@@ -225,7 +225,7 @@ def serving(
     env: Mapping[str, str] | None = None,
     cwd: Path | str | None = None,
     ready: str = "/ready",
-    timeout_s: float = 20.0,
+    timeout_s: float = 60.0,
 ) -> Iterator[Server]:
     """Start a server, wait until it is ready, kill it at the end. `env` is added to this process's own."""
     with Server(argv, env={**os.environ, **(env or {})}, cwd=cwd, ready=ready) as server:

@@ -11,7 +11,7 @@ from switchgear_plugins.sqlite.store import SqliteStore
 from zygote import Zygote
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kills", [50, pytest.param(500, marks=pytest.mark.slow)])
 async def test_no_acknowledged_record_is_lost_or_doubled_however_often_the_process_is_killed(
     tmp_path, kills, record_property
