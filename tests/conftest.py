@@ -53,6 +53,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     pulse.start()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Have a test that failed while the machine stood still run again: deadlines passed that nobody could have met."""
     for item in items:
