@@ -157,18 +157,22 @@ async def test_the_last_good_address_serves_a_minute_while_the_name_server_is_aw
     async with running(tmp_path, upstream, lookup=names.lookup, ambient=clock) as gateway:
         names.says["here.test"] = HERE
         await provide(gateway, upstream, "here")
+        began = clock.monotonic()
         assert 200 == (await gateway.chat(model="here")).status_code
         names.says["here.test"] = SERVFAIL
-        served = 0
-        for _ in range(59):
-            clock.skip(1.0)
+        asked = served = 0
+        while (into := clock.monotonic() - began) < 58.5:
+            clock.skip(1.0 - into % 1.0)  # the time that the test itself takes is part of the minute
             await upstream.drop_connections()  # so that each request has to connect anew
+            asked += 1
             served += (await gateway.chat(model="here")).status_code == 200
-        clock.skip(2.0)
+        clock.skip(began + 62.0 - clock.monotonic())
         assert 502 == (await gateway.chat(model="here")).status_code
         assert names.asked["here.test"] <= 35, "it is asked for once a second at most"
         names.says["here.test"] = HERE
         clock.skip(2.0)
         assert 200 == (await gateway.chat(model="here")).status_code, "the name server is back"
-    assert 59 == served
-    figure(ROW, "name server away: served from the last good address", f"{served} of 59 s", "59, and not after 60 s")
+    assert 20 < asked == served
+    figure(
+        ROW, "name server away: served from the last good address", f"{served} of {asked} s", "all, and not after 60 s"
+    )
