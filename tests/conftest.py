@@ -3,10 +3,12 @@ import os
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trustme
 from hypothesis import HealthCheck, settings
+from xdist.workermanage import WorkerController
 
 from support import order
 from support.pulse import Pulse
@@ -33,6 +35,7 @@ def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 PULSE = pytest.StashKey[Pulse]()
+PLACE = pytest.StashKey[Path]()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -41,10 +44,21 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return cores if all(Path(name.partition("::")[0]).is_file() for name in config.args) else cores + 4
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Call a test by its own name, also where it was taken with others."""
-    report.nodeid = order.named(report.nodeid)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tell a worker where to write down which tests are taken alone."""
+    node.workerinput[order.ALONE] = str(_place(node.config))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> order.Scheduler | None:
+    return order.Scheduler(config, log, _place(config)) if config.getoption("dist") == "loadfile" else None
+
+
+def _place(config: pytest.Config) -> Path:
+    if PLACE not in config.stash:
+        directory = TemporaryDirectory()
+        config.add_cleanup(directory.cleanup)
+        config.stash[PLACE] = Path(directory.name) / "alone.json"
+    return config.stash[PLACE]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -53,13 +67,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     pulse.start()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Have a test that failed while the machine stood still run again: deadlines passed that nobody could have met."""
     for item in items:
         item.add_marker(pytest.mark.flaky(reruns=2, condition=config.stash[PULSE].missed))
-    if hasattr(config, "workerinput"):
-        order.lay_out(items)
+    if (told := getattr(config, "workerinput", None)) is not None:
+        order.lay_out(items, Path(told[order.ALONE]))
 
 
 @pytest.hookimpl(tryfirst=True)
