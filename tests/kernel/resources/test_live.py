@@ -133,19 +133,26 @@ async def test_one_cancelled_waiter_does_not_cancel_the_others_and_errors_are_no
 async def test_a_key_is_found_by_its_hash_and_gone_when_suspended_anywhere(make_engine: MakeEngine) -> None:
     here, there = await make_engine(), await make_engine()
     follower = asyncio.create_task(there.follow())
+
+    async def followed() -> None:
+        await until(lambda: here.feed.position == there.feed.position)
+
     made = await here.create("tickets", {"name": "n"}, ME)
+    await followed()
     cache = PluginResources(there).cache("tickets", "ticket-hash")
     value = hashed(made.once["key"])
     live = await cache.load(value)
     assert live is not None
     assert live.spec.status == "active"
     await here.act("tickets", made.id, "suspend", None, ME)
-    await until(lambda: cache.peek(value) is MISSING)
+    await followed()
+    assert cache.peek(value) is MISSING
     again = await cache.load(value)
     assert again is not None
     assert again.spec.status == "suspended"
     await here.delete("tickets", made.id, ME)
-    await until(lambda: cache.peek(value) is MISSING)
+    await followed()
+    assert cache.peek(value) is MISSING
     assert await cache.load(value) is None
     assert cache.peek(value) is None
     follower.cancel()
