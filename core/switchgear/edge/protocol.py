@@ -253,7 +253,7 @@ class EdgeProtocol(Connection):
         assert request is not None
         if not (request.response_complete or request.lost):
             request.add_body(body)
-            if len(request.body) > HIGH_WATER_LIMIT:
+            if self._body > HIGH_WATER_LIMIT and len(request.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
 
     def on_message_complete(self) -> None:

@@ -33,6 +33,9 @@ def settle_cost(x: Exchange) -> None:
     """Add up what the attempts of an exchange consumed and cost. Where no provider was asked it consumed and cost nothing."""
     usage: Usage | None = None
     cost: int | None = 0
+    if len(x.attempts) == 1 and (only := x.attempts[0]).accounted:
+        x.usage, x.cost_microusd = only.usage, only.cost_microusd
+        return
     for attempt in x.attempts:
         if not attempt.accounted:  # it was given up and does not heed it
             is_billed = may_be_billed(x, attempt)

@@ -176,13 +176,18 @@ class Invoker:
             if secret is None and target.secret is not None:
                 secret = await target.secret.get()
             attempt.secret = secret
-            first_s, late = self._first_token(ctx, step)
-            watch.expect(late, min(target.timeouts.first_byte, first_s))
+            if step.first_token_s is None and not ctx.is_timed:
+                watch.expect(FirstByteTimeout, target.timeouts.first_byte)
+            else:
+                first_s, late = self._first_token(ctx, step)
+                watch.expect(late, min(target.timeouts.first_byte, first_s))
             if x.call.stream:
                 return await self._stream(ctx, call, step, attempt, extra)
             answer = await self._whole(ctx, call, attempt, extra)
             x.usage = answer.usage
             x.stream_bytes = len(answer.body)
+            if call.wire == ctx.endpoint.wire and not self._policies.listening:
+                return answer
             return self._told(ctx, call, answer)
         except asyncio.CancelledError:
             error = watch.cause()
@@ -227,7 +232,7 @@ class Invoker:
     def _listener(self, ctx: AttemptContext, call: Call) -> Listener | None:
         """Return what policies see the answer by; the same for all that give one answer together."""
         policies = self._policies
-        if not (policies.reading or policies.answering):
+        if not policies.listening:
             return None
         if ctx.listener is None or not ctx.x.committed:
             filter = policies.filter(ctx.x, face_of(ctx.endpoint, call.wire))
@@ -346,7 +351,10 @@ def _gives_away(text: str, target: Target, secret: Secret | None) -> bool:
 
 
 def _holds(text: str, secrets: Iterable[str]) -> bool:
-    return any(len(value) >= SHORTEST and value in text for value in secrets)
+    for value in secrets:  # noqa: SIM110 - asked for every request; any() would make a generator each time
+        if value in text and len(value) >= SHORTEST:
+            return True
+    return False
 
 
 async def _head(response: UpstreamResponse) -> bytes:

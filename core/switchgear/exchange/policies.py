@@ -51,11 +51,12 @@ class PolicyChain:
     """Runs the phases of every policy in order; `counters` are those that they reserve in, if any does.
 
     `preparing`, `attempting`, `reading` and `answering` are the policies of those phases: where one is empty, nothing is asked.
+    `listening` says whether any policy sees answers.
     """
 
     __slots__ = (
         "_admit", "_errors", "_explain", "_log", "_phases", "_reservations", "_settle", "_unconditional", "answering",
-        "attempting", "preparing", "reading",
+        "attempting", "listening", "preparing", "reading",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +83,7 @@ class PolicyChain:
         self.attempting = bound("attempting")
         self.reading = bound("reads")
         self.answering = bound("answered")
+        self.listening = bool(self.reading or self.answering)
         self._admit = bound("admit")
         self._settle = bound("settle")[::-1]
         self._explain = {one.name: one for one in bound("explain")}

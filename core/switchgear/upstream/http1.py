@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, cast
 
 import httptools
@@ -28,7 +29,6 @@ class Response:
         "_error",
         "_loop",
         "_message",
-        "_named",
         "_release",
         "_waiter",
         "buffered",
@@ -46,7 +46,6 @@ class Response:
         self.pieces: deque[bytes] = deque()
         self.buffered = 0
         self.lines: list[tuple[bytes, bytes]] = []
-        self._named: dict[bytes, bytes] | None = None
         self._error: type[UpstreamError] | None = None
         self._message = ""
         self.status = 0
@@ -54,10 +53,11 @@ class Response:
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whatever its case; None if absent."""
-        if self._named is None:
-            self._named = {name.lower(): value for name, value in reversed(self.lines)}
-        value = self._named.get(name.lower().encode("latin-1"))
-        return None if value is None else value.decode("latin-1")
+        wanted = _lower(name)
+        for key, value in self.lines:
+            if key == wanted or (len(key) == len(wanted) and key.lower() == wanted):
+                return value.decode("latin-1")
+        return None
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return all header lines as they came."""
@@ -338,6 +338,11 @@ class Channel(asyncio.BufferedProtocol):
         else:
             response.fail(ConnectionBroken, "The answer is not HTTP/1.1.")
         self.abort()
+
+
+@lru_cache(256)
+def _lower(name: str) -> bytes:
+    return name.lower().encode("latin-1")
 
 
 def _ends_with_connection(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, REASONING, Usage
+from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, REASONING, Usage, believable
 from switchgear.wire.members import BROKEN
 
 T = TypeVar("T", bound=Struct)
@@ -73,6 +73,8 @@ def read_usage(raw: bytes | Raw) -> Usage | None:
             parts[REASONING] = written.reasoning_tokens
         if written.audio_tokens:
             parts["audio_output"] = written.audio_tokens
+    if not parts and total <= read + made and believable(read, made):
+        return Usage.plain(read, made)
     return Usage.of(read, made, total=total, **parts)
 
 
