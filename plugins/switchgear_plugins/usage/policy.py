@@ -1,12 +1,15 @@
+import asyncio
 from collections.abc import Awaitable
 from typing import ClassVar
 
 from switchgear import Context
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.policy import Policy
-from switchgear.errors import ApiError, InternalError, RecordRefused, StoreError, Unavailable
+from switchgear.errors import ApiError, InternalError, RecordRefused, StoreError, StoreUnavailable, Unavailable
 from switchgear_plugins.usage.encoder import UsageEncoder
 from switchgear_plugins.usage.record import USAGE
+
+_LONGEST_FLUSH_S = 30.0
 
 
 class UsagePolicy(Policy):
@@ -14,8 +17,7 @@ class UsagePolicy(Policy):
 
     order: ClassVar[int] = -1000
     """The first policy settles last: what the others account for, and their labels, stand by then."""
-    budget_s: ClassVar[float] = 60.0
-    """A disk that is asked to flush may be slow; what cannot be flushed raises before this."""
+    budget_s: ClassVar[float] = 2 * _LONGEST_FLUSH_S
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -33,7 +35,10 @@ class UsagePolicy(Policy):
 
     async def _flushed(self, x: Exchange, flushing: Awaitable[None]) -> None:
         try:
-            await flushing
+            async with asyncio.timeout(_LONGEST_FLUSH_S):
+                await flushing
+        except TimeoutError as late:
+            raise self._lost(x, StoreUnavailable("the disk of the journal does not answer")) from late
         except StoreError as lost:
             raise self._lost(x, lost) from lost
 
