@@ -31,6 +31,12 @@ class AttemptContext(Struct, eq=False):
     listener: Listener | None = None
 
     @property
+    def is_streamed(self) -> bool:
+        """Whether the client wants a stream."""
+        call = self.x.call
+        return call is not None and call.stream
+
+    @property
     def is_timed(self) -> bool:
         """Whether the plan bounds the time until the first token."""
         plan = self.x.plan

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.dialect import StreamEncoder
-from switchgear.contracts.exchange import Attempt, Step, Target
+from switchgear.contracts.exchange import Attempt, Exchange, Step, Target
 from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.errors import (
@@ -75,6 +75,8 @@ class Invoker:
         target that wants a pause, and `Unavailable` (`target_open`, `target_busy`) for one that is not asked.
         """
         target = step.target
+        if call.wire == COUNT and COUNT not in target.wires:
+            return self._counted(ctx, call, target)
         health = target.health
         if not isinstance(health, Health):
             return await self._with_secret(ctx, call, step)
@@ -159,14 +161,8 @@ class Invoker:
     async def _attempt(self, ctx: AttemptContext, call: Call, step: Step, secret: Secret | None) -> Ending:
         """Prepare, send, read. `secret` is used instead of the target's own."""
         x, watch, target = ctx.x, ctx.watch, step.target
-        assert x.call is not None
-        if call.wire == COUNT and COUNT not in target.wires:
-            x.headers.append((b"x-switchgear-estimated", b"true"))
-            return self._told(ctx, call, Answer(count_body(target.estimator.input(call.members))))
         attempt = Attempt(target, began_s=self._monotonic() - x.began)
-        extra: dict[str, str] | None = None if x.trace is None else {"traceparent": x.trace}
-        if self._policies.attempting:
-            extra = {**(extra or {}), **await self._policies.headers(x, attempt)}
+        extra = await self._headers(x, attempt) if x.trace is not None or self._policies.attempting else None
         x.attempts.append(attempt)
         x.usage = None  # what an attempt before this one consumed, or showed, is not this one's
         x.stream_bytes = x.stream_events = 0
@@ -176,18 +172,12 @@ class Invoker:
             if secret is None and target.secret is not None:
                 secret = await target.secret.get()
             attempt.secret = secret
-            if step.first_token_s is None and not ctx.is_timed:
-                watch.expect(FirstByteTimeout, target.timeouts.first_byte)
-            else:
-                first_s, late = self._first_token(ctx, step)
-                watch.expect(late, min(target.timeouts.first_byte, first_s))
-            if x.call.stream:
+            self._expect_first_token(ctx, step)
+            if ctx.is_streamed:
                 return await self._stream(ctx, call, step, attempt, extra)
             answer = await self._whole(ctx, call, attempt, extra)
             x.usage = answer.usage
             x.stream_bytes = len(answer.body)
-            if call.wire == ctx.endpoint.wire and not self._policies.listening:
-                return answer
             return self._told(ctx, call, answer)
         except asyncio.CancelledError:
             error = watch.cause()
@@ -208,6 +198,21 @@ class Invoker:
             target.meters.active.value -= 1
             watch.relax()
 
+    async def _headers(self, x: Exchange, attempt: Attempt) -> dict[str, str]:
+        """Return the headers of one attempt: the client's trace context, and what policies send."""
+        headers = {} if x.trace is None else {"traceparent": x.trace}
+        if self._policies.attempting:
+            headers.update(await self._policies.headers(x, attempt))
+        return headers
+
+    def _expect_first_token(self, ctx: AttemptContext, step: Step) -> None:
+        timeout_s = step.target.timeouts.first_byte
+        if step.first_token_s is None and not ctx.is_timed:
+            ctx.watch.expect(FirstByteTimeout, timeout_s)
+        else:
+            first_s, late = self._first_token(ctx, step)
+            ctx.watch.expect(late, min(timeout_s, first_s))
+
     def _first_token(self, ctx: AttemptContext, step: Step) -> tuple[float, type[UpstreamError]]:
         """Return how long the first token may take, infinity where nothing says, and what it is if it does not come.
 
@@ -219,8 +224,15 @@ class Invoker:
             return left_s, TotalTimeout
         return min(own_s, left_s), FirstByteTimeout
 
+    def _counted(self, ctx: AttemptContext, call: Call, target: Target) -> Answer:
+        """Answer for a target that does not count tokens with an estimate."""
+        ctx.x.headers.append((b"x-switchgear-estimated", b"true"))
+        return self._told(ctx, call, Answer(count_body(target.estimator.input(call.members))))
+
     def _told(self, ctx: AttemptContext, call: Call, answer: Answer) -> Answer:
         """Return a whole answer as its client gets it: after the filters of policies, in the client's wire format."""
+        if call.wire == ctx.endpoint.wire and not self._policies.listening:
+            return answer
         assert ctx.x.call is not None
         listener = self._listener(ctx, call)
         if listener is not None:

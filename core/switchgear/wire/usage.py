@@ -55,10 +55,18 @@ def read_usage(raw: bytes | Raw) -> Usage | None:
     if found is None or (found.prompt_tokens is None and found.completion_tokens is None):
         return None
     read, made, total = max(found.prompt_tokens or 0, 0), max(found.completion_tokens or 0, 0), found.total_tokens or 0
-    parts: dict[str, int] = {}
+    parts = _parts(found)
+    if not parts and total <= read + made and believable(read, made):
+        return Usage.plain(read, made)
+    return Usage.of(read, made, total=total, **parts)
+
+
+def _parts(found: _Usage) -> dict[str, int]:
+    """Return the parts of both sides that a usage tells, none of them 0."""
     given, written = found.prompt_tokens_details, found.completion_tokens_details
     cached = found.prompt_cache_hit_tokens or found.cached_tokens or found.cache_read_input_tokens
     stored = found.cache_creation_input_tokens
+    parts: dict[str, int] = {}
     if given is not None:
         cached = given.cached_tokens or cached
         stored = given.cache_write_tokens or given.cache_creation_tokens or stored
@@ -73,9 +81,7 @@ def read_usage(raw: bytes | Raw) -> Usage | None:
             parts[REASONING] = written.reasoning_tokens
         if written.audio_tokens:
             parts["audio_output"] = written.audio_tokens
-    if not parts and total <= read + made and believable(read, made):
-        return Usage.plain(read, made)
-    return Usage.of(read, made, total=total, **parts)
+    return parts
 
 
 def read_counts(decoder: "msgspec.json.Decoder[T]", raw: bytes | Raw) -> T | None:
