@@ -46,7 +46,7 @@ class Full:
 @pytest.fixture
 async def full(tmp_path: Path) -> AsyncIterator[Full]:
     async with FaultUpstream() as upstream, AsyncExitStack() as stack:
-        upstream.register("slow", Script(chunks=12, chunk_delay_ms=100))
+        upstream.register("slow", Script(chunks=12, chunk_delay_ms=300))
         limits = f"[gateway.overload]\nmax_in_flight = {MOST}"
         run = await stack.enter_async_context(running(tmp_path, upstream, gateway=limits))
         await run.create("models", id="slow", provider_id="p", provider_model="fault-slow")

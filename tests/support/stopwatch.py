@@ -58,6 +58,7 @@ async def at_most(within_s: float) -> AsyncIterator[None]:
     """Raise TimeoutError in what takes longer, by the stopwatch."""
     loop = asyncio.get_running_loop()
     watch = Stopwatch()
+    due: asyncio.TimerHandle
 
     def look() -> None:
         nonlocal due
