@@ -79,6 +79,7 @@ class Catalogue:
                 input=CredentialInput,
                 secrets=self._secret_fields,
                 prepare=bindings.keep_binding,
+                declare=bindings.declare,
                 refuse_restore=bindings.refuse_restore,
                 validate=self._validate_credential,
                 compile=self._compile_credential,
@@ -135,7 +136,9 @@ class Catalogue:
         spec = resource.spec
         backend = self._backends[spec.source["backend"]]
         source = msgspec.convert(spec.source, backend.source_type)
-        return LiveCredential(spec.type, self._credentials.handle(resource.id, backend, source), spec.hosts)
+        return LiveCredential(
+            spec.type, self._credentials.handle(resource.id, backend, source), spec.hosts, resource.owner
+        )
 
     def _validate_provider(self, spec: ProviderSpec, view: View, by: Principal) -> Sequence[Problem]:  # noqa: ARG002
         rule = id_rule(slashes=True)
@@ -183,6 +186,8 @@ class Catalogue:
         credential: LiveCredential | None = view.live("credentials", resource.spec.credential_id or "")
         if credential is not None and credential.type != resource.spec.type:
             raise ValueError(f"its credential `{resource.spec.credential_id}` is for the type {credential.type}")
+        if credential is not None:
+            bindings.refuse_strangers(resource, credential.owner, credential.hosts)
         return self._provider(resource.id, resource.spec, credential, resource.created_us)
 
     def stand_in(self, credential: LiveCredential) -> LiveProvider:
