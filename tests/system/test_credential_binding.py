@@ -200,7 +200,7 @@ credential_id = "filecred"
 
 
 async def apply(gateway: Running, file: Path, text: str) -> None:
-    file.write_text(text)
+    file.write_text(text)  # noqa: ASYNC240 - a few bytes
     resources = gateway.gateway.resources
     await carry_out(resources, await plan(resources, read_files([file], resources.kinds), adopt=True), actor="cli")
 
@@ -231,6 +231,6 @@ async def test_a_secret_from_a_file_that_no_provider_of_it_takes_goes_nowhere(ga
 
 
 async def test_adopting_a_credential_without_its_secret_does_not_move_it(gateway: Running, tmp_path: Path):
+    text = FILE.replace("filecred", "c").format(values="", url=ELSEWHERE)
     with pytest.raises(ConfigError, match="was entered for"):
-        text = FILE.replace("filecred", "c").format(values="", url=ELSEWHERE)
         await apply(gateway, tmp_path / "r.toml", text)

@@ -95,7 +95,7 @@ def _place_of(spec: Mapping[str, Any]) -> str:
 
 
 def refuse_strangers(provider: Resource[ProviderSpec], credential_owner: str, hosts: Sequence[str]) -> None:
-    """Raise ValueError for a provider that may not have the secret of a file: it goes where none of the file's providers takes it."""
+    """Raise ValueError for a provider that would take the secret of a file where none of the file's providers takes it."""
     if not _file(credential_owner):
         return
     if hosts and (where := _where(provider.spec)) not in hosts:

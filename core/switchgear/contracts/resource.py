@@ -148,8 +148,8 @@ class ResourceKind(Generic[SpecT, LiveT]):
     prepare     from input, previous spec and who writes to what is stored (generate a key, hash it, …)
     validate    problems that types cannot express; sees other live objects and who writes
     also        from the spec as it will be stored to changes of other resources that belong to the same write
-    declare     where files are applied, instead of `also`: from the spec as it will be stored, the specs in the files that name it, and
-                whether the files have every secret of it, to the spec that will be stored
+    declare     where files are applied, instead of `also`: from the spec, the specs in the files that name it, and whether the
+                files have every secret of it, to the spec that will be stored
     compile     from stored spec to the object the request path uses; may raise ValueError, which refuses the write
     references  fields that name other resources
     secrets     dotted paths of fields that are sealed at rest, shown as `••••` + last 4, kept when sent back masked or left out;
