@@ -244,7 +244,14 @@ class Gateway:
             names=partial(names_behind, resources),
             authority=authority,
         )
-        self._configuration = LiveConfiguration(kernel, resources, self._reread, ambient, has_store=self._has_store)
+        self._configuration = LiveConfiguration(
+            kernel,
+            resources,
+            self._reread,
+            ambient,
+            has_store=self._has_store,
+            read_files_again=upstream.read_again,
+        )
         self._overload = Overload(
             OverloadLimits(settings.overload.max_in_flight, settings.overload.max_lag),
             ambient=ambient,
@@ -274,6 +281,8 @@ class Gateway:
         self._app = keeping_slashes(admin)
         self._begin(
             ("resources", resources.follow),
+            ("what is broken", resources.feed.keep_trying),
+            ("certificates", upstream.follow),
             ("journal", drain.run),
             *(("record sink", outlet.drain.run) for outlet in outlets),
             ("housekeeping", lambda: _housekeeping(store, jobs, ambient)),

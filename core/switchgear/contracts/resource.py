@@ -282,6 +282,10 @@ class Snapshot(Protocol):
         """Return what a client means by `model: name`."""
         ...
 
+    def is_broken(self, name: str) -> bool:
+        """Say whether a name that nothing answers to would be answered to, if what is stored under it could be used."""
+        ...
+
     def meant(self, name: str) -> str:
         """Return a name as a client wrote it without the gateway's own prefix, if it has that and is nothing else."""
         ...

@@ -46,6 +46,12 @@ def model_not_found(name: str) -> NotFound:
     return NotFound(message, code="model_not_found", param="model")
 
 
+def model_broken(name: str) -> Unavailable:
+    """Make the answer to a model that is stored and cannot be used now: why is in the log and in `/health/detailed`."""
+    message = f"The model `{name[:64]}` cannot be used now; the gateway's operator can see why."
+    return Unavailable(message, code="model_unavailable", retry_after=15)
+
+
 def outcome_of(error: BaseException) -> Outcome:
     """Name the outcome of an exchange that ended with this error."""
     for types, outcome in _OUTCOMES:
