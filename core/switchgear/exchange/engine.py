@@ -271,7 +271,7 @@ class Engine:
         elif x.outcome in _FAILED_UPSTREAM and (target := x.target) is not None:
             self._log.warning(
                 "provider failed", request_id=x.id, model=target.model.id, provider=target.provider_id, outcome=str(x.outcome),
-                cause=x.attempts[-1].cause, status=x.attempts[-1].status,
+                cause=x.attempts[-1].cause, status=x.attempts[-1].status, reason=x.attempts[-1].reason,
             )  # fmt: skip
         try:
             return await self._policies.settle(x)

@@ -89,6 +89,17 @@ def cause_of(error: BaseException) -> str:
     return "error" if isinstance(error, InternalError) or not isinstance(error, ApiError) else error.type
 
 
+def reason_of(error: BaseException) -> str | None:
+    """Return why nobody was asked, for the operator: the name, the address, the certificate, the credential. None for the rest,
+    whose cause says it.
+    """
+    said = isinstance(error, (ConnectFailed, EgressDenied, MalformedRequest, SecretUnavailable))
+    return str(error)[:_MOST_REASON] or None if said else None
+
+
+_MOST_REASON = 300
+
+
 def most_telling(failures: Sequence[Exception]) -> Exception:
     """Choose, of the failures of all targets, the one that says most about why nobody answered; the last of equals.
 
