@@ -53,8 +53,11 @@ def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -
     if sys.__stderr__ is not None:  # SIGABRT, with which supervisors end what hangs, says where it hung
         faulthandler.enable(sys.__stderr__, all_threads=False)
     config = read_config(path, flags)
-    Logs(level=config.gateway.log_level).install()
+    logs = Logs(level=config.gateway.log_level)
+    logs.install()
     gateway = Gateway(config, reread=lambda: read_config(path, flags))
+    dropped = gateway.kernel.metrics.counter("log_lines_dropped", "Log lines that nobody read in time.").child()
+    logs.write_aside(dropped.inc)
     if not allow_open_bind:
         _refuse_open_bind(config.gateway)
     _loop_runner(gateway)
