@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -35,7 +36,7 @@ from switchgear.counting import check_sorts
 from switchgear.credentials import SecretKeeper
 from switchgear.edge.limits import EdgeLimits
 from switchgear.edge.overload import Overload, OverloadLimits
-from switchgear.edge.server import serve
+from switchgear.edge.server import bind, listen, serve
 from switchgear.errors import StoreUnavailable
 from switchgear.exchange.data_plane import DataPlane
 from switchgear.exchange.engine import Engine
@@ -65,6 +66,8 @@ from switchgear.upstream.resolve import Lookup
 
 T = TypeVar("T")
 
+FIRST_KEY = "first-api-key"
+"""The file in the data directory with what the first start shows once."""
 _DAY_US = 24 * 3600 * 1_000_000
 _HOUR_S = 3600.0
 
@@ -87,6 +90,7 @@ class Gateway:
         self.kernel.boot()
         self.settings = config.gateway
         self.first_run: FirstRun | None = None
+        self._listeners: list[socket.socket] | None = None
         self._reread = reread or (lambda: config)
         self._lookup = lookup
         self._ambient = self.kernel.ambient
@@ -104,6 +108,12 @@ class Gateway:
         self.resources: ResourceEngine
         self.explainer: Explainer
 
+    def bind(self) -> None:
+        """Take the address that will be served, so that nothing is begun where it is taken. Raises `BootError`."""
+        self._listeners = bind(self.settings.host, self.settings.port)
+        for listener in self._listeners:
+            self._stack.callback(listener.close)
+
     async def start(self, *, first_run: bool = False) -> None:
         """Open the store and the journal, start the plugins, load the configuration. Raises `BootError`, `StoreError`.
 
@@ -112,8 +122,9 @@ class Gateway:
         try:
             await self._start()
             if first_run and self._has_store:
+                listen(self._listeners or ())
                 seeds = [bound.item for bound in self.kernel.registry.all(Hooks.switchgear_first_run)]
-                self.first_run = await seed(self.store, self.resources, seeds)
+                self.first_run = await seed(self.store, self.resources, seeds, self.settings.data_path / FIRST_KEY)
         except BaseException:
             await self.stop()
             raise
@@ -146,6 +157,7 @@ class Gateway:
             self._app,
             host=self.settings.host,
             port=self.settings.port,
+            sockets=self._listeners,
             limits=EdgeLimits(
                 head_bytes=edge.head_bytes,
                 head_timeout=edge.head_timeout,

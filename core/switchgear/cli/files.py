@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from switchgear.cli.common import answer, config_option, gateway_flags, json_option
+from switchgear.cli.common import answer, config_option, gateway_flags, json_option, require_output
 from switchgear.cli.local import CLI, with_gateway
 from switchgear.gateway import Gateway
 from switchgear.resources import apply as applying
@@ -44,6 +44,8 @@ def apply(
     async def work(gateway: Gateway) -> applying.Plan:
         declared = read_files(files, gateway.resources.kinds, allowed=allowed_by(gateway.settings))
         planned = await applying.plan(gateway.resources, declared, by=CLI, prune=prune, adopt=adopt)
+        if not only_plan and planned.once:
+            require_output("new keys")
         if not only_plan:
             await applying.carry_out(gateway.resources, planned, by=CLI)
         return planned
