@@ -17,6 +17,7 @@ import structlog
 from switchgear.admin.admin import create_admin_app, keeping_slashes
 from switchgear.admin.configuration import configuration_handlers
 from switchgear.admin.discovery import discovery_handlers
+from switchgear.admin.front import fronted
 from switchgear.admin.routing import routing_handlers
 from switchgear.admin.system import System
 from switchgear.ambient import Ambient
@@ -96,7 +97,7 @@ class Gateway:
         self._ambient = self.kernel.ambient
         self._log = structlog.get_logger()
         self._stack = AsyncExitStack()
-        self._system = System(self.kernel.metrics, plugins=len(self.kernel.plugins))
+        self._system = System(self.kernel.metrics, self._ambient, plugins=len(self.kernel.plugins))
         self._engine: Engine | None = None
         self._app: Any = None
         self._calls: DataPlane
@@ -290,7 +291,7 @@ class Gateway:
                 *(b.item for b in registry.all(Hooks.switchgear_routes)),
             ],
         )
-        self._app = keeping_slashes(admin)
+        self._app = fronted(keeping_slashes(admin))
         self._begin(
             ("resources", resources.follow),
             ("what is broken", resources.feed.keep_trying),

@@ -141,6 +141,15 @@ class Migratable(Protocol):
         ...
 
 
+@runtime_checkable
+class Writable(Protocol):
+    """A store that can prove that writes get through, beyond the `Store` contract."""
+
+    async def try_write(self) -> None:
+        """Write something that changes nothing. Raises `StoreError` with the reason where it cannot be kept."""
+        ...
+
+
 class Store(Protocol):
     """Documents with versions and a global revision, atomic batches, records, a change feed.
 

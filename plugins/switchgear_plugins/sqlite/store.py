@@ -84,6 +84,16 @@ class SqliteStore:
         """Prove that the file can be read."""
         await self._database.read(lambda connection: row(connection, self._queries["ping"]))
 
+    async def try_write(self) -> None:
+        """Prove that the file can be written: a page of it is, with what it holds."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                connection.execute(f"PRAGMA user_version = {int(version)}")
+
+        await self._database.write(work)
+
     async def read(self, kind: str, id: str) -> Document | None:
         """Return the current version."""
         return _first(await self._documents("read", kind=kind, id=id))
