@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "apply": ("switchgear.cli.files:apply", "Create, change and delete resources as files say."),
         "config": ("switchgear.cli.config:config", "Check, show and describe the configuration."),
-        "db": ("switchgear.cli.db:db", "Show and migrate the schema of the store."),
+        "db": ("switchgear.cli.db:db", "Show and migrate the schema of the store, back it up and restore it."),
         "doctor": ("switchgear.cli.doctor:doctor", "Find what keeps the gateway from running on this machine."),
         "explain": ("switchgear.cli.explain:explain", "Say where requests for a model would go, without sending one."),
         "export": ("switchgear.cli.files:export", "Write stored resources as a file that `apply` takes."),

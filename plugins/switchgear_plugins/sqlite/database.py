@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from switchgear.errors import StoreError, StoreUnavailable
 from switchgear.migrate import named_statements
+from switchgear_plugins.sqlite.backup import begin_generation, refuse_doubtful
 from switchgear_plugins.sqlite.faults import primary_code, translate
 
 T = TypeVar("T")
@@ -132,6 +133,7 @@ class Database:
             raise translate(fault, self.path) from fault
 
     def _connect(self) -> None:
+        refuse_doubtful(self.path)
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except FileNotFoundError as fault:
@@ -145,6 +147,7 @@ class Database:
             ) from fault
         self._writer = self._new_connection()
         self._pragma(self._writer, "PRAGMA journal_mode = WAL")
+        begin_generation(self._writer, self.path)
         for _ in range(self._readers):
             connection = self._new_connection()
             connection.execute("PRAGMA query_only = ON")
