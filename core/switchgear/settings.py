@@ -6,10 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 import platformdirs
 from msgspec import Meta, Struct, field
+from msgspec.structs import force_setattr
 
 from switchgear.contracts.upstream import Timeouts
 from switchgear.errors import ConfigError
 from switchgear.exchange.health.settings import RoutingSettings
+from switchgear.fitting import fitted
 from switchgear.resources.names import ID_PATTERN
 from switchgear.upstream.egress import EgressPolicy
 
@@ -129,7 +131,19 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     files: FilesSettings = FilesSettings()
     routing: RoutingSettings = RoutingSettings()
 
+    def __post_init__(self) -> None:
+        if self.admin_key is not None:
+            try:
+                force_setattr(self, "admin_key", fitted(self.admin_key) or None)
+            except ValueError as error:
+                raise ValueError(f"admin_key (ADMIN_KEY) cannot be meant: {error}") from None
+
     @property
     def data_path(self) -> Path:
-        """The data directory, `~` expanded."""
-        return Path(self.data_dir).expanduser()
+        """The data directory, `~` expanded. Raises `ConfigError` where nobody's home is known."""
+        try:
+            return Path(self.data_dir).expanduser()
+        except RuntimeError:
+            raise ConfigError(
+                f"[gateway] data_dir: the home directory in {self.data_dir!r} is not known: set HOME, or give --data-dir"
+            ) from None

@@ -1,5 +1,6 @@
 """What every request of the admin side and the open paths passes: one spelling a route, HEAD as GET, big answers in pieces."""
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 PIECE = 64 * 1024
@@ -29,16 +30,16 @@ def fronted(app: ASGIApp) -> ASGIApp:
     """Let through what is written as it should be; for any other spelling there is nothing."""
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
         if not is_normal(scope.get("raw_path") or b"/"):
             scope["path"] = _NOWHERE
             scope["raw_path"] = _NOWHERE.encode()
         if scope["method"] == "HEAD":
-            asked = dict(scope)
+            asked = scope.copy()
             asked["method"] = "GET"
-            await app(asked, receive, _without_body(send))  # type: ignore[arg-type]
+            await app(asked, receive, _without_body(send))
         else:
             await app(scope, receive, _in_pieces(send))
 

@@ -125,10 +125,12 @@ def keep_headers(
 ) -> Prepared[ProviderSpec]:
     """Store what was written. Raises ValueError if secret headers that were there would go along to another address."""
     if previous is not None and _where(new) != _where(previous):
-        kept = [n for n, value in new.headers.items() if is_telling(n) and value in previous.headers.values()]
+        kept = [f"header `{n}`" for n, v in new.headers.items() if is_telling(n) and v in previous.headers.values()]
+        if new.proxy_auth is not None and new.proxy_auth == previous.proxy_auth:
+            kept.append("`proxy_auth`")
         if kept:
             raise ValueError(
-                f"the secret header `{kept[0]}` was entered for {_where(previous)}, not for {_where(new)}; take it out with "
+                f"the secret {kept[0]} was entered for {_where(previous)}, not for {_where(new)}; take it out with "
                 "this change and enter it again after it"
             )
     return Prepared(new)

@@ -21,6 +21,8 @@ from switchgear.gateway import Gateway
 from switchgear.settings import GatewaySettings
 from switchgear.telemetry.logs import Logs
 
+_SHORTEST_KEY = 16
+_FEWEST_LETTERS = 6
 _GC_THRESHOLD = 10_000
 """Containers made, less those freed, before the collector looks at the youngest."""
 
@@ -163,7 +165,14 @@ def _welcome(first: FirstRun, url: str, settings: GatewaySettings) -> None:
 
 
 def _refuse_open_bind(settings: GatewaySettings) -> None:
-    if settings.admin_key or _is_loopback(settings.host):
+    if _is_loopback(settings.host):
+        return
+    if settings.admin_key:
+        if len(settings.admin_key) < _SHORTEST_KEY or len(set(settings.admin_key)) < _FEWEST_LETTERS:
+            raise ConfigError(
+                f"[gateway] admin_key: {settings.host} can be reached from other machines, and this admin key can be guessed: "
+                f"take one of at least {_SHORTEST_KEY} characters, as `openssl rand -hex 24` makes."
+            )
         return
     raise ConfigError(
         f"[gateway] host: {settings.host} can be reached from other machines and there is no admin key, so the admin side"

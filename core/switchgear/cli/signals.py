@@ -18,7 +18,7 @@ class Early:
     def __init__(self) -> None:
         self.hung_up = False
         self.ended = False
-        self._on_end: Callable[[], None] | None = None
+        self._on_end: Callable[[], object] | None = None
         self._before: dict[int, Any] = {}
         if threading.current_thread() is not threading.main_thread():
             return  # where no signal arrives
@@ -32,7 +32,7 @@ class Early:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def on_end(self, end: Callable[[], None] | None) -> None:
+    def on_end(self, end: Callable[[], object] | None) -> None:
         """Call this when the process is to end; None: it is ending already. Calls at once if it was to end before."""
         self._on_end = end
         if self.ended and end is not None:

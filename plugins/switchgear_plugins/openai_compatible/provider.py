@@ -27,8 +27,6 @@ class CompatibleProvider(ChatProvider):
             raise ValueError("`wires` is empty: name what the server speaks, as chat")
         if taken := _KEPT.intersection([*settings.drop_members, *settings.rename_members]):
             raise ValueError(f"`{min(taken)}` is the gateway's own member: it can be neither dropped nor renamed")
-        if not settings.models_path.startswith("/"):
-            raise ValueError("`models_path` begins with a slash, as /models")
         super().__init__(
             config.base_url,
             config.headers,

@@ -85,7 +85,7 @@ class SqliteStore:
         self, source: Path, migrations: Sequence[tuple[str, Path]] = (), *, over_newer: bool = False
     ) -> Path | None:
         """Check a backup and put it in the file's place."""
-        self._plugin_migrations = of_plugins(migrations, "sqlite")
+        self._plugin_migrations, _ = of_plugins(migrations, "sqlite")
         now, path = self._ambient.now_us(), self._database.path
         return await asyncio.to_thread(restore, path, source, self._judge, over_newer=over_newer, at_us=now)
 
