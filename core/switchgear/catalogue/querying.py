@@ -1,5 +1,6 @@
 """An address with a query, as `https://host/v1?api-version=1`: it stands behind the path of each request."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,12 +16,12 @@ class Querying:
         self._below = base_url.rstrip("/")
         self._query = query
 
-    async def send(self, request: OutboundRequest) -> UpstreamResponse:
+    async def send(self, request: OutboundRequest, extra: Mapping[str, str] | None = None) -> UpstreamResponse:
         """Send it with the query; see the contract."""
         if request.url.startswith(self._below):
             joined = "&" if "?" in request.url else "?"
             request = replace(request, url=f"{request.url}{joined}{self._query}")
-        return await self._connection.send(request)
+        return await self._connection.send(request, extra)
 
     async def close(self) -> None:
         """Close the connection."""

@@ -335,7 +335,9 @@ def test_links_out_of_the_folder_are_not_followed_and_nothing_of_them_is_quoted(
 def test_merged_tables_do_not_grow_without_end(tmp_path: Path) -> None:
     levels = "".join(f"{b}: &{b} {{<<: [{', '.join(['*' + a] * 10)}]}}\n" for a, b in pairwise("abcdefghij"))
     (tmp_path / "a.yaml").write_text("a: &a {k: v}\n" + levels)
-    with pytest.raises(ConfigError, match="too much is merged|there is no kind `j`"):  # as the library's version counts
+    with pytest.raises(
+        ConfigError, match=r"too much is merged|there is no kind `j`"
+    ):  # as the library's version counts
         read_files([tmp_path], kinds())
 
 
