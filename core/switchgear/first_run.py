@@ -15,6 +15,8 @@ from switchgear.errors import ApiError
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.writer import Terms
 
+FIRST_KEY = "first-api-key"
+"""The file in the data directory with what the first start shows once."""
 BY = operator("first-run")
 _ROOM = b" " * 4095 + b"\n"
 _log = structlog.stdlib.get_logger(__name__)

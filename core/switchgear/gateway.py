@@ -29,7 +29,6 @@ from switchgear.config import Config
 from switchgear.context import Services
 from switchgear.contracts.credential import CredentialBackend
 from switchgear.contracts.event import Event
-from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import Change, Store
@@ -38,7 +37,6 @@ from switchgear.credentials import SecretKeeper
 from switchgear.edge.limits import EdgeLimits
 from switchgear.edge.overload import Overload, OverloadLimits
 from switchgear.edge.server import bind, listen, serve
-from switchgear.errors import StoreUnavailable
 from switchgear.exchange.data_plane import DataPlane
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.explain import Explainer
@@ -46,14 +44,16 @@ from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.invoke import Caps
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
-from switchgear.first_run import FirstRun, seed
+from switchgear.first_run import FIRST_KEY, FirstRun, seed
 from switchgear.hooks import Hooks
+from switchgear.housekeeping import housekeeping
 from switchgear.kernel import Kernel
 from switchgear.ledger.drain import Drain
 from switchgear.ledger.journal import Journal
 from switchgear.ledger.retention import Retention
 from switchgear.ledger.sinks import Forwarding, Offered, Outlet
 from switchgear.ledger.stored import StoredRecords
+from switchgear.no_store import NoStore
 from switchgear.offer import Offer
 from switchgear.registry import Bound
 from switchgear.reload import LiveConfiguration
@@ -66,11 +66,6 @@ from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.resolve import Lookup
 
 T = TypeVar("T")
-
-FIRST_KEY = "first-api-key"
-"""The file in the data directory with what the first start shows once."""
-_DAY_US = 24 * 3600 * 1_000_000
-_HOUR_S = 3600.0
 
 
 class Gateway:
@@ -298,7 +293,7 @@ class Gateway:
             ("certificates", upstream.follow),
             ("journal", drain.run),
             *(("record sink", outlet.drain.run) for outlet in outlets),
-            ("housekeeping", lambda: _housekeeping(store, jobs, ambient)),
+            ("housekeeping", lambda: housekeeping(store, jobs, ambient)),
             ("retention", Retention(store, record_kinds.values(), ambient).run),
         )
 
@@ -392,26 +387,5 @@ class Gateway:
         return journal
 
 
-class NoStore:
-    """Stands where a store would be when no plugin offers one: everything asked of it says so."""
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        """Refuse whatever it is."""
-
-        async def refuse(*_: Any, **__: Any) -> None:
-            raise StoreUnavailable("no store is enabled; enable a plugin that offers one in plugins.toml")
-
-        return refuse
-
-
 def _made(bound: Bound[Offer[T]] | None) -> T | None:
     return None if bound is None else bound.item.factory()
-
-
-async def _housekeeping(store: Store, jobs: JobQueue | None, ambient: Ambient) -> None:
-    """Forget answers kept for Idempotency-Keys after a day, and jobs that ended long enough ago."""
-    while True:
-        await store.forget(ambient.now_us() - _DAY_US)
-        if jobs is not None:
-            await jobs.forget()
-        await asyncio.sleep(_HOUR_S)
