@@ -83,7 +83,7 @@ class FilesSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     allow_env: tuple[str, ...] = ("*",)
-    deny_env: tuple[str, ...] = ("SWITCHGEAR_*", "ADMIN_*", "JWT_*", "USERS_JWKS", "DATABASE_URL", "REDIS_URL")
+    deny_env: tuple[str, ...] = ("SWITCHGEAR_*", "ADMIN_*", "JWT_*", "USERS_JWKS", "*_URL")
     allow_paths: tuple[str, ...] = ()
 
 

@@ -5,6 +5,7 @@ variable `variables`: name to dotted field), `SWITCHGEAR__SECTION__KEY`, flags. 
 `{env = "NAME"}` or `{file = "path"}` as well.
 """
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
@@ -157,6 +158,8 @@ def load(
 
 def _text(path: FilePath) -> str:
     """Read a file that somebody may have mistaken for another: a pipe would never end, and nobody writes so much by hand."""
+    if str(path) == os.devnull:
+        return ""  # how one says that there is to be none
     try:
         return read_text(path, most=_MOST_BYTES)
     except FileUnusable as error:

@@ -128,8 +128,8 @@ def read_files(
             for kind, id_, body in _resources(path, kinds, failures):
                 if (kind, id_) in found:
                     failures.append(f"{path}: {kind}/{id_} is also in {found[kind, id_].origin}; keep one")
-                secrets = _Secrets(path, folder, allowed)
-                found[kind, id_] = Declared(kind, id_, secrets.put(kinds[kind], id_, body, failures), origin, under)
+                named = _Secrets(path, folder, allowed)
+                found[kind, id_] = Declared(kind, id_, named.put(kinds[kind], id_, body, failures), origin, under)
     if failures:
         raise ConfigError(*failures)
     return list(found.values())

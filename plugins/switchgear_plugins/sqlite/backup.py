@@ -6,7 +6,6 @@ next, has a number in its header, which is kept beside it too; a copy made here 
 """
 
 import os
-import secrets
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -19,6 +18,7 @@ _MAGIC = b"SQLite format 3\0"
 _APPLICATION_ID_AT = 68
 _HEADER = 100
 _BUSY_S = 5.0
+_MOST_GENERATIONS = 2**31 - 2
 
 
 def back_up(path: Path, to: Path) -> int:
@@ -116,10 +116,11 @@ _IN_USE = "{} is open in another process: stop the gateway first"
 
 def refuse_doubtful(path: Path) -> None:
     """Raise `StoreError` for a file that is not what its last user left: empty, no database, or put beside another one's log."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        header = file.read(_HEADER)
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER)
+    except OSError:
+        return  # it is not there, or no file: whoever opens it says so
     log = path.with_name(f"{path.name}-wal")
     has_log = log.exists() and log.stat().st_size > 0
     if not header and not has_log:
@@ -141,13 +142,25 @@ def begin_generation(connection: sqlite3.Connection, path: Path) -> None:
     log = path.with_name(f"{path.name}-wal")
     if log.exists() and log.stat().st_size > 0:
         return
-    beside, number = _generations(path), secrets.randbelow(2**31 - 1) + 1
-    # Both count until the file has the new one, whatever happens in between.
-    beside.write_text("".join(f"{known}\n" for known in {*_known(path), number, _application_id(connection)}))
+    known = {*_known(path), _application_id(connection)}
+    number = max(known) % _MOST_GENERATIONS + 1
+    # All of them count until the file has the new one, whatever happens in between.
+    _remember(path, {*known, number})
     connection.execute(f"PRAGMA application_id = {number}")
     busy, in_log, moved = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if not busy and in_log == moved:
-        beside.write_text(f"{number}\n")
+        _remember(path, {number})
+
+
+def end_generation(path: Path) -> None:
+    """Forget the number where the log has gone into the file, as whoever closes it last does."""
+    if not path.with_name(f"{path.name}-wal").exists():
+        _generations(path).unlink(missing_ok=True)
+
+
+def _remember(path: Path, numbers: set[int]) -> None:
+    with os.fdopen(os.open(_generations(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.writelines(f"{number}\n" for number in numbers)
 
 
 def _application_id(connection: sqlite3.Connection) -> int:
@@ -183,7 +196,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _draft(path: Path) -> Path:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as fault:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from switchgear.errors import StoreError, StoreUnavailable
 from switchgear.migrate import named_statements
-from switchgear_plugins.sqlite.backup import begin_generation, refuse_doubtful
+from switchgear_plugins.sqlite.backup import begin_generation, end_generation, refuse_doubtful
 from switchgear_plugins.sqlite.faults import primary_code, translate
 
 T = TypeVar("T")
@@ -76,6 +76,7 @@ class Database:
         if self._writer is not None:
             await asyncio.to_thread(self._writer.close)
             self._writer = None
+            await asyncio.to_thread(end_generation, self.path)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the writer's connection. Once begun it is finished, even if the caller is cancelled."""
