@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from switchgear.cli.common import answer, config_option, gateway_flags, json_option
+from switchgear.cli.common import answer, config_option, gateway_flags, json_option, require_output
 
 if TYPE_CHECKING:
     from switchgear.config import Config
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.store import Store
     from switchgear.gateway import Gateway
 
-__all__ = ["Local", "answer", "config_option", "gateway_flags", "json_option", "local"]
+__all__ = ["Local", "answer", "config_option", "gateway_flags", "json_option", "local", "require_output"]
 
 T = TypeVar("T")
 

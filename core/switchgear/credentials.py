@@ -14,6 +14,7 @@ from msgspec import Struct
 from switchgear.ambient import Ambient
 from switchgear.contracts.credential import CredentialBackend, Secret
 from switchgear.errors import SecretUnavailable
+from switchgear.fitting import fitted
 from switchgear.telemetry.metrics import Counter, Metrics
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ class KeptSecret:
         settings = self._keeper.settings
         try:
             async with asyncio.timeout(settings.fetch_timeout_s):
-                secret = await self.backend.fetch(self.credential_id, self.source)
+                secret = _fitted(self.credential_id, await self.backend.fetch(self.credential_id, self.source))
         except SecretUnavailable as error:
             self._failed(str(error))
         except TimeoutError:
@@ -295,3 +296,14 @@ class KeptSecret:
         self._why = why
         self._due = self._ambient.monotonic() + self._retry_s
         self._retry_s = min(self._retry_s * 2, self._keeper.settings.retry_most_s)
+
+
+def _fitted(credential_id: str, secret: Secret) -> Secret:
+    """Return a secret whose fields can be sent. Raises `SecretUnavailable` naming one that cannot be meant."""
+    values: dict[str, str] = {}
+    for field, value in secret.items():
+        try:
+            values[field] = fitted(value)
+        except ValueError as error:
+            raise SecretUnavailable(f"credential {credential_id}: {field} cannot be used: {error}") from None
+    return secret if values == dict(secret) else Secret(values, secret.version, secret.expires_us)

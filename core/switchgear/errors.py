@@ -31,6 +31,7 @@
      │   ├─ TotalTimeout              the whole exchange took too long
      │   ├─ ConnectionBroken          reset, cut or unreadable after sending
      │   └─ ResponseTooLarge          a cap on header, body or event was passed
+     ├─ FileUnusable                  a file that somebody named cannot be read
      ├─ SecretUnavailable             a credential has no usable value
      ├─ JobRefused                    a job that can never be done
      └─ StoreError                    the store could not do what was asked
@@ -288,6 +289,10 @@ class ResponseTooLarge(UpstreamError):
     """The answer passed a cap on headers, body or one event."""
 
     cause = "too_large"
+
+
+class FileUnusable(SwitchgearError):
+    """A file that somebody named cannot be read; the message is the reason alone, without path or content."""
 
 
 class SecretUnavailable(SwitchgearError):

@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -16,6 +17,7 @@ import structlog
 from switchgear.admin.admin import create_admin_app, keeping_slashes
 from switchgear.admin.configuration import configuration_handlers
 from switchgear.admin.discovery import discovery_handlers
+from switchgear.admin.front import fronted
 from switchgear.admin.routing import routing_handlers
 from switchgear.admin.system import System
 from switchgear.ambient import Ambient
@@ -27,7 +29,6 @@ from switchgear.config import Config
 from switchgear.context import Services
 from switchgear.contracts.credential import CredentialBackend
 from switchgear.contracts.event import Event
-from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import Change, Store
@@ -35,8 +36,7 @@ from switchgear.counting import check_sorts
 from switchgear.credentials import SecretKeeper
 from switchgear.edge.limits import EdgeLimits
 from switchgear.edge.overload import Overload, OverloadLimits
-from switchgear.edge.server import serve
-from switchgear.errors import StoreUnavailable
+from switchgear.edge.server import bind, listen, serve
 from switchgear.exchange.data_plane import DataPlane
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.explain import Explainer
@@ -44,14 +44,16 @@ from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.invoke import Caps
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
-from switchgear.first_run import FirstRun, seed
+from switchgear.first_run import FIRST_KEY, FirstRun, seed
 from switchgear.hooks import Hooks
+from switchgear.housekeeping import housekeeping
 from switchgear.kernel import Kernel
 from switchgear.ledger.drain import Drain
 from switchgear.ledger.journal import Journal
 from switchgear.ledger.retention import Retention
 from switchgear.ledger.sinks import Forwarding, Offered, Outlet
 from switchgear.ledger.stored import StoredRecords
+from switchgear.no_store import NoStore
 from switchgear.offer import Offer
 from switchgear.registry import Bound
 from switchgear.reload import LiveConfiguration
@@ -64,9 +66,6 @@ from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.resolve import Lookup
 
 T = TypeVar("T")
-
-_DAY_US = 24 * 3600 * 1_000_000
-_HOUR_S = 3600.0
 
 
 class Gateway:
@@ -87,12 +86,13 @@ class Gateway:
         self.kernel.boot()
         self.settings = config.gateway
         self.first_run: FirstRun | None = None
+        self._listeners: list[socket.socket] | None = None
         self._reread = reread or (lambda: config)
         self._lookup = lookup
         self._ambient = self.kernel.ambient
         self._log = structlog.get_logger()
         self._stack = AsyncExitStack()
-        self._system = System(self.kernel.metrics, plugins=len(self.kernel.plugins))
+        self._system = System(self.kernel.metrics, self._ambient, plugins=len(self.kernel.plugins))
         self._engine: Engine | None = None
         self._app: Any = None
         self._calls: DataPlane
@@ -104,6 +104,12 @@ class Gateway:
         self.resources: ResourceEngine
         self.explainer: Explainer
 
+    def bind(self) -> None:
+        """Take the address that will be served, so that nothing is begun where it is taken. Raises `BootError`."""
+        self._listeners = bind(self.settings.host, self.settings.port)
+        for listener in self._listeners:
+            self._stack.callback(listener.close)
+
     async def start(self, *, first_run: bool = False) -> None:
         """Open the store and the journal, start the plugins, load the configuration. Raises `BootError`, `StoreError`.
 
@@ -112,8 +118,9 @@ class Gateway:
         try:
             await self._start()
             if first_run and self._has_store:
+                listen(self._listeners or ())
                 seeds = [bound.item for bound in self.kernel.registry.all(Hooks.switchgear_first_run)]
-                self.first_run = await seed(self.store, self.resources, seeds)
+                self.first_run = await seed(self.store, self.resources, seeds, self.settings.data_path / FIRST_KEY)
         except BaseException:
             await self.stop()
             raise
@@ -146,6 +153,7 @@ class Gateway:
             self._app,
             host=self.settings.host,
             port=self.settings.port,
+            sockets=self._listeners,
             limits=EdgeLimits(
                 head_bytes=edge.head_bytes,
                 head_timeout=edge.head_timeout,
@@ -244,7 +252,14 @@ class Gateway:
             names=partial(names_behind, resources),
             authority=authority,
         )
-        self._configuration = LiveConfiguration(kernel, resources, self._reread, ambient, has_store=self._has_store)
+        self._configuration = LiveConfiguration(
+            kernel,
+            resources,
+            self._reread,
+            ambient,
+            has_store=self._has_store,
+            read_files_again=upstream.read_again,
+        )
         self._overload = Overload(
             OverloadLimits(settings.overload.max_in_flight, settings.overload.max_lag),
             ambient=ambient,
@@ -271,12 +286,14 @@ class Gateway:
                 *(b.item for b in registry.all(Hooks.switchgear_routes)),
             ],
         )
-        self._app = keeping_slashes(admin)
+        self._app = fronted(keeping_slashes(admin))
         self._begin(
             ("resources", resources.follow),
+            ("what is broken", resources.feed.keep_trying),
+            ("certificates", upstream.follow),
             ("journal", drain.run),
             *(("record sink", outlet.drain.run) for outlet in outlets),
-            ("housekeeping", lambda: _housekeeping(store, jobs, ambient)),
+            ("housekeeping", lambda: housekeeping(store, jobs, ambient)),
             ("retention", Retention(store, record_kinds.values(), ambient).run),
         )
 
@@ -370,26 +387,5 @@ class Gateway:
         return journal
 
 
-class NoStore:
-    """Stands where a store would be when no plugin offers one: everything asked of it says so."""
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        """Refuse whatever it is."""
-
-        async def refuse(*_: Any, **__: Any) -> None:
-            raise StoreUnavailable("no store is enabled; enable a plugin that offers one in plugins.toml")
-
-        return refuse
-
-
 def _made(bound: Bound[Offer[T]] | None) -> T | None:
     return None if bound is None else bound.item.factory()
-
-
-async def _housekeeping(store: Store, jobs: JobQueue | None, ambient: Ambient) -> None:
-    """Forget answers kept for Idempotency-Keys after a day, and jobs that ended long enough ago."""
-    while True:
-        await store.forget(ambient.now_us() - _DAY_US)
-        if jobs is not None:
-            await jobs.forget()
-        await asyncio.sleep(_HOUR_S)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
@@ -19,7 +19,10 @@ _Stamp = tuple[int, int, int] | None
 
 
 class LiveConfiguration:
-    """The configuration of one process. `reread` returns what plugins.toml and the environment say now."""
+    """The configuration of one process.
+
+    `reread` returns what plugins.toml and the environment say now; `read_files_again` looks at the files that resources name.
+    """
 
     def __init__(
         self,
@@ -29,12 +32,14 @@ class LiveConfiguration:
         ambient: Ambient,
         *,
         has_store: bool,
+        read_files_again: Callable[[], Awaitable[None]],
     ) -> None:
         self._kernel = kernel
         self._resources = resources
         self._reread = reread
         self._ambient = ambient
         self._has_store = has_store
+        self._read_files_again = read_files_again
         self._log = structlog.get_logger()
         self._path = kernel.config.source
         self._stamp = _stamp(self._path)
@@ -58,6 +63,7 @@ class LiveConfiguration:
         async with self._one_at_a_time:
             if self._has_store:
                 await self._resources.feed.catch_up()
+            await self._try_again()
             await self._read()
         return Reloaded(self.version(), list(self._resources.broken.values()))
 
@@ -67,8 +73,14 @@ class LiveConfiguration:
 
     async def _read_unasked(self) -> None:
         async with self._one_at_a_time:
+            await self._try_again()
             with contextlib.suppress(ValidationFailed):
                 await self._read()
+
+    async def _try_again(self) -> None:
+        """Look at certificates again, and at what cannot be used: what was missing may be there."""
+        await self._read_files_again()
+        await self._resources.feed.try_again()
 
     async def _read(self) -> None:
         stamp = _stamp(self._path)

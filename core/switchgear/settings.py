@@ -6,10 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 import platformdirs
 from msgspec import Meta, Struct, field
+from msgspec.structs import force_setattr
 
 from switchgear.contracts.upstream import Timeouts
 from switchgear.errors import ConfigError
 from switchgear.exchange.health.settings import RoutingSettings
+from switchgear.fitting import fitted
 from switchgear.resources.names import ID_PATTERN
 from switchgear.upstream.egress import EgressPolicy
 
@@ -74,6 +76,17 @@ class MetricsSettings(Struct, frozen=True, forbid_unknown_fields=True):
     prefix: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")] = "switchgear"
 
 
+class FilesSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What `{ env = … }` and `{ file = … }` in resource files may name: variables by shell patterns, in `allow_env` and not in
+    `deny_env`; files below the folder that is applied, and below `allow_paths`. Who may write such a file may have what it names
+    sent to a provider of theirs. The gateway's own keys and data are out of reach, whatever is allowed.
+    """
+
+    allow_env: tuple[str, ...] = ("*",)
+    deny_env: tuple[str, ...] = ("SWITCHGEAR_*", "ADMIN_*", "JWT_*", "USERS_JWKS", "*_URL")
+    allow_paths: tuple[str, ...] = ()
+
+
 def platform_data_dir() -> str:
     """Return the directory where this platform keeps a program's data for this user."""
     return platformdirs.user_data_dir("switchgear", appauthor=False)
@@ -115,9 +128,22 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     upstream: UpstreamSettings = UpstreamSettings()
     journal: JournalSettings = JournalSettings()
     metrics: MetricsSettings = MetricsSettings()
+    files: FilesSettings = FilesSettings()
     routing: RoutingSettings = RoutingSettings()
+
+    def __post_init__(self) -> None:
+        if self.admin_key is not None:
+            try:
+                force_setattr(self, "admin_key", fitted(self.admin_key) or None)
+            except ValueError as error:
+                raise ValueError(f"admin_key (ADMIN_KEY) cannot be meant: {error}") from None
 
     @property
     def data_path(self) -> Path:
-        """The data directory, `~` expanded."""
-        return Path(self.data_dir).expanduser()
+        """The data directory, `~` expanded. Raises `ConfigError` where nobody's home is known."""
+        try:
+            return Path(self.data_dir).expanduser()
+        except RuntimeError:
+            raise ConfigError(
+                f"[gateway] data_dir: the home directory in {self.data_dir!r} is not known: set HOME, or give --data-dir"
+            ) from None

@@ -55,7 +55,7 @@ async def test_what_is_stored_and_cannot_be_used_is_named(tmp_path: Path) -> Non
         answer = (await gateway.admin.post("/config/reload")).json()
         assert {("providers", "g"), ("models", "chat")} == {(it["kind"], it["id"]) for it in answer["refused"]}
         explained = (await gateway.admin.post("/explain", json={"request": {"model": "chat"}})).json()
-        assert "unknown" == explained["refused"]["reason"]
+        assert "broken" == explained["refused"]["reason"]
         [name] = explained["names"]
         assert name["broken"] in explained["refused"]["detail"]
 

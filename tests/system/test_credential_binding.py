@@ -7,6 +7,9 @@ import pytest
 from support.faultup import FaultUpstream
 from support.gateway import PROVIDER_KEY, SOURCE, Running, running
 from switchgear.catalogue.bindings import place
+from switchgear.errors import ConfigError
+from switchgear.resources.apply import carry_out, plan
+from switchgear.resources.files import read_files
 
 ELSEWHERE = "http://127.0.0.2:1/v1"
 
@@ -71,7 +74,8 @@ async def test_a_rotated_secret_is_for_the_same_address(gateway: Running):
 
 async def test_a_credential_in_use_keeps_its_type(gateway: Running):
     merge = {"content-type": "application/merge-patch+json"}
-    refused = await gateway.admin.patch("/credentials/c", json={"type": "echo"}, headers=merge)
+    anew = {"type": "echo", "source": {"values": {"api_key": "another-secret-0123456789"}}}
+    refused = await gateway.admin.patch("/credentials/c", json=anew, headers=merge)
     assert 422 == refused.status_code
     assert "providers/p" in refused.json()["detail"]
 
@@ -118,14 +122,14 @@ async def test_an_address_in_the_settings_counts_however_it_is_written(tmp_path:
 
 
 def test_places_are_read_as_requests_read_them():
-    there = "the provider type's own address and https://evil.example:443"
+    there = "vertex's own address and https://evil.example:443"
     for written in (
         "https://evil.example",
         "HTTPS://EVIL.example:443/x",
         "https:\\\\evil.example",
         "https:evil.example",
     ):
-        assert there == place(None, None, {"deep": [{"url": written}]})
+        assert there == place("vertex", None, None, {"deep": [{"url": written}]})
 
 
 async def test_a_secret_header_does_not_move_with_its_provider(gateway: Running):
@@ -155,3 +159,78 @@ async def test_without_certificates_is_elsewhere(gateway: Running):
     merge = {"content-type": "application/merge-patch+json"}
     refused = await gateway.admin.patch("/providers/p", json={"verify_tls": False}, headers=merge)
     assert 422 == refused.status_code
+
+
+MERGE = {"content-type": "application/merge-patch+json"}
+
+
+async def test_the_address_that_one_type_has_is_not_that_of_another(gateway: Running):
+    await gateway.create("credentials", id="o", type="openai", source=SOURCE)
+    await gateway.create("providers", id="own", type="openai", credential_id="o")
+    assert 204 == (await gateway.admin.delete("/providers/own")).status_code
+    assert 422 == (await gateway.admin.patch("/credentials/o", json={"type": "anthropic"}, headers=MERGE)).status_code
+    anew = {"backend": "encrypted", "values": {"api_key": "another-secret-0123456789"}}
+    changed = await gateway.patch("/credentials/o", type="anthropic", source=anew)
+    assert [] == changed["hosts"]
+
+
+async def test_a_secret_nobody_took_anywhere_does_not_change_its_type_either(gateway: Running):
+    await gateway.create("credentials", id="o", type="openai", source=SOURCE)
+    refused = await gateway.admin.patch("/credentials/o", json={"type": "anthropic"}, headers=MERGE)
+    assert 422 == refused.status_code
+    assert "entered for the type openai" in refused.text
+
+
+async def test_a_secret_header_does_not_follow_a_change_of_type(gateway: Running):
+    await gateway.create("providers", id="h", type="openai", headers={"x-api-key": "a-header-secret-0123456789"})
+    refused = await gateway.admin.patch("/providers/h", json={"type": "anthropic"}, headers=MERGE)
+    assert 422 == refused.status_code
+    assert "x-api-key" in refused.text
+
+
+FILE = """
+[credentials.filecred]
+type = "openai"
+source = {{ backend = "encrypted"{values} }}
+[providers.good]
+type = "openai"
+base_url = "{url}"
+credential_id = "filecred"
+"""
+
+
+async def apply(gateway: Running, file: Path, text: str) -> None:
+    file.write_text(text)  # noqa: ASYNC240 - a few bytes
+    resources = gateway.gateway.resources
+    await carry_out(resources, await plan(resources, read_files([file], resources.kinds), adopt=True), actor="cli")
+
+
+async def test_a_secret_from_a_file_goes_where_the_providers_of_the_file_take_it(gateway: Running, tmp_path: Path):
+    secret = ', values = { api_key = "sk-canary-of-the-file-0123456789" }'
+    await apply(gateway, tmp_path / "r.toml", FILE.format(values=secret, url="http://127.0.0.1:1/v1"))
+    assert ["http://127.0.0.1:1"] == (await gateway.admin.get("/credentials/filecred")).json()["hosts"]
+    thief = {"id": "thief", "type": "openai", "base_url": ELSEWHERE, "credential_id": "filecred"}
+    assert 422 == (await gateway.admin.post("/providers", json=thief)).status_code
+    same = {**thief, "base_url": "http://127.0.0.1:1/v1"}
+    assert 201 == (await gateway.admin.post("/providers", json=same)).status_code
+    assert 204 == (await gateway.admin.delete("/providers/thief")).status_code
+    # Who writes the file, secret and all, decides; who leaves the secret out does not know it.
+    with pytest.raises(ConfigError, match="was entered for"):
+        await apply(gateway, tmp_path / "r.toml", FILE.format(values="", url=ELSEWHERE))
+    await apply(gateway, tmp_path / "r.toml", FILE.format(values=secret, url=ELSEWHERE))
+    assert [PLACE] == (await gateway.admin.get("/credentials/filecred")).json()["hosts"]
+
+
+async def test_a_secret_from_a_file_that_no_provider_of_it_takes_goes_nowhere(gateway: Running, tmp_path: Path):
+    text = FILE.format(values=', values = { api_key = "sk-canary-of-the-file-0123456789" }', url=ELSEWHERE)
+    await apply(gateway, tmp_path / "r.toml", text.partition("[providers")[0])
+    thief = {"id": "thief", "type": "openai", "base_url": ELSEWHERE, "credential_id": "filecred"}
+    refused = await gateway.admin.post("/providers", json=thief)
+    assert 422 == refused.status_code
+    assert "defined in the file r.toml" in refused.text
+
+
+async def test_adopting_a_credential_without_its_secret_does_not_move_it(gateway: Running, tmp_path: Path):
+    text = FILE.replace("filecred", "c").format(values="", url=ELSEWHERE)
+    with pytest.raises(ConfigError, match="was entered for"):
+        await apply(gateway, tmp_path / "r.toml", text)

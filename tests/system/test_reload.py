@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import random
+import signal
 from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -231,8 +233,32 @@ async def test_a_provider_that_no_longer_compiles_keeps_nobody_else_from_startin
         bundle.unlink()
         await gateway.restart()
         assert 200 == (await call(gateway.port, gateway.key, model="echo")).answer.status
-        assert 404 == (await call(gateway.port, gateway.key, model="inner")).answer.status
+        assert 503 == (await call(gateway.port, gateway.key, model="inner")).answer.status
+        assert 503 == (await call(gateway.port, gateway.key, model="private/any")).answer.status
+        assert 404 == (await call(gateway.port, gateway.key, model="nobody")).answer.status
         admin = {"authorization": f"Bearer {ADMIN_KEY}"}
         broken = (await gateway.http.get("/health/detailed", headers=admin)).json()["broken_resources"]
         assert {("providers", "private"), ("models", "inner")} == {(one["kind"], one["id"]) for one in broken}
         assert str(bundle) in str(broken)
+        trustme.CA().cert_pem.write_to_path(bundle)
+        answer = (await gateway.http.post("/admin/v1/config/reload", headers=admin)).json()
+        assert [] == answer["refused"]
+        assert "egress_denied" in (await call(gateway.port, gateway.key, model="inner")).answer.body.decode()
+
+
+async def test_what_failed_at_the_start_is_tried_again_on_a_hangup(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(bundle)
+    async with daemon(tmp_path) as gateway:
+        members = {"type": "openai", "base_url": "https://10.0.0.1", "ca_bundle": str(bundle)}
+        await gateway.create("providers", id="private", **members)
+        bundle.unlink()
+        await gateway.restart()
+        assert 503 == (await call(gateway.port, gateway.key, model="private/x")).answer.status
+        trustme.CA().cert_pem.write_to_path(bundle)
+        os.kill(gateway.process.pid, signal.SIGHUP)
+
+        async def is_asked() -> bool:
+            return 502 == (await call(gateway.port, gateway.key, model="private/x")).answer.status
+
+        await eventually(is_asked, within=5.0)

@@ -189,7 +189,7 @@ def test_it_is_not_opened_to_the_world_without_an_admin_key(newcomer: Newcomer) 
 
 
 def test_with_an_admin_key_it_is_opened(newcomer: Newcomer) -> None:
-    with newcomer.server("--host", "0.0.0.0", "--port", "{port}", ADMIN_KEY="k" * 20) as gateway:
+    with newcomer.server("--host", "0.0.0.0", "--port", "{port}", ADMIN_KEY="an-admin-key-of-the-tests") as gateway:
         gateway.wait_ready()
 
 

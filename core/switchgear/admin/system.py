@@ -1,13 +1,16 @@
 """Whether the gateway lives, is ready, is well, and its metrics: `/live /ready /health /health/detailed /metrics`."""
 
+import asyncio
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from switchgear.contracts.store import Store
+from switchgear.ambient import Ambient
+from switchgear.contracts.store import Store, Writable
 from switchgear.credentials import SecretKeeper
 from switchgear.edge.overload import Overload
 from switchgear.errors import StoreError
@@ -18,10 +21,15 @@ from switchgear.resources.engine import ResourceEngine
 from switchgear.telemetry.metrics import Metrics
 from switchgear.telemetry.watchdog import stalls
 
+T = TypeVar("T")
 _OPEN = {"action": "read", "resource": "system", "public": True}
 _FAILING = ("failing", "unavailable", "refused")
 """What is wrong with a credential for everybody; that something is forbidden may be about one request."""
-_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+_METRICS = "text/plain; version=0.0.4"
+_WRITE_WITHIN_S = 1.0
+_WRITE_EVERY_S = 1.0
+_REST = 10
+"""An open answer is told again for ten times as long as it took to make, so that asking takes a tenth of the loop at most."""
 
 
 class Phase(StrEnum):
@@ -32,11 +40,35 @@ class Phase(StrEnum):
     DRAINING = "draining"
 
 
+class Kept(Generic[T]):
+    """An answer that is made anew only after a rest that grows with what making it took."""
+
+    def __init__(self, make: Callable[[], T], monotonic: Callable[[], float]) -> None:
+        self._make = make
+        self._monotonic = monotonic
+        self._until = float("-inf")
+        self._answer: T
+
+    def get(self) -> T:
+        """Return it."""
+        began = self._monotonic()
+        if began >= self._until:
+            self._answer = self._make()
+            ended = self._monotonic()
+            self._until = ended + _REST * (ended - began)
+        return self._answer
+
+
 class System:
     """The state behind the health endpoints."""
 
-    def __init__(self, metrics: Metrics, *, plugins: int) -> None:
+    def __init__(self, metrics: Metrics, ambient: Ambient, *, plugins: int) -> None:
         self._metrics = metrics
+        self._ambient = ambient
+        self._exposed = Kept(metrics.expose, ambient.monotonic)
+        self._parts = Kept(self._look, ambient.monotonic)
+        self._writing: asyncio.Task[None] | None = None
+        self._wrote: tuple[float, str] = (float("-inf"), "ok")
         self._plugins = plugins
         self._phase = Phase.STARTING
 
@@ -70,16 +102,11 @@ class System:
 
     async def detail(self) -> tuple[bool, dict[str, Any]]:
         """Return whether all is well, and what each part says of itself."""
-        store = "ok"
-        try:
-            await self._store.ping()
-        except StoreError as error:
-            store = str(error)
+        store = await self._store_state()
         credentials = self._credentials.states()
         broken = [{"kind": b.kind, "id": b.id, "reason": b.reason} for b in self._resources.broken.values()]
         journal = {"has_room": self._journal.has_room, "depth": self._journal.depth}
-        failing = [state for state in credentials if state.status in _FAILING]
-        well = store == "ok" and self._journal.has_room and not failing and not broken
+        well = store == "ok" and not self._look()
         return well, {
             "status": "ok" if well else "degraded",
             "phase": self._phase,
@@ -94,6 +121,43 @@ class System:
             "revision": self._resources.snapshot.revision,
             "plugins_enabled": self._plugins,
         }
+
+    async def is_well(self) -> bool:
+        """Say whether all is well; what costs something to find out is remembered for a moment."""
+        return not self._parts.get() and await self._store_state() == "ok"
+
+    def _look(self) -> bool:
+        """Say whether something besides the store is not as it should be."""
+        return (
+            not self._journal.has_room
+            or bool(self._resources.broken)
+            or any(state.status in _FAILING for state in self._credentials.states())
+        )
+
+    async def _store_state(self) -> str:
+        """Return `ok`, or what keeps the store from being read or written; a write is tried once a second at most."""
+        try:
+            await self._store.ping()
+        except StoreError as error:
+            return str(error)
+        if isinstance(self._store, Writable):
+            now = self._ambient.monotonic()
+            if self._writing is None and now >= self._wrote[0] + _WRITE_EVERY_S:
+                self._writing = asyncio.create_task(self._try_write(self._store))
+            if self._writing is not None:
+                await asyncio.wait({self._writing}, timeout=_WRITE_WITHIN_S)
+                if self._writing is not None:
+                    return f"a write did not get through within {_WRITE_WITHIN_S:g} s: something holds the store"
+        return self._wrote[1]
+
+    async def _try_write(self, store: Writable) -> None:
+        try:
+            await store.try_write()
+            state = "ok"
+        except StoreError as error:
+            state = str(error)
+        self._wrote = (self._ambient.monotonic(), state)
+        self._writing = None
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """Make the routes. All but `/health/detailed` are open: they say nothing of anybody."""
@@ -115,12 +179,14 @@ class System:
                 await self._store.ping()
             except StoreError:
                 return Response({"status": "store unavailable"}, status_code=503)
+            if not self._journal.has_room:  # every call would be refused
+                return Response({"status": "journal full"}, status_code=503)
             return Response({"status": "ok"})
 
         @get("/health", opt=_OPEN, summary="Whether all is well, in a word")
         async def health() -> Response[dict[str, str]]:
-            well, detail = await self.detail()
-            return Response({"status": detail["status"]}, status_code=200 if well else 503)
+            well = await self.is_well()
+            return Response({"status": "ok" if well else "degraded"}, status_code=200 if well else 503)
 
         @get("/health/detailed", opt={"action": "read", "resource": "health"}, summary="How each part is")
         async def detailed() -> Response[dict[str, Any]]:
@@ -129,6 +195,6 @@ class System:
 
         @get("/metrics", opt=_OPEN, sync_to_thread=False, summary="Prometheus metrics")
         def metrics() -> Response[bytes]:
-            return Response(self._metrics.expose(), media_type=_METRICS)
+            return Response(self._exposed.get(), media_type=_METRICS)
 
         return [live, ready, health, detailed, metrics]

@@ -5,6 +5,7 @@ They are what an attempt needs (a secret, somewhere to send it, a name to ask fo
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec import Raw
 
 from switchgear.catalogue import bindings, checks
 from switchgear.catalogue.live import LiveCredential, LiveModel, LiveProvider
+from switchgear.catalogue.querying import Querying
 from switchgear.catalogue.shared import SharedModel
 from switchgear.catalogue.specs import CredentialInput, CredentialSpec, Entered, ModelSpec, ProviderSpec
 from switchgear.catalogue.token_exchange import Nothing, TokenBackend
@@ -79,6 +81,7 @@ class Catalogue:
                 input=CredentialInput,
                 secrets=self._secret_fields,
                 prepare=bindings.keep_binding,
+                declare=bindings.declare,
                 refuse_restore=bindings.refuse_restore,
                 validate=self._validate_credential,
                 compile=self._compile_credential,
@@ -135,7 +138,9 @@ class Catalogue:
         spec = resource.spec
         backend = self._backends[spec.source["backend"]]
         source = msgspec.convert(spec.source, backend.source_type)
-        return LiveCredential(spec.type, self._credentials.handle(resource.id, backend, source), spec.hosts)
+        return LiveCredential(
+            spec.type, self._credentials.handle(resource.id, backend, source), spec.hosts, resource.owner
+        )
 
     def _validate_provider(self, spec: ProviderSpec, view: View, by: Principal) -> Sequence[Problem]:  # noqa: ARG002
         rule = id_rule(slashes=True)
@@ -168,6 +173,8 @@ class Catalogue:
             for name in spec.model_mapping
             if not is_id(name, slashes=True)
         ]
+        if spec.proxy_auth is not None and (spec.proxy is None or ":" not in spec.proxy_auth):
+            problems.append(Problem("/proxy_auth", "It is `user:password`, for the proxy that `proxy` names."))
         if spec.max_connections is not None and spec.max_connections < 1:
             problems.append(Problem("/max_connections", "At least 1, or leave it out for no bound."))
         return problems
@@ -183,6 +190,8 @@ class Catalogue:
         credential: LiveCredential | None = view.live("credentials", resource.spec.credential_id or "")
         if credential is not None and credential.type != resource.spec.type:
             raise ValueError(f"its credential `{resource.spec.credential_id}` is for the type {credential.type}")
+        if credential is not None:
+            bindings.refuse_strangers(resource, credential.owner, credential.hosts)
         return self._provider(resource.id, resource.spec, credential, resource.created_us)
 
     def stand_in(self, credential: LiveCredential) -> LiveProvider:
@@ -203,9 +212,12 @@ class Catalogue:
         if offer is None:
             raise ValueError(f"no enabled plugin offers the provider type {spec.type!r}")
         settings = msgspec.convert(spec.settings, offer.settings_type)
-        made = offer.factory(ProviderConfig(id, spec.base_url, spec.headers, settings, self._credentials.ambient))
+        base_url, query = checks.split_query(spec.base_url)
+        made = offer.factory(ProviderConfig(id, base_url, spec.headers, settings, self._credentials.ambient))
         timeouts = spec.timeouts or self._timeouts
         connection = self._connection(id, spec, timeouts) if hasattr(made, "prepare") else None
+        if connection is not None and query and base_url is not None:
+            connection = Querying(connection, base_url, query)
         secret = base = None if credential is None else credential.handle
         if base is not None and connection is not None and isinstance(made, TokenExchange):
             backend = TokenBackend(id, made, connection, base)
@@ -227,7 +239,10 @@ class Catalogue:
             connection=connection,
             secret=secret,
             credential=base,
-            secret_headers=tuple(value for name, value in spec.headers.items() if checks.is_telling(name)),
+            secret_headers=(
+                *(value for name, value in spec.headers.items() if checks.is_telling(name)),
+                *(spec.proxy_auth or "").split(":", 1)[1:],
+            ),
             model=model,
             weight=spec.weight,
             mapping=spec.model_mapping,
@@ -239,7 +254,7 @@ class Catalogue:
 
     def _connection(self, id: str, spec: ProviderSpec, timeouts: Timeouts) -> Connection:
         settings = ConnectionSettings(
-            proxy=spec.proxy,
+            proxy=_authorised(spec.proxy, spec.proxy_auth),
             ca_bundle=spec.ca_bundle,
             client_cert=spec.client_cert,
             verify_tls=self._verify_tls if spec.verify_tls is None else spec.verify_tls,
@@ -334,3 +349,12 @@ def _wires(
     return (
         wires & capabilities if spec.capabilities.get(CHAT) is False else wires
     )  # the other forms of a chat go with it
+
+
+def _authorised(proxy: str | None, auth: str | None) -> str | None:
+    """Return a proxy's address with what it wants in it, as connections take it."""
+    if proxy is None or auth is None:
+        return proxy
+    user, _, password = auth.partition(":")
+    scheme, _, rest = proxy.partition("://")
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}"

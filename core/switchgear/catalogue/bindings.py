@@ -18,24 +18,26 @@ from switchgear.contracts.resource import Also, Prepared, Problem, Resource
 from switchgear.errors import EgressDenied
 from switchgear.upstream.target import parse_target
 
-_OWN = "the provider type's own address"
-
 
 def place(
-    base_url: str | None, proxy: str | None, settings: Mapping[str, Any], *, verify_tls: bool | None = None
+    type: str,
+    base_url: str | None,
+    proxy: str | None,
+    settings: Mapping[str, Any],
+    *,
+    verify_tls: bool | None = None,
 ) -> str:
     """Name where a provider takes its secret: the origins of its address and of those in its settings (a token may be got
     elsewhere), the proxy it passes, if any, and whether anybody may answer there.
     """
+    own = f"{type}'s own address" if base_url is None else _origin(base_url)
     elsewhere = sorted({_origin(leaf) for leaf in _leaves(settings) if _is_web(leaf)})
     through = f" through {_origin(proxy)}" if proxy else ""
     unproven = " without checking certificates" if verify_tls is False else ""
-    return " and ".join([_origin(base_url), *elsewhere]) + through + unproven
+    return " and ".join([own, *elsewhere]) + through + unproven
 
 
-def _origin(url: str | None) -> str:
-    if url is None:
-        return _OWN
+def _origin(url: str) -> str:
     try:
         scheme, host, port = parse_target(url).origin
     except EgressDenied:
@@ -66,14 +68,54 @@ def bind(spec: Mapping[str, Any]) -> Sequence[Also]:
     credential_id = spec.get("credential_id")
     if not isinstance(credential_id, str):
         return ()
-    where = place(
-        spec.get("base_url"), spec.get("proxy"), spec.get("settings") or {}, verify_tls=spec.get("verify_tls")
-    )
+    where = _place_of(spec)
 
     def change(credential: dict[str, Any]) -> dict[str, Any]:
         return credential if credential.get("hosts") else {**credential, "hosts": [where]}
 
     return (Also("credentials", credential_id, change),)
+
+
+def declare(
+    credential: Mapping[str, Any],
+    providers: Sequence[Mapping[str, Any]],
+    whole: bool,  # noqa: FBT001 - the shape of ResourceKind.declare
+) -> Mapping[str, Any]:
+    """Bind a credential that files hold to where their providers take it. One whose secret is not in the files but was stored
+    before goes on to where it was entered for.
+    """
+    places = sorted({_place_of(spec) for spec in providers})
+    bound = credential.get("hosts")
+    return {**credential, "hosts": places} if places and (whole or not bound) else credential
+
+
+def _place_of(spec: Mapping[str, Any]) -> str:
+    type, url, proxy, settings = (spec.get(name) for name in ("type", "base_url", "proxy", "settings"))
+    return place(str(type), url, proxy, settings or {}, verify_tls=spec.get("verify_tls"))
+
+
+def refuse_strangers(provider: Resource[ProviderSpec], credential_owner: str, hosts: Sequence[str]) -> None:
+    """Raise ValueError for a provider that would take the secret of a file where none of the file's providers takes it."""
+    if not _file(credential_owner):
+        return
+    if hosts and (where := _where(provider.spec)) not in hosts:
+        what = f"which takes its secret to {', '.join(hosts)}, not to {where}"
+    elif not hosts and _file(credential_owner) != _file(provider.owner):
+        what = "and no provider in the files that it was applied with says where its secret may go"
+    else:
+        return
+    raise ValueError(
+        f"its credential `{provider.spec.credential_id}` is defined in the file {credential_owner.removeprefix(_FILE)}, {what}; "
+        "write the provider there"
+    )
+
+
+_FILE = "file:"
+
+
+def _file(owner: str) -> str:
+    """Return which file or directory a resource belongs to, empty for the API's."""
+    return owner.removeprefix(_FILE).split("/")[0] if owner.startswith(_FILE) else ""
 
 
 def keep_headers(
@@ -83,17 +125,19 @@ def keep_headers(
 ) -> Prepared[ProviderSpec]:
     """Store what was written. Raises ValueError if secret headers that were there would go along to another address."""
     if previous is not None and _where(new) != _where(previous):
-        kept = [n for n, value in new.headers.items() if is_telling(n) and value in previous.headers.values()]
+        kept = [f"header `{n}`" for n, v in new.headers.items() if is_telling(n) and v in previous.headers.values()]
+        if new.proxy_auth is not None and new.proxy_auth == previous.proxy_auth:
+            kept.append("`proxy_auth`")
         if kept:
             raise ValueError(
-                f"the secret header `{kept[0]}` was entered for {_where(previous)}, not for {_where(new)}; take it out with "
+                f"the secret {kept[0]} was entered for {_where(previous)}, not for {_where(new)}; take it out with "
                 "this change and enter it again after it"
             )
     return Prepared(new)
 
 
 def _where(spec: ProviderSpec) -> str:
-    return place(spec.base_url, spec.proxy, spec.settings, verify_tls=spec.verify_tls)
+    return place(spec.type, spec.base_url, spec.proxy, spec.settings, verify_tls=spec.verify_tls)
 
 
 def keep_binding(
@@ -101,7 +145,17 @@ def keep_binding(
     previous: CredentialSpec | None,
     by: Principal,  # noqa: ARG001 - the shape of ResourceKind.prepare
 ) -> Prepared[CredentialSpec]:
-    """Store what was written, bound as it was: a secret that is rotated is for the same address."""
+    """Store what was written, bound as it was: a secret that is rotated is for the same address.
+
+    Raises ValueError where a secret would go along to another type: that one has another vendor's address.
+    """
+    if previous is not None and new.type != previous.type:
+        if set(_values(new.source)) & set(_values(previous.source)):
+            raise ValueError(
+                f"the secret was entered for the type {previous.type}: with the type, write the whole `source` anew, or make "
+                "another credential"
+            )
+        return Prepared(CredentialSpec(new.type, new.source, new.metadata))
     return Prepared(CredentialSpec(new.type, new.source, new.metadata, () if previous is None else previous.hosts))
 
 
@@ -124,6 +178,10 @@ def refuse_restore(old: Mapping[str, Any]) -> str | None:
     return (
         "this version is from before its secret was bound to an address; restore a later one, or enter the secret again"
     )
+
+
+def _values(source: Mapping[str, Any]) -> list[str]:
+    return _leaves({name: value for name, value in source.items() if name != "backend"}) or ["(nothing to be entered)"]
 
 
 def _leaves(value: Any) -> list[str]:

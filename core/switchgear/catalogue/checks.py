@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -21,9 +21,10 @@ def is_telling(header: str) -> bool:
 
 
 def secret_headers(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the paths of the headers in a provider's body whose values are secrets."""
+    """Return the paths of what is secret in a provider's body: headers that tell of it, and what its proxy wants."""
     headers = body.get("headers")
-    return tuple(f"headers.{name}" for name in headers if _TELLING.search(name)) if isinstance(headers, dict) else ()
+    telling = [f"headers.{name}" for name in headers if _TELLING.search(name)] if isinstance(headers, dict) else []
+    return (*telling, "proxy_auth")
 
 
 def listed(names: Mapping[str, Any]) -> str:
@@ -61,8 +62,26 @@ def web_address(pointer: str, url: str | None, schemes: tuple[str, ...] = ("http
         either = " or ".join(f"{scheme}://" for scheme in schemes)
         return [Problem(pointer, f"An {either} address, as {schemes[-1]}://api.example.com/v1.")]
     if parts.username is not None:
-        return [Problem(pointer, "No user or password in the address: use a credential.")]
+        instead = "proxy_auth" if pointer == "/proxy" else "a credential"
+        return [Problem(pointer, f"No user or password in the address: use {instead}.")]
+    if "#" in url:
+        return [Problem(pointer, "No fragment (`#…`) in the address: it is never sent.")]
+    telling = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if is_telling(name)]
+    if telling:
+        return [
+            Problem(
+                pointer, f"No secret in the address (`{telling[0]}`), where it is shown: use a credential, or a header."
+            )
+        ]
     return []
+
+
+def split_query(url: str | None) -> tuple[str | None, str]:
+    """Take the query off an address that paths are added to."""
+    if url is None:
+        return None, ""
+    address, _, query = url.partition("?")
+    return address, query
 
 
 def is_header(name: str, value: str) -> bool:

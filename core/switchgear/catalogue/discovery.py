@@ -12,7 +12,7 @@ from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import DiscoveredModel, ModelLister, ModelPage, ProviderFault
 from switchgear.contracts.resource import Snapshot
 from switchgear.errors import Conflict, NotFound, SecretUnavailable, UpstreamError
-from switchgear.exchange.faults import to_api_error
+from switchgear.exchange.faults import reason_of, to_api_error
 from switchgear.telemetry.scrub import scrub
 
 _MOST_PAGES = 20
@@ -89,7 +89,10 @@ class Discovery:
                 secrets = (*values, *provider.secret_headers)
                 found = [model async for model in self._pages(provider, secret)]
         except (ProviderFault, UpstreamError, SecretUnavailable) as error:
-            raise to_api_error(error, secrets) from error
+            refusal = to_api_error(error, secrets)
+            if (reason := reason_of(error)) is not None:
+                refusal.message += f" {scrub(reason, secrets)}"
+            raise refusal from error
         except TimeoutError:
             raise to_api_error(ProviderFault("timeout", 504)) from None
         return [
@@ -126,8 +129,9 @@ class Discovery:
                 step = "secret"
                 assert provider.secret is not None
                 assert provider.credential is not None
+                secrets = provider.secret_headers
                 await provider.credential.refresh()
-                secrets = tuple((await provider.credential.get()).values())
+                secrets = (*secrets, *(await provider.credential.get()).values())
                 if provider.secret is not provider.credential:
                     await provider.secret.refresh()
                 secret = await provider.secret.get()
@@ -140,7 +144,7 @@ class Discovery:
         except SecretUnavailable as error:
             return failed("credential", str(error))
         except (ProviderFault, UpstreamError) as error:
-            said = error.message if isinstance(error, ProviderFault) else ""
+            said = error.message if isinstance(error, ProviderFault) else reason_of(error)
             return failed(error.cause, said or to_api_error(error).message, getattr(error, "status", None))
         except TimeoutError:
             return failed("timeout", f"There was no answer within {_PATIENCE_S:g} seconds.")

@@ -17,11 +17,12 @@ _MOST_NAMES = 1000
 
 
 class LiveCredential(Struct, frozen=True, eq=False):
-    """A credential: its secret, the provider type it is for, and where it may be sent."""
+    """A credential: its secret, the provider type it is for, where it may be sent, and whose it is (`api`, `file:NAME`)."""
 
     type: str
     handle: KeptSecret
     hosts: tuple[str, ...]
+    owner: str = "api"
 
 
 class LiveProvider:

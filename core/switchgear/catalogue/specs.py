@@ -38,10 +38,11 @@ class Entered(Struct, frozen=True, forbid_unknown_fields=True):
 class ProviderSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A vendor's account or a server, reached one way. `type` is one that an enabled plugin offers.
 
-    `headers` go with every request; those whose name tells of a secret are sealed like one. `proxy`, `ca_bundle` and
-    `client_cert` (PEM paths) and `max_connections` say how it is reached; `settings` are the type's own. `model_mapping` gives
-    names that clients use to models of its own; where several providers map a name, `weight` is each one's part. `concurrency`
-    bounds the attempts in flight at each of its models, by the provider's name for it; `*` stands for all others.
+    `headers` go with every request; those whose name tells of a secret are sealed like one. `proxy` (with `proxy_auth`,
+    `user:password`, sealed), `ca_bundle` and `client_cert` (PEM paths) and `max_connections` say how it is reached; `settings`
+    are the type's own. `model_mapping` gives names that clients use to models of its own; where several providers map a name,
+    `weight` is each one's part. `concurrency` bounds the attempts in flight at each of its models, by the provider's name for it;
+    `*` stands for all others.
     """
 
     type: str
@@ -51,6 +52,7 @@ class ProviderSpec(Struct, frozen=True, forbid_unknown_fields=True):
     settings: dict[str, Any] = {}
     timeouts: Timeouts | None = None
     proxy: str | None = None
+    proxy_auth: str | None = None
     ca_bundle: str | None = None
     client_cert: str | None = None
     verify_tls: bool | None = None

@@ -57,7 +57,7 @@ class TokenBackend:
             finally:
                 await response.close()
         except UpstreamError as error:
-            raise self._unavailable(f"failed: {error.cause}") from error
+            raise self._unavailable(f"failed ({error.cause}): {error}") from error
         return self._exchange.token(secret, response, body)
 
     def _unavailable(self, why: str) -> SecretUnavailable:

@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command runs, so that help and completion answer at once.
 """
 
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 
 from switchgear import __version__
 from switchgear.cli.refusal import refuse
+from switchgear.cli.signals import Early
 from switchgear.errors import BootError, SwitchgearError
 from switchgear.wording import did_you_mean
 
@@ -24,7 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "apply": ("switchgear.cli.files:apply", "Create, change and delete resources as files say."),
         "config": ("switchgear.cli.config:config", "Check, show and describe the configuration."),
-        "db": ("switchgear.cli.db:db", "Show and migrate the schema of the store."),
+        "db": ("switchgear.cli.db:db", "Show and migrate the schema of the store, back it up and restore it."),
         "doctor": ("switchgear.cli.doctor:doctor", "Find what keeps the gateway from running on this machine."),
         "explain": ("switchgear.cli.explain:explain", "Say where requests for a model would go, without sending one."),
         "export": ("switchgear.cli.files:export", "Write stored resources as a file that `apply` takes."),
@@ -37,6 +39,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """What the kernel brings: where the command is, and its help."""
 
 _CONFIG = "switchgear.config"
+
+
+EARLY = "switchgear.early"
+"""Under which name `serve` finds what handles signals since before it was imported."""
+_SERVING = frozenset({"serve", "api"})
 
 
 class Commands(click.Group):
@@ -56,6 +63,8 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command of the kernel's, or look for one of a plugin's."""
+        if cmd_name in _SERVING and not ctx.resilient_parsing:
+            ctx.meta.setdefault(EARLY, Early())
         if cmd_name in COMMANDS:
             module, _, name = COMMANDS[cmd_name][0].partition(":")
             command: click.Command = getattr(import_module(module), name)
@@ -93,13 +102,28 @@ class Commands(click.Group):
         except SwitchgearError as error:
             refuse((str(error),), as_json=ctx.meta.get("json", False))
             ctx.exit(1)
-        except (PermissionError, FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+        except BrokenPipeError:
+            raise  # click ends quietly: whoever read the output has seen enough
+        except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             refuse(
-                (f"{where}{error.strerror}. `switchgear doctor` looks for what is in the way.",),
+                (f"{where}{error.strerror or error}. `switchgear doctor` looks for what is in the way.",),
                 as_json=ctx.meta.get("json", False),
             )
             ctx.exit(1)
+        finally:
+            early: Early | None = ctx.meta.get(EARLY)
+            if early is not None:
+                early.release()
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run, also where an output was closed: what is opened later must not be taken for it."""
+        for number in range(3):
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)
+        return super().main(*args, **options)
 
 
 def _config_in(args: list[str]) -> Path | None:

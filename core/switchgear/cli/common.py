@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from switchgear.config import Config, load
+from switchgear.errors import ConfigError
 from switchgear.hooks import Hooks
 from switchgear.kernel import Kernel
 
@@ -81,6 +83,12 @@ def plugin_commands(path: Path | None = None) -> dict[str, click.Command]:
     """Return the commands of the plugins that a configuration enables, by name."""
     found = booted(path).registry.all(Hooks.switchgear_commands)
     return {bound.item.name: bound.item for bound in found if bound.item.name}
+
+
+def require_output(what: str) -> None:
+    """Raise `ConfigError` where there is no output to show something on that is shown only once."""
+    if sys.stdout is None:
+        raise ConfigError(f"there is no output to show {what} on, and it is shown only once: nothing was made")
 
 
 def answer(data: Any) -> None:

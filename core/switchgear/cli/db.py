@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from switchgear.cli.common import answer, booted, config_option, gateway_flags, json_option
-from switchgear.contracts.store import Migratable, MigrationState, Store
+from switchgear.contracts.store import BackedUp, Migratable, MigrationState, Store
 from switchgear.errors import PluginError
 from switchgear.hooks import Hooks
 from switchgear.kernel import Kernel
@@ -15,7 +15,7 @@ from switchgear.kernel import Kernel
 
 @click.group()
 def db() -> None:
-    """Show and migrate the schema of the store."""
+    """Show and migrate the schema of the store; copy it and bring a copy back."""
 
 
 @db.command()
@@ -44,6 +44,51 @@ def status(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
     kernel = booted(path, flags)
     _, migratable = _store(kernel)
     _show(asyncio.run(migratable.migration_status(kernel.migrations)), as_json=as_json)
+
+
+@db.command()
+@click.argument("to", type=click.Path(path_type=Path))
+@config_option
+@gateway_flags("data_dir")
+@json_option
+def backup(*, to: Path, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
+    """Copy the store into the new file TO, also while gateways use it, and check the copy.
+
+    Secrets in it stay encrypted: keep the master key elsewhere.
+    """
+    store = _backed_up(booted(path, flags))
+    size = asyncio.run(store.backup(to))
+    if as_json:
+        answer({"file": str(to), "bytes": size})
+    else:
+        click.echo(f"{to}: {size} bytes, checked.")
+
+
+@db.command()
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--over-newer", is_flag=True, help="Also replace a store that was changed after the backup was made.")
+@config_option
+@gateway_flags("data_dir")
+@json_option
+def restore(*, source: Path, over_newer: bool, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
+    """Check the backup FILE and put it in the place of the store, which no gateway may have open.
+
+    What was there is kept beside it under another name.
+    """
+    kernel = booted(path, flags)
+    kept = asyncio.run(_backed_up(kernel).restore(source, kernel.migrations, over_newer=over_newer))
+    if as_json:
+        answer({"restored": str(source), "kept": None if kept is None else str(kept)})
+    else:
+        click.echo(f"{source} is in place." + ("" if kept is None else f" What was there is in {kept}."))
+
+
+def _backed_up(kernel: Kernel) -> BackedUp:
+    bound = kernel.registry.one(Hooks.switchgear_stores)
+    store = None if bound is None else bound.item.factory()
+    if not isinstance(store, BackedUp):
+        raise PluginError("no store that can be copied is enabled: use the tools of the database that holds it.")
+    return store
 
 
 def _store(kernel: Kernel) -> tuple[Store, Migratable]:

@@ -1,16 +1,18 @@
 """`switchgear apply` and `export`: resources in files, and files from resources."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from switchgear.cli.common import answer, config_option, gateway_flags, json_option
+from switchgear.cli.common import answer, config_option, gateway_flags, json_option, require_output
 from switchgear.cli.local import CLI, with_gateway
 from switchgear.gateway import Gateway
 from switchgear.resources import apply as applying
-from switchgear.resources.files import read_files
+from switchgear.resources.files import Allowed, read_files
+from switchgear.settings import GatewaySettings
 
 _MARKS = {"create": "+", "update": "~", "delete": "-", "unchanged": " "}
 
@@ -40,8 +42,10 @@ def apply(
     """
 
     async def work(gateway: Gateway) -> applying.Plan:
-        declared = read_files(files, gateway.resources.kinds)
+        declared = read_files(files, gateway.resources.kinds, allowed=allowed_by(gateway.settings))
         planned = await applying.plan(gateway.resources, declared, by=CLI, prune=prune, adopt=adopt)
+        if not only_plan and planned.once:
+            require_output("new keys")
         if not only_plan:
             await applying.carry_out(gateway.resources, planned, by=CLI)
         return planned
@@ -95,6 +99,19 @@ def export(
         answer({"text": exported.text, "left_out": list(exported.left_out)})
     elif output is None:
         click.echo(exported.text, nl=False)
+
+
+def allowed_by(settings: GatewaySettings) -> Allowed:
+    """Return what files may name under these settings."""
+    files = settings.files
+    return Allowed(
+        environ=os.environ,
+        env=files.allow_env,
+        not_env=files.deny_env,
+        folders=tuple(Path(path).expanduser() for path in files.allow_paths),
+        not_below=(settings.data_path,),
+        not_values=frozenset({settings.admin_key} if settings.admin_key else ()),
+    )
 
 
 def _shown(value: Any) -> str:

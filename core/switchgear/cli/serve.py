@@ -1,10 +1,10 @@
 """`switchgear serve`: the gateway itself."""
 
 import asyncio
+import contextlib
 import faulthandler
 import gc
 import ipaddress
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +12,17 @@ from typing import Any
 
 import click
 
+from switchgear.cli import EARLY
 from switchgear.cli.common import config_option, gateway_flags, read_config
+from switchgear.cli.signals import Early
 from switchgear.errors import ConfigError
 from switchgear.first_run import FirstRun
 from switchgear.gateway import Gateway
 from switchgear.settings import GatewaySettings
 from switchgear.telemetry.logs import Logs
 
+_SHORTEST_KEY = 16
+_FEWEST_LETTERS = 6
 _GC_THRESHOLD = 10_000
 """Containers made, less those freed, before the collector looks at the youngest."""
 
@@ -50,39 +54,76 @@ def api(**options: Any) -> None:
 
 
 def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -> None:
+    early: Early = click.get_current_context().meta.get(EARLY) or Early()
     if sys.__stderr__ is not None:  # SIGABRT, with which supervisors end what hangs, says where it hung
         faulthandler.enable(sys.__stderr__, all_threads=False)
     config = read_config(path, flags)
-    Logs(level=config.gateway.log_level).install()
+    logs = Logs(level=config.gateway.log_level)
+    logs.install()
     gateway = Gateway(config, reread=lambda: read_config(path, flags))
+    dropped = gateway.kernel.metrics.counter("log_lines_dropped", "Log lines that nobody read in time.").child()
+    logs.write_aside(dropped.inc)
     if not allow_open_bind:
         _refuse_open_bind(config.gateway)
-    _loop_runner(gateway)
+    _loop_runner(gateway, early)
 
 
-def _loop_runner(gateway: Gateway) -> None:
+def _loop_runner(gateway: Gateway, early: Early) -> None:
     if sys.platform == "win32":
-        asyncio.run(_run(gateway))
+        asyncio.run(_run(gateway, early))
     else:
         import uvloop  # noqa: PLC0415 - not on Windows
 
-        uvloop.run(_run(gateway))
+        uvloop.run(_run(gateway, early))
 
 
-async def _run(gateway: Gateway) -> None:
-    await gateway.start(first_run=True)
+async def _run(gateway: Gateway, early: Early) -> None:
+    starting = asyncio.create_task(_start(gateway))
+    loop = asyncio.get_running_loop()
+    early.on_end(lambda: loop.call_soon_threadsafe(starting.cancel))
+    try:
+        await starting
+    except asyncio.CancelledError:
+        if early.ended:
+            return
+        raise
+    await _serve_until_stopped(gateway, early)
+
+
+async def _start(gateway: Gateway) -> None:
+    try:
+        gateway.bind()
+        await gateway.start(first_run=True)
+    except BaseException:
+        await gateway.stop()
+        raise
+
+
+async def _serve_until_stopped(gateway: Gateway, early: Early) -> None:
+    def ready(port: int) -> None:
+        _announce(gateway, port)
+        early.serving()
+
     try:
         # What is alive now lives as long as the process, so the collector need not look at it again. What
         # comes later is mostly freed as its exchange ends, without the collector, which therefore need not look often.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, 20, 20)
-        await gateway.serve(lambda port: _announce(gateway, port))
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        early.on_end(lambda: loop.call_soon_threadsafe(stop.set))
+        await gateway.serve(ready, stop)
     finally:
         await gateway.stop()
 
 
 def _announce(gateway: Gateway, port: int) -> None:
+    with contextlib.suppress(OSError):  # nobody may be there to read it, or the disk be full: it serves all the same
+        _say_hello(gateway, port)
+
+
+def _say_hello(gateway: Gateway, port: int) -> None:
     settings = gateway.settings
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
@@ -94,19 +135,18 @@ def _announce(gateway: Gateway, port: int) -> None:
 
 
 def _welcome(first: FirstRun, url: str, settings: GatewaySettings) -> None:
-    """Show the first key once: on a terminal, else in a file that only this user can read."""
+    """Show the first key once: on a terminal, else it stays in a file that only this user can read."""
     key = first.once.get("key")
     if key is None:
         return
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         click.echo(f"\nYour first key, shown once: {key}")
+        sys.stdout.flush()
+        first.file.unlink()  # it has been seen
         bearer = key
     else:
-        file = settings.data_path / "first-api-key"
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-            out.write(key + "\n")
-        click.echo(f"Your first key is in {file}")
-        bearer = f"$(cat '{file}')"
+        click.echo(f"Your first key is in {first.file}")
+        bearer = f"$(cat '{first.file}')"
     if first.model is not None:
         body = f'{{"model": "{first.model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
         click.echo(
@@ -120,11 +160,19 @@ def _welcome(first: FirstRun, url: str, settings: GatewaySettings) -> None:
         click.echo(f"Add providers and keys over the admin API: {url}/docs")
     else:
         click.echo("To add providers and keys over the admin API, start with ADMIN_KEY=… in the environment.")
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _refuse_open_bind(settings: GatewaySettings) -> None:
-    if settings.admin_key or _is_loopback(settings.host):
+    if _is_loopback(settings.host):
+        return
+    if settings.admin_key:
+        if len(settings.admin_key) < _SHORTEST_KEY or len(set(settings.admin_key)) < _FEWEST_LETTERS:
+            raise ConfigError(
+                f"[gateway] admin_key: {settings.host} can be reached from other machines, and this admin key can be guessed: "
+                f"take one of at least {_SHORTEST_KEY} characters, as `openssl rand -hex 24` makes."
+            )
         return
     raise ConfigError(
         f"[gateway] host: {settings.host} can be reached from other machines and there is no admin key, so the admin side"

@@ -5,6 +5,7 @@ variable `variables`: name to dotted field), `SWITCHGEAR__SECTION__KEY`, flags. 
 `{env = "NAME"}` or `{file = "path"}` as well.
 """
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
@@ -15,7 +16,8 @@ from msgspec import Struct
 
 from switchgear.config.source import DEFAULT, Layers, Origin, Path, Text, line_numbers
 from switchgear.config.typed import Reader, S
-from switchgear.errors import ConfigError
+from switchgear.errors import ConfigError, FileUnusable
+from switchgear.regular import read_text
 from switchgear.settings import GatewaySettings
 from switchgear.shipped import shipped
 from switchgear.wording import did_you_mean
@@ -127,7 +129,7 @@ def load(
     """
     if path is None:
         here = (directory or FilePath()) / FILE
-        path = here if here.is_file() else None
+        path = here if here.exists() or here.is_symlink() else None
     elif not path.exists():
         raise ConfigError(
             f"{path}: there is no such file. Write it with `switchgear plugins enable NAME`, or leave it out."
@@ -156,16 +158,12 @@ def load(
 
 def _text(path: FilePath) -> str:
     """Read a file that somebody may have mistaken for another: a pipe would never end, and nobody writes so much by hand."""
-    if path.is_fifo():
-        raise ConfigError(f"{path}: this is a pipe, which cannot be read again. Write the settings into a file.")
-    with path.open("rb") as file:
-        found = file.read(_MOST_BYTES + 1)
-    if len(found) > _MOST_BYTES:
-        raise ConfigError(f"{path}: it is larger than {_MOST_BYTES} bytes. Is it the right file?")
+    if str(path) == os.devnull:
+        return ""  # how one says that there is to be none
     try:
-        return found.decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: this is not UTF-8: {error}. Save it as UTF-8.") from error
+        return read_text(path, most=_MOST_BYTES)
+    except FileUnusable as error:
+        raise ConfigError(f"{path}: {error}. Write the settings into a file, or name another with --config.") from None
 
 
 def default_source() -> str:

@@ -6,16 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path as FilePath
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, Struct, ValidationError
 
 from switchgear.config.source import Layers, Origin, Path, Text
+from switchgear.errors import FileUnusable
+from switchgear.regular import read_text
 from switchgear.wording import did_you_mean, listed
 
 S = TypeVar("S", bound=Struct)
 WRONG: Any = object()
+_MOST_BYTES = 64 * 1024
 
 
 class Reader:
@@ -110,7 +113,8 @@ class Reader:
                 return msgspec.convert(candidate, type, strict=not isinstance(value, Text))
             except ValidationError as error:
                 failure = failure or error
-        self.fail(path, f"{failure}.{example}")
+        allowed = [str(value) for item in accepted if get_origin(item) is Literal for value in get_args(item)]
+        self.fail(path, f"{failure}.{f' There is {listed(allowed)}.' if allowed else ''}{example}")
         return WRONG
 
     def _refer(self, reference: Mapping[str, Any], path: Path) -> Any:
@@ -118,9 +122,9 @@ class Reader:
         if "file" in reference:
             file = self.directory / str(reference["file"])
             try:
-                text = file.read_text().rstrip("\r\n")
-            except (OSError, UnicodeDecodeError) as error:
-                self.fail(path, f"the file {file} cannot be read ({error}). Write it, or say where it is.")
+                text = read_text(file, most=_MOST_BYTES).rstrip("\r\n")
+            except FileUnusable as error:
+                self.fail(path, f"the file {file} cannot be read: {error}. Write it, or say where it is.")
                 return WRONG
             self.layers.origins[path] = Origin("file", str(file))
             return text

@@ -175,6 +175,7 @@ class Attempt(Struct):
     """One try at one target. `cause` is None when it answered; times are seconds since the exchange began.
 
     `asked` says whether it came to asking the provider: a secret may be missing, or the request be one it cannot be asked.
+    `reason` is why not, in words for the operator and not for the client.
     `secret` is the one it was asked with. `usage` and `cost_microusd` are final once it is `accounted` for: what its provider
     told or, where it may be billed and nothing was told, an estimate. The cost is None if unknown, 0 if nobody charges.
     """
@@ -185,6 +186,7 @@ class Attempt(Struct):
     status: int | None = None
     cause: str | None = None
     request_id: str | None = None
+    reason: str | None = None
     asked: bool = False
     secret: Secret | None = None
     accounted: bool = False

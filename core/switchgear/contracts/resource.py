@@ -106,6 +106,15 @@ def nothing_else(spec: Mapping[str, Any]) -> Sequence[Also]:  # noqa: ARG001 - t
     return ()
 
 
+def as_declared(
+    spec: Mapping[str, Any],
+    users: Sequence[Mapping[str, Any]],  # noqa: ARG001 - the shape of ResourceKind.declare
+    whole: bool,  # noqa: ARG001, FBT001 - likewise
+) -> Mapping[str, Any]:
+    """Let who else is in the files change nothing."""
+    return spec
+
+
 def no_keys(new: Any) -> Sequence[tuple[str, str]]:  # noqa: ARG001 - the shape of ResourceKind.keys
     """Claim no unique keys."""
     return ()
@@ -139,6 +148,8 @@ class ResourceKind(Generic[SpecT, LiveT]):
     prepare     from input, previous spec and who writes to what is stored (generate a key, hash it, …)
     validate    problems that types cannot express; sees other live objects and who writes
     also        from the spec as it will be stored to changes of other resources that belong to the same write
+    declare     where files are applied, instead of `also`: from the spec, the specs in the files that name it, and whether the
+                files have every secret of it, to the spec that will be stored
     compile     from stored spec to the object the request path uses; may raise ValueError, which refuses the write
     references  fields that name other resources
     secrets     dotted paths of fields that are sealed at rest, shown as `••••` + last 4, kept when sent back masked or left out;
@@ -173,6 +184,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     once: tuple[str, ...] = ()
     keys: Callable[[SpecT], Sequence[tuple[str, str]]] = no_keys
     also: Callable[[Mapping[str, Any]], Sequence[Also]] = nothing_else
+    declare: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]], bool], Mapping[str, Any]] = as_declared
     callable: bool = False
     namespace: bool = False
     shared: Shared | None = None
@@ -268,6 +280,10 @@ class Snapshot(Protocol):
 
     def callable(self, name: str) -> Any | None:
         """Return what a client means by `model: name`."""
+        ...
+
+    def is_broken(self, name: str) -> bool:
+        """Say whether a name that nothing answers to would be answered to, if what is stored under it could be used."""
         ...
 
     def meant(self, name: str) -> str:

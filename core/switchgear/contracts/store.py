@@ -141,6 +141,34 @@ class Migratable(Protocol):
         ...
 
 
+@runtime_checkable
+class BackedUp(Protocol):
+    """A store that copies itself into a file and back. It is closed before and after in this process."""
+
+    async def backup(self, to: Path) -> int:
+        """Copy it, also while other processes use it, into a new file; return its bytes. Raises `StoreError`."""
+        ...
+
+    async def restore(
+        self, source: Path, migrations: Sequence[tuple[str, Path]] = (), *, over_newer: bool = False
+    ) -> Path | None:
+        """Check a backup and put it in the store's place; return where what was there is kept, None if there was nothing.
+
+        Raises `StoreError` where another process has the store open, for a backup that is damaged or newer than this code, and,
+        unless `over_newer`, where what is there is newer than the backup.
+        """
+        ...
+
+
+@runtime_checkable
+class Writable(Protocol):
+    """A store that can prove that writes get through, beyond the `Store` contract."""
+
+    async def try_write(self) -> None:
+        """Write something that changes nothing. Raises `StoreError` with the reason where it cannot be kept."""
+        ...
+
+
 class Store(Protocol):
     """Documents with versions and a global revision, atomic batches, records, a change feed.
 

@@ -140,7 +140,8 @@ class EdgeProtocol(Connection):
             elif name == b"content-length":
                 self._length = int(value)
             elif name == b"transfer-encoding":
-                self._encoding = value
+                # Several lines are one list (RFC 9110, section 5.3): what is not `chunked` alone is refused.
+                self._encoding = value if self._encoding is None else self._encoding + b"," + value
             elif value.lower() == b"100-continue":
                 self.expect_100_continue = True
         self.headers.append((name, value))

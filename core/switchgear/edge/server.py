@@ -61,7 +61,7 @@ async def serve(
     the edge turns away. `overload` says how much may be in flight; `calls` are
     answered without ASGI. Raises `BootError` when the address cannot be bound.
     """
-    listeners = list(sockets) if sockets is not None else _bind(host, port)
+    listeners = list(sockets) if sockets is not None else bind(host, port)
     ambient = ambient or Ambient()
     overload = overload or Overload(OverloadLimits(), ambient=ambient)
     state = EdgeState(limits, ambient, on_refused or _ignore, overload, calls or NoCalls())
@@ -171,18 +171,22 @@ def _signals(
         numbers.append(signal.SIGHUP)  # a terminal that closes must not cut every stream; under nohup it is ignored
     before = {number: signal.signal(number, handle) for number in numbers}
     if on_hangup is not None:
+        before[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
         loop.add_signal_handler(signal.SIGHUP, on_hangup)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         if on_hangup is not None:
             loop.remove_signal_handler(signal.SIGHUP)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _bind(host: str, port: int) -> list[socket.socket]:
-    """Bind every address of `host`; with port 0 the first address chooses for all."""
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Bind every address of `host`; with port 0 the first address chooses for all. Nobody is listened to yet.
+
+    Raises `BootError` with what to do.
+    """
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
@@ -207,6 +211,16 @@ def _bind(host: str, port: int) -> list[socket.socket]:
             raise BootError(_why(error, host, port)) from error
         bound.append(listener)
     return bound
+
+
+def listen(listeners: Sequence[socket.socket]) -> None:
+    """Let connections wait until they are served. Raises `BootError` where somebody else was faster."""
+    for listener in listeners:
+        try:
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            host, port = listener.getsockname()[:2]
+            raise BootError(_why(error, host, port)) from error
 
 
 def _why(error: OSError, host: str, port: int) -> str:

@@ -37,7 +37,7 @@ from switchgear.errors import (
 )
 from switchgear.exchange.attempt import Attempter
 from switchgear.exchange.cost import learn, settle_cost
-from switchgear.exchange.faults import cause_of, model_not_found, outcome_of, to_api_error
+from switchgear.exchange.faults import cause_of, model_broken, model_not_found, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.in_flight import InFlight
 from switchgear.exchange.inbound import Bodies, BodyLimits, Holding, Inbound
@@ -244,9 +244,14 @@ class Engine:
         assert x.principal is not None
         name = x.call.model
         found = x.snapshot.callable(name)
-        if found is None or not found.enabled or not scope.allowed or scope.filter is not None:
-            reason = "unknown" if found is None else "disabled" if not found.enabled else "not permitted"
+        is_allowed = scope.allowed and scope.filter is None
+        if found is None or not found.enabled or not is_allowed:
+            is_broken = found is None and x.snapshot.is_broken(name)
+            missing = "broken" if is_broken else "unknown"
+            reason = missing if found is None else "disabled" if not found.enabled else "not permitted"
             self._log.info("model refused", model=name[:64], principal=x.principal.id, reason=reason, request_id=x.id)
+            if is_broken and is_allowed:
+                raise model_broken(name)
             raise model_not_found(name)
         plan: Plan = found.plan(x)
         return plan
@@ -266,7 +271,7 @@ class Engine:
         elif x.outcome in _FAILED_UPSTREAM and (target := x.target) is not None:
             self._log.warning(
                 "provider failed", request_id=x.id, model=target.model.id, provider=target.provider_id, outcome=str(x.outcome),
-                cause=x.attempts[-1].cause, status=x.attempts[-1].status,
+                cause=x.attempts[-1].cause, status=x.attempts[-1].status, reason=x.attempts[-1].reason,
             )  # fmt: skip
         try:
             return await self._policies.settle(x)

@@ -156,6 +156,7 @@ class Explainer:
             reason, detail = "unknown", f"Nothing that can be used is called `{name.name[:80]}`."
             if name.broken is not None:
                 detail += f" It is stored, but {name.broken}."
+                return Refusal("broken", detail, "model_unavailable")
         elif not found.enabled:
             reason, detail = "disabled", f"`{name.name}` is disabled, or all that it is made of."
         elif principal is not None and not await self._authority.may(principal, USE, "models", name.name):

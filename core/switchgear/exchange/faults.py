@@ -46,6 +46,12 @@ def model_not_found(name: str) -> NotFound:
     return NotFound(message, code="model_not_found", param="model")
 
 
+def model_broken(name: str) -> Unavailable:
+    """Make the answer to a model that is stored and cannot be used now: why is in the log and in `/health/detailed`."""
+    message = f"The model `{name[:64]}` cannot be used now; the gateway's operator can see why."
+    return Unavailable(message, code="model_unavailable", retry_after=15)
+
+
 def outcome_of(error: BaseException) -> Outcome:
     """Name the outcome of an exchange that ended with this error."""
     for types, outcome in _OUTCOMES:
@@ -81,6 +87,17 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, SecretUnavailable):
         return "credential"
     return "error" if isinstance(error, InternalError) or not isinstance(error, ApiError) else error.type
+
+
+def reason_of(error: BaseException) -> str | None:
+    """Return why nobody was asked, for the operator: the name, the address, the certificate, the credential. None for the rest,
+    whose cause says it.
+    """
+    said = isinstance(error, (ConnectFailed, EgressDenied, MalformedRequest, SecretUnavailable))
+    return str(error)[:_MOST_REASON] or None if said else None
+
+
+_MOST_REASON = 300
 
 
 def most_telling(failures: Sequence[Exception]) -> Exception:

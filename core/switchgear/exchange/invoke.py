@@ -28,7 +28,7 @@ from switchgear.errors import (
 )
 from switchgear.exchange.attempt_context import AttemptContext
 from switchgear.exchange.cost import account
-from switchgear.exchange.faults import cause_of
+from switchgear.exchange.faults import cause_of, reason_of
 from switchgear.exchange.filters import face_of
 from switchgear.exchange.health.health import Health
 from switchgear.exchange.health.retry import retry_after_date
@@ -98,7 +98,7 @@ class Invoker:
                 and isinstance(error, (UpstreamError, ProviderFault))
                 and not _plan_was_impatient(error, ctx, step)
             ):
-                health.failed(ticket, cause_of(error), getattr(error, "retry_after", None))
+                health.failed(ticket, cause_of(error), getattr(error, "retry_after", None), reason_of(error))
             elif ticket:
                 health.abandoned(ticket)
             raise
@@ -186,7 +186,7 @@ class Invoker:
             attempt.cause = cause_of(error)
             raise error from None
         except Exception as error:
-            attempt.cause = cause_of(error)
+            attempt.cause, attempt.reason = cause_of(error), reason_of(error)
             if isinstance(error, ProviderFault):
                 attempt.status, attempt.request_id = error.status, error.request_id
             raise

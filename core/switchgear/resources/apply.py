@@ -4,7 +4,7 @@ A resource that came from a file belongs to it: the API may read and not write i
 change. `prune` also deletes what belongs to the same source and is no longer in it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -12,8 +12,9 @@ import tomli_w
 import yaml
 from msgspec import Struct
 
+from switchgear.contracts.credential import MASK
 from switchgear.contracts.principal import Principal
-from switchgear.contracts.resource import ResourceKind
+from switchgear.contracts.resource import ResourceKind, as_declared
 from switchgear.contracts.store import Document
 from switchgear.errors import ApiError, ConfigError, ValidationFailed
 from switchgear.resources import paths, sealing
@@ -23,6 +24,7 @@ from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.files import Declared
 from switchgear.resources.merge import FieldChange, difference
 from switchgear.resources.shape import fields_of
+from switchgear.resources.snapshot import Key
 
 Format = Literal["toml", "json", "yaml"]
 
@@ -59,10 +61,11 @@ async def plan(
     steps: list[Step] = []
     drafts: list[Draft] = []
     failures: list[str] = []
+    users = _users(engine, declared)
     for it in declared:
         current = await engine.find(it.kind, it.id)
         try:
-            draft = _draft(engine, it, current, by, adopt=adopt)
+            draft = _among(engine, _draft(engine, it, current, by, adopt=adopt), it, users)
         except ValidationFailed as error:
             failures += [f"{it.origin}: {it.kind}/{it.id}{pointer}: {detail}" for pointer, detail in error.errors]
             continue
@@ -112,6 +115,35 @@ def _draft(engine: ResourceEngine, it: Declared, current: Document | None, by: P
             f"{it.origin}: {it.kind}/{it.id} exists already and belongs to {whose}; take it over with --adopt"
         )
     return engine.drafter.replace(current, it.body, by=by, owner=owner)
+
+
+def _users(engine: ResourceEngine, declared: Sequence[Declared]) -> dict[Key, list[dict[str, Any]]]:
+    """Return who of the declared names each resource, as it is written in its file."""
+    users: dict[Key, list[dict[str, Any]]] = {}
+    for it in declared:
+        for reference in engine.kinds[it.kind].references:
+            for _, named in paths.spots(it.body, reference.field):
+                if isinstance(named, str):
+                    users.setdefault((reference.kind, named), []).append(it.body)
+    return users
+
+
+def _among(
+    engine: ResourceEngine, draft: Draft, it: Declared, users: Mapping[Key, Sequence[Mapping[str, Any]]]
+) -> Draft:
+    """Let the kind change what is drafted by who else is in the files."""
+    kind = engine.kinds[it.kind]
+    if draft.spec is None or kind.declare is as_declared:
+        return draft
+    written = {
+        spot for path in sealing.secret_paths(kind, it.body) for spot, value in paths.spots(it.body, path) if value
+    }
+    masks = {sealing.mask(marker) for _, marker in sealing.sealed_spots(draft.spec)} | {MASK}
+    whole = all(
+        spot in written and paths.at(it.body, spot) not in masks for spot, _ in sealing.sealed_spots(draft.spec)
+    )
+    spec = kind.declare(draft.spec, users.get(draft.key, ()), whole)
+    return msgspec.structs.replace(draft, spec=dict(spec))
 
 
 def _owns(source: str, owner: str) -> bool:

@@ -99,7 +99,15 @@ class Compiler:
                 self._named_by.setdefault(target, {})[key] = None
         moved = {key: live for key, live in stage.moved.items() if self.kinds[key[0]].resident}
         broken = {key: why for key, why in stage.broken.items() if self.kinds[key[0]].resident}
-        self.snapshot = self.snapshot.after(revision, moved, broken, self.naming.callable_kinds, stage.shared)
+        self.snapshot = self.snapshot.after(
+            revision, moved, broken, self.naming.callable_kinds, stage.shared, self.naming.shares
+        )
+
+    def again(self) -> Stage | None:
+        """Compile what is broken once more, as it is stored; None if all of it still is."""
+        broken = {key: self._documents[key] for key in self.snapshot.broken if key in self._documents}
+        stage = self.stage(broken)
+        return stage if broken.keys() - stage.broken.keys() else None
 
     def compile(self, document: Document) -> Any:
         """Compile one document against the current snapshot. Raises `ValueError` with the reason it cannot be."""

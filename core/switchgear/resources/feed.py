@@ -78,6 +78,31 @@ class Feed:
             while changes := await self._store.changes(self.position, limit=PAGE):
                 await self._apply(changes, known)
 
+    async def try_again(self) -> list[Key]:
+        """Compile what is broken once more: what it needed may be there now. Returns what is in force since."""
+        async with self._applying:
+            self.broken_on_demand.clear()
+            stage = self._compiler.again() if self._compiler.snapshot.broken else None
+            if stage is None:
+                return []
+            before = self._compiler.snapshot.broken.keys()
+            self._compiler.adopt(stage, self._compiler.snapshot.revision)
+            mended = sorted(before - self._compiler.snapshot.broken.keys())
+            for cache in self._caches.values():
+                for key in stage.moved:
+                    cache.forget(key)
+            for key, live in stage.moved.items():
+                if live is not None and key[0] in self._callbacks:
+                    self._announce(key, live)
+        _log.info("what was broken can be used again", resources=["/".join(key) for key in mended])
+        return mended
+
+    async def keep_trying(self, again_s: float = 15.0) -> None:
+        """Try what is broken again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(again_s)
+            await self.try_again()
+
     async def _apply(self, changes: list[Change], known: Mapping[Key, Document]) -> None:
         documents: dict[Key, Document | None] = {}
         for key, revision in {(change.kind, change.id): change.revision for change in changes}.items():

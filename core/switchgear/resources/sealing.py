@@ -12,6 +12,7 @@ from msgspec import Struct
 from switchgear.contracts.credential import MASK, CredentialBackend, Sealer
 from switchgear.contracts.resource import Problem, ResourceKind
 from switchgear.errors import PluginError, SecretUnavailable
+from switchgear.fitting import fitted
 from switchgear.resources import paths
 from switchgear.resources.body import SEALED
 from switchgear.wording import listed
@@ -104,7 +105,12 @@ class Vault:
                 elif self.sealer is None:
                     problems.append(Problem(paths.pointer(spot), NO_SEALER))
                 else:
-                    paths.put(spec, spot, self._sealed(kind.name, id, spot, secret, paths.at(previous, spot)))
+                    try:
+                        meant = fitted(secret)
+                    except ValueError as error:
+                        problems.append(Problem(paths.pointer(spot), f"this secret cannot be meant: {error}"))
+                    else:
+                        paths.put(spec, spot, self._sealed(kind.name, id, spot, meant, paths.at(previous, spot)))
         return problems
 
     def reseal(self, kind: str, id: str, spec: Any) -> Any:

@@ -1,6 +1,6 @@
 """Everything the request path knows about configuration, compiled and immutable; exchanges keep the one they began with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -24,7 +24,7 @@ class Broken(Struct, frozen=True):
 class Snapshot:
     """Every live object of the resident kinds at one revision. What does not compile is absent, and listed in `broken`."""
 
-    __slots__ = ("_callables", "_live", "_names", "_prefix", "_shared", "broken", "namespaces", "revision")
+    __slots__ = ("_callables", "_live", "_names", "_prefix", "_shared", "_stuck", "broken", "namespaces", "revision")
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Snapshot:
         namespaces: frozenset[str] = frozenset(),
         shared: dict[str, Any] | None = None,
         prefix: str | None = None,
+        stuck: frozenset[str] = frozenset(),
     ) -> None:
         self.revision = revision
         self._live = live or {}
@@ -44,6 +45,14 @@ class Snapshot:
         self._callables = {**self._shared, **self._names} if self._shared else self._names
         self._prefix = "" if prefix is None else f"{prefix}/"
         self.broken = broken or {}
+        self._stuck = stuck
+
+    def is_broken(self, name: str) -> bool:
+        """Say whether a name that nothing answers to would be answered to, if what is stored under it could be used."""
+        if name in self._stuck:
+            return True
+        id, slash, _ = name.partition("/")
+        return bool(slash) and any((kind, id) in self.broken for kind in self.namespaces)
 
     def live(self, kind: str, id: str) -> Any | None:
         """Return a live object, None if absent or broken."""
@@ -90,9 +99,10 @@ class Snapshot:
         broken: Mapping[Key, Broken],
         names: frozenset[str],
         shared: Mapping[str, Any],
+        sharing: Callable[[Key], Iterable[str]] = lambda _: (),
     ) -> "Snapshot":
         """Return the next snapshot: `moved` live objects (None: gone) of which kinds in `names` are callable, and `shared` names
-        that moved.
+        that moved. `sharing` says which names a resource shares.
         """
         live = dict(self._live)
         for kind in {kind for kind, _ in moved}:
@@ -106,14 +116,17 @@ class Snapshot:
                 else:
                     table[id_] = value
         together = {name: found for name, found in {**self._shared, **shared}.items() if found is not None}
+        all_broken = {**still_broken, **broken}
+        stuck = {id_ for kind, id_ in all_broken if kind in names}.union(*map(sharing, all_broken))
         return Snapshot(
             revision,
             live,
             callables,
-            {**still_broken, **broken},
+            all_broken,
             self.namespaces,
             together,
             self._prefix.rstrip("/") or None,
+            frozenset(stuck),
         )
 
 

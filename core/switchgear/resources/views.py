@@ -1,7 +1,9 @@
 """What is shown of a resource: its spec without secrets and hidden fields, and where it stands."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -68,17 +70,24 @@ def filter_fields(kind: ResourceKind[Any, Any]) -> list[str]:
 
 
 class Filter:
-    """Which resources of a list are wanted: exact values of top-level scalar fields, and a word in the id or name."""
+    """Which resources of a list are wanted: exact values of top-level scalar fields, an item of a list (`tags=x`), a member of
+    an object (`metadata.team=x`), and a word in the id or name.
+    """
 
     def __init__(self, kind: ResourceKind[Any, Any], equals: dict[str, str], word: str | None) -> None:
         known = {"owner", *filter_fields(kind)}
-        for name in equals:
-            if name not in known:
-                raise InvalidRequest(
-                    f"{kind.name} cannot be filtered by `{name[:80]}`{or_rather(name, known)}",
-                    code="bad_filter",
-                    param=name,
-                )
+        types = fields_of(kind.spec)
+        for name, value in equals.items():
+            top, dot, member = name.partition(".")
+            if top not in known or (dot and not member):
+                raise _refused(name, f"{kind.name} cannot be filtered by `{name[:80]}`{or_rather(name, known)}")
+            shape = _shape(types[top].type) if top in types else "scalar"
+            if shape == "object" and not dot:
+                raise _refused(name, f"`{top}` is an object: filter by a member of it, as `{top}.NAME=…`")
+            if shape != "object" and dot:
+                raise _refused(name, f"`{top}` has no members to filter by")
+            if shape == "bool" and value not in ("true", "false"):
+                raise _refused(name, f"`{top}` is `true` or `false`")
         self._equals = equals
         self._word = word.casefold() if word else None
 
@@ -91,7 +100,40 @@ class Filter:
             self._word in str(view.get(name, "")).casefold() for name in ("id", "name")
         ):
             return False
-        return all(_text(view.get(name)) == value for name, value in self._equals.items())
+        return all(_has(view, name, value) for name, value in self._equals.items())
+
+
+def _refused(name: str, why: str) -> InvalidRequest:
+    return InvalidRequest(why, code="bad_filter", param=name)
+
+
+def _shape(type: Any) -> str:
+    """Say what a field of this type is to a filter: `object`, `bool` or `scalar`; a list is as its items are."""
+    inner = [item for item in get_args(type) if item is not NoneType and item is not Ellipsis]
+    origin = get_origin(type)
+    if origin is Annotated:
+        return _shape(inner[0])
+    if origin in (dict, Mapping):
+        return "object"
+    if origin in (Union, UnionType):
+        shapes = {_shape(item) for item in inner}
+        return shapes.pop() if len(shapes) == 1 else "scalar"
+    if isinstance(type, _TYPE) and issubclass(type, Struct):
+        return "object"
+    return "bool" if type is bool else "scalar"
+
+
+_TYPE = type
+
+
+def _has(view: dict[str, Any], name: str, value: str) -> bool:
+    top, dot, member = name.partition(".")
+    found = view.get(top)
+    if dot:
+        found = found.get(member) if isinstance(found, dict) else None
+    if isinstance(found, list):
+        return any(_text(item) == value for item in found)
+    return _text(found) == value
 
 
 def _text(value: Any) -> str | None:

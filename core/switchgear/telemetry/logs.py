@@ -4,8 +4,10 @@ Secrets do not get out: `Secret` objects, values under telling names and strings
 processor before the renderer, so that no way of logging goes round it.
 """
 
+import atexit
 import logging
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 from msgspec import json
 
 from switchgear.ambient import Ambient
+from switchgear.telemetry.outflow import Outflow
 from switchgear.telemetry.redact import redact
 
 if "rich" in sys.modules:
@@ -42,8 +45,7 @@ _CHATTY = ("httpx", "httpcore", "asyncio", "hpack")
 class Logs:
     """The logging of one process: makes loggers, holds their level, catches the standard library's.
 
-    `renderer` is `json`, `console` or `auto` (console if `stream` is a terminal). `lost` counts lines that could not be
-    written because the stream is closed or broken.
+    `renderer` is `json`, `console` or `auto` (console if `stream` is a terminal). Lines are written at once, until `write_aside`.
     """
 
     def __init__(
@@ -54,7 +56,8 @@ class Logs:
         stream: TextIO | None = None,
         ambient: Ambient | None = None,
     ) -> None:
-        self.lost = 0
+        self._lost = 0
+        self._outflow: Outflow | None = None
         self._ambient = ambient or Ambient()
         self._stream = stream or sys.stderr
         self._level: Level = level
@@ -124,13 +127,40 @@ class Logs:
             structlog.reset_defaults()
             self._handler = None
 
+    @property
+    def lost(self) -> int:
+        """How many lines could not be written because the stream is closed, broken or full."""
+        return self._lost + (0 if self._outflow is None else self._outflow.lost)
+
+    def write_aside(self, dropped: Callable[[], None] = lambda: None) -> None:
+        """Write from a thread from now on, so that nobody who logs waits; `dropped` is called for each line without room."""
+
+        def told(lines: int) -> str:
+            event: EventDict = {"event": "log lines were dropped: nobody read them", "lines": lines}
+            for processor in self.processors:
+                event = cast("EventDict", processor(None, "warning", event))
+            return str(event)
+
+        self._outflow = Outflow(self._stream, told, dropped)
+        atexit.register(self.flush)
+
+    def flush(self, within_s: float = 2.0) -> None:
+        """Write what waits, for at most so long; lines after it are written at once again, if somebody reads them."""
+        if self._outflow is not None and self._outflow.close(within_s):
+            self._lost += self._outflow.lost
+            self._outflow = None
+            atexit.unregister(self.flush)
+
     def write(self, line: str) -> None:
-        """Write one rendered line."""
+        """Write one rendered line, or have it written."""
+        if self._outflow is not None:
+            self._outflow.put(line)
+            return
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
         except (OSError, ValueError):  # the reader of the pipe left; whoever logs cannot mend it
-            self.lost += 1
+            self._lost += 1
 
     def _stamp(self, _logger: "WrappedLogger", _method: str, event: "EventDict") -> "EventDict":
         moment = datetime.fromtimestamp(self._ambient.now_us() / 1_000_000, UTC)

@@ -51,6 +51,10 @@ class EmptySnapshot:
         """Find nothing."""
         return
 
+    def is_broken(self, name: str) -> bool:  # noqa: ARG002 - the shape of Snapshot
+        """Find nothing."""
+        return False
+
     def meant(self, name: str) -> str:
         """Take the name as it is."""
         return name

@@ -1,12 +1,15 @@
 """The only way out: makes connections that share one egress policy and one resolver."""
 
-import ssl
+import asyncio
 import weakref
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.upstream import Connection, ConnectionSettings
 from switchgear.upstream.caps import MAX_PIECE
+from switchgear.upstream.dial import Tls
 from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.http1_engine import Http1Connection
 from switchgear.upstream.resolve import Lookup, Resolver, system_lookup
@@ -40,11 +43,9 @@ class Upstream:
         Raises `ConfigError` for a file that cannot be used and `EgressDenied` for a proxy that is none.
         """
         if settings.ca_bundle is not None or settings.client_cert is not None:
-            self._tls.get(settings)  # so that unusable files are reported now
+            self._tls.read(settings)  # so that unusable files are reported now, and renewed ones used
 
-        def tls() -> ssl.SSLContext:
-            return self._tls.get(settings)
-
+        tls = Tls(partial(self._tls.get, settings), partial(self._tls.renew, settings))
         connection = Http1Connection(settings, self._egress, self._resolver, tls=tls, buffer=self._buffer)
         self._made.add(connection)
         return connection
@@ -81,6 +82,21 @@ class Upstream:
         headers.update(options.pop("headers", None))
         transport = ColdTransport(self.connection(settings or ConnectionSettings()), max_body)
         return httpx.AsyncClient(transport=transport, trust_env=False, headers=headers, **options)
+
+    async def read_again(self) -> None:
+        """Look at the files of all connections again: certificates may have been renewed in place."""
+        await self._tls.renew_all()
+
+    async def follow(self, interval_s: float = 30.0) -> None:
+        """Look at them again now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(interval_s)
+            await self.read_again()
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """What is wrong with files of which an older content is in use."""
+        return self._tls.failures
 
     async def close(self) -> None:
         """Close the idle connections of every pool made here; calls in flight finish."""

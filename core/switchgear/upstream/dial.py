@@ -1,10 +1,13 @@
 """Makes connections to checked addresses only."""
 
 import asyncio
+import errno
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from switchgear.errors import ConnectFailed, ConnectTimeout
 from switchgear.upstream.egress import EgressPolicy
@@ -15,6 +18,31 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 _MAX_TUNNEL_REPLY: Final = 8 * 1024
 _FAILED: Final = "No connection could be made; check base_url and that the provider is up."
+
+
+_WORDS: Final = {
+    errno.ECONNREFUSED: "The connection was refused: nothing listens there. Check the port of base_url, and that it is up.",
+    errno.ENETUNREACH: "There is no route to the provider's address; check the network and base_url.",
+    errno.EHOSTUNREACH: "The provider's host cannot be reached; check the network and base_url.",
+    errno.ETIMEDOUT: "The provider's host does not answer; check base_url, firewalls and the network.",
+    errno.EMFILE: "The gateway may not open more connections: raise its limit of open files.",
+    errno.ENFILE: "This machine may not open more files.",
+    errno.EADDRNOTAVAIL: "This machine has no port left to connect from.",
+}
+_NO_TLS: Final = frozenset(
+    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+)
+
+
+class Tls(Struct, frozen=True):
+    """Where contexts come from: `get` returns the one in use, `renew` looks whether there is another than one that failed."""
+
+    get: Callable[[], ssl.SSLContext]
+    renew: Callable[[ssl.SSLContext], Awaitable[bool]]
+
+
+class _HandshakeFailed(ConnectFailed):
+    """TLS was not agreed on."""
 
 
 class Dialer:
@@ -32,7 +60,7 @@ class Dialer:
         *,
         proxy: Proxy | None,
         timeout: float,
-        tls: Callable[[], ssl.SSLContext],
+        tls: Tls,
     ) -> None:
         self._egress = egress
         self._resolver = resolver
@@ -70,7 +98,7 @@ class Dialer:
         try:
             async with asyncio.timeout(self._timeout):
                 addresses = await self._addresses(peer)
-                return await self._first(target, peer, addresses, protocol)
+                return await self._secured(target, peer, addresses, protocol)
         except TimeoutError:
             self._doubt(peer)
             raise ConnectTimeout("No connection was made in time; check base_url, or raise connect_timeout.") from None
@@ -88,8 +116,28 @@ class Dialer:
             return (peer.host,)
         return (await self._resolver.resolve(peer.host)).addresses
 
-    async def _first(
+    async def _secured(
         self, target: Target, peer: Target, addresses: tuple[str, ...], protocol: Callable[[], P]
+    ) -> tuple[P, str]:
+        """Connect; once more where TLS failed and the files of certificates hold something else now."""
+        context = self._tls.get() if target.scheme == "https" else None
+        try:
+            return await self._first(target, peer, addresses, protocol, context)
+        except _HandshakeFailed as error:
+            if context is None or not await self._tls.renew(context):
+                raise ConnectFailed(*error.args) from None
+        try:
+            return await self._first(target, peer, addresses, protocol, self._tls.get())
+        except _HandshakeFailed as error:
+            raise ConnectFailed(*error.args) from None
+
+    async def _first(
+        self,
+        target: Target,
+        peer: Target,
+        addresses: tuple[str, ...],
+        protocol: Callable[[], P],
+        context: ssl.SSLContext | None,
     ) -> tuple[P, str]:
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._timeout
@@ -98,20 +146,23 @@ class Dialer:
             last = index == len(addresses) - 1
             try:
                 async with asyncio.timeout(None if last else share):
-                    return await self._connect(target, peer, address, protocol), address
-            except ssl.SSLError:
-                raise ConnectFailed("TLS could not be agreed on: the certificate was refused or is missing.") from None
-            except (OSError, ConnectFailed):  # TimeoutError is an OSError
+                    return await self._connect(target, peer, address, protocol, context), address
+            except ConnectFailed:
                 if last:
-                    raise ConnectFailed(_FAILED) from None
+                    raise
+            except ssl.SSLError as error:
+                raise _HandshakeFailed(tls_words(error)) from None
+            except OSError as error:  # TimeoutError is one
+                if last:
+                    raise _failed(error, secure=context is not None) from None
         raise ConnectFailed(_FAILED)
 
-    async def _connect(self, target: Target, peer: Target, address: str, protocol: Callable[[], P]) -> P:
+    async def _connect(
+        self, target: Target, peer: Target, address: str, protocol: Callable[[], P], context: ssl.SSLContext | None
+    ) -> P:
         loop = asyncio.get_running_loop()
-        secure = target.scheme == "https"
-        context = self._tls() if secure else None
-        name = target.host.rstrip(".") if secure else None
-        if self._proxy is None or not secure:
+        name = None if context is None else target.host.rstrip(".")
+        if self._proxy is None or context is None:
             _, made = await loop.create_connection(protocol, address, peer.port, ssl=context, server_hostname=name)
             return made
         sock = await self._tunnel(self._proxy, target, address)
@@ -135,6 +186,28 @@ class Dialer:
             sock.close()
             raise
         return sock
+
+
+def tls_words(error: ssl.SSLError) -> str:
+    """Say why TLS was not agreed on, in words of ours and of the TLS library's, none of the peer's."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = (error.verify_message or "it is not valid").rstrip(".")
+        return f"The provider's certificate was refused: {why}. See ca_bundle and the host of base_url."
+    reason = error.reason or ""
+    if reason in _NO_TLS:
+        return "What listens at this port does not speak TLS; should base_url begin with http://, or name another port?"
+    alert = f" ({reason.replace('_', ' ').lower()})" if reason else ""
+    return f"TLS could not be agreed on{alert}. Check client_cert, and which versions of TLS the provider takes."
+
+
+def _failed(error: OSError, *, secure: bool) -> ConnectFailed:
+    if error.errno in _WORDS:
+        return ConnectFailed(_WORDS[error.errno])
+    if secure and isinstance(error, ConnectionError):  # also how some refuse a client's certificate
+        return _HandshakeFailed(
+            "The connection was closed during the TLS handshake; does the provider speak TLS at this port, and take client_cert?"
+        )
+    return ConnectFailed(_FAILED)
 
 
 async def _join(sock: socket.socket, proxy: Proxy, target: Target) -> None:

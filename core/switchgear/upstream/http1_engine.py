@@ -5,13 +5,12 @@ same turn of the loop, whatever the call waits for.
 """
 
 import asyncio
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from switchgear.contracts.upstream import ConnectionSettings, OutboundRequest
 from switchgear.errors import ConnectFailed, MalformedRequest
-from switchgear.upstream.dial import Dialer
+from switchgear.upstream.dial import Dialer, Tls
 from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.http1 import Channel, Response
 from switchgear.upstream.resolve import Resolver
@@ -57,7 +56,7 @@ class Http1Connection:
         egress: EgressPolicy,
         resolver: Resolver,
         *,
-        tls: Callable[[], ssl.SSLContext],
+        tls: Tls,
         buffer: memoryview,
     ) -> None:
         proxy = None if settings.proxy is None else parse_proxy(settings.proxy)

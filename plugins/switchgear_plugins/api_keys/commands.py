@@ -1,11 +1,13 @@
 """`switchgear keys`: API keys without the admin API."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from switchgear.commands import Local, answer, config_option, gateway_flags, json_option, local
+from switchgear.commands import Local, answer, config_option, gateway_flags, json_option, local, require_output
+from switchgear.errors import ConfigError
 from switchgear_plugins.api_keys.resources import KIND
 
 
@@ -43,14 +45,21 @@ def create(
     if any(limits.values()):
         body["limits"] = {field: value for field, value in limits.items() if value is not None}
 
-    async def work(it: Local) -> dict[str, Any]:
-        return dict(await it.resources.create(KIND, None, body, by=it.by))
+    async def work(it: Local) -> None:
+        made = dict(await it.resources.create(KIND, None, body, by=it.by))
+        try:
+            if as_json:
+                answer(made)
+            else:
+                click.echo(f"{made['id']}\n{made['key']}")
+            sys.stdout.flush()
+        except OSError as error:
+            await it.resources.delete(KIND, made["id"], by=it.by)
+            raise ConfigError(f"the key could not be shown ({error.strerror}), so there is none") from None
 
-    made = local(path, flags, work)
-    if as_json:
-        answer(made)
-    else:
-        click.echo(f"{made['id']}\n{made['key']}")
+    require_output("the key")
+    local(path, flags, work)
+    if not as_json:
         click.echo("This is the only time the key is shown.", err=True)
 
 

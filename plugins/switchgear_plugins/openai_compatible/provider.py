@@ -6,7 +6,7 @@ from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import CANONICAL, Call, ProviderConfig
 from switchgear.wire.chat_provider import ChatProvider
 from switchgear.wire.members import prune, raw
-from switchgear_plugins.openai_compatible.settings import CompatibleSettings
+from switchgear_plugins.openai_compatible.settings import CompatibleSettings, check
 
 _KEPT = frozenset({"model", "stream"})
 """Members that the gateway itself sends."""
@@ -23,12 +23,11 @@ class CompatibleProvider(ChatProvider):
         settings = config.settings
         if not config.base_url:
             raise ValueError("`base_url` is required for a provider of type openai_compatible")
+        check(settings)
         if not settings.wires:
             raise ValueError("`wires` is empty: name what the server speaks, as chat")
         if taken := _KEPT.intersection([*settings.drop_members, *settings.rename_members]):
             raise ValueError(f"`{min(taken)}` is the gateway's own member: it can be neither dropped nor renamed")
-        if not settings.models_path.startswith("/"):
-            raise ValueError("`models_path` begins with a slash, as /models")
         super().__init__(
             config.base_url,
             config.headers,

@@ -1,4 +1,6 @@
+import re
 from typing import Literal
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -38,3 +40,22 @@ class CompatibleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     drop_members: tuple[str, ...] = ()
     rename_members: dict[str, str] = {}
     models_path: str = "/models"
+
+
+def check(settings: CompatibleSettings) -> None:
+    """Raise ValueError for what would not make a request, or one to somewhere else."""
+    if not _HEADER.fullmatch(settings.auth_header) or settings.auth_header.lower() in _FRAMING:
+        raise ValueError("`auth_header` is the name of a header, as authorization, and none that frames the request")
+    if settings.auth_scheme and not _SCHEME.fullmatch(settings.auth_scheme):
+        raise ValueError("`auth_scheme` is a word, as Bearer")
+    path = settings.models_path
+    if not _PATH.fullmatch(path) or {".", ".."} & set(unquote(path).replace("\\", "/").split("/")):
+        raise ValueError("`models_path` begins with a slash and stays below the address, as /models")
+
+
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SCHEME = re.compile(r"[!-~]+")
+_PATH = re.compile(r"/[!-\"$-~]*")
+_FRAMING = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect"}
+)

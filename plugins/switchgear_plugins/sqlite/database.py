@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from switchgear.errors import StoreError, StoreUnavailable
 from switchgear.migrate import named_statements
+from switchgear_plugins.sqlite.backup import begin_generation, end_generation, refuse_doubtful
 from switchgear_plugins.sqlite.faults import primary_code, translate
 
 T = TypeVar("T")
@@ -75,6 +76,7 @@ class Database:
         if self._writer is not None:
             await asyncio.to_thread(self._writer.close)
             self._writer = None
+            await asyncio.to_thread(end_generation, self.path)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the writer's connection. Once begun it is finished, even if the caller is cancelled."""
@@ -132,6 +134,7 @@ class Database:
             raise translate(fault, self.path) from fault
 
     def _connect(self) -> None:
+        refuse_doubtful(self.path)
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except FileNotFoundError as fault:
@@ -145,6 +148,7 @@ class Database:
             ) from fault
         self._writer = self._new_connection()
         self._pragma(self._writer, "PRAGMA journal_mode = WAL")
+        begin_generation(self._writer, self.path)
         for _ in range(self._readers):
             connection = self._new_connection()
             connection.execute("PRAGMA query_only = ON")

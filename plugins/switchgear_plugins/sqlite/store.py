@@ -23,6 +23,7 @@ from switchgear.contracts.store import (
 from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreError
 from switchgear.migrate import Migration, core_migrations, migrate, of_plugins, status
+from switchgear_plugins.sqlite.backup import back_up, restore
 from switchgear_plugins.sqlite.database import Database, load_queries, row, rows, transaction
 from switchgear_plugins.sqlite.documents import write_batch
 from switchgear_plugins.sqlite.jobs import SqliteJobs
@@ -76,6 +77,28 @@ class SqliteStore:
         finally:
             await self._database.close()
 
+    async def backup(self, to: Path) -> int:
+        """Copy it into a new file."""
+        return await asyncio.to_thread(back_up, self._database.path, to)
+
+    async def restore(
+        self, source: Path, migrations: Sequence[tuple[str, Path]] = (), *, over_newer: bool = False
+    ) -> Path | None:
+        """Check a backup and put it in the file's place."""
+        self._plugin_migrations, _ = of_plugins(migrations, "sqlite")
+        now, path = self._ambient.now_us(), self._database.path
+        return await asyncio.to_thread(restore, path, source, self._judge, over_newer=over_newer, at_us=now)
+
+    def _judge(self, connection: sqlite3.Connection) -> int:
+        found = status(SqliteMigrations(connection, self._queries).applied(), self._migrations())
+        if all(line.state == "pending" for line in found):
+            raise StoreError("this is a database, and not one of Switchgear's: name a backup of its store")
+        if unknown := [line for line in found if line.state == "unknown"]:
+            newest = f"{unknown[-1].namespace}/{unknown[-1].number:04d}_{unknown[-1].name}"
+            raise StoreError(f"it is newer than this code (migration {newest}): install the version that wrote it")
+        revision: int = rows(connection, self._queries["revision"])[0][0]
+        return revision
+
     async def close(self) -> None:
         """Finish what was begun and let go."""
         await self._database.close()
@@ -83,6 +106,16 @@ class SqliteStore:
     async def ping(self) -> None:
         """Prove that the file can be read."""
         await self._database.read(lambda connection: row(connection, self._queries["ping"]))
+
+    async def try_write(self) -> None:
+        """Prove that the file can be written: a page of it is, with what it holds."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                connection.execute(f"PRAGMA user_version = {int(version)}")
+
+        await self._database.write(work)
 
     async def read(self, kind: str, id: str) -> Document | None:
         """Return the current version."""

@@ -91,7 +91,7 @@ def _rarely(x: Exchange, attempt: Attempt | None) -> bytes:
     if attempt is not None and attempt.request_id is not None:
         data += b',"upstream_request_id":' + _encode(shorten(attempt.request_id, MOST_TEXT))
     reasons = () if x.plan is None else x.plan.why
-    if len(reasons) > 1 or len(x.attempts) > 1:
+    if len(reasons) > 1 or len(x.attempts) > 1 or (attempt is not None and attempt.reason is not None):
         data += _story(reasons, x.attempts)
     if x.labels and (labels := fit_labels(x.labels)):
         data += b',"labels":' + _encode(labels)
@@ -135,7 +135,8 @@ def _told(attempt: Attempt) -> str:
     status = "" if attempt.status is None else f" ({attempt.status})"
     took_s = max(attempt.ended_s - attempt.began_s, 0.0)
     target = attempt.target
-    return f"{target.model.id} at {target.provider_id}: {attempt.cause}{status} after {took_s:.2f} s"
+    reason = "" if attempt.reason is None else f": {attempt.reason}"
+    return f"{target.model.id} at {target.provider_id}: {attempt.cause}{status} after {took_s:.2f} s{reason}"
 
 
 def _may_have_run(attempt: Attempt) -> bool:

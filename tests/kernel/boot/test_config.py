@@ -110,7 +110,10 @@ path = "x"
         "16: [plugins.undecided]: say `enabled = true` or `enabled = false`.",
         "2: [gateway] prot: there is no such setting. Did you mean `port`?",
         "3: [gateway] port: Expected `int` <= 65535. For example `port = 8080`.",
-        "4: [gateway] log_level: Invalid enum value 'loud'. For example `log_level = \"info\"`.",
+        (
+            "4: [gateway] log_level: Invalid enum value 'loud'. "
+            'There is `debug`, `error`, `info`, `warning`. For example `log_level = "info"`.'
+        ),
         "7: [gateway.timeouts] totl: there is no such setting. Did you mean `total`?",
         "8: [gateway.timeouts] connect: Expected `float`, got `str`. For example `connect = 5.0`.",
     ] == sorted(failure.removeprefix(at) for failure in config.failures)

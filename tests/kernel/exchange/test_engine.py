@@ -175,6 +175,9 @@ class Fixture:
             def meant(self, name: str) -> str:
                 return name
 
+            def is_broken(self, name: str) -> bool:
+                return name == "broken-name"
+
         self.snapshot = Snapshot()
         self.reply = Request(call, Principal("k1", "key", grants=(Grant(USE, "models", models),)), self.ledger)
         await self.engine.run(OpenAIDialect(), ChatCompletions(), self.reply)

@@ -1,4 +1,6 @@
 import os
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from switchgear.contracts.principal import operator
 from switchgear.errors import ConfigError, Conflict
 from switchgear.resources import ResourceEngine, Terms
 from switchgear.resources.apply import Plan, carry_out, export, plan
-from switchgear.resources.files import read_files
+from switchgear.resources.files import Allowed, read_files
 from switchgear.resources.names import ID_RULE
 
 SECRET = "sk-canary-from-the-environment"
@@ -54,7 +56,8 @@ def kinds() -> Any:
 
 
 async def planned(engine: ResourceEngine, *sources: Path, **options: Any) -> Plan:
-    return await plan(engine, read_files(sources, kinds()), by=operator("cli"), **options)
+    declared = read_files(sources, kinds(), allowed=Allowed(environ=os.environ))
+    return await plan(engine, declared, by=operator("cli"), **options)
 
 
 def actions(made: Plan) -> dict[str, str]:
@@ -184,6 +187,17 @@ async def test_everything_wrong_with_the_fields_is_said_at_once(engine: Resource
         ("a.yaml", "models: [1]\n", "a resource is a table"),
         ("a.yaml", "models: [{upstream: x}]\n", "every resource needs an `id`"),
         ("a.yaml", "just text\n", "there is no kind"),
+        ("a.yaml", "models: {a: &a {x: *a}}\n", "nested deeper than"),
+        ("a.yaml", "[" * 20_000, "nested deeper than"),
+        ("a.toml", "x = " + "[" * 20_000, "nested deeper than"),
+        ("a.yaml", f"models: {'9' * 5_000}\n", "a number or a date"),
+        ("a.toml", f"models = {'9' * 5_000}\n", "a number or a date"),
+        ("a.yaml", "models: !!timestamp 9999-99-99\n", "a number or a date"),
+        (
+            "a.yaml",
+            "a: &a {k: v}\n" + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 10)}]\n" for a, b in pairwise("abcdefghij")),
+            "values, with its aliases written out",
+        ),
         ("a.yaml", "models: 3\n", "a resource is a table"),
         ("a.yaml", "tickets: [{id: a}, {id: a}]\n", "tickets/a is also in a.yaml"),
         (
@@ -242,3 +256,94 @@ def test_the_environment_is_read_only_where_a_secret_stands(tmp_path: Path) -> N
     file = tmp_path / "a.yaml"
     file.write_text("kind: models\nid: a\ncredential_id: x\nupstream: {env: PATH}\n")
     assert read_files([file], kinds())[0].body["upstream"] == {"env": "PATH"}
+
+
+SECRET_IN_A_FILE = "kind: credentials\nid: a\nsource: {{backend: sealed, values: {{k: {{{where}: '{name}'}}}}}}\n"
+
+
+def refusal(directory: Path, where: str, name: Path | str, **allowed: Any) -> str:
+    """Return what is said of a secret that a file names, empty where it is read."""
+    (directory / "a.yaml").write_text(SECRET_IN_A_FILE.format(where=where, name=name))
+    try:
+        read_files([directory], kinds(), allowed=Allowed(**allowed))
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", ["SWITCHGEAR_MASTER_KEY", "ADMIN_KEY", "DATABASE_URL"])
+def test_variables_that_are_not_allowed_are_not_read(tmp_path: Path, name: str) -> None:
+    environ = {name: "canary-of-the-environment", "TOY_KEY": "t"}
+    said = refusal(tmp_path, "env", name, environ=environ, not_env=("DATABASE_*",))
+    assert f"the variable {name} may not be read by files" in said
+    assert "canary" not in said
+    assert not refusal(tmp_path, "env", "TOY_KEY", environ=environ, env=("TOY_*",))
+    assert "may not be read" in refusal(tmp_path, "env", "TOY_KEY", environ=environ, env=("OTHER_*",))
+
+
+def test_a_key_of_the_gateway_is_no_secret_of_a_resource_under_another_name_either(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "env", "MINE", environ={"MINE": "the-admin-key"}, not_values=frozenset({"the-admin-key"}))
+    assert "holds a key of the gateway itself" in said
+    assert "the-admin-key" not in said
+
+
+def test_files_outside_of_what_is_applied_are_not_read(tmp_path: Path) -> None:
+    inside, outside, data = (tmp_path / name for name in ("res", "run", "res/data"))
+    for folder in (inside, outside, data):
+        folder.mkdir()
+    (outside / "key").write_text("canary-outside")
+    (data / "master.key").write_text("canary-master")
+    (inside / "link").symlink_to(outside / "key")
+    for name in ("../run/key", outside / "key", "link"):
+        said = refusal(inside, "file", name, not_below=(data,))
+        assert "may not be read by files" in said
+        assert "canary" not in said
+    assert not refusal(inside, "file", "../run/key", folders=(outside,))
+    assert "may not be read by files" in refusal(inside, "file", "data/master.key", not_below=(data,))
+
+
+def test_devices_and_pipes_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    began = time.monotonic()
+    for name in ("/dev/zero", "fifo", "."):
+        folders = (Path("/dev"),)
+        assert ": it is " in refusal(tmp_path, "file", name, folders=folders)
+    (tmp_path / "large").write_bytes(b"x" * (1 << 20))
+    assert "larger than" in refusal(tmp_path, "file", "large")
+    (tmp_path / "a.yaml").unlink()
+    with pytest.raises(ConfigError, match="no regular file"):
+        read_files([tmp_path / "fifo"], kinds())
+    assert time.monotonic() - began < 5
+
+
+def test_links_out_of_the_folder_are_not_followed_and_nothing_of_them_is_quoted(tmp_path: Path) -> None:
+    inside = tmp_path / "res"
+    (inside / "..data").mkdir(parents=True)
+    (inside / "..data" / "b.yaml").write_text(MODELS_YAML)
+    (inside / "b.yaml").symlink_to("..data/b.yaml")
+    assert ["gpt", "best"] == [it.id for it in read_files([inside], kinds())]
+    (tmp_path / "master.key").write_text("canary-master-key")
+    (inside / "a.yaml").symlink_to(tmp_path / "master.key")
+    with pytest.raises(ConfigError, match="leads out of") as caught:
+        read_files([inside], kinds())
+    assert "canary" not in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        read_files([inside / "a.yaml"], kinds())
+    assert "canary" not in str(caught.value)
+
+
+def test_merged_tables_do_not_grow_without_end(tmp_path: Path) -> None:
+    levels = "".join(f"{b}: &{b} {{<<: [{', '.join(['*' + a] * 10)}]}}\n" for a, b in pairwise("abcdefghij"))
+    (tmp_path / "a.yaml").write_text("a: &a {k: v}\n" + levels)
+    with pytest.raises(
+        ConfigError, match=r"too much is merged|there is no kind `j`"
+    ):  # as the library's version counts
+        read_files([tmp_path], kinds())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.toml", "[tickets.t]\nname = 'n'\n"), ("a.json", '{"tickets": {"t": {"name": "n"}}}')]
+)
+def test_a_byte_order_mark_is_read_over(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert ["t"] == [it.id for it in read_files([tmp_path], kinds())]

@@ -2,7 +2,9 @@
 
 import asyncio
 import datetime as dt
+import os
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ import trustme
 
 from kernel.upstream.conftest import Connect, post
 from kernel.upstream.peer import Line, Peer, answers, until
+from switchgear.contracts.upstream import ConnectionSettings
 from switchgear.errors import ConfigError, ConnectFailed, ConnectTimeout
+from switchgear.upstream.tls import TlsContexts
 
 CAP = 1 << 20
 
@@ -142,3 +146,91 @@ async def test_an_unusable_file_is_reported_at_once(connect: Connect, setting: s
     with pytest.raises(ConfigError) as caught:
         connect(**{setting: str(tmp_path / "empty.pem")})
     assert setting in str(caught.value)
+
+
+async def test_a_bundle_renewed_in_place_is_used_without_a_failed_call(
+    connect: Connect, authority: trustme.CA, bundle: str
+) -> None:
+    after = trustme.CA()
+    connection = connect(lookup=lookup, ca_bundle=bundle)
+    async with Peer(answers, tls=server_context(authority.issue_cert("api.test"))) as peer:
+        assert b"{}" == await (await connection.send(post(f"https://api.test:{peer.port}/"))).body(CAP)
+    async with Peer(answers, tls=server_context(after.issue_cert("api.test"))) as peer:
+        with pytest.raises(ConnectFailed, match="certificate was refused"):
+            await connection.send(post(f"https://api.test:{peer.port}/"))
+        after.cert_pem.write_to_path(bundle)
+        await asyncio.sleep(1.05)  # files are looked at once a second
+        assert b"{}" == await (await connection.send(post(f"https://api.test:{peer.port}/"))).body(CAP)
+
+
+async def test_a_client_certificate_renewed_in_place_is_shown(
+    connect: Connect, authority: trustme.CA, bundle: str, tmp_path: Path
+) -> None:
+    client, after = tmp_path / "client.pem", trustme.CA()
+    authority.issue_cert("gateway@example.test").private_key_and_cert_chain_pem.write_to_path(client)
+    context = server_context(authority.issue_cert("api.test"), client_ca=after)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # which says in the handshake that it refuses
+    async with Peer(answers, tls=context) as peer:
+        connection = connect(lookup=lookup, ca_bundle=bundle, client_cert=str(client))
+        after.issue_cert("gateway@example.test").private_key_and_cert_chain_pem.write_to_path(client)
+        assert b"{}" == await (await connection.send(post(f"https://api.test:{peer.port}/"))).body(CAP)
+
+
+async def test_a_file_that_went_bad_leaves_what_was_read_before(
+    tmp_path: Path, authority: trustme.CA, bundle: str
+) -> None:
+    contexts, settings = TlsContexts(), ConnectionSettings(ca_bundle=bundle)
+    used = contexts.read(settings)
+    Path(bundle).write_text("half a certif")  # noqa: ASYNC240 - a few bytes
+    await contexts.renew_all()
+    assert used is contexts.get(settings)
+    assert ["it is not PEM" in why for why in contexts.failures.values()] == [True]
+    with pytest.raises(ConfigError):
+        contexts.read(settings)
+    trustme.CA().cert_pem.write_to_path(bundle)
+    await contexts.renew_all()
+    assert used is not contexts.get(settings)
+    assert not contexts.failures
+
+
+@pytest.mark.parametrize("setting", ["ca_bundle", "client_cert"])
+def test_what_is_no_regular_file_is_refused_at_once(setting: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "large.pem").write_bytes(b"x" * (5 << 20))
+    began = time.monotonic()
+    for name, why in (
+        (tmp_path / "fifo", "no regular file"),
+        (Path("/dev/zero"), "no regular file"),
+        (tmp_path, "it is a directory"),
+        (tmp_path / "large.pem", "larger than"),
+        (tmp_path / "absent.pem", "there is no such file"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            TlsContexts().read(ConnectionSettings(**{setting: str(name)}))
+    assert time.monotonic() - began < 2
+
+
+async def test_why_there_is_no_connection_is_said(connect: Connect, authority: trustme.CA, bundle: str) -> None:
+    async def plain(line: Line) -> None:
+        await line.reader.read(100)
+        await line.send(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+
+    connection = connect(lookup=lookup, ca_bundle=bundle)
+    past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    expired = authority.issue_cert("api.test", not_before=past, not_after=past + dt.timedelta(days=1))
+    for certificate, why in (
+        (authority.issue_cert("other.test"), "ertificate is not valid for 'api.test'"),
+        (trustme.CA().issue_cert("api.test"), "unable to get local issuer certificate|self-signed certificate"),
+        (expired, "certificate has expired"),
+    ):
+        async with Peer(answers, tls=server_context(certificate)) as peer:
+            with pytest.raises(ConnectFailed, match=why):
+                await connection.send(post(f"https://api.test:{peer.port}/"))
+    async with Peer(plain) as peer:
+        with pytest.raises(ConnectFailed, match="does not speak TLS"):
+            await connection.send(post(f"https://api.test:{peer.port}/"))
+        port = peer.port
+    with pytest.raises(ConnectFailed, match="refused: nothing listens there"):
+        await connection.send(post(f"https://api.test:{port}/"))
+    with pytest.raises(ConnectFailed, match="refused: nothing listens there"):
+        await connection.send(post(f"http://api.test:{port}/"))

@@ -47,6 +47,9 @@ def put(id, spec=b"{}"):
     return [Write("red", id, spec)]
 
 
+FILES = ("switchgear.db", "switchgear.db-wal", "switchgear.db-shm", "switchgear.db-generation")
+
+
 async def test_the_files_are_for_their_owner_only(tmp_path):
     before = os.umask(0)
     try:
@@ -56,7 +59,7 @@ async def test_the_files_are_for_their_owner_only(tmp_path):
     finally:
         os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes == dict.fromkeys(("switchgear.db", "switchgear.db-wal", "switchgear.db-shm"), 0o600)
+    assert modes == dict.fromkeys(FILES, 0o600)
     await store.close()
     assert [path.name for path in tmp_path.iterdir()] == ["switchgear.db"]
 

@@ -19,7 +19,7 @@ class HealthView(Struct, frozen=True):
     """How a target fares.
 
     `waiting` are attempts that wait for one of `limit` slots; `cooling_s` are seconds until it may be asked, where it asked for a
-    pause or for less.
+    pause or for less. `unreachable` is why it could not be asked the last time, None since it was.
     """
 
     provider_id: str
@@ -30,6 +30,7 @@ class HealthView(Struct, frozen=True):
     limit: int | None
     latency_s: float | None
     cooling_s: float
+    unreachable: str | None = None
 
 
 class Health:
@@ -42,7 +43,7 @@ class Health:
 
     __slots__ = (
         "__weakref__", "_cool_most", "_cool_until", "_monotonic", "_paces", "abandoned", "breaker", "budget", "eased_for",
-        "is_eased", "latency_s", "limiter", "pacer", "provider_id", "provider_model",
+        "is_eased", "latency_s", "limiter", "pacer", "provider_id", "provider_model", "unreachable",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +63,7 @@ class Health:
         self.is_eased = False
         """Whether it may want a pause or a slower pace, and the cause for which."""
         self.eased_for = "rate_limit"
+        self.unreachable: str | None = None
         self.latency_s: float | None = None
         """Time to the first byte, lately; None while nothing has answered."""
         self.abandoned = self.breaker.abandoned
@@ -96,11 +98,16 @@ class Health:
 
     def succeeded(self, ticket: int) -> None:
         """The attempt got what it asked for."""
+        self.unreachable = None
         self.breaker.succeeded(ticket)
         self.pacer.passed()
 
-    def failed(self, ticket: int, cause: str, retry_after: float | None = None) -> None:
-        """The attempt failed; a target that is limited or overloaded gets the pause it asked for, and a slower pace."""
+    def failed(self, ticket: int, cause: str, retry_after: float | None = None, unreachable: str | None = None) -> None:
+        """The attempt failed; a target that is limited or overloaded gets the pause it asked for, and a slower pace.
+
+        `unreachable` is why it could not be asked at all.
+        """
+        self.unreachable = unreachable
         self.breaker.failed(ticket, cause)
         if cause not in LIMITED:
             return
@@ -139,4 +146,5 @@ class Health:
             limit=limiter.limit,
             latency_s=self.latency_s,
             cooling_s=self.wait_s(),
+            unreachable=self.unreachable,
         )
