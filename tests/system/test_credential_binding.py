@@ -7,6 +7,7 @@ import pytest
 from support.faultup import FaultUpstream
 from support.gateway import PROVIDER_KEY, SOURCE, Running, running
 from switchgear.catalogue.bindings import place
+from switchgear.contracts.principal import operator
 from switchgear.errors import ConfigError
 from switchgear.resources.apply import carry_out, plan
 from switchgear.resources.files import read_files
@@ -202,7 +203,8 @@ credential_id = "filecred"
 async def apply(gateway: Running, file: Path, text: str) -> None:
     file.write_text(text)  # noqa: ASYNC240 - a few bytes
     resources = gateway.gateway.resources
-    await carry_out(resources, await plan(resources, read_files([file], resources.kinds), adopt=True), actor="cli")
+    by = operator("cli")
+    await carry_out(resources, await plan(resources, read_files([file], resources.kinds), by=by, adopt=True), by=by)
 
 
 async def test_a_secret_from_a_file_goes_where_the_providers_of_the_file_take_it(gateway: Running, tmp_path: Path):
