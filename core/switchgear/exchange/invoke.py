@@ -93,14 +93,8 @@ class Invoker:
             ticket = health.begin(force=not others and (again or not ctx.x.attempts), retry=again) or _circuit_open()
             ending = await self._with_secret(ctx, call, step)
         except BaseException as error:
-            if (
-                ticket
-                and isinstance(error, (UpstreamError, ProviderFault))
-                and not _plan_was_impatient(error, ctx, step)
-            ):
-                health.failed(ticket, cause_of(error), getattr(error, "retry_after", None), reason_of(error))
-            elif ticket:
-                health.abandoned(ticket)
+            if ticket:
+                _note_failure(health, ticket, error, ctx, step)
             raise
         else:
             x = ctx.x
@@ -327,6 +321,14 @@ class Invoker:
             raise fault
         finally:
             await response.close()
+
+
+def _note_failure(health: Health, ticket: int, error: BaseException, ctx: AttemptContext, step: Step) -> None:
+    """Tell a target's health how an attempt failed, if it was the target that did."""
+    if isinstance(error, (UpstreamError, ProviderFault)) and not _plan_was_impatient(error, ctx, step):
+        health.failed(ticket, cause_of(error), getattr(error, "retry_after", None), reason_of(error))
+    else:
+        health.abandoned(ticket)
 
 
 def _plan_was_impatient(error: Exception, ctx: AttemptContext, step: Step) -> bool:

@@ -33,9 +33,9 @@ def test_after_a_rotation_the_old_master_key_is_needed_no_more(tmp_path: Path, m
     Path("resources.toml").write_text(CREDENTIAL)
     assert 0 == run("apply", "-f", "resources.toml", keys=OLD).exit_code
     rotated = run("secrets", "rotate", "--json", keys=f"{NEW},{OLD}")
-    assert {"resealed": 1} == json.loads(rotated.output)
+    assert {"resealed": 1} == json.loads(rotated.stdout)
     assert "0 resources" in run("secrets", "rotate", keys=f"{NEW},{OLD}").output
-    [target] = json.loads(run("explain", "m", "--json", keys=NEW).output)["targets"]
+    [target] = json.loads(run("explain", "m", "--json", keys=NEW).stdout)["targets"]
     assert target["credential"]
 
 
