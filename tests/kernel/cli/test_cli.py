@@ -29,7 +29,7 @@ def test_every_command_has_help_that_says_what_the_table_says_or_more(run, name:
 
 def test_version(run):
     assert __version__ in run("version").output
-    assert __version__ == json.loads(run("version", "--json").output)["switchgear"]
+    assert __version__ == json.loads(run("version", "--json").stdout)["switchgear"]
 
 
 class TestConfigCheck:
@@ -39,7 +39,7 @@ class TestConfigCheck:
         assert result.output.endswith("plugins.toml is good: 1 plugins enabled (tools).\n")
 
     def test_says_what_the_enabled_plugins_cannot_do(self, run, enabled: Path):
-        warnings = json.loads(run("config", "check", "--json").output)["warnings"]
+        warnings = json.loads(run("config", "check", "--json").stdout)["warnings"]
         assert ["a store", "a dialect", "an authenticator"] == [w.split(" offers ")[1].split(",")[0] for w in warnings]
 
     def test_finds_networks_that_are_none(self, run):
@@ -50,7 +50,7 @@ class TestConfigCheck:
     def test_says_that_no_plugin_is_enabled(self, run):
         result = run("config", "check", "--json")
         assert 0 == result.exit_code
-        assert "no plugin is enabled" in json.loads(result.output)["warnings"][0]
+        assert "no plugin is enabled" in json.loads(result.stdout)["warnings"][0]
 
     def test_prints_every_failure_with_its_place_and_exits_with_2(self, run):
         Path("plugins.toml").write_text("[gateway]\nprot = 1\n[plugins.broken]\nenabled = true\n")
@@ -85,7 +85,7 @@ class TestConfigShow:
             "config", "show", "--origin", "--json", "--log-level", "error",
             environ={"HOST": "0.0.0.0", "SWITCHGEAR__PLUGINS__TOOLS__NAMES__A": "b", "SECRET": "s3cret"},
         )  # fmt: skip
-        shown = json.loads(result.output)
+        shown = json.loads(result.stdout)
         assert {"value": "0.0.0.0", "origin": "environment HOST"} == shown["gateway.host"]
         assert {"value": 0, "origin": "plugins.toml:3"} == shown["gateway.port"]
         assert {"value": "error", "origin": "flag --log-level"} == shown["gateway.log_level"]
@@ -102,7 +102,7 @@ class TestConfigShow:
 
 
 def test_config_schema_describes_the_gateway_and_every_plugin_that_can_be_imported(run):
-    schema = json.loads(run("config", "schema").output)
+    schema = json.loads(run("config", "schema").stdout)
     plugins = schema["properties"]["plugins"]["properties"]
     assert {"enabled", "url", "api_key", "names"} == plugins["tools"]["properties"].keys()
     assert ["enabled"] == plugins["tools"]["required"]
@@ -113,7 +113,7 @@ def test_config_schema_describes_the_gateway_and_every_plugin_that_can_be_import
 
 class TestPluginsList:
     def test_shows_what_enabled_plugins_bring_and_imports_no_other(self, run, enabled: Path):
-        found = {row["name"]: row for row in json.loads(run("plugins", "list", "--json").output)["plugins"]}
+        found = {row["name"]: row for row in json.loads(run("plugins", "list", "--json").stdout)["plugins"]}
         expected = {"providers": ["translate"], "commands": ["translate"]}
         assert (True, "1.2", expected) == (
             found["tools"]["enabled"],
@@ -131,7 +131,7 @@ class TestPluginsList:
 
     def test_works_when_the_configuration_does_not(self, run, enabled: Path):
         run("plugins", "enable", "broken")
-        answer = json.loads(run("plugins", "list", "--json").output)
+        answer = json.loads(run("plugins", "list", "--json").stdout)
         assert ["broken", "tools"] == [row["name"] for row in answer["plugins"] if row["enabled"]]
         assert 1 == len(answer["failures"])
 
@@ -211,7 +211,7 @@ class TestPluginCommands:
 class TestDoctor:
     def test_finds_nothing_wrong(self, run, enabled: Path):
         result = run("doctor", "--json")
-        found = {check["check"]: check["ok"] for check in json.loads(result.output)["checks"]}
+        found = {check["check"]: check["ok"] for check in json.loads(result.stdout)["checks"]}
         assert 0 == result.exit_code, result.output
         expected = ("python", "clock", "data directory", "journal", "port", "config", "store")
         assert dict.fromkeys(expected, True) == found
@@ -227,7 +227,7 @@ class TestDoctor:
             port = str(taken.getsockname()[1])
             result = run("doctor", "--json", "--port", port, "--data-dir", str(tmp_path / "file"))
         assert 1 == result.exit_code
-        bad = [check["check"] for check in json.loads(result.output)["checks"] if not check["ok"]]
+        bad = [check["check"] for check in json.loads(result.stdout)["checks"] if not check["ok"]]
         assert ["data directory", "journal", "port", "config"] == bad
 
     def test_names_a_missing_extra(self, run, site: Site):
@@ -255,7 +255,7 @@ class TestDoctor:
 class TestNew:
     def test_writes_a_project_whose_tests_pass(self, run):
         result = run("plugins", "new", "my-own_llm", "--kind", "provider", "--json")
-        made = Path(json.loads(result.output)["directory"])
+        made = Path(json.loads(result.stdout)["directory"])
         assert "switchgear-my-own-llm" == made.name
         project = tomllib.loads((made / "pyproject.toml").read_text())
         assert {"my_own_llm": "switchgear_my_own_llm.plugin:MyOwnLlmPlugin"} == project["project"]["entry-points"][
@@ -285,7 +285,7 @@ class TestTest:
         info = site.root / "acme_tools-1.2.dist-info" / "direct_url.json"
         info.write_text(json.dumps({"url": project.as_uri(), "dir_info": {"editable": True}}))
         result = run("plugins", "test", "tools", "--json")
-        assert (0, True) == (result.exit_code, "1 passed" in json.loads(result.output)["output"]), result.output
+        assert (0, True) == (result.exit_code, "1 passed" in json.loads(result.stdout)["output"]), result.output
         (project / "tests" / "test_it.py").write_text("def test_it(): assert False\n")
         assert 1 == run("plugins", "test", "tools", "--json").exit_code
 
