@@ -88,6 +88,7 @@ class PluginContext:
         self._shared = shared
         self._background = Background(shared.ambient, lambda what, how: shared.failed(plugin, what, how))
         self._clients: list[httpx.AsyncClient] = []
+        self._record_kinds: dict[str, RecordKind] = {}
 
     @cached_property
     def log(self) -> "FilteringBoundLogger":
@@ -136,21 +137,27 @@ class PluginContext:
 
     def record(self, kind: str, id: str, at_us: int, body: msgspec.Struct | bytes) -> Awaitable[None] | None:
         """Keep a record."""
-        owner, declared = self._shared.record_kinds.get(kind, (None, None))
-        if owner != self.plugin or declared is None:
-            raise PluginError(
-                f"plugin `{self.plugin}` keeps records `{kind}`, which it does not declare. Declare them in"
-                " `switchgear_record_kinds`."
-            )
+        declared = self._record_kinds.get(kind) or self._declared(kind)
         if type(body) is not bytes:
             if not isinstance(body, declared.type):
                 raise PluginError(
                     f"plugin `{self.plugin}`: records `{kind}` are {declared.type.__name__}, not {body!r}"
                 )
             body = _encode(body)
-        ledger = self._existing("record", self._shared.services.ledger)
+        ledger = self._shared.services.ledger or self._existing("record", None)
         ledger.append(kind, id, at_us, body)
         return ledger.sync() if ledger.durable else None
+
+    def _declared(self, kind: str) -> RecordKind:
+        """Return a kind of record of this plugin."""
+        owner, declared = self._shared.record_kinds.get(kind, (None, None))
+        if owner != self.plugin or declared is None:
+            raise PluginError(
+                f"plugin `{self.plugin}` keeps records `{kind}`, which it does not declare. Declare them in"
+                " `switchgear_record_kinds`."
+            )
+        self._record_kinds[kind] = declared
+        return declared
 
     def http(self, **options: Any) -> "httpx.AsyncClient":
         """Make an HTTP client that is closed with the plugin."""

@@ -38,7 +38,7 @@ Price = Annotated[int, Meta(ge=0, le=10**15)]
 
 MOST = 2**53
 """Beyond this a number is not one that every reader of JSON has: a sum of money or tokens stops here."""
-_MOST_TOKENS = 2**40
+MOST_TOKENS = 2**40
 """A count beyond this is not one: it is not believed, and cannot spoil the sums that it would become part of."""
 _MILLION = 1_000_000
 
@@ -73,7 +73,7 @@ def side(unit: str) -> str:
 def believable(*counts: float) -> bool:
     """Say whether these can be counts of tokens."""
     for count in counts:  # noqa: SIM110 - asked several times a request; all() would make a generator each time
-        if not 0 <= count <= _MOST_TOKENS:
+        if not 0 <= count <= MOST_TOKENS:
             return False
     return True
 
@@ -112,9 +112,9 @@ class Usage(Struct, frozen=True, gc=False):
         0 if nothing. Where that is more than both, what is missing is the input's parts, if those cannot be in it, or else part
         of the output: `reasoning`, if the vendor names none.
         """
-        if not (0 <= input <= _MOST_TOKENS and 0 <= output <= _MOST_TOKENS):
+        if not (0 <= input <= MOST_TOKENS and 0 <= output <= MOST_TOKENS):
             return None
-        if input + output < total <= _MOST_TOKENS:
+        if input + output < total <= MOST_TOKENS:
             input, output, parts = _with_what_is_missing(total, input, output, parts)
         if not parts:
             return cls.plain(input, output)
@@ -122,7 +122,7 @@ class Usage(Struct, frozen=True, gc=False):
         left = wholes.copy()
         units: dict[str, int] = {}
         for unit, told in parts.items():
-            if not 0 < told <= _MOST_TOKENS:
+            if not 0 < told <= MOST_TOKENS:
                 continue
             count = told
             whole = _ROOTS.get(unit) or _root(unit)

@@ -49,9 +49,9 @@ def settle_cost(x: Exchange) -> None:
 
 def learn(x: Exchange) -> None:
     """Let the estimator of the target that answered learn from the usage that its provider told, where it wants to."""
-    if not x.attempts or not x.attempts[-1].target.estimator.wants():
+    attempt = x.attempts[-1] if x.attempts else None
+    if attempt is None or not attempt.target.estimator.wants():
         return
-    attempt = x.attempts[-1]
     usage = attempt.usage
     if usage is not None and x.sent is not None and not usage.estimated:
         received = x.stream_bytes if x.call is not None and x.call.stream else 0

@@ -40,7 +40,7 @@ from switchgear.exchange.cost import learn, settle_cost
 from switchgear.exchange.faults import cause_of, model_broken, model_not_found, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.in_flight import InFlight
-from switchgear.exchange.inbound import Bodies, BodyLimits, Holding, Inbound
+from switchgear.exchange.inbound import UNCOUNTED, Bodies, BodyLimits, Holding, Inbound
 from switchgear.exchange.invoke import Caps, Ending, Invoker
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
@@ -155,11 +155,9 @@ class Engine:
         body = request.whole_body()
         if b"json" not in headers.get(b"content-type", b"json"):
             raise UnsupportedMedia("The request body must be JSON (`content-type: application/json`).")
-        if body is None:
-            declared = headers.get(b"content-length", b"0")
-            body = await self._bodies.read(request, principal.id, int(declared), held)
-        else:
-            self._bodies.hold(body, principal.id, held)
+        if body is None or len(body) > UNCOUNTED:
+            declared = int(headers.get(b"content-length", b"0"))
+            body = await self._bodies.read(request, body, principal.id, declared, held)
         x.face = endpoint.face
         call = x.call = endpoint.parse(parse_object(body), headers)
         call.model = x.snapshot.meant(call.model)

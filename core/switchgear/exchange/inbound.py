@@ -11,8 +11,8 @@ from switchgear.contracts.principal import Principal
 from switchgear.errors import PayloadTooLarge, RateLimited, Unavailable
 from switchgear.exchange.reply import Reply
 
-_UNCOUNTED = 64 * 1024
-"""A body up to so many bytes that came with its head is not counted."""
+UNCOUNTED = 64 * 1024
+"""A body up to so many bytes that came with its head needs no counting."""
 
 
 class Inbound(Reply, Protocol):
@@ -70,16 +70,21 @@ class Bodies:
         self._held: dict[str, int] = {}
         self._total = 0
 
-    async def read(self, request: Inbound, principal: str, declared: int, holding: "Holding") -> bytes:
-        """Return the whole body, of which the client has `declared` a length (0: it has not).
+    async def read(
+        self, request: Inbound, whole: bytes | None, principal: str, declared: int, holding: "Holding"
+    ) -> bytes:
+        """Return the whole body and count it: the one that has come, or else what is read.
 
-        Raises `PayloadTooLarge`, `RateLimited` where its principal has too many bytes in flight, `Unavailable` where all together
-        have, `ClientGone`.
+        The client has `declared` a length (0: it has not). Raises `PayloadTooLarge`, `RateLimited` where its principal has too
+        many bytes in flight, `Unavailable` where all together have, `ClientGone`.
         """
-        if declared > self._limits.one:
+        size = declared if whole is None else len(whole)
+        if size > self._limits.one:
             raise self.too_large()
         holding.bodies, holding.principal = self, principal
-        self._take(holding, declared)
+        self._take(holding, size)
+        if whole is not None:
+            return whole
         pieces: list[bytes] = []
         size = 0
         while (piece := await request.read()) is not None:
@@ -90,15 +95,6 @@ class Bodies:
                 self._take(holding, size - holding.size)
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def hold(self, body: bytes, principal: str, holding: "Holding") -> None:
-        """Count a body that came whole. Raises as `read` does."""
-        size = len(body)
-        if size > _UNCOUNTED:
-            if size > self._limits.one:
-                raise self.too_large()
-            holding.bodies, holding.principal = self, principal
-            self._take(holding, size)
 
     def give_back(self, holding: "Holding") -> None:
         """Count what was held no more."""

@@ -69,9 +69,16 @@ def answer_lines(x: Exchange, now_s: float, *, stream: bool, named: bool = True)
     for attempt in attempts:
         upstream_s += (attempt.ended_s or now_s) - attempt.began_s
     authenticated_s = x.authenticated_s
+    policy_s = x.admitted_s - authenticated_s if x.admitted_s else 0.0
+    try:
+        durations: tuple[bytes, ...] = (
+            _SHORT_MS[int(authenticated_s * 1e5)], _SHORT_MS[int(policy_s * 1e5)],
+            _SHORT_MS[int(upstream_s * 1e5)], _SHORT_MS[int(now_s * 1e5)],
+        )  # fmt: skip
+    except IndexError:
+        durations = tuple(b"%.2f" % (it * 1e3) for it in (authenticated_s, policy_s, upstream_s, now_s))
     lines = _COMMON % (
-        x.id.encode(), len(attempts), _BYPASS if x.cache == "bypass" else printable(x.cache),
-        _ms(authenticated_s), _ms(x.admitted_s - authenticated_s), _ms(upstream_s), _ms(now_s),
+        x.id.encode(), len(attempts), _BYPASS if x.cache == "bypass" else printable(x.cache), *durations,
         attempts[-1].target.lines if attempts and named else b"",
     )  # fmt: skip
     if x.sent is not None and x.sent.dropped:
@@ -83,12 +90,6 @@ def answer_lines(x: Exchange, now_s: float, *, stream: bool, named: bool = True)
     elif x.cost_microusd is not None:
         lines += b"x-switchgear-cost: %d\r\n" % x.cost_microusd
     return lines + header_lines(x.headers) if x.headers else lines
-
-
-def _ms(seconds: float) -> bytes:
-    """Write seconds as milliseconds with two digits; what is below zero as zero."""
-    hundredths = int(seconds * 1e5)
-    return _SHORT_MS[hundredths] if 0 <= hundredths < len(_SHORT_MS) else b"%.2f" % max(seconds * 1e3, 0.0)
 
 
 def error_lines(x: Exchange, error: ApiError, now_s: float) -> bytes:

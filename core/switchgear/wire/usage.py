@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, REASONING, Usage, believable
+from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, MOST_TOKENS, REASONING, Usage
 from switchgear.wire.members import BROKEN
 
 T = TypeVar("T", bound=Struct)
@@ -56,7 +56,7 @@ def read_usage(raw: bytes | Raw) -> Usage | None:
         return None
     read, made, total = max(found.prompt_tokens or 0, 0), max(found.completion_tokens or 0, 0), found.total_tokens or 0
     parts = _parts(found)
-    if not parts and total <= read + made and believable(read, made):
+    if not parts and total <= read + made <= MOST_TOKENS:
         return Usage.plain(read, made)
     return Usage.of(read, made, total=total, **parts)
 

@@ -63,7 +63,7 @@ class CompatibleProvider(ChatProvider):
 
     def _renamed(self, members: dict[str, Raw]) -> dict[str, Raw]:
         names = self._settings.rename_members
-        if not any(name in members for name in names):
+        if not names or names.keys().isdisjoint(members):
             return members
         return {names.get(name, name): value for name, value in members.items()}
 
