@@ -1,7 +1,7 @@
 """Calls from inside: what `Context.call` gives to plugins that have models called themselves."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Literal, Protocol, overload
+from typing import Any, Literal, Protocol, Self, overload
 
 from msgspec import Struct
 
@@ -59,7 +59,7 @@ class InsideStream(Protocol):
         """End the exchange, unless it has ended."""
         ...
 
-    async def __aenter__(self) -> "InsideStream":
+    async def __aenter__(self) -> Self:
         """Return the stream."""
         ...
 

@@ -7,7 +7,7 @@ takes it along. Its answer never becomes HTTP: what the engine writes is read he
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from msgspec import Raw
@@ -319,7 +319,7 @@ class _Stream:
         self._request.leave()
         await asyncio.wait({self._task}, timeout=_STOPS_S)
 
-    async def __aenter__(self) -> "_Stream":
+    async def __aenter__(self) -> Self:
         """Return the stream."""
         return self
 

@@ -201,7 +201,9 @@ class NativeProviderSuite:
         assert any(event.terminal for event in events)
 
     async def test_stops_when_nobody_listens(self) -> None:
-        events: AsyncIterator[StreamEvent] = self.make().stream(make_exchange(None), chat_call(stream=True), MODEL, None)
+        events: AsyncIterator[StreamEvent] = self.make().stream(
+            make_exchange(None), chat_call(stream=True), MODEL, None
+        )
         await anext(events)
         await events.aclose()  # type: ignore[attr-defined]
         with pytest.raises(StopAsyncIteration):
