@@ -14,6 +14,7 @@ from switchgear.background import Background
 from switchgear.contracts.counters import Counters
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
+from switchgear.contracts.inside import CallInside
 from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.record import Ledger, RecordKind, Records
@@ -53,6 +54,7 @@ class Services:
     ledger: Ledger | None = None
     records: Records | None = None
     jobs: JobQueue | None = None
+    call: CallInside | None = None
     principals_changed: Callable[[Callable[[Principal], Principal | None], str | None], None] | None = None
 
 
@@ -134,6 +136,11 @@ class PluginContext:
     def records(self) -> Records:
         """Records of every kind, to be read."""
         return self._existing("records", self._shared.services.records)
+
+    @property
+    def call(self) -> CallInside:
+        """Has models called from inside."""
+        return self._existing("call", self._shared.services.call)
 
     def record(self, kind: str, id: str, at_us: int, body: msgspec.Struct | bytes) -> Awaitable[None] | None:
         """Keep a record."""

@@ -41,6 +41,7 @@ from switchgear.exchange.data_plane import DataPlane
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.explain import Explainer
 from switchgear.exchange.health.registry import HealthRegistry
+from switchgear.exchange.inside import InsideCalls
 from switchgear.exchange.invoke import Caps
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
@@ -197,6 +198,7 @@ class Gateway:
         face = self.face = PluginResources(resources)
         offered = registry.one(Hooks.switchgear_counters, settings.counters)
         counters, jobs = _made(offered), _made(registry.one(Hooks.switchgear_job_queues, settings.jobs))
+        calls = InsideCalls()
         record_kinds = {b.item.name: b.item for b in registry.all(Hooks.switchgear_record_kinds)}
         records, journal = StoredRecords(store, self._catch_up), await self._open_journal()
         await kernel.start(
@@ -210,6 +212,7 @@ class Gateway:
                 ledger=journal,
                 records=records,
                 jobs=jobs,
+                call=calls,
             )
         )
         stack.push_async_callback(kernel.stop)
@@ -241,6 +244,7 @@ class Gateway:
             total_timeout_s=settings.timeouts.total,
             routing=settings.routing,
         )
+        calls.attach(engine, dialects)
         self._calls = DataPlane(
             dialects=dialects, authority=authority, engine=engine, resources=face, ambient=ambient, log=self._log
         )

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.event import Event
+    from switchgear.contracts.inside import CallInside
     from switchgear.contracts.jobs import JobQueue
     from switchgear.contracts.principal import Principal
     from switchgear.contracts.record import Records
@@ -96,6 +97,11 @@ class Context(Protocol):
     @property
     def records(self) -> "Records":
         """Records of every kind, to be read: what this process recorded before is among them."""
+        ...
+
+    @property
+    def call(self) -> "CallInside":
+        """Has models called from inside: `await context.call("chat", body, principal=x.principal, parent=x)`."""
         ...
 
     def record(self, kind: str, id: str, at_us: int, body: Struct | bytes) -> Awaitable[None] | None:

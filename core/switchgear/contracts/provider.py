@@ -17,7 +17,7 @@ What a provider cannot carry it names with `call.drop`, so that the client is to
 
 from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Raw, Struct
 
@@ -28,6 +28,9 @@ from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
 from switchgear.errors import InvalidRequest
 from switchgear.wire.members import member
+
+if TYPE_CHECKING:
+    from switchgear.contracts.exchange import Exchange
 
 CANONICAL = "chat"
 """The wire format everything can be translated to and from: OpenAI's chat completions."""
@@ -336,7 +339,11 @@ class ModelLister(Protocol):
 
 
 class NativeProvider(Protocol):
-    """A provider that is not HTTP (an in-process model). Cancelling what it returns must stop its work."""
+    """A provider that is not HTTP: an in-process model, or one that has others called (`Context.call`).
+
+    It is told the exchange that asks: who (`x.principal`), in what (`parent=x`). Cancelling what it returns must stop its work.
+    It may raise the `ApiError` of a call that it made.
+    """
 
     wires: frozenset[str]
 
@@ -344,11 +351,13 @@ class NativeProvider(Protocol):
         """Say what one of its models is."""
         ...
 
-    async def complete(self, call: Call, model: TargetModel, secret: Secret | None) -> Answer:
+    async def complete(self, x: "Exchange", call: Call, model: TargetModel, secret: Secret | None) -> Answer:
         """Answer whole. Raises `ProviderFault`."""
         ...
 
-    def stream(self, call: Call, model: TargetModel, secret: Secret | None) -> AsyncIterator[StreamEvent]:
+    def stream(
+        self, x: "Exchange", call: Call, model: TargetModel, secret: Secret | None
+    ) -> AsyncIterator[StreamEvent]:
         """Answer event by event; ending without a terminal event is a cut stream. Raises `ProviderFault`."""
         ...
 

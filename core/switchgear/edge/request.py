@@ -11,6 +11,7 @@ from switchgear.errors import ClientGone
 
 if TYPE_CHECKING:
     from switchgear.contracts.dialect import StreamEncoder
+    from switchgear.contracts.exchange import Exchange
     from switchgear.edge.protocol import EdgeProtocol
 
 Handler: TypeAlias = Callable[["Request"], Awaitable[None]]
@@ -33,7 +34,6 @@ class Request:
     is_call: ClassVar[bool] = True
     """Whether it is refused where there is too much to do."""
     principal: ClassVar[None] = None
-    parent: ClassVar[None] = None
 
     encoder: "StreamEncoder"
     task: asyncio.Task[Any]
@@ -176,6 +176,9 @@ class Request:
 
     def claim(self) -> None:
         """Nobody else answers here."""
+
+    def bind(self, x: "Exchange") -> None:
+        """Say nothing: this is a client's own."""
 
     async def drain(self) -> None:
         """Wait while the client has not read what was written."""

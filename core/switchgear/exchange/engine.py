@@ -148,6 +148,8 @@ class Engine:
         if principal is None:
             found = self.identify(Credentials(headers, request.peer))
             principal = found if isinstance(found, Principal) else await found
+        else:
+            request.bind(x)
         x.principal = principal
         self.in_flight.enter(x, watch)
         self._policies.begin(x)

@@ -19,8 +19,8 @@ class Inbound(Reply, Protocol):
     """One request of a client and the way to answer it; the edge's request is one.
 
     `path` is decoded; names of `headers` are lower case. `task` runs the request. `lost` says that the client left before its
-    answer was complete; `on_lost` is called then, once. A call from inside the gateway has its `principal` and the exchange that
-    it is made for, its `parent`.
+    answer was complete; `on_lost` is called then, once. A call from inside the gateway has its `principal`, and is told which
+    exchange it became.
     """
 
     method: str
@@ -40,9 +40,8 @@ class Inbound(Reply, Protocol):
         """The address of whoever is connected, None if there is none."""
         ...
 
-    @property
-    def parent(self) -> Exchange | None:
-        """The exchange in which this call is made."""
+    def bind(self, x: Exchange) -> None:
+        """Say of the exchange of a call from inside what it is a part of."""
         ...
 
     def whole_body(self) -> bytes | None:

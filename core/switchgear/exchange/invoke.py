@@ -251,7 +251,7 @@ class Invoker:
         x, target = ctx.x, attempt.target
         if target.native is not None:
             attempt.asked = True
-            answer = await target.native.complete(call, target.model, attempt.secret)
+            answer = await target.native.complete(x, call, target.model, attempt.secret)
             x.first_byte_s = self._monotonic() - x.began
             return answer
         assert target.provider is not None
@@ -281,7 +281,7 @@ class Invoker:
             await pump.run(replay(answer, usage_wanted=call.usage_wanted))
         elif target.native is not None:
             attempt.asked = True
-            await pump.run(_one_by_one(target.native.stream(call, target.model, attempt.secret)))
+            await pump.run(_one_by_one(target.native.stream(x, call, target.model, attempt.secret)))
         else:
             assert target.provider is not None
             response = await self._send(call, attempt, extra)

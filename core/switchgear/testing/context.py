@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.event import Event
+    from switchgear.contracts.inside import CallInside
     from switchgear.contracts.jobs import JobQueue
     from switchgear.contracts.principal import Principal
     from switchgear.contracts.record import Ledger, Records
@@ -45,6 +46,7 @@ class PluginContext:
         records: "Records | None" = None,
         ledger: "Ledger | None" = None,
         jobs: "JobQueue | None" = None,
+        call: "CallInside | None" = None,
     ) -> None:
         self.plugin = plugin
         self.data_dir = data_dir
@@ -59,6 +61,7 @@ class PluginContext:
         self._records = records
         self._ledger = ledger
         self._jobs = jobs
+        self._call = call
         self.recorded: list[tuple[str, str, int, dict[str, Any]]] = []
         self._log: FilteringBoundLogger | None = None
 
@@ -110,6 +113,13 @@ class PluginContext:
         if self._records is None:
             raise PluginError(f"{self.plugin} asked for records; give PluginContext some (a store has them)")
         return self._records
+
+    @property
+    def call(self) -> "CallInside":
+        """What makes calls from inside, as the test gave it."""
+        if self._call is None:
+            raise PluginError(f"{self.plugin} has models called; give PluginContext a `call`")
+        return self._call
 
     def record(self, kind: str, id: str, at_us: int, body: "msgspec.Struct | bytes") -> Awaitable[None] | None:
         """Keep the record in `recorded`, and in the ledger if the test gave one."""

@@ -30,6 +30,7 @@ from switchgear.contracts.provider import (
 )
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken, SwitchgearError
+from switchgear.testing.policy_suite import make_exchange
 
 CANARY = "sk-canary-4f9b1c0d7e"
 MODEL = TargetModel(id="public-name", name="provider-name", name_json=Raw(b'"provider-name"'))
@@ -189,18 +190,20 @@ class NativeProviderSuite:
         raise AssertionError("override `make` to return the provider under test")
 
     async def test_answers_whole(self) -> None:
-        answer: Answer = await self.make().complete(chat_call(), MODEL, None)
+        answer: Answer = await self.make().complete(make_exchange(None), chat_call(), MODEL, None)
         assert msgspec.json.decode(answer.body)["choices"][0]["message"]["content"] == self.text
 
     async def test_answers_as_a_stream_that_ends(self) -> None:
         call = chat_call(stream=True, usage_wanted=True)
-        events = [event async for event in self.make().stream(call, MODEL, None)]
+        events = [event async for event in self.make().stream(make_exchange(None), call, MODEL, None)]
         assert text_of(events) == self.text
         assert events[-1].last
         assert any(event.terminal for event in events)
 
     async def test_stops_when_nobody_listens(self) -> None:
-        events: AsyncIterator[StreamEvent] = self.make().stream(chat_call(stream=True), MODEL, None)
+        events: AsyncIterator[StreamEvent] = self.make().stream(
+            make_exchange(None), chat_call(stream=True), MODEL, None
+        )
         await anext(events)
         await events.aclose()  # type: ignore[attr-defined]
         with pytest.raises(StopAsyncIteration):

@@ -113,8 +113,8 @@ class ChatDecoder:
     chunks: ClassVar[msgspec.json.Decoder[Any]] = _chunk_decoder
     """Reads a chunk; a form that differs in what its choices hold has its own, and its own `content`."""
 
-    def __init__(self, call: Call, head: Head) -> None:
-        self._sse = SSEParser()
+    def __init__(self, call: Call, head: Head, sse: SSEParser | None = None) -> None:
+        self._sse = sse or SSEParser()
         self._head = head
         self._open = (call.member("n", int) or 1) if "n" in call.members else 1
         self._finished: set[int | None] = set()

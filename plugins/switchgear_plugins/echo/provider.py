@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from switchgear.contracts.capability import ONLY_TEXT
 from switchgear.contracts.credential import Secret
+from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.provider import (
     CANONICAL,
     Answer,
@@ -66,7 +67,7 @@ class EchoProvider:
         """Say what it can do, under whatever name."""
         return Traits(self.wires, ONLY_TEXT)
 
-    async def complete(self, call: Call, model: TargetModel, secret: Secret | None) -> Answer:  # noqa: ARG002
+    async def complete(self, x: Exchange, call: Call, model: TargetModel, secret: Secret | None) -> Answer:  # noqa: ARG002
         """Answer whole."""
         wish = _directions(call)
         if wish.first_ms:
@@ -82,6 +83,7 @@ class EchoProvider:
 
     async def stream(
         self,
+        x: Exchange,  # noqa: ARG002 - the contract's shape
         call: Call,
         model: TargetModel,
         secret: Secret | None,  # noqa: ARG002 - the contract's shape

@@ -44,6 +44,7 @@ from switchgear.exchange.policies import PolicyChain
 from switchgear.offer import NoSettings
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.context import PluginContext
+from switchgear.testing.policy_suite import make_exchange
 from switchgear.testing.provider_suite import chat_call
 from switchgear.wire.members import raw
 from switchgear_plugins.echo.provider import EchoProvider
@@ -72,7 +73,6 @@ class Request:
 
     method = "POST"
     path = "/v1/chat/completions"
-    parent = None
     lost = False
     on_lost: Any = None
     encoder: Any
@@ -96,6 +96,8 @@ class Request:
     async def read(self) -> None: ...
 
     def claim(self) -> None: ...
+
+    def bind(self, x: Exchange) -> None: ...
 
     async def whole(self, status: int, lines: bytes, body: bytes, media_type: bytes = b"") -> None:
         self.status, self.answer_headers = status, self._split(lines)
@@ -204,11 +206,11 @@ class Failing(EchoProvider):
     def _told(self, call: Call) -> Call:
         return chat_call(stream=call.stream, echo={"fault": self.cause})
 
-    async def complete(self, call: Call, model: TargetModel, secret: Any) -> Answer:
-        return await super().complete(self._told(call), model, secret)
+    async def complete(self, x: Exchange, call: Call, model: TargetModel, secret: Any) -> Answer:
+        return await super().complete(x, self._told(call), model, secret)
 
-    async def stream(self, call: Call, model: TargetModel, secret: Any) -> AsyncIterator[StreamEvent]:
-        async for event in super().stream(self._told(call), model, secret):
+    async def stream(self, x: Exchange, call: Call, model: TargetModel, secret: Any) -> AsyncIterator[StreamEvent]:
+        async for event in super().stream(x, self._told(call), model, secret):
             yield event
 
 
@@ -242,7 +244,7 @@ async def test_a_fault_of_the_client_is_not_tried_elsewhere() -> None:
 
 async def test_a_silent_target_is_left_for_the_next() -> None:
     class Silent(EchoProvider):
-        async def complete(self, call: Call, model: TargetModel, secret: Any) -> Answer:
+        async def complete(self, x: Exchange, call: Call, model: TargetModel, secret: Any) -> Answer:
             await asyncio.sleep(60)
             raise AssertionError
 
@@ -265,7 +267,7 @@ async def test_no_other_target_answers_after_the_first_content() -> None:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_policy_can_answer_in_either_form(stream: bool) -> None:
     made = await EchoProvider(ProviderConfig("e", None, {}, NoSettings())).complete(
-        chat_call(), TargetModel(id="a", name="a", name_json=raw("a")), None
+        make_exchange(None), chat_call(), TargetModel(id="a", name="a", name_json=raw("a")), None
     )
 
     class Cache(Policy):
@@ -301,7 +303,7 @@ async def test_a_refusal_is_recorded_and_calls_nobody() -> None:
 
 async def test_a_bug_is_a_500_that_says_nothing_of_it() -> None:
     class Broken(EchoProvider):
-        async def complete(self, call: Call, model: TargetModel, secret: Any) -> Answer:
+        async def complete(self, x: Exchange, call: Call, model: TargetModel, secret: Any) -> Answer:
             raise KeyError("secret detail")
 
     fixture = Fixture()
@@ -461,10 +463,10 @@ async def test_what_ends_the_exchange_leads_on_to_no_other_target() -> None:
     asked = asyncio.Event()
 
     class Patient(EchoProvider):
-        async def complete(self, call: Call, model: TargetModel, secret: Any) -> Answer:
+        async def complete(self, x: Exchange, call: Call, model: TargetModel, secret: Any) -> Answer:
             asked.set()
             await asyncio.sleep(30)
-            return await super().complete(call, model, secret)
+            return await super().complete(x, call, model, secret)
 
     patient = Patient(ProviderConfig("p", None, {}, NoSettings()))
     targets = fixture.target("a", patient), fixture.target("b")
@@ -479,8 +481,8 @@ async def test_a_silent_stream_gets_signs_of_life() -> None:
     fixture = Fixture()
 
     class Patient(EchoProvider):
-        async def stream(self, call: Call, model: TargetModel, secret: Any) -> AsyncIterator[StreamEvent]:
-            async for event in super().stream(call, model, secret):
+        async def stream(self, x: Exchange, call: Call, model: TargetModel, secret: Any) -> AsyncIterator[StreamEvent]:
+            async for event in super().stream(x, call, model, secret):
                 yield event
                 if b"one" in event.data:
                     await asyncio.sleep(0.25)
