@@ -1,0 +1,30 @@
+"""Members of JSON objects that were taken apart no further than their top level."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from switchgear.errors import InvalidRequest
+
+T = TypeVar("T")
+
+
+@cache
+def _decoder(type: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(type | None)
+
+
+def member(members: Mapping[str, Raw], name: str, type: type[T]) -> T | None:
+    """Decode one member; None if it is absent or null. Raises `InvalidRequest` naming it."""
+    raw = members.get(name)
+    if raw is None:
+        return None
+    try:
+        found: T | None = _decoder(type).decode(raw)  # type: ignore[arg-type]  # a type is hashable
+    except (msgspec.DecodeError, RecursionError) as error:
+        detail = str(error).partition(" - at ")[0]
+        raise InvalidRequest(f"`{name}` is invalid: {detail}.", param=name, code="invalid_value") from None
+    return found
