@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Raw
 
 from switchgear.errors import InvalidRequest
-from switchgear.rawjson import member as member  # noqa: PLC0414 - here is where plugins take it from
+from switchgear.rawjson import member as member  # noqa: PLC0414 - here is where plugins take both from
+from switchgear.rawjson import what_and_where as what_and_where  # noqa: PLC0414
 
 T = TypeVar("T")
 _GLANCE = 64
