@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import structlog
+from msgspec.structs import asdict
 
 from switchgear.admin.admin import create_admin_app, keeping_slashes
 from switchgear.admin.configuration import configuration_handlers
@@ -35,7 +36,7 @@ from switchgear.contracts.store import Change, Store
 from switchgear.counting import check_sorts
 from switchgear.credentials import SecretKeeper
 from switchgear.edge.limits import EdgeLimits
-from switchgear.edge.overload import Overload, OverloadLimits
+from switchgear.edge.overload import Overload
 from switchgear.edge.server import bind, listen, serve
 from switchgear.exchange.data_plane import DataPlane
 from switchgear.exchange.engine import Engine
@@ -142,7 +143,6 @@ class Gateway:
     async def serve(self, ready: Callable[[int], None], stop: asyncio.Event | None = None) -> None:
         """Serve until a signal or `stop`, then drain. `ready` gets the bound port."""
         assert self._engine is not None
-        edge = self.settings.edge
 
         def serving(port: int) -> None:
             self._system.serve()
@@ -155,16 +155,7 @@ class Gateway:
             host=self.settings.host,
             port=self.settings.port,
             sockets=self._listeners,
-            limits=EdgeLimits(
-                head_bytes=edge.head_bytes,
-                head_timeout=edge.head_timeout,
-                body_bytes=edge.body_bytes,
-                body_min_rate=edge.body_min_rate,
-                keep_alive=edge.keep_alive,
-                write_timeout=edge.write_timeout,
-                max_connections=edge.max_connections,
-                max_connections_per_peer=edge.max_connections_per_peer,
-            ),
+            limits=EdgeLimits(**asdict(self.settings.edge)),
             grace=self.settings.drain_grace,
             on_drain=self._system.drain,
             abort_streams=self._engine.stop_all,
@@ -265,7 +256,7 @@ class Gateway:
             read_files_again=upstream.read_again,
         )
         self._overload = Overload(
-            OverloadLimits(settings.overload.max_in_flight, settings.overload.max_lag),
+            settings.overload,
             ambient=ambient,
             dialects=dialects,
             metrics=metrics,

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import force_setattr
 
 from switchgear.contracts.upstream import Timeouts
+from switchgear.edge.settings import EdgeSettings, OverloadSettings
 from switchgear.errors import ConfigError
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.fitting import fitted
@@ -17,7 +18,6 @@ from switchgear.upstream.egress import EgressPolicy
 
 Seconds = Annotated[float, Meta(gt=0)]
 Bytes = Annotated[int, Meta(ge=1)]
-Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -31,29 +31,6 @@ class EgressSettings(Struct, frozen=True, forbid_unknown_fields=True):
             EgressPolicy(self.allow)  # found when the file is read, at the start as on a reload, not at the first call
         except ConfigError as error:
             raise ValueError("; ".join(error.failures)) from None
-
-
-class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The caps of a client's connection. `body_min_rate` is bytes a second; `max_connections_per_peer` None: no bound."""
-
-    head_bytes: Bytes = 65_536
-    head_timeout: Seconds = 10.0
-    body_bytes: Bytes = 33_554_432
-    body_min_rate: Bytes = 1024
-    keep_alive: Seconds = 75.0
-    write_timeout: Seconds = 60.0
-    max_connections: Count = 10_000
-    max_connections_per_peer: Count | None = None
-
-
-class OverloadSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """When new calls are refused with 503 `overloaded`: so many requests in flight in a process, or its loop so late.
-
-    `max_lag` is how long whatever is ready may wait for its turn; beyond it fewer requests are let in until it is kept.
-    """
-
-    max_in_flight: Annotated[int, Meta(ge=32)] = 10_000
-    max_lag: Seconds = 0.1
 
 
 class UpstreamSettings(Struct, frozen=True, forbid_unknown_fields=True):

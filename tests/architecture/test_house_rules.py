@@ -29,6 +29,15 @@ FEATURES = re.compile(
 """Of plugins: to the kernel there are principals, with labels and grants."""
 
 
+PUBLIC_PACKAGES = frozenset({"switchgear.contracts", "switchgear.testing", "switchgear.wire"})
+"""All that is in them is for plugins."""
+PUBLIC = frozenset({
+    "switchgear.ambient", "switchgear.commands", "switchgear.errors", "switchgear.migrate", "switchgear.telemetry.metrics",
+    "switchgear.weighted_hashing",
+})  # fmt: skip
+"""Modules for plugins beside these packages and the names in `switchgear` itself. What is not here may change without notice."""
+
+
 def modules(root: Path) -> list[Path]:
     return sorted(root.rglob("*.py"))
 
@@ -44,6 +53,32 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
+
+
+def private(path: Path) -> list[str]:
+    """Return what is imported of the kernel that is not public."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            named = [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            named = [(node.module, alias.name) for alias in node.names]
+        else:
+            continue
+        found += [one for module, of in named if module.split(".")[0] == "switchgear" and (one := _private(module, of))]
+    return found
+
+
+def _private(module: str, of: str) -> str | None:
+    """Return the module, or the name of it, that is not for plugins."""
+    folder = CORE.parent / Path(*module.split("."), of) if of else CORE
+    if of and (folder.is_dir() or folder.with_suffix(".py").is_file()):
+        module, of = f"{module}.{of}", ""
+    if module == "switchgear":
+        return None if of in {"", *switchgear.__all__} else f"{module}.{of}"
+    if module not in PUBLIC and not any(f"{module}.".startswith(f"{package}.") for package in PUBLIC_PACKAGES):
+        return module
+    return f"{module}.{of}" if of == "*" or of.startswith("_") else None
 
 
 def words(path: Path) -> Iterator[str]:
@@ -80,15 +115,53 @@ def test_the_kernel_knows_principals_and_no_keys_or_teams(path: Path) -> None:
 @pytest.mark.parametrize("path", modules(PLUGINS), ids=name)
 def test_plugins_import_neither_each_other_nor_private_parts(path: Path) -> None:
     own = path.relative_to(PLUGINS).parts[0]
-    public = (
-        "switchgear", "switchgear.contracts", "switchgear.wire", "switchgear.errors", "switchgear.ambient", "switchgear.plugin",
-        "switchgear.commands", "switchgear.offer", "switchgear.migrate", "switchgear.telemetry.metrics", "switchgear.testing",
-    )  # fmt: skip
-    for module in imports(path):
-        if module.startswith("switchgear_plugins."):
-            assert own == module.split(".")[1]
-        if module == "switchgear" or module.startswith("switchgear."):
-            assert any(module == one or module.startswith(one + ".") for one in public), module
+    assert [m for m in imports(path) if m.startswith("switchgear_plugins.") and m.split(".")[1] != own] == []
+    assert private(path) == []
+
+
+EXAMPLES = sorted(
+    path
+    for folder in ("examples", "example-provider", "plugin-template")
+    for path in (ROOT / "contrib" / folder).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=name)
+def test_examples_import_public_names_only(path: Path) -> None:
+    assert private(path) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from switchgear import Plugin, Offer\nfrom switchgear.contracts.usage import Usage", []),
+        ("import switchgear", []),
+        ("from switchgear import contracts", []),
+        ("from switchgear import gateway", ["switchgear.gateway"]),
+        ("from switchgear import tokens", ["switchgear.tokens"]),
+        ("import switchgear.kernel", ["switchgear.kernel"]),
+        ("import switchgear.exchange.engine", ["switchgear.exchange.engine"]),
+        ("from switchgear.catalogue.specs import ModelSpec", ["switchgear.catalogue.specs"]),
+        ("from switchgear.telemetry import redact", ["switchgear.telemetry.redact"]),
+        ("from switchgear.telemetry import metrics", []),
+        ("from switchgear.offer import NoSettings", ["switchgear.offer"]),
+        ("from switchgear.wire.members import _decoder", ["switchgear.wire.members._decoder"]),
+        ("from switchgear.errors import *", ["switchgear.errors.*"]),
+    ],
+)
+def test_what_is_private_is_seen(source: str, found: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "plugin.py"
+    path.write_text(source)
+    assert found == private(path)
+
+
+def test_the_guide_lists_what_is_public() -> None:
+    guide = (ROOT / "contrib" / "docs" / "plugins.md").read_text()
+    _, _, listed = guide.partition("**What you may import**")
+    assert [module for module in sorted(PUBLIC | PUBLIC_PACKAGES) if f"`{module}`" not in listed] == []
+    assert [
+        module for module in PUBLIC if not (CORE.parent / Path(*module.split("."))).with_suffix(".py").is_file()
+    ] == []
 
 
 @pytest.mark.parametrize("path", modules(CORE), ids=name)

@@ -26,7 +26,8 @@ from support.http1 import request_bytes
 from support.process import Server
 from support.talk import Talk
 from switchgear.ambient import Ambient
-from switchgear.edge.overload import Overload, OverloadLimits
+from switchgear.edge.overload import Overload
+from switchgear.edge.settings import OverloadSettings
 
 MOST = 32
 CHECKOUT = Path(__file__).parents[2]
@@ -149,7 +150,7 @@ class Work(Ambient):
 async def test_a_loop_that_stays_late_lets_fewer_in_until_it_is_prompt_again():
     tasks = set(range(100))
     work = Work()
-    overload = Overload(OverloadLimits(max_in_flight=1000, max_lag=0.1), ambient=work, worked=work.worked)
+    overload = Overload(OverloadSettings(max_in_flight=1000, max_lag=0.1), ambient=work, worked=work.worked)
     overload.start(tasks)
     try:
         work.steps = [0.3, 0.0, 0.0, 0.0]
@@ -246,7 +247,7 @@ async def test_ten_times_too_much_takes_little_from_what_is_served(machine: Mach
     for flood in floods:
         assert flood["found"]["503"] > 0
         assert {"200", "503", "unsent"} >= flood["found"].keys()  # nothing failed in any other way
-        assert flood["ceiling"] < OverloadLimits().max_in_flight
+        assert flood["ceiling"] < OverloadSettings().max_in_flight
     assert "too much to do" in machine.gateway.process.output()
     sheds = sorted(it for flood in floods for it in flood["latencies_ms"]["503"])
     served = sorted(it for flood in floods for it in flood["latencies_ms"]["200"])

@@ -17,7 +17,6 @@ from litestar.datastructures import MutableScopeHeaders, State
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from msgspec import Struct
 
 from switchgear.admin import conditions, problems, replay
 from switchgear.admin.docs import docs_handlers
@@ -32,18 +31,11 @@ from switchgear.resources.engine import MAX_PAGE
 from switchgear.resources.shape import decode
 from switchgear.resources.views import Written
 
-PREFIX = "/admin/v1"
 MAX_BODY = 1024 * 1024
 MAX_VERSION = 2**62
 
 AnyRequest = Request[Any, Any, Any]
 Reply = Response[bytes | None]
-
-
-class Restore(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which version to bring back."""
-
-    version: int
 
 
 def create_admin_app(
@@ -128,7 +120,7 @@ def declares(action: str, kind: ResourceKind[Any, Any]) -> dict[str, Any]:
 
 def kind_handlers(engine: ResourceEngine, kind: ResourceKind[Any, Any]) -> list[HTTPRouteHandler]:
     """Make the route handlers of one kind."""
-    base, one = f"{PREFIX}/{kind.name}", f"{PREFIX}/{kind.name}/{{id:str}}"
+    base, one = f"{conditions.PREFIX}/{kind.name}", f"{conditions.PREFIX}/{kind.name}/{{id:str}}"
     return [
         *_reading(engine, kind, base, one),
         *_writing(engine, kind, base, one),
@@ -211,7 +203,7 @@ def _writing(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, on
 
     @post(f"{one}/restore", opt=declares("restore", kind), status_code=HTTPStatus.OK)
     async def restore_version(request: AnyRequest, id: FromPath[str]) -> Reply:
-        wanted, wrong = decode(Restore, plain(await _body(request, conditions.JSON)))
+        wanted, wrong = decode(conditions.Restore, plain(await _body(request, conditions.JSON)))
         refuse(wrong)
         assert wanted is not None
         version = wanted.version if 0 < wanted.version < MAX_VERSION else 0

@@ -5,12 +5,20 @@ from collections.abc import Collection
 from typing import Any
 
 from litestar import Request
+from msgspec import Struct
 
 from switchgear.errors import InvalidRequest, UnsupportedMedia
 
+PREFIX = "/admin/v1"
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 _ETAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e]*)"\s*')
+
+
+class Restore(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which version to bring back."""
+
+    version: int
 
 
 def etag(version: int) -> str:

@@ -13,8 +13,7 @@ from litestar.openapi import OpenAPIConfig
 from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType
 
 from switchgear import __version__
-from switchgear.admin.admin import PREFIX, Restore
-from switchgear.admin.conditions import JSON, MERGE_PATCH
+from switchgear.admin.conditions import JSON, MERGE_PATCH, PREFIX, Restore
 from switchgear.admin.problems import MEDIA_TYPE, ProblemDetails
 from switchgear.contracts.resource import ResourceKind
 from switchgear.resources.engine import MAX_PAGE

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.resource import Problem
+from switchgear.resources.shape import decode
 from switchgear.upstream.target import ENGINE_HEADERS
 
 _TELLING = re.compile(r"auth|key|token|secret|passw|cookie|credential", re.IGNORECASE)
@@ -40,13 +40,8 @@ def one_of(pointer: str, name: str, known: Mapping[str, Any], what: str) -> list
 
 
 def fits(pointer: str, value: Mapping[str, Any], type: type[Struct]) -> list[Problem]:
-    """Check that a value has the shape of a type."""
-    try:
-        msgspec.convert(value, type)
-    except msgspec.ValidationError as error:
-        detail, _, where = str(error).partition(" - at `$")
-        return [Problem(pointer + where.rstrip("`").replace(".", "/").replace("[...]", "/*"), f"{detail}.")]
-    return []
+    """Check that a value has the shape of a type, naming every field that has not."""
+    return [Problem(pointer + wrong.pointer, wrong.detail) for wrong in decode(type, value)[1]]
 
 
 def web_address(pointer: str, url: str | None, schemes: tuple[str, ...] = ("http", "https")) -> list[Problem]:

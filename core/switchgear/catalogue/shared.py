@@ -6,7 +6,7 @@ from itertools import chain
 from switchgear.ambient import Ambient
 from switchgear.catalogue.live import LiveModel, LiveProvider
 from switchgear.contracts.exchange import Exchange, Plan
-from switchgear.spread import available_first, by_weight, chance, is_available
+from switchgear.weighted_hashing import random_draw, weighted_order
 
 
 class SharedModel:
@@ -19,15 +19,15 @@ class SharedModel:
         self.created_us = min(live.mapped[name].created_us for live in providers.values())
         self.owned_by = next(iter(providers)) if len(providers) == 1 else "switchgear"
         self._weights = [live.weight for live in enabled.values()]
-        self._draw = chance(ambient.random)
+        self._draw = random_draw(ambient.random)
         split = ", ".join(f"{id} {live.weight:g}" for id, live in enabled.items())
         self._why = f"{name} is mapped by providers, by weight: {split}"
 
     def plan(self, x: Exchange) -> Plan:
         """Put one provider first by weight; the others follow, those that are not available last."""
         plans = [model.plan(x) for model in self.models.values()]
-        available = [is_available(plan) for plan in plans]
-        order = available_first(by_weight(self._weights, self._draw), available)
+        available = [plan.is_available() for plan in plans]
+        order = sorted(weighted_order(self._weights, self._draw), key=lambda index: not available[index])
         why = self._why
         if not all(available) and any(available):
             down = [id for id, is_up in zip(self.models, available, strict=True) if not is_up]

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from switchgear.contracts.capability import Capability
+from switchgear.contracts.model import ModelConfig, Weight
 from switchgear.contracts.upstream import Timeouts
 from switchgear.contracts.usage import Price, Unit
 
 AtLeastOne = Annotated[int, Meta(ge=1)]
-Weight = Annotated[float, Meta(ge=0, le=1_000_000)]
 
 
 class CredentialInput(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,19 +63,6 @@ class ProviderSpec(Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
     tags: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
-
-
-class ModelConfig(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Members used where the client set none, by their canonical names."""
-
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    seed: int | None = None
-    stop: str | tuple[str, ...] | None = None
-    reasoning_effort: str | None = None
 
 
 class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):

@@ -158,6 +158,10 @@ class Plan(Struct, frozen=True):
         """The targets in order."""
         return tuple(step.target for step in self.steps)
 
+    def is_available(self) -> bool:
+        """Say whether any of its targets would be asked now."""
+        return any(step.target.is_available() for step in self.steps)
+
 
 class Callable(Protocol):
     """The live object of a resource whose id a client may write in `model`."""

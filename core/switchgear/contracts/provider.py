@@ -27,7 +27,7 @@ from switchgear.contracts.credential import Secret
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
 from switchgear.errors import InvalidRequest
-from switchgear.wire.members import member
+from switchgear.rawjson import member
 
 if TYPE_CHECKING:
     from switchgear.contracts.exchange import Exchange

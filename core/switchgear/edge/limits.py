@@ -6,37 +6,29 @@ from email.utils import formatdate
 from ipaddress import IPv6Address
 from typing import Protocol
 
-from msgspec import Struct
 from uvicorn.server import ServerState
 
 from switchgear.ambient import Ambient
 from switchgear.edge.overload import Overload
 from switchgear.edge.request import Handler
+from switchgear.edge.settings import EdgeSettings
 
 
-class EdgeLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """Every bound of the edge: sizes in bytes, times in seconds.
+class EdgeLimits(EdgeSettings, frozen=True, forbid_unknown_fields=True):
+    """Every bound of the edge: those that operators set, and those that are as they are. Sizes are bytes, times seconds.
 
-    `head_timeout` runs from the connection's beginning, or from a later request's first byte, to the end of its headers.
-    A body must bring `body_min_rate` bytes per second on average over each `body_grace`. `write_timeout` is how long a
-    reader may leave the write buffer full. `max_connections_per_peer` (None: no bound) counts an IPv6 /64 as one peer and
-    leaves loopback alone; behind a reverse proxy every connection has the proxy's address. `linger` is how long a client
-    is listened to after an error answer, so that a reset does not destroy the answer on its way.
+    head_lines, url_bytes  most lines of a head, and most bytes of its URL
+    body_grace             the span over which a body's rate is the average
+    write_buffer           bytes that wait for a reader before writers do
+    linger                 how long a client is listened to after an error answer: a reset would destroy the answer on its way
+    max_pipelined          requests of one connection that may wait for the one being answered
     """
 
-    head_bytes: int = 64 * 1024
     head_lines: int = 100
     url_bytes: int = 16 * 1024
-    head_timeout: float = 10.0
-    body_bytes: int = 32 * 1024 * 1024
-    body_min_rate: int = 1024
     body_grace: float = 10.0
-    keep_alive: float = 75.0
     write_buffer: int = 64 * 1024
-    write_timeout: float = 60.0
     linger: float = 2.0
-    max_connections: int = 10_000
-    max_connections_per_peer: int | None = None
     max_pipelined: int = 8
 
     @property

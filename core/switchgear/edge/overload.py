@@ -14,12 +14,12 @@ from time import thread_time
 from typing import Any
 
 import structlog
-from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint, QueryEndpoint
 from switchgear.edge.refusals import OVERLOADED, Refusal
+from switchgear.edge.settings import OverloadSettings
 from switchgear.errors import Unavailable
 from switchgear.telemetry.metrics import Metrics
 
@@ -42,13 +42,6 @@ _CALM_S = 1.0
 # Once new requests are refused the loop is held to a fraction of `max_lag`, so that refusals and the admin API are prompt.
 _HELD_TO = 0.25
 _REFUSALS_A_S = 1000  # a few hundredths of a core
-
-
-class OverloadLimits(Struct, frozen=True):
-    """How much may be in flight in a process, and how late its event loop may be, in seconds."""
-
-    max_in_flight: int = 10_000
-    max_lag: float = 0.1
 
 
 class Busy(Refusal, frozen=True, kw_only=True):
@@ -84,7 +77,7 @@ class Overload:
 
     def __init__(
         self,
-        limits: OverloadLimits,
+        limits: OverloadSettings,
         *,
         ambient: Ambient,
         dialects: Sequence[Dialect] = (),

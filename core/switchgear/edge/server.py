@@ -20,8 +20,9 @@ from uvicorn.config import Config
 
 from switchgear.ambient import Ambient
 from switchgear.edge.limits import Calls, EdgeLimits, EdgeState, NoCalls
-from switchgear.edge.overload import Overload, OverloadLimits
+from switchgear.edge.overload import Overload
 from switchgear.edge.protocol import EdgeProtocol
+from switchgear.edge.settings import OverloadSettings
 from switchgear.errors import BootError
 
 _BACKLOG = 2048
@@ -63,7 +64,7 @@ async def serve(
     """
     listeners = list(sockets) if sockets is not None else bind(host, port)
     ambient = ambient or Ambient()
-    overload = overload or Overload(OverloadLimits(), ambient=ambient)
+    overload = overload or Overload(OverloadSettings(), ambient=ambient)
     state = EdgeState(limits, ambient, on_refused or _ignore, overload, calls or NoCalls())
     stop = stop or asyncio.Event()
     _allow_open_files()

@@ -21,7 +21,6 @@ from switchgear.errors import ApiError, InvalidRequest, ValidationFailed
 from switchgear.exchange.outlook import TargetView, outlook
 from switchgear.exchange.policies import PolicyChain, PolicyView
 from switchgear.resources.leads import Name
-from switchgear.spread import available_first
 from switchgear.wire.members import parse_object
 
 DEFAULT_PATH = "/v1/chat/completions"
@@ -132,8 +131,8 @@ class Explainer:
         except ApiError as error:
             plan = Plan(())
             refused = refused or Refusal("no_target", error.message, error.code, error.param)
-        order = available_first(range(len(plan.steps)), [step.target.is_available() for step in plan.steps])
-        targets = [outlook(x, endpoint, plan.steps[index]) for index in order]
+        steps = sorted(plan.steps, key=lambda step: not step.target.is_available())
+        targets = [outlook(x, endpoint, step) for step in steps]
         return Explanation(
             written=written,
             model=name,

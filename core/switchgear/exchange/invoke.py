@@ -123,7 +123,9 @@ class Invoker:
         if not others:
             wait = min(self._settings.queue, ctx.left_s(self._monotonic()))
             ctx.watch.shorten(target.timeouts.total)
-        await health.limiter.acquire(wait)
+        if not await health.limiter.acquire(wait):
+            message = f"All {health.limiter.limit} slots of this model's provider are in use; try again shortly."
+            raise Unavailable(message, code="target_busy", retry_after=max(1.0, wait))
 
     async def _with_secret(self, ctx: AttemptContext, call: Call, step: Step) -> Ending:
         """Ask, and once more where the target refuses a secret that has since been replaced."""

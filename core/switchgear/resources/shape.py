@@ -4,7 +4,6 @@ msgspec stops at the first thing that does not fit. Here its verdict is asked me
 objects and lists, so that one answer shows all there is to mend. A member that no Struct declares is always an error.
 """
 
-import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -14,11 +13,11 @@ import msgspec
 from msgspec.structs import FieldInfo
 
 from switchgear.contracts.resource import Problem
+from switchgear.rawjson import what_and_where
 from switchgear.resources.paths import Spot, pointer
 from switchgear.wording import or_rather
 
 T = TypeVar("T")
-_WHERE = re.compile(r" - at `\$(.*)`$")
 
 
 def decode(type_: type[T], value: Any) -> tuple[T | None, list[Problem]]:
@@ -48,12 +47,11 @@ def _choice(type_: Any, value: Any) -> str:
 
 
 def _problem(error: msgspec.ValidationError, spot: Spot, choice: str = "") -> Problem:
-    text = str(error)
-    where = _WHERE.search(text)
-    if where is None:
-        return Problem(pointer(spot), text + choice)
-    inside = where[1].replace("[", ".").replace("]", "").replace("...", "*").strip(".")
-    return Problem(pointer((*spot, *inside.split("."))), text[: where.start()])
+    detail, where = what_and_where(error)
+    if not where:
+        return Problem(pointer(spot), detail + choice)
+    inside = where.replace("[", ".").replace("]", "").replace("...", "*").strip(".")
+    return Problem(pointer((*spot, *inside.split("."))), detail)
 
 
 def _below(type_: Any, value: Any, spot: Spot) -> Iterator[Problem]:

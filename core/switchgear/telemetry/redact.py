@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from switchgear.contracts.credential import Secret
+from switchgear.secret import Secret
 from switchgear.telemetry.scrub import MASKED, flatten, mask, printable
 
 _DEEPEST = 6

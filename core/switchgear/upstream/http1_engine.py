@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from switchgear.contracts.upstream import ConnectionSettings, OutboundRequest
-from switchgear.errors import ConnectFailed, MalformedRequest
+from switchgear.errors import ConnectFailed, ConnectTimeout, MalformedRequest
+from switchgear.limiter import Limiter
 from switchgear.upstream.dial import Dialer, Tls
 from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.http1 import Channel, Response
 from switchgear.upstream.resolve import Resolver
-from switchgear.upstream.slots import Slots
 from switchgear.upstream.target import (
     DEFAULT_HEADERS,
     WITHOUT_LENGTH,
@@ -63,7 +63,7 @@ class Http1Connection:
         self._proxy = proxy
         self._dialer = Dialer(egress, resolver, proxy=proxy, timeout=settings.connect_timeout, tls=tls)
         self._connect_timeout = settings.connect_timeout
-        self._slots = Slots(settings.max_connections)
+        self._slots = Limiter(settings.max_connections)
         self._buffer = buffer
         self._names = HeaderNames()
         self._routes: dict[tuple[str, str], _Route] = {}
@@ -81,14 +81,14 @@ class Http1Connection:
         body = request.body
         head += b"content-length: %d\r\n\r\n" % len(body) if body or route.length else b"\r\n"
         slots = self._slots
-        if not slots.take():
-            await slots.wait(self._connect_timeout)
+        if not slots.take() and not await slots.acquire(self._connect_timeout):
+            raise ConnectTimeout("All max_connections of this provider are in use.")
         try:
             channel = self._take(route.target) or await self._dial(route.target)
         except BaseException:
-            slots.give()
+            slots.release()
             raise
-        response = Response(channel, slots.give)
+        response = Response(channel, slots.release)
         channel.start(response, head, body, bodiless=route.bodiless)
         if not response.status:
             await response.head()

@@ -19,6 +19,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
+from switchgear.rawjson import what_and_where
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
@@ -259,8 +260,8 @@ def read_chat(call: Call, model: TargetModel) -> ChatRequest:
     except RecursionError:
         raise InvalidRequest("The request is nested too deeply.", code="invalid_json") from None
     except msgspec.DecodeError as error:
-        detail, _, where = str(error).partition(" - at `$.")
-        param = where.rstrip("`") or None
+        detail, where = what_and_where(error)
+        param = where.lstrip(".") or None
         named = f"`{param}` is invalid: " if param else "The request is invalid: "
         raise InvalidRequest(f"{named}{detail}.", param=param, code="invalid_value") from None
 

@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault
 from switchgear.contracts.usage import Usage
 from switchgear.errors import InvalidRequest
+from switchgear.rawjson import what_and_where
 from switchgear.wire.chat import decode_fault
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.usage import read_usage
@@ -64,8 +65,8 @@ def read_embeddings(call: Call) -> EmbeddingsRequest:
     try:
         found = _request_decoder.decode(_encoder.encode(call.members))
     except (msgspec.DecodeError, RecursionError) as error:
-        detail, _, where = str(error).partition(" - at `$.")
-        name = where.rstrip("`").partition("[")[0] or "input"
+        detail, where = what_and_where(error)
+        name = where.lstrip(".").partition("[")[0] or "input"
         raise InvalidRequest(f"`{name}` is invalid: {detail}.", param=name, code="invalid_value") from None
     return EmbeddingsRequest(_listed(found.input), found.dimensions, found.encoding_format, found.user)
 

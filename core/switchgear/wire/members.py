@@ -5,13 +5,14 @@ or odd white space differently, and what the gateway checked must be what the pr
 """
 
 from collections.abc import Iterable, Mapping
-from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import Raw
 
 from switchgear.errors import InvalidRequest
+from switchgear.rawjson import member as member  # noqa: PLC0414 - here is where plugins take both from
+from switchgear.rawjson import what_and_where as what_and_where  # noqa: PLC0414
 
 T = TypeVar("T")
 _GLANCE = 64
@@ -20,11 +21,6 @@ _GLANCE = 64
 _object = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
 _encoder = msgspec.json.Encoder()
-
-
-@cache
-def _decoder(type: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(type | None)
 
 
 def parse_object(body: bytes) -> dict[str, Raw]:
@@ -40,19 +36,6 @@ def parse_object(body: bytes) -> dict[str, Raw]:
     except msgspec.DecodeError as error:
         message = f"The request body must be a JSON object: {error}."
         raise InvalidRequest(message, code="invalid_json") from None
-
-
-def member(members: Mapping[str, Raw], name: str, type: type[T]) -> T | None:
-    """Decode one member; None if it is absent or null. Raises `InvalidRequest` naming it."""
-    raw = members.get(name)
-    if raw is None:
-        return None
-    try:
-        found: T | None = _decoder(type).decode(raw)  # type: ignore[arg-type]  # a type is hashable
-    except (msgspec.DecodeError, RecursionError) as error:
-        detail = str(error).partition(" - at ")[0]
-        raise InvalidRequest(f"`{name}` is invalid: {detail}.", param=name, code="invalid_value") from None
-    return found
 
 
 def holds_items(members: Mapping[str, Raw], name: str) -> bool:

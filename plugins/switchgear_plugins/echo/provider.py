@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from switchgear import NoSettings
 from switchgear.contracts.capability import ONLY_TEXT
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.exchange import Exchange
@@ -26,7 +27,6 @@ from switchgear.contracts.provider import (
 )
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken, InvalidRequest
-from switchgear.offer import NoSettings
 
 _json = msgspec.json.Encoder()
 _TOKEN_BYTES = 4

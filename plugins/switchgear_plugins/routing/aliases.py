@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from switchgear.catalogue.specs import ModelConfig
 from switchgear.contracts.exchange import Callable, Exchange, Plan, Step, Target
+from switchgear.contracts.model import ModelConfig
 from switchgear.contracts.resource import Reference, Resource, ResourceKind, View
 from switchgear.wire.members import raw
 from switchgear_plugins.routing.routed import Routed, target_of

@@ -8,11 +8,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from switchgear.ambient import Ambient
-from switchgear.catalogue.specs import Weight
 from switchgear.contracts.exchange import Callable, Exchange, Plan, Recovery
+from switchgear.contracts.model import Weight
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceKind, View
-from switchgear.spread import by_weight, hashed, is_available, mark
+from switchgear.weighted_hashing import hash_draw, hash_of_name, weighted_order
 from switchgear_plugins.routing.routed import MOST_STEPS, Routed, joined, planned, target_of
 from switchgear_plugins.routing.sticky import Sticky, sticky_key
 from switchgear_plugins.routing.strategies import Strategies, StrategyName
@@ -56,7 +56,7 @@ class Pool(Routed):
         self._names = [it.model for it, _ in usable]
         self._targets = [live for _, live in usable]
         self._weights = [it.weight for it, _ in usable]
-        self._marks = [mark(name) for name in self._names]
+        self._hashes = [hash_of_name(name) for name in self._names]
         self._spec = spec
         self._strategy = Strategies(self._weights, ambient.random).make(spec.strategy)
 
@@ -65,7 +65,7 @@ class Pool(Routed):
         if not self._targets:
             return Plan((), (f"{self.id} is a pool of which no target is enabled",))
         plans = planned(self._targets, x)
-        up = [index for index, plan in enumerate(plans) if is_available(plan)]
+        up = [index for index, plan in enumerate(plans) if plan.is_available()]
         candidates = up or [index for index, plan in enumerate(plans) if plan.steps]
         if not candidates:
             return Plan((), (f"{self.id} is a pool of which no target has anywhere to go",))
@@ -74,7 +74,7 @@ class Pool(Routed):
             order = self._strategy(candidates, plans)
             how: str = self._spec.strategy
         else:
-            order = [i for i in by_weight(self._weights, hashed(key, self._marks)) if i in candidates]
+            order = [i for i in weighted_order(self._weights, hash_draw(key, self._hashes)) if i in candidates]
             how = f"sticky by {self._spec.sticky}"
         down = [index for index in range(len(plans)) if index not in candidates]
         order += down

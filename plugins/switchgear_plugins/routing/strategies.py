@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from switchgear.contracts.exchange import Plan, Target
 from switchgear.contracts.usage import INPUT, OUTPUT
-from switchgear.spread import by_weight, chance
+from switchgear.weighted_hashing import random_draw, weighted_order
 
 StrategyName: TypeAlias = Literal["weighted", "round_robin", "least_busy", "lowest_latency", "lowest_cost"]
 Strategy: TypeAlias = Callable[[Sequence[int], Sequence[Plan]], list[int]]
@@ -24,7 +24,7 @@ class Strategies:
     def __init__(self, weights: Sequence[float], random: Callable[[], float]) -> None:
         self._weights = weights
         self._random = random
-        self._draw = chance(random)
+        self._draw = random_draw(random)
         self._credit = [0.0] * len(weights)
 
     def make(self, name: StrategyName) -> Strategy:
@@ -38,7 +38,7 @@ class Strategies:
         }[name]
 
     def _weighted(self, candidates: Sequence[int], plans: Sequence[Plan]) -> list[int]:  # noqa: ARG002 - a Strategy
-        order = by_weight([self._weights[index] for index in candidates], self._draw)
+        order = weighted_order([self._weights[index] for index in candidates], self._draw)
         return [candidates[index] for index in order]
 
     def _round_robin(self, candidates: Sequence[int], plans: Sequence[Plan]) -> list[int]:  # noqa: ARG002 - a Strategy

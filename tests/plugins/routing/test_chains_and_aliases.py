@@ -3,7 +3,7 @@
 import pytest
 
 from plugins.routing.planning import Model, asked, chain_of, order, pool_of, resource
-from switchgear.catalogue.specs import ModelConfig
+from switchgear.contracts.model import ModelConfig
 from switchgear_plugins.routing.aliases import Alias, AliasSpec
 from switchgear_plugins.routing.chains import CAUSES, Budget
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from plugins.routing.planning import Health, Model, asked, chain_of, firsts, order, pool_of, resource
 from switchgear.contracts.usage import Pricing
 from switchgear.errors import InvalidRequest
-from switchgear.spread import by_weight, hashed, mark
 from switchgear.testing.ambient import FixedAmbient
+from switchgear.weighted_hashing import hash_draw, hash_of_name, weighted_order
 from switchgear_plugins.routing.chains import Budget
 from switchgear_plugins.routing.pools import Pool, PoolSpec, PoolTarget
 
@@ -110,24 +110,24 @@ def test_a_disabled_target_is_left_out() -> None:
 
 @given(WEIGHTS.filter(lambda them: len(them) > 1), st.binary(min_size=1, max_size=20))
 def test_a_target_that_goes_moves_only_what_it_had(weights: list[float], key: bytes) -> None:
-    marks = [mark(f"m{n}") for n in range(len(weights))]
-    before = by_weight(weights, hashed(key, marks))
-    after = by_weight(weights[:-1], hashed(key, marks[:-1]))
+    hashes = [hash_of_name(f"m{n}") for n in range(len(weights))]
+    before = weighted_order(weights, hash_draw(key, hashes))
+    after = weighted_order(weights[:-1], hash_draw(key, hashes[:-1]))
     assert [index for index in before if index != len(weights) - 1] == after
 
 
 def test_sticking_is_the_same_in_every_process() -> None:
     keys = [f"key-{n}" for n in range(50)]
     code = (
-        "from switchgear.spread import *\n"
-        "marks = [mark(name) for name in ('a', 'b', 'c')]\n"
-        f"print([by_weight([1, 2, 3], hashed(key.encode(), marks)) for key in {keys}])"
+        "from switchgear.weighted_hashing import *\n"
+        "hashes = [hash_of_name(name) for name in ('a', 'b', 'c')]\n"
+        f"print([weighted_order([1, 2, 3], hash_draw(key.encode(), hashes)) for key in {keys}])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    marks = [mark(name) for name in ("a", "b", "c")]
-    assert done.stdout.strip() == str([by_weight([1, 2, 3], hashed(key.encode(), marks)) for key in keys])
+    hashes = [hash_of_name(name) for name in ("a", "b", "c")]
+    assert done.stdout.strip() == str([weighted_order([1, 2, 3], hash_draw(key.encode(), hashes)) for key in keys])
     pool = pool_of({Model("a"): 1, Model("b"): 2, Model("c"): 3}, sticky="key")
-    assert [["abc"[index] for index in by_weight([1, 2, 3], hashed(key.encode(), marks))] for key in keys] == [
+    assert [["abc"[index] for index in weighted_order([1, 2, 3], hash_draw(key.encode(), hashes))] for key in keys] == [
         order(pool.plan(asked(id=key))) for key in keys
     ]
 

@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from switchgear.ambient import Ambient
 from switchgear.exchange.health.breaker import Breaker, BreakerView, State
-from switchgear.exchange.health.limiter import Limiter
 from switchgear.exchange.health.pacer import Pacer
 from switchgear.exchange.health.retry import LIMITED, RetryBudget
 from switchgear.exchange.health.settings import RoutingSettings
+from switchgear.limiter import Limiter
 
 _NEWEST = 0.2
 """How much of the latency is that of the last answer."""

@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 
 from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import CacheControl
+from switchgear.wire.members import what_and_where
 
 T = TypeVar("T")
 
@@ -201,8 +202,8 @@ class Reader:
 
 
 def _bad_part(where: str, error: Exception) -> InvalidRequest:
-    detail, _, inner = str(error).partition(" - at `$")
-    return bad(where + inner.rstrip("`"), detail)
+    detail, inner = what_and_where(error)
+    return bad(where + inner, detail)
 
 
 def bad(where: str, detail: str) -> InvalidRequest:

@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import ReasoningDetail
+from switchgear.wire.members import what_and_where
 from switchgear_plugins.openai.responses.parts import Part, chat_content, chat_part
 from switchgear_plugins.openai.responses.reasoning import unpack
 
@@ -171,8 +172,8 @@ def _read(given: Raw, where: str) -> Item:
     try:
         return _item.decode(given)
     except (msgspec.DecodeError, RecursionError) as error:
-        detail, _, path = str(error).partition(" - at `$")
-        param = where + path.partition("[...]")[0].rstrip("`")
+        detail, path = what_and_where(error)
+        param = where + path.partition("[...]")[0]
         raise InvalidRequest(f"`{param}` is invalid: {detail}.", param=param, code="invalid_value") from None
 
 

@@ -1,16 +1,14 @@
-"""A bound on attempts in flight at one target."""
+"""A fair concurrency limiter: slots handed out in the order they are asked for, that a cancelled waiter cannot leak."""
 
 import asyncio
 from collections import OrderedDict
-
-from switchgear.errors import Unavailable
 
 
 class Limiter:
     """`limit` slots, None for any number, handed out in the order they are asked for. For one event loop's thread.
 
-    if not limiter.take():
-        await limiter.acquire(wait_s)
+    if not limiter.take() and not await limiter.acquire(wait_s):
+        raise ...
     try:
         ...
     finally:
@@ -36,18 +34,17 @@ class Limiter:
             return True
         return False
 
-    async def acquire(self, wait_s: float) -> None:
-        """Take a slot, waiting at most `wait_s`. Raises `Unavailable` (`target_busy`); cancelled, it holds none."""
+    async def acquire(self, wait_s: float) -> bool:
+        """Take a slot, waiting at most `wait_s`; return False if none came free. Cancelled, it holds none."""
         if self.take():
-            return
+            return True
         if wait_s > 0:
             loop = asyncio.get_running_loop()
             waiter: asyncio.Future[bool] = loop.create_future()
             self._waiters[waiter] = None
             timer = loop.call_later(wait_s, self._give_up, waiter)
             try:
-                if await waiter:
-                    return
+                return await waiter
             except BaseException:
                 if waiter.done() and not waiter.cancelled() and waiter.result():
                     self.release()  # it was handed over in the moment its taker gave up
@@ -55,8 +52,7 @@ class Limiter:
             finally:
                 timer.cancel()
                 self._waiters.pop(waiter, None)
-        message = f"All {self.limit} slots of this model's provider are in use; try again shortly."
-        raise Unavailable(message, code="target_busy", retry_after=max(1.0, wait_s))
+        return False
 
     def release(self) -> None:
         """Return a slot: to who has waited longest, if anybody has."""
