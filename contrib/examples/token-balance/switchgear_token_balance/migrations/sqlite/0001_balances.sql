@@ -1,7 +1,4 @@
-CREATE TABLE token_balance_accounts (
-    id TEXT PRIMARY KEY,
-    balance INTEGER NOT NULL
-) STRICT;
+CREATE TABLE token_balance_accounts (id TEXT PRIMARY KEY, balance INTEGER NOT NULL) STRICT;
 
 -- What calls that are not over hold of a balance.
 CREATE TABLE token_balance_holds (
