@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TwoStepWorkflow:
-    """The provider. It answers for whoever asks it, under their name: their permissions, limits and budget count for each step."""
+    """The provider. It answers under the name of its caller, whose permissions, limits and budget count for each step."""
 
     wires = frozenset({CANONICAL})
 
