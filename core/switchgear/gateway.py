@@ -35,6 +35,7 @@ from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import Change, Store
 from switchgear.counting import check_sorts
 from switchgear.credentials import SecretKeeper
+from switchgear.doors import check_admin_routes, open_dialects
 from switchgear.edge.limits import EdgeLimits
 from switchgear.edge.overload import Overload
 from switchgear.edge.server import bind, listen, serve
@@ -46,6 +47,7 @@ from switchgear.exchange.inside import InsideCalls
 from switchgear.exchange.invoke import Caps
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
+from switchgear.exchange.routes import RouteRunner
 from switchgear.first_run import FIRST_KEY, FirstRun, seed
 from switchgear.hooks import Hooks
 from switchgear.housekeeping import housekeeping
@@ -216,7 +218,7 @@ class Gateway:
         face.on_change("providers", lambda name, live: credentials.forget(token_of(name)) if live is None else None)
 
         authority = self._authority()
-        dialects = [b.item.factory() for b in registry.all(Hooks.switchgear_dialects)]
+        dialects = open_dialects(registry)
         made = [(bound, bound.item.factory()) for bound in registry.all(Hooks.switchgear_policies)]
         check_sorts(made, counters, offered)
         policies = PolicyChain([(bound.item.name, policy) for bound, policy in made], metrics, self._log, counters)
@@ -236,9 +238,18 @@ class Gateway:
             routing=settings.routing,
         )
         calls.attach(engine, dialects)
-        self._calls = DataPlane(
-            dialects=dialects, authority=authority, engine=engine, resources=face, ambient=ambient, log=self._log
+        routes = RouteRunner(
+            engine=engine,
+            authority=authority,
+            policies=policies,
+            ledger=journal,
+            resources=face,
+            ambient=ambient,
+            meters=meters,
+            log=self._log,
+            total_timeout_s=settings.timeouts.total,
         )
+        self._calls = DataPlane(dialects=dialects, engine=engine, routes=routes)
         self.explainer = Explainer(
             dialects=dialects,
             policies=policies,
@@ -270,17 +281,15 @@ class Gateway:
             targets=health,
             overload=self._overload,
         )
-        admin = create_admin_app(
-            resources,
-            authority=authority,
-            extra_handlers=[
-                *discovery_handlers(Discovery(lambda: face.snapshot, ambient, catalogue.stand_in)),
-                *routing_handlers(self.explainer, health),
-                *configuration_handlers(self._configuration),
-                *self._system.handlers(),
-                *(b.item for b in registry.all(Hooks.switchgear_routes)),
-            ],
-        )
+        own = [
+            *discovery_handlers(Discovery(lambda: face.snapshot, ambient, catalogue.stand_in)),
+            *routing_handlers(self.explainer, health),
+            *configuration_handlers(self._configuration),
+            *self._system.handlers(),
+        ]
+        check_admin_routes(registry, kinds, own)
+        brought = [bound.item for bound in registry.all(Hooks.switchgear_routes)]
+        admin = create_admin_app(resources, authority=authority, extra_handlers=[*own, *brought])
         self._app = fronted(keeping_slashes(admin))
         self._begin(
             ("resources", resources.follow),
