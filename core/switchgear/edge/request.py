@@ -200,6 +200,8 @@ class Request:
         )  # fmt: skip
         if self.method == "HEAD" or status in _BODILESS:
             body = b""
+            if status == HTTPStatus.NO_CONTENT:  # which has neither type nor length
+                head = b"%b%b%b%b\r\n" % (STATUS_LINE[status], connection.state.date_line, lines, self._closing())
         self.started = self.response_complete = True
         if len(body) <= _JOINED:
             connection.transport.write(head + body)
