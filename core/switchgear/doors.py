@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint, Route, WebSocketRoute
 from switchgear.contracts.resource import ResourceKind
 from switchgear.errors import PluginError
+from switchgear.exchange.cors import Cors
+from switchgear.exchange.data_plane import DataPlane
+from switchgear.exchange.engine import Engine
+from switchgear.exchange.routes import RouteRunner
 from switchgear.hooks import Hooks
 from switchgear.paths import PathPattern
 from switchgear.registry import Bound, Registry
+from switchgear.settings import GatewaySettings
 from switchgear.wording import raised
 
 if TYPE_CHECKING:
@@ -54,15 +59,25 @@ def open_dialects(registry: Registry) -> list[Dialect]:
     return [dialect for _, dialect in made]
 
 
-def check_admin_routes(
+def open_data_plane(
+    dialects: Sequence[Dialect], settings: GatewaySettings, *, engine: Engine, **lent: Any
+) -> DataPlane:
+    """Make what finds who answers a call; `lent` is what `RouteRunner` wants besides."""
+    routes = RouteRunner(engine=engine, total_timeout_s=settings.timeouts.total, **lent)
+    cors = Cors(settings.cors.origins, settings.cors.max_age)
+    return DataPlane(dialects=dialects, engine=engine, routes=routes, cors=cors)
+
+
+def admin_routes(
     registry: Registry, kinds: Sequence[ResourceKind[Any, Any]], own: "Sequence[HTTPRouteHandler]"
-) -> None:
-    """Check that no plugin's admin route is another's or one of the kernel's `own`. Raises `PluginError`."""
+) -> "list[HTTPRouteHandler]":
+    """Return the kernel's `own` handlers and those of plugins. Raises `PluginError` where one is in another's way."""
     taken: dict[tuple[str, str], str] = dict.fromkeys(_shapes(own), "the gateway itself")
     for kind in kinds:
         taken |= dict.fromkeys(_kind_shapes(kind), f"the resource kind `{kind.name}`")
     failures: list[str] = []
-    for bound in registry.all(Hooks.switchgear_routes):
+    brought = registry.all(Hooks.switchgear_routes)
+    for bound in brought:
         for shape in _shapes([bound.item]):
             method, path = shape
             if not path.startswith(f"{_ADMIN}/"):
@@ -71,6 +86,7 @@ def check_admin_routes(
                 failures.append(f"{bound} and {owner} both answer {method} {path}. Disable or mend the plugin.")
     if failures:
         raise PluginError(*failures)
+    return [*own, *(bound.item for bound in brought)]
 
 
 def _wrong(entry: Entry) -> Iterator[str]:

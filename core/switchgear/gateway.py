@@ -15,7 +15,7 @@ from urllib.parse import quote
 import structlog
 from msgspec.structs import asdict
 
-from switchgear.admin.admin import create_admin_app, keeping_slashes
+from switchgear.admin.admin import as_written, create_admin_app
 from switchgear.admin.configuration import configuration_handlers
 from switchgear.admin.discovery import discovery_handlers
 from switchgear.admin.front import fronted
@@ -35,7 +35,7 @@ from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import Change, Store
 from switchgear.counting import check_sorts
 from switchgear.credentials import SecretKeeper
-from switchgear.doors import check_admin_routes, open_dialects
+from switchgear.doors import admin_routes, open_data_plane, open_dialects
 from switchgear.edge.limits import EdgeLimits
 from switchgear.edge.overload import Overload
 from switchgear.edge.server import bind, listen, serve
@@ -47,7 +47,6 @@ from switchgear.exchange.inside import InsideCalls
 from switchgear.exchange.invoke import Caps
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
-from switchgear.exchange.routes import RouteRunner
 from switchgear.first_run import FIRST_KEY, FirstRun, seed
 from switchgear.hooks import Hooks
 from switchgear.housekeeping import housekeeping
@@ -168,6 +167,7 @@ class Gateway:
             stop=stop,
             ambient=self._ambient,
             calls=self._calls,
+            root_path=self.settings.root_path,
         )
 
     async def _start(self) -> None:
@@ -238,7 +238,9 @@ class Gateway:
             routing=settings.routing,
         )
         calls.attach(engine, dialects)
-        routes = RouteRunner(
+        self._calls = open_data_plane(
+            dialects,
+            settings,
             engine=engine,
             authority=authority,
             policies=policies,
@@ -247,9 +249,7 @@ class Gateway:
             ambient=ambient,
             meters=meters,
             log=self._log,
-            total_timeout_s=settings.timeouts.total,
         )
-        self._calls = DataPlane(dialects=dialects, engine=engine, routes=routes)
         self.explainer = Explainer(
             dialects=dialects,
             policies=policies,
@@ -287,10 +287,12 @@ class Gateway:
             *configuration_handlers(self._configuration),
             *self._system.handlers(),
         ]
-        check_admin_routes(registry, kinds, own)
-        brought = [bound.item for bound in registry.all(Hooks.switchgear_routes)]
-        admin = create_admin_app(resources, authority=authority, extra_handlers=[*own, *brought])
-        self._app = fronted(keeping_slashes(admin))
+        handlers = admin_routes(registry, kinds, own)
+        root = settings.root_path
+        admin = create_admin_app(
+            resources, authority=authority, extra_handlers=handlers, dialects=dialects, root_path=root
+        )
+        self._app = fronted(as_written(admin, root))
         self._begin(
             ("resources", resources.follow),
             ("what is broken", resources.feed.keep_trying),

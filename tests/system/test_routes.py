@@ -13,7 +13,7 @@ import pytest
 from backports import zstd
 
 from support.distributions import installed
-from support.gateway import Running, running
+from support.gateway import Running, eventually, running
 from switchgear.errors import PluginError
 
 DOORS = Path(__file__).parents[2] / "contrib" / "examples" / "doors" / "switchgear_doors.py"
@@ -210,12 +210,10 @@ async def test_who_leaves_ends_its_request_and_frees_what_it_held(gateway: Runni
     _, key = await gateway.new_key(limits={"concurrent_requests": 1})
     auth = {"authorization": f"Bearer {key}"}
     held = asyncio.create_task(gateway.http.get("/probe/held", headers=auth))
-    while not gateway.gateway.exchanges_in_flight:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: gateway.gateway.exchanges_in_flight == 1)
     assert 429 == (await gateway.http.get("/probe/held", headers=auth)).status_code
     held.cancel()
-    while gateway.gateway.exchanges_in_flight:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: gateway.gateway.exchanges_in_flight == 0)
     outcomes = [(it["operation"], it["outcome"]) for it in (await gateway.all_usage()).values()]
     assert ("hold", "client_gone") in outcomes
 
@@ -223,8 +221,7 @@ async def test_who_leaves_ends_its_request_and_frees_what_it_held(gateway: Runni
 async def test_a_key_that_is_revoked_ends_its_requests(gateway: Running) -> None:
     id, key = await gateway.new_key()
     held = asyncio.create_task(gateway.http.get("/probe/held", headers={"authorization": f"Bearer {key}"}))
-    while not gateway.gateway.exchanges_in_flight:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: gateway.gateway.exchanges_in_flight == 1)
     await gateway.act(f"/api-keys/{id}/revoke")
     assert (401, "invalid_api_key") == _told(await held)
 

@@ -14,6 +14,7 @@ from switchgear.contracts.dialect import Dialect, InferenceEndpoint, Route, WebS
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.provider import Call
 from switchgear.errors import ApiError, MethodNotAllowed, NotFound
+from switchgear.exchange.cors import Cors
 from switchgear.exchange.engine import Engine, note_ids
 from switchgear.exchange.inbound import Inbound
 from switchgear.exchange.reply import error_lines
@@ -27,7 +28,10 @@ _Entry = tuple[Dialect, InferenceEndpoint | Route | WebSocketRoute]
 class DataPlane:
     """Finds who answers a call. `find` returns None for a path that is no dialect's."""
 
-    def __init__(self, *, dialects: Sequence[Dialect], engine: Engine, routes: RouteRunner) -> None:
+    def __init__(
+        self, *, dialects: Sequence[Dialect], engine: Engine, routes: RouteRunner, cors: Cors | None = None
+    ) -> None:
+        self._cors = cors or Cors()
         self._engine = engine
         self._routes = routes
         self._ambient = routes.ambient
@@ -44,8 +48,11 @@ class DataPlane:
     def find(self, method: str, path: str) -> Handler | None:
         """Return who answers."""
         handler = self._inference.get(path)
-        if handler is not None and method == "POST":
-            return handler
+        if handler is None or method != "POST":
+            handler = self._route(method, path)
+        return partial(self._for_browsers, path, handler) if self._cors and handler is not None else handler
+
+    def _route(self, method: str, path: str) -> Handler | None:
         if not self._owners.covers(path) and path not in self._table.exact:
             return None
         found, params = self._table.find(path)
@@ -54,6 +61,15 @@ class DataPlane:
             if _method(entry) == wanted:
                 return self._bound(dialect, entry, params)
         return partial(self._no_route, [_method(entry) for _, entry in found])
+
+    async def _for_browsers(self, path: str, handler: Handler, request: Any) -> None:
+        if request.method == "OPTIONS" and self._cors.is_preflight(request):
+            methods = [method for _, entry in self._table.find(path)[0] if (method := _method(entry))]
+            if methods:
+                await self._cors.preflight(methods, request)
+                return
+        request.lines = self._cors.lines(request)
+        await handler(request)
 
     def _bound(self, dialect: Dialect, entry: Any, params: Mapping[str, str]) -> Handler:
         if isinstance(entry, Route):
