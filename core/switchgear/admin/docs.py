@@ -44,7 +44,6 @@ def docs_handlers(
     root_path: str = "",
 ) -> list[HTTPRouteHandler]:
     """Make the routes of the API description and its page. The description is built when it is first asked for."""
-
     page = PAGE.replace('="/', f'="{root_path}/').encode()
 
     @cache
