@@ -15,7 +15,7 @@ from urllib.parse import quote
 import structlog
 from msgspec.structs import asdict
 
-from switchgear.admin.admin import create_admin_app, keeping_slashes
+from switchgear.admin.admin import as_written, create_admin_app
 from switchgear.admin.configuration import configuration_handlers
 from switchgear.admin.discovery import discovery_handlers
 from switchgear.admin.front import fronted
@@ -35,6 +35,7 @@ from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import Change, Store
 from switchgear.counting import check_sorts
 from switchgear.credentials import SecretKeeper
+from switchgear.doors import admin_routes, open_data_plane, open_dialects
 from switchgear.edge.limits import EdgeLimits
 from switchgear.edge.overload import Overload
 from switchgear.edge.server import bind, listen, serve
@@ -166,6 +167,7 @@ class Gateway:
             stop=stop,
             ambient=self._ambient,
             calls=self._calls,
+            root_path=self.settings.root_path,
         )
 
     async def _start(self) -> None:
@@ -216,7 +218,7 @@ class Gateway:
         face.on_change("providers", lambda name, live: credentials.forget(token_of(name)) if live is None else None)
 
         authority = self._authority()
-        dialects = [b.item.factory() for b in registry.all(Hooks.switchgear_dialects)]
+        dialects = open_dialects(registry)
         made = [(bound, bound.item.factory()) for bound in registry.all(Hooks.switchgear_policies)]
         check_sorts(made, counters, offered)
         policies = PolicyChain([(bound.item.name, policy) for bound, policy in made], metrics, self._log, counters)
@@ -236,8 +238,17 @@ class Gateway:
             routing=settings.routing,
         )
         calls.attach(engine, dialects)
-        self._calls = DataPlane(
-            dialects=dialects, authority=authority, engine=engine, resources=face, ambient=ambient, log=self._log
+        self._calls = open_data_plane(
+            dialects,
+            settings,
+            engine=engine,
+            authority=authority,
+            policies=policies,
+            ledger=journal,
+            resources=face,
+            ambient=ambient,
+            meters=meters,
+            log=self._log,
         )
         self.explainer = Explainer(
             dialects=dialects,
@@ -270,18 +281,18 @@ class Gateway:
             targets=health,
             overload=self._overload,
         )
+        own = [
+            *discovery_handlers(Discovery(lambda: face.snapshot, ambient, catalogue.stand_in)),
+            *routing_handlers(self.explainer, health),
+            *configuration_handlers(self._configuration),
+            *self._system.handlers(),
+        ]
+        handlers = admin_routes(registry, kinds, own)
+        root = settings.root_path
         admin = create_admin_app(
-            resources,
-            authority=authority,
-            extra_handlers=[
-                *discovery_handlers(Discovery(lambda: face.snapshot, ambient, catalogue.stand_in)),
-                *routing_handlers(self.explainer, health),
-                *configuration_handlers(self._configuration),
-                *self._system.handlers(),
-                *(b.item for b in registry.all(Hooks.switchgear_routes)),
-            ],
+            resources, authority=authority, extra_handlers=handlers, dialects=dialects, root_path=root
         )
-        self._app = fronted(keeping_slashes(admin))
+        self._app = fronted(as_written(admin, root))
         self._begin(
             ("resources", resources.follow),
             ("what is broken", resources.feed.keep_trying),

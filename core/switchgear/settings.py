@@ -33,6 +33,19 @@ class EgressSettings(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("; ".join(error.failures)) from None
 
 
+Origin = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9.\[\]:_-]+)$")]
+
+
+class CorsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """From where browsers may call the data plane: origins as `https://app.example.com`, or `*` for everywhere.
+
+    `max_age` is for how many seconds a browser may remember that.
+    """
+
+    origins: tuple[Origin, ...] = ()
+    max_age: Annotated[int, Meta(ge=0)] = 600
+
+
 class UpstreamSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The client that calls providers: whether certificates are checked unless a provider says otherwise."""
 
@@ -75,7 +88,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     `model_prefix` may come before every name in `model`: with "acme", `acme/gpt-4o` is `gpt-4o`.
     `plugin_timeout` bounds each plugin's start and stop, `drain_grace` the streams still running at shutdown; `counters` and
     `jobs` name the active counters and job queue when several plugins offer some; `admin_key` is a secret that opens
-    /admin/v1.
+    /admin/v1. Everything is served below `root_path` too, as a proxy may have it ("/llm"), and links begin with it.
     """
 
     variables: ClassVar[Mapping[str, str]] = {
@@ -99,6 +112,8 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     jobs: str | None = None
     model_prefix: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
     egress: EgressSettings = EgressSettings()
+    root_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    cors: CorsSettings = CorsSettings()
     edge: EdgeSettings = EdgeSettings()
     overload: OverloadSettings = OverloadSettings()
     timeouts: Timeouts = Timeouts()

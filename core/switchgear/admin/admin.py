@@ -22,6 +22,7 @@ from switchgear.admin import conditions, problems, replay
 from switchgear.admin.docs import docs_handlers
 from switchgear.admin.replay import Answer
 from switchgear.authority import Authority
+from switchgear.contracts.dialect import Dialect
 from switchgear.contracts.principal import Credentials
 from switchgear.contracts.resource import ResourceAction, ResourceKind
 from switchgear.errors import PermissionDenied
@@ -44,6 +45,8 @@ def create_admin_app(
     authority: Authority,
     extra_handlers: Sequence[HTTPRouteHandler] = (),
     max_body: int = MAX_BODY,
+    dialects: Sequence[Dialect] = (),
+    root_path: str = "",
 ) -> Litestar:
     """Make the Litestar application of the admin side: routes of all kinds, `extra_handlers`, API description and docs.
 
@@ -69,7 +72,7 @@ def create_admin_app(
 
     generated = [handler for kind in engine.kinds.values() for handler in kind_handlers(engine, kind)]
     return Litestar(
-        [*generated, *extra_handlers, *docs_handlers(engine.kinds, extra_handlers)],
+        [*generated, *extra_handlers, *docs_handlers(engine.kinds, extra_handlers, dialects, root_path)],
         guards=[guard],
         exception_handlers={Exception: problems.to_response},
         before_send=[_before_send],
@@ -81,17 +84,27 @@ def create_admin_app(
     )
 
 
-def keeping_slashes(app: ASGIApp) -> ASGIApp:
+def as_written(app: ASGIApp, root_path: str = "") -> ASGIApp:
     """Let `%2F` in a path be part of an id, as `aliases/acme%2Fgpt-4o`, instead of ending it: servers decode it before anyone
-    can tell. The handlers get it as it was written.
+    can tell. The handlers get it as it was written. Where an answer says where something is, it is below `root_path`.
     """
+    root = root_path.encode()
 
     async def keeping(scope: Scope, receive: Receive, send: Send) -> None:
         written: bytes = scope.get("raw_path") or b""
         if b"%2f" in written.lower():
             parts = re.split("%2f", written.partition(b"?")[0].decode("latin-1"), flags=re.IGNORECASE)
             scope["path"] = "%2F".join(map(unquote, parts))
-        await app(scope, receive, send)
+
+        async def rooted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    (name, root + value if name == b"location" and value.startswith(b"/") else value)
+                    for name, value in message["headers"]
+                ]
+            await send(message)
+
+        await app(scope, receive, rooted if root else send)
 
     return keeping
 

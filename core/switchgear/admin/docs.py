@@ -11,6 +11,7 @@ from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
 
+from switchgear.contracts.dialect import Dialect
 from switchgear.contracts.resource import ResourceKind
 
 # Styles are set inline by the renderer's templates; scripts come from here alone, and nothing else does from anywhere.
@@ -23,7 +24,7 @@ PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Switchgear admin API</title>
+<title>Switchgear API</title>
 <script type="module" src="/docs/rapidoc-min.js"></script>
 </head>
 <body>
@@ -37,15 +38,19 @@ _PUBLIC: dict[str, Any] = {"action": "read", "resource": "docs", "public": True}
 
 
 def docs_handlers(
-    kinds: Mapping[str, ResourceKind[Any, Any]], extra_handlers: Sequence[HTTPRouteHandler]
+    kinds: Mapping[str, ResourceKind[Any, Any]],
+    extra_handlers: Sequence[HTTPRouteHandler],
+    dialects: Sequence[Dialect] = (),
+    root_path: str = "",
 ) -> list[HTTPRouteHandler]:
     """Make the routes of the API description and its page. The description is built when it is first asked for."""
+    page = PAGE.replace('="/', f'="{root_path}/').encode()
 
     @cache
     def description() -> tuple[bytes, str]:
         from switchgear.admin.openapi import describe  # noqa: PLC0415 - costs start-up time that few requests need
 
-        return _tagged(msgspec.json.encode(describe(kinds, extra_handlers)))
+        return _tagged(msgspec.json.encode(describe(kinds, extra_handlers, dialects, root_path)))
 
     @cache
     def script() -> tuple[bytes, str]:
@@ -58,7 +63,7 @@ def docs_handlers(
     @get("/docs", opt=_PUBLIC, include_in_schema=False)
     async def docs() -> Response[bytes]:
         headers = {"content-security-policy": POLICY, "referrer-policy": "no-referrer"}
-        return Response(PAGE.encode(), media_type="text/html", headers=headers)
+        return Response(page, media_type="text/html", headers=headers)
 
     @get("/docs/rapidoc-min.js", opt=_PUBLIC, include_in_schema=False)
     async def docs_script(request: Request[Any, Any, Any]) -> Response[bytes | None]:

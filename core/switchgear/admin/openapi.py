@@ -14,7 +14,9 @@ from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType
 
 from switchgear import __version__
 from switchgear.admin.conditions import JSON, MERGE_PATCH, PREFIX, Restore
+from switchgear.admin.described import dialect_paths
 from switchgear.admin.problems import MEDIA_TYPE, ProblemDetails
+from switchgear.contracts.dialect import Dialect
 from switchgear.contracts.resource import ResourceKind
 from switchgear.resources.engine import MAX_PAGE
 from switchgear.resources.names import id_pattern
@@ -93,8 +95,13 @@ def _optional(name: str, type_: Any, _: Any, json_name: str) -> tuple[str, Any, 
     return (name, type_ | None | UnsetType, UNSET, json_name)
 
 
-def describe(kinds: Mapping[str, ResourceKind[Any, Any]], extra_handlers: Sequence[HTTPRouteHandler] = ()) -> Json:
-    """Return the whole document."""
+def describe(
+    kinds: Mapping[str, ResourceKind[Any, Any]],
+    extra_handlers: Sequence[HTTPRouteHandler] = (),
+    dialects: Sequence[Dialect] = (),
+    root_path: str = "",
+) -> Json:
+    """Return the whole document: the admin API, and where the clients of each dialect come in."""
     types = [KindTypes(kind) for kind in kinds.values()]
     listed = [type_ for of_kind in types for type_ in of_kind.all()]
     bodies = [body for handler in extra_handlers if (body := handler.opt.get("body")) is not None]
@@ -107,10 +114,11 @@ def describe(kinds: Mapping[str, ResourceKind[Any, Any]], extra_handlers: Sequen
         paths |= _kind_paths(of_kind, refs)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Switchgear admin API", "version": __version__},
+        "info": {"title": "Switchgear", "version": __version__},
+        "servers": [{"url": root_path or "/"}],
         "security": [{"bearer": []}],
-        "tags": [{"name": kind.name} for kind in kinds.values()],
-        "paths": paths | extra.get("paths", {}),
+        "tags": [{"name": name} for name in (*kinds, *(dialect.name for dialect in dialects))],
+        "paths": paths | extra.get("paths", {}) | dialect_paths(dialects),
         "components": {
             "schemas": components | extra.get("components", {}).get("schemas", {}),
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},

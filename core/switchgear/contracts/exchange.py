@@ -1,5 +1,6 @@
 """One inference request in flight, as policies, routes and sinks see it. `switchgear.exchange` drives it."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -212,6 +213,8 @@ class Exchange:
     sent                    the call as the last target got it, in its wire format
     principal               who asks, once authenticated
     parent                  the exchange that this one is a part of, where it was called from inside; None for a client's own
+    right, bounds           what was decided of a request at a route: action, kind and id, and the filter within which that is so;
+                            None for a call, which is decided by its model, and where a route asks for nothing
     snapshot                the configuration it lives in from beginning to end
     plan, attempts          where it may go, where it went
     admitted                bit mask of the policies to settle; the policy host's
@@ -237,6 +240,8 @@ class Exchange:
     sent: Call | None = None
     principal: Principal | None = None
     parent: "Exchange | None" = None
+    right: tuple[str, str, str | None] | None = None
+    bounds: Mapping[str, tuple[str, ...]] | None = None
     plan: Plan | None = None
     admitted: int = 0
     reservation: Any = None

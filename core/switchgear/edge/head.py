@@ -10,8 +10,10 @@ from switchgear.edge.refusals import BAD_TARGET, Refused
 _SLASH = ord("/")
 
 
-def split_target(target: bytes) -> tuple[str, bytes, bytes]:
+def split_target(target: bytes, root: bytes = b"") -> tuple[str, bytes, bytes]:
     """Return the decoded path, the raw path and the query of a request's target, which llhttp has found to be ASCII.
+
+    Paths below `root` are those below nothing.
 
     The absolute form (`GET http://host/path`) gives its path; its host counts for nothing. Raises `Refused` for a target
     without a path and for one with a fragment.
@@ -28,6 +30,8 @@ def split_target(target: bytes) -> tuple[str, bytes, bytes]:
         if not url.schema or not url.path:
             raise Refused(BAD_TARGET)
         raw_path, query = url.path, url.query or b""
+    if root and raw_path.startswith(root) and raw_path[len(root) : len(root) + 1] in (b"/", b""):
+        raw_path = raw_path[len(root) :] or b"/"
     path = raw_path.decode("ascii")
     return urllib.parse.unquote(path) if "%" in path else path, raw_path, query
 

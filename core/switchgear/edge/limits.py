@@ -65,6 +65,7 @@ class EdgeState(ServerState):
         refused: Callable[[str], None],
         overload: Overload,
         calls: Calls,
+        root_path: bytes = b"",
     ) -> None:
         super().__init__()
         self.limits = limits
@@ -72,6 +73,7 @@ class EdgeState(ServerState):
         self.refused = refused
         self.overload = overload
         self.calls = calls
+        self.root_path = root_path
         self.draining = False
         self.date_line = b""
         self.response_names: dict[bytes, tuple[bytes, int]] = {}

@@ -17,10 +17,11 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.dialect import Dialect, InferenceEndpoint, QueryEndpoint
+from switchgear.contracts.dialect import Dialect
 from switchgear.edge.refusals import OVERLOADED, Refusal
 from switchgear.edge.settings import OverloadSettings
 from switchgear.errors import Unavailable
+from switchgear.paths import Owners
 from switchgear.telemetry.metrics import Metrics
 
 RETRY_AFTER_S = 1
@@ -93,11 +94,8 @@ class Overload:
         self._log = structlog.get_logger()
         self._ambient = ambient
         stand_in = ambient.new_id()
-        self._answers: dict[str, Refusal] = {}
-        for dialect in dialects:
-            endpoints: list[InferenceEndpoint | QueryEndpoint] = [*dialect.inference, *dialect.queries]
-            self._answers |= dict.fromkeys((e.path for e in endpoints), _busy(dialect, stand_in))
-        self._default: Refusal = _busy(dialects[0], stand_in) if dialects else OVERLOADED
+        answers = [(dialect, _busy(dialect, stand_in)) for dialect in dialects]
+        self._owners = Owners([(e.path, busy) for d, busy in answers for e in (*d.inference, *d.routes)])
         self._tasks: Sized = ()
         self._timer: asyncio.TimerHandle | None = None
         self._worked = worked
@@ -117,8 +115,7 @@ class Overload:
     def shed(self, path: str) -> Refusal:
         """Count a request that is not begun and return its answer."""
         self._shed.value += 1
-        answers = self._answers
-        return answers.get(path) or answers.get(path[: path.rfind("/") + 1], self._default)
+        return self._owners.of(path) if self._owners.roots else OVERLOADED
 
     def too_late(self, asked_at: float) -> bool:
         """Say whether a request has waited so long for its turn that it is not begun any more.

@@ -152,7 +152,7 @@ class EdgeProtocol(Connection):
         version = parser.get_http_version()
         self._check_head(version)
         if self.url != self._last_url:
-            self._target = split_target(self.url)
+            self._target = split_target(self.url, state.root_path)
             self._last_url = self.url
         path = self._target[0]
         method = parser.get_method().decode("ascii")

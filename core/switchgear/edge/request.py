@@ -49,6 +49,8 @@ class Request:
     response_complete: bool = False
     chunked: bool = False
     head: bytes = b""
+    lines: bytes = b""
+    """Header lines that its answer has besides those that its handler gives."""
 
     def __init__(
         self,
@@ -198,6 +200,8 @@ class Request:
         )  # fmt: skip
         if self.method == "HEAD" or status in _BODILESS:
             body = b""
+            if status == HTTPStatus.NO_CONTENT:  # which has neither type nor length
+                head = b"%b%b%b%b\r\n" % (STATUS_LINE[status], connection.state.date_line, lines, self._closing())
         self.started = self.response_complete = True
         if len(body) <= _JOINED:
             connection.transport.write(head + body)
@@ -241,9 +245,14 @@ class Request:
         connection.transport.write(head + last)
         connection.on_response_complete()
 
+    def cut(self) -> None:
+        """End an answer that has begun and cannot be completed, so that its client can tell."""
+        self.lost = True
+        self.connection.transport.close()
+
     def _closing(self) -> bytes:
         """Return the line that says that the connection ends with this answer, if it does."""
         if self.waiting_for_100_continue:
             # A client still waiting may or may not send its body now: only closing keeps the two ends in step.
             self.waiting_for_100_continue = self.keep_alive = False
-        return b"" if self.keep_alive else b"connection: close\r\n"
+        return self.lines if self.keep_alive else self.lines + b"connection: close\r\n"

@@ -52,6 +52,7 @@ async def serve(
     ambient: Ambient | None = None,
     overload: Overload | None = None,
     calls: Calls | None = None,
+    root_path: str = "",
 ) -> None:
     """Serve `app` until SIGTERM, SIGINT or `stop`, then drain and return; a second signal ends the process at once.
 
@@ -59,13 +60,13 @@ async def serve(
     caller until now, take the place of host and port. Draining calls `on_drain`, accepts nothing more, closes idle
     connections and lets the rest finish for `grace` seconds; then it calls `abort_streams`, waits two seconds more and
     cuts what is left. `on_hangup` is called on SIGHUP, `on_refused` with the code of every request or connection that
-    the edge turns away. `overload` says how much may be in flight; `calls` are
-    answered without ASGI. Raises `BootError` when the address cannot be bound.
+    the edge turns away. `overload` says how much may be in flight; `calls` are answered without ASGI. Paths below
+    `root_path` are those below nothing. Raises `BootError` when the address cannot be bound.
     """
     listeners = list(sockets) if sockets is not None else bind(host, port)
     ambient = ambient or Ambient()
     overload = overload or Overload(OverloadSettings(), ambient=ambient)
-    state = EdgeState(limits, ambient, on_refused or _ignore, overload, calls or NoCalls())
+    state = EdgeState(limits, ambient, on_refused or _ignore, overload, calls or NoCalls(), root_path.encode())
     stop = stop or asyncio.Event()
     _allow_open_files()
     config = _config(app)

@@ -1,120 +1,138 @@
-"""What the clients of the gateway call: the endpoints of every dialect, by method and path.
+"""What the clients of the gateway call: the endpoints and routes of every dialect, by method and path.
 
 None of it goes through a web framework's router, which would cost more than everything the gateway does for a request.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
-from structlog.typing import FilteringBoundLogger
+import msgspec
+from msgspec import Raw
 
-from switchgear.ambient import Ambient
-from switchgear.authority import Authority
-from switchgear.contracts.dialect import Dialect, QueryEndpoint, QueryRequest
+from switchgear.contracts.dialect import Dialect, InferenceEndpoint, Route, WebSocketRoute
 from switchgear.contracts.exchange import Exchange
-from switchgear.contracts.principal import Credentials, Principal
-from switchgear.contracts.resource import Resources
-from switchgear.errors import ApiError, InternalError, MethodNotAllowed, NotFound
+from switchgear.contracts.provider import Call
+from switchgear.errors import ApiError, MethodNotAllowed, NotFound
+from switchgear.exchange.cors import Cors
 from switchgear.exchange.engine import Engine, note_ids
 from switchgear.exchange.inbound import Inbound
-from switchgear.exchange.reply import error_lines, header_lines
+from switchgear.exchange.reply import error_lines
+from switchgear.exchange.routes import RouteRunner
+from switchgear.paths import Owners, Table
 
-Handler = Callable[[Inbound], Awaitable[None]]
+Handler = Callable[[Any], Awaitable[None]]
+_Entry = tuple[Dialect, InferenceEndpoint | Route | WebSocketRoute]
 
 
 class DataPlane:
     """Finds who answers a call. `find` returns None for a path that is no dialect's."""
 
     def __init__(
-        self,
-        *,
-        dialects: Sequence[Dialect],
-        authority: Authority,
-        engine: Engine,
-        resources: Resources,
-        ambient: Ambient,
-        log: FilteringBoundLogger,
+        self, *, dialects: Sequence[Dialect], engine: Engine, routes: RouteRunner, cors: Cors | None = None
     ) -> None:
-        self._resources = resources
-        self._ambient = ambient
-        self._authority = authority
-        self._identify = engine.identify
-        self._log = log
-        every = [(path, d) for d in dialects for path in (*(e.path for e in d.inference), *(e.path for e in d.queries))]
-        self._dialects = dict(every)
-        self._inference: dict[str, Handler] = {e.path: partial(engine.run, d, e) for d in dialects for e in d.inference}
-        self._queries = {
-            e.path: partial(self._query, d, e, "") for d in dialects for e in d.queries if e.path[-1] != "/"
+        self._cors = cors or Cors()
+        self._engine = engine
+        self._routes = routes
+        self._ambient = routes.ambient
+        entries: list[tuple[str, _Entry]] = [(e.path, (d, e)) for d in dialects for e in (*d.inference, *d.routes)]
+        self._table = Table(entries)
+        self._owners = Owners([(path, dialect) for path, (dialect, _) in entries])
+        self._inference: dict[str, Handler] = {
+            path: partial(engine.run, d, e)
+            for path, found in self._table.exact.items()
+            for d, e in found
+            if not isinstance(e, (Route, WebSocketRoute))
         }
-        self._prefixes = tuple((e.path, d, e) for d in dialects for e in d.queries if e.path[-1] == "/")
-        self._default = dialects[0] if dialects else None
-        self._roots = tuple({root for path, _ in every if (root := _root(path))})
 
     def find(self, method: str, path: str) -> Handler | None:
         """Return who answers."""
         handler = self._inference.get(path)
-        if handler is not None and method == "POST":
-            return handler
-        if not path.startswith(self._roots):
+        if handler is None or method != "POST":
+            handler = self._route(method, path)
+        return partial(self._for_browsers, path, handler) if self._cors and handler is not None else handler
+
+    def _route(self, method: str, path: str) -> Handler | None:
+        if not self._owners.covers(path) and path not in self._table.exact:
             return None
-        query = self._queries.get(path)
-        if query is None:
-            for prefix, dialect, endpoint in self._prefixes:
-                if path.startswith(prefix) and len(path) > len(prefix):
-                    query = partial(self._query, dialect, endpoint, path[len(prefix) :])
-                    break
-        if query is not None and method in ("GET", "HEAD"):
-            return query
-        allowed = "GET, HEAD" if query is not None else "POST" if path in self._inference else None
-        return partial(self._no_route, allowed)
+        found, params = self._table.find(path)
+        wanted = "GET" if method == "HEAD" else method
+        for dialect, entry in found:
+            if _method(entry) == wanted:
+                return self._bound(dialect, entry, params)
+        return partial(self._no_route, [_method(entry) for _, entry in found])
 
-    async def _query(self, dialect: Dialect, endpoint: QueryEndpoint, rest: str, request: Inbound) -> None:
-        x = self._exchange(dialect)
-        try:
-            headers = dict(request.headers)
-            note_ids(x, headers)
-            found = self._identify(Credentials(headers, request.peer))
-            principal = found if isinstance(found, Principal) else await found
-            may = partial(self._authority.may, principal)
-            answer = await endpoint.handle(QueryRequest(principal, x.snapshot, rest, headers, may))
-            lines = b"x-request-id: %b\r\n" % x.id.encode() + header_lines(answer.headers)
-            await request.whole(answer.status, lines, answer.body)
-        except ApiError as error:
-            await self._refuse(x, dialect, request, error)
-        except Exception as error:  # noqa: BLE001 - answered as a 500 and logged with its traceback
-            self._log.error("request failed", request_id=x.id, exc_info=error)
-            message = "The gateway failed. Its log has the details under this request id."
-            await self._refuse(x, dialect, request, InternalError(message, code="internal_error"))
+    async def _for_browsers(self, path: str, handler: Handler, request: Any) -> None:
+        if request.method == "OPTIONS" and self._cors.is_preflight(request):
+            methods = [method for _, entry in self._table.find(path)[0] if (method := _method(entry))]
+            if methods:
+                await self._cors.preflight(methods, request)
+                return
+        request.lines = self._cors.lines(request)
+        await handler(request)
 
-    async def _no_route(self, allowed: str | None, request: Inbound) -> None:
-        dialect = self._dialects.get(request.path, self._default)
-        assert dialect is not None
-        x = self._exchange(dialect)
-        note_ids(x, dict(request.headers))
-        error: ApiError
-        if allowed is None:
-            error = NotFound(f"There is no {request.method} {request.path[:100]}.", code="unknown_url")
-        else:
-            x.headers.append((b"allow", allowed.encode()))
-            error = MethodNotAllowed(f"{request.method} is not allowed here; use {allowed}.", code="method_not_allowed")
-        await self._refuse(x, dialect, request, error)
+    def _bound(self, dialect: Dialect, entry: Any, params: Mapping[str, str]) -> Handler:
+        if isinstance(entry, Route):
+            return partial(self._routes.run, dialect, entry, params)
+        endpoint: Any = _InPath(entry, params)
+        return partial(self._engine.run, dialect, endpoint)
 
-    def _exchange(self, dialect: Dialect) -> Exchange:
-        """Make what an answer is told by that is not of an inference call."""
+    async def _no_route(self, allowed: Sequence[str], request: Inbound) -> None:
+        """Say that nothing is there, or not by this method, as the dialect would whose path is nearest."""
+        path = request.path
+        dialect = self._owners.of(path)
         ambient = self._ambient
-        return Exchange(
+        x = Exchange(
             ambient.new_id(),
             dialect.name,
-            self._resources.snapshot,
+            self._routes.resources.snapshot,
             began=ambient.monotonic(),
             started_us=ambient.now_us(),
         )
-
-    async def _refuse(self, x: Exchange, dialect: Dialect, request: Inbound, error: ApiError) -> None:
-        now_s = self._ambient.monotonic() - x.began
+        note_ids(x, dict(request.headers))
+        if dialect.request_id_header is not None:
+            x.headers.append((dialect.request_id_header, x.id.encode()))
+        error: ApiError
+        if not allowed:
+            error = NotFound(f"There is no {request.method} {path[:100]}.{self._hint(path)}", code="unknown_url")
+        else:
+            methods = ", ".join(
+                dict.fromkeys("GET, HEAD" if method == "GET" else method for method in allowed if method)
+            )
+            x.headers.append((b"allow", methods.encode()))
+            use = f"use {methods}" if methods else "it takes a WebSocket"
+            error = MethodNotAllowed(f"{request.method} is not allowed here; {use}.", code="method_not_allowed")
+        now_s = ambient.monotonic() - x.began
         await request.whole(error.status, error_lines(x, error, now_s), dialect.error(error, x.id))
 
+    def _hint(self, path: str) -> str:
+        """Name the path that is meant, where that is clear."""
+        first, _, rest = path[1:].partition("/")
+        if rest.startswith(first + "/") and self._table.find(f"/{rest}")[0]:
+            return f" The base URL has /{first} already: /{rest[:100]} is meant."
+        bare = path.rstrip("/")
+        if bare != path and self._table.find(bare)[0]:
+            return f" {bare[:100]} is meant, without the slash at its end."
+        return ""
 
-def _root(path: str) -> str:
-    """Return the first segment of a path with both slashes: everything below is the dialects'."""
-    return path[: path.find("/", 1) + 1]
+
+class _InPath:
+    """An endpoint with parameters in its path, at one path: they are members of its calls."""
+
+    def __init__(self, endpoint: InferenceEndpoint, params: Mapping[str, str]) -> None:
+        self._endpoint = endpoint
+        self._params = params
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._endpoint, name)
+
+    def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:
+        said = {name: Raw(msgspec.json.encode(value)) for name, value in self._params.items()}
+        return self._endpoint.parse(members | said, headers)
+
+
+def _method(entry: InferenceEndpoint | Route | WebSocketRoute) -> str:
+    """Return the method that it is for; empty for a WebSocket, which is none."""
+    if isinstance(entry, WebSocketRoute):
+        return ""
+    return entry.method if isinstance(entry, Route) else "POST"

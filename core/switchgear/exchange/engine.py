@@ -58,7 +58,7 @@ _FAILED_UPSTREAM = frozenset({Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_CUT, Outc
 
 
 class Engine:
-    """Runs exchanges. One a process; `in_flight` are those it is running."""
+    """Runs exchanges. One a process; `in_flight` are those it is running, `bodies` what is read of requests."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Engine:
         self._log = log
         self._caps = caps
         self._total_timeout_s = total_timeout_s
-        self._bodies = Bodies(bodies or BodyLimits(one=caps.body))
+        self.bodies = Bodies(bodies or BodyLimits(one=caps.body))
         routing = routing or RoutingSettings()
         self._attempter = Attempter(Invoker(policies, ambient, caps, routing), ambient, routing)
         self.in_flight = InFlight(authority.decide, ambient)
@@ -155,11 +155,12 @@ class Engine:
         self._policies.begin(x)
         x.authenticated_s = self._monotonic() - x.began
         body = request.whole_body()
-        if b"json" not in headers.get(b"content-type", b"json"):
-            raise UnsupportedMedia("The request body must be JSON (`content-type: application/json`).")
+        coding = _coding(headers)
         if body is None or len(body) > UNCOUNTED:
             declared = int(headers.get(b"content-length", b"0"))
-            body = await self._bodies.read(request, body, principal.id, declared, held)
+            body = await self.bodies.read(request, body, principal.id, declared, held)
+        if coding is not None:
+            body = await self.bodies.unpack(body, coding, principal.id, held)
         x.face = endpoint.face
         call = x.call = endpoint.parse(parse_object(body), headers)
         call.model = x.snapshot.meant(call.model)
@@ -316,6 +317,13 @@ def _note_head(x: Exchange, dialect: Dialect, headers: Mapping[bytes, bytes]) ->
             message = "The header `x-switchgear-strict` is `true` or `false`."
             raise InvalidRequest(message, param="x-switchgear-strict", code="invalid_header")
         x.strict = word == b"true"
+
+
+def _coding(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Return what the body is compressed with, None for nothing. Raises `UnsupportedMedia` unless it is JSON."""
+    if b"json" not in headers.get(b"content-type", b"json"):
+        raise UnsupportedMedia("The request body must be JSON (`content-type: application/json`).")
+    return headers.get(b"content-encoding")
 
 
 def note_ids(x: Exchange, headers: Mapping[bytes, bytes]) -> None:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from switchgear.ambient import Ambient
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.principal import USE, Principal, Scope
-from switchgear.errors import ApiError, AuthenticationFailed
+from switchgear.errors import ApiError, AuthenticationFailed, PermissionDenied
 from switchgear.exchange.faults import Draining, PolicyStop, model_not_found
 from switchgear.upstream.watch import Watch
 
@@ -93,17 +93,20 @@ class InFlight:
         assert x.principal is not None
         if now.expires_us != x.principal.expires_us:
             self._expire(flight, now.expires_us)
-        if x.plan is None:  # it is yet to be decided what it may do
-            x.principal = now
-            return
-        assert x.call is not None
-        scope = self._decide(now, USE, "models", x.call.model)
+        right = x.right
+        if right is None:
+            if x.plan is None:  # it is yet to be decided what it may do
+                x.principal = now
+                return
+            assert x.call is not None
+            right = (USE, "models", x.call.model)
+        scope = self._decide(now, *right)
         if not isinstance(scope, Scope):
             task = asyncio.ensure_future(_stop_later(flight, scope))
             self._deciding.add(task)
             task.add_done_callback(self._deciding.discard)
-        elif not (scope.allowed and scope.filter is None):
-            flight.watch.abort(PolicyStop(model_not_found(x.call.model)))
+        elif not _still(x, scope):
+            flight.watch.abort(PolicyStop(_not_permitted(x)))
 
     def _expire(self, flight: _Flight, at_us: int | None) -> None:
         """End an exchange at a time of the wall clock, which may be set meanwhile."""
@@ -128,9 +131,20 @@ async def _stop_later(flight: _Flight, decision: Awaitable[Scope]) -> None:
     try:
         scope = await decision
     finally:
-        if scope is None or not scope.allowed or scope.filter is not None:
-            assert flight.x.call is not None
-            flight.watch.abort(PolicyStop(model_not_found(flight.x.call.model)))
+        if scope is None or not _still(flight.x, scope):
+            flight.watch.abort(PolicyStop(_not_permitted(flight.x)))
+
+
+def _still(x: Exchange, scope: Scope) -> bool:
+    """Say whether this allows what was allowed. A route that keeps to bounds has read the old ones."""
+    return scope.allowed and scope.filter == x.bounds
+
+
+def _not_permitted(x: Exchange) -> ApiError:
+    if x.right is None:
+        assert x.call is not None
+        return model_not_found(x.call.model)
+    return PermissionDenied("You may not do this any more.", code="not_permitted")
 
 
 def _no_longer_valid() -> ApiError:

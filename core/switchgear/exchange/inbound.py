@@ -9,6 +9,7 @@ from msgspec import Struct
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.principal import Principal
 from switchgear.errors import PayloadTooLarge, RateLimited, Unavailable
+from switchgear.exchange.coding import unpack
 from switchgear.exchange.reply import Reply
 
 UNCOUNTED = 64 * 1024
@@ -50,6 +51,16 @@ class Inbound(Reply, Protocol):
 
     async def read(self) -> bytes | None:
         """Return the next piece of the body, None at its end. Raises `ClientGone`."""
+        ...
+
+
+class Routed(Inbound, Protocol):
+    """A request at a route, which comes from a client."""
+
+    query: bytes
+
+    def cut(self) -> None:
+        """End an answer that has begun and cannot be completed, so that its client can tell."""
         ...
 
 
@@ -95,6 +106,19 @@ class Bodies:
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def hold(self, size: int, principal: str, holding: "Holding") -> None:
+        """Count bytes of a body that are kept besides what was read. Raises as `read` does."""
+        holding.bodies, holding.principal = self, principal
+        self._take(holding, size)
+
+    async def unpack(self, body: bytes, coding: bytes, principal: str, holding: "Holding") -> bytes:
+        """Return a body unpacked from its `content-encoding`, and count that too. Raises as `hold` does, `UnsupportedMedia`,
+        `InvalidRequest`.
+        """
+        found = await unpack(body, coding, self._limits.one)
+        self.hold(len(found), principal, holding)
+        return found
+
     def give_back(self, holding: "Holding") -> None:
         """Count what was held no more."""
         self._total -= holding.size
@@ -106,6 +130,11 @@ class Bodies:
     def too_large(self) -> PayloadTooLarge:
         """Make the refusal of a body that is too large by itself."""
         return PayloadTooLarge(f"The request body is larger than {self._limits.one} bytes.", code="body_too_large")
+
+    @property
+    def most(self) -> int:
+        """Bytes that one body may have."""
+        return self._limits.one
 
     def _take(self, holding: "Holding", size: int) -> None:
         mine = self._held.get(holding.principal, 0) + size

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.conversation import Face
-from switchgear.contracts.dialect import InferenceEndpoint, QueryEndpoint
+from switchgear.contracts.dialect import InferenceEndpoint, Route, WebSocketRoute
 from switchgear.contracts.filter import AnswerFace
 from switchgear.contracts.provider import CANONICAL, COUNT, Answer, Call, StreamEvent
 from switchgear.errors import ApiError, InvalidRequest
@@ -200,7 +200,7 @@ class AnthropicDialect:
     name = "anthropic"
     request_id_header: bytes | None = b"request-id"
     retry_count_header: bytes = b"x-stainless-retry-count"
-    queries: tuple[QueryEndpoint, ...] = ()
+    routes: tuple[Route | WebSocketRoute, ...] = ()
 
     def __init__(self, ambient: Ambient | None = None) -> None:
         self.inference: tuple[InferenceEndpoint, ...] = (Messages(ambient or Ambient()), CountTokens())

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from switchgear.contracts.conversation import Face
-from switchgear.contracts.dialect import InferenceEndpoint, QueryEndpoint, QueryReply, QueryRequest
+from switchgear.contracts.dialect import InferenceEndpoint, Route, RouteReply, RouteRequest, WebSocketRoute
 from switchgear.contracts.filter import AnswerFace
 from switchgear.contracts.principal import USE
 from switchgear.contracts.provider import CANONICAL, Answer, Call
@@ -69,41 +69,37 @@ class ChatCompletions:
         return ChunkEncoder()
 
 
-class ListModels:
-    """GET /v1/models: what the principal may use and is enabled."""
-
-    path = "/v1/models"
-
-    async def handle(self, request: QueryRequest) -> QueryReply:
-        """List them in id order, with an ETag."""
-        found = request.snapshot.callables.items()
-        names = sorted([name for name, it in found if it.enabled and await request.may(USE, "models", name)])
-        body = _json.encode({"object": "list", "data": [_model(name, request) for name in names]})
-        etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:32].encode()
-        if request.headers.get(b"if-none-match") == etag:
-            return QueryReply(b"", 304, ((b"etag", etag),))
-        return QueryReply(body, 200, ((b"etag", etag),))
+async def list_models(request: RouteRequest) -> RouteReply:
+    """List what the principal may use and is enabled, in id order, with an ETag."""
+    found = request.snapshot.callables.items()
+    names = sorted([name for name, it in found if it.enabled and await request.may(USE, "models", name)])
+    body = _json.encode({"object": "list", "data": [_model(name, request) for name in names]})
+    etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:32].encode()
+    if request.headers.get(b"if-none-match") == etag:
+        return RouteReply(b"", 304, headers=((b"etag", etag),))
+    return RouteReply(body, headers=((b"etag", etag),))
 
 
-class GetModel:
-    """GET /v1/models/{id}."""
-
-    path = "/v1/models/"
-
-    async def handle(self, request: QueryRequest) -> QueryReply:
-        """Return one model; unknown, disabled and forbidden look the same."""
-        name = request.snapshot.meant(request.rest)
-        found = request.snapshot.callable(name)
-        if found is None or not found.enabled or not await request.may(USE, "models", name):
-            message = f"The model `{name[:64]}` does not exist or you do not have access to it."
-            raise NotFound(message, code="model_not_found", param="model")
-        return QueryReply(_json.encode(_model(name, request)))
+async def get_model(request: RouteRequest) -> RouteReply:
+    """Return one model; unknown, disabled and forbidden look the same."""
+    name = request.snapshot.meant(request.params["model"])
+    found = request.snapshot.callable(name)
+    if found is None or not found.enabled or not await request.may(USE, "models", name):
+        message = f"The model `{name[:64]}` does not exist or you do not have access to it."
+        raise NotFound(message, code="model_not_found", param="model")
+    return RouteReply(_json.encode(_model(name, request)))
 
 
-def _model(name: str, request: QueryRequest) -> dict[str, Any]:
+def _model(name: str, request: RouteRequest) -> dict[str, Any]:
     found = request.snapshot.callable(name)
     assert found is not None
     return {"id": name, "object": "model", "created": found.created_us // 1_000_000, "owned_by": found.owned_by}
+
+
+MODELS = (
+    Route("GET", "/v1/models", list_models, open_to="principals", summary="List the models you may use"),
+    Route("GET", "/v1/models/{model:path}", get_model, open_to="principals", summary="Get a model"),
+)
 
 
 class OpenAIDialect:
@@ -113,7 +109,7 @@ class OpenAIDialect:
     request_id_header: bytes | None = None
     retry_count_header: bytes = b"x-stainless-retry-count"
     inference: tuple[InferenceEndpoint, ...] = (ChatCompletions(), Completions(), Embeddings(), Responses())
-    queries: tuple[QueryEndpoint, ...] = (ListModels(), GetModel())
+    routes: tuple[Route | WebSocketRoute, ...] = MODELS
 
     def error(self, error: ApiError, request_id: str) -> bytes:
         """Encode an error."""

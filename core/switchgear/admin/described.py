@@ -1,0 +1,77 @@
+"""How the data plane is described in /openapi.json: paths, parameters and media types of every dialect's endpoints and routes."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from switchgear.contracts.dialect import Dialect, InferenceEndpoint, Route, WebSocketRoute
+from switchgear.paths import PathPattern
+
+Json = dict[str, Any]
+_JSON = "application/json"
+_STREAM = "text/event-stream"
+
+
+def dialect_paths(dialects: Sequence[Dialect]) -> Json:
+    """Return the path items."""
+    paths: Json = {}
+    for dialect in dialects:
+        for entry in (*dialect.inference, *dialect.routes):
+            pattern = PathPattern(entry.path)
+            item = paths.setdefault(pattern.plain, {})
+            method = (
+                entry.method.lower()
+                if isinstance(entry, Route)
+                else "get"
+                if isinstance(entry, WebSocketRoute)
+                else "post"
+            )
+            item[method] = _operation(dialect, entry, pattern, method)
+    return paths
+
+
+def _operation(
+    dialect: Dialect, entry: InferenceEndpoint | Route | WebSocketRoute, pattern: PathPattern, method: str
+) -> Json:
+    name = re.sub(r"\W+", "_", f"{method}{pattern.plain}").strip("_")
+    described: Json = {
+        "operationId": f"{dialect.name}.{name}",
+        "tags": [dialect.name],
+        "summary": (entry.__doc__ or "").strip().partition("\n")[0],
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in pattern.names
+        ],
+        "responses": {"200": _content((_JSON, _STREAM)), "default": _error(dialect)},
+    }
+    if isinstance(entry, (Route, WebSocketRoute)):
+        described["summary"] = entry.summary or f"{method.upper()} {entry.path}"
+        if entry.open_to == "everybody":
+            described["security"] = []
+    if isinstance(entry, WebSocketRoute):
+        switching = {"description": "A WebSocket is opened (RFC 6455)."}
+        described["responses"] = {"101": switching, "default": _error(dialect)}
+    elif isinstance(entry, Route):
+        described["responses"] = {"2XX": _content(entry.gives), "default": _error(dialect)}
+        if entry.takes:
+            described["requestBody"] = {"required": True, **_content(entry.takes)}
+            del described["requestBody"]["description"]
+    else:
+        described["requestBody"] = {"required": True, "content": {_JSON: {"schema": {"type": "object"}}}}
+    return described
+
+
+def _content(media_types: Sequence[str]) -> Json:
+    return {"description": "The answer.", "content": {media: _schema(media) for media in media_types}}
+
+
+def _schema(media: str) -> Json:
+    if media == _JSON:
+        return {"schema": {}}
+    return {"schema": {"type": "object"}} if media.startswith("multipart/") else {}
+
+
+def _error(dialect: Dialect) -> Json:
+    return {
+        "description": f"What went wrong, as {dialect.name} says it.",
+        "content": {_JSON: {"schema": {"type": "object"}}},
+    }

@@ -1,0 +1,179 @@
+"""Bodies that come compressed (`content-encoding`, RFC 9110 section 8.4), unpacked within bounds on size and ratio."""
+
+import asyncio
+import sys
+import zlib
+from typing import Protocol
+
+from switchgear.errors import InvalidRequest, PayloadTooLarge, UnsupportedMedia
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+SPOKEN = b"gzip, deflate, zstd"
+_RATIO = 100
+"""So many times its packed size may a body be, beyond a first piece: text repeats itself less, bombs far more."""
+_FREE = 1024 * 1024
+_PIECE = 256 * 1024
+_AT_ONCE = 32 * 1024
+"""A packed body longer than this is unpacked in a thread; and so is what is left of a shorter one after its first piece."""
+_WINDOW_LOG = 23
+"""Of zstd: 8 MiB, which RFC 9659 has receivers expect at most."""
+
+
+class _Stream(Protocol):
+    """The state of one compressed stream."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def take(self, data: bytes, most: int) -> bytes:
+        """Unpack at most so many bytes; what is left over of `data` is kept."""
+        ...
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether nothing more comes without more data."""
+        ...
+
+
+class _Zlib:
+    def __init__(self, bits: int) -> None:
+        self._inner = zlib.decompressobj(bits)
+        self._full = False
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def take(self, data: bytes, most: int) -> bytes:
+        found = self._inner.decompress(self._inner.unconsumed_tail + data, most)
+        self._full = len(found) == most
+        return found
+
+    @property
+    def is_hungry(self) -> bool:
+        return not self._full and not self._inner.unconsumed_tail
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        options = {int(zstd.DecompressionParameter.window_log_max): _WINDOW_LOG}
+        self._inner = zstd.ZstdDecompressor(options=options)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def take(self, data: bytes, most: int) -> bytes:
+        return self._inner.decompress(data, most)
+
+    @property
+    def is_hungry(self) -> bool:
+        return self._inner.needs_input
+
+
+class Unpacker:
+    """Unpacks one body that comes in pieces. Raises `UnsupportedMedia` for a coding that is not spoken here.
+
+    `limit` is how many bytes it may have unpacked.
+    """
+
+    def __init__(self, coding: bytes, limit: int) -> None:
+        name = coding.strip().lower().removeprefix(b"x-")
+        if name not in (b"gzip", b"deflate", b"zstd"):
+            shown = coding[:32].decode("latin-1")
+            message = f"The content-encoding `{shown}` is not spoken here; use one of {SPOKEN.decode()}, or none."
+            raise UnsupportedMedia(message, param="content-encoding", code="unsupported_content_encoding")
+        self._name = name
+        self._limit = limit
+        self._stream: _Stream | None = None
+        self._data = b""
+        self._packed = 0
+        self._unpacked = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of the packed body. All of the last one must have been unpacked by `take`."""
+        self._packed += len(data)
+        self._data = data
+
+    def take(self) -> bytes:
+        """Return the next piece of what was fed, empty when there is no more. Raises `PayloadTooLarge`, `InvalidRequest`."""
+        while True:
+            stream = self._stream
+            if stream is None:
+                if not self._data:
+                    return b""
+                stream = self._stream = self._begin(self._data)
+            data, self._data = self._data, b""
+            if not data and stream.is_hungry:
+                return b""
+            try:
+                found = stream.take(data, _PIECE)
+            except (zlib.error, zstd.ZstdError) as error:
+                raise self._broken("is not") from error
+            if stream.eof:  # another member, or frame, may follow
+                self._data, self._stream = stream.unused_data, None
+            if found:
+                return self._counted(found)
+
+    def end(self) -> None:
+        """Check that the packed body was whole."""
+        if self._stream is not None:
+            raise self._broken("ends before its end as")
+
+    def _begin(self, data: bytes) -> _Stream:
+        if self._name == b"zstd":
+            return _Zstd()
+        if self._name == b"gzip":
+            return _Zlib(16 + zlib.MAX_WBITS)
+        # It is zlib's format by the standard; some send the bare stream.
+        is_zlib = data[0] & 15 == zlib.DEFLATED and (len(data) == 1 or (data[0] << 8 | data[1]) % 31 == 0)
+        return _Zlib(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
+
+    def _counted(self, found: bytes) -> bytes:
+        self._unpacked += len(found)
+        if self._unpacked > self._limit:
+            message = f"The request body is larger than {self._limit} bytes when it is unpacked."
+            raise PayloadTooLarge(message, code="body_too_large")
+        if self._unpacked > _FREE + self._packed * _RATIO:
+            message = f"The request body is more than {_RATIO} times as large when it is unpacked."
+            raise PayloadTooLarge(message, code="compression_ratio_exceeded")
+        return found
+
+    def _broken(self, how: str) -> InvalidRequest:
+        message = f"The request body {how} {self._name.decode()}, which its content-encoding says it is."
+        return InvalidRequest(message, param="content-encoding", code="invalid_content_encoding")
+
+
+async def unpack(body: bytes, coding: bytes, limit: int) -> bytes:
+    """Return a whole body unpacked; `identity` is as it is. A large one is unpacked in a thread. Raises as `Unpacker`."""
+    if coding.strip().lower() in (b"identity", b""):
+        return body
+    unpacker = Unpacker(coding, limit)
+    unpacker.feed(body)
+    if len(body) > _AT_ONCE:
+        return await asyncio.to_thread(_rest, unpacker, b"")
+    first = unpacker.take()
+    return _rest(unpacker, first) if len(first) < _PIECE else await asyncio.to_thread(_rest, unpacker, first)
+
+
+def _rest(unpacker: Unpacker, first: bytes) -> bytes:
+    pieces = [first]
+    while piece := unpacker.take():
+        pieces.append(piece)
+    unpacker.end()
+    return b"".join(pieces)

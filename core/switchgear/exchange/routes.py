@@ -1,0 +1,262 @@
+"""Requests at the routes of dialects: everything a client may ask that is no inference call.
+
+They share with calls who asks, the limits on bodies, what ends them before their time, and how they are answered. One that is
+`counted` is an exchange to the policies as well: without an attempt, its operation named by the route.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+
+from structlog.typing import FilteringBoundLogger
+
+from switchgear.ambient import Ambient
+from switchgear.authority import Authority
+from switchgear.contracts.dialect import ANYBODY, Dialect, Route, RouteReply, WebSocketRoute
+from switchgear.contracts.exchange import Exchange, Outcome, Plan
+from switchgear.contracts.principal import Credentials, Principal, Scope
+from switchgear.contracts.provider import Call
+from switchgear.contracts.record import Ledger
+from switchgear.contracts.resource import Resources
+from switchgear.errors import ClientGone, PermissionDenied, Unavailable
+from switchgear.exchange.engine import Engine, note_ids
+from switchgear.exchange.faults import cause_of, model_not_found, outcome_of, to_api_error
+from switchgear.exchange.inbound import Holding, Routed
+from switchgear.exchange.meters import ExchangeMeters
+from switchgear.exchange.policies import PolicyChain
+from switchgear.exchange.reply import answer_lines, error_lines, header_lines
+from switchgear.exchange.route_request import RoutedRequest, check_media_type
+from switchgear.telemetry.logs import REQUEST_ID
+from switchgear.upstream.watch import Watch
+
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:; ?[\w!#$&^.+=\"/ -]+)*", re.ASCII)
+
+
+class RouteRunner:
+    """Answers requests at routes. `engine` lends what both have: who asks, budgets of bytes, what is in flight."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        authority: Authority,
+        policies: PolicyChain,
+        ledger: Ledger,
+        resources: Resources,
+        ambient: Ambient,
+        meters: ExchangeMeters,
+        log: FilteringBoundLogger,
+        total_timeout_s: float = 600.0,
+    ) -> None:
+        self.engine = engine
+        self.authority = authority
+        self.policies = policies
+        self.ledger = ledger
+        self.resources = resources
+        self.ambient = ambient
+        self.meters = meters
+        self.log = log
+        self.total_timeout_s = total_timeout_s
+        self.loop = asyncio.get_running_loop()
+
+    async def run(self, dialect: Dialect, route: Route, params: Mapping[str, str], request: Routed) -> None:
+        """Answer one request. Raises nothing of its own."""
+        visit = Visit(self, dialect, route, request)
+        reply: RouteReply | None = None
+        error: BaseException | None = None
+        try:
+            reply = await self._reply(visit, route, params)
+        except asyncio.CancelledError as cancelled:
+            error = visit.watch.cause() or cancelled
+        except Exception as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged when it is settled
+            error = failure
+        error = await visit.end(error)
+        if isinstance(error, asyncio.CancelledError):
+            raise error
+        if error is not None:
+            await visit.refuse(error)
+        elif request.started:
+            await request.close(b"")
+        else:
+            assert reply is not None
+            assert isinstance(reply.body, bytes)
+            await request.whole(reply.status, visit.lines(reply), reply.body, _type(reply))
+
+    async def _reply(self, visit: "Visit", route: Route, params: Mapping[str, str]) -> RouteReply:
+        asked = await visit.enter(params)
+        if (wrong := check_media_type(route, asked.headers)) is not None:
+            raise wrong
+        reply = await route.handler(asked)
+        if not isinstance(reply, RouteReply):
+            raise TypeError(
+                f"the handler of {route.method} {route.path} returned {type(reply).__name__}, no RouteReply"
+            )
+        if not isinstance(reply.body, bytes):
+            return await _stream(visit, reply, reply.body)
+        visit.x.status = reply.status
+        return reply
+
+
+class Visit:
+    """One request at a route, from its head to its settlement."""
+
+    def __init__(self, runner: RouteRunner, dialect: Dialect, route: Route | WebSocketRoute, request: Routed) -> None:
+        self._house = runner
+        self._dialect = dialect
+        self._route = route
+        self._request = request
+        self._held = Holding()
+        ambient = runner.ambient
+        self._monotonic = ambient.monotonic
+        self.x = Exchange(
+            ambient.new_id(),
+            dialect.name,
+            runner.resources.snapshot,
+            began=ambient.monotonic(),
+            started_us=ambient.now_us(),
+        )
+        self.x.status = 200
+        REQUEST_ID.set(self.x.id)
+        total_s = runner.total_timeout_s if isinstance(route, Route) else float("inf")
+        self.watch = Watch(runner.loop, total_s, task=request.task)
+        request.on_lost = self.watch.client_left
+        runner.meters.active.value += 1
+
+    async def enter(self, params: Mapping[str, str]) -> RoutedRequest:
+        """Say who asks and whether they may, and have it counted. Raises `ApiError`."""
+        x, request, route, house = self.x, self._request, self._route, self._house
+        engine = house.engine
+        if request.lost:
+            raise ClientGone("The client closed the connection.", code="client_gone")
+        headers = dict(request.headers)
+        note_ids(x, headers)
+        if self._dialect.request_id_header is not None:
+            x.headers.append((self._dialect.request_id_header, x.id.encode()))
+        if route.open_to == "everybody":
+            x.principal = ANYBODY
+        else:
+            found = engine.identify(Credentials(headers, request.peer))
+            x.principal = found if isinstance(found, Principal) else await found
+        engine.in_flight.enter(x, self.watch)
+        if route.counted:
+            house.policies.begin(x)
+        x.authenticated_s = self._monotonic() - x.began
+        if route.open_to == "granted":
+            await self._allow(params)
+        if route.counted:
+            await self._count()
+        x.admitted_s = self._monotonic() - x.began
+        return RoutedRequest(
+            request, route, x, params, headers, bodies=engine.bodies, held=self._held, authority=house.authority
+        )
+
+    async def _allow(self, params: Mapping[str, str]) -> None:
+        x, route = self.x, self._route
+        right = (route.action, route.kind, None if route.id is None else params[route.id])
+        in_flight = self._house.engine.in_flight
+        while True:
+            assert x.principal is not None
+            as_of = in_flight.revision
+            scope = self._house.authority.decide(x.principal, *right)
+            scope = scope if isinstance(scope, Scope) else await scope
+            if as_of == in_flight.revision:
+                break  # else something has changed while it was decided
+        if not scope.allowed or (scope.filter is not None and not route.scoped):
+            if right[1] == "models" and right[2] is not None:
+                raise model_not_found(right[2])
+            raise PermissionDenied(f"You may not {route.action} {route.kind} here.", code="not_permitted")
+        x.right, x.bounds = right, scope.filter
+
+    async def _count(self) -> None:
+        """Make it an exchange to the policies, which may refuse it. There is nothing in it that they could rewrite."""
+        x, route, house = self.x, self._route, self._house
+        x.call = Call(route.operation or route.path, "", {}, model="")
+        x.plan = Plan(())
+        if not house.ledger.has_room:
+            raise Unavailable("Nothing can be recorded now: the journal is full.", code="journal_full", retry_after=5)
+        given = house.policies.admit(x)
+        if given is not None and asyncio.iscoroutine(given):
+            given = await given
+        if given is not None:
+            message = "A policy has an answer of its own for this, which cannot be given here."
+            raise PermissionDenied(message, code="policy_answered")
+
+    async def end(self, error: BaseException | None) -> BaseException | None:
+        """Account for it, once, and give back what it held. Returns what its client is to be told, None if it went well."""
+        x, house = self.x, self._house
+        self.watch.close()
+        x.ended_s = self._monotonic() - x.began
+        x.error = error
+        if error is None:
+            x.outcome = Outcome.COMPLETE
+        else:
+            x.outcome, x.status, x.cause = outcome_of(error), to_api_error(error).status, cause_of(error)
+        if x.outcome is Outcome.ERROR:
+            self._house.log.error(
+                "route failed", request_id=x.id, dialect=x.dialect, path=self._route.path, exc_info=error
+            )
+        try:
+            if x.call is not None:
+                x.cost_microusd = x.cost_microusd or 0
+            unaccounted = await house.policies.settle(x) if self._route.counted and x.principal is not None else None
+        finally:
+            house.meters.settled(x)
+            if x.principal is not None:
+                house.engine.in_flight.leave(x)
+            if self._held.bodies is not None:
+                self._held.bodies.give_back(self._held)
+            house.meters.active.value -= 1
+        return unaccounted or error
+
+    def lines(self, reply: RouteReply, *, stream: bool = False) -> bytes:
+        """Render the headers of an answer."""
+        x = self.x
+        now_s = self._monotonic() - x.began
+        return answer_lines(x, now_s, stream=stream, named=False) + header_lines(reply.headers)
+
+    def begin(self, reply: RouteReply) -> None:
+        """Begin an answer in pieces."""
+        self._request.start(self.lines(reply, stream=True), _type(reply))
+
+    async def write(self, piece: bytes) -> None:
+        """Send one."""
+        await self._request.write(piece)
+
+    @property
+    def is_head(self) -> bool:
+        """Whether nobody wants a body."""
+        return self._request.method == "HEAD"
+
+    async def refuse(self, error: BaseException) -> None:
+        """Tell the client, as far as it can be told."""
+        request, x = self._request, self.x
+        if isinstance(error, ClientGone):
+            return
+        if request.started:
+            request.cut()
+            return
+        answer = to_api_error(error)
+        await request.whole(answer.status, error_lines(x, answer, x.ended_s), self._dialect.error(answer, x.id))
+
+
+async def _stream(visit: Visit, reply: RouteReply, pieces: AsyncIterator[bytes]) -> RouteReply:
+    """Send an answer in pieces, all but its end."""
+    begun = False
+    try:
+        if visit.is_head:
+            return RouteReply(b"", media_type=reply.media_type, headers=reply.headers)
+        async for piece in pieces:
+            if not begun:
+                visit.begin(reply)
+                begun = True
+            await visit.write(piece)
+        if not begun:
+            visit.begin(reply)
+        return reply
+    finally:
+        if (close := getattr(pieces, "aclose", None)) is not None:
+            await close()
+
+
+def _type(reply: RouteReply) -> bytes:
+    return (reply.media_type if _MEDIA_TYPE.fullmatch(reply.media_type) else "application/octet-stream").encode()

@@ -1,0 +1,127 @@
+"""Paths with parameters: what they match, which overlap, and whose a path is that nobody answers."""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_PARAMETER = re.compile(r"\{([a-z][a-z0-9_]*)(:path)?\}")
+
+
+class PathPattern:
+    """A path such as `/v1/files/{id}/content` or `/v1/models/{model:path}`: `{id}` is within a segment, `:path` is one or more.
+
+    Raises ValueError for what is no path, or has a parameter twice or two in one segment.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        found = _PARAMETER.findall(path)
+        self.names: tuple[str, ...] = tuple(name for name, _ in found)
+        bare = _PARAMETER.sub("", path)
+        if not path.startswith("/") or len(path) == 1 or path.endswith("/") or "//" in path or set(bare) & set("{}?#%"):
+            raise ValueError(f"`{path}` is no path with parameters: /v1/files/{{id}}, /v1/models/{{model:path}}")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"`{path}` has a parameter twice")
+        self.segments = path[1:].split("/")
+        if any(len(_PARAMETER.findall(segment)) > 1 for segment in self.segments):
+            raise ValueError(f"`{path}` has two parameters in one segment")
+        self.plain = _PARAMETER.sub(r"{\1}", path)
+        """As OpenAPI writes it."""
+        self.literal = len(bare)
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        """What it matches; its groups are the parameters."""
+        pattern, at = "", 0
+        for found in _PARAMETER.finditer(self.path):
+            pattern += re.escape(self.path[at : found.start()])
+            pattern += f"(?P<{found[1]}>{'.+' if found[2] else '[^/]+'})"
+            at = found.end()
+        return re.compile(pattern + re.escape(self.path[at:]), re.DOTALL)
+
+    def overlaps(self, other: "PathPattern") -> bool:
+        """Say whether some path is matched by both."""
+        return _overlap(self.segments, other.segments)
+
+
+class Table(Generic[T]):
+    """What answers at which path. Exact paths are a dict lookup; then patterns are tried, the most specific first."""
+
+    def __init__(self, entries: Iterable[tuple[str, T]]) -> None:
+        self.exact: dict[str, list[T]] = {}
+        patterns: dict[str, tuple[PathPattern, list[T]]] = {}
+        for path, what in entries:
+            pattern = PathPattern(path)
+            if pattern.names:
+                patterns.setdefault(path, (pattern, []))[1].append(what)
+            else:
+                self.exact.setdefault(path, []).append(what)
+        ordered = sorted(patterns.values(), key=lambda it: -it[0].literal)
+        self._patterns = [(pattern.regex, what) for pattern, what in ordered]
+
+    def find(self, path: str) -> tuple[list[T], dict[str, str]]:
+        """Return what answers there and the values of the parameters."""
+        found = self.exact.get(path)
+        if found is not None:
+            return found, {}
+        for regex, what in self._patterns:
+            if match := regex.fullmatch(path):
+                return what, match.groupdict()
+        return [], {}
+
+
+class Owners(Generic[T]):
+    """Whose a path is: of those who have a path, the one that has the longest root in common with it, then most paths below."""
+
+    def __init__(self, paths: Iterable[tuple[str, T]]) -> None:
+        self._paths = [(path[1:].split("/"), owner) for path, owner in paths]
+        self.roots = tuple({f"/{segments[0]}/" for segments, _ in self._paths})
+
+    def covers(self, path: str) -> bool:
+        """Say whether somebody has paths below the first segment of this one."""
+        return path.startswith(self.roots) or path + "/" in self.roots
+
+    def of(self, path: str) -> T:
+        """Return the owner of a path that is covered."""
+        wanted = path[1:].split("/")
+        shared = [(_shared(segments, wanted), owner) for segments, owner in self._paths]
+        most = max(length for length, _ in shared)
+        nearest = [owner for length, owner in shared if length == most]
+        return max(nearest, key=nearest.count)
+
+
+def _shared(have: Sequence[str], wanted: Sequence[str]) -> int:
+    count = 0
+    for one, other in zip(have, wanted, strict=False):
+        if one != other and "{" not in one:
+            break
+        count += 1
+    return count
+
+
+def _overlap(these: Sequence[str], those: Sequence[str]) -> bool:
+    if not these or not those:
+        return not these and not those
+    for one, other in ((these, those), (those, these)):
+        if ":path}" in one[0]:
+            return any(_overlap(one[1:], other[count:]) for count in range(1, len(other) + 1))
+    return _meet(these[0], those[0]) and _overlap(these[1:], those[1:])
+
+
+def _meet(one: str, other: str) -> bool:
+    """Say whether two segments, each with one parameter or none, may be the same text."""
+    if "{" not in one and "{" not in other:
+        return one == other
+    (head, tail), (head2, tail2) = (_ends(it) for it in (one, other))
+    starts = head.startswith(head2) or head2.startswith(head)
+    return starts and (tail.endswith(tail2) or tail2.endswith(tail))
+
+
+def _ends(segment: str) -> tuple[str, str]:
+    """Return what a segment begins and ends with."""
+    if "{" not in segment:
+        return segment, segment
+    return segment[: segment.index("{")], segment[segment.index("}") + 1 :]
