@@ -25,6 +25,7 @@ from switchgear.ambient import Ambient
 from switchgear.authority import Authority
 from switchgear.background import Background
 from switchgear.catalogue import Catalogue, token_of
+from switchgear.catalogue.attachments import PolicyAttachments
 from switchgear.catalogue.discovery import Discovery
 from switchgear.config import Config
 from switchgear.context import Services
@@ -38,6 +39,7 @@ from switchgear.credentials import SecretKeeper
 from switchgear.edge.limits import EdgeLimits
 from switchgear.edge.overload import Overload
 from switchgear.edge.server import bind, listen, serve
+from switchgear.exchange.attachments import Policies
 from switchgear.exchange.data_plane import DataPlane
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.explain import Explainer
@@ -45,7 +47,6 @@ from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.inside import InsideCalls
 from switchgear.exchange.invoke import Caps
 from switchgear.exchange.meters import ExchangeMeters
-from switchgear.exchange.policies import PolicyChain
 from switchgear.first_run import FIRST_KEY, FirstRun, seed
 from switchgear.hooks import Hooks
 from switchgear.housekeeping import housekeeping
@@ -99,6 +100,7 @@ class Gateway:
         self._app: Any = None
         self._calls: DataPlane
         self._drain: Drain | None = None
+        self._inside = InsideCalls()
         self.store: Store
         self.face: PluginResources
         self._configuration: LiveConfiguration
@@ -183,13 +185,14 @@ class Gateway:
         meters = ExchangeMeters(metrics)
         health = HealthRegistry(settings.routing, ambient, metrics, self._announce)
         catalogue = self._catalogue(backends, credentials, upstream, meters, health)
-        kinds = [*catalogue.kinds(), *(b.item for b in registry.all(Hooks.switchgear_resource_kinds))]
+        attachments = PolicyAttachments({b.item.name: b.item for b in registry.all(Hooks.switchgear_policies)})
+        kinds = [*catalogue.kinds(), attachments.kind()]
+        kinds += (b.item for b in registry.all(Hooks.switchgear_resource_kinds))
         resources = self.resources = ResourceEngine(store, kinds, ambient, sealer, settings.model_prefix)
         resources.feed.watch(self._announce_change)
         face = self.face = PluginResources(resources)
         offered = registry.one(Hooks.switchgear_counters, settings.counters)
         counters, jobs = _made(offered), _made(registry.one(Hooks.switchgear_job_queues, settings.jobs))
-        calls = InsideCalls()
         record_kinds = {b.item.name: b.item for b in registry.all(Hooks.switchgear_record_kinds)}
         records, journal = StoredRecords(store, self._catch_up), await self._open_journal()
         await kernel.start(
@@ -203,7 +206,7 @@ class Gateway:
                 ledger=journal,
                 records=records,
                 jobs=jobs,
-                call=calls,
+                call=self._inside,
             )
         )
         stack.push_async_callback(kernel.stop)
@@ -219,7 +222,8 @@ class Gateway:
         dialects = [b.item.factory() for b in registry.all(Hooks.switchgear_dialects)]
         made = [(bound, bound.item.factory()) for bound in registry.all(Hooks.switchgear_policies)]
         check_sorts(made, counters, offered)
-        policies = PolicyChain([(bound.item.name, policy) for bound, policy in made], metrics, self._log, counters)
+        policies = Policies([(bound.item.name, policy) for bound, policy in made], metrics, self._log, counters)
+        attachments.attachable = policies.attachable
         outlets = await self._open_outlets(record_kinds)
         drain = self._drain = Drain(journal, Forwarding(store, outlets) if outlets else store, ambient)
         stack.push_async_callback(drain.drain_now)
@@ -235,7 +239,7 @@ class Gateway:
             total_timeout_s=settings.timeouts.total,
             routing=settings.routing,
         )
-        calls.attach(engine, dialects)
+        self._inside.attach(engine, dialects)
         self._calls = DataPlane(
             dialects=dialects, authority=authority, engine=engine, resources=face, ambient=ambient, log=self._log
         )
@@ -336,8 +340,8 @@ class Gateway:
         self.kernel.events.emit(Event(name, self._ambient.now_us(), data))
 
     def _announce_change(self, change: Change) -> None:
-        verb = "deleted" if change.deleted else "changed"
-        self._announce(f"{change.kind}.{verb}", {"id": change.id, "revision": change.revision})
+        what = f"{change.kind}.{'deleted' if change.deleted else 'changed'}"
+        self._announce(what, {"id": change.id, "revision": change.revision})
 
     async def _open_store(self) -> Store:
         bound = self.kernel.registry.one(Hooks.switchgear_stores)
