@@ -25,6 +25,7 @@ from switchgear.ambient import Ambient
 from switchgear.authority import Authority
 from switchgear.background import Background
 from switchgear.catalogue import Catalogue, token_of
+from switchgear.catalogue.attachments import PolicyAttachments
 from switchgear.catalogue.discovery import Discovery
 from switchgear.config import Config
 from switchgear.context import Services
@@ -39,6 +40,7 @@ from switchgear.doors import admin_routes, open_data_plane, open_dialects
 from switchgear.edge.limits import EdgeLimits
 from switchgear.edge.overload import Overload
 from switchgear.edge.server import bind, listen, serve
+from switchgear.exchange.attachments import Policies
 from switchgear.exchange.data_plane import DataPlane
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.explain import Explainer
@@ -46,7 +48,6 @@ from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.inside import InsideCalls
 from switchgear.exchange.invoke import Caps
 from switchgear.exchange.meters import ExchangeMeters
-from switchgear.exchange.policies import PolicyChain
 from switchgear.first_run import FIRST_KEY, FirstRun, seed
 from switchgear.hooks import Hooks
 from switchgear.housekeeping import housekeeping
@@ -100,6 +101,7 @@ class Gateway:
         self._app: Any = None
         self._calls: DataPlane
         self._drain: Drain | None = None
+        self._inside = InsideCalls()
         self.store: Store
         self.face: PluginResources
         self._configuration: LiveConfiguration
@@ -185,13 +187,14 @@ class Gateway:
         meters = ExchangeMeters(metrics)
         health = HealthRegistry(settings.routing, ambient, metrics, self._announce)
         catalogue = self._catalogue(backends, credentials, upstream, meters, health)
-        kinds = [*catalogue.kinds(), *(b.item for b in registry.all(Hooks.switchgear_resource_kinds))]
+        attachments = PolicyAttachments({b.item.name: b.item for b in registry.all(Hooks.switchgear_policies)})
+        kinds = [*catalogue.kinds(), attachments.kind()]
+        kinds += (b.item for b in registry.all(Hooks.switchgear_resource_kinds))
         resources = self.resources = ResourceEngine(store, kinds, ambient, sealer, settings.model_prefix)
         resources.feed.watch(self._announce_change)
         face = self.face = PluginResources(resources)
         offered = registry.one(Hooks.switchgear_counters, settings.counters)
         counters, jobs = _made(offered), _made(registry.one(Hooks.switchgear_job_queues, settings.jobs))
-        calls = InsideCalls()
         record_kinds = {b.item.name: b.item for b in registry.all(Hooks.switchgear_record_kinds)}
         records, journal = StoredRecords(store, self._catch_up), await self._open_journal()
         await kernel.start(
@@ -205,23 +208,19 @@ class Gateway:
                 ledger=journal,
                 records=records,
                 jobs=jobs,
-                call=calls,
+                call=self._inside,
             )
         )
         stack.push_async_callback(kernel.stop)
         catalogue.price_books = [b.item.factory() for b in registry.all(Hooks.switchgear_price_books)]
-        if self._has_store:
-            await resources.start()
-            for broken in resources.broken.values():
-                self._log.warning("a resource cannot be used", kind=broken.kind, id=broken.id, reason=broken.reason)
-        face.on_change("credentials", lambda name, live: credentials.forget(name) if live is None else None)
-        face.on_change("providers", lambda name, live: credentials.forget(token_of(name)) if live is None else None)
+        await self._load_resources(credentials)
 
         authority = self._authority()
         dialects = open_dialects(registry)
         made = [(bound, bound.item.factory()) for bound in registry.all(Hooks.switchgear_policies)]
         check_sorts(made, counters, offered)
-        policies = PolicyChain([(bound.item.name, policy) for bound, policy in made], metrics, self._log, counters)
+        policies = Policies([(bound.item.name, policy) for bound, policy in made], metrics, self._log, counters)
+        attachments.attachable = policies.attachable
         outlets = await self._open_outlets(record_kinds)
         drain = self._drain = Drain(journal, Forwarding(store, outlets) if outlets else store, ambient)
         stack.push_async_callback(drain.drain_now)
@@ -237,7 +236,7 @@ class Gateway:
             total_timeout_s=settings.timeouts.total,
             routing=settings.routing,
         )
-        calls.attach(engine, dialects)
+        self._inside.attach(engine, dialects)
         self._calls = open_data_plane(
             dialects,
             settings,
@@ -266,12 +265,7 @@ class Gateway:
             has_store=self._has_store,
             read_files_again=upstream.read_again,
         )
-        self._overload = Overload(
-            settings.overload,
-            ambient=ambient,
-            dialects=dialects,
-            metrics=metrics,
-        )
+        self._overload = Overload(settings.overload, ambient=ambient, dialects=dialects, metrics=metrics)
         self._system.attach(
             store=store,
             resources=resources,
@@ -312,6 +306,17 @@ class Gateway:
             background.spawn(name, run)
         self._stack.push_async_callback(background.stop, 5.0)
 
+    async def _load_resources(self, credentials: SecretKeeper) -> None:
+        if self._has_store:
+            await self.resources.start()
+            for broken in self.resources.broken.values():
+                self._log.warning("a resource cannot be used", kind=broken.kind, id=broken.id, reason=broken.reason)
+
+        self.face.on_change("credentials", lambda name, live: credentials.forget(name) if live is None else None)
+        self.face.on_change(
+            "providers", lambda name, live: credentials.forget(token_of(name)) if live is None else None
+        )
+
     def _catalogue(
         self,
         backends: Mapping[str, CredentialBackend],
@@ -347,8 +352,10 @@ class Gateway:
         self.kernel.events.emit(Event(name, self._ambient.now_us(), data))
 
     def _announce_change(self, change: Change) -> None:
-        verb = "deleted" if change.deleted else "changed"
-        self._announce(f"{change.kind}.{verb}", {"id": change.id, "revision": change.revision})
+        self._announce(
+            f"{change.kind}.{'deleted' if change.deleted else 'changed'}",
+            {"id": change.id, "revision": change.revision},
+        )
 
     async def _open_store(self) -> Store:
         bound = self.kernel.registry.one(Hooks.switchgear_stores)

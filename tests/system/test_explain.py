@@ -309,7 +309,7 @@ async def test_the_command_says_the_same(tmp_path: Path, upstream: FaultUpstream
     lines = (await command(tmp_path, *asking)).splitlines()
     assert [
         "safe is enabled",
-        f"  the key {id} may use it",
+        f"  {id} may use it",
         "  1. upstream-model at p, with a credential",
         "     not asked (unfit): The model `safe` cannot call tools. Leave `tools` out or use another model.",
         "  2. direct at p, with a credential",

@@ -87,6 +87,9 @@ def _lines(found: Explanation, *, asked: bool) -> Iterator[str]:
         yield f"  within {' and '.join(bounds)} in all"
     if found.principal is not None:
         yield from (f"  policy {it.name}: {', '.join(it.phases)}{_said(it.says)}" for it in found.policies)
+        yield from (
+            f"  attachment {it.id} of {it.policy}: {'' if it.selects else 'not: '}{it.why}" for it in found.attachments
+        )
     for why in found.why:
         yield f"  because {why}"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from msgspec import Struct, field
@@ -218,6 +219,8 @@ class Exchange:
     snapshot                the configuration it lives in from beginning to end
     plan, attempts          where it may go, where it went
     admitted                bit mask of the policies to settle; the policy host's
+    policies                the policies that run in it; the policy host's
+    attached                the settings of attachments that selected it, by name of their policy
     reservation             what it holds of the counters, None if nothing; the policy host's
     cache                   `bypass`, or what a cache policy found: `hit`, `miss`
     outcome, status, error  how it ended (set once, by the engine)
@@ -244,6 +247,8 @@ class Exchange:
     bounds: Mapping[str, tuple[str, ...]] | None = None
     plan: Plan | None = None
     admitted: int = 0
+    policies: Any = None
+    attached: Mapping[str, Any] = MappingProxyType({})
     reservation: Any = None
     cache: str = "bypass"
     outcome: Outcome | None = None

@@ -23,16 +23,19 @@ class Veto(Exception):
 class Policy:
     """Base of all policies. `settle` runs in reverse order, and only where `admit` did or there is none.
 
-    on_error  what becomes of the exchange when the policy is broken
-    budget_s  seconds that each phase may take
-    order     where it stands among policies: lower comes first; among equals, plugin order
-    sorts     of the buckets that `reserve` returns; the gateway does not start when the active counters lack one
+    on_error    what becomes of the exchange when the policy is broken
+    budget_s    seconds that each phase may take
+    order       where it stands among policies: lower comes first; among equals, plugin order
+    attachable  whether it runs only where a resource of the kind `policy-attachments` attaches it. The settings that it has
+                there are in `x.attached`, under the name of its offer, as the offer's `settings_type`
+    sorts       of the buckets that `reserve` returns; the gateway does not start when the active counters lack one
     """
 
     on_error: ClassVar[Literal["deny", "allow"]] = "deny"
     budget_s: ClassVar[float] = 1.0
     sorts: ClassVar[frozenset[str]] = frozenset()
     order: ClassVar[int] = 0
+    attachable: ClassVar[bool] = False
 
     def prepare(self, x: Exchange) -> Awaitable[None] | None:
         """Rewrite the call before it is planned. `x.call` and `x.principal` are set. Raise `ApiError` to refuse.

@@ -35,6 +35,7 @@ from switchgear.errors import (
     Unavailable,
     UnsupportedMedia,
 )
+from switchgear.exchange.attachments import Policies
 from switchgear.exchange.attempt import Attempter
 from switchgear.exchange.cost import learn, settle_cost
 from switchgear.exchange.faults import cause_of, model_broken, model_not_found, outcome_of, to_api_error
@@ -64,7 +65,7 @@ class Engine:
         self,
         *,
         authority: Authority,
-        policies: PolicyChain,
+        policies: Policies,
         ledger: Ledger,
         resources: Resources,
         ambient: Ambient,
@@ -77,7 +78,8 @@ class Engine:
     ) -> None:
         self._loop = asyncio.get_running_loop()  # asked for once: each time is a system call before Python 3.12
         self._authority = authority
-        self._policies = policies
+        self._always = policies.always
+        self._attach = policies.attach if policies.attachable else None
         self._ledger = ledger
         self._resources = resources
         self._ambient = ambient
@@ -88,7 +90,7 @@ class Engine:
         self._total_timeout_s = total_timeout_s
         self.bodies = Bodies(bodies or BodyLimits(one=caps.body))
         routing = routing or RoutingSettings()
-        self._attempter = Attempter(Invoker(policies, ambient, caps, routing), ambient, routing)
+        self._attempter = Attempter(Invoker(ambient, caps, routing), ambient, routing)
         self.in_flight = InFlight(authority.decide, ambient)
 
     @property
@@ -110,6 +112,7 @@ class Engine:
             began=self._monotonic(),
             started_us=ambient.now_us(),
         )
+        x.policies = self._always
         REQUEST_ID.set(x.id)
         watch = Watch(self._loop, self._total_timeout_s, task=request.task)
         request.on_lost = watch.client_left
@@ -152,7 +155,7 @@ class Engine:
             request.bind(x)
         x.principal = principal
         self.in_flight.enter(x, watch)
-        self._policies.begin(x)
+        self._always.begin(x)
         x.authenticated_s = self._monotonic() - x.began
         body = request.whole_body()
         coding = _coding(headers)
@@ -164,25 +167,33 @@ class Engine:
         x.face = endpoint.face
         call = x.call = endpoint.parse(parse_object(body), headers)
         call.model = x.snapshot.meant(call.model)
-        if self._policies.preparing:
-            await self._policies.prepare(x)
+        policies = self._always if self._attach is None else self._attach(x)
+        if policies.preparing:
+            policies = await self._prepared(x, policies)
         assert x.call is not None
         endpoint.check(x.call)
         scope = self._authority.decide(x.principal, USE, "models", x.call.model)
         x.plan = self._plan(x, scope if isinstance(scope, Scope) else await self._decided(x, scope))
         if not self._ledger.has_room:
             raise Unavailable("Nothing can be recorded now: the journal is full.", code="journal_full", retry_after=5)
-        given = self._policies.admit(x)
+        given = policies.admit(x)
         if given is not None and not isinstance(given, Answer):
             given = await given
         x.admitted_s = self._monotonic() - x.began
         if given is not None:
             return await self._given(x, endpoint, request, watch, given)
         ending = await self._attempter.run(x, endpoint, request, watch)
-        if self._policies.answering:
+        if policies.answering:
             seen = ending.answer if isinstance(ending, StreamEnd) else replace(ending, wire=endpoint.wire)
-            await self._policies.answered(x, seen)
+            await policies.answered(x, seen)
         return ending
+
+    async def _prepared(self, x: Exchange, policies: PolicyChain) -> PolicyChain:
+        """Have the call rewritten; return the policies of all that follows, which go by what is called then."""
+        assert x.call is not None
+        name = x.call.model
+        await policies.prepare(x)
+        return policies if self._attach is None or x.call.model == name else self._attach(x)
 
     def identify(self, credentials: Credentials) -> Principal | Awaitable[Principal]:
         """Return whose credentials these are, at once if they were seen lately. Raises `AuthenticationFailed`."""
@@ -275,7 +286,8 @@ class Engine:
                 cause=x.attempts[-1].cause, status=x.attempts[-1].status, reason=x.attempts[-1].reason,
             )  # fmt: skip
         try:
-            return await self._policies.settle(x)
+            policies: PolicyChain = x.policies
+            return await policies.settle(x)
         finally:
             self._meters.settled(x)
 

@@ -18,8 +18,9 @@ from switchgear.contracts.principal import USE, Known, Principal
 from switchgear.contracts.provider import CANONICAL, Call
 from switchgear.contracts.resource import Snapshot
 from switchgear.errors import ApiError, InvalidRequest, ValidationFailed
+from switchgear.exchange.attachments import AttachmentView, Policies
 from switchgear.exchange.outlook import TargetView, outlook
-from switchgear.exchange.policies import PolicyChain, PolicyView
+from switchgear.exchange.policies import PolicyView
 from switchgear.resources.leads import Name
 from switchgear.wire.members import parse_object
 
@@ -64,6 +65,7 @@ class Explanation(Struct, frozen=True):
     targets   in the order in which they would be asked now: those that are not available come last
     attempts, seconds, recovery, hedge_s, why  the plan's bounds, and why it is as it is
     policies  those that would run, in order
+    attachments  those there are of attachable policies: which of them select the request, and why the others do not
     """
 
     written: str
@@ -79,6 +81,7 @@ class Explanation(Struct, frozen=True):
     hedge_s: float | None
     why: tuple[str, ...]
     policies: list[PolicyView]
+    attachments: list[AttachmentView] = []
 
 
 class Explainer:
@@ -91,7 +94,7 @@ class Explainer:
         self,
         *,
         dialects: Sequence[Dialect],
-        policies: PolicyChain,
+        policies: Policies,
         ambient: Ambient,
         snapshot: Callable[[], Snapshot],
         names: Callable[[str], list[Name]],
@@ -115,11 +118,15 @@ class Explainer:
         x.call.model = x.snapshot.meant(written)
         x.principal = None if known is None else known.principal
         refused = None if known is None else _as_known(known)
-        if endpoint is not None and x.principal is not None and self._policies.preparing:
+        x.policies = self._policies.always
+        policies = self._policies.attach(x)
+        if endpoint is not None and x.principal is not None and policies.preparing:
             try:
-                await self._policies.prepare(x)
+                await policies.prepare(x)
             except ApiError as error:
                 refused = refused or Refusal("policy", error.message, error.code, error.param)
+            x.policies = self._policies.always
+        policies = self._policies.attach(x)
         if endpoint is not None and (refused is None or refused.reason != "policy"):
             _check(endpoint, x.call)
         name = x.call.model
@@ -146,7 +153,8 @@ class Explainer:
             recovery=plan.recovery,
             hedge_s=plan.hedge_s,
             why=plan.why,
-            policies=await self._policies.explain(x),
+            policies=await policies.explain(x),
+            attachments=self._policies.explain(x),
         )
 
     async def _as_permitted(self, found: Named | None, principal: Principal | None, name: Name) -> Refusal | None:

@@ -60,8 +60,7 @@ class Caps(Struct, frozen=True):
 class Invoker:
     """Asks targets that may be asked, and tells their health what came of it."""
 
-    def __init__(self, policies: PolicyChain, ambient: Ambient, caps: Caps, settings: RoutingSettings) -> None:
-        self._policies = policies
+    def __init__(self, ambient: Ambient, caps: Caps, settings: RoutingSettings) -> None:
         self._ambient = ambient
         self._monotonic = ambient.monotonic
         self._caps = caps
@@ -158,7 +157,7 @@ class Invoker:
         """Prepare, send, read. `secret` is used instead of the target's own."""
         x, watch, target = ctx.x, ctx.watch, step.target
         attempt = Attempt(target, began_s=self._monotonic() - x.began)
-        extra = await self._headers(x, attempt) if x.trace is not None or self._policies.attempting else None
+        extra = await _headers(x, attempt) if x.trace is not None or x.policies.attempting else None
         x.attempts.append(attempt)
         x.usage = None  # what an attempt before this one consumed, or showed, is not this one's
         x.stream_bytes = x.stream_events = 0
@@ -194,13 +193,6 @@ class Invoker:
             target.meters.active.value -= 1
             watch.relax()
 
-    async def _headers(self, x: Exchange, attempt: Attempt) -> dict[str, str]:
-        """Return the headers of one attempt: the client's trace context, and what policies send."""
-        headers = {} if x.trace is None else {"traceparent": x.trace}
-        if self._policies.attempting:
-            headers.update(await self._policies.headers(x, attempt))
-        return headers
-
     def _expect_first_token(self, ctx: AttemptContext, step: Step) -> None:
         timeout_s = step.target.timeouts.first_byte
         if step.first_token_s is None and not ctx.is_timed:
@@ -227,7 +219,7 @@ class Invoker:
 
     def _told(self, ctx: AttemptContext, call: Call, answer: Answer) -> Answer:
         """Return a whole answer as its client gets it: after the filters of policies, in the client's wire format."""
-        if call.wire == ctx.endpoint.wire and not self._policies.listening:
+        if call.wire == ctx.endpoint.wire and not ctx.x.policies.listening:
             return answer
         assert ctx.x.call is not None
         listener = self._listener(ctx, call)
@@ -239,7 +231,7 @@ class Invoker:
 
     def _listener(self, ctx: AttemptContext, call: Call) -> Listener | None:
         """Return what policies see the answer by; the same for all that give one answer together."""
-        policies = self._policies
+        policies: PolicyChain = ctx.x.policies
         if not policies.listening:
             return None
         if ctx.listener is None or not ctx.x.committed:
@@ -331,6 +323,15 @@ def _note_failure(health: Health, ticket: int, error: BaseException, ctx: Attemp
         health.failed(ticket, cause_of(error), getattr(error, "retry_after", None), reason_of(error))
     else:
         health.abandoned(ticket)
+
+
+async def _headers(x: Exchange, attempt: Attempt) -> dict[str, str]:
+    """Return the headers of one attempt: the client's trace context, and what policies send."""
+    policies: PolicyChain = x.policies
+    headers: dict[str, str] = {} if x.trace is None else {"traceparent": x.trace}
+    if policies.attempting:
+        headers.update(await policies.headers(x, attempt))
+    return headers
 
 
 def _plan_was_impatient(error: Exception, ctx: AttemptContext, step: Step) -> bool:

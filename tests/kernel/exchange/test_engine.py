@@ -36,11 +36,11 @@ from switchgear.errors import (
     RecordRefused,
     StoreUnavailable,
 )
+from switchgear.exchange.attachments import Policies
 from switchgear.exchange.cost import account
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.invoke import Caps
 from switchgear.exchange.meters import ExchangeMeters
-from switchgear.exchange.policies import PolicyChain
 from switchgear.offer import NoSettings
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.context import PluginContext
@@ -134,7 +134,7 @@ class Fixture:
         self.snapshot: Any = None
         usage = UsagePolicy(PluginContext("usage", Path(), ledger=self.ledger))
         named = [("seen", seen), *((f"p{i}", p) for i, p in enumerate(policies)), ("usage", usage)]
-        chain = PolicyChain(named, self.metrics, log)
+        chain = Policies(named, self.metrics, log)
         self.engine = Engine(
             authority=Authority(),
             resources=self,  # type: ignore[arg-type]  # it has a snapshot
