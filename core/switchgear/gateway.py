@@ -258,12 +258,7 @@ class Gateway:
             authority=authority,
         )
         self._configuration = LiveConfiguration(
-            kernel,
-            resources,
-            self._reread,
-            ambient,
-            has_store=self._has_store,
-            read_files_again=upstream.read_again,
+            kernel, resources, self._reread, ambient, has_store=self._has_store, read_files_again=upstream.read_again
         )
         self._overload = Overload(settings.overload, ambient=ambient, dialects=dialects, metrics=metrics)
         self._system.attach(
