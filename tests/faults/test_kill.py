@@ -18,7 +18,7 @@ from support.faultup.ledger import Entry
 from support.gateway import eventually
 from support.talk import Talk
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 CLIENTS = 12
 BUSY = Script(chunks=6, delay_ms=5, chunk_delay_ms=3)
 

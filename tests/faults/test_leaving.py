@@ -20,7 +20,7 @@ from support.http1 import request_bytes
 from support.probe import measured, quantile
 from support.talk import Talk
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PATIENT = {"SWITCHGEAR__GATEWAY__TIMEOUTS__FIRST_BYTE": "60", "SWITCHGEAR__GATEWAY__TIMEOUTS__IDLE": "60"}
 """The provider is in the loop of those who leave by the thousand."""

@@ -79,7 +79,7 @@ class Load:
 
 
 @pytest.mark.parametrize(
-    "changes", [60, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)], id="10000")]
+    "changes", [60, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)], id="10000")]
 )
 async def test_changes_under_load(
     replicas: tuple[Daemon, Daemon], upstream: FaultUpstream, figure: Record, changes: int

@@ -24,6 +24,15 @@ _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Members = Callable[[int], Mapping[str, Any]]
 
 
+async def _prompt(loop: asyncio.AbstractEventLoop) -> None:
+    """Wait, for two seconds at most, until a loop has done what there was to do."""
+    give_up_at = loop.time() + 2.0
+    while (began := loop.time()) < give_up_at:
+        await asyncio.sleep(0.01)
+        if loop.time() - began < 0.01 + MOST_LATE_S / 2:
+            return
+
+
 class Called(Struct, frozen=True):
     """One call. `due_s` is when it was due, seconds since the first was; `latency_s` counts from there, so that a client that was
     late itself hides nothing. `status` is 0 where the connection failed; `whole` says whether the answer has its framing's end.
@@ -80,8 +89,8 @@ class Load:
             if (early := began + due - loop.time()) > 0:
                 await asyncio.sleep(early)
             elif -early > MOST_LATE_S:
-                due -= early
-                await asyncio.sleep(0)
+                await _prompt(loop)
+                due = loop.time() - began
             body = {**members, **(each(number) if each else {})}
             calls.append(asyncio.create_task(self.call(body, number, began, due)))
             due += self._chance.expovariate(rate)
