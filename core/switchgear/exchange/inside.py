@@ -12,7 +12,7 @@ from typing import Any, Self
 import msgspec
 from msgspec import Raw
 
-from switchgear.contracts.dialect import Dialect, InferenceEndpoint, QueryEndpoint
+from switchgear.contracts.dialect import Dialect, InferenceEndpoint, Route, WebSocketRoute
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.inside import MOST_DEEP, InsideAnswer
 from switchgear.contracts.principal import Principal
@@ -239,7 +239,7 @@ class _Asked:
     request_id_header: bytes | None = None
     retry_count_header = b""
     inference: tuple[InferenceEndpoint, ...] = ()
-    queries: tuple[QueryEndpoint, ...] = ()
+    routes: tuple[Route | WebSocketRoute, ...] = ()
 
     def __init__(self, name: str, request: _Request) -> None:
         self.name = name
