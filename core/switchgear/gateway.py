@@ -276,12 +276,14 @@ class Gateway:
             *configuration_handlers(self._configuration),
             *self._system.handlers(),
         ]
-        handlers = admin_routes(registry, kinds, own)
-        root = settings.root_path
         admin = create_admin_app(
-            resources, authority=authority, extra_handlers=handlers, dialects=dialects, root_path=root
+            resources,
+            authority=authority,
+            extra_handlers=admin_routes(registry, kinds, own),
+            dialects=dialects,
+            root_path=settings.root_path,
         )
-        self._app = fronted(as_written(admin, root))
+        self._app = fronted(as_written(admin, settings.root_path))
         self._begin(
             ("resources", resources.follow),
             ("what is broken", resources.feed.keep_trying),
