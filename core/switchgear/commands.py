@@ -25,6 +25,7 @@ from switchgear.cli.common import answer, config_option, gateway_flags, json_opt
 
 if TYPE_CHECKING:
     from switchgear.config import Config
+    from switchgear.contracts.dry_run import DryRun
     from switchgear.contracts.principal import Principal
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
@@ -42,6 +43,7 @@ class Local:
     config: "Config"
     store: "Store"
     resources: "Resources"
+    dry_run: "DryRun"
     by: "Principal"
 
 
@@ -53,6 +55,6 @@ def local(path: Path | None, flags: dict[str, str], work: Callable[[Local], Awai
     from switchgear.cli.local import CLI, with_gateway  # noqa: PLC0415 - the whole gateway, for which help has no use
 
     async def run(gateway: "Gateway") -> T:
-        return await work(Local(gateway.kernel.config, gateway.store, gateway.face, CLI))
+        return await work(Local(gateway.kernel.config, gateway.store, gateway.face, gateway.dry_run, CLI))
 
     return with_gateway(path, flags, run)

@@ -13,6 +13,7 @@ from switchgear.ambient import Ambient
 from switchgear.background import Background
 from switchgear.contracts.counters import Counters
 from switchgear.contracts.credential import Sealer
+from switchgear.contracts.dry_run import DryRun
 from switchgear.contracts.event import Event
 from switchgear.contracts.inside import CallInside
 from switchgear.contracts.jobs import JobQueue
@@ -55,6 +56,7 @@ class Services:
     records: Records | None = None
     jobs: JobQueue | None = None
     call: CallInside | None = None
+    dry_run: DryRun | None = None
     principals_changed: Callable[[Callable[[Principal], Principal | None], str | None], None] | None = None
 
 
@@ -131,6 +133,11 @@ class PluginContext:
     def resources(self) -> Resources:
         """The resource engine."""
         return self._existing("resources", self._shared.services.resources)
+
+    @property
+    def dry_run(self) -> DryRun:
+        """What would become of a request."""
+        return self._existing("dry_run", self._shared.services.dry_run)
 
     @property
     def records(self) -> Records:

@@ -7,12 +7,12 @@ fetch is thus never more often than the backoff allows, however many requests th
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.credential import CredentialBackend, Secret
+from switchgear.contracts.credential import CredentialBackend, CredentialState, Secret, Status
 from switchgear.errors import SecretUnavailable
 from switchgear.fitting import fitted
 from switchgear.telemetry.metrics import Counter, Metrics
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _LONGEST_US = 86_400_000_000
 """How long a secret is kept at most, whatever it says of itself."""
-Status = Literal["unused", "good", "failing", "unavailable", "refused", "forbidden"]
 _UNAUTHORIZED = 401
 
 
@@ -42,21 +41,6 @@ class KeeperSettings(Struct, frozen=True, forbid_unknown_fields=True):
     fetch_timeout_s: float = 10.0
     renew_s: float = 10.0
     spare_s: float = 30.0
-
-
-class CredentialState(Struct, frozen=True):
-    """How one credential stands, for health. Times are wall clock microseconds.
-
-    `unused`: not asked for yet. `good`. `failing` since `since_us`: the backend fails and the last good value, fetched at
-    `fetched_us`, is in use. `unavailable` since `since_us`: it fails and there is no value. `refused` since `since_us`: a
-    provider does not take it (401). `forbidden`: a provider refused what was asked with it (403).
-    """
-
-    credential_id: str
-    status: Status
-    fetched_us: int | None = None
-    since_us: int | None = None
-    why: str | None = None
 
 
 class SecretKeeper:

@@ -19,8 +19,8 @@ from switchgear.admin.admin import as_written, create_admin_app
 from switchgear.admin.configuration import configuration_handlers
 from switchgear.admin.discovery import discovery_handlers
 from switchgear.admin.front import fronted
-from switchgear.admin.routing import routing_handlers
 from switchgear.admin.system import System
+from switchgear.admin.targets import target_handlers
 from switchgear.ambient import Ambient
 from switchgear.authority import Authority
 from switchgear.background import Background
@@ -42,8 +42,8 @@ from switchgear.edge.overload import Overload
 from switchgear.edge.server import bind, listen, serve
 from switchgear.exchange.attachments import Policies
 from switchgear.exchange.data_plane import DataPlane
+from switchgear.exchange.dry_run import DryRuns
 from switchgear.exchange.engine import Engine
-from switchgear.exchange.explain import Explainer
 from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.inside import InsideCalls
 from switchgear.exchange.invoke import Caps
@@ -63,7 +63,7 @@ from switchgear.registry import Bound
 from switchgear.reload import LiveConfiguration
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.face import PluginResources
-from switchgear.resources.leads import names_behind
+from switchgear.resources.resolution import resolve
 from switchgear.resources.sealing import only_sealer
 from switchgear.upstream.client import Upstream
 from switchgear.upstream.egress import EgressPolicy
@@ -107,7 +107,7 @@ class Gateway:
         self._configuration: LiveConfiguration
         self._overload: Overload
         self.resources: ResourceEngine
-        self.explainer: Explainer
+        self.dry_run: DryRuns
 
     def bind(self) -> None:
         """Take the address that will be served, so that nothing is begun where it is taken. Raises `BootError`."""
@@ -193,6 +193,7 @@ class Gateway:
         resources = self.resources = ResourceEngine(store, kinds, ambient, sealer, settings.model_prefix)
         resources.feed.watch(self._announce_change)
         face = self.face = PluginResources(resources)
+        self.dry_run = DryRuns(partial(resolve, resources))
         offered = registry.one(Hooks.switchgear_counters, settings.counters)
         counters, jobs = _made(offered), _made(registry.one(Hooks.switchgear_job_queues, settings.jobs))
         record_kinds = {b.item.name: b.item for b in registry.all(Hooks.switchgear_record_kinds)}
@@ -209,6 +210,7 @@ class Gateway:
                 records=records,
                 jobs=jobs,
                 call=self._inside,
+                dry_run=self.dry_run,
             )
         )
         stack.push_async_callback(kernel.stop)
@@ -249,14 +251,7 @@ class Gateway:
             meters=meters,
             log=self._log,
         )
-        self.explainer = Explainer(
-            dialects=dialects,
-            policies=policies,
-            ambient=ambient,
-            snapshot=lambda: resources.snapshot,
-            names=partial(names_behind, resources),
-            authority=authority,
-        )
+        self.dry_run.attach(dialects, policies, authority)
         self._configuration = LiveConfiguration(
             kernel, resources, self._reread, ambient, has_store=self._has_store, read_files_again=upstream.read_again
         )
@@ -272,7 +267,7 @@ class Gateway:
         )
         own = [
             *discovery_handlers(Discovery(lambda: face.snapshot, ambient, catalogue.stand_in)),
-            *routing_handlers(self.explainer, health),
+            *target_handlers(health),
             *configuration_handlers(self._configuration),
             *self._system.handlers(),
         ]

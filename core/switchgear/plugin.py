@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from switchgear.contracts.counters import Counters
+    from switchgear.contracts.dry_run import DryRun
     from switchgear.contracts.event import Event
     from switchgear.contracts.inside import CallInside
     from switchgear.contracts.jobs import JobQueue
@@ -92,6 +93,11 @@ class Context(Protocol):
     @property
     def resources(self) -> "Resources":
         """The resource engine; usable once the plugin's `start` has returned."""
+        ...
+
+    @property
+    def dry_run(self) -> "DryRun":
+        """What would become of a request, for plugins that tell operators; usable once the plugin's `start` has returned."""
         ...
 
     @property

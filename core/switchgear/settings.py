@@ -13,7 +13,7 @@ from switchgear.edge.settings import EdgeSettings, OverloadSettings
 from switchgear.errors import ConfigError
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.fitting import fitted
-from switchgear.resources.names import ID_PATTERN
+from switchgear.names import ID_PATTERN
 from switchgear.upstream.egress import EgressPolicy
 
 Seconds = Annotated[float, Meta(gt=0)]

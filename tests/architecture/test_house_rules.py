@@ -32,8 +32,8 @@ FEATURES = re.compile(
 PUBLIC_PACKAGES = frozenset({"switchgear.contracts", "switchgear.testing", "switchgear.wire"})
 """All that is in them is for plugins."""
 PUBLIC = frozenset({
-    "switchgear.ambient", "switchgear.commands", "switchgear.errors", "switchgear.migrate", "switchgear.telemetry.metrics",
-    "switchgear.weighted_hashing",
+    "switchgear.admin.bodies", "switchgear.ambient", "switchgear.commands", "switchgear.errors", "switchgear.migrate",
+    "switchgear.telemetry.metrics", "switchgear.weighted_hashing",
 })  # fmt: skip
 """Modules for plugins beside these packages and the names in `switchgear` itself. What is not here may change without notice."""
 

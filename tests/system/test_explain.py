@@ -118,24 +118,25 @@ async def test_disabled_names_and_what_is_made_of_them(gateway: Running) -> None
 async def test_whether_a_key_may_use_it(gateway: Running) -> None:
     await gateway.create("aliases", id="fast", target="m")
     id, _ = await gateway.new_key(permissions={"models": ["fast"]})
-    assert (await asked(gateway, "fast", principal=id))["refused"] is None
-    found = await asked(gateway, "m", principal=id)
+    assert id == (await asked(gateway, "fast", principal=id))["key_id"]
+    assert (await asked(gateway, "fast", key_id=id))["refused"] is None
+    found = await asked(gateway, "m", key_id=id)
     assert ("not_permitted", "model_not_found") == (found["refused"]["reason"], found["refused"]["code"])
     assert ["m"] == [target["model"] for target in found["targets"]], "where it would go is said all the same"
     await gateway.act(f"/api-keys/{id}/suspend")
-    assert "key_suspended" == (await asked(gateway, "fast", principal=id))["refused"]["reason"]
+    assert "key_suspended" == (await asked(gateway, "fast", key_id=id))["refused"]["reason"]
     await gateway.act(f"/api-keys/{id}/activate")
     await gateway.patch(f"/api-keys/{id}", expires_at="2020-01-01T00:00:00Z")
-    assert "key_expired" == (await asked(gateway, "fast", principal=id))["refused"]["reason"]
+    assert "key_expired" == (await asked(gateway, "fast", key_id=id))["refused"]["reason"]
     await gateway.act(f"/api-keys/{id}/revoke")
-    assert "key_revoked" == (await asked(gateway, "fast", principal=id))["refused"]["reason"]
+    assert "key_revoked" == (await asked(gateway, "fast", key_id=id))["refused"]["reason"]
 
 
 async def test_what_is_left_of_limits_and_asking_takes_none_of_it(gateway: Running) -> None:
     id, gateway.key = await gateway.new_key(limits={"requests_per_minute": 3, "concurrent_requests": 2})
     assert 200 == (await gateway.chat()).status_code
     for _ in range(5):
-        found = await asked(gateway, "m", principal=id)
+        found = await asked(gateway, "m", key_id=id)
         [limits] = [policy for policy in found["policies"] if policy["name"] == "limits"]
         assert ["reserve"] == limits["phases"]
         said = limits["says"]
@@ -181,14 +182,14 @@ async def test_what_it_may_cost(gateway: Running) -> None:
     read = estimate["input_tokens"]
     assert read > 0
     assert (200, 2 * read, 2 * read + 1600) == (
-        estimate["max_output_tokens"],
+        estimate["output_tokens"],
         estimate["input_microusd"],
-        estimate["worst_microusd"],
+        estimate["most_microusd"],
     )
     [unbounded] = (await asked(gateway, "blunt"))["targets"]
-    assert (None, None) == (unbounded["estimate"]["max_output_tokens"], unbounded["estimate"]["worst_microusd"])
+    assert (None, None) == (unbounded["estimate"]["output_tokens"], unbounded["estimate"]["most_microusd"])
     [unpriced] = (await asked(gateway, "m", request={"max_tokens": 2**62}))["targets"]
-    assert (2**53, None) == (unpriced["estimate"]["max_output_tokens"], unpriced["estimate"]["input_microusd"])
+    assert (2**53, None) == (unpriced["estimate"]["output_tokens"], unpriced["estimate"]["input_microusd"])
 
 
 async def test_an_open_breaker_and_closing_it_by_hand(gateway: Running, upstream: FaultUpstream) -> None:
@@ -261,8 +262,10 @@ async def test_a_question_that_is_none_names_what_is_wrong(gateway: Running) -> 
     assert {"/request/model"} == set(await refused(gateway, request={"model": 1}))
     assert {"/request/model"} == set(await refused(gateway, request={"messages": good["messages"]}))
     assert {"/path"} == set(await refused(gateway, request=good, path="/v1/nothing"))
+    assert {"/key_id"} == set(await refused(gateway, request=good, key_id="nobody"))
+    assert {"/key_id"} == set(await refused(gateway, request=good, key_id=""))
     assert {"/principal"} == set(await refused(gateway, request=good, principal="nobody"))
-    assert {"/principal"} == set(await refused(gateway, request=good, principal=""))
+    assert {"/principal"} == set(await refused(gateway, request=good, principal="a", key_id="a"))
     assert {""} == set(await refused_body(gateway, "[]"))
     half = json.dumps({"request": {**good, "user": "\ud800"}})
     assert {"/request/user"} == set(await refused_body(gateway, half))
@@ -299,10 +302,10 @@ async def test_the_command_says_the_same(tmp_path: Path, upstream: FaultUpstream
         await gateway.create("chains", id="safe", steps=[{"target": "m"}, {"target": "p/direct"}])
         id, _ = await gateway.new_key(limits={"requests_per_minute": 5})
         request = {"messages": [{"role": "user", "content": "hi"}], "tools": TOOLS, "max_tokens": 10}
-        api = await asked(gateway, "safe", principal=id, request=request)
+        api = await asked(gateway, "safe", key_id=id, request=request)
     file = tmp_path / "request.json"
     file.write_text(json.dumps({"model": "m", **request}))
-    asking = ["safe", "--principal", id, "--request", str(file)]
+    asking = ["safe", "--key", id, "--request", str(file)]
     shown = await command(tmp_path, *asking, "--json")
     assert api["targets"][0]["obstacles"] == json.loads(shown)["targets"][0]["obstacles"]
     assert api.keys() == json.loads(shown).keys()
@@ -315,7 +318,7 @@ async def test_the_command_says_the_same(tmp_path: Path, upstream: FaultUpstream
         "  2. direct at p, with a credential",
     ] == lines[:5]
     assert "tokens to read, 10 to write at most" in lines[5]
-    assert "  policy limits: admit, settle (requests_per_minute 5)" in lines
+    assert "  policy limits: reserve (requests_per_minute 5)" in lines
     assert "  because safe is a chain: m, then p/direct" in lines
 
 

@@ -18,8 +18,8 @@ from switchgear.admin.described import dialect_paths
 from switchgear.admin.problems import MEDIA_TYPE, ProblemDetails
 from switchgear.contracts.dialect import Dialect
 from switchgear.contracts.resource import ResourceKind
+from switchgear.names import id_pattern
 from switchgear.resources.engine import MAX_PAGE
-from switchgear.resources.names import id_pattern
 from switchgear.resources.shape import fields_of
 from switchgear.resources.views import filter_fields
 

@@ -33,8 +33,8 @@ from switchgear.credentials import KeptSecret, SecretKeeper
 from switchgear.errors import ConfigError, EgressDenied
 from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.meters import ExchangeMeters
+from switchgear.names import id_rule, is_id
 from switchgear.offer import Offer
-from switchgear.resources.names import id_rule, is_id
 from switchgear.tokens import TokenEstimator
 from switchgear.wire.members import raw
 

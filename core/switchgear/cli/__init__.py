@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from switchgear.cli.refusal import refuse
 from switchgear.cli.signals import Early
 from switchgear.errors import BootError, SwitchgearError
 from switchgear.wording import did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -28,7 +31,6 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "config": ("switchgear.cli.config:config", "Check, show and describe the configuration."),
         "db": ("switchgear.cli.db:db", "Show and migrate the schema of the store, back it up and restore it."),
         "doctor": ("switchgear.cli.doctor:doctor", "Find what keeps the gateway from running on this machine."),
-        "explain": ("switchgear.cli.explain:explain", "Say where requests for a model would go, without sending one."),
         "export": ("switchgear.cli.files:export", "Write stored resources as a file that `apply` takes."),
         "plugins": ("switchgear.cli.plugins:plugins", "List, enable, disable, write and test plugins."),
         "secrets": ("switchgear.cli.secrets:group", "Change the master key of what is stored encrypted."),
@@ -47,12 +49,11 @@ _SERVING = frozenset({"serve", "api"})
 
 
 class Commands(click.Group):
-    """The kernel's commands, and those of enabled plugins, which are looked for only when no command of ours fits."""
+    """The kernel's commands, those that enabled plugins declare, and those that others bring, looked for when no other fits."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the kernel's commands."""
-        del ctx
-        return sorted(COMMANDS)
+        """Name the kernel's commands, and those that enabled plugins declare."""
+        return sorted({*COMMANDS, *_declared(ctx)})
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -62,13 +63,16 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command of the kernel's, or look for one of a plugin's."""
+        """Import a command of the kernel's or a declared one, or look for another one of a plugin's."""
         if cmd_name in _SERVING and not ctx.resilient_parsing:
             ctx.meta.setdefault(EARLY, Early())
         if cmd_name in COMMANDS:
             module, _, name = COMMANDS[cmd_name][0].partition(":")
             command: click.Command = getattr(import_module(module), name)
             return command
+        if (declared := _declared(ctx).get(cmd_name)) is not None:
+            loaded: click.Command = declared.load()
+            return loaded
         if ctx.resilient_parsing:
             return None
         from switchgear.cli.common import plugin_commands  # noqa: PLC0415 - imports every enabled plugin
@@ -86,9 +90,12 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
-        del ctx
+        from switchgear.cli.declared import summary  # noqa: PLC0415 - reads the configuration
+
+        rows = {name: text for name, (_, text) in COMMANDS.items()}
+        rows |= {name: summary(declared) for name, declared in _declared(ctx).items()}
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in sorted(COMMANDS.items())])
+            formatter.write_dl(sorted(rows.items()))
         formatter.write_paragraph()
         formatter.write_text("Enabled plugins may bring more: `switchgear plugins list` shows which.")
 
@@ -124,6 +131,13 @@ class Commands(click.Group):
             except OSError:
                 os.open(os.devnull, os.O_RDWR)
         return super().main(*args, **options)
+
+
+def _declared(ctx: click.Context) -> "dict[str, EntryPoint]":
+    """Return the commands that enabled plugins declare, without importing them."""
+    from switchgear.cli.declared import declared_commands  # noqa: PLC0415 - reads the configuration
+
+    return declared_commands(ctx.meta.get(_CONFIG))
 
 
 def _config_in(args: list[str]) -> Path | None:

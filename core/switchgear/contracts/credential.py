@@ -1,7 +1,7 @@
 """Secrets: how they are held in memory, where they come from, how they are sealed at rest."""
 
 from collections.abc import Awaitable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, json
 
@@ -58,10 +58,34 @@ class CredentialBackend(Protocol):
         ...
 
 
+Status = Literal["unused", "good", "failing", "unavailable", "refused", "forbidden"]
+"""How a credential stands (see `CredentialState`)."""
+
+
+class CredentialState(Struct, frozen=True):
+    """How one credential stands, for health. Times are wall clock microseconds.
+
+    `unused`: not asked for yet. `good`. `failing` since `since_us`: the backend fails and the last good value, fetched at
+    `fetched_us`, is in use. `unavailable` since `since_us`: it fails and there is no value. `refused` since `since_us`: a
+    provider does not take it (401). `forbidden`: a provider refused what was asked with it (403).
+    """
+
+    credential_id: str
+    status: Status
+    fetched_us: int | None = None
+    since_us: int | None = None
+    why: str | None = None
+
+
 class SecretHandle(Protocol):
     """A credential as the request path holds it."""
 
     credential_id: str
+
+    @property
+    def state(self) -> CredentialState:
+        """How it stands."""
+        ...
 
     def peek(self) -> Secret | None:
         """Return the cached secret, None if it must be fetched first. No I/O."""

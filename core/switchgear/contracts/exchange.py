@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from switchgear.contracts.conversation import Face
 from switchgear.contracts.credential import Secret, SecretHandle
 from switchgear.contracts.estimate import Estimate, worst
+from switchgear.contracts.health import HealthView
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import Call, NativeProvider, Provider, TargetModel
 from switchgear.contracts.resource import Snapshot
@@ -114,6 +115,10 @@ class TargetHealth(Protocol):
 
     def is_available(self) -> bool:
         """Say whether it would be asked now: its breaker is closed or due a probe, and it does not cool down."""
+        ...
+
+    def view(self) -> HealthView:
+        """Say how it fares, for operators."""
         ...
 
 

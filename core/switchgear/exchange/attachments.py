@@ -12,6 +12,7 @@ from msgspec import Struct
 from structlog.typing import FilteringBoundLogger
 
 from switchgear.contracts.counters import Counters
+from switchgear.contracts.dry_run import AttachmentView
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.resource import Snapshot
@@ -52,15 +53,6 @@ class Attachment(Struct, frozen=True, eq=False):
     selector: Selector
     settings: Any
     enabled: bool = True
-
-
-class AttachmentView(Struct, frozen=True):
-    """An attachment as seen from one exchange: whether it selects it, and why not if it does not."""
-
-    id: str
-    policy: str
-    selects: bool
-    why: str
 
 
 class Policies:

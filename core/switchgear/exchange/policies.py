@@ -9,10 +9,10 @@ from inspect import isawaitable
 from typing import Any, cast
 
 import msgspec
-from msgspec import Struct
 from structlog.typing import FilteringBoundLogger
 
 from switchgear.contracts.counters import Counters
+from switchgear.contracts.dry_run import PolicyView
 from switchgear.contracts.exchange import Attempt, Exchange
 from switchgear.contracts.filter import AnswerFace, Filter
 from switchgear.contracts.policy import Policy, Veto
@@ -24,15 +24,6 @@ from switchgear.exchange.reservation import Reservations
 from switchgear.telemetry.metrics import Metrics
 
 _PHASES = ("prepare", "reserve", "admit", "attempting", "reads", "answered", "settle")
-
-
-class PolicyView(Struct, frozen=True):
-    """A policy that would run, its phases, and what it says of an exchange; `failed` where it broke and cannot say."""
-
-    name: str
-    phases: tuple[str, ...]
-    says: dict[str, Any] | None = None
-    failed: bool = False
 
 
 class _Bound:

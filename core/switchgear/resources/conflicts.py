@@ -8,10 +8,10 @@ from switchgear.contracts.principal import OWN_IDS, Scope
 from switchgear.contracts.resource import Problem, ResourceKind
 from switchgear.contracts.store import Document
 from switchgear.errors import ApiError, Conflict, NotFound, StoreConflict, ValidationFailed
+from switchgear.names import id_rule, is_id
 from switchgear.resources import paths
 from switchgear.resources.compiler import Compiler
 from switchgear.resources.drafts import Draft
-from switchgear.resources.names import id_rule, is_id
 from switchgear.resources.naming import NOBODY, SHARED, Changed
 from switchgear.resources.shape import fields_of
 from switchgear.resources.snapshot import Key

@@ -15,12 +15,12 @@ from switchgear.contracts.principal import ALLOWED, Principal, Scope
 from switchgear.contracts.resource import Problem, ResourceKind
 from switchgear.contracts.store import Document, Replay, Store
 from switchgear.errors import Conflict, NotFound, PluginError
+from switchgear.names import decode_cursor, encode_cursor, is_id
 from switchgear.resources import conflicts
 from switchgear.resources.body import plain
 from switchgear.resources.compiler import Compiler
 from switchgear.resources.drafts import Draft, Drafter
 from switchgear.resources.feed import Feed
-from switchgear.resources.names import decode_cursor, encode_cursor, is_id
 from switchgear.resources.sealing import Vault
 from switchgear.resources.snapshot import Broken, Key, Snapshot
 from switchgear.resources.views import Filter, Page, Written, version_view, view

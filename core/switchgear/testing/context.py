@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from switchgear.contracts.counters import Counters
+    from switchgear.contracts.dry_run import DryRun
     from switchgear.contracts.event import Event
     from switchgear.contracts.inside import CallInside
     from switchgear.contracts.jobs import JobQueue
@@ -47,6 +48,7 @@ class PluginContext:
         ledger: "Ledger | None" = None,
         jobs: "JobQueue | None" = None,
         call: "CallInside | None" = None,
+        dry_run: "DryRun | None" = None,
     ) -> None:
         self.plugin = plugin
         self.data_dir = data_dir
@@ -62,6 +64,7 @@ class PluginContext:
         self._ledger = ledger
         self._jobs = jobs
         self._call = call
+        self._dry_run = dry_run
         self.recorded: list[tuple[str, str, int, dict[str, Any]]] = []
         self._log: FilteringBoundLogger | None = None
 
@@ -106,6 +109,13 @@ class PluginContext:
         if self._resources is None:
             raise PluginError(f"{self.plugin} asked for resources; give PluginContext an engine")
         return self._resources
+
+    @property
+    def dry_run(self) -> "DryRun":
+        """The dry run the test gave."""
+        if self._dry_run is None:
+            raise PluginError(f"{self.plugin} asked for a dry run; give PluginContext one")
+        return self._dry_run
 
     @property
     def records(self) -> "Records":

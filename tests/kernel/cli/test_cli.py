@@ -9,15 +9,36 @@ import pytest
 from support.distributions import Site
 from switchgear import __version__
 from switchgear.cli import COMMANDS
+from switchgear.cli.common import plugin_commands
+from switchgear.cli.declared import declared_commands, summary
 from switchgear.config import default_source
+
+DECLARED = ("explain", "keys")
+"""Commands of builtin plugins that are enabled by default."""
 
 
 def test_help_names_every_command_without_importing_what_they_need():
     code = "import sys; from switchgear.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert [] == [name for name in COMMANDS if f"\n  {name} " not in output]
+    assert [] == [name for name in (*COMMANDS, *DECLARED) if f"\n  {name} " not in output]
     heavy = {"rich", "httpx", "litestar", "structlog", "pluggy", "tomlkit", "switchgear.kernel"}
     assert set() == heavy & set(output.split())
+
+
+def test_what_builtin_plugins_declare_is_what_they_bring(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no plugins.toml is there, so the defaults count
+    assert set(DECLARED) == plugin_commands().keys()
+    assert [] == [name for name, entry_point in declared_commands(None).items() if not summary(entry_point)]
+
+
+def test_help_names_the_commands_of_enabled_plugins_alone(run):
+    shown = run("--help").output
+    assert [] == [name for name in DECLARED if f"\n  {name} " in shown]
+    Path("plugins.toml").write_text("[plugins.api_keys]\nenabled = true\n")
+    shown = run("--help").output
+    assert ("\n  keys " in shown, "\n  explain " in shown) == (True, False)
+    Path("plugins.toml").write_text("[plugins.api_keys\n")
+    assert 0 == run("--help").exit_code, "help helps where the configuration is wrong"
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -10,10 +10,10 @@ from kernel.resources.conftest import MakeEngine
 from kernel.resources.toys import KINDS
 from switchgear.contracts.principal import operator
 from switchgear.errors import ConfigError, Conflict
+from switchgear.names import ID_RULE
 from switchgear.resources import ResourceEngine, Terms
 from switchgear.resources.apply import Plan, carry_out, export, plan
 from switchgear.resources.files import Allowed, read_files
-from switchgear.resources.names import ID_RULE
 
 SECRET = "sk-canary-from-the-environment"
 CREDENTIALS_TOML = """

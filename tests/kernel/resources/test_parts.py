@@ -12,10 +12,10 @@ from msgspec import Meta, Struct, field
 
 from switchgear.contracts.credential import MASK
 from switchgear.errors import InvalidRequest, ValidationFailed
+from switchgear.names import decode_cursor, encode_cursor, is_id
 from switchgear.resources import paths, sealing
 from switchgear.resources.body import parse_json, plain
 from switchgear.resources.merge import difference, merge_patch
-from switchgear.resources.names import decode_cursor, encode_cursor, is_id
 from switchgear.resources.shape import decode
 
 SCALARS = (

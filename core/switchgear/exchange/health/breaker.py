@@ -1,37 +1,16 @@
 """The circuit breaker of one target."""
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
-
-from msgspec import Struct
 
 from switchgear.ambient import Ambient
+from switchgear.contracts.health import BreakerView, State
 from switchgear.exchange.health.settings import BreakerSettings
 from switchgear.exchange.health.window import Window
-
-State: TypeAlias = Literal["closed", "half_open", "open"]
 
 _SILENT = frozenset({"connect", "connect_timeout", "first_byte_timeout", "idle_timeout", "timeout"})
 COUNTED = _SILENT | {"connection", "overloaded", "server", "rate_limit", "protocol", "too_large"}
 """Causes that speak against the target. All others are the client's, the credential's or our own, and count neither way."""
 _JITTER = 0.2
-
-
-class BreakerView(Struct, frozen=True):
-    """How a breaker stands.
-
-    since_us            when it came into this state, wall clock
-    requests, failures  of the last window; nothing is added while it is not closed
-    causes              those failures by cause
-    retry_in_s          seconds until a probe is let through; None while closed
-    """
-
-    state: State
-    since_us: int
-    requests: int
-    failures: int
-    causes: dict[str, int]
-    retry_in_s: float | None
 
 
 class Breaker:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from msgspec import Struct
-
 from switchgear.ambient import Ambient
-from switchgear.exchange.health.breaker import Breaker, BreakerView, State
+from switchgear.contracts.health import BreakerView, HealthView, State
+from switchgear.exchange.health.breaker import Breaker
 from switchgear.exchange.health.pacer import Pacer
 from switchgear.exchange.health.retry import LIMITED, RetryBudget
 from switchgear.exchange.health.settings import RoutingSettings
@@ -13,24 +12,6 @@ from switchgear.limiter import Limiter
 
 _NEWEST = 0.2
 """How much of the latency is that of the last answer."""
-
-
-class HealthView(Struct, frozen=True):
-    """How a target fares.
-
-    `waiting` are attempts that wait for one of `limit` slots; `cooling_s` are seconds until it may be asked, where it asked for a
-    pause or for less. `unreachable` is why it could not be asked the last time, None since it was.
-    """
-
-    provider_id: str
-    provider_model: str
-    breaker: BreakerView
-    active: int
-    waiting: int
-    limit: int | None
-    latency_s: float | None
-    cooling_s: float
-    unreachable: str | None = None
 
 
 class Health:

@@ -5,8 +5,8 @@ from typing import Any
 from weakref import finalize, ref
 
 from switchgear.ambient import Ambient
-from switchgear.exchange.health.breaker import BreakerView, State
-from switchgear.exchange.health.health import Health, HealthView
+from switchgear.contracts.health import BreakerView, HealthView, State
+from switchgear.exchange.health.health import Health
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.telemetry.metrics import Counter, Family, Gauge, Metrics
 

@@ -1,4 +1,4 @@
-"""What operators ask about routing: `POST /admin/v1/explain`, and the targets under `/admin/v1/targets`."""
+"""How targets fare, and resetting one: `/admin/v1/targets`."""
 
 from typing import Annotated, Any
 
@@ -8,9 +8,8 @@ from litestar.params import QueryParameter
 from msgspec import Struct
 
 from switchgear.admin.bodies import read
+from switchgear.contracts.health import HealthView
 from switchgear.errors import NotFound
-from switchgear.exchange.explain import Explainer, Explanation, Question
-from switchgear.exchange.health.health import HealthView
 from switchgear.exchange.health.registry import HealthRegistry
 
 _TAGS = ["routing"]
@@ -29,18 +28,8 @@ class WhichTarget(Struct, frozen=True, forbid_unknown_fields=True):
     provider_model: str
 
 
-def routing_handlers(explainer: Explainer, health: HealthRegistry) -> list[HTTPRouteHandler]:
+def target_handlers(health: HealthRegistry) -> list[HTTPRouteHandler]:
     """Make the routes."""
-
-    @post(
-        "/admin/v1/explain",
-        opt={"action": "explain", "resource": "routing", "body": Question},
-        status_code=200,
-        summary="What would become of a request, without sending it",
-        tags=_TAGS,
-    )
-    async def explain(request: Request[Any, Any, Any]) -> Explanation:
-        return await explainer.explain(await read(request, Question))
 
     @get(
         "/admin/v1/targets",
@@ -77,4 +66,4 @@ def routing_handlers(explainer: Explainer, health: HealthRegistry) -> list[HTTPR
         found.reset()
         return found.view()
 
-    return [explain, targets, reset]
+    return [targets, reset]

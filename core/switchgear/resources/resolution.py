@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import msgspec
-from msgspec import Struct
 
+from switchgear.contracts.dry_run import Name
 from switchgear.resources import paths
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.naming import NOBODY, SHARED, Changed
@@ -14,24 +14,7 @@ _MOST = 1000
 """Names that are gone through; what can be used leads to far fewer."""
 
 
-class Name(Struct, frozen=True):
-    """A name that clients may write in `model`, or that others are made of.
-
-    kind      what answers to it: the title of a kind of resource (`model`, `alias`, `pool`, `chain`), `shared` for one that
-              providers map, `provider/model` for one they have themselves, `unknown`
-    enabled   whether it can be used; one that cannot is passed over by what is made of it
-    leads_to  the names it is made of, as they are written there
-    broken    why what is stored under it cannot be used
-    """
-
-    name: str
-    kind: str
-    enabled: bool
-    leads_to: tuple[str, ...] = ()
-    broken: str | None = None
-
-
-def names_behind(engine: ResourceEngine, name: str) -> list[Name]:
+def resolve(engine: ResourceEngine, name: str) -> list[Name]:
     """Return a name and all it is made of, each once, depth first."""
     naming = engine.compiler.naming.after({})
     found: dict[str, Name] = {}

@@ -3,26 +3,23 @@
 Nothing is called and nothing is recorded. Planning is real: a pool draws, and one that takes turns has had one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.ambient import Ambient
-from switchgear.authority import Authority
-from switchgear.contracts.dialect import Dialect, InferenceEndpoint
+from switchgear.contracts.dialect import InferenceEndpoint
+from switchgear.contracts.dry_run import AttachmentView, DryRun, Name, PolicyView
 from switchgear.contracts.exchange import Callable as Named
 from switchgear.contracts.exchange import Exchange, Plan, Recovery
 from switchgear.contracts.principal import USE, Known, Principal
 from switchgear.contracts.provider import CANONICAL, Call
-from switchgear.contracts.resource import Snapshot
+from switchgear.contracts.resource import Resources
 from switchgear.errors import ApiError, InvalidRequest, ValidationFailed
-from switchgear.exchange.attachments import AttachmentView, Policies
-from switchgear.exchange.outlook import TargetView, outlook
-from switchgear.exchange.policies import PolicyView
-from switchgear.resources.leads import Name
 from switchgear.wire.members import parse_object
+from switchgear_plugins.explain.targets import TargetView, look_at
 
 DEFAULT_PATH = "/v1/chat/completions"
 
@@ -32,12 +29,14 @@ class Question(Struct, frozen=True, forbid_unknown_fields=True):
 
     request    the body as a client would send it. One of nothing but `model` asks where the name leads, whatever is sent there
     path       where the client would send it
-    principal  the id of whose request it would be; without, nothing is said of permissions and limits
+    key_id     whose request it would be: the id of an API key. Without, nothing is said of permissions and limits
+    principal  likewise, the id of whoever asks where that is no key
     strict     as the client would say in `x-switchgear-strict`
     """
 
     request: dict[str, Any]
     path: str = DEFAULT_PATH
+    key_id: str | None = None
     principal: str | None = None
     strict: bool = False
 
@@ -60,6 +59,7 @@ class Explanation(Struct, frozen=True):
 
     written   `model` as the client writes it; `model` is what is meant by it, without the gateway's own prefix
     enabled   whether that can be used
+    key_id    the id of whose request it would be
     refused   why no target would be asked at all; None if nothing is known to be in the way
     names     `model` and all the names it is made of, depth first
     targets   in the order in which they would be asked now: those that are not available come last
@@ -71,7 +71,7 @@ class Explanation(Struct, frozen=True):
     written: str
     model: str
     enabled: bool
-    principal: str | None
+    key_id: str | None
     refused: Refusal | None
     names: list[Name]
     targets: list[TargetView]
@@ -85,52 +85,32 @@ class Explanation(Struct, frozen=True):
 
 
 class Explainer:
-    """Answers questions.
+    """Answers questions."""
 
-    `snapshot` returns the configuration in force, `names` goes through the names behind one.
-    """
-
-    def __init__(
-        self,
-        *,
-        dialects: Sequence[Dialect],
-        policies: Policies,
-        ambient: Ambient,
-        snapshot: Callable[[], Snapshot],
-        names: Callable[[str], list[Name]],
-        authority: Authority,
-    ) -> None:
-        self._endpoints = {e.path: (d, e) for d in dialects for e in d.inference}
-        self._policies = policies
+    def __init__(self, dry_run: DryRun, resources: Resources, ambient: Ambient) -> None:
+        self._dry_run = dry_run
+        self._resources = resources
         self._ambient = ambient
-        self._snapshot = snapshot
-        self._names = names
-        self._authority = authority
 
     async def explain(self, question: Question) -> Explanation:
         """Answer. Raises `ValidationFailed` naming what is wrong with the question."""
-        known = None if question.principal is None else await self._authority.known(question.principal)
-        if question.principal is not None and known is None:
-            raise _wrong("/principal", f"no authenticator knows anybody by the id `{question.principal[:80]}`")
+        dry_run = self._dry_run
+        asked, known = await self._principal(question)
         x, endpoint = self._exchange(question)
         assert x.call is not None
         written = x.call.model
         x.call.model = x.snapshot.meant(written)
         x.principal = None if known is None else known.principal
         refused = None if known is None else _as_known(known)
-        x.policies = self._policies.always
-        policies = self._policies.attach(x)
-        if endpoint is not None and x.principal is not None and policies.preparing:
+        if endpoint is not None and x.principal is not None:
             try:
-                await policies.prepare(x)
+                await dry_run.prepare(x)
             except ApiError as error:
                 refused = refused or Refusal("policy", error.message, error.code, error.param)
-            x.policies = self._policies.always
-        policies = self._policies.attach(x)
         if endpoint is not None and (refused is None or refused.reason != "policy"):
             _check(endpoint, x.call)
         name = x.call.model
-        names = self._names(name)
+        names = list(dry_run.names(name))
         found: Named | None = x.snapshot.callable(name)
         refused = refused or await self._as_permitted(found, x.principal, names[0])
         try:
@@ -139,12 +119,12 @@ class Explainer:
             plan = Plan(())
             refused = refused or Refusal("no_target", error.message, error.code, error.param)
         steps = sorted(plan.steps, key=lambda step: not step.target.is_available())
-        targets = [outlook(x, endpoint, step) for step in steps]
+        targets = [look_at(dry_run, x, endpoint, step) for step in steps]
         return Explanation(
             written=written,
             model=name,
             enabled=found is not None and found.enabled,
-            principal=question.principal,
+            key_id=asked,
             refused=refused or _as_targets_are(targets),
             names=names,
             targets=targets,
@@ -153,9 +133,25 @@ class Explainer:
             recovery=plan.recovery,
             hedge_s=plan.hedge_s,
             why=plan.why,
-            policies=await policies.explain(x),
-            attachments=self._policies.explain(x),
+            policies=list(await dry_run.policies(x)),
+            attachments=list(dry_run.attachments(x)),
         )
+
+    async def _principal(self, question: Question) -> tuple[str | None, Known | None]:
+        """Return whom the question is about, as it was asked and as it stands."""
+        if question.key_id is not None and question.principal is not None:
+            raise _wrong("/principal", "say `key_id` or `principal`, not both")
+        if question.principal is not None:
+            known = await self._dry_run.known(question.principal)
+            if known is None:
+                raise _wrong("/principal", f"no authenticator knows anybody by the id `{question.principal[:80]}`")
+            return question.principal, known
+        if question.key_id is None:
+            return None, None
+        known = await self._dry_run.known(question.key_id)
+        if known is None or known.principal.kind != "key":
+            raise _wrong("/key_id", f"there is no key `{question.key_id[:80]}`; `GET /admin/v1/api-keys` lists them")
+        return question.key_id, known
 
     async def _as_permitted(self, found: Named | None, principal: Principal | None, name: Name) -> Refusal | None:
         """Say why this name is not for this principal. The three look the same to clients."""
@@ -166,8 +162,8 @@ class Explainer:
                 return Refusal("broken", detail, "model_unavailable")
         elif not found.enabled:
             reason, detail = "disabled", f"`{name.name}` is disabled, or all that it is made of."
-        elif principal is not None and not await self._authority.may(principal, USE, "models", name.name):
-            reason, detail = "not_permitted", f"The {principal.kind} {principal.id} may not use `{name.name}`."
+        elif principal is not None and not await self._dry_run.may(principal, USE, "models", name.name):
+            reason, detail = "not_permitted", _not_permitted(principal, name.name)
         else:
             return None
         return Refusal(reason, detail, "model_not_found", "model")
@@ -175,17 +171,17 @@ class Explainer:
     def _exchange(self, question: Question) -> tuple[Exchange, InferenceEndpoint | None]:
         """Make the exchange as the data plane would; without an endpoint if only a name is asked about."""
         members = parse_object(msgspec.json.encode(question.request))
-        route = self._endpoints.get(question.path)
+        route = self._dry_run.endpoints.get(question.path)
         if members.keys() == {"model"}:
             route, call = None, _only_name(question.request["model"], members)
         elif route is None:
-            raise _wrong("/path", f"nothing is answered there; use one of {', '.join(sorted(self._endpoints))}")
+            raise _wrong("/path", f"nothing is answered there; use one of {', '.join(sorted(self._dry_run.endpoints))}")
         else:
             call = _parsed(route[1], members)
         ambient = self._ambient
-        dialect = "" if route is None else route[0].name
+        dialect = "" if route is None else route[0]
         now_s, now_us = ambient.monotonic(), ambient.now_us()
-        x = Exchange(ambient.new_id(), dialect, self._snapshot(), began=now_s, started_us=now_us)
+        x = Exchange(ambient.new_id(), dialect, self._resources.snapshot, began=now_s, started_us=now_us)
         x.call, x.strict = call, question.strict
         x.face = None if route is None else route[1].face
         return x, None if route is None else route[1]
@@ -224,8 +220,14 @@ def _as_known(known: Known) -> Refusal | None:
     if known.refused is None:
         return None
     principal = known.principal
-    detail = f"The credentials of the {principal.kind} {principal.id} are not good: {known.refused}."
-    return Refusal(known.refused, detail, "invalid_api_key")
+    how = known.refused.removeprefix(f"{principal.kind}_").replace("_", " ")
+    return Refusal(known.refused, f"The {principal.kind} {principal.id} is {how}.", "invalid_api_key")
+
+
+def _not_permitted(principal: Principal, name: str) -> str:
+    if principal.kind == "key":
+        return f"`permissions.models` of the key {principal.id} does not name `{name}`."
+    return f"The {principal.kind} {principal.id} may not use `{name}`."
 
 
 def _as_targets_are(targets: Sequence[TargetView]) -> Refusal | None:

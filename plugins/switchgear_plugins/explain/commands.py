@@ -7,18 +7,18 @@ from typing import Any
 import click
 import msgspec
 
-from switchgear.cli.common import answer, config_option, gateway_flags, json_option
-from switchgear.cli.local import with_gateway
+from switchgear.ambient import Ambient
+from switchgear.commands import Local, answer, config_option, gateway_flags, json_option, local
 from switchgear.errors import NotFound
-from switchgear.exchange.explain import DEFAULT_PATH, Explanation, Question
-from switchgear.exchange.outlook import TargetView
-from switchgear.gateway import Gateway
-from switchgear.resources.body import parse_json, plain
+from switchgear.wire.members import parse_object
+from switchgear_plugins.explain.explain import DEFAULT_PATH, Explainer, Explanation, Question
+from switchgear_plugins.explain.targets import TargetView
 
 
 @click.command()
 @click.argument("model", required=False)
-@click.option("--principal", help="The id of whose request it would be: of a key, a user.")
+@click.option("--key", "key_id", help="The id of the API key whose request it would be.")
+@click.option("--principal", help="Likewise, the id of whoever asks where that is no key.")
 @click.option("--request", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="A JSON file with the body of a request; MODEL replaces its own.")  # fmt: skip
 @click.option("--path", "endpoint", default=DEFAULT_PATH, show_default=True, help="Where the request would be sent.")
@@ -28,6 +28,7 @@ from switchgear.resources.body import parse_json, plain
 def explain(
     *,
     model: str | None,
+    key_id: str | None,
     principal: str | None,
     file: Path | None,
     endpoint: str,
@@ -40,38 +41,43 @@ def explain(
     This is what the stored configuration says. What only a running gateway knows (which targets fail, how fast they are, what
     is left of a limit) it says itself: POST /admin/v1/explain.
     """
-    request = {} if file is None else plain(parse_json(file.read_bytes()))
+    request = {} if file is None else _read(file)
     if model is not None:
         request["model"] = model
     if "model" not in request:
         raise click.UsageError("Name a model, or give a request that does.")
 
-    async def work(gateway: Gateway) -> Explanation:
-        return await _explained(gateway, Question(request, endpoint, principal))
+    async def work(it: Local) -> Explanation:
+        return await _explained(it, Question(request, endpoint, key_id, principal))
 
-    found = with_gateway(path, flags, work)
+    found = local(path, flags, work)
     if as_json:
         answer(msgspec.to_builtins(found))
         return
-    for line in _lines(found, asked=file is not None):
+    who = found.key_id if key_id is None else f"the key {key_id}"
+    for line in _lines(found, who, asked=file is not None):
         click.echo(line)
 
 
-async def _explained(gateway: Gateway, question: Question) -> Explanation:
-    found = await gateway.explainer.explain(question)
+def _read(file: Path) -> dict[str, Any]:
+    return {name: msgspec.json.decode(value) for name, value in parse_object(file.read_bytes()).items()}
+
+
+async def _explained(it: Local, question: Question) -> Explanation:
+    found = await Explainer(it.dry_run, it.resources, Ambient()).explain(question)
     refused = found.refused
     if refused is not None and refused.reason == "unknown":
-        known = ", ".join(sorted(gateway.resources.snapshot.callables)) or "none"
+        known = ", ".join(sorted(it.resources.snapshot.callables)) or "none"
         raise NotFound(f"{refused.detail} Known: {known}.")
     return found
 
 
-def _lines(found: Explanation, *, asked: bool) -> Iterator[str]:
+def _lines(found: Explanation, who: str | None, *, asked: bool) -> Iterator[str]:
     yield f"{found.model} is {'enabled' if found.enabled else 'disabled'}"
     if found.refused is not None:
         yield f"  refused ({found.refused.reason}): {found.refused.detail}"
-    elif found.principal is not None:
-        yield f"  {found.principal} may use it"
+    elif who is not None:
+        yield f"  {who} may use it"
     for number, target in enumerate(found.targets, 1):
         secret = "without a credential" if target.credential is None else "with a credential"
         yield f"  {number}. {target.provider_model} at {target.provider}, {secret}{_tried(target)}"
@@ -85,7 +91,7 @@ def _lines(found: Explanation, *, asked: bool) -> Iterator[str]:
     ]
     if bounds:
         yield f"  within {' and '.join(bounds)} in all"
-    if found.principal is not None:
+    if who is not None:
         yield from (f"  policy {it.name}: {', '.join(it.phases)}{_said(it.says)}" for it in found.policies)
         yield from (
             f"  attachment {it.id} of {it.policy}: {'' if it.selects else 'not: '}{it.why}" for it in found.attachments
@@ -108,12 +114,12 @@ def _estimated(target: TargetView) -> str:
     estimate = target.estimate
     assert estimate is not None
     said = [f"about {estimate.input_tokens} tokens to read"]
-    if estimate.max_output_tokens is not None:
-        said.append(f"{estimate.max_output_tokens} to write at most")
+    if estimate.output_tokens is not None:
+        said.append(f"{estimate.output_tokens} to write at most")
     if estimate.input_microusd is not None:
         said.append(f"{estimate.input_microusd} microusd to read")
-    if estimate.worst_microusd is not None:
-        said.append(f"{estimate.worst_microusd} microusd at most")
+    if estimate.most_microusd is not None:
+        said.append(f"{estimate.most_microusd} microusd at most")
     return ", ".join(said)
 
 

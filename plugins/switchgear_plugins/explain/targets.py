@@ -5,13 +5,12 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from switchgear.contracts.dialect import InferenceEndpoint
-from switchgear.contracts.estimate import Estimate, estimate
+from switchgear.contracts.dry_run import DryRun
+from switchgear.contracts.estimate import estimate
 from switchgear.contracts.exchange import Exchange, Step, Target
+from switchgear.contracts.health import HealthView
 from switchgear.contracts.provider import COUNT, Call
-from switchgear.credentials import KeptSecret
 from switchgear.errors import InvalidRequest, SecretUnavailable
-from switchgear.exchange.health.health import Health, HealthView
-from switchgear.exchange.needs import fit
 
 _USABLE = frozenset({"unused", "good", "failing", "forbidden"})
 """States of a credential with which a target is asked: one never asked for is fetched then, one that fails has an old value, and
@@ -33,6 +32,21 @@ class Obstacle(Struct, frozen=True):
     detail: str
     code: str | None = None
     param: str | None = None
+
+
+class Estimate(Struct, frozen=True):
+    """What the request may use, in tokens and microusd (millionths of a US dollar); None: not known.
+
+    input_tokens     by what the model's provider said of requests before
+    output_tokens    the most that it may answer: as the client says, else the model's defaults, else `max_output_tokens`
+    input_microusd   price of the input
+    most_microusd    price of the input, all of it written into a cache if that is dearer, and of the longest answer
+    """
+
+    input_tokens: int
+    output_tokens: int | None = None
+    input_microusd: int | None = None
+    most_microusd: int | None = None
 
 
 class TargetView(Struct, frozen=True):
@@ -59,19 +73,19 @@ class TargetView(Struct, frozen=True):
     health: HealthView | None
 
 
-def outlook(x: Exchange, endpoint: InferenceEndpoint | None, step: Step) -> TargetView:
+def look_at(dry_run: DryRun, x: Exchange, endpoint: InferenceEndpoint | None, step: Step) -> TargetView:
     """Look at the request from a target. Without an endpoint nothing is said of what is in the request."""
     target = step.target
     obstacles: list[Obstacle] = []
     dropped: tuple[str, ...] = ()
     estimated = None
     if endpoint is not None:
-        sent = _sent(x, endpoint, target, obstacles)
-        dropped, estimated = sent.dropped, estimate(sent, target)
+        sent = _sent(dry_run, x, endpoint, target, obstacles)
+        dropped, estimated = sent.dropped, _estimate(sent, target)
     credential = _credential(target, obstacles)
-    health = target.health.view() if isinstance(target.health, Health) else None
+    health = None if target.health is None else target.health.view()
     if health is not None:
-        _look_at(health, obstacles)
+        _add_health(health, obstacles)
     return TargetView(
         model=target.model.id,
         provider=target.provider_id,
@@ -88,12 +102,12 @@ def outlook(x: Exchange, endpoint: InferenceEndpoint | None, step: Step) -> Targ
     )
 
 
-def _sent(x: Exchange, endpoint: InferenceEndpoint, target: Target, obstacles: list[Obstacle]) -> Call:
+def _sent(dry_run: DryRun, x: Exchange, endpoint: InferenceEndpoint, target: Target, obstacles: list[Obstacle]) -> Call:
     """Return the call as far as it gets on its way to a target."""
     assert x.call is not None
     sent = x.call
     try:
-        sent = fit(x, endpoint, target)
+        sent = dry_run.fit(x, endpoint, target)
         if target.provider is not None and (sent.wire != COUNT or COUNT in target.wires):
             # Without the secret, which may have to be fetched: providers translate before they sign.
             target.provider.prepare(sent, target.model, None)
@@ -105,18 +119,21 @@ def _sent(x: Exchange, endpoint: InferenceEndpoint, target: Target, obstacles: l
     return sent
 
 
+def _estimate(sent: Call, target: Target) -> Estimate:
+    found = estimate(sent, target)
+    return Estimate(found.input_tokens, found.max_output_tokens, found.input_microusd, found.worst_microusd)
+
+
 def _credential(target: Target, obstacles: list[Obstacle]) -> str | None:
     if target.secret is None:
         return None
-    if not isinstance(target.secret, KeptSecret):
-        return "unused"
     state = target.secret.state
     if state.status not in _USABLE:
         obstacles.append(Obstacle("credential", state.why or f"the credential is {state.status}"))
     return state.status
 
 
-def _look_at(health: HealthView, obstacles: list[Obstacle]) -> None:
+def _add_health(health: HealthView, obstacles: list[Obstacle]) -> None:
     breaker = health.breaker
     if breaker.retry_in_s:
         causes = ", ".join(f"{count} {cause}" for cause, count in sorted(breaker.causes.items())) or "a failed probe"
