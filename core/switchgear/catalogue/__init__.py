@@ -23,6 +23,7 @@ from switchgear.contracts.exchange import Target
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import (
     ProviderConfig,
+    Rewriter,
     TargetModel,
     TokenExchange,
 )
@@ -288,6 +289,7 @@ class Catalogue:
                 + ", ".join(sorted(known))
             )
         capabilities = but(traits.capabilities, spec.capabilities)
+        wires = _wires(traits.wires, spec, known, capabilities)
         defaults: dict[str, Any] = msgspec.to_builtins(spec.config)
         return Target(
             model=TargetModel(
@@ -298,9 +300,10 @@ class Catalogue:
                 max_output_tokens=spec.max_output_tokens,
                 context_window=spec.context_window,
                 strict=spec.strict,
+                wires=wires,
             ),
             provider_id=spec.provider_id,
-            wires=_wires(traits.wires, spec, known, capabilities),
+            wires=wires | _rewritten(provider.translator, wires),
             capabilities=capabilities,
             lacks=NEEDED - capabilities,
             estimator=self._estimator(spec.provider_id, spec.provider_model),
@@ -349,6 +352,12 @@ def _wires(
     return (
         wires & capabilities if spec.capabilities.get(CHAT) is False else wires
     )  # the other forms of a chat go with it
+
+
+def _rewritten(translator: object, wires: frozenset[str]) -> frozenset[str]:
+    """Return the formats in which a model may be asked besides, since its provider writes them in one that it is spoken to in."""
+    rewrites = translator.rewrites if isinstance(translator, Rewriter) else {}
+    return frozenset(name for name, other in rewrites.items() if other in wires)
 
 
 def _authorised(proxy: str | None, auth: str | None) -> str | None:

@@ -146,7 +146,10 @@ class Call:
 
 
 class TargetModel(Struct, frozen=True):
-    """The model as the provider knows it: its name, that name as JSON, and defaults for members the client left out."""
+    """The model as the provider knows it: its name, that name as JSON, and defaults for members the client left out.
+
+    `wires` are the wire formats it is spoken to in; empty where nothing is known.
+    """
 
     id: str
     name: str
@@ -155,6 +158,7 @@ class TargetModel(Struct, frozen=True):
     max_output_tokens: int | None = None
     context_window: int | None = None
     strict: bool = False
+    wires: frozenset[str] = frozenset()
 
 
 class Answer(Struct, frozen=True):
@@ -289,6 +293,16 @@ class Provider(Protocol):
     def fault(self, call: Call, head: Head, body: bytes) -> ProviderFault:
         """Classify an answer that is not 2xx. `body` is at most 64 KiB of it."""
         ...
+
+
+@runtime_checkable
+class Rewriter(Protocol):
+    """A provider that takes calls in a wire format that a model is not spoken to in, and asks it in another.
+
+    `rewrites` leads from the one to the other. Answers come back in the form the call had, as ever.
+    """
+
+    rewrites: Mapping[str, str]
 
 
 @runtime_checkable

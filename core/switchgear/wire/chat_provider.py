@@ -26,6 +26,7 @@ from switchgear.wire.embeddings import decode_embeddings
 from switchgear.wire.members import prune, raw, splice
 from switchgear.wire.model_list import read_models
 from switchgear.wire.responses import ResponsesDecoder, decode_response
+from switchgear.wire.responses_out import EitherDecoder, is_response, tell_answer, to_responses
 
 COMPLETIONS = "completions"
 RESPONSES = "responses"
@@ -78,6 +79,8 @@ class ChatProvider:
     """
 
     wires: frozenset[str] = frozenset({CANONICAL})
+    rewrites: Mapping[str, str] = {CANONICAL: RESPONSES}
+    """A chat can be asked over the Responses wire, of a model that answers there alone or better."""
     request_id_header = "x-request-id"
 
     def __init__(
@@ -124,8 +127,30 @@ class ChatProvider:
             kept[self._max_tokens_member] = kept.pop("max_tokens")
         return kept
 
+    def prefers_responses(self, call: Call, model: TargetModel) -> bool:  # noqa: ARG002 - some models do
+        """Say whether a chat is better asked over the Responses wire, of a model that is spoken to in both."""
+        return False
+
+    def asks_encrypted(self, model: TargetModel) -> bool:  # noqa: ARG002 - some models may be
+        """Say whether a model may be asked, over the Responses wire, for its reasoning in a form that can come back."""
+        return False
+
+    def rewritten(self, call: Call, model: TargetModel) -> dict[str, Raw]:
+        """Return the members of a chat that is asked over the Responses wire."""
+        return to_responses(call, encrypted=self.asks_encrypted(model))
+
+    def _is_rewritten(self, call: Call, model: TargetModel) -> bool:
+        if call.wire != CANONICAL or RESPONSES not in model.wires:
+            return False
+        return CANONICAL not in model.wires or self.prefers_responses(call, model)
+
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""
+        if self._is_rewritten(call, model):
+            members = self.rewritten(call, model)
+            defaults = self.defaults(RESPONSES, members, model.defaults) if model.defaults else model.defaults
+            body = splice(members, {"model": model.name_json}, defaults)
+            return OutboundRequest("POST", self.url(RESPONSES, model), self._headers_with(secret), body)
         members = self.members(call)
         replace = {"model": model.name_json}
         if call.stream and self._ask_usage and call.wire != RESPONSES:
@@ -165,10 +190,14 @@ class ChatProvider:
 
     def decode(self, call: Call, head: Head, body: bytes) -> Answer:
         """Read a whole answer."""
+        if call.wire == CANONICAL and RESPONSES in self.wires and is_response(body):
+            return tell_answer(body, head)
         return _DECODE[call.wire](body, head)
 
     def decoder(self, call: Call, head: Head) -> StreamDecoder:
         """Make the decoder of one stream."""
+        if call.wire == CANONICAL and RESPONSES in self.wires:
+            return EitherDecoder(call, head)
         return _DECODERS[call.wire](call, head)
 
     def fault(self, call: Call, head: Head, body: bytes) -> ProviderFault:  # noqa: ARG002 - the contract's shape

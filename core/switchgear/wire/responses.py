@@ -127,6 +127,14 @@ def decode_response(body: bytes, head: Head) -> Answer:
     return Answer(body, read_usage(found.usage), found.model, _finish(found))
 
 
+def finish_of(event: bytes) -> str | None:
+    """Say why a response ended, by its closing event, in a chat's words; None for an event that does not say."""
+    try:
+        return _finish(_closing_decoder.decode(event).response)
+    except BROKEN:
+        return None
+
+
 def _finish(found: _Response) -> str | None:
     if found.status == "incomplete":
         reason = found.incomplete_details and found.incomplete_details.reason

@@ -26,6 +26,7 @@ from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import SecretUnavailable
 from switchgear.wire.chat_provider import BEYOND, COMPLETIONS, PATHS, RESPONSES, ChatProvider
 from switchgear.wire.members import BROKEN, decode_text
+from switchgear.wire.responses_out.facts import reasons, refuses_tools
 from switchgear_plugins.azure_openai.entra import read_token, token_request
 from switchgear_plugins.azure_openai.settings import AzureSettings
 
@@ -98,6 +99,14 @@ class AzureProvider(ChatProvider):
         if "instruct" in model or model.endswith("-002"):
             return Traits(frozenset({COMPLETIONS}), ONLY_TEXT)
         return Traits(self.wires & {CANONICAL, RESPONSES})
+
+    def prefers_responses(self, call: Call, model: TargetModel) -> bool:
+        """Say whether a deployment, going by its name, refuses this chat for its tools."""
+        return refuses_tools(model.name, call)
+
+    def asks_encrypted(self, model: TargetModel) -> bool:
+        """Ask deployments that reason, going by their names."""
+        return reasons(model.name)
 
     def url(self, wire: str, model: TargetModel) -> str:
         """Say where a wire is spoken: of dated versions, under the deployment, but for responses."""

@@ -1,7 +1,8 @@
 """OpenAI as a provider. Wire: platform.openai.com/docs/api-reference (chat, responses, completions, embeddings, models)."""
 
-from switchgear.contracts.provider import ProviderConfig, Traits
+from switchgear.contracts.provider import Call, ProviderConfig, TargetModel, Traits
 from switchgear.wire.chat_provider import BEYOND, PATHS, ChatProvider
+from switchgear.wire.responses_out.facts import reasons, refuses_tools
 from switchgear_plugins.openai.models import traits
 from switchgear_plugins.openai.settings import OpenAIProviderSettings
 
@@ -10,6 +11,9 @@ BASE_URL = "https://api.openai.com/v1"
 
 class OpenAIProvider(ChatProvider):
     """OpenAI's API. The credential has the field `api_key`.
+
+    Models that answer over the Responses wire alone, or take tools with reasoning only there, are asked there; a model resource's
+    `wires` says otherwise.
 
     A model's default `max_tokens` goes out as `max_completion_tokens`, the only name that its reasoning models know.
     """
@@ -31,3 +35,11 @@ class OpenAIProvider(ChatProvider):
     def traits(self, model: str) -> Traits:
         """Say what a model is, by its name."""
         return traits(model)
+
+    def prefers_responses(self, call: Call, model: TargetModel) -> bool:
+        """Say whether a model refuses this chat for its tools."""
+        return refuses_tools(model.name, call)
+
+    def asks_encrypted(self, model: TargetModel) -> bool:
+        """Ask models that reason."""
+        return reasons(model.name)

@@ -3,7 +3,7 @@
 from msgspec import Raw
 
 from switchgear.contracts.credential import Secret
-from switchgear.contracts.provider import CANONICAL, Call, ProviderConfig
+from switchgear.contracts.provider import CANONICAL, Call, ProviderConfig, TargetModel
 from switchgear.wire.chat_provider import ChatProvider
 from switchgear.wire.members import prune, raw
 from switchgear_plugins.openai_compatible.settings import CompatibleSettings, check
@@ -55,6 +55,14 @@ class CompatibleProvider(ChatProvider):
         members = self._renamed(members)
         if settings.developer_role == "system" and call.wire == CANONICAL:
             members = _without_developers(call, members)
+        return members
+
+    def rewritten(self, call: Call, model: TargetModel) -> dict[str, Raw]:
+        """Return the members of a chat asked over the Responses wire, as this server knows them."""
+        members = super().rewritten(call, model)
+        if self._settings.drop_members:
+            members, dropped = prune(members, self._settings.drop_members)
+            call.drop(*dropped)
         return members
 
     def defaults(self, wire: str, members: dict[str, Raw], defaults: dict[str, Raw]) -> dict[str, Raw]:

@@ -1,0 +1,29 @@
+"""What models are asked better over the Responses wire, by their names."""
+
+import re
+
+from switchgear.contracts.provider import Call
+from switchgear.wire.members import holds_items
+
+_VERSION = re.compile(r"gpt-(\d+)(?:\.(\d+))?(?!.*-chat)")
+_THINKS_UNASKED = (5, 6)
+_REFUSES_EFFORT = (5, 4)
+_REASONS = re.compile(r"o\d|gpt-(?:[5-9]|\d\d)(?!.*-chat)|codex")
+
+
+def refuses_tools(model: str, call: Call) -> bool:
+    """Say whether a model refuses this chat for its tools, and takes them over the Responses wire.
+
+    From gpt-5.4 on they are refused together with an effort, from gpt-5.6 on also without one, unless it is `none`.
+    """
+    found = _VERSION.match(model.removeprefix("ft:"))
+    if found is None or not (holds_items(call.members, "tools") or holds_items(call.members, "functions")):
+        return False
+    effort = call.member("reasoning_effort", str)
+    version = (int(found[1]), int(found[2] or 0))
+    return effort != "none" and version >= (_THINKS_UNASKED if effort is None else _REFUSES_EFFORT)
+
+
+def reasons(model: str) -> bool:
+    """Say whether a model reasons, and so may be asked for its reasoning in a form that can come back."""
+    return _REASONS.match(model.removeprefix("ft:")) is not None
