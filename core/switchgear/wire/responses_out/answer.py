@@ -159,6 +159,8 @@ def annotations(given: Iterable[dict[str, Any]], before: int) -> list[dict[str, 
     for note in given:
         if note.get("type") == "url_citation":
             inner: dict[str, Any] = {name: note[name] for name in ("url", "title") if name in note}
-            places: dict[str, Any] = {n: note[n] + before for n in ("start_index", "end_index") if isinstance(note.get(n), int)}
+            places: dict[str, Any] = {
+                n: note[n] + before for n in ("start_index", "end_index") if isinstance(note.get(n), int)
+            }
             found.append({"type": "url_citation", "url_citation": {**places, **inner}})
     return found
