@@ -224,7 +224,7 @@ class Exchange:
     stream_bytes, _events   content that went by, for an estimate when a cut stream never said its usage
     started_us              wall clock; `began` is monotonic seconds; *_s are seconds since `began`
     headers                 extra response headers (lower-case bytes), for policies to add to until the answer begins
-    lines                   likewise, rendered: `name: value` and CRLF each, for policies that make theirs ahead; goes out unchecked
+    lines                   likewise, rendered (`name: value` and CRLF each), for policies that make theirs ahead; not checked
     notes                   a policy keeps its own state here under its own name
     labels                  texts by name that are recorded with its usage (see `switchgear.contracts.record.fit_labels`)
     """

@@ -84,7 +84,8 @@ class LimitsPolicy(Policy):
 class _Held:
     """The limits of one principal as they are compiled.
 
-    `limits` and `buckets` have one order; `shown` are those with headers, `measures` tells whether one counts anything but requests.
+    `limits` and `buckets` have one order; `shown` are those with headers, `measures` tells whether one counts something else
+    than requests.
     """
 
     __slots__ = ("_whose", "buckets", "limits", "measures", "shown", "source")
