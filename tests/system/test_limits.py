@@ -134,6 +134,21 @@ async def test_a_stream_cut_because_its_key_was_suspended_gives_it_back(gateway:
     assert 200 == await status(gateway, secret)
 
 
+async def test_tokens_per_minute_are_reserved_before_and_settled_after(gateway: Running) -> None:
+    _, secret = await limited(gateway, tokens_per_minute=300)
+    used = 0
+    while True:
+        answer = (await call(gateway.port, secret, model="m", stream=False, max_tokens=100)).answer
+        if answer.status != 200:
+            break
+        assert "300" == answer.headers["x-ratelimit-limit-tokens"]
+        assert 300 - used - 100 > int(answer.headers["x-ratelimit-remaining-tokens"])
+        used += answer.json["usage"]["total_tokens"]
+    assert (429, "rate_limit_exceeded") == (answer.status, answer.json["error"]["code"])
+    assert 150 < used <= 300
+    assert 300 - used == int(answer.headers["x-ratelimit-remaining-tokens"])
+
+
 async def test_new_limits_hold_from_the_next_request(gateway: Running) -> None:
     id, secret = await limited(gateway, requests_per_minute=1)
     assert [200, 429] == [await status(gateway, secret) for _ in range(2)]

@@ -235,6 +235,7 @@ class Exchange:
     stream_bytes, _events   content that went by, for an estimate when a cut stream never said its usage
     started_us              wall clock; `began` is monotonic seconds; *_s are seconds since `began`
     headers                 extra response headers (lower-case bytes), for policies to add to until the answer begins
+    lines                   likewise, rendered (`name: value` and CRLF each), for policies that make theirs ahead; not checked
     notes                   a policy keeps its own state here under its own name
     labels                  texts by name that are recorded with its usage (see `switchgear.contracts.record.fit_labels`)
     """
@@ -270,6 +271,7 @@ class Exchange:
     ended_s: float = 0.0
     face: Face | None = None
     _conversation: "ConversationView | None" = None
+    lines: bytes = b""
     _estimate: Estimate | None = None
 
     def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:

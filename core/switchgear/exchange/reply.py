@@ -89,6 +89,7 @@ def answer_lines(x: Exchange, now_s: float, *, stream: bool, named: bool = True)
         lines += _STREAM
     elif x.cost_microusd is not None:
         lines += b"x-switchgear-cost: %d\r\n" % x.cost_microusd
+    lines += x.lines
     return lines + header_lines(x.headers) if x.headers else lines
 
 

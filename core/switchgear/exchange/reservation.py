@@ -211,22 +211,22 @@ class Reservations:
 
     def _used(self, x: Exchange, held: Reservation) -> list[int] | None:
         """Return the actual amounts of what was reserved; None if all are as reserved."""
-        amounts: list[int] = []
-        corrected = False
+        found: dict[Claimant, Sequence[int]] | None = None
         for claimant, wanted in held.claims:
-            actual = None
             if claimant.used is not None:
                 try:
                     actual = claimant.used(x)
-                    if actual is not None and len(actual) != len(wanted):
-                        raise ValueError(f"{len(wanted)} buckets were reserved and {len(actual)} amounts given")  # noqa: TRY301
+                    if actual is not None:
+                        if len(actual) != len(wanted):
+                            raise ValueError(f"{len(wanted)} buckets were reserved and {len(actual)} amounts given")  # noqa: TRY301
+                        found = {**(found or {}), claimant: actual}
                 except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
                     self._failed(claimant.name, error)
-                    actual = None
-            corrected = corrected or actual is not None
-            amounts += actual if actual is not None else (bucket.amount for bucket in wanted)
-        if not corrected:
+        if found is None:
             return None
+        amounts: list[int] = []
+        for claimant, wanted in held.claims:
+            amounts += found[claimant] if claimant in found else (bucket.amount for bucket in wanted)
         if held.held_above:
             return [amount for index, amount in enumerate(amounts) if index not in held.held_above]
         return amounts

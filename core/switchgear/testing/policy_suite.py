@@ -290,11 +290,15 @@ class PolicySuite:
             said = await _run(policy.explain(x))
             assert not counters.held, "nobody settles an exchange that does not take place"
             assert not x.headers
+            assert not x.lines
             assert said is None or isinstance(msgspec.json.decode(msgspec.json.encode(said)), dict)
 
     def test_header_names_it_adds_are_lower_case_bytes_without_line_breaks(self) -> None:
         x, counters = make_exchange(self.principal), WatchedCounters()
         asyncio.run(self._refused(self.make(counters), x, counters))
-        for name, value in x.headers:
+        lines = x.lines.split(b"\r\n")
+        assert lines.pop() == b"", "each line of `x.lines` ends in CRLF"
+        for name, value in (*x.headers, *(line.partition(b": ")[::2] for line in lines)):
+            assert name
             assert name == name.lower()
             assert not {*b"\r\n\0"} & {*name, *value}

@@ -23,6 +23,7 @@ def keys() -> None:
 )
 @click.option("--admin", is_flag=True, help="Let the key into the admin API.")
 @click.option("--rpm", type=click.IntRange(min=1), help="Most requests per minute. Default: no limit.")
+@click.option("--tpm", type=click.IntRange(min=1), help="Most tokens per minute. Default: no limit.")
 @click.option("--concurrent", type=click.IntRange(min=1), help="Most requests at the same time. Default: no limit.")
 @config_option
 @gateway_flags("data_dir")
@@ -33,6 +34,7 @@ def create(
     models: tuple[str, ...],
     admin: bool,
     rpm: int | None,
+    tpm: int | None,
     concurrent: int | None,
     path: Path | None,
     flags: dict[str, str],
@@ -40,7 +42,7 @@ def create(
 ) -> None:
     """Create an API key called NAME and show it. It cannot be shown again."""
     permissions = {"models": list(models) or ["*"], "admin": admin}
-    limits = {"requests_per_minute": rpm, "concurrent_requests": concurrent}
+    limits = {"requests_per_minute": rpm, "tokens_per_minute": tpm, "concurrent_requests": concurrent}
     body: dict[str, Any] = {"name": name, "permissions": permissions}
     if any(limits.values()):
         body["limits"] = {field: value for field, value in limits.items() if value is not None}

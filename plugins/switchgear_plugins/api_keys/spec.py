@@ -58,6 +58,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     """How much a key may ask for at once and over time. None: no limit of that sort."""
 
     requests_per_minute: AtLeastOne | None = None
+    tokens_per_minute: AtLeastOne | None = None
     concurrent_requests: AtLeastOne | None = None
 
 

@@ -1,4 +1,4 @@
-"""Holds every principal to its limits (`facts["limits"]`): requests per minute, and requests at once."""
+"""Holds every principal to its limits (`facts["limits"]`): requests and tokens per minute, and requests at once."""
 
 from collections.abc import Awaitable, Mapping, Sequence
 from math import ceil
@@ -13,13 +13,11 @@ from switchgear_plugins.limits.limit import LIMITS
 MOST_CACHED = 16_384
 """Principals whose limits are kept compiled."""
 
-_Line = tuple[bytes, bytes]
-
 
 class LimitsPolicy(Policy):
     """Names the buckets of all limits of the principal, which are reserved with everybody else's.
 
-    Answers and refusals alike say how the requests per minute stand, in the headers OpenAI uses:
+    Answers and refusals alike say how requests and tokens per minute stand, in the headers OpenAI uses:
     https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
     """
 
@@ -34,14 +32,21 @@ class LimitsPolicy(Policy):
     def reserve(self, x: Exchange) -> Sequence[Bucket]:
         """Name a bucket for each limit of the principal."""
         held = self._held(x)
-        return () if held is None else held.buckets
+        if held is None:
+            return ()
+        return held.asked(x) if held.measures else held.buckets
 
     def reserved(self, x: Exchange, rooms: Sequence[Room]) -> None:
         """Say in headers how the limits stand that have some."""
         held = self._held(x)
         if held is not None:
             for shown in held.shown:
-                x.headers += shown.lines(rooms[shown.index])
+                x.lines += shown.lines(rooms[shown.index])
+
+    def used(self, x: Exchange) -> Sequence[int] | None:
+        """Say what was taken of limits that are not on requests."""
+        held = self._held(x)
+        return held.used(x) if held is not None and held.measures else None
 
     def refused(self, x: Exchange, index: int, room: Room, retry_after_s: float) -> ApiError:  # noqa: ARG002 - the phase's form
         """Name the limit that is reached."""
@@ -71,25 +76,43 @@ class LimitsPolicy(Policy):
         if held is None or held.source is not limits:
             if len(self._compiled) >= MOST_CACHED:
                 self._compiled.clear()
-            held = self._compiled[principal.id] = _Held(principal.id, limits)
+            whose = f"{principal.kind}:{principal.id}"
+            held = self._compiled[principal.id] = _Held(whose, limits)
         return held
 
 
 class _Held:
-    """The limits of one principal as they are compiled: `limits` and `buckets` in one order, `shown` those with headers."""
+    """The limits of one principal as they are compiled.
 
-    __slots__ = ("buckets", "limits", "shown", "source")
+    `limits` and `buckets` have one order; `shown` are those with headers, `measures` tells whether one counts something else
+    than requests.
+    """
 
-    def __init__(self, id: str, source: Mapping[str, int]) -> None:
+    __slots__ = ("_whose", "buckets", "limits", "measures", "shown", "source")
+
+    def __init__(self, whose: str, source: Mapping[str, int]) -> None:
         self.source = source
+        self._whose = whose
         found = [(limit, value) for limit in LIMITS if (value := source.get(limit.field)) is not None]
         self.limits = tuple(limit for limit, _ in found)
-        self.buckets = tuple(limit.bucket(id, value) for limit, value in found)
+        self.buckets = tuple(limit.bucket(whose, value) for limit, value in found)
+        self.measures = any(limit.amount for limit in self.limits)
         self.shown = tuple(
             _Shown(index, limit.header, bucket)
             for index, (limit, bucket) in enumerate(zip(self.limits, self.buckets, strict=True))
             if limit.header
         )
+
+    def asked(self, x: Exchange) -> Sequence[Bucket]:
+        """Return the buckets with what this exchange takes of each."""
+        return tuple(
+            bucket if limit.amount is None else limit.bucket(self._whose, bucket.limit, limit.amount(x, bucket.limit))
+            for limit, bucket in zip(self.limits, self.buckets, strict=True)
+        )
+
+    def used(self, x: Exchange) -> Sequence[int]:
+        """Return what it took of each in the end."""
+        return [1 if limit.actual is None else limit.actual(x) for limit in self.limits]
 
     def standing(self, rooms: Sequence[Room]) -> Mapping[str, Any]:
         """Say how each limit stands, under the name that it has in a key; `reset_s` is when all of it is there again."""
@@ -106,24 +129,21 @@ class _Held:
 class _Shown:
     """The header lines of one limit, made ahead as far as they are the same for every request."""
 
-    __slots__ = ("_limit", "_period_s", "_remaining", "_reset", "_whole", "index")
+    __slots__ = ("_lines", "_period_s", "_whole", "index")
 
     def __init__(self, index: int, unit: str, bucket: Bucket) -> None:
         self.index = index
-        self._limit = (f"x-ratelimit-limit-{unit}".encode(), b"%d" % bucket.limit)
-        self._remaining = f"x-ratelimit-remaining-{unit}".encode()
-        self._reset = f"x-ratelimit-reset-{unit}".encode()
         self._period_s = bucket.period_s
-        self._whole = (self._reset, duration(bucket.period_s).encode())
+        self._lines = (
+            f"x-ratelimit-limit-{unit}: {bucket.limit}\r\nx-ratelimit-remaining-{unit}: %d\r\nx-ratelimit-reset-{unit}: %b\r\n"
+        ).encode()
+        self._whole = self._lines.replace(b"%b", duration(bucket.period_s).encode())
 
-    def lines(self, room: Room) -> tuple[_Line, _Line, _Line]:
+    def lines(self, room: Room) -> bytes:
         """Say how it stands."""
-        reset_s = room.reset_s
-        return (
-            self._limit,
-            (self._remaining, b"%d" % room.remaining),
-            self._whole if reset_s == self._period_s else (self._reset, duration(reset_s).encode()),
-        )
+        if room.reset_s == self._period_s:
+            return self._whole % room.remaining
+        return self._lines % (room.remaining, duration(room.reset_s).encode())
 
 
 async def _standing_later(held: _Held, rooms: Awaitable[Sequence[Room]]) -> Mapping[str, Any]:

@@ -60,22 +60,21 @@ class MemoryCounters:
         rooms: list[Room] = []
         for bucket in buckets:
             sort = bucket.sort
-            limit = bucket.limit
             if sort == "slots":
                 key = bucket.key
                 held = self._slots.get(key, 0) + bucket.amount
-                if held > limit:
+                left = bucket.limit - held
+                if left < 0:
                     return self._refuse(buckets, parts, now)
                 self._slots[key] = held
                 parts.append(None)
-                rooms.append(Room(limit - held, 0.0))
+                rooms.append(Room(left, 0.0))
             elif sort == "window":
                 window = self._windows.get(bucket.key) or self._new_window(bucket)
-                entry = window.take(bucket, now)
-                if entry is None:
+                if (entry := window.take(bucket, now)) is None:
                     return self._refuse(buckets, parts, now)
                 parts.append(entry)
-                rooms.append(Room(limit - window.total, bucket.period_s))
+                rooms.append(Room(bucket.limit - window.total, bucket.period_s))
             elif (part := self._take(bucket, buckets, parts, now)) is None:
                 return self._refuse(buckets, parts, now)
             else:
@@ -90,31 +89,24 @@ class MemoryCounters:
 
     def settle(self, id: str, actual: Sequence[int] | None = None) -> None:
         """Give slots back and correct the rest to the `actual` amounts, one for each bucket in the order of reserving."""
-        taking = self._open.get(id)
+        taking = self._open.pop(id, None)
         if taking is None:
             return
-        _, _, buckets, parts = taking
+        buckets = taking[2]
         if actual is not None and len(actual) != len(buckets):
+            self._open[id] = taking
             raise ValueError(f"{len(buckets)} buckets were reserved and {len(actual)} amounts given")
-        del self._open[id]
-        slots = self._slots
-        now = -1.0
-        for index, part in enumerate(parts):
+        for index, part in enumerate(taking[3]):
             if part is None:
                 bucket = buckets[index]
+                slots = self._slots
                 held = slots.get(bucket.key, 0) - bucket.amount
                 if held:
                     slots[bucket.key] = held
                 else:
                     slots.pop(bucket.key, None)
             elif actual is not None or part.__class__ is Period:
-                bucket = buckets[index]
-                if now < 0:
-                    now = self._now()
-                if part.__class__ is TokenBucket:
-                    # It may have been full in the meantime, and dropped.
-                    part = self._token_buckets.setdefault(bucket.key, part)  # noqa: PLW2901 - the one in use
-                part.settle(bucket.amount, bucket.amount if actual is None else actual[index], now)
+                self._correct(buckets[index], part, None if actual is None else actual[index])
 
     def peek(self, buckets: Sequence[Bucket]) -> tuple[Room, ...]:
         """Say how the buckets stand."""
@@ -170,6 +162,12 @@ class MemoryCounters:
     def _new_window(self, bucket: Bucket) -> Window:
         window = self._windows[bucket.key] = Window()
         return window
+
+    def _correct(self, bucket: Bucket, part: Entry | TokenBucket | Period, actual: int | None) -> None:
+        if part.__class__ is TokenBucket:
+            # It may have been full in the meantime, and dropped.
+            part = self._token_buckets.setdefault(bucket.key, part)
+        part.settle(bucket.amount, bucket.amount if actual is None else actual, self._now())
 
     def _period(self, bucket: Bucket) -> Period:
         ends_us = period_end_us(bucket)

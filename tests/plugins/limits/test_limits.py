@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchgear import NoSettings
-from switchgear.contracts.exchange import Outcome
+from switchgear.contracts.estimate import Estimate
+from switchgear.contracts.exchange import Exchange, Outcome
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.upstream import Timeouts
+from switchgear.contracts.usage import Usage
 from switchgear.errors import RateLimited
 from switchgear.exchange.reservation import LEASE_MARGIN_S, Reservations
 from switchgear.testing.context import PluginContext
@@ -51,7 +53,8 @@ def policy(ambient):
 
 
 def headers(x):
-    return {name.decode().removeprefix("x-ratelimit-"): value.decode() for name, value in x.headers}
+    lines = x.lines.decode().splitlines()
+    return {name.removeprefix("x-ratelimit-"): value for name, _, value in (line.partition(": ") for line in lines)}
 
 
 def test_requests_per_minute_are_counted_and_shown(policy, ambient):
@@ -82,7 +85,7 @@ def test_a_slot_is_free_again_once_an_exchange_settles(policy):
     with pytest.raises(RateLimited, match="concurrent requests: limit 1") as caught:
         policy.reserve(second)
     assert 1.0 == caught.value.retry_after
-    assert [] == second.headers
+    assert b"" == second.lines
     first.outcome = Outcome.CLIENT_GONE
     policy.settle(first)
     policy.settle(first)
@@ -186,6 +189,44 @@ async def test_a_storm_at_once_never_has_more_in_flight_than_the_limit(policy):
     assert 7 == peak
     assert refused > 0
     assert (0, 0, 0, 0) == policy.counters.size()[1:]
+
+
+def tokens(limit: int, expected: int, longest: int | None, id: str) -> Exchange:
+    x = make_exchange(Principal("key_1", "key", facts={"limits": {"tokens_per_minute": limit}}), id=id)
+    x._estimate = Estimate(expected, longest)
+    return x
+
+
+def test_tokens_are_reserved_at_their_worst_and_settled_as_they_were(policy):
+    x = tokens(1000, 100, 400, "a")
+    policy.reserve(x)
+    assert {"limit-tokens": "1000", "remaining-tokens": "500", "reset-tokens": "1m0s"} == headers(x)
+    with pytest.raises(RateLimited, match="tokens per minute: limit 1000"):
+        policy.reserve(tokens(1000, 100, 401, "b"))
+    x.usage = Usage.plain(90, 30)
+    policy.settle(x)
+    second = tokens(1000, 100, None, "c")
+    policy.reserve(second)
+    assert "780" == headers(second)["remaining-tokens"], "an answer without a bound is settled when it is known"
+    policy.settle(second)
+    third = tokens(1000, 0, 0, "d")
+    policy.reserve(third)
+    assert "880" == headers(third)["remaining-tokens"], "where nobody answered nothing was used"
+
+
+def test_a_longest_answer_beyond_the_limit_takes_all_of_it_and_a_longer_prompt_is_refused(policy, ambient):
+    x = tokens(1000, 100, 128_000, "a")
+    policy.reserve(x)
+    assert "0" == headers(x)["remaining-tokens"]
+    ambient.advance(61)
+    with pytest.raises(RateLimited):
+        policy.reserve(tokens(1000, 1001, 0, "b"))
+
+
+def test_kinds_of_principals_do_not_share_limits(policy):
+    for kind in ("key", "user"):
+        x = make_exchange(Principal("same", kind, facts={"limits": {"requests_per_minute": 1}}), id=kind)
+        assert policy.reserve(x) is None
 
 
 @pytest.mark.parametrize(
