@@ -11,8 +11,8 @@ from switchgear.edge.limits import EdgeState, peer_key
 from switchgear.edge.refusals import TOO_MANY_CONNECTIONS, Refusal
 from switchgear.edge.request import Request
 
-# Where reading stands: between requests, in a head, in a body, or listening no more.
-IDLE, HEAD, BODY, DEAF = range(4)
+# Where reading stands: between requests, in a head, in a body, listening no more, or in a WebSocket.
+IDLE, HEAD, BODY, DEAF, SOCKET = range(5)
 
 
 class Connection(HttpToolsProtocol):

@@ -34,7 +34,7 @@ class EdgeLimits(EdgeSettings, frozen=True, forbid_unknown_fields=True):
     @property
     def tick(self) -> float:
         """The longest a connection may go unlooked at without a deadline passing unnoticed."""
-        return min(self.head_timeout, self.body_grace, self.keep_alive, self.write_timeout)
+        return min(self.head_timeout, self.body_grace, self.keep_alive, self.write_timeout, self.socket_idle / 2)
 
 
 class Calls(Protocol):
@@ -44,11 +44,18 @@ class Calls(Protocol):
         """Return who answers a request, None if it is for the ASGI application. `path` is decoded."""
         ...
 
+    def find_socket(self, path: str) -> Handler | None:
+        """Return who opens a WebSocket there, None if nobody does: then the request is one like others."""
+        ...
+
 
 class NoCalls:
     """A server of nothing but the ASGI application."""
 
     def find(self, method: str, path: str) -> None:
+        """Return None."""
+
+    def find_socket(self, path: str) -> None:
         """Return None."""
 
 

@@ -17,10 +17,11 @@ from uvicorn.server import ServerState
 
 from switchgear.edge import refusals
 from switchgear.edge.asgi import AsgiRequest
-from switchgear.edge.connection import BODY, DEAF, HEAD, IDLE, Connection
+from switchgear.edge.connection import BODY, DEAF, HEAD, IDLE, SOCKET, Connection
 from switchgear.edge.head import WithoutHead, split_target
 from switchgear.edge.refusals import Refusal, Refused, malformed
 from switchgear.edge.request import Request
+from switchgear.edge.socket import SocketRequest
 
 _FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect"))
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
@@ -65,6 +66,8 @@ class EdgeProtocol(Connection):
         """Close after what is in flight or half received, or at once if there is nothing."""
         if self.cycle is not None and self._active is not None:
             self.cycle.keep_alive = False
+            if isinstance(self.cycle, SocketRequest):
+                self.cycle.go_away()
         elif not (self._stage == HEAD and self._head):
             self.transport.close()
 
@@ -72,7 +75,9 @@ class EdgeProtocol(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Parse a read; the callbacks below are the parser's."""
-        if self._stage == DEAF:
+        if self._stage >= DEAF:
+            if isinstance(self.cycle, SocketRequest) and self._stage == SOCKET:
+                self.cycle.feed(data)
             return
         self._read = len(data)
         rest = None
@@ -87,7 +92,7 @@ class EdgeProtocol(Connection):
         except httptools.HttpParserError as error:
             self.refuse(malformed(f"The request is not proper HTTP/1.1: {error}."))
         if rest is not None:
-            self._go_on_without_upgrade(rest)
+            self._upgrade(rest)
         elif self._stage:
             self._account()
 
@@ -159,6 +164,8 @@ class EdgeProtocol(Connection):
         handler = state.calls.find(method, path)
         keep_alive = version == "1.1" and not state.draining and parser.should_keep_alive()
         make: type[Request] = Request
+        if parser.should_upgrade() and self._asks_for_socket(method) and (found := state.calls.find_socket(path)):
+            make, handler = SocketRequest, found
         if handler is None:
             make, handler = AsgiRequest, self.app
         elif self._active is None and len(self.tasks) >= state.overload.ceiling:
@@ -270,6 +277,23 @@ class EdgeProtocol(Connection):
         if self._active is None:
             self._since = self.loop.time()
 
+    def _upgrade(self, rest: bytes) -> None:
+        """Leave HTTP where a WebSocket is served; otherwise read on."""
+        if not isinstance(self.cycle, SocketRequest):
+            self._go_on_without_upgrade(rest)
+            return
+        self._stage = SOCKET
+        self.cycle.more_body = False
+        if rest:
+            self.cycle.feed(rest)
+
+    def _asks_for_socket(self, method: str) -> bool:
+        return (
+            method == "GET"
+            and not (self._length or self._encoding)
+            and any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
+        )
+
     def _go_on_without_upgrade(self, rest: bytes) -> None:
         """Read on as if the client had not asked for another protocol, which RFC 9110 section 7.8 lets a server do.
 
@@ -343,6 +367,8 @@ class EdgeProtocol(Connection):
                 self.refuse(refusals.HEAD_TIMEOUT)
         elif self._stage == BODY:
             left = self._body_time_left(now)
+        elif self._stage == SOCKET and isinstance(self.cycle, SocketRequest):
+            left = self.cycle.time_left(now)
         elif self._stage == IDLE and self._active is None:
             left = self._since + limits.keep_alive - now
             if left <= 0:

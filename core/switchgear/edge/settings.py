@@ -15,7 +15,8 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     `head_timeout` runs from the connection's beginning, or from a later request's first byte, to the end of its headers.
     A body must bring `body_min_rate` bytes per second on average. `write_timeout` is how long a reader may leave the write
     buffer full. `max_connections_per_peer` (None: no bound) counts an IPv6 /64 as one peer and leaves loopback alone; behind a
-    reverse proxy every connection has the proxy's address.
+    reverse proxy every connection has the proxy's address. A message of a WebSocket has at most `message_bytes`; a client
+    that gives no sign of life for `socket_idle`, though it is asked, is given up.
     """
 
     head_bytes: Bytes = 65_536
@@ -26,6 +27,8 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     write_timeout: Seconds = 60.0
     max_connections: Count = 10_000
     max_connections_per_peer: Count | None = None
+    message_bytes: Bytes = 1_048_576
+    socket_idle: Seconds = 60.0
 
 
 class OverloadSettings(Struct, frozen=True, forbid_unknown_fields=True):

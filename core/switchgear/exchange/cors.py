@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from switchgear.errors import PermissionDenied
 from switchgear.exchange.reply import header_lines
 
 _FOR_ALL = b"access-control-expose-headers: *\r\n"
@@ -22,6 +23,12 @@ class Cors:
     def allows(self, origin: bytes) -> bool:
         """Say whether pages of this origin may call."""
         return self._any or origin in self._origins
+
+    def check_home(self, request: Any) -> None:
+        """Let open a WebSocket who is no page, or one of this host or an origin that may call. Raises `PermissionDenied`."""
+        origin = header(request, b"origin")
+        if not (origin is None or self.allows(origin) or origin.partition(b"://")[2] == header(request, b"host")):
+            raise PermissionDenied("Pages of this origin may not open WebSockets here.", code="origin_not_allowed")
 
     def lines(self, request: Any) -> bytes:
         """Return the header lines of an answer: they depend on the origin, so caches are told unless all may call."""

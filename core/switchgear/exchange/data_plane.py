@@ -52,6 +52,14 @@ class DataPlane:
             handler = self._route(method, path)
         return partial(self._for_browsers, path, handler) if self._cors and handler is not None else handler
 
+    def find_socket(self, path: str) -> Handler | None:
+        """Return who opens a WebSocket there, None if nobody does."""
+        found, params = self._table.find(path)
+        for dialect, entry in found:
+            if isinstance(entry, WebSocketRoute):
+                return partial(self._routes.connect, dialect, entry, params, self._cors)
+        return None
+
     def _route(self, method: str, path: str) -> Handler | None:
         if not self._owners.covers(path) and path not in self._table.exact:
             return None

@@ -1,11 +1,12 @@
 """A request as the exchange meets it, and the bytes of bodies that may be in flight."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
 
+from switchgear.contracts.dialect import Socket
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.principal import Principal
 from switchgear.errors import PayloadTooLarge, RateLimited, Unavailable
@@ -61,6 +62,27 @@ class Routed(Inbound, Protocol):
 
     def cut(self) -> None:
         """End an answer that has begun and cannot be completed, so that its client can tell."""
+        ...
+
+
+class Opening(Routed, Protocol):
+    """A request for a WebSocket. Until it is accepted it can be answered as any other."""
+
+    @property
+    def socket(self) -> "OpenSocket | None":
+        """What was opened."""
+        ...
+
+    def accept(self, lines: bytes, subprotocols: Sequence[str]) -> "OpenSocket":
+        """Open, with these header lines in the answer. Raises `InvalidRequest` for what is no handshake, `ClientGone`."""
+        ...
+
+
+class OpenSocket(Socket, Protocol):
+    """A WebSocket as whoever opened it has it."""
+
+    def finish(self, code: int, reason: str) -> None:
+        """Close it, if that is not done."""
         ...
 
 

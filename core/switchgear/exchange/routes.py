@@ -18,10 +18,11 @@ from switchgear.contracts.principal import Credentials, Principal, Scope
 from switchgear.contracts.provider import Call
 from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import Resources
-from switchgear.errors import ClientGone, PermissionDenied, Unavailable
+from switchgear.errors import ClientGone, InternalError, PermissionDenied, Unavailable
+from switchgear.exchange.cors import Cors
 from switchgear.exchange.engine import Engine, note_ids
-from switchgear.exchange.faults import cause_of, model_not_found, outcome_of, to_api_error
-from switchgear.exchange.inbound import Holding, Routed
+from switchgear.exchange.faults import Draining, cause_of, model_not_found, outcome_of, to_api_error
+from switchgear.exchange.inbound import Holding, Opening, Routed
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import answer_lines, error_lines, header_lines
@@ -81,6 +82,29 @@ class RouteRunner:
             assert reply is not None
             assert isinstance(reply.body, bytes)
             await request.whole(reply.status, visit.lines(reply), reply.body, _type(reply))
+
+    async def connect(
+        self, dialect: Dialect, route: WebSocketRoute, params: Mapping[str, str], cors: Cors, request: Opening
+    ) -> None:
+        """Open a WebSocket and serve it to its end. Raises nothing of its own."""
+        visit = Visit(self, dialect, route, request)
+        error: BaseException | None = None
+        try:
+            cors.check_home(request)
+            asked = await visit.enter(params)
+            visit.x.status = 101
+            await route.handler(asked, request.accept(visit.lines(RouteReply()), route.subprotocols))
+        except asyncio.CancelledError as cancelled:
+            error = visit.watch.cause() or cancelled
+        except Exception as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged when it is settled
+            error = failure
+        error = await visit.end(error)
+        if request.socket is not None:
+            request.socket.finish(*_closing(error))
+        elif error is not None and not isinstance(error, asyncio.CancelledError):
+            await visit.refuse(error)
+        if isinstance(error, asyncio.CancelledError):
+            raise error
 
     async def _reply(self, visit: "Visit", route: Route, params: Mapping[str, str]) -> RouteReply:
         asked = await visit.enter(params)
@@ -256,6 +280,16 @@ async def _stream(visit: Visit, reply: RouteReply, pieces: AsyncIterator[bytes])
     finally:
         if (close := getattr(pieces, "aclose", None)) is not None:
             await close()
+
+
+def _closing(error: BaseException | None) -> tuple[int, str]:
+    """Return how a WebSocket is closed (RFC 6455 section 7.4.1)."""
+    if error is None or isinstance(error, ClientGone):
+        return 1000, ""
+    if isinstance(error, Draining):
+        return 1001, error.message
+    told = to_api_error(error)
+    return (1011 if isinstance(told, InternalError) else 1008), told.message
 
 
 def _type(reply: RouteReply) -> bytes:
