@@ -1,6 +1,6 @@
 """What the kernel lends to each plugin, and what it needs from the rest of the gateway to do so."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +17,16 @@ from switchgear.contracts.dry_run import DryRun
 from switchgear.contracts.event import Event
 from switchgear.contracts.inside import CallInside
 from switchgear.contracts.jobs import JobQueue
+from switchgear.contracts.offers import Offered
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.record import Ledger, RecordKind, Records
-from switchgear.contracts.resource import Resources
+from switchgear.contracts.resource import Problem, Resources
 from switchgear.contracts.store import Store
 from switchgear.contracts.tables import Tables
 from switchgear.errors import PluginError
 from switchgear.events import EventBus
+from switchgear.offer import Offer
+from switchgear.resources.shape import decode
 from switchgear.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -33,6 +36,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class PluginOffer:
+    """The `switchgear.contracts.offers.Offered` of one offer."""
+
+    plugin: str
+    offer: Offer[Any]
+
+    def problems(self, settings: Mapping[str, Any], pointer: str = "/settings") -> Sequence[Problem]:
+        """Say what is wrong with settings."""
+        return [Problem(pointer + it.pointer, it.detail) for it in decode(self.offer.settings_type, settings)[1]]
+
+    def make(self, settings: Mapping[str, Any] | None = None) -> Any:
+        """Call the factory with settings."""
+        made, problems = decode(self.offer.settings_type, settings or {})
+        if problems:
+            wrong = "; ".join(f"{it.pointer or '/'}: {it.detail}" for it in problems)
+            raise ValueError(f"the settings of `{self.offer.name}`: {wrong}")
+        return self.offer.factory(made)
 
 
 class MakeClient(Protocol):
@@ -70,6 +93,8 @@ class Shared:
         self.services = Services()
         self.record_kinds: Mapping[str, tuple[str, RecordKind]] = MappingProxyType({})
         """Kinds of record by name, with the plugin that declares each."""
+        self.offers: Mapping[str, Mapping[str, Offered[Any]]] | None = None
+        """What is offered of each kind that is defined, by name; None until the plugins are bound."""
         self.events = EventBus(metrics, self.failed)
         self.errors = metrics.counter("plugin_errors", "What a plugin raised outside a request.", ("plugin",))
 
@@ -172,6 +197,16 @@ class PluginContext:
             )
         self._record_kinds[kind] = declared
         return declared
+
+    def offers(self, kind: str) -> Mapping[str, Offered[Any]]:
+        """Return what is offered of a kind."""
+        found = self._existing("offers", self._shared.offers)
+        if kind not in found:
+            raise PluginError(
+                f"plugin `{self.plugin}` asks for offers of the kind `{kind}`, which no enabled plugin defines. Define it:"
+                f' `defines = (OfferKind("{kind}", …),)`.'
+            )
+        return found[kind]
 
     def http(self, **options: Any) -> "httpx.AsyncClient":
         """Make an HTTP client that is closed with the plugin."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.dialect import Dialect
     from switchgear.contracts.event import EventHandler
     from switchgear.contracts.jobs import JobHandler, JobQueue
-    from switchgear.contracts.kernel import Cache, Migrations, RecordSink, Seed, Task, UIPage
+    from switchgear.contracts.kernel import Migrations, RecordSink, Seed, Task
     from switchgear.contracts.policy import Policy
     from switchgear.contracts.principal import Authenticator, Authorizer
     from switchgear.contracts.provider import NativeProvider, Provider
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from switchgear.contracts.usage import PriceBook
 
 PROJECT = "switchgear"
+WAITING = (
+    "switchgear_knowledge_bases", "switchgear_scorers", "switchgear_parsers", "switchgear_chunkers",
+    "switchgear_workflow_steps",
+)  # fmt: skip
+"""Hooks that the kernel has no use for itself: what they bring is for a plugin that says so (`OfferKind("scorers", …)`)."""
 hookspec = pluggy.HookspecMarker(PROJECT)
 
 
@@ -74,10 +79,6 @@ class Hooks:
     @hookspec
     def switchgear_counters(self) -> "Iterable[Offer[Counters]]":  # type: ignore[empty-body]
         """Bring counters. Factory: `()`, once. One is active: `[gateway] counters`, or the only one enabled."""
-
-    @hookspec
-    def switchgear_caches(self) -> "Iterable[Offer[Cache]]":  # type: ignore[empty-body]
-        """Bring caches. Factory: `()`."""
 
     @hookspec
     def switchgear_job_queues(self) -> "Iterable[Offer[JobQueue]]":  # type: ignore[empty-body]
@@ -136,13 +137,13 @@ class Hooks:
         """Bring commands of the command line; `switchgear.commands` has what they are made with."""
 
     @hookspec
-    def switchgear_ui_pages(self) -> "Iterable[UIPage]":  # type: ignore[empty-body]
-        """Bring pages of the admin UI."""
-
-    @hookspec
     def switchgear_event_handlers(self) -> "Iterable[EventHandler]":  # type: ignore[empty-body]
         """Bring listeners."""
 
     @hookspec
     def switchgear_migrations(self) -> "Iterable[Migrations]":  # type: ignore[empty-body]
         """Bring the SQL of the plugin's own tables."""
+
+    @hookspec
+    def switchgear_offers(self) -> "Iterable[Offer[Any]]":  # type: ignore[empty-body]
+        """Bring what other plugins defined a kind of offer for (`Plugin.defines`), with its `kind`. Factory: `(settings)`."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from switchgear.ambient import Ambient
 from switchgear.config import Config
-from switchgear.context import PluginContext, Services, Shared
+from switchgear.context import PluginContext, PluginOffer, Services, Shared
 from switchgear.contracts.event import Event
 from switchgear.contracts.kernel import Task
 from switchgear.discovery import Discovery, Installed, load
@@ -92,6 +92,11 @@ class Kernel:
             )
         else:
             self.warnings += self._lacking()
+            self.warnings += (
+                f"{bound} offers `{bound.item.name}` to the {kind.replace('_', ' ')}, and no enabled plugin takes these: it"
+                " is waiting for one."
+                for kind, bound in self.registry.waiting()
+            )
 
     def _lacking(self) -> Iterable[str]:
         """Say what the gateway cannot do with the plugins it has."""
@@ -286,6 +291,10 @@ class Kernel:
             raise PluginError(*failures)
         self._shared.record_kinds = {
             bound.item.name: (bound.plugin, bound.item) for bound in registry.all(Hooks.switchgear_record_kinds)
+        }
+        self._shared.offers = {
+            kind: {it.item.name: PluginOffer(it.plugin, it.item) for it in found}
+            for kind, found in registry.offers().items()
         }
         for bound in registry.all(Hooks.switchgear_event_handlers):
             self.events.listen(bound.plugin, bound.item)

@@ -19,14 +19,14 @@ The entry point's name is the plugin's name; `[plugins.hello] enabled = true` in
 like a hook of `switchgear.hooks` are its implementations; there is no decorator, and a misspelt one refuses to boot.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
 from switchgear.ambient import Ambient
-from switchgear.offer import NoSettings
+from switchgear.offer import NoSettings, OfferKind
 
 if TYPE_CHECKING:
     import httpx
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.event import Event
     from switchgear.contracts.inside import CallInside
     from switchgear.contracts.jobs import JobQueue
+    from switchgear.contracts.offers import Offered
     from switchgear.contracts.principal import Principal
     from switchgear.contracts.record import Records
     from switchgear.contracts.resource import Resources
@@ -119,6 +120,13 @@ class Context(Protocol):
         """
         ...
 
+    def offers(self, kind: str) -> "Mapping[str, Offered[Any]]":
+        """Return what the enabled plugins offer of a kind that one of them defines, by name; to be used in `start` or later.
+
+        Raises `PluginError` for a kind that none defines.
+        """
+        ...
+
     def http(self, **options: Any) -> "httpx.AsyncClient":
         """Make an HTTP client for cold calls: same engine and egress guard as the hot path, closed with the plugin."""
         ...
@@ -147,6 +155,7 @@ class Plugin(Generic[SettingsT]):
     api            the plugin API it was written for
     settings_type  Struct of its table in plugins.toml, less `enabled`
     requires       kinds of thing it cannot do without: `store`, `counters`, `jobs`, `sealer`, `authenticator`
+    defines        kinds of offer that it takes from other plugins, which `context.offers` returns
     after          names of plugins that come before it when they are enabled; order only
     live           whether it takes new settings while running (`reconfigure`, upon SIGHUP); else they take a restart
     """
@@ -154,6 +163,7 @@ class Plugin(Generic[SettingsT]):
     api: ClassVar[int] = API
     settings_type: ClassVar[type[Struct]] = NoSettings
     requires: ClassVar[tuple[str, ...]] = ()
+    defines: ClassVar[tuple[OfferKind[Any], ...]] = ()
     after: ClassVar[tuple[str, ...]] = ()
     live: ClassVar[bool] = False
 

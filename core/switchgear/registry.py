@@ -1,6 +1,7 @@
 """What all enabled plugins bring, collected once while booting and checked."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,7 +12,8 @@ import pluggy
 
 from switchgear.discovery import Installed
 from switchgear.errors import PluginError
-from switchgear.hooks import PROJECT, Hooks
+from switchgear.hooks import PROJECT, WAITING, Hooks
+from switchgear.offer import Offer, OfferKind
 from switchgear.plugin import Plugin
 from switchgear.wording import did_you_mean, raised
 
@@ -19,6 +21,7 @@ T = TypeVar("T")
 
 _PREFIX = "switchgear_"
 _OFFER = "switchgear.offer:Offer"
+_KIND = re.compile(r"[a-z][a-z0-9_]*")
 _ITEMS: Mapping[str, str] = MappingProxyType(
     {
         "switchgear_resource_kinds": "switchgear.contracts.resource:ResourceKind",
@@ -28,7 +31,6 @@ _ITEMS: Mapping[str, str] = MappingProxyType(
         "switchgear_routes": "litestar.handlers:HTTPRouteHandler",
         "switchgear_tasks": "switchgear.contracts.kernel:Task",
         "switchgear_commands": "click:Command",
-        "switchgear_ui_pages": "switchgear.contracts.kernel:UIPage",
         "switchgear_event_handlers": "switchgear.contracts.event:EventHandler",
         "switchgear_migrations": "switchgear.contracts.kernel:Migrations",
     }
@@ -66,6 +68,7 @@ class Registry:
     """
 
     def __init__(self, plugins: Iterable[tuple[Installed, Plugin[Any]]]) -> None:
+        plugins = tuple(plugins)
         self._manager = _Manager(PROJECT)
         self._manager.add_hookspecs(Hooks)
         self._found: dict[str, list[Bound[Any]]] = {}
@@ -83,7 +86,16 @@ class Registry:
                 failures.append(f"{installed}: {_reason(error)}")
         for hook in self._hooks():
             self._found[hook] = self._collect(hook, owners, failures)
+            failures += _misplaced(hook, self._found[hook])
             failures += _clashes(hook, self._found[hook])
+        self._kinds: dict[str, list[Bound[OfferKind[Any]]]] = {}
+        for installed, plugin in plugins:
+            for kind in plugin.defines:
+                if not isinstance(kind, OfferKind):
+                    failures.append(f"{installed}: `defines` holds {kind!r}. Make it a tuple of `OfferKind`.")
+                    continue
+                self._kinds.setdefault(kind.name, []).append(Bound(installed.name, installed.distribution, kind))
+        failures += self._wrong_kinds()
         if failures:
             raise PluginError(*failures)
 
@@ -111,14 +123,45 @@ class Registry:
             f"no enabled plugin offers {thing} called `{name}`.{did_you_mean(name, names)} Enabled: {', '.join(names) or 'none'}."
         )
 
+    def offers(self) -> dict[str, list[Bound[Offer[Any]]]]:
+        """Return what is offered to plugins, by kind, of every kind that one of them defines."""
+        return {kind: self._offers_of(kind) for kind in self._kinds}
+
+    def waiting(self) -> list[tuple[str, Bound[Offer[Any]]]]:
+        """Return what is offered that no enabled plugin takes, with its kind."""
+        kinds = {it.item.kind: None for it in self._found["switchgear_offers"]}
+        every = [*(hook.removeprefix(_PREFIX) for hook in WAITING), *kinds]
+        return [(kind, it) for kind in every if kind not in self._kinds for it in self._offers_of(kind)]
+
+    def _offers_of(self, kind: str) -> list[Bound[Offer[Any]]]:
+        if (hook := _PREFIX + kind) in WAITING:
+            return self._found[hook]
+        return [it for it in self._found["switchgear_offers"] if it.item.kind == kind]
+
+    def _wrong_kinds(self) -> Iterable[str]:
+        taken = {hook.removeprefix(_PREFIX) for hook in self._hooks() if hook not in WAITING}
+        for name, found in self._kinds.items():
+            if not _KIND.fullmatch(name) or name in taken:
+                why = "is a hook of the kernel" if name in taken else "will not do: use small letters, digits and `_`"
+                yield from (f"{bound} defines the kind of offer `{name}`, which {why}. Rename it." for bound in found)
+            elif len(found) > 1 and _PREFIX + name not in WAITING:
+                yield (
+                    f"{' and '.join(map(str, found))} both define the kind of offer `{name}`. Disable one of them, or rename"
+                    " what it defines."
+                )
+
     def brought_by(self, plugin: str) -> dict[str, list[str]]:
         """Return what one plugin brings: names by kind of thing (`{"providers": ["openai"]}`)."""
         mine = {hook: [bound for bound in found if bound.plugin == plugin] for hook, found in self._found.items()}
-        return {
+        brought = {
             hook.removeprefix(_PREFIX): [str(_name(bound.item) or "") for bound in found]
             for hook, found in mine.items()
             if found
         }
+        for bound in mine["switchgear_offers"]:
+            brought.pop("offers", None)
+            brought.setdefault(bound.item.kind, []).append(bound.item.name)
+        return brought
 
     def _hooks(self) -> list[str]:
         return [name for name in vars(Hooks) if name.startswith(_PREFIX)]
@@ -171,15 +214,30 @@ def _thing(hook: str) -> str:
     return hook.removeprefix(_PREFIX).replace("_", " ")
 
 
+def _misplaced(hook: str, found: list[Bound[Any]]) -> Iterable[str]:
+    """Name offers that say which kind they are where that is plain, and those that do not where it is not."""
+    wanted = hook == "switchgear_offers"
+    for bound in found:
+        kind = getattr(bound.item, "kind", "") if hook not in _ITEMS else ""
+        if wanted and not kind:
+            yield f'{bound} brings `{_name(bound.item)}` to `{hook}` without a kind. Say which: `Offer(…, kind="…")`.'
+        elif kind and not wanted:
+            yield (
+                f"{bound} brings `{_name(bound.item)}` with a kind to `{hook}`. Bring it to `switchgear_offers`, or leave the"
+                " kind out."
+            )
+
+
 def _clashes(hook: str, found: list[Bound[Any]]) -> Iterable[str]:
-    first: dict[str, Bound[Any]] = {}
+    first: dict[tuple[str, str], Bound[Any]] = {}
     for bound in found:
         if (name := _name(bound.item)) is None:
             continue
-        other = first.setdefault(name, bound)
+        kind = bound.item.kind if hook == "switchgear_offers" else _thing(hook)
+        other = first.setdefault((kind, name), bound)
         if other is not bound:
             yield (
-                f"{bound} and {other} both bring `{name}` to the {_thing(hook)}. Disable one of them, or rename what it brings."
+                f"{bound} and {other} both bring `{name}` to the {kind}. Disable one of them, or rename what it brings."
             )
 
 

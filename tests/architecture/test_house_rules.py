@@ -259,7 +259,7 @@ def test_an_extra_is_named_like_its_plugin() -> None:
 
 
 def test_the_public_names_are_these() -> None:
-    assert ["API", "Context", "NoSettings", "Offer", "Plugin", "__version__"] == switchgear.__all__
+    assert ["API", "Context", "NoSettings", "Offer", "OfferKind", "Plugin", "__version__"] == switchgear.__all__
 
 
 def test_the_top_level_holds_what_it_should() -> None:

@@ -41,6 +41,7 @@ def list_(*, path: Path | None, as_json: bool) -> None:
             "distribution": found.distribution,
             "version": found.version,
             "brings": kernel.registry.brought_by(found.name),
+            "waiting": [kind for kind, it in kernel.registry.waiting() if it.plugin == found.name],
         }
         for found in kernel.discovery
     ]
@@ -159,7 +160,8 @@ def _table(rows: list[dict[str, Any]]) -> None:
     table = Table("plugin", "enabled", "distribution", "brings", box=None, header_style="bold", pad_edge=False)
     for row in rows:
         brings = "; ".join(
-            f"{kind}: {', '.join(filter(None, names)) or len(names)}" for kind, names in row["brings"].items()
+            f"{kind}: {', '.join(filter(None, names)) or len(names)}{' (waiting)' if kind in row['waiting'] else ''}"
+            for kind, names in row["brings"].items()
         )
         table.add_row(row["name"], "yes" if row["enabled"] else "no", f"{row['distribution']} {row['version']}", brings)
     Console(soft_wrap=True).print(table)

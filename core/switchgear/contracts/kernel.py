@@ -63,14 +63,6 @@ def seeds_from_environment(
     ]
 
 
-class UIPage(Struct, frozen=True):
-    """A page of the admin UI: `module` is the path of a native ES module."""
-
-    slug: str
-    title: str
-    module: Path
-
-
 class RecordSink(Protocol):
     """Somewhere records go besides the store, after the store has them: at least once, each kind in order, also over a restart.
 
@@ -83,16 +75,4 @@ class RecordSink(Protocol):
 
     async def write(self, kind: RecordKind, rows: Sequence[RecordRow]) -> None:
         """Take a batch. Raising means try again later; it is counted and logged under the plugin's name."""
-        ...
-
-
-class Cache(Protocol):
-    """Bytes by key, with a time to live."""
-
-    async def get(self, key: str) -> bytes | None:
-        """Return what was put, None once it expired or was evicted."""
-        ...
-
-    async def put(self, key: str, value: bytes, *, ttl_s: float) -> None:
-        """Keep for at most `ttl_s` seconds."""
         ...

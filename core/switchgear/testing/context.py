@@ -1,6 +1,6 @@
 """What the kernel lends to a plugin, for tests that run one plugin without a kernel."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from switchgear.contracts.event import Event
     from switchgear.contracts.inside import CallInside
     from switchgear.contracts.jobs import JobQueue
+    from switchgear.contracts.offers import Offered
     from switchgear.contracts.principal import Principal
     from switchgear.contracts.record import Ledger, Records
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
     from switchgear.contracts.tables import Tables
+    from switchgear.offer import Offer
 
 
 class PluginContext:
@@ -49,6 +51,7 @@ class PluginContext:
         jobs: "JobQueue | None" = None,
         call: "CallInside | None" = None,
         dry_run: "DryRun | None" = None,
+        offers: "Sequence[Offer[Any]]" = (),
     ) -> None:
         self.plugin = plugin
         self.data_dir = data_dir
@@ -65,6 +68,7 @@ class PluginContext:
         self._jobs = jobs
         self._call = call
         self._dry_run = dry_run
+        self._offers = offers
         self.recorded: list[tuple[str, str, int, dict[str, Any]]] = []
         self._log: FilteringBoundLogger | None = None
 
@@ -140,6 +144,12 @@ class PluginContext:
             flushing = self._ledger.sync() if self._ledger.durable else None
         self.recorded.append((kind, id, at_us, msgspec.json.decode(data)))
         return flushing
+
+    def offers(self, kind: str) -> "Mapping[str, Offered[Any]]":
+        """Return those that the test gave of a kind."""
+        from switchgear.context import PluginOffer  # noqa: PLC0415 - most plugins under test take no offers
+
+        return {it.name: PluginOffer("test", it) for it in self._offers if it.kind == kind}
 
     def http(self, **options: Any) -> "httpx.AsyncClient":
         """Make a client as the gateway does, which may call loopback and nothing else that is private. The test closes it."""

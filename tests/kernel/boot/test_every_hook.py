@@ -17,7 +17,6 @@ BROUGHT = {
     "switchgear_workflow_steps": OFFER,
     "switchgear_stores": OFFER,
     "switchgear_counters": OFFER,
-    "switchgear_caches": OFFER,
     "switchgear_job_queues": OFFER,
     "switchgear_job_handlers": "JobHandler('one', dict)",
     "switchgear_record_kinds": "RecordKind('one', NoSettings)",
@@ -32,16 +31,16 @@ BROUGHT = {
     "switchgear_routes": "one",
     "switchgear_tasks": "Task('one', 1.0, dict)",
     "switchgear_commands": "click.Command('one')",
-    "switchgear_ui_pages": "UIPage('one', 'One', Path('one.js'))",
     "switchgear_event_handlers": "Listener()",
     "switchgear_migrations": "Migrations(Path('migrations'))",
+    "switchgear_offers": "Offer('one', dict, kind='offers_of_mine')",
 }
 PLUGIN = """
     from pathlib import Path
     import click
     from litestar import get
     from switchgear import NoSettings, Offer
-    from switchgear.contracts.kernel import Migrations, Seed, Task, UIPage
+    from switchgear.contracts.kernel import Migrations, Seed, Task
     from switchgear.contracts.jobs import JobHandler
     from switchgear.contracts.record import RecordKind
     from switchgear.contracts.resource import ResourceKind
@@ -76,7 +75,8 @@ def test_what_a_plugin_brings_is_collected_under_its_name(kernel, site: Site, ho
     made.boot()
     [bound] = made.registry.all(getattr(Hooks, hook))
     assert ("acme", "acme 1.0") == (bound.plugin, f"{bound.distribution} 1.0")
-    assert hook.removeprefix("switchgear_") in made.registry.brought_by("acme")
+    kind = "offers_of_mine" if hook == "switchgear_offers" else hook.removeprefix("switchgear_")
+    assert kind in made.registry.brought_by("acme")
 
 
 def test_jobs_that_no_queue_keeps_are_refused(kernel, site: Site):
