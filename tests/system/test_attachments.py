@@ -167,7 +167,7 @@ async def test_an_attachment_can_be_switched_off_and_its_settings_are_its_own(ga
     [
         ({"policy": "absent"}, "/policy", "enabled: `answer_cache`, `tagger`"),
         ({"policy": "limits"}, "/policy", "runs in every exchange"),
-        ({"policy": "answer_cache", "settings": {"ttl": 1}}, "/settings/ttl", ""),
+        ({"policy": "answer_cache", "settings": {"ttl": 1}}, "/settings/ttl", "there is no such field"),
         ({"policy": "answer_cache", "settings": {"ttl_s": "x"}}, "/settings/ttl_s", "Expected"),
         ({"policy": "tagger", "selector": {"model": ["m"]}}, "/selector/model", ""),
         ({"policy": "tagger", "selector": {"labels": {"team": []}}}, "/selector/labels/team", "no value"),

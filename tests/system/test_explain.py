@@ -312,7 +312,7 @@ async def test_the_command_says_the_same(tmp_path: Path, upstream: FaultUpstream
     lines = (await command(tmp_path, *asking)).splitlines()
     assert [
         "safe is enabled",
-        f"  {id} may use it",
+        f"  the key {id} may use it",
         "  1. upstream-model at p, with a credential",
         "     not asked (unfit): The model `safe` cannot call tools. Leave `tools` out or use another model.",
         "  2. direct at p, with a credential",
