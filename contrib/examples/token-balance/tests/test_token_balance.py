@@ -135,8 +135,8 @@ async def test_what_a_gateway_that_died_held_is_given_back_after_a_day(gateway: 
     assert 10 == (await read(gateway, "a"))["balance"]
 
 
-@pytest.mark.parametrize("body", [{}, {"reference": "x", "tokens": -1}, {"reference": "x", "tokens": 1, "and": 2}])
-async def test_a_grant_that_makes_no_sense_is_refused(gateway: Running, body: dict[str, Any]) -> None:
-    answer = await gateway.admin.post("/token-balances/a/grant", json=body)
-    assert 400 <= answer.status_code < 500, answer.text
+async def test_a_grant_that_makes_no_sense_is_refused(gateway: Running) -> None:
+    for body in ({}, {"reference": "x", "tokens": -1}, {"reference": "x", "tokens": 1, "and": 2}):
+        answer = await gateway.admin.post("/token-balances/a/grant", json=body)
+        assert 400 <= answer.status_code < 500, answer.text
     assert 404 == (await gateway.admin.get("/token-balances/a")).status_code

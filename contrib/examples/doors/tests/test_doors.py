@@ -1,0 +1,27 @@
+from pathlib import Path
+
+from support.gateway import running
+
+
+async def test_files_are_kept_each_their_own(tmp_path: Path) -> None:
+    async with running(tmp_path, plugins="doors = { enabled = true }") as run:
+        form = {"file": ("notes.txt", b"some bytes " * 20_000, "text/plain")}
+        made = await run.http.post("/doors/files", files=form, headers=run.auth)
+        assert (201, 220_000) == (made.status_code, made.json()["bytes"])
+        path = f"/doors/files/{made.json()['id']}"
+        assert b"some bytes " * 20_000 == (await run.http.get(path, headers=run.auth)).content
+        _, other = await run.new_key()
+        assert 404 == (await run.http.get(path, headers={"authorization": f"Bearer {other}"})).status_code
+        assert 204 == (await run.http.delete(path, headers=run.auth)).status_code
+        assert 404 == (await run.http.get(path, headers=run.auth)).status_code
+
+
+async def test_documents_are_ranked_and_the_call_recorded(tmp_path: Path) -> None:
+    async with running(tmp_path, plugins="doors = { enabled = true }") as run:
+        asked = {"model": "echo", "query": "red apples", "documents": ["blue", "red apples", "apples"], "top_n": 2}
+        answer = await run.http.post("/doors/rerank", json=asked, headers=run.auth)
+        assert [1, 2] == [it["index"] for it in answer.json()["results"]]
+        [record] = await run.usage(operation="rerank")
+        assert "echo" == record["model"]
+        refused = await run.http.post("/doors/rerank", json=asked | {"model": "nobody"}, headers=run.auth)
+        assert (404, "model_not_found") == (refused.status_code, refused.json()["code"])
