@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Any
 
+from switchgear.admin.pages import Files, Page, page_handlers
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint, Route, WebSocketRoute
 from switchgear.contracts.resource import ResourceKind
 from switchgear.errors import PluginError
@@ -69,9 +70,16 @@ def open_data_plane(
 
 
 def admin_routes(
-    registry: Registry, kinds: Sequence[ResourceKind[Any, Any]], own: "Sequence[HTTPRouteHandler]"
+    registry: Registry,
+    kinds: Sequence[ResourceKind[Any, Any]],
+    own: "Sequence[HTTPRouteHandler]",
+    root_path: str = "",
 ) -> "list[HTTPRouteHandler]":
-    """Return the kernel's `own` handlers and those of plugins. Raises `PluginError` where one is in another's way."""
+    """Return the kernel's `own` handlers and those of plugins, and their pages and files.
+
+    Raises `PluginError` where one is in another's way, or a page is not there.
+    """
+    own = [*own, *_pages(registry, root_path)]
     taken: dict[tuple[str, str], str] = dict.fromkeys(_shapes(own), "the gateway itself")
     for kind in kinds:
         taken |= dict.fromkeys(_kind_shapes(kind), f"the resource kind `{kind.name}`")
@@ -87,6 +95,25 @@ def admin_routes(
     if failures:
         raise PluginError(*failures)
     return [*own, *(bound.item for bound in brought)]
+
+
+def _pages(registry: Registry, root_path: str) -> "list[HTTPRouteHandler]":
+    files: dict[str, list[Files]] = {}
+    failures: list[str] = []
+    for bound in registry.all(Hooks.switchgear_assets):
+        if bound.item.directory.is_dir():
+            files.setdefault(bound.plugin, []).append(Files(bound.item.directory))
+        else:
+            failures.append(f"{bound}: its assets are to be in {bound.item.directory}, which is no directory.")
+    pages = []
+    for page in registry.all(Hooks.switchgear_ui_pages):
+        slug, title, module = page.item.slug, page.item.title, page.item.module
+        pages.append(Page(page.plugin, slug, title, module))
+        if not any(module in held.paths for held in files.get(page.plugin, ())):
+            failures.append(f"{page}: the module of its page `{slug}`, {module}, is not among the plugin's assets.")
+    if failures:
+        raise PluginError(*failures)
+    return page_handlers(files, pages, root_path)
 
 
 def _wrong(entry: Entry) -> Iterator[str]:

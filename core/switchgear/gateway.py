@@ -274,7 +274,7 @@ class Gateway:
         admin = create_admin_app(
             resources,
             authority=authority,
-            extra_handlers=admin_routes(registry, kinds, own),
+            extra_handlers=admin_routes(registry, kinds, own, settings.root_path),
             dialects=dialects,
             root_path=settings.root_path,
         )

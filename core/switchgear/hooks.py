@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.dialect import Dialect
     from switchgear.contracts.event import EventHandler
     from switchgear.contracts.jobs import JobHandler, JobQueue
-    from switchgear.contracts.kernel import Migrations, RecordSink, Seed, Task
+    from switchgear.contracts.kernel import Assets, Migrations, RecordSink, Seed, Task, UIPage
     from switchgear.contracts.policy import Policy
     from switchgear.contracts.principal import Authenticator, Authorizer
     from switchgear.contracts.provider import NativeProvider, Provider
@@ -135,6 +135,14 @@ class Hooks:
     @hookspec
     def switchgear_commands(self) -> "Iterable[click.Command]":  # type: ignore[empty-body]
         """Bring commands of the command line; `switchgear.commands` has what they are made with."""
+
+    @hookspec
+    def switchgear_ui_pages(self) -> "Iterable[UIPage]":  # type: ignore[empty-body]
+        """Bring pages of the admin UI, which GET /admin/v1/pages lists. Their modules are among the plugin's assets."""
+
+    @hookspec
+    def switchgear_assets(self) -> "Iterable[Assets]":  # type: ignore[empty-body]
+        """Bring files that anybody may read, below /ui/PLUGIN/."""
 
     @hookspec
     def switchgear_event_handlers(self) -> "Iterable[EventHandler]":  # type: ignore[empty-body]

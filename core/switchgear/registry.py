@@ -31,6 +31,8 @@ _ITEMS: Mapping[str, str] = MappingProxyType(
         "switchgear_routes": "litestar.handlers:HTTPRouteHandler",
         "switchgear_tasks": "switchgear.contracts.kernel:Task",
         "switchgear_commands": "click:Command",
+        "switchgear_assets": "switchgear.contracts.kernel:Assets",
+        "switchgear_ui_pages": "switchgear.contracts.kernel:UIPage",
         "switchgear_event_handlers": "switchgear.contracts.event:EventHandler",
         "switchgear_migrations": "switchgear.contracts.kernel:Migrations",
     }

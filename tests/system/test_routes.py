@@ -226,6 +226,17 @@ async def test_a_key_that_is_revoked_ends_its_requests(gateway: Running) -> None
     assert (401, "invalid_api_key") == _told(await held)
 
 
+async def test_a_key_that_may_do_other_things_keeps_its_requests_at_open_routes(gateway: Running) -> None:
+    id, key = await gateway.new_key()
+    auth = {"authorization": f"Bearer {key}"}
+    held = asyncio.create_task(gateway.http.get("/probe/held", headers=auth))
+    await eventually(lambda: gateway.gateway.exchanges_in_flight == 1)
+    await gateway.patch(f"/api-keys/{id}", permissions={"models": ["other"]})
+    assert 404 == (await gateway.http.get("/probe/models/abc", headers=auth)).status_code
+    assert not held.done()
+    held.cancel()
+
+
 # Compressed bodies
 
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hello " * 30_000}]}

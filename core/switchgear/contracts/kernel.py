@@ -63,6 +63,24 @@ def seeds_from_environment(
     ]
 
 
+class Assets(Struct, frozen=True):
+    """Files of a plugin that anybody may read, at /ui/PLUGIN/PATH: what is in a directory when the gateway starts.
+
+    Names that begin with a dot, and links out of the directory, are left out. Scripts, styles, images and fonts come from the
+    gateway alone, none from a page's own text (`content-security-policy`).
+    """
+
+    directory: Path
+
+
+class UIPage(Struct, frozen=True):
+    """A page of the admin UI: `module` is the path of a native ES module among the plugin's assets."""
+
+    slug: str
+    title: str
+    module: str
+
+
 class RecordSink(Protocol):
     """Somewhere records go besides the store, after the store has them: at least once, each kind in order, also over a restart.
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from switchgear.ambient import Ambient
+from switchgear.contracts.dialect import ANYBODY
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.principal import USE, Principal, Scope
 from switchgear.errors import ApiError, AuthenticationFailed, PermissionDenied
@@ -82,7 +83,8 @@ class InFlight:
         for flights in affected:
             for flight in list(flights.values()):
                 assert flight.x.principal is not None
-                self._follow(flight, is_good(flight.x.principal))
+                if flight.x.principal is not ANYBODY:
+                    self._follow(flight, is_good(flight.x.principal))
 
     def _follow(self, flight: _Flight, now: Principal | None) -> None:
         """Go by what a principal has become."""
@@ -95,7 +97,7 @@ class InFlight:
             self._expire(flight, now.expires_us)
         right = x.right
         if right is None:
-            if x.plan is None:  # it is yet to be decided what it may do
+            if x.plan is None or not x.plan.steps:  # it is yet to be decided what it may do, or its route decides
                 x.principal = now
                 return
             assert x.call is not None

@@ -31,6 +31,8 @@ BROUGHT = {
     "switchgear_routes": "one",
     "switchgear_tasks": "Task('one', 1.0, dict)",
     "switchgear_commands": "click.Command('one')",
+    "switchgear_ui_pages": "UIPage('one', 'One', 'one.js')",
+    "switchgear_assets": "Assets(Path('assets'))",
     "switchgear_event_handlers": "Listener()",
     "switchgear_migrations": "Migrations(Path('migrations'))",
     "switchgear_offers": "Offer('one', dict, kind='offers_of_mine')",
@@ -40,7 +42,7 @@ PLUGIN = """
     import click
     from litestar import get
     from switchgear import NoSettings, Offer
-    from switchgear.contracts.kernel import Migrations, Seed, Task
+    from switchgear.contracts.kernel import Assets, Migrations, Seed, Task, UIPage
     from switchgear.contracts.jobs import JobHandler
     from switchgear.contracts.record import RecordKind
     from switchgear.contracts.resource import ResourceKind

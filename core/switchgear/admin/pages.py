@@ -1,0 +1,106 @@
+"""Files and pages that plugins bring: /ui/PLUGIN/… and the list of pages for whoever shows them.
+
+What there is to serve is read once, when the gateway starts: a path is looked up among its names, so none leads elsewhere.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from msgspec import Struct
+
+from switchgear.admin.conditions import JSON, PREFIX
+from switchgear.errors import NotFound
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+)
+_TYPES = {
+    ".css": "text/css",
+    ".gif": "image/gif",
+    ".html": "text/html",
+    ".ico": "image/x-icon",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".mjs": "text/javascript",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
+}
+"""Told the same on every machine, which the system's own table is not."""
+_PUBLIC: dict[str, Any] = {"action": "read", "resource": "pages", "public": True}
+
+
+class Page(Struct, frozen=True):
+    """A page: where the ES module is that shows it."""
+
+    plugin: str
+    slug: str
+    title: str
+    module: str
+
+
+class Files:
+    """The files below one directory, by their path there. Those whose name begins with a dot are not among them."""
+
+    def __init__(self, directory: Path) -> None:
+        root = directory.resolve()
+        found = [path for path in sorted(root.rglob("*")) if path.is_file() and path.resolve().is_relative_to(root)]
+        named = {path.relative_to(root).as_posix(): path for path in found}
+        self.paths = {name: path for name, path in named.items() if not any(p.startswith(".") for p in name.split("/"))}
+        self._tags: dict[str, tuple[tuple[int, int], str]] = {}
+
+    def tag(self, name: str) -> str:
+        """Return the entity tag of a file as it is now. Raises OSError."""
+        path = self.paths[name]
+        found = path.stat()
+        state = (found.st_mtime_ns, found.st_size)
+        known = self._tags.get(name)
+        if known is None or known[0] != state:
+            known = self._tags[name] = (state, f'"{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}"')
+        return known[1]
+
+
+def page_handlers(
+    files: Mapping[str, Sequence[Files]], pages: Sequence[Page], root_path: str = ""
+) -> list[HTTPRouteHandler]:
+    """Make the routes. `files` are those of each plugin; `pages` name modules among them."""
+
+    @get("/ui/{plugin:str}/{path:path}", opt=_PUBLIC, include_in_schema=False)
+    async def asset(
+        request: Request[Any, Any, Any], plugin: FromPath[str], path: FromPath[str]
+    ) -> Response[bytes | None]:
+        name = str(path).lstrip("/")
+        held = next((it for it in files.get(plugin, ()) if name in it.paths), None)
+        if held is None:
+            raise NotFound("There is no such file.", code="not_found")
+        try:
+            tag = await asyncio.to_thread(held.tag, name)
+            headers = {"etag": tag, "cache-control": "no-cache", "content-security-policy": POLICY}
+            if request.headers.get("if-none-match") == tag:
+                return Response(None, status_code=304, headers=headers)
+            content = await asyncio.to_thread(held.paths[name].read_bytes)
+        except OSError as error:
+            raise NotFound("There is no such file any more.", code="not_found") from error
+        kind = _TYPES.get(held.paths[name].suffix.lower(), "application/octet-stream")
+        return Response(content, media_type=kind, headers=headers)
+
+    @get(f"{PREFIX}/pages", opt={"action": "list", "resource": "pages"}, summary="List the pages that plugins bring")
+    async def list_pages() -> Response[bytes]:
+        data = [msgspec.structs.replace(page, module=f"{root_path}/ui/{page.plugin}/{page.module}") for page in pages]
+        return Response(msgspec.json.encode({"data": data}), media_type=JSON)
+
+    return [asset, list_pages]
