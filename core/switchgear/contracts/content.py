@@ -1,5 +1,5 @@
-"""Extension points of knowledge bases and workflows. Provisional: the registry collects them, and their shape is
-settled with the first kernel feature that uses them.
+"""Extension points of knowledge bases and workflows. Provisional: the registry collects them for plugins that take them
+(`OfferKind`), and their shape is settled with the first that does.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -1,12 +1,17 @@
 """Kinds of offer that plugins define for each other: found by name, their settings validated, clashes and what waits told."""
 
+import json
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from msgspec import Struct
 
 from support.distributions import Site
 from switchgear import Offer
+from switchgear.cli import main
 from switchgear.errors import BootError, PluginError
 from switchgear.testing.context import PluginContext
 
@@ -81,6 +86,19 @@ def test_what_nobody_takes_is_told_as_waiting(kernel: Any, site: Site, source: s
     [told] = [it for it in made.warnings if "waiting" in it]
     assert f"plugin `bringer` of bringer offers `{name}` to the {kind}, and no enabled plugin takes these" in told
     assert [(kind, name)] == [(waits, bound.item.name) for waits, bound in made.registry.waiting()]
+
+
+def test_plugins_list_and_config_check_tell_what_waits(site: Site, tmp_path: Path) -> None:
+    site.add("bringer", {"bringer": "P"}, BRINGER)
+    file = tmp_path / "plugins.toml"
+    file.write_text("[plugins.bringer]\nenabled = true\n")
+    run = partial(CliRunner().invoke, main)
+    listed = json.loads(run(["plugins", "list", "--json", "--config", str(file)]).stdout)["plugins"]
+    [row] = [it for it in listed if it["name"] == "bringer"]
+    assert ({"exporters": ["csv"]}, ["exporters"]) == (row["brings"], row["waiting"])
+    assert "exporters: csv (waiting)" in run(["plugins", "list", "--config", str(file)]).output
+    told = json.loads(run(["config", "check", "--json", "--config", str(file)]).stdout)["warnings"]
+    assert 1 == sum("waiting" in it for it in told)
 
 
 def test_several_may_take_what_the_kernel_declares(kernel: Any, site: Site) -> None:
