@@ -9,13 +9,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Any
 
+from structlog.typing import FilteringBoundLogger
+
 from switchgear.admin.pages import Files, Page, page_handlers
+from switchgear.ambient import Ambient
+from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint, Route, WebSocketRoute
-from switchgear.contracts.resource import ResourceKind
+from switchgear.contracts.record import Ledger
+from switchgear.contracts.resource import ResourceKind, Resources
 from switchgear.errors import PluginError
+from switchgear.exchange.attachments import Policies
 from switchgear.exchange.cors import Cors
 from switchgear.exchange.data_plane import DataPlane
 from switchgear.exchange.engine import Engine
+from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.routes import RouteRunner
 from switchgear.hooks import Hooks
 from switchgear.paths import PathPattern
@@ -61,10 +68,30 @@ def open_dialects(registry: Registry) -> list[Dialect]:
 
 
 def open_data_plane(
-    dialects: Sequence[Dialect], settings: GatewaySettings, *, engine: Engine, **lent: Any
+    dialects: Sequence[Dialect],
+    settings: GatewaySettings,
+    *,
+    engine: Engine,
+    authority: Authority,
+    policies: Policies,
+    ledger: Ledger,
+    resources: Resources,
+    ambient: Ambient,
+    meters: ExchangeMeters,
+    log: FilteringBoundLogger,
 ) -> DataPlane:
-    """Make what finds who answers a call; `lent` is what `RouteRunner` wants besides."""
-    routes = RouteRunner(engine=engine, total_timeout_s=settings.timeouts.total, **lent)
+    """Make what finds who answers a call, from the parts that are there."""
+    routes = RouteRunner(
+        engine=engine,
+        authority=authority,
+        policies=policies,
+        ledger=ledger,
+        resources=resources,
+        ambient=ambient,
+        meters=meters,
+        log=log,
+        total_timeout_s=settings.timeouts.total,
+    )
     cors = Cors(settings.cors.origins, settings.cors.max_age)
     return DataPlane(dialects=dialects, engine=engine, routes=routes, cors=cors)
 

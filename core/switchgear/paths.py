@@ -59,7 +59,7 @@ class Table(Generic[T]):
                 patterns.setdefault(path, (pattern, []))[1].append(what)
             else:
                 self.exact.setdefault(path, []).append(what)
-        ordered = sorted(patterns.values(), key=lambda it: -it[0].literal)
+        ordered = sorted(patterns.values(), key=lambda it: (":path}" in it[0].path, -it[0].literal))
         self._patterns = [(pattern.regex, what) for pattern, what in ordered]
 
     def find(self, path: str) -> tuple[list[T], dict[str, str]]:

@@ -19,12 +19,12 @@ from switchgear.contracts.provider import Call
 from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import Resources
 from switchgear.errors import ClientGone, InternalError, PermissionDenied, Unavailable
+from switchgear.exchange.attachments import Policies
 from switchgear.exchange.cors import Cors
 from switchgear.exchange.engine import Engine, note_ids
 from switchgear.exchange.faults import Draining, cause_of, model_not_found, outcome_of, to_api_error
 from switchgear.exchange.inbound import Holding, Opening, Routed
 from switchgear.exchange.meters import ExchangeMeters
-from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import answer_lines, error_lines, header_lines
 from switchgear.exchange.route_request import RoutedRequest, check_media_type
 from switchgear.telemetry.logs import REQUEST_ID
@@ -41,7 +41,7 @@ class RouteRunner:
         *,
         engine: Engine,
         authority: Authority,
-        policies: PolicyChain,
+        policies: Policies,
         ledger: Ledger,
         resources: Resources,
         ambient: Ambient,
@@ -140,6 +140,7 @@ class Visit:
             started_us=ambient.now_us(),
         )
         self.x.status = 200
+        self.x.policies = runner.policies.always
         REQUEST_ID.set(self.x.id)
         total_s = runner.total_timeout_s if isinstance(route, Route) else float("inf")
         self.watch = Watch(runner.loop, total_s, task=request.task)
@@ -163,7 +164,7 @@ class Visit:
             x.principal = found if isinstance(found, Principal) else await found
         engine.in_flight.enter(x, self.watch)
         if route.counted:
-            house.policies.begin(x)
+            house.policies.always.begin(x)
         x.authenticated_s = self._monotonic() - x.began
         if route.open_to == "granted":
             await self._allow(params)
@@ -198,7 +199,8 @@ class Visit:
         x.plan = Plan(())
         if not house.ledger.has_room:
             raise Unavailable("Nothing can be recorded now: the journal is full.", code="journal_full", retry_after=5)
-        given = house.policies.admit(x)
+        policies = house.policies.attach(x) if house.policies.attachable else house.policies.always
+        given = policies.admit(x)
         if given is not None and asyncio.iscoroutine(given):
             given = await given
         if given is not None:
@@ -222,7 +224,7 @@ class Visit:
         try:
             if x.call is not None:
                 x.cost_microusd = x.cost_microusd or 0
-            unaccounted = await house.policies.settle(x) if self._route.counted and x.principal is not None else None
+            unaccounted = await x.policies.settle(x) if self._route.counted and x.principal is not None else None
         finally:
             house.meters.settled(x)
             if x.principal is not None:
