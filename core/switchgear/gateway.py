@@ -4,13 +4,11 @@
 """
 
 import asyncio
-import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, TypeVar, cast
-from urllib.parse import quote
+from typing import Any, TypeVar
 
 import structlog
 from msgspec.structs import asdict
@@ -22,51 +20,32 @@ from switchgear.admin.front import fronted
 from switchgear.admin.system import System
 from switchgear.admin.targets import target_handlers
 from switchgear.ambient import Ambient
-from switchgear.authority import Authority
 from switchgear.background import Background
-from switchgear.catalogue import Catalogue, token_of
-from switchgear.catalogue.attachments import PolicyAttachments
 from switchgear.catalogue.discovery import Discovery
+from switchgear.composition import Calls, Ground, Stored, connect_calls, declare_resources, load_resources, open_ground
 from switchgear.config import Config
 from switchgear.context import Services
-from switchgear.contracts.credential import CredentialBackend
 from switchgear.contracts.event import Event
 from switchgear.contracts.principal import Principal
-from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import Change, Store
-from switchgear.counting import check_sorts
-from switchgear.credentials import SecretKeeper
-from switchgear.doors import admin_routes, open_data_plane, open_dialects
+from switchgear.doors import admin_routes
 from switchgear.edge.limits import EdgeLimits
 from switchgear.edge.overload import Overload
 from switchgear.edge.server import bind, listen, serve
-from switchgear.exchange.attachments import Policies
 from switchgear.exchange.data_plane import DataPlane
 from switchgear.exchange.dry_run import DryRuns
 from switchgear.exchange.engine import Engine
-from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.inside import InsideCalls
-from switchgear.exchange.invoke import Caps
-from switchgear.exchange.meters import ExchangeMeters
 from switchgear.first_run import FIRST_KEY, FirstRun, seed
 from switchgear.hooks import Hooks
 from switchgear.housekeeping import housekeeping
 from switchgear.kernel import Kernel
-from switchgear.ledger.drain import Drain
-from switchgear.ledger.journal import Journal
-from switchgear.ledger.retention import Retention
-from switchgear.ledger.sinks import Forwarding, Offered, Outlet
-from switchgear.ledger.stored import StoredRecords
 from switchgear.no_store import NoStore
-from switchgear.offer import Offer
-from switchgear.registry import Bound
+from switchgear.recording import Recording, Work
 from switchgear.reload import LiveConfiguration
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.face import PluginResources
 from switchgear.resources.resolution import resolve
-from switchgear.resources.sealing import only_sealer
-from switchgear.upstream.client import Upstream
-from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.resolve import Lookup
 
 T = TypeVar("T")
@@ -100,7 +79,6 @@ class Gateway:
         self._engine: Engine | None = None
         self._app: Any = None
         self._calls: DataPlane
-        self._drain: Drain | None = None
         self._inside = InsideCalls()
         self.store: Store
         self.face: PluginResources
@@ -173,168 +151,97 @@ class Gateway:
         )
 
     async def _start(self) -> None:
-        settings, kernel, stack = self.settings, self.kernel, self._stack
-        registry, metrics, ambient = kernel.registry, kernel.metrics, self._ambient
+        settings, kernel = self.settings, self.kernel
         settings.data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ground = await open_ground(kernel, settings, self._stack, lookup=self._lookup, announce=self._announce)
+        self.store = ground.store
+        recording = Recording(kernel, settings, ground.store, self._stack)
+        await recording.open()
+        stored = declare_resources(kernel, settings, ground)
+        stored.engine.feed.watch(self._announce_change)
+        self.resources, self.face = stored.engine, stored.face
+        self.dry_run = DryRuns(partial(resolve, stored.engine))
+        await self._start_plugins(ground, recording)
+        await load_resources(kernel, ground, stored)
 
-        upstream = Upstream(EgressPolicy(settings.egress.allow), ambient, self._lookup)
-        stack.push_async_callback(upstream.close)
-        store = self.store = await self._open_store()
-        backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}
-        sealer = only_sealer(backends)
-        credentials = SecretKeeper(ambient, metrics, self._log, announce=self._announce)
-        stack.push_async_callback(credentials.close)
-        meters = ExchangeMeters(metrics)
-        health = HealthRegistry(settings.routing, ambient, metrics, self._announce)
-        catalogue = self._catalogue(backends, credentials, upstream, meters, health)
-        attachments = PolicyAttachments({b.item.name: b.item for b in registry.all(Hooks.switchgear_policies)})
-        kinds = [*catalogue.kinds(), attachments.kind()]
-        kinds += (b.item for b in registry.all(Hooks.switchgear_resource_kinds))
-        resources = self.resources = ResourceEngine(store, kinds, ambient, sealer, settings.model_prefix)
-        resources.feed.watch(self._announce_change)
-        face = self.face = PluginResources(resources)
-        self.dry_run = DryRuns(partial(resolve, resources))
-        offered = registry.one(Hooks.switchgear_counters, settings.counters)
-        counters, jobs = _made(offered), _made(registry.one(Hooks.switchgear_job_queues, settings.jobs))
-        record_kinds = {b.item.name: b.item for b in registry.all(Hooks.switchgear_record_kinds)}
-        records, journal = StoredRecords(store, self._catch_up), await self._open_journal()
-        await kernel.start(
+        calls = connect_calls(kernel, settings, ground, stored, recording.journal)
+        self._engine, self._calls = calls.engine, calls.data_plane
+        self._inside.attach(calls.engine, calls.dialects)
+        self.dry_run.attach(calls.dialects, calls.policies, calls.authority)
+        await recording.connect()
+        self._overload = Overload(
+            settings.overload, ambient=self._ambient, dialects=calls.dialects, metrics=kernel.metrics
+        )
+        self._open_admin(ground, stored, calls, recording)
+        if ground.has_store:
+            self._begin(
+                ("resources", stored.engine.follow),
+                ("what is broken", stored.engine.feed.keep_trying),
+                ("certificates", ground.upstream.follow),
+                ("housekeeping", lambda: housekeeping(ground.store, ground.jobs, self._ambient)),
+                *recording.work(),
+            )
+
+    async def _start_plugins(self, ground: Ground, recording: Recording) -> None:
+        await self.kernel.start(
             Services(
-                store=store,
-                counters=counters,
-                sealer=sealer,
-                resources=face,
-                http=upstream.http,
+                store=ground.store,
+                counters=ground.counters,
+                sealer=ground.sealer,
+                resources=self.face,
+                http=ground.upstream.http,
                 principals_changed=self._principals_changed,
-                ledger=journal,
-                records=records,
-                jobs=jobs,
+                ledger=recording.journal,
+                records=recording.records,
+                jobs=ground.jobs,
                 call=self._inside,
                 dry_run=self.dry_run,
             )
         )
-        stack.push_async_callback(kernel.stop)
-        catalogue.price_books = [b.item.factory() for b in registry.all(Hooks.switchgear_price_books)]
-        await self._load_resources(credentials)
+        self._stack.push_async_callback(self.kernel.stop)
 
-        authority = self._authority()
-        dialects = open_dialects(registry)
-        made = [(bound, bound.item.factory()) for bound in registry.all(Hooks.switchgear_policies)]
-        check_sorts(made, counters, offered)
-        policies = Policies([(bound.item.name, policy) for bound, policy in made], metrics, self._log, counters)
-        attachments.attachable = policies.attachable
-        outlets = await self._open_outlets(record_kinds)
-        drain = self._drain = Drain(journal, Forwarding(store, outlets) if outlets else store, ambient)
-        stack.push_async_callback(drain.drain_now)
-        engine = self._engine = Engine(
-            authority=authority,
-            policies=policies,
-            ledger=journal,
-            resources=face,
-            ambient=ambient,
-            meters=meters,
-            log=self._log,
-            caps=Caps(body=settings.edge.body_bytes),
-            total_timeout_s=settings.timeouts.total,
-            routing=settings.routing,
-        )
-        self._inside.attach(engine, dialects)
-        self._calls = open_data_plane(
-            dialects,
-            settings,
-            engine=engine,
-            authority=authority,
-            policies=policies,
-            ledger=journal,
-            resources=face,
-            ambient=ambient,
-            meters=meters,
-            log=self._log,
-        )
-        self.dry_run.attach(dialects, policies, authority)
+    def _open_admin(self, ground: Ground, stored: Stored, calls: Calls, recording: Recording) -> None:
+        """Make the admin side: routes of resources, of plugins, and of the gateway itself."""
         self._configuration = LiveConfiguration(
-            kernel, resources, self._reread, ambient, has_store=self._has_store, read_files_again=upstream.read_again
+            self.kernel,
+            stored.engine,
+            self._reread,
+            self._ambient,
+            has_store=ground.has_store,
+            read_files_again=ground.upstream.read_again,
         )
-        self._overload = Overload(settings.overload, ambient=ambient, dialects=dialects, metrics=metrics)
         self._system.attach(
-            store=store,
-            resources=resources,
-            journal=journal,
-            credentials=credentials,
-            engine=engine,
-            targets=health,
+            store=ground.store,
+            resources=stored.engine,
+            journal=recording.journal,
+            credentials=ground.credentials,
+            engine=calls.engine,
+            targets=ground.health,
             overload=self._overload,
         )
         own = [
-            *discovery_handlers(Discovery(lambda: face.snapshot, ambient, catalogue.stand_in)),
-            *target_handlers(health),
+            *discovery_handlers(Discovery(lambda: stored.face.snapshot, self._ambient, stored.catalogue.stand_in)),
+            *target_handlers(ground.health),
             *configuration_handlers(self._configuration),
             *self._system.handlers(),
         ]
         admin = create_admin_app(
-            resources,
-            authority=authority,
-            extra_handlers=admin_routes(registry, kinds, own, settings.root_path),
-            dialects=dialects,
-            root_path=settings.root_path,
+            stored.engine,
+            authority=calls.authority,
+            extra_handlers=admin_routes(self.kernel.registry, stored.kinds, own, self.settings.root_path),
+            dialects=calls.dialects,
+            root_path=self.settings.root_path,
         )
-        self._app = fronted(as_written(admin, settings.root_path))
-        self._begin(
-            ("resources", resources.follow),
-            ("what is broken", resources.feed.keep_trying),
-            ("certificates", upstream.follow),
-            ("journal", drain.run),
-            *(("record sink", outlet.drain.run) for outlet in outlets),
-            ("housekeeping", lambda: housekeeping(store, jobs, ambient)),
-            ("retention", Retention(store, record_kinds.values(), ambient).run),
-        )
+        self._app = fronted(as_written(admin, self.settings.root_path))
 
-    def _begin(self, *work: tuple[str, Callable[[], Awaitable[None]]]) -> None:
+    def _begin(self, *work: Work) -> None:
         """Begin the background work of a gateway that has a store."""
         background = Background(
             self._ambient, lambda what, how: self._log.error("background work failed", what=what, error=how)
         )
-        for name, run in work if self._has_store else ():
+        for name, run in work:
             background.spawn(name, run)
         self._stack.push_async_callback(background.stop, 5.0)
-
-    async def _load_resources(self, credentials: SecretKeeper) -> None:
-        if self._has_store:
-            await self.resources.start()
-            for broken in self.resources.broken.values():
-                self._log.warning("a resource cannot be used", kind=broken.kind, id=broken.id, reason=broken.reason)
-
-        self.face.on_change("credentials", lambda name, live: credentials.forget(name) if live is None else None)
-        self.face.on_change(
-            "providers", lambda name, live: credentials.forget(token_of(name)) if live is None else None
-        )
-
-    def _catalogue(
-        self,
-        backends: Mapping[str, CredentialBackend],
-        credentials: SecretKeeper,
-        upstream: Upstream,
-        meters: ExchangeMeters,
-        health: HealthRegistry,
-    ) -> Catalogue:
-        return Catalogue(
-            providers={b.item.name: b.item for b in self.kernel.registry.all(Hooks.switchgear_providers)},
-            backends=backends,
-            credentials=credentials,
-            connect=upstream.connection,
-            timeouts=self.settings.timeouts,
-            verify_tls=self.settings.upstream.verify_tls,
-            meters=meters,
-            health=health,
-        )
-
-    def _authority(self) -> Authority:
-        registry = self.kernel.registry
-        return Authority(
-            [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)],
-            [b.item.factory() for b in registry.all(Hooks.switchgear_authorizers)],
-            self.settings.admin_key,
-        )
 
     def _principals_changed(self, is_good: Callable[[Principal], Principal | None], id: str | None) -> None:
         if self._engine is not None:
@@ -348,49 +255,3 @@ class Gateway:
             f"{change.kind}.{'deleted' if change.deleted else 'changed'}",
             {"id": change.id, "revision": change.revision},
         )
-
-    async def _open_store(self) -> Store:
-        bound = self.kernel.registry.one(Hooks.switchgear_stores)
-        if bound is None:
-            return cast("Store", NoStore())
-        store = bound.item.factory()
-        await store.open(self.kernel.migrations)
-        self._stack.push_async_callback(store.close)
-        return store
-
-    def _journal(self, *folder: str) -> Journal:
-        settings = self.settings.journal
-        return Journal(
-            self.settings.data_path.joinpath(*folder),
-            f"{os.getpid()}-{self._ambient.new_id()[:12]}",
-            segment_bytes=settings.segment_bytes,
-            cap_bytes=settings.cap_bytes,
-            durability=settings.durability,
-        )
-
-    async def _open_outlets(self, kinds: Mapping[str, RecordKind]) -> list[Outlet]:
-        outlets: list[Outlet] = []
-        for bound in self.kernel.registry.all(Hooks.switchgear_record_sinks):
-            name = bound.item.name
-            journal = self._journal("sinks", quote(name, safe=""))
-            await journal.open()
-            offered = Offered(name, bound.item.factory(), kinds, partial(self.kernel.failed, bound.plugin))
-            outlet = Outlet(offered, journal, Drain(journal, offered, self._ambient))
-            self._stack.push_async_callback(outlet.close, self.settings.plugin_timeout)
-            outlets.append(outlet)
-        return outlets
-
-    async def _catch_up(self) -> None:
-        if self._drain is not None:
-            await self._drain.drain_now()
-
-    async def _open_journal(self) -> Journal:
-        journal = self._journal("journal")
-        await journal.open()
-        self._stack.push_async_callback(journal.close)
-        self.kernel.metrics.observe_with("journal_depth", "Records not yet in the store.", lambda: journal.depth)
-        return journal
-
-
-def _made(bound: Bound[Offer[T]] | None) -> T | None:
-    return None if bound is None else bound.item.factory()

@@ -1,0 +1,77 @@
+"""Records on their way: into the journal, from there to the store and to the sinks that plugins offer, and away after a while."""
+
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from functools import partial
+from urllib.parse import quote
+
+from switchgear.contracts.store import Store
+from switchgear.hooks import Hooks
+from switchgear.kernel import Kernel
+from switchgear.ledger.drain import Drain
+from switchgear.ledger.journal import Journal
+from switchgear.ledger.retention import Retention
+from switchgear.ledger.sinks import Forwarding, Offered, Outlet
+from switchgear.ledger.stored import StoredRecords
+from switchgear.settings import GatewaySettings
+
+Work = tuple[str, Callable[[], Awaitable[None]]]
+"""Something to be done in the background, and its name."""
+
+
+class Recording:
+    """The records of a gateway. `open` before the plugins start, `connect` once they have; `stack` closes what was opened."""
+
+    def __init__(self, kernel: Kernel, settings: GatewaySettings, store: Store, stack: AsyncExitStack) -> None:
+        self._kernel = kernel
+        self._settings = settings
+        self._store = store
+        self._stack = stack
+        self._drain: Drain | None = None
+        self._outlets: list[Outlet] = []
+        self.kinds = {b.item.name: b.item for b in kernel.registry.all(Hooks.switchgear_record_kinds)}
+        self.records = StoredRecords(store, self._catch_up)
+        self.journal = self._journal("journal")
+
+    async def open(self) -> None:
+        """Open the journal. Raises `BootError`."""
+        journal = self.journal
+        await journal.open()
+        self._stack.push_async_callback(journal.close)
+        self._kernel.metrics.observe_with("journal_depth", "Records not yet in the store.", lambda: journal.depth)
+
+    async def connect(self) -> None:
+        """Lead the journal to the store, and to the sinks of plugins, each of which has a journal of its own."""
+        for bound in self._kernel.registry.all(Hooks.switchgear_record_sinks):
+            name = bound.item.name
+            journal = self._journal("sinks", quote(name, safe=""))
+            await journal.open()
+            offered = Offered(name, bound.item.factory(), self.kinds, partial(self._kernel.failed, bound.plugin))
+            outlet = Outlet(offered, journal, Drain(journal, offered, self._kernel.ambient))
+            self._stack.push_async_callback(outlet.close, self._settings.plugin_timeout)
+            self._outlets.append(outlet)
+        store = Forwarding(self._store, self._outlets) if self._outlets else self._store
+        drain = self._drain = Drain(self.journal, store, self._kernel.ambient)
+        self._stack.push_async_callback(drain.drain_now)
+
+    def work(self) -> Iterator[Work]:
+        """Yield what is to be done in the background once it is connected."""
+        assert self._drain is not None
+        yield "journal", self._drain.run
+        yield from (("record sink", outlet.drain.run) for outlet in self._outlets)
+        yield "retention", Retention(self._store, self.kinds.values(), self._kernel.ambient).run
+
+    async def _catch_up(self) -> None:
+        if self._drain is not None:
+            await self._drain.drain_now()
+
+    def _journal(self, *folder: str) -> Journal:
+        settings = self._settings.journal
+        return Journal(
+            self._settings.data_path.joinpath(*folder),
+            f"{os.getpid()}-{self._kernel.ambient.new_id()[:12]}",
+            segment_bytes=settings.segment_bytes,
+            cap_bytes=settings.cap_bytes,
+            durability=settings.durability,
+        )
