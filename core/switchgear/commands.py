@@ -25,6 +25,7 @@ from switchgear.cli.common import answer, config_option, gateway_flags, json_opt
 
 if TYPE_CHECKING:
     from switchgear.config import Config
+    from switchgear.contracts.declared import Declarations
     from switchgear.contracts.dry_run import DryRun
     from switchgear.contracts.principal import Principal
     from switchgear.contracts.resource import Resources
@@ -44,6 +45,7 @@ class Local:
     store: "Store"
     resources: "Resources"
     dry_run: "DryRun"
+    declarations: "Declarations"
     by: "Principal"
 
 
@@ -53,8 +55,10 @@ def local(path: Path | None, flags: dict[str, str], work: Callable[[Local], Awai
     `path` and `flags` are what `config_option` and `gateway_flags` give. Replicas that serve see a change within a second.
     """
     from switchgear.cli.local import CLI, with_gateway  # noqa: PLC0415 - the whole gateway, for which help has no use
+    from switchgear.resources.declarations import ResourceDeclarations  # noqa: PLC0415 - likewise
 
     async def run(gateway: "Gateway") -> T:
-        return await work(Local(gateway.kernel.config, gateway.store, gateway.face, gateway.dry_run, CLI))
+        declarations = ResourceDeclarations(gateway.resources)
+        return await work(Local(gateway.kernel.config, gateway.store, gateway.face, gateway.dry_run, declarations, CLI))
 
     return with_gateway(path, flags, run)

@@ -66,17 +66,6 @@ class MetricsSettings(Struct, frozen=True, forbid_unknown_fields=True):
     prefix: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")] = "switchgear"
 
 
-class FilesSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What `{ env = … }` and `{ file = … }` in resource files may name: variables by shell patterns, in `allow_env` and not in
-    `deny_env`; files below the folder that is applied, and below `allow_paths`. Who may write such a file may have what it names
-    sent to a provider of theirs. The gateway's own keys and data are out of reach, whatever is allowed.
-    """
-
-    allow_env: tuple[str, ...] = ("*",)
-    deny_env: tuple[str, ...] = ("SWITCHGEAR_*", "ADMIN_*", "JWT_*", "USERS_JWKS", "*_URL")
-    allow_paths: tuple[str, ...] = ()
-
-
 def platform_data_dir() -> str:
     """Return the directory where this platform keeps a program's data for this user."""
     return platformdirs.user_data_dir("switchgear", appauthor=False)
@@ -120,7 +109,6 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     upstream: UpstreamSettings = UpstreamSettings()
     journal: JournalSettings = JournalSettings()
     metrics: MetricsSettings = MetricsSettings()
-    files: FilesSettings = FilesSettings()
     routing: RoutingSettings = RoutingSettings()
 
     def __post_init__(self) -> None:

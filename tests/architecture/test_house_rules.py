@@ -86,8 +86,9 @@ FEATURES: dict[str, tuple[re.Pattern[str], dict[str, str]]] = {
 PUBLIC_PACKAGES = frozenset({"switchgear.contracts", "switchgear.testing", "switchgear.wire"})
 """All that is in them is for plugins."""
 PUBLIC = frozenset({
-    "switchgear.admin.bodies", "switchgear.ambient", "switchgear.commands", "switchgear.errors", "switchgear.migrate",
-    "switchgear.telemetry.metrics", "switchgear.weighted_hashing",
+    "switchgear.admin.bodies", "switchgear.ambient", "switchgear.commands", "switchgear.errors", "switchgear.json_paths",
+    "switchgear.migrate", "switchgear.regular", "switchgear.telemetry.metrics", "switchgear.weighted_hashing",
+    "switchgear.wording",
 })  # fmt: skip
 """Modules for plugins beside these packages and the names in `switchgear` itself. What is not here may change without notice."""
 

@@ -299,7 +299,7 @@ def test_rotating_the_master_key_asks_none_of_them(tmp_path: Path, monkeypatch: 
     old, new = "1" * 64, "2" * 64
     Path("plugins.toml").write_text(
         "[gateway]\ndata_dir = 'data'\n[plugins]\nsqlite.enabled = true\nencrypted.enabled = true\nopenai.enabled = true\n"
-        "aws.enabled = true\naws_secrets.enabled = true\ngcp.enabled = true\n"
+        "gitops.enabled = true\naws.enabled = true\naws_secrets.enabled = true\ngcp.enabled = true\n"
         'vault = { enabled = true, url = "http://127.0.0.1:9", token = "canary" }\n'
     )
     Path("resources.toml").write_text(

@@ -9,8 +9,8 @@ from support.gateway import PROVIDER_KEY, SOURCE, Running, running
 from switchgear.catalogue.bindings import place
 from switchgear.contracts.principal import operator
 from switchgear.errors import ConfigError
-from switchgear.resources.apply import carry_out, plan
-from switchgear.resources.files import read_files
+from switchgear.resources.declarations import carry_out, plan
+from switchgear_plugins.gitops.files import read_files
 
 ELSEWHERE = "http://127.0.0.2:1/v1"
 

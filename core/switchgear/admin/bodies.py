@@ -6,7 +6,9 @@ from litestar import Request
 from msgspec import Struct
 
 from switchgear.admin import conditions
-from switchgear.resources.body import parse_json, plain, refuse
+from switchgear.resources.body import MAX_DEPTH as MAX_DEPTH  # noqa: PLC0414 - here is where plugins take both from
+from switchgear.resources.body import parse_json as parse_json  # noqa: PLC0414
+from switchgear.resources.body import plain, refuse
 from switchgear.resources.shape import decode
 
 S = TypeVar("S", bound=Struct)

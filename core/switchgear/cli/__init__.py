@@ -27,11 +27,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "switchgear.cli.serve:api",
             "Run the gateway without an admin UI; there is none yet, so the same as serve.",
         ),
-        "apply": ("switchgear.cli.files:apply", "Create, change and delete resources as files say."),
         "config": ("switchgear.cli.config:config", "Check, show and describe the configuration."),
         "db": ("switchgear.cli.db:db", "Show and migrate the schema of the store, back it up and restore it."),
         "doctor": ("switchgear.cli.doctor:doctor", "Find what keeps the gateway from running on this machine."),
-        "export": ("switchgear.cli.files:export", "Write stored resources as a file that `apply` takes."),
         "plugins": ("switchgear.cli.plugins:plugins", "List, enable, disable, write and test plugins."),
         "secrets": ("switchgear.cli.secrets:group", "Change the master key of what is stored encrypted."),
         "serve": ("switchgear.cli.serve:serve", "Run the gateway."),
@@ -76,6 +74,7 @@ class Commands(click.Group):
         if ctx.resilient_parsing:
             return None
         from switchgear.cli.common import plugin_commands  # noqa: PLC0415 - imports every enabled plugin
+        from switchgear.cli.declared import plugin_of  # noqa: PLC0415 - reads the configuration
 
         try:
             found = plugin_commands(ctx.meta.get(_CONFIG))
@@ -83,6 +82,10 @@ class Commands(click.Group):
             ctx.fail(
                 f"No such command `{cmd_name}`.{did_you_mean(cmd_name, COMMANDS)} Those of plugins are not known, because"
                 f" the configuration is wrong in {len(error.failures)} places: `switchgear config check`."
+            )
+        if cmd_name not in found and (plugin := plugin_of(cmd_name)) is not None:
+            ctx.fail(
+                f"No such command `{cmd_name}`. The plugin `{plugin}` brings it: `switchgear plugins enable {plugin}`."
             )
         if cmd_name not in found:
             ctx.fail(f"No such command `{cmd_name}`.{did_you_mean(cmd_name, [*COMMANDS, *found])}")

@@ -29,6 +29,12 @@ def declared_commands(path: Path | None) -> dict[str, EntryPoint]:
     return {name: entry_point for plugin, _, name, entry_point in found if plugin in enabled}
 
 
+def plugin_of(command: str) -> str | None:
+    """Return the installed plugin that declares a command, enabled or not."""
+    found = {name: plugin for plugin, _, name in (it.name.partition(".") for it in entry_points(group=GROUP))}
+    return found.get(command)
+
+
 def summary(entry_point: EntryPoint) -> str:
     """Return what help says of a command in its list, read from its source; empty where there is nothing to be read."""
     try:

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from switchgear import json_paths as paths
 from switchgear.contracts.resource import Problem
 from switchgear.errors import InvalidRequest, ValidationFailed
-from switchgear.resources import paths
 
 MAX_DEPTH = 64
 MAX_PROBLEMS = 100

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from switchgear import json_paths as paths
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Problem, Resource, ResourceKind
 from switchgear.contracts.store import Document
-from switchgear.resources import paths
 from switchgear.resources.body import SEALED
 from switchgear.resources.naming import SHARED, Changed, Naming
 from switchgear.resources.sealing import Opened, Vault, opaque

@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from switchgear import json_paths as paths
 from switchgear.contracts.principal import OWN_IDS, Scope
 from switchgear.contracts.resource import Problem, ResourceKind
 from switchgear.contracts.store import Document
 from switchgear.errors import ApiError, Conflict, NotFound, StoreConflict, ValidationFailed
 from switchgear.names import id_rule, is_id
-from switchgear.resources import paths
 from switchgear.resources.compiler import Compiler
 from switchgear.resources.drafts import Draft
 from switchgear.resources.naming import NOBODY, SHARED, Changed

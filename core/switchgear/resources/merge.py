@@ -3,19 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from msgspec import Struct
-
-from switchgear.resources import paths
-
-ABSENT = "(absent)"
-
-
-class FieldChange(Struct, frozen=True):
-    """One field that differs: `before` or `after` is `(absent)` where there is no such member."""
-
-    pointer: str
-    before: Any
-    after: Any
+from switchgear import json_paths as paths
+from switchgear.contracts.declared import ABSENT, FieldChange
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from switchgear import json_paths as paths
 from switchgear.contracts.dry_run import Name
-from switchgear.resources import paths
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.naming import NOBODY, SHARED, Changed
 from switchgear.resources.snapshot import Key

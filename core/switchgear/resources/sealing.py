@@ -9,11 +9,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from switchgear import json_paths as paths
 from switchgear.contracts.credential import MASK, CredentialBackend, Sealer
 from switchgear.contracts.resource import Problem, ResourceKind
 from switchgear.errors import PluginError, SecretUnavailable
 from switchgear.fitting import fitted
-from switchgear.resources import paths
 from switchgear.resources.body import SEALED
 from switchgear.wording import listed
 

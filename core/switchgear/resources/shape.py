@@ -13,8 +13,8 @@ import msgspec
 from msgspec.structs import FieldInfo
 
 from switchgear.contracts.resource import Problem
+from switchgear.json_paths import Spot, pointer
 from switchgear.rawjson import what_and_where
-from switchgear.resources.paths import Spot, pointer
 from switchgear.wording import or_rather
 
 T = TypeVar("T")

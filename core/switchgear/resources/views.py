@@ -8,10 +8,11 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import msgspec
 from msgspec import Struct
 
+from switchgear import json_paths as paths
 from switchgear.contracts.resource import ResourceKind
 from switchgear.contracts.store import Document
 from switchgear.errors import InvalidRequest
-from switchgear.resources import paths, sealing
+from switchgear.resources import sealing
 from switchgear.resources.shape import fields_of
 from switchgear.wording import or_rather
 

@@ -13,7 +13,7 @@ from switchgear.cli.common import plugin_commands
 from switchgear.cli.declared import declared_commands, summary
 from switchgear.config import default_source
 
-DECLARED = ("explain", "keys")
+DECLARED = ("apply", "explain", "export", "keys")
 """Commands of builtin plugins that are enabled by default."""
 
 
@@ -217,6 +217,9 @@ class TestPluginCommands:
     def test_of_disabled_plugins_are_not(self, run):
         result = run("translate")
         assert (2, True) == (result.exit_code, "No such command `translate`" in result.stderr)
+
+    def test_of_disabled_builtins_say_which_plugin_brings_them(self, run):
+        assert "`switchgear plugins enable gitops`" in run("apply").stderr
 
     def test_that_are_misspelt_are_guessed(self, run, enabled: Path):
         assert "Did you mean `translate`?" in run("translat").stderr

@@ -12,8 +12,9 @@ from switchgear.contracts.principal import operator
 from switchgear.errors import ConfigError, Conflict
 from switchgear.names import ID_RULE
 from switchgear.resources import ResourceEngine, Terms
-from switchgear.resources.apply import Plan, carry_out, export, plan
-from switchgear.resources.files import Allowed, read_files
+from switchgear.resources.declarations import Plan, carry_out, export, plan
+from switchgear_plugins.gitops.export import to_text
+from switchgear_plugins.gitops.files import Allowed, read_files
 
 SECRET = "sk-canary-from-the-environment"
 CREDENTIALS_TOML = """
@@ -239,11 +240,12 @@ async def test_what_is_exported_can_be_applied(
         "models", {"id": "gpt", "credential_id": "main", "upstream": "x", "price": {"input": 3}}, Terms(operator("api"))
     )
     await engine.create("tickets", {"id": "t", "name": "n"}, Terms(operator("api")))
-    made = await export(engine, format=format)
-    assert SECRET not in made.text
+    made = await export(engine)
+    text = to_text(made, format)
+    assert SECRET not in text
     assert made.left_out == ["credentials/main/source/values/k"]
     file = tmp_path / f"export.{format}"
-    file.write_text(made.text)
+    file.write_text(text)
     again = await planned(engine, file, adopt=True)
     changed = [(step.kind, step.id, it.pointer) for step in again.steps for it in step.changes if it.pointer != "owner"]
     assert ([], {"update"}) == (changed, set(actions(again).values()))

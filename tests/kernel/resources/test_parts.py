@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct, field
 
+from switchgear import json_paths as paths
 from switchgear.contracts.credential import MASK
 from switchgear.errors import InvalidRequest, ValidationFailed
 from switchgear.names import decode_cursor, encode_cursor, is_id
-from switchgear.resources import paths, sealing
+from switchgear.resources import sealing
 from switchgear.resources.body import parse_json, plain
 from switchgear.resources.merge import difference, merge_patch
 from switchgear.resources.shape import decode

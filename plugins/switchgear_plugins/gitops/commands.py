@@ -7,12 +7,11 @@ from typing import Any
 import click
 import msgspec
 
-from switchgear.cli.common import answer, config_option, gateway_flags, json_option, require_output
-from switchgear.cli.local import CLI, with_gateway
-from switchgear.gateway import Gateway
-from switchgear.resources import apply as applying
-from switchgear.resources.files import Allowed, read_files
-from switchgear.settings import GatewaySettings
+from switchgear.commands import Local, answer, config_option, gateway_flags, json_option, local, require_output
+from switchgear.contracts.declared import Exported, Planned
+from switchgear_plugins.gitops.export import Format, to_text
+from switchgear_plugins.gitops.files import Allowed, read_files
+from switchgear_plugins.gitops.settings import GitopsSettings
 
 _MARKS = {"create": "+", "update": "~", "delete": "-", "unchanged": " "}
 
@@ -41,16 +40,16 @@ def apply(
     Applying the same files again changes nothing. What came from a file cannot be changed over the admin API.
     """
 
-    async def work(gateway: Gateway) -> applying.Plan:
-        declared = read_files(files, gateway.resources.kinds, allowed=allowed_by(gateway.settings))
-        planned = await applying.plan(gateway.resources, declared, by=CLI, prune=prune, adopt=adopt)
+    async def work(it: Local) -> Planned:
+        declared = read_files(files, it.declarations.kinds, allowed=allowed_by(it))
+        planned = await it.declarations.plan(declared, by=it.by, prune=prune, adopt=adopt)
         if not only_plan and planned.once:
             require_output("new keys")
         if not only_plan:
-            await applying.carry_out(gateway.resources, planned, by=CLI)
+            await it.declarations.carry_out(planned, by=it.by)
         return planned
 
-    planned = with_gateway(path, flags, work)
+    planned = local(path, flags, work)
     once = {} if only_plan else planned.once
     if as_json:
         answer({"applied": not only_plan, "steps": msgspec.to_builtins(planned.steps), "once": once})
@@ -77,7 +76,7 @@ def apply(
 def export(
     *,
     kinds: tuple[str, ...],
-    format_: applying.Format,
+    format_: Format,
     output: Path | None,
     path: Path | None,
     flags: dict[str, str],
@@ -89,28 +88,29 @@ def export(
     Secrets are left out, and a comment names them.
     """
 
-    async def work(gateway: Gateway) -> applying.Export:
-        return await applying.export(gateway.resources, kinds or None, format_)
+    async def work(it: Local) -> Exported:
+        return await it.declarations.export(kinds or None)
 
-    exported = with_gateway(path, flags, work)
+    exported = local(path, flags, work)
+    text = to_text(exported, format_)
     if output is not None:
-        output.write_text(exported.text, "utf-8")
+        output.write_text(text, "utf-8")
     if as_json:
-        answer({"text": exported.text, "left_out": list(exported.left_out)})
+        answer({"text": text, "left_out": list(exported.left_out)})
     elif output is None:
-        click.echo(exported.text, nl=False)
+        click.echo(text, nl=False)
 
 
-def allowed_by(settings: GatewaySettings) -> Allowed:
-    """Return what files may name under these settings."""
-    files = settings.files
+def allowed_by(it: Local) -> Allowed:
+    """Return what files may name under the settings of the plugin."""
+    gateway, files = it.config.gateway, it.config.settings("gitops", GitopsSettings)
     return Allowed(
         environ=os.environ,
         env=files.allow_env,
         not_env=files.deny_env,
         folders=tuple(Path(path).expanduser() for path in files.allow_paths),
-        not_below=(settings.data_path,),
-        not_values=frozenset({settings.admin_key} if settings.admin_key else ()),
+        not_below=(gateway.data_path,),
+        not_values=frozenset({gateway.admin_key} if gateway.admin_key else ()),
     )
 
 

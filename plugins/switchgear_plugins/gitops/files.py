@@ -26,12 +26,12 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
+from switchgear import json_paths as paths
+from switchgear.admin.bodies import MAX_DEPTH, parse_json
+from switchgear.contracts.declared import Declared
 from switchgear.contracts.resource import ResourceKind
 from switchgear.errors import ConfigError, FileUnusable, InvalidRequest
 from switchgear.regular import read_text
-from switchgear.resources import paths
-from switchgear.resources.body import MAX_DEPTH, parse_json
-from switchgear.resources.sealing import secret_paths
 from switchgear.wording import or_rather
 
 SUFFIXES = (".toml", ".json", ".yaml", ".yml")
@@ -71,7 +71,7 @@ class Allowed(Struct, frozen=True):
         matching = any(fnmatchcase(name, pattern) for pattern in self.env)
         if not matching or any(fnmatchcase(name, pattern) for pattern in (*self.not_env, *OWN_VARIABLES)):
             raise FileUnusable(
-                f"the variable {name} may not be read by files; [gateway.files] of plugins.toml says which may"
+                f"the variable {name} may not be read by files; [plugins.gitops] of plugins.toml says which may"
             )
         if name not in self.environ:
             raise FileUnusable(f"the variable {name} is not set")
@@ -85,23 +85,13 @@ class Allowed(Struct, frozen=True):
         inside = any(meant.is_relative_to(allowed.resolve()) for allowed in (folder, *self.folders))
         if not inside or any(meant.is_relative_to(closed.resolve()) for closed in self.not_below):
             raise FileUnusable(
-                f"{name} may not be read by files: only what is below {folder}, and below the allow_paths of [gateway.files] in "
+                f"{name} may not be read by files: only what is below {folder}, and below the allow_paths of [plugins.gitops] in "
                 "plugins.toml"
             )
         try:
             return read_text(meant, most=_MOST_SECRET_BYTES, follow=False).rstrip("\r\n")
         except FileUnusable as error:
             raise FileUnusable(f"{name} cannot be read: {error}") from None
-
-
-class Declared(Struct, frozen=True):
-    """One resource as a file has it. `origin` is the file's name below what was asked for, `source` what was asked for."""
-
-    kind: str
-    id: str
-    body: dict[str, Any]
-    origin: str
-    source: str
 
 
 _BELOW_THE_FOLDER = Allowed()
@@ -229,7 +219,7 @@ class _Secrets:
         self._allowed = allowed
 
     def put(self, kind: ResourceKind[Any, Any], id: str, body: dict[str, Any], failures: list[str]) -> dict[str, Any]:
-        for pattern in secret_paths(kind, body):
+        for pattern in kind.secrets(body) if callable(kind.secrets) else kind.secrets:
             for spot, value in list(paths.spots(body, pattern)):
                 if not (isinstance(value, dict) and len(value) == 1 and value.keys() <= {"env", "file"}):
                     continue

@@ -1,42 +1,29 @@
-"""Applying files: make a plan, look at it, carry it out as one atomic write; and writing files that can be applied.
+"""Declared resources: make a plan, look at it, carry it out as one atomic write; and what can be declared again.
 
-A resource that came from a file belongs to it: the API may read and not write it. A second apply of the same files plans no
+A resource that came from a file belongs to it: the API may read and not write it. A second plan of the same files has no
 change. `prune` also deletes what belongs to the same source and is no longer in it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
-import tomli_w
-import yaml
 from msgspec import Struct
 
+from switchgear import json_paths as paths
 from switchgear.contracts.credential import MASK
+from switchgear.contracts.declared import Declared, Exported, FieldChange, Step
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import ResourceKind, as_declared
 from switchgear.contracts.store import Document
 from switchgear.errors import ApiError, ConfigError, ValidationFailed
-from switchgear.resources import paths, sealing
+from switchgear.resources import sealing
 from switchgear.resources.conflicts import FILE_OWNER, in_id
 from switchgear.resources.drafts import Draft, written_form
 from switchgear.resources.engine import ResourceEngine
-from switchgear.resources.files import Declared
-from switchgear.resources.merge import FieldChange, difference
+from switchgear.resources.merge import difference
 from switchgear.resources.shape import fields_of
 from switchgear.resources.snapshot import Key
-
-Format = Literal["toml", "json", "yaml"]
-
-
-class Step(Struct, frozen=True):
-    """What will happen to one resource, field by field; secrets are masked."""
-
-    action: Literal["create", "update", "delete", "unchanged"]
-    kind: str
-    id: str
-    origin: str
-    changes: list[FieldChange] = []
 
 
 class Plan(Struct, frozen=True):
@@ -49,6 +36,28 @@ class Plan(Struct, frozen=True):
     def once(self) -> dict[str, dict[str, Any]]:
         """What is shown once and never again (generated keys), by `kind/id`."""
         return {f"{draft.kind}/{draft.id}": draft.once for draft in self.drafts if draft.once}
+
+
+class ResourceDeclarations:
+    """The kernel's `Declarations`."""
+
+    def __init__(self, engine: ResourceEngine) -> None:
+        self._engine = engine
+        self.kinds: Mapping[str, ResourceKind[Any, Any]] = engine.kinds
+
+    async def plan(
+        self, declared: Sequence[Declared], *, by: Principal, prune: bool = False, adopt: bool = False
+    ) -> Plan:
+        """Compare with what is stored."""
+        return await plan(self._engine, declared, by=by, prune=prune, adopt=adopt)
+
+    async def carry_out(self, planned: Any, *, by: Principal) -> None:
+        """Write a plan."""
+        await carry_out(self._engine, planned, by=by)
+
+    async def export(self, kinds: Collection[str] | None = None) -> Exported:
+        """Return resources as files have them."""
+        return await export(self._engine, kinds)
 
 
 async def plan(
@@ -185,49 +194,23 @@ def _shown(kind: ResourceKind[Any, Any], spec: dict[str, Any], before: Any = Non
     return shown
 
 
-class Export(Struct, frozen=True):
-    """A file that `apply` accepts, and the secrets it does not contain, as `kind/id/pointer`."""
-
-    text: str
-    left_out: list[str]
-
-
-async def export(engine: ResourceEngine, kinds: Collection[str] | None = None, format: Format = "toml") -> Export:
-    """Write resources as a file. Secrets are left out: where they are stored already, applying the file keeps them.
+async def export(engine: ResourceEngine, kinds: Collection[str] | None = None) -> Exported:
+    """Return resources as files have them. Secrets are left out: where they are stored already, applying keeps them.
 
     By default kinds are left out whose past is not to be repeated (`ResourceKind.restorable`): applying a revoked key would
     make it anew.
     """
-    left_out: list[str] = []
-    content: dict[str, list[dict[str, Any]]] = {}
+    found = Exported()
     for name in [n for n, kind in engine.kinds.items() if kind.restorable] if kinds is None else kinds:
         kind = engine.kind(name)
         async for document in engine.each(name):
             spec = msgspec.json.decode(document.spec)
-            left_out += [f"{name}/{document.id}{paths.pointer(spot)}" for spot, _ in sealing.sealed_spots(spec)]
+            where = f"{name}/{document.id}"
+            found.left_out.extend(f"{where}{paths.pointer(spot)}" for spot, _ in sealing.sealed_spots(spec))
             _leave_out_secrets(kind, spec)
-            if format == "toml":
-                _refuse_lost_nulls(kind, document.id, spec)
-            content.setdefault(name, []).append({"id": document.id, **written_form(kind, spec)})
-    return Export(_note(left_out, format) + _encoded(content, format), left_out)
-
-
-def _note(left_out: Sequence[str], format: Format) -> str:
-    if not left_out or format == "json":
-        return ""
-    lines = [
-        'Secrets are not exported. Where they are stored, applying keeps them; elsewhere add each as {env = "NAME"}:',
-        *left_out,
-    ]
-    return "".join(f"# {line}\n" for line in lines) + "\n"
-
-
-def _encoded(content: dict[str, Any], format: Format) -> str:
-    if format == "json":
-        return msgspec.json.format(msgspec.json.encode(content)).decode() + "\n"
-    if format == "yaml":
-        return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True)) if content else ""
-    return tomli_w.dumps(_without_nulls(content))
+            found.nulls.extend((where, field) for field in _meant_nulls(kind, spec))
+            found.content.setdefault(name, []).append({"id": document.id, **written_form(kind, spec)})
+    return found
 
 
 def _leave_out_secrets(kind: ResourceKind[Any, Any], spec: dict[str, Any]) -> None:
@@ -244,17 +227,7 @@ def _leave_out_secrets(kind: ResourceKind[Any, Any], spec: dict[str, Any]) -> No
         paths.drop(spec, spot)
 
 
-def _refuse_lost_nulls(kind: ResourceKind[Any, Any], id: str, spec: dict[str, Any]) -> None:
+def _meant_nulls(kind: ResourceKind[Any, Any], spec: dict[str, Any]) -> Iterator[str]:
     for name, field in fields_of(kind.input or kind.spec).items():
         if spec.get(name, field) is None and field.default is not None:
-            raise ConfigError(f"{kind.name}/{id}: TOML cannot say that `{name}` is null; export as yaml or json")
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
-    if isinstance(value, list):
-        if None in value:
-            raise ConfigError("TOML has no null and a list holds one; export as yaml or json")
-        return [_without_nulls(item) for item in value]
-    return value
+            yield name
