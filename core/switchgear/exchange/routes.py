@@ -19,6 +19,7 @@ from switchgear.contracts.provider import Call
 from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import Resources
 from switchgear.errors import ClientGone, InternalError, PermissionDenied, Unavailable
+from switchgear.exchange.attachments import Policies
 from switchgear.exchange.cors import Cors
 from switchgear.exchange.engine import Engine, note_ids
 from switchgear.exchange.faults import Draining, cause_of, model_not_found, outcome_of, to_api_error
@@ -41,7 +42,7 @@ class RouteRunner:
         *,
         engine: Engine,
         authority: Authority,
-        policies: PolicyChain,
+        policies: Policies,
         ledger: Ledger,
         resources: Resources,
         ambient: Ambient,
@@ -163,7 +164,8 @@ class Visit:
             x.principal = found if isinstance(found, Principal) else await found
         engine.in_flight.enter(x, self.watch)
         if route.counted:
-            house.policies.begin(x)
+            house.policies.always.begin(x)
+            x.policies = house.policies.always
         x.authenticated_s = self._monotonic() - x.began
         if route.open_to == "granted":
             await self._allow(params)
@@ -198,7 +200,7 @@ class Visit:
         x.plan = Plan(())
         if not house.ledger.has_room:
             raise Unavailable("Nothing can be recorded now: the journal is full.", code="journal_full", retry_after=5)
-        given = house.policies.admit(x)
+        given = house.policies.attach(x).admit(x)
         if given is not None and asyncio.iscoroutine(given):
             given = await given
         if given is not None:
@@ -222,7 +224,8 @@ class Visit:
         try:
             if x.call is not None:
                 x.cost_microusd = x.cost_microusd or 0
-            unaccounted = await house.policies.settle(x) if self._route.counted and x.principal is not None else None
+            policies: PolicyChain | None = x.policies if self._route.counted and x.principal is not None else None
+            unaccounted = None if policies is None else await policies.settle(x)
         finally:
             house.meters.settled(x)
             if x.principal is not None:
