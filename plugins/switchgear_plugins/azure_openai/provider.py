@@ -24,7 +24,7 @@ from switchgear.contracts.provider import (
 )
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import SecretUnavailable
-from switchgear.wire.chat_provider import BEYOND, COMPLETIONS, PATHS, RESPONSES, ChatProvider
+from switchgear.wire.chat_provider import BEYOND, COMPACT, COMPLETIONS, PATHS, RESPONSES, ChatProvider
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.responses_out.facts import reasons, refuses_tools
 from switchgear_plugins.azure_openai.entra import read_token, token_request
@@ -85,6 +85,8 @@ class AzureProvider(ChatProvider):
             max_tokens_member=settings.max_tokens_member,
             translated_drops=BEYOND,
         )
+        if version is None:
+            self.rewrites = {**self.rewrites, COMPACT: RESPONSES}
         self._query = "" if version is None else f"?api-version={version}"
         if version is not None:
             self._models_url = f"{self._root}/models{self._query}"

@@ -16,10 +16,10 @@ from switchgear.contracts.usage import Usage
 from switchgear.errors import ApiError, InvalidRequest, RateLimited
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import SaidChoice, read_completion
+from switchgear.wire.compaction import compaction_item
 from switchgear.wire.members import raw
 from switchgear_plugins.openai.frames import NULL
 from switchgear_plugins.openai.logprobs import TokenLogprob, read_logprobs
-from switchgear_plugins.openai.responses.compaction import compaction_item
 from switchgear_plugins.openai.responses.reasoning import join, pack, words
 from switchgear_plugins.openai.responses.request import compacts, wants_summary
 from switchgear_plugins.openai.responses.toolbox import CUSTOM, SEARCH, SHELL, Origin, Toolbox, read_object, read_text
@@ -186,6 +186,16 @@ def encode_answer(call: Call, answer: Answer) -> bytes:
     output = [] if choice is None else _output(call, choice, stem(found.id))
     finish = choice.finish_reason if choice is not None else None
     return _encode(finished(begun, output, finish, answer.usage))
+
+
+def encode_compaction(call: Call, answer: Answer) -> bytes:
+    """Make a compacted response of the answer to a call that asks for a summary."""
+    found = read_completion(answer.body)
+    choice = next((one for one in found.choices if one.index == 0), None)
+    output = [] if choice is None else _output(call, choice, stem(found.id))
+    usage = _usage(answer.usage or Usage())
+    head = {"id": f"resp_{stem(found.id)}", "object": "response.compaction", "created_at": found.created}
+    return _encode({**head, "output": output, "usage": usage})
 
 
 def _output(call: Call, choice: SaidChoice, stem: str) -> list[dict[str, Any]]:

@@ -11,9 +11,9 @@ from msgspec import Raw, Struct
 from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import ReasoningDetail
+from switchgear.wire.compaction import COMPACT, read_summary, told_summary
 from switchgear.wire.members import what_and_where
 from switchgear.wire.texts import members_of, text_of
-from switchgear_plugins.openai.responses.compaction import COMPACT, read_summary, told_summary
 from switchgear_plugins.openai.responses.parts import Part, chat_content, chat_part
 from switchgear_plugins.openai.responses.reasoning import unpack
 from switchgear_plugins.openai.responses.toolbox import SEARCH, SHELL, Toolbox, write_text

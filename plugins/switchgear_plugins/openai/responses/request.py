@@ -79,11 +79,14 @@ def check(call: Call) -> None:
         member(members, name, dict[str, Raw])  # what an answer says again must be readable
 
 
-def canonical(call: Call) -> Call:
-    """Make a chat of it. Raises `InvalidRequest` naming what a chat cannot say and dropping would falsify."""
+def canonical(call: Call, operation: str = "chat", wire: str = CANONICAL) -> Call:
+    """Make a chat of it, or another `operation` that a chat's members say.
+
+    Raises `InvalidRequest` naming what a chat cannot say and dropping would falsify.
+    """
     _refuse_state(call)
     members = {"model": call.members["model"]}
-    made = call.translated("chat", CANONICAL, members)
+    made = call.translated(operation, wire, members)
     toolbox = Toolbox(call)
     members["messages"] = raw(_messages(call, made, toolbox))
     for name, value in call.members.items():
@@ -129,6 +132,14 @@ def _messages(call: Call, made: Call, toolbox: Toolbox) -> list[dict[str, Any]]:
         for place, item in enumerate(given or ()):
             conversation.add(item, place)
     return conversation.end()
+
+
+def compaction_of(call: Call) -> Call:
+    """Make the request that asks for the same conversation to be put in short, as the last of its items."""
+    given = _input(call.members)
+    items: list[Any] = [{"role": "user", "content": given}] if isinstance(given, str) else list(given or ())
+    members = {**call.members, "input": raw([*items, {"type": "compaction_trigger"}])}
+    return call.with_members(members)
 
 
 def _has_input(members: dict[str, Raw]) -> bool:

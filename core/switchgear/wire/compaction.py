@@ -6,9 +6,14 @@ summary; a mark tells ours from others'.
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Raw
+
 from switchgear.errors import InvalidRequest
+from switchgear.wire.members import raw
+from switchgear.wire.texts import first, items_of, members_of, text_of
 
 COMPACT = (
     "Summarise this conversation for another model that will go on with it and will see nothing but your summary. Say what the "
@@ -43,3 +48,21 @@ def read_summary(content: str | None, where: str) -> str:
 def told_summary(summary: str) -> str:
     """Say what went before to the model that goes on."""
     return f"What went before in this conversation, in short:\n\n{summary}"
+
+
+def unpacked(members: Mapping[str, Raw]) -> Mapping[str, Raw]:
+    """Return a request's members with the gateway's own summaries as messages, for a provider that has compactions of its own.
+
+    Its own items stay as they are.
+    """
+    given = members.get("input")
+    if given is None or _MARK.encode() not in bytes(given) or first(given) != b"[":
+        return members
+    items = []
+    for place, item in enumerate(items_of(given)):
+        content = text_of(members_of(item).get("encrypted_content"))
+        if content is not None and content.startswith(_MARK):
+            summary = told_summary(read_summary(content, f"input[{place}]"))
+            item = raw({"type": "message", "role": "user", "content": summary})  # noqa: PLW2901 - it is the same item
+        items.append(item)
+    return {**members, "input": raw(items)}
