@@ -143,6 +143,10 @@ class ChatProvider:
         """Say whether a chat is better asked over the Responses wire, of a model that is spoken to in both."""
         return False
 
+    def knows_no_max_tokens(self, model: TargetModel) -> bool:  # noqa: ARG002 - some do not
+        """Say whether a model refuses `max_tokens` in a chat, even from clients of this wire."""
+        return False
+
     def asks_encrypted(self, model: TargetModel) -> bool:  # noqa: ARG002 - some models may be
         """Say whether a model may be asked, over the Responses wire, for its reasoning in a form that can come back."""
         return False
@@ -164,6 +168,9 @@ class ChatProvider:
             body = splice(members, {"model": model.name_json}, defaults)
             return OutboundRequest("POST", self.url(RESPONSES, model), self._headers_with(secret), body)
         members = self.members(call)
+        if call.wire == CANONICAL and "max_tokens" in members and self.knows_no_max_tokens(model):
+            members = dict(members)
+            members.setdefault("max_completion_tokens", members.pop("max_tokens"))
         replace = {"model": model.name_json}
         if call.stream and self._ask_usage and call.wire != RESPONSES:
             replace["stream_options"] = _with_usage(call)
