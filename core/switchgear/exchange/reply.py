@@ -19,6 +19,8 @@ _COMMON = (
     b"server-timing: auth;dur=%b, policy;dur=%b, upstream;dur=%b, total;dur=%b\r\n%b"
 )
 """The last of `server-timing` (W3C Server Timing) is the whole, in milliseconds."""
+_FINAL = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
+"""The same request would be answered so again: clients that try everything again are told not to."""
 _SHORT_MS = tuple(b"%d.%02d" % divmod(hundredths, 100) for hundredths in range(2000))
 """Milliseconds with two digits, up to 20: what most durations are. Formatting a float costs ten times the look-up."""
 
@@ -98,6 +100,8 @@ def error_lines(x: Exchange, error: ApiError, now_s: float) -> bytes:
     lines = answer_lines(x, now_s, stream=False) + b"x-switchgear-error-source: %b\r\n" % error.source.encode()
     if error.retry_after is not None:
         lines += b"retry-after: %d\r\n" % max(1, -(-error.retry_after // 1))
+    if error.status in _FINAL or error.code == "insufficient_quota":
+        lines += b"x-should-retry: false\r\n"
     if x.attempts:
         attempt = x.attempts[-1]
         if len(x.attempts) > 1:

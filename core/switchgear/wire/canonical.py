@@ -252,6 +252,7 @@ _ALWAYS_CARRIED = frozenset({"model", "messages", "stream", "stream_options", "m
 
 def read_chat(call: Call, model: TargetModel) -> ChatRequest:
     """Decode a canonical call and the defaults of its model. Raises `InvalidRequest` naming the member."""
+    _refuse_falsified(call)
     defaults = model.defaults
     if "max_completion_tokens" in call.members and "max_tokens" in defaults:
         defaults = {name: value for name, value in defaults.items() if name != "max_tokens"}
@@ -264,6 +265,25 @@ def read_chat(call: Call, model: TargetModel) -> ChatRequest:
         param = where.lstrip(".") or None
         named = f"`{param}` is invalid: " if param else "The request is invalid: "
         raise InvalidRequest(f"{named}{detail}.", param=param, code="invalid_value") from None
+
+
+def _refuse_falsified(call: Call) -> None:
+    """Refuse what no provider of another wire can carry and without which the answer would be another one."""
+    if "functions" in call.members and call.member("functions", list[Raw]):
+        message = "`functions` is the old form of `tools`, which this model's provider does not take: send `tools`."
+        raise InvalidRequest(message, param="functions", code="unsupported_parameter")
+    if "modalities" in call.members and "audio" in (call.member("modalities", list[str]) or ()):
+        message = "`modalities` cannot hold `audio`: this model's provider answers in text."
+        raise InvalidRequest(message, param="modalities", code="unsupported_parameter")
+
+
+JSON_ONLY = "Answer with one JSON object and nothing else: no text before or behind it, no code fence."
+"""What a model is told whose provider cannot hold it to JSON of any shape."""
+
+
+def wants_json(chat: ChatRequest) -> bool:
+    """Say whether the answer is to be JSON of any shape."""
+    return chat.response_format is not None and chat.response_format.type == "json_object"
 
 
 def drop_others(call: Call, carried: Iterable[str]) -> None:

@@ -219,8 +219,10 @@ def decode_fault(status: int, body: bytes, head: Head) -> ProviderFault:
     error = found or _Error()
     message = _text(error.message) or ""
     code, type = _text(error.code), _text(error.type)
+    is_prompt = code == "string_above_max_length" and _PROMPT.fullmatch(_text(error.param) or "") is not None
+    known = "context_length_exceeded" if is_prompt else code
     return ProviderFault(
-        cause_of(status, code, type, message, has_error=found is not None),
+        cause_of(status, known, type, message, has_error=found is not None),
         status,
         message=message,
         code=code,
@@ -266,7 +268,6 @@ _BY_STATUS = {
 }
 _BY_CODE = {
     "context_length_exceeded": "context_length",
-    "string_above_max_length": "context_length",
     "content_filter": "content_filter",
     "content_policy_violation": "content_filter",
     "insufficient_quota": "quota",
@@ -285,6 +286,8 @@ _IN_BAND = {
 }
 """Words that only count where there is no status to go by: in an answer that began as a good one."""
 _STATUS_CODES = frozenset(str(status) for status in range(400, 600))
+_PROMPT = re.compile(r"(?:messages|input|prompt|instructions)(?:\[\d+\]|\.(?:content|text|output))*")
+"""Members whose text is what the model reads: one that is too long is a prompt that is too long."""
 _TOO_LONG = re.compile(r"(?:maximum|available|model's) context (?:length|size|window)|context window", re.IGNORECASE)
 """How servers without codes say that the conversation does not fit."""
 

@@ -21,11 +21,12 @@ from switchgear.contracts.provider import (
 )
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.wire.chat import ChatDecoder, decode_answer, decode_fault
+from switchgear.wire.compaction import unpacked
 from switchgear.wire.completions import CompletionsDecoder, decode_completion
 from switchgear.wire.embeddings import decode_embeddings
 from switchgear.wire.members import prune, raw, splice
 from switchgear.wire.model_list import read_models
-from switchgear.wire.responses import ResponsesDecoder, decode_response
+from switchgear.wire.responses import ResponsesDecoder, decode_input_tokens, decode_response
 from switchgear.wire.responses_out import EitherDecoder, is_response, tell_answer, to_responses
 
 COMPLETIONS = "completions"
@@ -38,6 +39,11 @@ PATHS = {
     RESPONSES: "/responses",
 }
 """The wires of this API and where each is spoken, under the base URL."""
+
+COMPACT = "responses.compact"
+INPUT_TOKENS = "responses.input_tokens"
+BESIDE = {COMPACT: "/responses/compact", INPUT_TOKENS: "/responses/input_tokens"}
+"""What is spoken beside responses by those that have it: a conversation put in short, and the tokens of a request counted."""
 
 BEYOND = (
     "cache_control",
@@ -56,6 +62,8 @@ _DECODE: dict[str, Callable[[bytes, Head], Answer]] = {
     EMBEDDINGS: decode_embeddings,
     COMPLETIONS: decode_completion,
     RESPONSES: decode_response,
+    COMPACT: decode_response,
+    INPUT_TOKENS: decode_input_tokens,
 }
 _DECODERS: dict[str, Callable[[Call, Head], StreamDecoder]] = {
     CANONICAL: ChatDecoder,
@@ -63,6 +71,7 @@ _DECODERS: dict[str, Callable[[Call, Head], StreamDecoder]] = {
     RESPONSES: ResponsesDecoder,
 }
 _USAGE_ON = Raw(b'{"include_usage":true}')
+_LIKE_RESPONSES = frozenset({RESPONSES, *BESIDE})
 _BOUNDS = ("max_tokens", "max_completion_tokens")
 
 
@@ -97,6 +106,7 @@ class ChatProvider:
         self.wires = frozenset(wires)
         self._base = base_url.rstrip("/")
         self._urls = {wire: self._base + PATHS[wire] for wire in self.wires}
+        self._urls |= {wire: self._base + path for wire, path in BESIDE.items()}
         self._models_url = self._base + models_path
         self._headers = {"content-type": "application/json", **{k.lower(): v for k, v in headers.items()}}
         self._ask_usage = ask_usage
@@ -118,6 +128,8 @@ class ChatProvider:
 
     def members(self, call: Call) -> dict[str, Raw]:
         """Return what is forwarded of a call; all of it, unless another dialect's client said what has no place here."""
+        if call.wire in _LIKE_RESPONSES:
+            return dict(unpacked(call.members))
         if call.origin == call.wire:
             return call.members
         kept, dropped = prune(call.members, self._translated_drops) if self._translated_drops else (call.members, ())
@@ -129,6 +141,10 @@ class ChatProvider:
 
     def prefers_responses(self, call: Call, model: TargetModel) -> bool:  # noqa: ARG002 - some models do
         """Say whether a chat is better asked over the Responses wire, of a model that is spoken to in both."""
+        return False
+
+    def knows_no_max_tokens(self, model: TargetModel) -> bool:  # noqa: ARG002 - some do not
+        """Say whether a model refuses `max_tokens` in a chat, even from clients of this wire."""
         return False
 
     def asks_encrypted(self, model: TargetModel) -> bool:  # noqa: ARG002 - some models may be
@@ -152,6 +168,9 @@ class ChatProvider:
             body = splice(members, {"model": model.name_json}, defaults)
             return OutboundRequest("POST", self.url(RESPONSES, model), self._headers_with(secret), body)
         members = self.members(call)
+        if call.wire == CANONICAL and "max_tokens" in members and self.knows_no_max_tokens(model):
+            members = dict(members)
+            members.setdefault("max_completion_tokens", members.pop("max_tokens"))
         replace = {"model": model.name_json}
         if call.stream and self._ask_usage and call.wire != RESPONSES:
             replace["stream_options"] = _with_usage(call)
@@ -169,7 +188,7 @@ class ChatProvider:
 
     def defaults(self, wire: str, members: dict[str, Raw], defaults: dict[str, Raw]) -> dict[str, Raw]:
         """Write a model's defaults as a wire has them, without the bound the client gave under its other name."""
-        if wire == EMBEDDINGS:
+        if wire == EMBEDDINGS or wire in BESIDE:
             return {}
         found = dict(defaults)
         bound = found.pop("max_tokens", None)

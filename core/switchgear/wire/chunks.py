@@ -166,6 +166,7 @@ class Delta(Struct):
     reasoning: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
     tool_calls: list[ToolCallDelta] | None = None
+    annotations: list[dict[str, Any]] | None = None
 
     @property
     def thought(self) -> str | None:
@@ -200,6 +201,7 @@ class SaidMessage(Struct):
     reasoning: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
     tool_calls: list[ToolCall] | None = None
+    annotations: list[dict[str, Any]] | None = None
 
     @property
     def thought(self) -> str | None:

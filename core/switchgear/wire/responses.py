@@ -75,6 +75,10 @@ class _Response(Struct):
     model: str | None = None
 
 
+class _Count(Struct):
+    input_tokens: int
+
+
 class _Event(Struct, gc=False):
     type: str
     delta: Raw = _NULL
@@ -90,6 +94,7 @@ class _ErrorEvent(_Error):
 
 _usage_decoder = msgspec.json.Decoder(_Usage)
 _response_decoder = msgspec.json.Decoder(_Response)
+_count_decoder = msgspec.json.Decoder(_Count)
 _event_decoder = msgspec.json.Decoder(_Event)
 _closing_decoder = msgspec.json.Decoder(_Closing)
 _error_decoder = msgspec.json.Decoder(_ErrorEvent)
@@ -125,6 +130,15 @@ def decode_response(body: bytes, head: Head) -> Answer:
     if found.output is None or found.error is not None:
         raise decode_fault(head.status, body, head)
     return Answer(body, read_usage(found.usage), found.model, _finish(found))
+
+
+def decode_input_tokens(body: bytes, head: Head) -> Answer:
+    """Read how many tokens a request has. Raises `ProviderFault` (`protocol`) for anything else."""
+    try:
+        decode_text(_count_decoder, body)
+    except BROKEN:
+        raise decode_fault(head.status, body, head) from None
+    return Answer(body)
 
 
 def finish_of(event: bytes) -> str | None:

@@ -19,10 +19,11 @@ from switchgear.contracts.provider import CANONICAL, COUNT, Answer, Call, Stream
 from switchgear.errors import ApiError, InvalidRequest
 from switchgear.wire.faces.messages import MessagesFace
 from switchgear.wire.members import holds_items, member
+from switchgear.wire.overflow import tokens_in
 from switchgear.wire.pieces.messages import MessagePieces
 from switchgear.wire.sse import encode_event
 from switchgear_plugins.anthropic.inbound.answer import write_message
-from switchgear_plugins.anthropic.inbound.request import to_canonical
+from switchgear_plugins.anthropic.inbound.request import THREADS, to_canonical
 from switchgear_plugins.anthropic.inbound.stream import Translator
 
 MESSAGES = "messages"
@@ -55,10 +56,23 @@ def error_type(status: int) -> str:
 
 def encode_error(error: ApiError, request_id: str) -> bytes:
     """Encode an error in the vendor's shape; `details.error_code` is our machine's word for it."""
-    body: dict[str, Any] = {"type": error_type(error.status), "message": error.message}
+    body: dict[str, Any] = {"type": error_type(error.status), "message": _words(error)}
     if error.code is not None:
         body["details"] = {"error_code": error.code}
+        if error.code == THREADS:
+            body["details"]["unsupported"] = [error.param]
     return _json.encode({"type": "error", "error": body, "request_id": request_id})
+
+
+def _words(error: ApiError) -> str:
+    """Say what went wrong; of a prompt that is too long in the words by which the vendor's clients know it."""
+    if error.code != "context_length_exceeded" or error.message.startswith(_TOO_LONG):
+        return error.message
+    found = tokens_in(error.message)
+    return f"{_TOO_LONG}: {error.message}" if found is None else f"{_TOO_LONG}: {found[0]} tokens > {found[1]} maximum"
+
+
+_TOO_LONG = "prompt is too long"
 
 
 class _Frames:

@@ -24,7 +24,7 @@ from switchgear.contracts.provider import (
 )
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import SecretUnavailable
-from switchgear.wire.chat_provider import BEYOND, COMPLETIONS, PATHS, RESPONSES, ChatProvider
+from switchgear.wire.chat_provider import BEYOND, COMPACT, COMPLETIONS, PATHS, RESPONSES, ChatProvider
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.responses_out.facts import reasons, refuses_tools
 from switchgear_plugins.azure_openai.entra import read_token, token_request
@@ -85,6 +85,8 @@ class AzureProvider(ChatProvider):
             max_tokens_member=settings.max_tokens_member,
             translated_drops=BEYOND,
         )
+        if version is None:
+            self.rewrites = {**self.rewrites, COMPACT: RESPONSES}
         self._query = "" if version is None else f"?api-version={version}"
         if version is not None:
             self._models_url = f"{self._root}/models{self._query}"
@@ -103,6 +105,10 @@ class AzureProvider(ChatProvider):
     def prefers_responses(self, call: Call, model: TargetModel) -> bool:
         """Say whether a deployment, going by its name, refuses this chat for its tools."""
         return refuses_tools(model.name, call)
+
+    def knows_no_max_tokens(self, model: TargetModel) -> bool:
+        """Models that reason know `max_completion_tokens` alone."""
+        return reasons(model.name)
 
     def asks_encrypted(self, model: TargetModel) -> bool:
         """Ask deployments that reason, going by their names."""

@@ -11,7 +11,7 @@ import msgspec
 from switchgear.contracts.capability import JSON_SCHEMA
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
-from switchgear.wire.canonical import ChatRequest, drop_others, read_chat
+from switchgear.wire.canonical import JSON_ONLY, ChatRequest, drop_others, read_chat, wants_json
 from switchgear_plugins.bedrock.content import Block, Writer, refuse
 from switchgear_plugins.bedrock.families import Family
 from switchgear_plugins.bedrock.reasoning import reasoning_members
@@ -34,6 +34,8 @@ def converse_body(call: Call, model: TargetModel, family: Family, settings: Bedr
     """Write the body of a chat. Raises `InvalidRequest` naming what cannot be said here."""
     chat = read_chat(call, model)
     body = _prompt(call, chat, family)
+    if wants_json(chat):
+        body["system"] = [*body.get("system", ()), {"text": JSON_ONLY}]
     if chat.n is not None and chat.n > 1:
         raise InvalidRequest(
             "`n` is more than 1; this model's provider gives one answer.", param="n", code="unsupported"

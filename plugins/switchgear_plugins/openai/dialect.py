@@ -22,7 +22,7 @@ from switchgear.wire.pieces.chat import ChatPieces
 from switchgear_plugins.openai.completions import Completions
 from switchgear_plugins.openai.embeddings import Embeddings
 from switchgear_plugins.openai.frames import ChunkEncoder, check_model, encode_error, read_model, wants_usage
-from switchgear_plugins.openai.responses.endpoint import Responses
+from switchgear_plugins.openai.responses.endpoint import Compact, InputTokens, Responses
 
 _json = msgspec.json.Encoder()
 
@@ -108,7 +108,14 @@ class OpenAIDialect:
     name = "openai"
     request_id_header: bytes | None = None
     retry_count_header: bytes = b"x-stainless-retry-count"
-    inference: tuple[InferenceEndpoint, ...] = (ChatCompletions(), Completions(), Embeddings(), Responses())
+    inference: tuple[InferenceEndpoint, ...] = (
+        ChatCompletions(),
+        Completions(),
+        Embeddings(),
+        Responses(),
+        Compact(),
+        InputTokens(),
+    )
     routes: tuple[Route | WebSocketRoute, ...] = MODELS
 
     def error(self, error: ApiError, request_id: str) -> bytes:

@@ -8,6 +8,7 @@ from msgspec import Raw
 from switchgear.contracts.provider import Call, StreamEvent
 from switchgear.errors import ApiError, InvalidRequest
 from switchgear.wire.members import member
+from switchgear.wire.overflow import tokens_in
 from switchgear.wire.sse import encode_event
 
 NULL = Raw(b"null")
@@ -33,8 +34,21 @@ def wants_usage(members: dict[str, Raw]) -> bool:
 
 def encode_error(error: ApiError, request_id: str) -> bytes:
     """Encode an error in OpenAI's shape, with the request id beside it."""
-    body = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    body = {"message": _words(error), "type": error.type, "param": error.param, "code": error.code}
     return _json.encode({"error": body, "request_id": request_id})
+
+
+def _words(error: ApiError) -> str:
+    """Say what went wrong; of a prompt that is too long in the words by which OpenAI's clients know it."""
+    if error.code != "context_length_exceeded" or "maximum context length" in error.message:
+        return error.message
+    found = tokens_in(error.message)
+    if found is None:
+        return f"The input exceeds the model's maximum context length: {error.message}"
+    return (
+        f"This model's maximum context length is {found[1]} tokens. However, your messages resulted in {found[0]} tokens. "
+        "Please reduce the length of the messages."
+    )
 
 
 class ChunkEncoder:

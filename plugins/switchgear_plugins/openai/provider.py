@@ -1,7 +1,7 @@
 """OpenAI as a provider. Wire: platform.openai.com/docs/api-reference (chat, responses, completions, embeddings, models)."""
 
-from switchgear.contracts.provider import Call, ProviderConfig, TargetModel, Traits
-from switchgear.wire.chat_provider import BEYOND, PATHS, ChatProvider
+from switchgear.contracts.provider import CANONICAL, Call, ProviderConfig, TargetModel, Traits
+from switchgear.wire.chat_provider import BESIDE, BEYOND, PATHS, RESPONSES, ChatProvider
 from switchgear.wire.responses_out.facts import reasons, refuses_tools
 from switchgear_plugins.openai.models import traits
 from switchgear_plugins.openai.settings import OpenAIProviderSettings
@@ -17,6 +17,8 @@ class OpenAIProvider(ChatProvider):
 
     A model's default `max_tokens` goes out as `max_completion_tokens`, the only name that its reasoning models know.
     """
+
+    rewrites = dict.fromkeys((CANONICAL, *BESIDE), RESPONSES)
 
     def __init__(self, config: ProviderConfig[OpenAIProviderSettings]) -> None:
         headers = dict(config.headers)
@@ -39,6 +41,10 @@ class OpenAIProvider(ChatProvider):
     def prefers_responses(self, call: Call, model: TargetModel) -> bool:
         """Say whether a model refuses this chat for its tools."""
         return refuses_tools(model.name, call)
+
+    def knows_no_max_tokens(self, model: TargetModel) -> bool:
+        """Models that reason know `max_completion_tokens` alone."""
+        return reasons(model.name)
 
     def asks_encrypted(self, model: TargetModel) -> bool:
         """Ask models that reason."""

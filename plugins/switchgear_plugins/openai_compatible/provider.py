@@ -4,7 +4,8 @@ from msgspec import Raw
 
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import CANONICAL, Call, ProviderConfig, TargetModel
-from switchgear.wire.chat_provider import ChatProvider
+from switchgear.wire.chat_provider import RESPONSES, ChatProvider
+from switchgear.wire.compaction import unpacked
 from switchgear.wire.members import prune, raw
 from switchgear_plugins.openai_compatible.settings import CompatibleSettings, check
 
@@ -48,7 +49,7 @@ class CompatibleProvider(ChatProvider):
     def members(self, call: Call) -> dict[str, Raw]:
         """Return the members as this server knows them."""
         settings = self._settings
-        members = call.members
+        members = dict(unpacked(call.members)) if call.wire == RESPONSES else call.members
         if settings.drop_members:
             members, dropped = prune(members, settings.drop_members)
             call.drop(*dropped)

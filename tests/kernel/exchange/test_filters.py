@@ -320,7 +320,7 @@ def test_each_text_has_filters_of_its_own() -> None:
 
 
 def test_answers_are_read_in_the_wire_they_come_in() -> None:
-    chat, completions, embeddings, responses = OpenAIDialect().inference
+    chat, completions, embeddings, responses, *_ = OpenAIDialect().inference
     messages, count = AnthropicDialect().inference
     for endpoint in (chat, completions, responses, messages):
         assert endpoint.pieces is face_of(endpoint, endpoint.wire)

@@ -161,7 +161,12 @@ def test_what_cannot_be_carried_and_matters_is_refused_by_name(param: str, body:
         MESSAGES.canonical(call(**body))
     assert param == caught.value.param
     assert f"`{param}`" in caught.value.message
-    assert caught.value.code in ("unsupported_content", "unsupported_tool", "unsupported_parameter")
+    assert caught.value.code in (
+        "unsupported_content",
+        "unsupported_tool",
+        "unsupported_parameter",
+        "thread_unsupported_request",
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 DONE_TEXT = {"output_text": "text", "refusal": "refusal", "function_call_arguments": "arguments"}
 
 words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
+pieces = st.text(st.characters(codec="utf-8", exclude_characters="{}"), min_size=1, max_size=6)
+"""Of arguments: behind a closing brace there is nothing more."""
 details = st.builds(
     ReasoningDetail,
     st.sampled_from(["reasoning.text", "reasoning.encrypted", "reasoning.summary"]),
@@ -42,7 +44,7 @@ said = st.one_of(
     st.tuples(st.just("reasoning"), words),
     st.tuples(st.just("detail"), details),
     st.tuples(st.just("call"), words),
-    st.tuples(st.just("arguments"), words, st.integers(0, 9)),
+    st.tuples(st.just("arguments"), pieces, st.integers(0, 9)),
 )
 finishes = st.sampled_from(["stop", "length", "tool_calls", "content_filter"])
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
-from switchgear.wire.canonical import ChatRequest, NamedTool, drop_others, read_chat
+from switchgear.wire.canonical import JSON_ONLY, ChatRequest, NamedTool, drop_others, read_chat, wants_json
 from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.turns import Body, marker, write_turns
 
@@ -43,6 +43,8 @@ def write_request(call: Call, model: TargetModel, rules: Rules, reasoning: str, 
     limit = rules.max_tokens if model.max_output_tokens is None else model.max_output_tokens
     limit = limit if chat.limit is None else chat.limit
     system, turns = write_turns(call, chat.messages, None if rules.thinking == "none" else reasoning)
+    if wants_json(chat):
+        system = [*system, {"type": "text", "text": JSON_ONLY}]
     body: Body = {"model": model.name_json, "max_tokens": limit, "messages": turns}
     if system:
         body["system"] = system
@@ -107,7 +109,7 @@ def _tool_choice(call: Call, chat: ChatRequest, rules: Rules, body: Body) -> boo
 
 
 def _output_config(call: Call, chat: ChatRequest) -> Body:
-    """Write the schema the answer is held to. JSON of any shape cannot be asked for."""
+    """Write the schema the answer is held to. JSON of any shape can only be asked for in words."""
     wanted = chat.response_format
     if wanted is None or wanted.type == "text":
         return {}

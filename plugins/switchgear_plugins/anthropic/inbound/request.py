@@ -38,6 +38,8 @@ _REFUSED = {
     "thread": "a thread lives at its vendor",
 }
 """Members without which the answer would be another one, or given where it may not be."""
+THREADS = "thread_unsupported_request"
+"""The vendor's code for a request whose thread is not kept: its SDKs then go on without one."""
 _NAMES = {
     "stop": "stop_sequences",
     "user": "metadata.user_id",
@@ -67,7 +69,7 @@ def to_canonical(call: Call, operation: str, wire: str) -> Call:
     for name, why in _REFUSED.items():
         if call.members.get(name, _NULL) not in (_NULL, _NO_LIST):
             message = f"`{name}` cannot be carried to this model's provider: {why}."
-            raise InvalidRequest(message, param=name, code="unsupported_parameter")
+            raise InvalidRequest(message, param=name, code=THREADS if name == "thread" else "unsupported_parameter")
     if call.max_tokens == 0:
         message = "`max_tokens` of 0 warms a cache; this model's provider has no such request."
         raise InvalidRequest(message, param="max_tokens", code="unsupported_parameter")

@@ -4,7 +4,6 @@ A Messages stream has one block open at a time; canonical deltas of several tool
 it comes. What comes for others waits until the open call's arguments, a JSON object, are whole, or the stream ends.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import msgspec
 
 from switchgear.contracts.provider import ProviderFault
 from switchgear.errors import ResponseTooLarge
+from switchgear.wire.braces import Braces
 from switchgear.wire.sse import encode_event
 
 TEXT = "text"
@@ -30,39 +30,6 @@ _DELTAS = {
     TOOL: b'{"type":"input_json_delta","partial_json":%b}}',
 }
 _encode = msgspec.json.Encoder().encode
-_OUTSIDE = re.compile(r'[{}"]')
-_INSIDE = re.compile(r'["\\]')
-
-
-class Braces:
-    """Watches a JSON object come in pieces; `closed` once it is whole."""
-
-    __slots__ = ("_depth", "_escaped", "_in_string", "closed")
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._in_string = False
-        self._escaped = False
-        self.closed = False
-
-    def feed(self, piece: str) -> None:
-        """Take the next piece."""
-        at = 1 if self._escaped and piece else 0
-        self._escaped = self._escaped and not piece
-        while not self.closed:
-            found = (_INSIDE if self._in_string else _OUTSIDE).search(piece, at)
-            if found is None:
-                return
-            at = found.end()
-            mark = found[0]
-            if mark == "\\":
-                self._escaped = at == len(piece)
-                at += 1
-            elif mark == '"':
-                self._in_string = not self._in_string
-            else:
-                self._depth += 1 if mark == "{" else -1
-                self.closed = self._depth <= 0
 
 
 class _Block:

@@ -5,6 +5,7 @@ the same ids whenever it is told.
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -15,10 +16,13 @@ from switchgear.contracts.usage import Usage
 from switchgear.errors import ApiError, InvalidRequest, RateLimited
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import SaidChoice, read_completion
+from switchgear.wire.compaction import compaction_item
+from switchgear.wire.members import raw
 from switchgear_plugins.openai.frames import NULL
 from switchgear_plugins.openai.logprobs import TokenLogprob, read_logprobs
 from switchgear_plugins.openai.responses.reasoning import join, pack, words
-from switchgear_plugins.openai.responses.request import wants_summary
+from switchgear_plugins.openai.responses.request import compacts, wants_summary
+from switchgear_plugins.openai.responses.toolbox import CUSTOM, SEARCH, SHELL, Origin, Toolbox, read_object, read_text
 
 _encode = msgspec.json.Encoder().encode
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -34,12 +38,14 @@ _ECHOED: dict[str, Any] = {
     "prompt_cache_options": None,
     "prompt_cache_retention": None,
     "safety_identifier": None,
-    "service_tier": None,
-    "temperature": None,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "service_tier": "default",
+    "temperature": 1.0,
     "tool_choice": "auto",
     "tools": [],
-    "top_logprobs": None,
-    "top_p": None,
+    "top_logprobs": 0,
+    "top_p": 1.0,
     "truncation": "disabled",
     "user": None,
 }
@@ -54,6 +60,8 @@ def stem(id: str) -> str:
 def response(call: Call, *, id: str, created: int, model: str) -> dict[str, Any]:
     """Make a response in progress; `id` is the provider's, `created` is seconds."""
     members = call.members
+    if "tools" in members and members["tools"] != NULL:
+        members = {**members, "tools": raw([_shown(tool) for tool in call.member("tools", list[dict[str, Any]]) or ()])}
     echoed = {name: default if members.get(name, NULL) == NULL else members[name] for name, default in _ECHOED.items()}
     text = call.member("text", dict[str, Raw]) or {}
     reasoning = call.member("reasoning", dict[str, Raw]) or {}
@@ -75,6 +83,13 @@ def response(call: Call, *, id: str, created: int, model: str) -> dict[str, Any]
     }
 
 
+def _shown(tool: dict[str, Any]) -> dict[str, Any]:
+    """Say a tool again, with the members that its schema wants."""
+    if tool.get("type") != "function":
+        return tool
+    return {"description": None, "parameters": None, "strict": False, **tool}
+
+
 def finished(
     begun: dict[str, Any], output: list[dict[str, Any]], finish_reason: str | None, usage: Usage | None
 ) -> dict[str, Any]:
@@ -83,6 +98,7 @@ def finished(
     return {
         **begun,
         "status": "completed" if reason is None else "incomplete",
+        "completed_at": begun["created_at"] if reason is None else None,
         "incomplete_details": None if reason is None else {"reason": reason},
         "output": output,
         "usage": None if usage is None else _usage(usage),
@@ -104,9 +120,12 @@ def item_status(finish_reason: str | None, *, last: bool) -> str:
     return "incomplete" if last and finish_reason in _INCOMPLETE else "completed"
 
 
-def text_part(text: str, logprobs: list[TokenLogprob]) -> dict[str, Any]:
-    """Make a part that says something."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": with_bytes(logprobs)}
+def text_part(text: str, logprobs: list[TokenLogprob], notes: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Make a part that says something, with a chat's citations of web pages."""
+    cited = [
+        {"type": "url_citation", **note["url_citation"]} for note in notes if isinstance(note.get("url_citation"), dict)
+    ]
+    return {"type": "output_text", "text": text, "annotations": cited, "logprobs": with_bytes(logprobs)}
 
 
 def refusal_part(text: str) -> dict[str, Any]:
@@ -119,16 +138,21 @@ def message_item(id: str, content: list[dict[str, Any]], status: str) -> dict[st
     return {"id": id, "type": "message", "role": "assistant", "status": status, "content": content}
 
 
-def call_item(id: str, call_id: str, name: str, arguments: str, status: str) -> dict[str, Any]:
-    """Make a function call."""
-    return {
-        "id": id,
-        "type": "function_call",
-        "status": status,
-        "call_id": call_id,
-        "name": name,
-        "arguments": arguments,
-    }
+def call_item(id: str, call_id: str, origin: Origin, arguments: str, status: str) -> dict[str, Any]:
+    """Make the call of a tool, as the client calls it and knows its kind; `id` is what the ids of items end in."""
+    item: dict[str, Any] = {"status": status, "call_id": call_id}
+    if origin.namespace is not None:
+        item["namespace"] = origin.namespace
+    if origin.kind == CUSTOM:
+        text = read_text(arguments) if arguments else ""
+        return {"id": f"ctc_{id}", "type": "custom_tool_call", **item, "name": origin.name, "input": text}
+    if origin.kind == SEARCH:
+        sought = read_object(arguments)
+        return {"id": f"tsc_{id}", "type": "tool_search_call", "execution": "client", **item, "arguments": sought}
+    if origin.kind == SHELL:
+        action = {"type": "exec", "command": [], "env": {}, **read_object(arguments)}
+        return {"id": f"lsh_{id}", "type": "local_shell_call", **item, "action": action}
+    return {"id": f"fc_{id}", "type": "function_call", **item, "name": origin.name, "arguments": arguments}
 
 
 def reasoning_item(id: str, text: str, details: list[ReasoningDetail], *, summarised: bool) -> dict[str, Any]:
@@ -159,30 +183,44 @@ def encode_answer(call: Call, answer: Answer) -> bytes:
     found = read_completion(answer.body)
     choice = next((one for one in found.choices if one.index == 0), None)
     begun = response(call, id=found.id, created=found.created, model=found.model)
-    output = [] if choice is None else _output(choice, stem(found.id), summarised=wants_summary(call))
+    output = [] if choice is None else _output(call, choice, stem(found.id))
     finish = choice.finish_reason if choice is not None else None
     return _encode(finished(begun, output, finish, answer.usage))
 
 
-def _output(choice: SaidChoice, stem: str, *, summarised: bool) -> list[dict[str, Any]]:
+def encode_compaction(call: Call, answer: Answer) -> bytes:
+    """Make a compacted response of the answer to a call that asks for a summary."""
+    found = read_completion(answer.body)
+    choice = next((one for one in found.choices if one.index == 0), None)
+    output = [] if choice is None else _output(call, choice, stem(found.id))
+    usage = _usage(answer.usage or Usage())
+    head = {"id": f"resp_{stem(found.id)}", "object": "response.compaction", "created_at": found.created}
+    return _encode({**head, "output": output, "usage": usage})
+
+
+def _output(call: Call, choice: SaidChoice, stem: str) -> list[dict[str, Any]]:
     said = choice.message
+    if compacts(call):
+        return [compaction_item(stem, said.content or "")]
     finish = choice.finish_reason
     output: list[dict[str, Any]] = []
     details = said.reasoning_details or []
     if said.thought or details:
         text = said.thought or words(details)
-        output.append(reasoning_item(f"rs_{stem}00", text, details, summarised=summarised))
-    content = [text_part(said.content, read_logprobs(choice.logprobs))] if said.content else []
+        output.append(reasoning_item(f"rs_{stem}00", text, details, summarised=wants_summary(call)))
+    content = [text_part(said.content, read_logprobs(choice.logprobs), said.annotations or ())] if said.content else []
     content += [refusal_part(said.refusal)] if said.refusal else []
     calls = said.tool_calls or []
     if content:
         status = item_status(finish, last=not calls)
         output.append(message_item(f"msg_{stem}{len(output):02x}", content, status))
-    for place, call in enumerate(calls):
+    toolbox = Toolbox(call) if calls else None
+    for place, called in enumerate(calls):
+        assert toolbox is not None
         status = item_status(finish, last=place == len(calls) - 1)
         id = f"{stem}{len(output):02x}"
-        name, arguments = call.function.name, call.function.arguments
-        output.append(call_item(f"fc_{id}", call.id or f"call_{id}", name, arguments, status))
+        origin = toolbox.origin(called.function.name)
+        output.append(call_item(id, called.id or f"call_{id}", origin, called.function.arguments, status))
     return output
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from switchgear.errors import ApiError
+from switchgear.wire.braces import Braces
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import ToolCallDelta
 from switchgear.wire.sse import encode_event
@@ -20,6 +21,7 @@ from switchgear_plugins.openai.responses.answer import (
     text_part,
     with_bytes,
 )
+from switchgear_plugins.openai.responses.toolbox import CUSTOM, FUNCTION, Origin
 
 _encode = msgspec.json.Encoder().encode
 
@@ -62,6 +64,7 @@ class MessageItem:
         self._parts: list[dict[str, Any]] = []
         self._pieces: list[str] = []
         self._logprobs: list[TokenLogprob] = []
+        self._notes: list[dict[str, Any]] = []
         self._frame = b""
 
     def open(self) -> bytes:
@@ -77,6 +80,16 @@ class MessageItem:
             return begun + self._writer.delta(b"response.output_text.delta", self._frame, piece)
         self._logprobs += with_bytes(logprobs)
         return begun + self._event("response.output_text.delta", delta=piece, logprobs=logprobs)
+
+    def note(self, notes: list[dict[str, Any]]) -> bytes:
+        """Cite the sources of what was said."""
+        begun = b"" if self._kind == "output_text" else self._begin("output_text")
+        told: list[bytes] = []
+        for note in text_part("", [], notes)["annotations"]:
+            place = len(self._notes) + len(told)
+            told.append(self._event("response.output_text.annotation.added", annotation_index=place, annotation=note))
+        self._notes += notes
+        return begun + b"".join(told)
 
     def refusal(self, piece: str) -> bytes:
         """Say a piece of a refusal."""
@@ -106,14 +119,14 @@ class MessageItem:
             return b""
         text = "".join(self._pieces)
         if self._kind == "output_text":
-            part = text_part(text, self._logprobs)
+            part = text_part(text, self._logprobs, self._notes)
             done = self._event("response.output_text.done", text=text, logprobs=self._logprobs)
         else:
             part = refusal_part(text)
             done = self._event("response.refusal.done", refusal=text)
         ended = done + self._event("response.content_part.done", part=part)
         self._parts.append(part)
-        self._kind, self._pieces, self._logprobs = "", [], []
+        self._kind, self._pieces, self._logprobs, self._notes = "", [], [], []
         return ended
 
     def _where(self) -> dict[str, Any]:
@@ -171,32 +184,55 @@ class ReasoningItem:
 
 
 class CallItem:
-    """A function call being written. Several may be, at once."""
+    """A tool being called. What a tool of free text is given is told once it is whole, since it comes as JSON."""
 
-    def __init__(self, writer: EventWriter, stem: str, place: int, begun: ToolCallDelta) -> None:
+    def __init__(self, writer: EventWriter, stem: str, place: int, begun: ToolCallDelta, origin: Origin) -> None:
         self.place = place
         self.item: dict[str, Any] = {}
+        self.braces = Braces()
         self._writer = writer
-        self._id = f"fc_{stem}{place:02x}"
-        self._call_id = begun.id or f"call_{stem}{place:02x}"
-        self.name = (begun.function and begun.function.name) or ""
+        self._stem = f"{stem}{place:02x}"
+        self._call_id = begun.id or f"call_{self._stem}"
+        self._origin = origin
         self._pieces: list[str] = []
-        self._where = {"item_id": self._id, "output_index": place}
-        self._frame = _encode({"type": "response.function_call_arguments.delta", **self._where})[:-1]
+        self._where: dict[str, Any] = {}
+        self._frame = b""
+
+    @property
+    def named(self) -> bool:
+        """Whether the tool's name is known."""
+        return bool(self._origin.name)
+
+    def name(self, origin: Origin) -> bytes:
+        """Say which tool it is, where its name came late."""
+        self._origin = origin
+        return b""
 
     def open(self) -> bytes:
         """Begin."""
-        item = call_item(self._id, self._call_id, self.name, "", "in_progress")
+        item = call_item(self._stem, self._call_id, self._origin, "", "in_progress")
+        self._where = {"item_id": item["id"], "output_index": self.place}
+        self._frame = _encode({"type": "response.function_call_arguments.delta", **self._where})[:-1]
         return self._writer.event("response.output_item.added", output_index=self.place, item=item)
 
     def arguments(self, piece: str) -> bytes:
         """Go on with its arguments."""
         self._pieces.append(piece)
+        if self._origin.kind != FUNCTION:
+            return b""
         return self._writer.delta(b"response.function_call_arguments.delta", self._frame, piece)
 
     def close(self, status: str) -> bytes:
         """End."""
         arguments = "".join(self._pieces)
-        self.item = call_item(self._id, self._call_id, self.name, arguments, status)
-        done = self._writer.event("response.function_call_arguments.done", **self._where, arguments=arguments)
+        self.item = call_item(self._stem, self._call_id, self._origin, arguments, status)
+        done = b""
+        if self._origin.kind == FUNCTION:
+            said: dict[str, Any] = {"name": self._origin.name, "arguments": arguments}
+            done = self._writer.event("response.function_call_arguments.done", **self._where, **said)
+        elif self._origin.kind == CUSTOM:
+            text = self.item["input"]
+            if text:
+                done = self._writer.event("response.custom_tool_call_input.delta", **self._where, delta=text)
+            done += self._writer.event("response.custom_tool_call_input.done", **self._where, input=text)
         return done + self._writer.event("response.output_item.done", output_index=self.place, item=self.item)

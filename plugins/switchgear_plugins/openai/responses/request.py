@@ -10,8 +10,10 @@ from msgspec import Raw
 from switchgear.contracts.provider import CANONICAL, Call
 from switchgear.errors import InvalidRequest
 from switchgear.wire.members import holds_items, member, raw
+from switchgear.wire.texts import members_of, text_of
 from switchgear_plugins.openai.frames import NULL, check_model, read_model
 from switchgear_plugins.openai.responses.items import Conversation
+from switchgear_plugins.openai.responses.toolbox import Toolbox
 from switchgear_plugins.openai.responses.tools import add_tools
 
 WIRE = "responses"
@@ -27,7 +29,12 @@ _TRANSLATED = frozenset(
         "stream", "stream_options", "store", "truncation", *_STATE,
     }
 )  # fmt: skip
-_NOT_CARRIED = frozenset({"access_programs", "background_options", "context_management", "image", "max_tool_calls"})
+_NOT_CARRIED = frozenset(
+    {
+        "access_programs", "background_options", "client_metadata", "context_management", "image", "max_tool_calls",
+        "moderation",
+    }
+)  # fmt: skip
 _CHAT_ONLY = frozenset(
     {
         "messages", "n", "max_tokens", "max_completion_tokens", "response_format", "reasoning_effort", "verbosity", "logprobs",
@@ -72,12 +79,16 @@ def check(call: Call) -> None:
         member(members, name, dict[str, Raw])  # what an answer says again must be readable
 
 
-def canonical(call: Call) -> Call:
-    """Make a chat of it. Raises `InvalidRequest` naming what a chat cannot say and dropping would falsify."""
+def canonical(call: Call, operation: str = "chat", wire: str = CANONICAL) -> Call:
+    """Make a chat of it, or another `operation` that a chat's members say.
+
+    Raises `InvalidRequest` naming what a chat cannot say and dropping would falsify.
+    """
     _refuse_state(call)
     members = {"model": call.members["model"]}
-    made = call.translated("chat", CANONICAL, members)
-    members["messages"] = raw(_messages(call, made))
+    made = call.translated(operation, wire, members)
+    toolbox = Toolbox(call)
+    members["messages"] = raw(_messages(call, made, toolbox))
     for name, value in call.members.items():
         if value == NULL or name in _TRANSLATED:
             continue
@@ -89,7 +100,9 @@ def canonical(call: Call) -> Call:
         members["stream"] = call.members["stream"]
     if call.max_tokens is not None:
         members["max_tokens"] = call.members["max_output_tokens"]
-    add_tools(call, made)
+    add_tools(call, made, toolbox)
+    if compacts(call) and "tools" in members:
+        members["tool_choice"] = raw("none")
     _add_text(call, made)
     _add_reasoning(call, made)
     _add_logprobs(call, made)
@@ -107,8 +120,8 @@ def _refuse_state(call: Call) -> None:
         raise InvalidRequest(message, param=name, code="unsupported_parameter")
 
 
-def _messages(call: Call, made: Call) -> list[dict[str, Any]]:
-    conversation = Conversation(made)
+def _messages(call: Call, made: Call, toolbox: Toolbox) -> list[dict[str, Any]]:
+    conversation = Conversation(made, toolbox)
     instructions = call.member("instructions", str)
     if instructions:
         conversation.messages.append({"role": "system", "content": instructions})
@@ -119,6 +132,14 @@ def _messages(call: Call, made: Call) -> list[dict[str, Any]]:
         for place, item in enumerate(given or ()):
             conversation.add(item, place)
     return conversation.end()
+
+
+def compaction_of(call: Call) -> Call:
+    """Make the request that asks for the same conversation to be put in short, as the last of its items."""
+    given = _input(call.members)
+    items: list[Any] = [{"role": "user", "content": given}] if isinstance(given, str) else list(given or ())
+    members = {**call.members, "input": raw([*items, {"type": "compaction_trigger"}])}
+    return call.with_members(members)
 
 
 def _has_input(members: dict[str, Raw]) -> bool:
@@ -189,3 +210,13 @@ def wants_summary(call: Call) -> bool:
     """Say whether the client asked for a summary of the reasoning; else it is shown as what it is."""
     reasoning = call.member("reasoning", dict[str, Any]) or {}
     return bool(reasoning.get("summary") or reasoning.get("generate_summary"))
+
+
+def compacts(call: Call) -> bool:
+    """Say whether the conversation is to be put in short instead of gone on with: its last item asks for it."""
+    given = call.members.get("input", NULL)
+    if b"compaction_trigger" not in bytes(given):
+        return False
+    items = _input(call.members)
+    last = items[-1] if isinstance(items, list) and items else NULL
+    return text_of(members_of(last).get("type")) == "compaction_trigger"

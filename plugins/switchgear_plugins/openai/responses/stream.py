@@ -1,31 +1,51 @@
 """Streams of the Responses API: made of canonical chunks, or passed on as they came."""
 
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from switchgear.contracts.provider import Call, StreamEvent
+from switchgear.contracts.provider import Call, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ApiError
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import Chunk, ChunkChoice, Delta, ToolCallDelta, read_chunk
+from switchgear.wire.compaction import compaction_item
 from switchgear.wire.sse import encode_event
 from switchgear_plugins.openai.frames import NULL
 from switchgear_plugins.openai.logprobs import read_logprobs
 from switchgear_plugins.openai.responses.answer import failed, finished, item_status, response, stem
 from switchgear_plugins.openai.responses.events import CallItem, EventWriter, MessageItem, ReasoningItem
 from switchgear_plugins.openai.responses.reasoning import words
-from switchgear_plugins.openai.responses.request import wants_summary
+from switchgear_plugins.openai.responses.request import compacts, wants_summary
+from switchgear_plugins.openai.responses.toolbox import Origin, Toolbox
 
 _Item = MessageItem | ReasoningItem | CallItem
+
+
+class _Slot:
+    """An item that is open, or waits for its turn with what is to be told of it."""
+
+    __slots__ = ("item", "later")
+
+    def __init__(self, item: _Item) -> None:
+        self.item = item
+        self.later: list[Callable[[], bytes]] = []
+
+    @property
+    def may_close(self) -> bool:
+        """Whether the next item may begin."""
+        return not isinstance(self.item, CallItem) or self.item.braces.closed
 
 
 class ResponsesEncoder:
     """Makes the typed events of one response of canonical chunks. One a stream.
 
-    A message or reasoning is ended by whatever comes next; function calls are open until the finish reason, since their
-    arguments may come by turns. Nothing is sent before there is something to say: until then another target may answer.
+    One item is open at a time, as clients expect who keep but one: what comes for others waits until the open one is whole, a
+    call when its arguments are. Nothing is sent before there is something to say: until then another target may answer.
     """
 
     media_type = b"text/event-stream; charset=utf-8"
@@ -34,16 +54,17 @@ class ResponsesEncoder:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._summarised = wants_summary(call)
+        self._summary: list[str] | None = [] if compacts(call) else None
         self._writer = EventWriter()
         self._first = Chunk()
         self._begun: dict[str, Any] | None = None
         self._stem = ""
         self._out: list[bytes] = []
         self._places = 0
-        self._talk: MessageItem | ReasoningItem | None = None
-        self._calls: dict[int, CallItem] = {}
+        self._toolbox: Toolbox | None = None
+        self._slots: deque[_Slot] = deque()
+        self._calls: dict[int, _Slot] = {}
         self._call_ids: dict[int, str | None] = {}
-        self._open_calls: list[CallItem] = []
         self._late: list[ReasoningDetail] = []
         self._output: dict[int, dict[str, Any]] = {}
         self._finish: str | None = None
@@ -70,6 +91,11 @@ class ResponsesEncoder:
             kept.keep(self._late)
             self._out.append(kept.open())
             self._close(kept)
+        if self._summary is not None:
+            item = compaction_item(self._stem, "".join(self._summary))
+            self._out.append(self._writer.event("response.output_item.added", output_index=0, item=item))
+            self._out.append(self._writer.event("response.output_item.done", output_index=0, item=item))
+            self._output[0] = item
         whole = finished(begun, self._done(), self._finish, self._usage)
         self._out.append(self._writer.event(f"response.{whole['status']}", response=whole))
         return self._flush()
@@ -82,64 +108,91 @@ class ResponsesEncoder:
         return self._flush()
 
     def _take(self, choice: ChunkChoice) -> None:
+        if self._summary is not None:
+            if choice.delta is not None and choice.delta.content:
+                self._begin()
+                self._summary.append(choice.delta.content)
+            self._finish = choice.finish_reason or self._finish
+            return
         delta = choice.delta
         if delta is not None:
-            if delta.reasoning_details or delta.thought:
-                self._think(delta)
-            if delta.content:
-                logprobs = [] if choice.logprobs == NULL else read_logprobs(choice.logprobs)
-                self._out.append(self._message().text(delta.content, logprobs))
-            if delta.refusal:
-                self._out.append(self._message().refusal(delta.refusal))
-            for call in delta.tool_calls or ():
-                self._add_call(call)
+            self._say(delta, choice)
         if choice.finish_reason:
             self._finish = choice.finish_reason
             self._begin()
             self._close_all()
 
+    def _say(self, delta: Delta, choice: ChunkChoice) -> None:
+        if delta.reasoning_details or delta.thought:
+            self._think(delta)
+        if delta.content:
+            logprobs = [] if choice.logprobs == NULL else read_logprobs(choice.logprobs)
+            slot, item = self._message()
+            self._tell(slot, partial(item.text, delta.content, logprobs))
+        if delta.annotations:
+            slot, item = self._message()
+            self._tell(slot, partial(item.note, delta.annotations))
+        if delta.refusal:
+            slot, item = self._message()
+            self._tell(slot, partial(item.refusal, delta.refusal))
+        for call in delta.tool_calls or ():
+            self._add_call(call)
+
     def _think(self, delta: Delta) -> None:
         details = delta.reasoning_details or []
         # A signed text went by in pieces before it was signed; another may not have.
         text = delta.thought or words(detail for detail in details if detail.signature is None)
-        if not text and self._places and not isinstance(self._talk, ReasoningItem):
+        last = self._slots[-1] if self._slots else None
+        item = None if last is None else last.item
+        if not text and self._places and not isinstance(item, ReasoningItem):
             self._late += details
             return
-        item = self._talk
-        if not isinstance(item, ReasoningItem):
-            self._close_talk()
-            self._begin()
-            item = ReasoningItem(self._writer, self._stem, self._next_place(), summarised=self._summarised)
-            self._talk = item
-            self._out.append(item.open())
+        if last is None or not isinstance(item, ReasoningItem):
+            place = self._next_place()
+            item = ReasoningItem(self._writer, self._stem, place, summarised=self._summarised)
+            last = self._add(item)
         if text:
-            self._out.append(item.think(text))
+            self._tell(last, partial(item.think, text))
         item.keep(details)
 
-    def _message(self) -> MessageItem:
-        item = self._talk
-        if not isinstance(item, MessageItem):
-            self._close_talk()
-            self._begin()
-            self._talk = item = MessageItem(self._writer, self._stem, self._next_place())
-            self._out.append(item.open())
-        return item
+    def _message(self) -> tuple[_Slot, MessageItem]:
+        last = self._slots[-1] if self._slots else None
+        if last is not None and isinstance(last.item, MessageItem):
+            return last, last.item
+        place = self._next_place()
+        item = MessageItem(self._writer, self._stem, place)
+        return self._add(item), item
 
     def _add_call(self, delta: ToolCallDelta) -> None:
-        item = self._calls.get(delta.index)
-        named = delta.function and delta.function.name
-        if item is None or (named and delta.id and delta.id != self._call_ids[delta.index]):
+        slot = self._calls.get(delta.index)
+        named = (delta.function and delta.function.name) or ""
+        if slot is None or (named and delta.id and delta.id != self._call_ids[delta.index]):
             # Some servers number no calls: a new id with a name is a new call.
-            self._close_talk()
-            self._begin()
-            item = CallItem(self._writer, self._stem, self._next_place(), delta)
-            self._calls[delta.index] = item
+            if slot is not None and isinstance(slot.item, CallItem):
+                slot.item.braces.closed = True
+            place = self._next_place()
+            slot = self._add(CallItem(self._writer, self._stem, place, delta, self._origin(named)))
+            self._calls[delta.index] = slot
             self._call_ids[delta.index] = delta.id
-            self._open_calls.append(item)
-            self._out.append(item.open())
-        item.name = item.name or named or ""
-        if delta.function is not None and delta.function.arguments:
-            self._out.append(item.arguments(delta.function.arguments))
+        item = slot.item
+        assert isinstance(item, CallItem)
+        if named and not item.named:
+            self._tell(slot, partial(item.name, self._origin(named)))
+        piece = delta.function and delta.function.arguments
+        if not piece:
+            return
+        if slot not in self._slots:
+            if piece.strip():
+                raise ProviderFault("protocol", 200)
+            return
+        self._tell(slot, partial(item.arguments, piece))
+        item.braces.feed(piece)
+        self._advance()
+
+    def _origin(self, name: str) -> Origin:
+        if self._toolbox is None:
+            self._toolbox = Toolbox(self._call)
+        return self._toolbox.origin(name)
 
     def _begin(self) -> dict[str, Any]:
         if self._begun is None:
@@ -151,20 +204,44 @@ class ResponsesEncoder:
         return self._begun
 
     def _next_place(self) -> int:
+        self._begin()
         self._places += 1
         return self._places - 1
 
-    def _close_talk(self) -> None:
-        item, self._talk = self._talk, None
-        if item is not None:
-            self._close(item)
+    def _add(self, item: _Item) -> _Slot:
+        """Put an item behind the others; it is open at once if the one before is whole."""
+        slot = _Slot(item)
+        self._slots.append(slot)
+        if len(self._slots) == 1:
+            self._out.append(item.open())
+        else:
+            self._advance()
+        return slot
+
+    def _tell(self, slot: _Slot, say: Callable[[], bytes]) -> None:
+        if self._slots and slot is self._slots[0]:
+            self._out.append(say())
+        else:
+            slot.later.append(say)
+            self._advance()
+
+    def _advance(self) -> None:
+        """Close what is whole, and open what waits behind it."""
+        while len(self._slots) > 1 and self._slots[0].may_close:
+            self._open_next("completed")
+
+    def _open_next(self, status: str) -> None:
+        self._close(self._slots.popleft().item, status)
+        if self._slots:
+            slot = self._slots[0]
+            self._out.append(slot.item.open())
+            self._out += [say() for say in slot.later]
+            slot.later.clear()
 
     def _close_all(self) -> None:
-        talk: list[_Item] = [] if self._talk is None else [self._talk]
-        left = sorted([*self._open_calls, *talk], key=lambda item: item.place)
-        for item in left:
-            self._close(item, item_status(self._finish, last=item is left[-1]))
-        self._talk, self._calls, self._call_ids, self._open_calls = None, {}, {}, []
+        while self._slots:
+            self._open_next(item_status(self._finish, last=len(self._slots) == 1))
+        self._calls, self._call_ids = {}, {}
 
     def _close(self, item: _Item, status: str = "completed") -> None:
         self._out.append(item.close(status))
