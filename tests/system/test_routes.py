@@ -103,15 +103,15 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def test_rerank_orders_documents_and_has_a_record_and_limits(gateway: Running) -> None:
-    _, key = await gateway.new_key(limits={"requests_per_minute": 2}, permissions={"models": ["ranker"]})
+    _, key = await gateway.new_key(limits={"requests_per_minute": 2}, permissions={"models": ["echo"]})
     auth = {"authorization": f"Bearer {key}"}
-    body = {"model": "ranker", "query": "green tea", "documents": ["coffee", "green tea", "tea"], "top_n": 2}
+    body = {"model": "echo", "query": "green tea", "documents": ["coffee", "green tea", "tea"], "top_n": 2}
     answer = await gateway.http.post("/doors/rerank", json=body, headers=auth)
     assert 200 == answer.status_code, answer.text
     expected = [{"index": 1, "relevance_score": 1.0}, {"index": 2, "relevance_score": 0.5}]
     assert expected == answer.json()["results"]
     record = await gateway.usage_of(answer.headers["x-request-id"])
-    said = {"dialect": "doors", "operation": "rerank", "model": "ranker", "outcome": "complete", "status": 200}
+    said = {"dialect": "doors", "operation": "rerank", "model": "echo", "outcome": "complete", "status": 200}
     assert said.items() <= record.items()
     other = await gateway.http.post("/doors/rerank", json=body | {"model": "gpt"}, headers=auth)
     assert (404, "model_not_found") == (other.status_code, other.json()["code"])

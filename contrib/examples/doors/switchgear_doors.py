@@ -56,7 +56,7 @@ class DoorsDialect:
     async def rerank(self, request: RouteRequest) -> RouteReply:
         """Order documents by how many words of the query they have."""
         asked = await request.json(Rerank)
-        if not await request.may("use", "models", asked.model):
+        if request.snapshot.callable(asked.model) is None or not await request.may("use", "models", asked.model):
             raise NotFound(f"There is no model `{asked.model[:64]}` here.", code="model_not_found", param="model")
         if request.exchange.call is not None:
             request.exchange.call.model = asked.model  # what the record says

@@ -164,8 +164,9 @@ class EdgeProtocol(Connection):
         handler = state.calls.find(method, path)
         keep_alive = version == "1.1" and not state.draining and parser.should_keep_alive()
         make: type[Request] = Request
-        if parser.should_upgrade() and self._asks_for_socket(method) and (found := state.calls.find_socket(path)):
-            make, handler = SocketRequest, found
+        if method == "GET" and parser.should_upgrade() and self._asks_for_socket(version):
+            found = state.calls.find_socket(path)
+            make, handler = (SocketRequest, found) if found is not None else (make, handler)
         if handler is None:
             make, handler = AsgiRequest, self.app
         elif self._active is None and len(self.tasks) >= state.overload.ceiling:
@@ -287,9 +288,9 @@ class EdgeProtocol(Connection):
         if rest:
             self.cycle.feed(rest)
 
-    def _asks_for_socket(self, method: str) -> bool:
+    def _asks_for_socket(self, version: str) -> bool:
         return (
-            method == "GET"
+            version == "1.1"
             and not (self._length or self._encoding)
             and any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
         )

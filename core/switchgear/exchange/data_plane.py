@@ -32,6 +32,7 @@ class DataPlane:
         self, *, dialects: Sequence[Dialect], engine: Engine, routes: RouteRunner, cors: Cors | None = None
     ) -> None:
         self._cors = cors or Cors()
+        self._has_cors = bool(self._cors)
         self._engine = engine
         self._routes = routes
         self._ambient = routes.ambient
@@ -50,7 +51,7 @@ class DataPlane:
         handler = self._inference.get(path)
         if handler is None or method != "POST":
             handler = self._route(method, path)
-        return partial(self._for_browsers, path, handler) if self._cors and handler is not None else handler
+        return partial(self._for_browsers, path, handler) if self._has_cors and handler is not None else handler
 
     def find_socket(self, path: str) -> Handler | None:
         """Return who opens a WebSocket there, None if nobody does."""

@@ -20,6 +20,7 @@ from switchgear.exchange.inbound import UNCOUNTED, Bodies, Holding, Routed
 T = TypeVar("T")
 
 _MOST_PARTS = 1000
+"""Of a multipart body, or parameters of a query."""
 _HEAD_BYTES = 8192
 """Of the headers of one part."""
 
@@ -59,7 +60,10 @@ class RoutedRequest(RouteRequest):
     @property
     def query(self) -> Mapping[str, str]:  # type: ignore[override]  # read when asked for
         """The first value of each parameter of the query."""
-        pairs = parse_qsl(self._request.query.decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
+        try:
+            pairs = parse_qsl(self._request.query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARTS)
+        except ValueError as error:
+            raise InvalidRequest("The query has too many parameters.", code="invalid_query") from error
         return dict(reversed(pairs))
 
     async def may(self, action: str, kind: str, id: str | None) -> bool:
