@@ -47,7 +47,9 @@ class InferenceEndpoint(Protocol):
     `path` may have parameters, as those of routes: they are members of the call, strings, whatever the body says of them.
 
     `face` is how its requests are conversations, which is what policies see; None: they hold nothing that is said. `pieces` is
-    how answers in `wire` hold their texts, which is what filters see; None: they hold none.
+    how answers in `wire` hold their texts, which is what filters see; None: they hold none. With `takes_forms = True` it takes
+    `multipart/form-data` too: fields are members, strings, or arrays of those of one name; a file is an object of `filename`,
+    `media_type` and `data` (base64). Answers may be of any media type (`Answer.media_type`).
     """
 
     path: str

@@ -162,7 +162,7 @@ class TargetModel(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """A whole answer: a JSON body in the call's wire format and what the kernel needs to know of it.
+    """A whole answer: a body in the call's wire format, JSON or of another media type, and what the kernel needs to know of it.
 
     `wire` is the format of the body where it is not the canonical one, as policies see it; providers leave it out. An answer
     that was streamed has its `events` in that format instead of a body.
@@ -174,6 +174,7 @@ class Answer(Struct, frozen=True):
     finish_reason: str | None = None
     wire: str | None = None
     events: "tuple[StreamEvent, ...]" = ()
+    media_type: bytes = b"application/json"
 
 
 class StreamEvent(Struct, gc=False):

@@ -16,6 +16,7 @@ from switchgear.contracts.provider import Call
 from switchgear.errors import ApiError, MethodNotAllowed, NotFound
 from switchgear.exchange.cors import Cors
 from switchgear.exchange.engine import Engine, note_ids
+from switchgear.exchange.forms import FormRequest, is_form
 from switchgear.exchange.inbound import Inbound
 from switchgear.exchange.reply import error_lines
 from switchgear.exchange.routes import RouteRunner
@@ -40,7 +41,7 @@ class DataPlane:
         self._table = Table(entries)
         self._owners = Owners([(path, dialect) for path, (dialect, _) in entries])
         self._inference: dict[str, Handler] = {
-            path: partial(engine.run, d, e)
+            path: self._endpoint(d, e)
             for path, found in self._table.exact.items()
             for d, e in found
             if not isinstance(e, (Route, WebSocketRoute))
@@ -83,8 +84,14 @@ class DataPlane:
     def _bound(self, dialect: Dialect, entry: Any, params: Mapping[str, str]) -> Handler:
         if isinstance(entry, Route):
             return partial(self._routes.run, dialect, entry, params)
-        endpoint: Any = _InPath(entry, params)
-        return partial(self._engine.run, dialect, endpoint)
+        return self._endpoint(dialect, _InPath(entry, params))
+
+    def _endpoint(self, dialect: Dialect, endpoint: Any) -> Handler:
+        run = partial(self._engine.run, dialect, endpoint)
+        return partial(self._form, run) if getattr(endpoint, "takes_forms", False) else run
+
+    async def _form(self, run: Handler, request: Inbound) -> None:
+        await run(FormRequest(request, self._engine.bodies.most) if is_form(request) else request)
 
     async def _no_route(self, allowed: Sequence[str], request: Inbound) -> None:
         """Say that nothing is there, or not by this method, as the dialect would whose path is nearest."""

@@ -301,7 +301,7 @@ class Engine:
             if isinstance(ending, StreamEnd):
                 await reply.close(ending.data)
             else:
-                await reply.whole(200, answer_lines(x, x.ended_s, stream=False), ending.body)
+                await reply.whole(200, answer_lines(x, x.ended_s, stream=False), ending.body, ending.media_type)
             return
         answer = to_api_error(error, _secrets(x))
         if len(x.attempts) > 1 and answer.source == "provider":

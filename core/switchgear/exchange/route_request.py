@@ -1,28 +1,23 @@
 """A request at a route as its handler sees it: who asks, what the path and query say, and the body in the form that is wanted."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from email.message import Message
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from multipart import MultipartError, MultipartSegment, PushMultipartParser
+from multipart import MultipartSegment
 
 from switchgear.authority import Authority
 from switchgear.contracts.dialect import Part, Route, RouteRequest, WebSocketRoute
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.principal import Principal
 from switchgear.errors import ApiError, InvalidRequest, PayloadTooLarge, UnsupportedMedia
-from switchgear.exchange.coding import Unpacker
 from switchgear.exchange.inbound import UNCOUNTED, Bodies, Holding, Routed
+from switchgear.exchange.pieces import check_length, parts_of, pieces_of, too_large
 
 T = TypeVar("T")
 
-_MOST_PARTS = 1000
-"""Of a multipart body, or parameters of a query."""
-_HEAD_BYTES = 8192
-"""Of the headers of one part."""
+_MOST_PARAMETERS = 1000
 
 
 class RoutedRequest(RouteRequest):
@@ -61,7 +56,9 @@ class RoutedRequest(RouteRequest):
     def query(self) -> Mapping[str, str]:  # type: ignore[override]  # read when asked for
         """The first value of each parameter of the query."""
         try:
-            pairs = parse_qsl(self._request.query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARTS)
+            pairs = parse_qsl(
+                self._request.query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS
+            )
         except ValueError as error:
             raise InvalidRequest("The query has too many parameters.", code="invalid_query") from error
         return dict(reversed(pairs))
@@ -72,7 +69,7 @@ class RoutedRequest(RouteRequest):
 
     async def body(self) -> bytes:
         """Return the whole body."""
-        self._check_length()
+        check_length(self.headers, self._most)
         body = self._request.whole_body()
         if body is None or len(body) > UNCOUNTED:
             declared = int(self.headers.get(b"content-length", b"0"))
@@ -80,7 +77,7 @@ class RoutedRequest(RouteRequest):
         if (coding := self.headers.get(b"content-encoding")) is not None:
             body = await self._bodies.unpack(body, coding, self.principal.id, self._held)
         if len(body) > self._most:
-            raise self._too_large()
+            raise too_large(self._most)
         return body
 
     async def json(self, type: type[T]) -> T:
@@ -94,65 +91,18 @@ class RoutedRequest(RouteRequest):
             message = f"The body is not what is asked for: {what}{f' at `{where}' if where else ''}."
             raise InvalidRequest(message, param=where.rstrip("`") or None, code="invalid_body") from error
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes."""
-        self._check_length()
-        coding = self.headers.get(b"content-encoding", b"identity")
-        unpacker = None if coding.strip().lower() == b"identity" else Unpacker(coding, self._most)
-        size = 0
-        async for piece in self._raw():
-            if unpacker is None:
-                size += len(piece)
-                if size > self._most:
-                    raise self._too_large()
-                yield piece
-                continue
-            unpacker.feed(piece)
-            while unpacked := unpacker.take():
-                yield unpacked
-                await asyncio.sleep(0)  # others have their turn, however much there is in one piece
-        if unpacker is not None:
-            unpacker.end()
+        return pieces_of(self._request, self.headers, self._most)
 
     async def parts(self) -> AsyncIterator[Part]:
         """Yield the parts of a multipart body as they come."""
-        head = _message(self.headers)
-        boundary = head.get_param("boundary")
-        if not self.media_type.startswith("multipart/") or not isinstance(boundary, str) or not boundary:
-            message = "The request body must be multipart (`content-type: multipart/form-data; boundary=…`)."
-            raise UnsupportedMedia(message, param="content-type")
-        parser = PushMultipartParser(boundary, max_header_size=_HEAD_BYTES, max_segment_count=_MOST_PARTS)
-        events = self._events(parser)
+        events = parts_of(self.headers, self.pieces())
         async for event in events:
             if isinstance(event, MultipartSegment):
                 part = _Part(event, events, self)
                 yield part
                 await part.pass_over()
-
-    async def _raw(self) -> AsyncIterator[bytes]:
-        whole = self._request.whole_body()
-        if whole is None:
-            while (piece := await self._request.read()) is not None:
-                yield piece
-        elif whole:
-            yield whole
-
-    async def _events(self, parser: PushMultipartParser) -> AsyncGenerator[Any, None]:
-        try:
-            async for piece in self.pieces():
-                for event in parser.parse(piece):
-                    yield event
-            for event in parser.parse(b""):
-                yield event
-        except (MultipartError, UnicodeDecodeError) as error:
-            raise InvalidRequest(f"The body is no proper multipart: {error}.", code="invalid_multipart") from error
-
-    def _check_length(self) -> None:
-        if int(self.headers.get(b"content-length", b"0")) > self._most:
-            raise self._too_large()
-
-    def _too_large(self) -> PayloadTooLarge:
-        return PayloadTooLarge(f"The request body is larger than {self._most} bytes.", code="body_too_large")
 
     def hold(self, size: int) -> None:
         """Count bytes of the body that are kept."""
@@ -212,9 +162,3 @@ def check_media_type(route: Route, headers: Mapping[bytes, bytes]) -> ApiError |
         return None
     wanted = " or ".join(f"`{name}`" for name in route.takes)
     return UnsupportedMedia(f"The request body must be {wanted}.", param="content-type", code="unsupported_media_type")
-
-
-def _message(headers: Mapping[bytes, bytes]) -> Message:
-    message = Message()
-    message["content-type"] = headers.get(b"content-type", b"").decode("latin-1")
-    return message

@@ -1,0 +1,78 @@
+"""Forms at inference endpoints that take them: to the engine they are the JSON object that they say the same as.
+
+A field is a member, a string; several of one name, or of a name that ends in `[]`, are an array. A file is an object of
+`filename`, `media_type` and `data` (base64).
+"""
+
+import asyncio
+from base64 import b64encode
+from typing import Any
+
+import msgspec
+from multipart import MultipartSegment
+
+from switchgear.exchange.inbound import Inbound
+from switchgear.exchange.pieces import parts_of, pieces_of
+
+_ITS_OWN = frozenset((b"content-type", b"content-length", b"content-encoding"))
+
+
+class FormRequest:
+    """A request whose form is read as JSON, once it is asked for; `most` bytes of it."""
+
+    def __init__(self, request: Inbound, most: int) -> None:
+        as_json = [(name, value) for name, value in request.headers if name not in _ITS_OWN]
+        vars(self).update(
+            _request=request, _most=most, _is_read=False, headers=[*as_json, (b"content-type", b"application/json")]
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self)["_request"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(vars(self)["_request"], name, value)
+
+    def whole_body(self) -> None:
+        """Return None: it is yet to be read."""
+
+    async def read(self) -> bytes | None:
+        """Return all of it, once."""
+        mine = vars(self)
+        if mine["_is_read"]:
+            return None
+        mine["_is_read"] = True
+        request: Inbound = mine["_request"]
+        headers = dict(request.headers)
+        found: dict[str, list[Any]] = {}
+        segment: Any = None
+        data: list[bytes] = []
+        async for event in parts_of(headers, pieces_of(request, headers, mine["_most"])):
+            if isinstance(event, MultipartSegment):
+                segment, data = event, []
+            elif event is not None:
+                data.append(bytes(event))
+            else:
+                found.setdefault(segment.name, []).append((segment, b"".join(data)))
+        return await asyncio.to_thread(_encoded, found)
+
+
+def is_form(request: Inbound) -> bool:
+    """Say whether its body is a form."""
+    return any(
+        name == b"content-type" and value.lower().startswith(b"multipart/form-data") for name, value in request.headers
+    )
+
+
+def _encoded(found: dict[str, list[tuple[Any, bytes]]]) -> bytes:
+    members: dict[str, Any] = {}
+    for name, parts in found.items():
+        values = [_value(segment, data) for segment, data in parts]
+        members[name.removesuffix("[]")] = values if len(values) > 1 or name.endswith("[]") else values[0]
+    return msgspec.json.encode(members)
+
+
+def _value(segment: Any, data: bytes) -> Any:
+    if segment.filename is None:
+        return data.decode(errors="replace")
+    media_type = segment.content_type or "application/octet-stream"
+    return {"filename": segment.filename, "media_type": media_type, "data": b64encode(data).decode()}
