@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import tomllib
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -229,3 +230,24 @@ async def test_the_trace_goes_on(gateway: Running, upstream: FaultUpstream) -> N
     x.trace = f"00-{'a' * 32}-{'b' * 16}-01"
     await calls(gateway)("chat", {"messages": HI}, principal=ANYBODY, parent=x, model="m")
     assert x.trace == dict(upstream.ledger.entries[-1].headers)["traceparent"]
+
+
+async def test_many_that_leave_at_any_moment_leave_nothing_behind(gateway: Running, upstream: FaultUpstream) -> None:
+    id, secret = await gateway.new_key(limits={"concurrent_requests": 100})
+    chance = random.Random(7)
+
+    async def one() -> None:
+        model = chance.choice(("careful", "long", "late", "endless-loop"))
+        talk = await Talk.begin(gateway.port, secret, model=model, stream=chance.random() < 0.5)
+        await asyncio.sleep(chance.random() * 0.2)
+        talk.close()
+
+    await asyncio.gather(*(one() for _ in range(80)))
+    await eventually(lambda: gateway.gateway.exchanges_in_flight == 0)
+    await eventually(lambda: not gateway.gateway._inside._running)
+    records = (await gateway.admin.get("/usage", params={"limit": "500", "key_id": id})).json()["data"]
+    assert {"complete", "client_gone"} <= {it["outcome"] for it in records} <= {"complete", "client_gone", "rejected"}
+    ids = {it["request_id"] for it in records}
+    assert {it["labels"]["parent"] for it in records if it["labels"].get("parent")} <= ids, "who asked is recorded too"
+    _, alone = await gateway.new_key(limits={"concurrent_requests": 1})
+    assert 200 == (await ask(gateway, alone, "careful")).status_code
