@@ -100,8 +100,8 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     counters: str | None = None
     jobs: str | None = None
     model_prefix: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
-    egress: EgressSettings = EgressSettings()
     root_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    egress: EgressSettings = EgressSettings()
     cors: CorsSettings = CorsSettings()
     edge: EdgeSettings = EdgeSettings()
     overload: OverloadSettings = OverloadSettings()

@@ -27,7 +27,9 @@ class SharedModel:
         """Put one provider first by weight; the others follow, those that are not available last."""
         plans = [model.plan(x) for model in self.models.values()]
         available = [plan.is_available() for plan in plans]
-        order = sorted(weighted_order(self._weights, self._draw), key=lambda index: not available[index])
+        order = weighted_order(self._weights, self._draw)
+        if not all(available):
+            order.sort(key=lambda index: not available[index])
         why = self._why
         if not all(available) and any(available):
             down = [id for id, is_up in zip(self.models, available, strict=True) if not is_up]

@@ -269,7 +269,7 @@ def read_chat(call: Call, model: TargetModel) -> ChatRequest:
 
 def _refuse_falsified(call: Call) -> None:
     """Refuse what no provider of another wire can carry and without which the answer would be another one."""
-    if "functions" in call.members and call.member("functions", list[Raw]):
+    if call.member("functions", list[Raw]):
         message = "`functions` is the old form of `tools`, which this model's provider does not take: send `tools`."
         raise InvalidRequest(message, param="functions", code="unsupported_parameter")
     if "modalities" in call.members and "audio" in (call.member("modalities", list[str]) or ()):

@@ -7,7 +7,8 @@ _BOUND = re.compile(
     re.IGNORECASE,
 )
 _ASKED = re.compile(
-    r"(?:resulted in|requested|you (?:sent|have)|contains?|prompt is)\D{0,30}?([\d,]+) ?(?:input )?tokens", re.IGNORECASE
+    r"(?:resulted in|requested|you (?:sent|have)|contains?|prompt is)\D{0,30}?([\d,]+) ?(?:input )?tokens",
+    re.IGNORECASE,
 )
 _PAIR = re.compile(r"([\d,]+)(?: tokens)? > ([\d,]+)")
 
