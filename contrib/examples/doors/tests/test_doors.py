@@ -23,5 +23,6 @@ async def test_documents_are_ranked_and_the_call_recorded(tmp_path: Path) -> Non
         assert [1, 2] == [it["index"] for it in answer.json()["results"]]
         [record] = await run.usage(operation="rerank")
         assert "echo" == record["model"]
-        refused = await run.http.post("/doors/rerank", json=asked | {"model": "nobody"}, headers=run.auth)
+        _, other = await run.new_key(permissions={"models": ["gpt-*"]})
+        refused = await run.http.post("/doors/rerank", json=asked, headers={"authorization": f"Bearer {other}"})
         assert (404, "model_not_found") == (refused.status_code, refused.json()["code"])
