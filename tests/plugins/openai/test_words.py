@@ -39,6 +39,7 @@ def model(name: str) -> TargetModel:
         (TOO_LONG, (130123, 128000)),
         ("prompt is too long: 210,000 tokens > 200,000 maximum", (210000, 200000)),
         ("This model's maximum context length is 4096 tokens, however you requested 5000 tokens (1 in", (5000, 4096)),
+        ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", (1200000, 1048576)),
         ("Your input exceeds the context window of this model.", None),
         ("the context length is 10 tokens and your prompt contains 5 tokens", None),
     ],
