@@ -85,3 +85,12 @@ async def test_a_model_that_only_responds_answers_chats(
     assert "said so" == said
     assert chunks[-1].usage is not None
     assert all(entry.path.endswith("/responses") for entry in upstream.ledger.entries)
+
+
+async def test_a_coding_agents_question_for_its_catalogue_is_answered_in_its_shape(client: AsyncOpenAI) -> None:
+    headers = {"authorization": f"Bearer {client.api_key}"}
+    async with httpx.AsyncClient(headers=headers) as http:
+        answer = (await http.get(f"{client.base_url}models", params={"client_version": "0.171.0"})).json()
+        plain = (await http.get(f"{client.base_url}models")).json()
+    assert ([], True) == (answer["models"], bool(answer["data"]))
+    assert "models" not in plain

@@ -73,7 +73,10 @@ async def list_models(request: RouteRequest) -> RouteReply:
     """List what the principal may use and is enabled, in id order, with an ETag."""
     found = request.snapshot.callables.items()
     names = sorted([name for name, it in found if it.enabled and await request.may(USE, "models", name)])
-    body = _json.encode({"object": "list", "data": [_model(name, request) for name in names]})
+    listed: dict[str, Any] = {"object": "list", "data": [_model(name, request) for name in names]}
+    if "client_version" in request.query:
+        listed["models"] = []  # its own catalogue, which a coding agent reads here: it goes by the one it brings
+    body = _json.encode(listed)
     etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:32].encode()
     if request.headers.get(b"if-none-match") == etag:
         return RouteReply(b"", 304, headers=((b"etag", etag),))
