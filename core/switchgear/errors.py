@@ -43,7 +43,9 @@
 A docstring says what happened; the message says what to do.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 
 class SwitchgearError(Exception):
@@ -73,12 +75,13 @@ class ApiError(SwitchgearError):
     """An answer to a client.
 
     `code` is the machine's word for it (`model_not_found`), `param` the field that caused it, `retry_after`
-    seconds until another try makes sense, `source` whose fault it is.
+    seconds until another try makes sense, `source` whose fault it is, `extra` what else the provider's error says.
     """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "api_error"
     source: str = "gateway"
+    extra: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,

@@ -232,6 +232,8 @@ def sent_problems(
         problems.append(f"a null the client did not send: {text[:400]}")
     problems += [f"`{n}` was dropped and never sent" for n in dropped if n.partition(".")[0] not in _sendable(body)]
     if native:
+        if "max_tokens" in body and "max_completion_tokens" in sent:
+            sent["max_tokens"] = sent.pop("max_completion_tokens")  # models that reason know it by this name alone
         wanted = {name: value for name, value in body.items() if name not in MINE and name not in dropped}
         problems += [f"`{name}` went out as {sent.get(name)!r}" for name in wanted if wanted[name] != sent.get(name)]
         problems += [f"`{name}` was added" for name in sent.keys() - body.keys() - MINE]

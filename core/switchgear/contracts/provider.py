@@ -17,7 +17,7 @@ What a provider cannot carry it names with `call.drop`, so that the client is to
 
 from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Raw, Struct
 
@@ -210,6 +210,7 @@ class ProviderFault(Exception):
     retry_after  seconds, where the provider said
     request_id   the provider's id of the request
     final        the provider says that trying again is of no use
+    extra        other members of its error, for clients that speak its wire; scrubbed as the message is
     """
 
     def __init__(
@@ -223,6 +224,7 @@ class ProviderFault(Exception):
         retry_after: float | None = None,
         request_id: str | None = None,
         final: bool = False,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(f"{cause} ({status})")
         self.cause = cause
@@ -233,6 +235,7 @@ class ProviderFault(Exception):
         self.retry_after = retry_after
         self.request_id = request_id
         self.final = final
+        self.extra = extra
 
 
 class Head(Protocol):

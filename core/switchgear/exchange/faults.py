@@ -1,6 +1,7 @@
 """What went wrong, in the client's terms and as an outcome. One table each, used by every path."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from switchgear.contracts.exchange import Outcome
 from switchgear.contracts.provider import ProviderFault
@@ -75,6 +76,8 @@ _OUTCOMES: tuple[tuple[tuple[type[BaseException], ...], Outcome], ...] = (
 )
 _CODES = {"context_length": "context_length_exceeded", "content_filter": "content_filter"}
 """What clients are told of these, whatever the provider calls them: they look at it to decide what to do."""
+_POLICY = frozenset({"content_policy_violation"})
+"""Vendors' own words for a refusal that their clients look for."""
 _CLIENT_FAULTS = frozenset({"invalid_request", "context_length", "content_filter"})
 
 
@@ -135,9 +138,13 @@ def to_api_error(error: BaseException, secrets: tuple[str, ...] = ()) -> ApiErro
 def _of_fault(fault: ProviderFault, secrets: tuple[str, ...]) -> ApiError:
     words = scrub(fault.message, secrets)
     if fault.cause in _CLIENT_FAULTS:
-        code = _CODES.get(fault.cause) or scrub(fault.code or "", secrets) or None
+        told = fault.code if fault.code in _POLICY else _CODES.get(fault.cause)
+        code = told or scrub(fault.code or "", secrets) or None
         param = scrub(fault.param or "", secrets) or None
-        return InvalidRequest(words or "The provider refused the request as invalid.", code=code, param=param)
+        refused = InvalidRequest(words or "The provider refused the request as invalid.", code=code, param=param)
+        if fault.extra:
+            refused.extra = _scrubbed(fault.extra, secrets)
+        return refused
     if fault.cause == "not_found":
         return NotFound("The provider does not know this model.", code="model_not_found", source="provider")
     if fault.cause == "quota":
@@ -158,6 +165,22 @@ def _of_fault(fault: ProviderFault, secrets: tuple[str, ...]) -> ApiError:
     if fault.cause == "protocol":
         return UpstreamFailed("The provider's answer cannot be understood.", code="upstream_protocol")
     return UpstreamFailed(f"The provider failed with status {fault.status}.", code="upstream_error")
+
+
+def _scrubbed(said: Any, secrets: tuple[str, ...], depth: int = 0) -> Any:
+    """Return what else a provider says of a failure, each text of it as a message is; nothing of what is nested deeply."""
+    if isinstance(said, str):
+        return scrub(said, secrets)
+    if depth >= _DEEPEST:
+        return None
+    if isinstance(said, Mapping):
+        return {scrub(name, secrets): _scrubbed(value, secrets, depth + 1) for name, value in said.items()}
+    if isinstance(said, list):
+        return [_scrubbed(value, secrets, depth + 1) for value in said]
+    return said
+
+
+_DEEPEST = 6
 
 
 def _of_upstream(error: UpstreamError) -> ApiError:

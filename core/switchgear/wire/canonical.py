@@ -20,6 +20,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
 from switchgear.rawjson import what_and_where
+from switchgear.wire.members import holds_items
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
@@ -269,7 +270,7 @@ def read_chat(call: Call, model: TargetModel) -> ChatRequest:
 
 def _refuse_falsified(call: Call) -> None:
     """Refuse what no provider of another wire can carry and without which the answer would be another one."""
-    if call.member("functions", list[Raw]):
+    if holds_items(call.members, "functions"):
         message = "`functions` is the old form of `tools`, which this model's provider does not take: send `tools`."
         raise InvalidRequest(message, param="functions", code="unsupported_parameter")
     if "modalities" in call.members and "audio" in (call.member("modalities", list[str]) or ()):

@@ -230,7 +230,23 @@ def decode_fault(status: int, body: bytes, head: Head) -> ProviderFault:
         retry_after=retry_after(head),
         request_id=head.header("x-request-id"),
         final=is_final(head),
+        extra=_others(body),
     )
+
+
+def _others(body: bytes) -> dict[str, Any] | None:
+    """Return the members of an error beyond those that every error has; None where there are none, or too much of them."""
+    try:
+        found = msgspec.json.decode(body).get("error")
+        others = {name: value for name, value in found.items() if name not in _KNOWN}
+    except (*BROKEN, AttributeError):
+        return None
+    return others if others and len(msgspec.json.encode(others)) <= _MOST_EXTRA else None
+
+
+_KNOWN = frozenset({"message", "type", "code", "param"})
+_MOST_EXTRA = 8192
+"""Bytes of further members of an error that are passed on."""
 
 
 def _unwrapped(whole: _ErrorBody) -> _Error | None:

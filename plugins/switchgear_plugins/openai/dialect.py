@@ -15,7 +15,7 @@ from switchgear.contracts.dialect import InferenceEndpoint, Route, RouteReply, R
 from switchgear.contracts.filter import AnswerFace
 from switchgear.contracts.principal import USE
 from switchgear.contracts.provider import CANONICAL, Answer, Call
-from switchgear.errors import ApiError, InvalidRequest, NotFound
+from switchgear.errors import ApiError, InvalidRequest, MethodNotAllowed, NotFound
 from switchgear.wire.faces.chat import ChatFace
 from switchgear.wire.members import holds_items, member
 from switchgear.wire.pieces.chat import ChatPieces
@@ -73,7 +73,10 @@ async def list_models(request: RouteRequest) -> RouteReply:
     """List what the principal may use and is enabled, in id order, with an ETag."""
     found = request.snapshot.callables.items()
     names = sorted([name for name, it in found if it.enabled and await request.may(USE, "models", name)])
-    body = _json.encode({"object": "list", "data": [_model(name, request) for name in names]})
+    listed: dict[str, Any] = {"object": "list", "data": [_model(name, request) for name in names]}
+    if "client_version" in request.query:
+        listed["models"] = []  # its own catalogue, which a coding agent reads here: it goes by the one it brings
+    body = _json.encode(listed)
     etag = b'"%s"' % hashlib.sha256(body).hexdigest()[:32].encode()
     if request.headers.get(b"if-none-match") == etag:
         return RouteReply(b"", 304, headers=((b"etag", etag),))
@@ -90,15 +93,28 @@ async def get_model(request: RouteRequest) -> RouteReply:
     return RouteReply(_json.encode(_model(name, request)))
 
 
+async def refuse_socket(request: RouteRequest) -> RouteReply:
+    """Tell clients that try a WebSocket first to go on with POST at once: by this status they do, by others they try again."""
+    if request.headers.get(b"upgrade", b"").lower() != b"websocket":
+        request.exchange.headers.append((b"allow", b"POST"))
+        raise MethodNotAllowed("GET is not allowed here; use POST.", code="method_not_allowed")
+    message = "Responses are not spoken over a WebSocket here; send a POST."
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": "upgrade_required"}
+    return RouteReply(_json.encode({"error": error}), 426)
+
+
 def _model(name: str, request: RouteRequest) -> dict[str, Any]:
     found = request.snapshot.callable(name)
     assert found is not None
     return {"id": name, "object": "model", "created": found.created_us // 1_000_000, "owned_by": found.owned_by}
 
 
-MODELS = (
+ROUTES = (
     Route("GET", "/v1/models", list_models, open_to="principals", summary="List the models you may use"),
     Route("GET", "/v1/models/{model:path}", get_model, open_to="principals", summary="Get a model"),
+    Route(
+        "GET", "/v1/responses", refuse_socket, open_to="everybody", summary="Refuse a WebSocket, so that a POST follows"
+    ),
 )
 
 
@@ -116,7 +132,7 @@ class OpenAIDialect:
         Compact(),
         InputTokens(),
     )
-    routes: tuple[Route | WebSocketRoute, ...] = MODELS
+    routes: tuple[Route | WebSocketRoute, ...] = ROUTES
 
     def error(self, error: ApiError, request_id: str) -> bytes:
         """Encode an error."""

@@ -34,7 +34,7 @@ def wants_usage(members: dict[str, Raw]) -> bool:
 
 def encode_error(error: ApiError, request_id: str) -> bytes:
     """Encode an error in OpenAI's shape, with the request id beside it."""
-    body = {"message": _words(error), "type": error.type, "param": error.param, "code": error.code}
+    body = {**error.extra, "message": _words(error), "type": error.type, "param": error.param, "code": error.code}
     return _json.encode({"error": body, "request_id": request_id})
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from switchgear.contracts.provider import CANONICAL, Call, ProviderConfig, TargetModel
 from switchgear.errors import InvalidRequest
+from switchgear.exchange.faults import to_api_error
 from switchgear.testing.provider_suite import RecordedHead
 from switchgear.wire.canonical import JSON_ONLY, read_chat
 from switchgear.wire.chat import decode_fault
@@ -39,6 +40,7 @@ def model(name: str) -> TargetModel:
         (TOO_LONG, (130123, 128000)),
         ("prompt is too long: 210,000 tokens > 200,000 maximum", (210000, 200000)),
         ("This model's maximum context length is 4096 tokens, however you requested 5000 tokens (1 in", (5000, 4096)),
+        ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", (1200000, 1048576)),
         ("Your input exceeds the context window of this model.", None),
         ("the context length is 10 tokens and your prompt contains 5 tokens", None),
     ],
@@ -108,3 +110,21 @@ def test_what_dropping_would_falsify_is_refused(members: dict[str, Any]) -> None
     with pytest.raises(InvalidRequest) as caught:
         read_chat(chat(**members), model("x"))
     assert caught.value.param == next(iter(members))
+
+
+def test_what_else_a_provider_says_of_a_failure_reaches_clients_of_its_wire() -> None:
+    error = {
+        "message": "m",
+        "type": "t",
+        "code": "content_policy_violation",
+        "failed_generation": "<f> sk-secret-of-the-provider",
+    }
+    body = {"error": {**error, "innererror": {"code": "X", "deep": [1, {"a": "b"}]}}}
+    fault = decode_fault(400, json.dumps(body).encode(), RecordedHead(400))
+    told = json.loads(in_openais_words(to_api_error(fault, ("sk-secret-of-all",)), "r"))["error"]
+    assert "content_policy_violation" == told["code"]
+    assert {"code": "X", "deep": [1, {"a": "b"}]} == told["innererror"]
+    assert "sk-secret" not in told["failed_generation"]
+    assert told["failed_generation"].startswith("<f>")
+    assert decode_fault(400, b'{"error": "text"}', RecordedHead(400)).extra is None
+    assert decode_fault(400, b"[1]", RecordedHead(400)).extra is None
