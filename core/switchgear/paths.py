@@ -44,7 +44,7 @@ class PathPattern:
 
     def overlaps(self, other: "PathPattern") -> bool:
         """Say whether some path is matched by both."""
-        return _overlap(self.segments, other.segments)
+        return _overlap(_characters(self.path), _characters(other.path))
 
 
 class Table(Generic[T]):
@@ -102,26 +102,43 @@ def _shared(have: Sequence[str], wanted: Sequence[str]) -> int:
     return count
 
 
-def _overlap(these: Sequence[str], those: Sequence[str]) -> bool:
-    if not these or not those:
-        return not these and not those
-    for one, other in ((these, those), (those, these)):
-        if ":path}" in one[0]:
-            return any(_overlap(one[1:], other[count:]) for count in range(1, len(other) + 1))
-    return _meet(these[0], those[0]) and _overlap(these[1:], those[1:])
+_WITHIN, _ACROSS = "{segment}", "{path}"
+"""One character of a parameter: any but `/`, or any."""
 
 
-def _meet(one: str, other: str) -> bool:
-    """Say whether two segments, each with one parameter or none, may be the same text."""
-    if "{" not in one and "{" not in other:
+def _characters(path: str) -> list[tuple[str, bool]]:
+    """Return the characters that a path consists of, and of each whether it may come any number of times, none included."""
+    found: list[tuple[str, bool]] = []
+    at = 0
+    for parameter in _PARAMETER.finditer(path):
+        found += [(character, False) for character in path[at : parameter.start()]]
+        kind = _ACROSS if parameter[2] else _WITHIN
+        found += [(kind, False), (kind, True)]
+        at = parameter.end()
+    return found + [(character, False) for character in path[at:]]
+
+
+def _overlap(these: Sequence[tuple[str, bool]], those: Sequence[tuple[str, bool]]) -> bool:
+    """Say whether both can be read to their ends side by side."""
+    waiting, seen = [(0, 0)], {(0, 0)}
+    while waiting:
+        one, other = waiting.pop()
+        if one == len(these) and other == len(those):
+            return True
+        further: set[tuple[int, int]] = set()
+        if one < len(these) and these[one][1]:
+            further.add((one + 1, other))
+        if other < len(those) and those[other][1]:
+            further.add((one, other + 1))
+        if one < len(these) and other < len(those) and _same(these[one][0], those[other][0]):
+            further.add((one + (not these[one][1]), other + (not those[other][1])))
+        waiting += further - seen
+        seen |= further
+    return False
+
+
+def _same(one: str, other: str) -> bool:
+    """Say whether two characters may be the same."""
+    if len(one) == 1 and len(other) == 1:
         return one == other
-    (head, tail), (head2, tail2) = (_ends(it) for it in (one, other))
-    starts = head.startswith(head2) or head2.startswith(head)
-    return starts and (tail.endswith(tail2) or tail2.endswith(tail))
-
-
-def _ends(segment: str) -> tuple[str, str]:
-    """Return what a segment begins and ends with."""
-    if "{" not in segment:
-        return segment, segment
-    return segment[: segment.index("{")], segment[segment.index("}") + 1 :]
+    return "/" not in (one, other) or _ACROSS in (one, other)

@@ -289,7 +289,15 @@ async def test_a_body_may_come_compressed(gateway: Running, coding: str, pack) -
         ("zstd", zstd.compress(b" " * 3_000_000), 413, "compression_ratio_exceeded"),
         ("zstd", zstd.compress(b"{}" * 900)[:-9], 400, "invalid_content_encoding"),
     ],
-    ids=["unknown", "twice", "no-gzip", "gzip-cut", "gzip-bomb", "zstd-bomb", "zstd-cut"],  # gzip says when it was packed
+    ids=[
+        "unknown",
+        "twice",
+        "no-gzip",
+        "gzip-cut",
+        "gzip-bomb",
+        "zstd-bomb",
+        "zstd-cut",
+    ],  # gzip says when it was packed
 )
 async def test_what_cannot_be_unpacked_is_refused(
     gateway: Running, path: str, coding: str, body: bytes, status: int, code: str

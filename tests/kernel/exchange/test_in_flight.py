@@ -7,7 +7,7 @@ import pytest
 
 from switchgear.ambient import Ambient
 from switchgear.authority import Authority
-from switchgear.contracts.exchange import Exchange, Plan
+from switchgear.contracts.exchange import Exchange, Plan, Step
 from switchgear.contracts.principal import ALLOWED, DENIED, USE, Grant, Principal, Scope
 from switchgear.errors import ApiError
 from switchgear.exchange.faults import PolicyStop
@@ -49,7 +49,7 @@ def exchange(who: Principal, *, planned: bool = True) -> Exchange:
     x = Exchange("x", "d", Snapshot(), began=0.0, started_us=0)
     x.principal = who
     x.call = chat_call()
-    x.plan = Plan(()) if planned else None
+    x.plan = Plan((Step(None),)) if planned else None
     return x
 
 

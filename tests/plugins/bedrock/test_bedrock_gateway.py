@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from urllib.parse import quote
 
-import pytest
-
 from kernel.upstream.peer import Line, Peer, Request
 from plugins.bedrock.wire import golden_stream
 from support.gateway import SQLITE, Running, running
@@ -62,11 +60,8 @@ async def provision(run: Running, port: int, secret: str) -> None:
     await run.create("models", id="m", provider_id="p", provider_model=ARN)
 
 
-@pytest.mark.parametrize("engine", ["http1", "httpx"])
-async def test_what_arrives_is_what_was_signed(tmp_path: Path, engine: str) -> None:
-    plugins = SQLITE + "\nbedrock = { enabled = true }"
-    upstream = f'[gateway.upstream]\nengine = "{engine}"'
-    async with Peer(bedrock) as peer, running(tmp_path, store=plugins, gateway=upstream) as run:
+async def test_what_arrives_is_what_was_signed(tmp_path: Path) -> None:
+    async with Peer(bedrock) as peer, running(tmp_path, store=SQLITE + "\nbedrock = { enabled = true }") as run:
         await provision(run, peer.port, SECRET)
         whole = await run.chat()
         assert (200, "Hello") == (whole.status_code, whole.json()["choices"][0]["message"]["content"])
