@@ -77,7 +77,8 @@ class Owners(Generic[T]):
     """Whose a path is: of those who have a path, the one that has the longest root in common with it, then most paths below."""
 
     def __init__(self, paths: Iterable[tuple[str, T]]) -> None:
-        self._paths = [(path[1:].split("/"), owner) for path, owner in paths]
+        self._exact = dict(paths)
+        self._paths = [(path[1:].split("/"), owner) for path, owner in self._exact.items()]
         self.roots = tuple({f"/{segments[0]}/" for segments, _ in self._paths})
 
     def covers(self, path: str) -> bool:
@@ -85,7 +86,10 @@ class Owners(Generic[T]):
         return path.startswith(self.roots) or path + "/" in self.roots
 
     def of(self, path: str) -> T:
-        """Return the owner of a path that is covered."""
+        """Return the owner of a path that is covered. One that is theirs is only looked up."""
+        found = self._exact.get(path)
+        if found is not None:
+            return found
         wanted = path[1:].split("/")
         shared = [(_shared(segments, wanted), owner) for segments, owner in self._paths]
         most = max(length for length, _ in shared)
