@@ -23,11 +23,11 @@ from switchgear.contracts.exchange import Target
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import (
     ProviderConfig,
-    Rewriter,
     TargetModel,
     TokenExchange,
 )
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceAction, ResourceKind, Shared, View
+from switchgear.contracts.rewriter import Rewriter
 from switchgear.contracts.upstream import Connection, ConnectionSettings, Timeouts
 from switchgear.contracts.usage import PriceBook, Pricing
 from switchgear.credentials import KeptSecret, SecretKeeper

@@ -300,16 +300,6 @@ class Provider(Protocol):
 
 
 @runtime_checkable
-class Rewriter(Protocol):
-    """A provider that takes calls in a wire format that a model is not spoken to in, and asks it in another.
-
-    `rewrites` leads from the one to the other. Answers come back in the form the call had, as ever.
-    """
-
-    rewrites: Mapping[str, str]
-
-
-@runtime_checkable
 class TokenExchange(Protocol):
     """A provider whose requests carry a short-lived token instead of the credential itself.
 
