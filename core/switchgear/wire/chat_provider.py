@@ -20,7 +20,8 @@ from switchgear.contracts.provider import (
     Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
-from switchgear.wire.chat import ChatDecoder, decode_answer, decode_fault
+from switchgear.wire.chat import decode_answer, decode_fault
+from switchgear.wire.chat_stream import ChatDecoder
 from switchgear.wire.compaction import unpacked
 from switchgear.wire.completions import CompletionsDecoder, decode_completion
 from switchgear.wire.embeddings import decode_embeddings
@@ -58,7 +59,6 @@ BEYOND = (
 """What other dialects' clients say in the canonical form and OpenAI's own chat completions have no place for."""
 
 _DECODE: dict[str, Callable[[bytes, Head], Answer]] = {
-    CANONICAL: decode_answer,
     EMBEDDINGS: decode_embeddings,
     COMPLETIONS: decode_completion,
     RESPONSES: decode_response,
@@ -211,6 +211,8 @@ class ChatProvider:
         """Read a whole answer."""
         if call.wire == CANONICAL and RESPONSES in self.wires and is_response(body):
             return tell_answer(body, head)
+        if call.wire == CANONICAL:
+            return decode_answer(body, head, call)
         return _DECODE[call.wire](body, head)
 
     def decoder(self, call: Call, head: Head) -> StreamDecoder:

@@ -1,0 +1,264 @@
+"""Streams of the canonical chat form, passed on as they are where they are as the form has them, and mended where not."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
+from switchgear.wire.chat import NO_ERROR, cut, decode_fault, failed, is_failure, without_null_usage
+from switchgear.wire.members import BROKEN, decode_text
+from switchgear.wire.mend import Mender, clean
+from switchgear.wire.sse import SSEParser
+from switchgear.wire.usage import read_usage
+
+_NULL = Raw(b"null")
+_ABSENT = Raw(b"")
+_NOTHING = (b"", b"null", b"{}")
+_ROLE_ONLY = 48
+"""Bytes of `{"role":"assistant","content":"","refusal":null}`: a shorter delta may be one without content."""
+
+
+class _Delta(Struct, gc=False):
+    """What is read of a delta: texts that are texts. What is odd in it is mended, as is every call of a tool."""
+
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: Raw = _NULL
+    tool_calls: Raw = _NULL
+    function_call: Raw = _NULL
+    audio: Raw = _NULL
+
+
+class _Choice(Struct, gc=False):
+    delta: Raw
+    index: int = 0
+    finish_reason: str | None = None
+    usage: Raw = _NULL
+
+
+class _Chunk(Struct, gc=False):
+    choices: list[_Choice]
+    id: str = ""
+    created: int = 0
+    model: str = ""
+    usage: Raw = _ABSENT
+    error: Raw = _NULL
+    x_groq: Raw = _NULL
+
+
+_chunk_decoder = msgspec.json.Decoder(_Chunk)
+_delta_decoder = msgspec.json.Decoder(_Delta)
+
+
+class ChatDecoder:
+    """Decodes a stream of chat completion chunks, mended where they are nearly right (see `switchgear.wire.mend`).
+
+    Complete means: each of the `n` choices asked for has given its finish reason, or `[DONE]` was seen behind some content. An
+    empty finish reason is none: some servers write one into every chunk. Usage is shown to who asked for it, in a chunk of its
+    own.
+    """
+
+    __slots__ = (
+        "_body", "_call", "_finished", "_head", "_held", "_mender", "_open", "_said", "_sse", "_terminal", "_usage_wanted",
+    )  # fmt: skip
+
+    def __init__(self, call: Call, head: Head, sse: SSEParser | None = None) -> None:
+        self._sse = sse or SSEParser()
+        self._head = head
+        self._body = Misdelivered.of(head)
+        self._call = call
+        self._open = (call.member("n", int) or 1) if "n" in call.members else 1
+        self._finished: set[int | None] = set()
+        self._said = False
+        self._terminal = False
+        self._usage_wanted = call.usage_wanted
+        self._held: dict[str, Any] | None = None
+        self._mender: Mender | None = None
+
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        """Take a piece of the body; return the events it completes."""
+        events: list[StreamEvent] = []
+        if self._body is not None:
+            self._body.feed(data)
+            return events
+        for payload in self._sse.feed(data):
+            self._take(payload, events)
+            if events and events[-1].last:
+                break  # whatever comes behind the end belongs to nothing
+        return events
+
+    def close(self) -> None:
+        """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
+        if self._body is not None:
+            raise decode_fault(self._head.status, self._body.found(), self._head)
+        if not self._terminal:
+            raise cut(self._head)
+
+    def _take(self, payload: bytes, events: list[StreamEvent]) -> None:
+        if payload == b"[DONE]":
+            if not self._said and not self._finished:
+                events.append(failed(ProviderFault("protocol", 200)))
+                return
+            self._terminal = True
+            if self._held is not None:
+                events.append(_usage_event(self._held))
+            events.append(StreamEvent(b"", terminal=True, last=True))
+            return
+        try:
+            chunk = decode_text(_chunk_decoder, payload)
+            deltas = [_delta_decoder.decode(choice.delta) for choice in chunk.choices]
+        except BROKEN:
+            self._mend(payload, events)
+            return
+        if chunk.error not in NO_ERROR:
+            events.append(failed(decode_fault(200, payload, self._head)))
+            return
+        is_plain = bool(chunk.choices) and chunk.x_groq == _NULL
+        is_plain = is_plain and (chunk.usage == _ABSENT if not self._usage_wanted else chunk.usage in (_ABSENT, _NULL))
+        for choice, delta in zip(chunk.choices, deltas, strict=True):
+            if delta.tool_calls != _NULL or delta.function_call != _NULL or choice.usage != _NULL:
+                is_plain = False
+        if is_plain or chunk.usage == _NULL == chunk.x_groq and chunk.choices:
+            shorter = without_null_usage(payload) if not is_plain else payload
+            if is_plain or len(shorter) < len(payload):
+                content = 0
+                for choice, delta in zip(chunk.choices, deltas, strict=True):
+                    content += _content(choice.delta, delta)
+                terminal = self._finish(chunk.choices)
+                self._said = self._said or content > 0
+                events.append(StreamEvent(shorter, None, content, terminal))
+                return
+        self._mend(payload, events)
+
+    def _finish(self, choices: Sequence[Any]) -> bool:
+        """Note which choices are over; return whether all are by now."""
+        terminal = False
+        for choice in choices:
+            if choice.finish_reason:
+                self._finished.add(choice.index)
+                if len(self._finished) >= self._open:
+                    terminal = self._terminal = True
+        return terminal
+
+    def _mend(self, payload: bytes, events: list[StreamEvent]) -> None:
+        """Take a chunk that is not plain: with calls of tools, with usage, or with something odd in it."""
+        if payload.strip() in _NOTHING:
+            return
+        try:
+            found = json.loads(payload)
+        except (ValueError, RecursionError):
+            events.append(failed(decode_fault(200, payload, self._head)))
+            return
+        if found is None:
+            return
+        odd = not isinstance(found, dict) or not isinstance(found.get("choices"), list | dict | None)
+        if odd or found.get("error") or ("choices" not in found and is_failure(payload)):
+            events.append(failed(decode_fault(200, payload, self._head)))
+            return
+        mender = self._mender
+        if mender is None:
+            call = self._call
+            mender = self._mender = Mender(call.aliases, foreign=call.origin != call.wire)
+        mended = mender.chunk(payload, found)
+        said = usage_in(found)
+        usage = None if said is None else read_usage(msgspec.json.encode(clean(said)))
+        choices = mended["choices"]
+        if not choices:
+            if usage is not None:
+                self._held = None
+            shown = b"" if usage is None or not self._usage_wanted else payload
+            if shown and mended != found:
+                shown = msgspec.json.encode(clean(mended))
+            if usage is not None:
+                events.append(StreamEvent(shown, usage=usage))
+            return
+        for place in (mended, *choices):
+            if place.get("usage") is not None or not self._usage_wanted:
+                place.pop("usage", None)
+        encoded = msgspec.json.encode(clean(mended))
+        try:
+            chunk = _chunk_decoder.decode(encoded)
+            deltas = [_delta_decoder.decode(choice.delta) for choice in chunk.choices]
+        except BROKEN:
+            events.append(failed(decode_fault(200, payload, self._head)))
+            return
+        content = 0
+        for choice, delta in zip(chunk.choices, deltas, strict=True):
+            content += _content(choice.delta, delta)
+        self._said = self._said or content > 0
+        terminal = self._finish(chunk.choices)
+        shown = payload if mended == found else encoded
+        events.append(StreamEvent(shown, None, content, terminal, False, usage))
+        if usage is not None and self._usage_wanted:
+            held = {**{n: mended[n] for n in _FRAME if n in mended}, "choices": [], "usage": said}
+            if terminal and self._held is None:
+                events.append(_usage_event(held))
+            else:  # it counts as it goes, and may yet tell more
+                self._held = held
+
+
+def _usage_event(held: dict[str, Any]) -> StreamEvent:
+    return StreamEvent(msgspec.json.encode(clean(held)))
+
+
+_FRAME = ("id", "object", "created", "model", "system_fingerprint")
+
+
+def usage_in(found: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the usage of a chunk, from wherever a server puts it."""
+    other = found.get("x_groq")
+    choices = found.get("choices")
+    places = [found, *(choices if isinstance(choices, list) else ()), other]
+    for place in places:
+        if isinstance(place, dict) and isinstance(place.get("usage"), dict):
+            usage: dict[str, Any] = place["usage"]
+            return usage
+    return None
+
+
+class Misdelivered:
+    """A JSON body where a stream was asked for: an error, mostly."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found = bytearray()
+
+    @classmethod
+    def of(cls, head: Head) -> "Misdelivered | None":
+        """Return what gathers the body if it is no stream by its content type."""
+        media = head.header("content-type")
+        return cls() if media is not None and media.partition(";")[0].strip().lower() == "application/json" else None
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece; of a long body only the beginning is kept."""
+        if len(self._found) < _MOST_ERROR:
+            self._found += data
+
+    def found(self) -> bytes:
+        """Return the body."""
+        return bytes(self._found)
+
+
+_MOST_ERROR = 64 * 1024
+
+
+def _content(raw: Raw, delta: _Delta) -> int:
+    size = len(raw)
+    if size <= 4:  # noqa: PLR2004 - null and {}
+        return 0
+    if size > _ROLE_ONLY:
+        return size
+    shown = 0
+    for said in (delta.content, delta.refusal, delta.reasoning, delta.reasoning_content):
+        if said:
+            shown += len(said)
+    for held in (delta.tool_calls, delta.function_call, delta.audio):
+        if held != _NULL:
+            shown += len(held)
+    return shown
