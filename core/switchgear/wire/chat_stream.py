@@ -123,7 +123,7 @@ class ChatDecoder:
         for choice, delta in zip(chunk.choices, deltas, strict=True):
             if delta.tool_calls != _NULL or delta.function_call != _NULL or choice.usage != _NULL:
                 is_plain = False
-        if is_plain or chunk.usage == _NULL == chunk.x_groq and chunk.choices:
+        if is_plain or (chunk.usage == _NULL == chunk.x_groq and chunk.choices):
             shorter = without_null_usage(payload) if not is_plain else payload
             if is_plain or len(shorter) < len(payload):
                 content = 0

@@ -11,7 +11,9 @@ import msgspec
 from switchgear.contracts.capability import JSON_SCHEMA
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
-from switchgear.wire.canonical import JSON_ONLY, ChatRequest, drop_others, read_chat, wants_json
+from switchgear.wire.canonical import JSON_ONLY, ChatRequest, drop_others, wants_json
+from switchgear.wire.fit.request import read_fitted
+from switchgear.wire.fit.schema import fit_schema, is_fit
 from switchgear_plugins.bedrock.content import Block, Writer, refuse
 from switchgear_plugins.bedrock.families import Family
 from switchgear_plugins.bedrock.reasoning import reasoning_members
@@ -32,7 +34,7 @@ _ANY_OBJECT = {"type": "object", "properties": {}}
 
 def converse_body(call: Call, model: TargetModel, family: Family, settings: BedrockSettings) -> bytes:
     """Write the body of a chat. Raises `InvalidRequest` naming what cannot be said here."""
-    chat = read_chat(call, model)
+    chat = read_fitted(call, model, takes_errors=True)
     body = _prompt(call, chat, family)
     if wants_json(chat):
         body["system"] = [*body.get("system", ()), {"text": JSON_ONLY}]
@@ -61,7 +63,7 @@ def converse_body(call: Call, model: TargetModel, family: Family, settings: Bedr
 
 def count_body(call: Call, model: TargetModel, family: Family, settings: BedrockSettings) -> bytes:
     """Write the body that asks for the input tokens of a chat; what is no input is left out of it."""
-    chat = read_chat(call, model)
+    chat = read_fitted(call, model, takes_errors=True)
     body = _prompt(call, chat, family)
     _put(body, "additionalModelRequestFields", _additional(call, chat, family, settings))
     return _encode({"input": {"converse": body}})
@@ -94,7 +96,7 @@ def _prompt(call: Call, chat: ChatRequest, family: Family) -> dict[str, Any]:
             case _:
                 raise refuse(where, "has the role `function`; answer tool calls with the role `tool`.")
         if not blocks:
-            if role == "user":
+            if role == "user" and len(chat.messages) == 1:
                 raise refuse(where, "is empty.", "invalid_messages")
             continue
         if messages and messages[-1]["role"] == role:
@@ -129,14 +131,14 @@ def _specifications(call: Call, chat: ChatRequest, family: Family, writer: Write
     for place, (function, mark) in enumerate(chat.functions()):
         spec: dict[str, Any] = {
             "name": function.name,
-            "inputSchema": {"json": _ANY_OBJECT if function.parameters is None else function.parameters},
+            "inputSchema": {"json": {**function.parameters, "type": "object"} if function.parameters else _ANY_OBJECT},
         }
         _put(spec, "description", function.description)
         if function.strict:
-            if JSON_SCHEMA in family.capabilities:
+            if JSON_SCHEMA in family.capabilities and is_fit(function.parameters or _ANY_OBJECT):
                 spec["strict"] = True
             else:
-                call.drop(f"tools[{place}].function.strict")
+                call.drop("tools.function.strict")
         tools.append({"toolSpec": spec})
         writer.mark(tools, mark, f"tools[{place}]")
     return tools
@@ -187,7 +189,11 @@ def _output(call: Call, chat: ChatRequest) -> dict[str, Any] | None:
     schema = wanted.json_schema
     if schema is None or schema.schema is None:
         raise refuse("response_format.json_schema.schema", "is missing.", "missing_field")
-    definition = {"schema": _encode(schema.schema).decode(), "name": schema.name}
+    fitted, lost, closed = fit_schema(schema.schema)
+    call.drop(*(f"response_format.{name}" for name in lost))
+    if closed:
+        call.change("response_format")
+    definition = {"schema": _encode(fitted).decode(), "name": schema.name}
     _put(definition, "description", schema.description)
     return {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": definition}}}
 

@@ -3,6 +3,7 @@
 Wire: see `wire`; finish reasons: ai.google.dev/api/generate-content#FinishReason.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -117,7 +118,7 @@ def _token(token: str, logprob: float) -> dict[str, Any]:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
 
 
-def decode_chat(head: Head, body: bytes, ambient: Ambient) -> Answer:
+def decode_chat(head: Head, body: bytes, ambient: Ambient, aliases: Mapping[str, str]) -> Answer:
     """Read the answer of generateContent. Raises `ProviderFault`."""
     found = read_response(body)
     if found is None:
@@ -127,7 +128,10 @@ def decode_chat(head: Head, body: bytes, ambient: Ambient) -> Answer:
     if not found.candidates:
         raise blocked(found.prompt_feedback) or ProviderFault("protocol", head.status)
     ids = CallIds(ambient)
-    choices = [_choice(candidate, ids) for candidate in sorted(found.candidates, key=lambda candidate: candidate.index)]
+    choices = [
+        _choice(candidate, ids, aliases)
+        for candidate in sorted(found.candidates, key=lambda candidate: candidate.index)
+    ]
     for place, choice in enumerate(choices):
         choice["index"] = place
     first, *others = choices
@@ -146,7 +150,7 @@ def decode_chat(head: Head, body: bytes, ambient: Ambient) -> Answer:
 class _Said:
     """What the parts of one candidate say, gathered."""
 
-    def __init__(self, parts: list[Part], ids: CallIds) -> None:
+    def __init__(self, parts: list[Part], ids: CallIds, aliases: Mapping[str, str]) -> None:
         self.text = ""
         self.thoughts = ""
         self.details: list[ReasoningDetail] = []
@@ -155,7 +159,8 @@ class _Said:
             signature = part.thought_signature
             if part.function_call is not None:
                 id = ids.id(part.function_call)
-                function = {"name": part.function_call.name, "arguments": arguments(part.function_call)}
+                name = part.function_call.name
+                function = {"name": aliases.get(name, name), "arguments": arguments(part.function_call)}
                 self.calls.append({"id": id, "type": "function", "function": function})
                 detail = call_detail(signature, id) if signature else None
             elif part.thought:
@@ -179,8 +184,8 @@ class _Said:
         return message
 
 
-def _choice(candidate: Candidate, ids: CallIds) -> dict[str, Any]:
-    said = _Said(candidate.content.parts if candidate.content is not None else [], ids)
+def _choice(candidate: Candidate, ids: CallIds, aliases: Mapping[str, str]) -> dict[str, Any]:
+    said = _Said(candidate.content.parts if candidate.content is not None else [], ids, aliases)
     reason = finish(candidate, called=bool(said.calls), said=bool(said.text))
     if isinstance(reason, ProviderFault):
         raise reason

@@ -40,6 +40,7 @@ class GeminiDecoder:
     """Decodes one stream. Complete means: each of the `n` candidates asked for has given its finish reason."""
 
     __slots__ = (
+        "_aliases",
         "_ambient",
         "_asked",
         "_choices",
@@ -57,6 +58,7 @@ class GeminiDecoder:
         self._sse = SSEParser()
         self._head = head
         self._ambient = ambient
+        self._aliases = call.aliases
         self._ids = CallIds(ambient)
         self._asked = (call.member("n", int) or 1) if "n" in call.members else 1
         self._wanted = call.usage_wanted
@@ -147,7 +149,8 @@ class GeminiDecoder:
             id = self._ids.id(call)
             if signature:
                 events.append(writer.reasoning_detail(call_detail(signature, id), index))
-            events.append(writer.tool_call(choice.calls, id, call.name, arguments(call), index))
+            name = self._aliases.get(call.name, call.name)
+            events.append(writer.tool_call(choice.calls, id, name, arguments(call), index))
             choice.calls += 1
         elif part.thought:
             if text:

@@ -72,6 +72,8 @@ def fit_chat(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: T
     text = bytes(messages)
     if foreign and BILLING.encode() in text:
         steps.append(_without_billing)
+    if foreign and b'"is_error"' in text:
+        steps.append(lambda found: _without_errors(call, found))
     if b"tool_call" in text:
         steps += [_results_first, lambda found: _media_behind(call, found), lambda found: _calls(found, names, grammar)]
         if applies(grammar.reasoning_empty):
@@ -97,7 +99,7 @@ def bounded(call: Call, members: dict[str, Raw], model: TargetModel) -> dict[str
         return members
     for name in _BOUNDS:
         wanted = members.get(name)
-        if wanted is not None and wanted.__len__() > 0 and wanted != _NULL and (member(members, name, int) or 0) > most:
+        if wanted is not None and wanted != _NULL and (member(members, name, int) or 0) > most:
             call.change(name)
             members = {**members, name: raw(most)}
     return members
@@ -138,7 +140,7 @@ def _tools(call: Call, members: dict[str, Raw], names: Names) -> dict[str, Raw]:
     if renamed is not None:
         members = {**members, "tools": renamed}
     choice = members.get("tool_choice")
-    if choice is not None and bytes(choice[:1] if isinstance(choice, bytes) else bytes(choice)[:1]) == b"{":
+    if choice is not None and bytes(choice)[:1] == b"{":
         wanted: Any = _ANYTHING.decode(choice)
         function = wanted.get("function")
         if isinstance(function, dict) and isinstance(name := function.get("name"), str) and names.fit(name) != name:
@@ -176,6 +178,13 @@ def _renamed_tools(tools: Raw, names: Names) -> Raw | None:
         if isinstance(function, dict) and isinstance(function.get("name"), str):
             function["name"] = names.fit(function["name"])
     return raw(whole)
+
+
+def _without_errors(call: Call, messages: Messages) -> Messages:
+    """Leave out that a tool failed, which this form has no member for."""
+    if any("is_error" in message for message in messages):
+        call.drop("messages.content.is_error")
+    return [{name: value for name, value in message.items() if name != "is_error"} for message in messages]
 
 
 def _results_first(messages: Messages) -> Messages:

@@ -144,6 +144,7 @@ class ChunkDecoder(_MessagesDecoder):
     """
 
     __slots__ = (
+        "_aliases",
         "_begun",
         "_blocks",
         "_calls",
@@ -158,6 +159,7 @@ class ChunkDecoder(_MessagesDecoder):
     def __init__(self, call: Call, head: Head, created: int, reasoning: str) -> None:
         super().__init__(head)
         self._reasoning = reasoning
+        self._aliases = call.aliases
         self._created = created
         self._usage_wanted = call.usage_wanted
         self._writer = ChunkWriter(id="", created=created, model="", usage_wanted=call.usage_wanted)
@@ -222,7 +224,7 @@ class ChunkDecoder(_MessagesDecoder):
             events.append(self._writer.text(block.text))
         elif block.type == "tool_use":
             given = bytes(block.input).decode() if block.input not in _EMPTY else ""
-            events.append(self._writer.tool_call(self._calls, block.id or "", block.name or "", given))
+            events.append(self._writer.tool_call(self._calls, block.id or "", self._own_name(block.name), given))
             self._blocks[index] = _Open("tool_use", self._calls, filled=bool(given))
             self._calls += 1
             self._last_call = block.id
@@ -232,6 +234,9 @@ class ChunkDecoder(_MessagesDecoder):
             opened = _Open(block.type, thoughts=[block.thinking] if block.thinking else [])
             opened.signature, opened.data = [block.signature or ""], block.data or ""
             self._blocks[index] = opened
+
+    def _own_name(self, name: str | None) -> str:
+        return self._aliases.get(name or "", name or "")
 
     def _close(self, index: int, events: list[StreamEvent]) -> None:
         block = self._blocks.pop(index, None)
