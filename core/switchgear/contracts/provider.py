@@ -75,8 +75,8 @@ class Call:
     """
 
     __slots__ = (
-        "aliases", "changed", "dropped", "headers", "max_tokens", "members", "model", "names", "operation", "origin", "stream", "strict",
-        "usage_wanted", "wire",
+        "aliases", "changed", "dropped", "headers", "max_tokens", "members", "model", "names", "operation", "origin",
+        "stream", "strict", "usage_wanted", "wire",
     )  # fmt: skip
 
     def __init__(

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
+from switchgear.contracts.usage import Usage
 from switchgear.wire.chat import NO_ERROR, cut, decode_fault, failed, is_failure, without_null_usage
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.mend import Mender, clean
@@ -101,13 +102,7 @@ class ChatDecoder:
 
     def _take(self, payload: bytes, events: list[StreamEvent]) -> None:
         if payload == b"[DONE]":
-            if not self._said and not self._finished:
-                events.append(failed(ProviderFault("protocol", 200)))
-                return
-            self._terminal = True
-            if self._held is not None:
-                events.append(_usage_event(self._held))
-            events.append(StreamEvent(b"", terminal=True, last=True))
+            self._done(events)
             return
         try:
             chunk = decode_text(_chunk_decoder, payload)
@@ -118,22 +113,43 @@ class ChatDecoder:
         if chunk.error not in NO_ERROR:
             events.append(failed(decode_fault(200, payload, self._head)))
             return
-        is_plain = bool(chunk.choices) and chunk.x_groq == _NULL
-        is_plain = is_plain and (chunk.usage == _ABSENT if not self._usage_wanted else chunk.usage in (_ABSENT, _NULL))
+        shown = self._plain(chunk, deltas, payload)
+        if shown is None:
+            self._mend(payload, events)
+        else:
+            events.append(self._shown(chunk, deltas, shown))
+
+    def _plain(self, chunk: _Chunk, deltas: list[_Delta], payload: bytes) -> bytes | None:
+        """Return a chunk that needs no mending, as its client is to see it; None for one that does."""
+        if not chunk.choices or chunk.x_groq != _NULL:
+            return None
         for choice, delta in zip(chunk.choices, deltas, strict=True):
             if delta.tool_calls != _NULL or delta.function_call != _NULL or choice.usage != _NULL:
-                is_plain = False
-        if is_plain or (chunk.usage == _NULL == chunk.x_groq and chunk.choices):
-            shorter = without_null_usage(payload) if not is_plain else payload
-            if is_plain or len(shorter) < len(payload):
-                content = 0
-                for choice, delta in zip(chunk.choices, deltas, strict=True):
-                    content += _content(choice.delta, delta)
-                terminal = self._finish(chunk.choices)
-                self._said = self._said or content > 0
-                events.append(StreamEvent(shorter, None, content, terminal))
-                return
-        self._mend(payload, events)
+                return None
+        if chunk.usage == _ABSENT:
+            return payload
+        if chunk.usage != _NULL:
+            return None
+        if self._usage_wanted:
+            return payload
+        shorter = without_null_usage(payload)
+        return shorter if len(shorter) < len(payload) else None
+
+    def _shown(self, chunk: _Chunk, deltas: list[_Delta], shown: bytes, usage: Usage | None = None) -> StreamEvent:
+        content = 0
+        for choice, delta in zip(chunk.choices, deltas, strict=True):
+            content += _content(choice.delta, delta)
+        self._said = self._said or content > 0
+        return StreamEvent(shown, None, content, self._finish(chunk.choices), False, usage)
+
+    def _done(self, events: list[StreamEvent]) -> None:
+        if not self._said and not self._finished:
+            events.append(failed(ProviderFault("protocol", 200)))
+            return
+        self._terminal = True
+        if self._held is not None:
+            events.append(_usage_event(self._held))
+        events.append(StreamEvent(b"", terminal=True, last=True))
 
     def _finish(self, choices: Sequence[Any]) -> bool:
         """Note which choices are over; return whether all are by now."""
@@ -145,41 +161,33 @@ class ChatDecoder:
                     terminal = self._terminal = True
         return terminal
 
+    def _without_usage(self, mended: dict[str, Any]) -> None:
+        """Take out what is told in a chunk of its own, or what the gateway alone asked for."""
+        for place in (mended, *mended["choices"]):
+            if place.get("usage") is not None or not self._usage_wanted:
+                place.pop("usage", None)
+
     def _mend(self, payload: bytes, events: list[StreamEvent]) -> None:
         """Take a chunk that is not plain: with calls of tools, with usage, or with something odd in it."""
         if payload.strip() in _NOTHING:
             return
-        try:
-            found = json.loads(payload)
-        except (ValueError, RecursionError):
-            events.append(failed(decode_fault(200, payload, self._head)))
-            return
+        found = _read(payload)
         if found is None:
-            return
-        odd = not isinstance(found, dict) or not isinstance(found.get("choices"), list | dict | None)
-        if odd or found.get("error") or ("choices" not in found and is_failure(payload)):
             events.append(failed(decode_fault(200, payload, self._head)))
             return
         mender = self._mender
         if mender is None:
-            call = self._call
-            mender = self._mender = Mender(call.aliases, foreign=call.origin != call.wire)
+            mender = self._mender = Mender(self._call.aliases, foreign=self._call.origin != self._call.wire)
         mended = mender.chunk(payload, found)
         said = usage_in(found)
         usage = None if said is None else read_usage(msgspec.json.encode(clean(said)))
-        choices = mended["choices"]
-        if not choices:
+        if not mended["choices"]:
             if usage is not None:
                 self._held = None
-            shown = b"" if usage is None or not self._usage_wanted else payload
-            if shown and mended != found:
-                shown = msgspec.json.encode(clean(mended))
-            if usage is not None:
-                events.append(StreamEvent(shown, usage=usage))
+                shown = payload if mended == found else msgspec.json.encode(clean(mended))
+                events.append(StreamEvent(shown if self._usage_wanted else b"", usage=usage))
             return
-        for place in (mended, *choices):
-            if place.get("usage") is not None or not self._usage_wanted:
-                place.pop("usage", None)
+        self._without_usage(mended)
         encoded = msgspec.json.encode(clean(mended))
         try:
             chunk = _chunk_decoder.decode(encoded)
@@ -187,19 +195,26 @@ class ChatDecoder:
         except BROKEN:
             events.append(failed(decode_fault(200, payload, self._head)))
             return
-        content = 0
-        for choice, delta in zip(chunk.choices, deltas, strict=True):
-            content += _content(choice.delta, delta)
-        self._said = self._said or content > 0
-        terminal = self._finish(chunk.choices)
-        shown = payload if mended == found else encoded
-        events.append(StreamEvent(shown, None, content, terminal, False, usage))
+        event = self._shown(chunk, deltas, payload if mended == found else encoded, usage)
+        events.append(event)
         if usage is not None and self._usage_wanted:
             held = {**{n: mended[n] for n in _FRAME if n in mended}, "choices": [], "usage": said}
-            if terminal and self._held is None:
+            if event.terminal and self._held is None:
                 events.append(_usage_event(held))
             else:  # it counts as it goes, and may yet tell more
                 self._held = held
+
+
+def _read(payload: bytes) -> dict[str, Any] | None:
+    """Return what may be a chunk; None for what is none, or tells of a failure."""
+    try:
+        found = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or found.get("error"):
+        return None
+    is_chunk = isinstance(found.get("choices"), list | dict | None)
+    return found if is_chunk and ("choices" in found or not is_failure(payload)) else None
 
 
 def _usage_event(held: dict[str, Any]) -> StreamEvent:

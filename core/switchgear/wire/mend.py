@@ -137,10 +137,8 @@ class ToolCalls:
         begins = index is not None and index not in self._by_index and bool(name)
         if id and id in self._by_id and not begins:
             return self._by_id[id]
-        if index is not None:
-            place = self._by_index.get(index)
-        else:
-            place = len(self._ids) - 1 if self._ids and not id else None
+        going_on = len(self._ids) - 1 if self._ids and not id else None
+        place = going_on if index is None else self._by_index.get(index)
         if place is None or not name:
             return place if not (id and index is None) else None
         # A name where there was one: another call under the same number, unless the arguments still lack their end.

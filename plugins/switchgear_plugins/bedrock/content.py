@@ -221,6 +221,11 @@ class Writer:
         return {"toolUse": {"toolUseId": tool_id(call.id), "name": call.function.name, "input": values}}
 
 
+def is_own(detail: ReasoningDetail) -> bool:
+    """Say whether a model here can have made this reasoning, and takes it back."""
+    return _reasoning_block(detail) is not None
+
+
 def _reasoning_block(detail: ReasoningDetail) -> Block | None:
     if detail.format is not None and not detail.format.startswith(_OWN_FORMATS):
         return None

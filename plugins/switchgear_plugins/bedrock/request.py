@@ -14,6 +14,7 @@ from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import JSON_ONLY, ChatRequest, drop_others, wants_json
 from switchgear.wire.fit.request import read_fitted
 from switchgear.wire.fit.schema import fit_schema, is_fit
+from switchgear.wire.messages.fit import unfit_sampling
 from switchgear_plugins.bedrock.content import Block, Writer, refuse
 from switchgear_plugins.bedrock.families import Family
 from switchgear_plugins.bedrock.reasoning import reasoning_members
@@ -42,8 +43,10 @@ def converse_body(call: Call, model: TargetModel, family: Family, settings: Bedr
         raise InvalidRequest(
             "`n` is more than 1; this model's provider gives one answer.", param="n", code="unsupported"
         )
+    fields = _additional(call, chat, family, settings)
+    _sampling(call, chat, family, fields)
     _put(body, "inferenceConfig", _inference(chat))
-    _put(body, "additionalModelRequestFields", _additional(call, chat, family, settings))
+    _put(body, "additionalModelRequestFields", fields)
     _put(body, "outputConfig", _output(call, chat))
     _put(body, "requestMetadata", _metadata(call, chat))
     _put(body, "serviceTier", _tier(call, chat, settings))
@@ -122,6 +125,9 @@ def _tools(call: Call, chat: ChatRequest, family: Family, writer: Writer) -> dic
         # A conversation with tool blocks is refused without the tools they name, which the client need not send again.
         tools = [{"toolSpec": {"name": name, "inputSchema": {"json": _ANY_OBJECT}}} for name in writer.tools_used]
     config: dict[str, Any] = {"tools": tools}
+    if family.rules is not None and not family.rules.forced_tools and chat.tool_choice not in (None, "auto", "none"):
+        call.drop("tool_choice")
+        chat.tool_choice = "auto"
     _put(config, "toolChoice", _choice(chat))
     return config if tools else None
 
@@ -153,6 +159,41 @@ def _choice(chat: ChatRequest) -> dict[str, Any] | None:
     if choice.function is None:
         raise refuse("tool_choice", "does not name a function.", "invalid_value")
     return {"tool": {"name": choice.function.name}}
+
+
+def _sampling(call: Call, chat: ChatRequest, family: Family, fields: dict[str, Any]) -> None:
+    """Leave out what the model does not take, as it is known of Claude's generations and of others by their families."""
+    given: dict[str, Any] = {
+        name: value for name in ("temperature", "top_p", "top_k") if (value := getattr(chat, name)) is not None
+    }
+    thinking = fields.get("thinking")
+    thinks = isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive")
+    lost: list[str] = []
+    if family.rules is not None:
+        lost = unfit_sampling(given, family.rules, thinks=thinks)
+    elif not family.sampling:
+        lost = [*given, *(["stop"] if chat.stops else [])]
+    config = fields.get("reasoningConfig")
+    if isinstance(config, dict) and config.get("maxReasoningEffort") == "high":
+        lost = [*given, *(["max_completion_tokens"] if chat.limit is not None else [])]
+    for name in lost:
+        if given.get(name) != 1:
+            call.drop(
+                *(it for it in ((name, "max_tokens") if name not in call.members else (name,)) if it in call.members)
+            )
+        setattr(chat, name, None)
+        if name == "max_completion_tokens":
+            chat.max_tokens = None
+        if name == "top_k":
+            _take_top_k(fields, family)
+
+
+def _take_top_k(fields: dict[str, Any], family: Family) -> None:
+    *outer, name = family.top_k
+    place = fields
+    for step in outer:
+        place = place.get(step) or {}
+    place.pop(name, None)
 
 
 def _inference(chat: ChatRequest) -> dict[str, Any]:

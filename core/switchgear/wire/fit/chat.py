@@ -63,33 +63,38 @@ def fit_chat(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: T
     messages = fitted.get("messages")
     if messages is None:
         return fitted
-    foreign = call.origin != call.wire
-
-    def applies(when: When) -> bool:
-        return when == "always" or (when == "translated" and foreign)
-
-    steps: list[Callable[[Messages], Messages]] = []
-    text = bytes(messages)
-    if foreign and BILLING.encode() in text:
-        steps.append(_without_billing)
-    if foreign and b'"is_error"' in text:
-        steps.append(lambda found: _without_errors(call, found))
-    if b"tool_call" in text:
-        steps += [_results_first, lambda found: _media_behind(call, found), lambda found: _calls(found, names, grammar)]
-        if applies(grammar.reasoning_empty):
-            steps.append(_with_reasoning)
-    if grammar.extra and EXTRA.encode() in text:
-        steps.insert(0, _with_extra)
-    if applies(grammar.front) and (text.count(b'"system"') + text.count(b'"developer"')):
-        steps.append(lambda found: _system_in_front(call, found))
-    if applies(grammar.joined) and b"[" in text:
-        steps.append(lambda found: _joined(call, found))
+    steps = _steps(call, bytes(messages), grammar, names)
     if not steps:
         return fitted
     found = before = member(fitted, "messages", list[dict[str, Raw]]) or []
     for step in steps:
         found = step(found)
     return fitted if found == before else {**fitted, "messages": raw(found)}
+
+
+def _steps(call: Call, text: bytes, grammar: ChatGrammar, names: Names) -> list[Callable[[Messages], Messages]]:
+    """Return what has to be done to messages, going by what stands in their JSON."""
+    foreign = call.origin != call.wire
+    steps: list[Callable[[Messages], Messages]] = []
+    if foreign and BILLING.encode() in text:
+        steps.append(_without_billing)
+    if foreign and b'"is_error"' in text:
+        steps.append(lambda found: _without_errors(call, found))
+    if b"tool_call" in text:
+        steps += [_results_first, lambda found: _media_behind(call, found), lambda found: _calls(found, names, grammar)]
+        if _applies(grammar.reasoning_empty, call):
+            steps.append(_with_reasoning)
+    if grammar.extra and EXTRA.encode() in text:
+        steps.insert(0, _with_extra)
+    if _applies(grammar.front, call) and (b'"system"' in text or b'"developer"' in text):
+        steps.append(lambda found: _system_in_front(call, found))
+    if _applies(grammar.joined, call) and b"[" in text[1:]:
+        steps.append(lambda found: _joined(call, found))
+    return steps
+
+
+def _applies(when: When, call: Call) -> bool:
+    return when == "always" or (when == "translated" and call.origin != call.wire)
 
 
 def bounded(call: Call, members: dict[str, Raw], model: TargetModel) -> dict[str, Raw]:
@@ -131,7 +136,7 @@ def _tools(call: Call, members: dict[str, Raw], names: Names) -> dict[str, Raw]:
     if tools in _NOTHING or (tools is not None and bytes(tools).strip(b"[] \n\t\r") == b""):
         if not members.keys() & {"tools", "tool_choice", "parallel_tool_calls"} or _has(members, "functions"):
             return members
-        asked = member(members, "tool_choice", object)  # type: ignore[type-abstract]
+        asked = member(members, "tool_choice", object)
         if asked not in (None, "auto", "none"):
             call.drop("tool_choice")
         return {n: v for n, v in members.items() if n not in {"tools", "tool_choice", "parallel_tool_calls"}}
@@ -278,7 +283,7 @@ def _with_extra(messages: Messages) -> Messages:
             calls: Any = _ANYTHING.decode(message.get("tool_calls", _NULL)) or []
             for tool in calls:
                 if tool.get("id") in extras:
-                    tool["extra_content"] = json.loads(extras[tool["id"]])
+                    tool["extra_content"] = json.loads(str(extras[tool["id"]]))
             others = [it for it in details if it.get("format") != EXTRA]
             message = {**message, "tool_calls": raw(calls or None), "reasoning_details": raw(others)}  # noqa: PLW2901
             if not others:

@@ -1,7 +1,7 @@
 """Canonical requests read for translation, fitted to what all forms but the canonical one have in common.
 
-History is past: what a model once said badly, or a client cut, does not end a conversation. It goes on in a form that can be read,
-and is named.
+History is past: what a model once said badly, or a client cut, does not end a conversation. It goes on in a form that can be
+read, and is named.
 """
 
 import re
@@ -126,7 +126,14 @@ def _said(messages: Iterator[Message]) -> Iterator[Message]:
     kept = 0
     silent: list[Message] = []
     for message in messages:
-        if message.role in ("tool", "function") or message.content or message.tool_calls or message.refusal or message.reasoning_details or message.reasoning_content:
+        if (
+            message.role in ("tool", "function")
+            or message.content
+            or message.tool_calls
+            or message.refusal
+            or message.reasoning_details
+            or message.reasoning_content
+        ):
             kept += 1
             yield message
         else:

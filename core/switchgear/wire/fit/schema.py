@@ -1,7 +1,7 @@
 """JSON schemas that hold an answer, in the part of the language that a strict target takes.
 
-Source: platform.claude.com/docs/en/build-with-claude/structured-outputs, "JSON Schema limitations"; what the vendor's own SDK does
-with the rest is done here as well: closed objects, other keywords told in the description.
+Source: platform.claude.com/docs/en/build-with-claude/structured-outputs, "JSON Schema limitations"; what the vendor's own SDK
+does with the rest is done here as well: closed objects, other keywords told in the description.
 """
 
 from typing import Any
@@ -52,6 +52,23 @@ def _fitted(schema: Schema, lost: dict[str, None], closed: list[bool], depth: in
         take("minItems")
     if "format" in found and found["format"] not in _FORMATS:
         take("format")
+    _fit_inner(found, lost, closed, depth)
+    is_object = "properties" in found or "object" in (found.get("type"), *_listed(found.get("type")))
+    if is_object and found.get("additionalProperties") is not False:
+        closed.append(True)
+        found["additionalProperties"] = False
+    if told:
+        said = found.get("description")
+        found["description"] = f"{said} " if isinstance(said, str) and said else ""
+        found["description"] += f"({', '.join(told)})"
+    return found
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _fit_inner(found: Schema, lost: dict[str, None], closed: list[bool], depth: int) -> None:
     if isinstance(found.get("oneOf"), list):
         found.setdefault("anyOf", found.pop("oneOf"))
         lost["oneOf"] = None
@@ -63,16 +80,6 @@ def _fitted(schema: Schema, lost: dict[str, None], closed: list[bool], depth: in
             found[name] = [_inner(it, lost, closed, depth) for it in found[name]]
     if "items" in found:
         found["items"] = _inner(found["items"], lost, closed, depth)
-    is_object = found.get("type") == "object" or "properties" in found
-    is_object = is_object or (isinstance(found.get("type"), list) and "object" in found["type"])
-    if is_object and found.get("additionalProperties") is not False:
-        closed.append(True)
-        found["additionalProperties"] = False
-    if told:
-        said = found.get("description")
-        found["description"] = f"{said} " if isinstance(said, str) and said else ""
-        found["description"] += f"({', '.join(told)})"
-    return found
 
 
 def _inner(schema: Any, lost: dict[str, None], closed: list[bool], depth: int) -> Any:

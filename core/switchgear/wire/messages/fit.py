@@ -152,22 +152,27 @@ def _sampling(call: Call, members: Members, rules: Rules) -> Members:
     given = {name: _ANYTHING.decode(members[name]) for name in _SAMPLING if members.get(name, _NULL) != _NULL}
     if not given:
         return members
-    thinks = _ANYTHING.decode(members.get("thinking", _NULL)) or {}
-    thinks = isinstance(thinks, dict) and thinks.get("type") in ("enabled", "adaptive")
+    wish = _ANYTHING.decode(members.get("thinking", _NULL))
+    thinks = isinstance(wish, dict) and wish.get("type") in ("enabled", "adaptive")
+    lost = unfit_sampling(given, rules, thinks=thinks)
+    call.drop(*(name for name in lost if given[name] != 1))
+    return {name: value for name, value in members.items() if name not in lost}
+
+
+def unfit_sampling(given: dict[str, Any], rules: Rules, *, thinks: bool) -> list[str]:
+    """Return which of temperature, top_p and top_k a model of these rules does not take. One of 1 says nothing."""
     lost = []
     for name, value in given.items():
-        fits = rules.sampling
-        if fits and thinks:
-            fits = name != "top_k" and value == 1
-            fits = fits or (name == "top_p" and isinstance(value, float) and value >= _LEAST_TOP_P_WHILE_THINKING)
-        if fits and name == "top_p" and rules.one_sampling and "temperature" in given:
-            fits = False
-        if fits and name == "temperature" and isinstance(value, int | float) and value > 1:
+        number = value if isinstance(value, int | float) else 1
+        fits = rules.sampling and not (name == "temperature" and number > 1)
+        if thinks:
+            least = _LEAST_TOP_P_WHILE_THINKING if name == "top_p" else 1
+            fits = fits and name != "top_k" and number >= least
+        if name == "top_p" and rules.one_sampling and "temperature" in given and "temperature" not in lost:
             fits = False
         if not fits:
             lost.append(name)
-    call.drop(*(name for name in lost if given[name] != 1))
-    return {name: value for name, value in members.items() if name not in lost}
+    return lost
 
 
 def _history(call: Call, members: Members, format: str) -> Members:

@@ -137,9 +137,7 @@ def _thinking(
     effort = chat.reasoning_effort
     if chat.thinking is not UNSET and chat.thinking != _NULL:
         thinking, effort = fit_thinking(_members_of(chat.thinking), effort, rules, body["max_tokens"])
-        if thinking is not None and thinking.get("type") == "enabled" and lacks_thinking(body["messages"]):
-            thinking = None  # with a budget, a turn that is not over has to begin with what was thought
-        if thinking is None:
+        if thinking is None or _cannot_think(thinking, body):
             _drop(call, "thinking")
             return False
         body["thinking"] = thinking
@@ -152,9 +150,7 @@ def _thinking(
     if rules.thinking == "adaptive" and (level := rules.effort(effort)) is not None:
         config["effort"] = level
     wish = _wish(effort, rules, body["max_tokens"], forced=forced)
-    if wish is not None and wish["type"] == "enabled" and lacks_thinking(body["messages"]):
-        wish = None  # with a budget, a turn that is not over has to begin with what was thought
-    if wish is None:
+    if wish is None or _cannot_think(wish, body):
         if "effort" not in config and not (effort == "none" and rules.thinking != "adaptive"):
             _drop(call, "reasoning_effort")
         return False
@@ -163,6 +159,11 @@ def _thinking(
         wish["display"] = display
     body["thinking"] = wish
     return thinks
+
+
+def _cannot_think(wish: Body, body: Body) -> bool:
+    """With a budget, a turn of the model's that is not over has to begin with what it thought."""
+    return wish.get("type") == "enabled" and lacks_thinking(body["messages"])
 
 
 def _wish(effort: str, rules: Rules, limit: int, *, forced: bool) -> Body | None:

@@ -128,12 +128,12 @@ _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 def _tool(reader: Reader, given: Raw, where: str) -> dict[str, Any] | None:
     """Translate a tool; one that only its vendor runs is left out by name, which a strict client does not allow."""
-    found = reader.members(given, where)
-    kind = found.get("type", _NULL)
+    said = reader.members(given, where)
+    kind = said.get("type", _NULL)
     if kind not in (_NULL, _CUSTOM):
         name = bytes(kind).decode("utf-8", "replace").strip('"')[:60]
         reader.drops[f"tools.{name}" if name.replace("_", "").isalnum() else "tools.type"] = None
-        if (called := reader.text(found.get("name", _NULL))) is not None:
+        if (called := reader.text(said.get("name", _NULL))) is not None:
             reader.left_out.add(called)
         return None
     tool = reader.read(given, CustomTool, where, "tools")
