@@ -149,6 +149,33 @@ async def replay(answer: Answer, *, usage_wanted: bool) -> AsyncIterator[list[St
     yield [StreamEvent(shown, terminal=True, last=True, usage=answer.usage)]
 
 
+class Misdelivered:
+    """A JSON body where a stream was asked for: an error, mostly."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found = bytearray()
+
+    @classmethod
+    def of(cls, head: Head) -> "Misdelivered | None":
+        """Return what gathers the body if it is no stream by its content type."""
+        media = head.header("content-type")
+        return cls() if media is not None and media.partition(";")[0].strip().lower() == "application/json" else None
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece; of a long body only the beginning is kept."""
+        if len(self._found) < _MOST_ERROR:
+            self._found += data
+
+    def found(self) -> bytes:
+        """Return the body."""
+        return bytes(self._found)
+
+
+_MOST_ERROR = 64 * 1024
+
+
 def failed(fault: ProviderFault) -> StreamEvent:
     """Make the event that ends a stream in which the provider failed."""
     return StreamEvent(b"", last=True, fault=fault)

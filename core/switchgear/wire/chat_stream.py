@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
-from switchgear.wire.chat import NO_ERROR, cut, decode_fault, failed, is_failure, without_null_usage
+from switchgear.wire.chat import NO_ERROR, Misdelivered, cut, decode_fault, failed, is_failure, without_null_usage
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.mend import Mender, clean
 from switchgear.wire.sse import SSEParser
@@ -234,33 +234,6 @@ def usage_in(found: dict[str, Any]) -> dict[str, Any] | None:
             usage: dict[str, Any] = place["usage"]
             return usage
     return None
-
-
-class Misdelivered:
-    """A JSON body where a stream was asked for: an error, mostly."""
-
-    __slots__ = ("_found",)
-
-    def __init__(self) -> None:
-        self._found = bytearray()
-
-    @classmethod
-    def of(cls, head: Head) -> "Misdelivered | None":
-        """Return what gathers the body if it is no stream by its content type."""
-        media = head.header("content-type")
-        return cls() if media is not None and media.partition(";")[0].strip().lower() == "application/json" else None
-
-    def feed(self, data: bytes) -> None:
-        """Take a piece; of a long body only the beginning is kept."""
-        if len(self._found) < _MOST_ERROR:
-            self._found += data
-
-    def found(self) -> bytes:
-        """Return the body."""
-        return bytes(self._found)
-
-
-_MOST_ERROR = 64 * 1024
 
 
 def _content(raw: Raw, delta: _Delta) -> int:

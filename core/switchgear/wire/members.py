@@ -77,6 +77,16 @@ def decode_text(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
     return decoder.decode(data)
 
 
+def decode_whole(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """Decode as `decode_text` does; halves of characters are passed over."""
+    try:
+        return decode_text(decoder, data)
+    except BROKEN:
+        if _HALF.search(data) is None:
+            raise
+    return decode_text(decoder, whole_characters(data))
+
+
 BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding somebody else's bytes may raise."""
 

@@ -120,4 +120,6 @@ class EitherDecoder:
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
+        if self._chosen is None:
+            self._gemini.feed(self._begun)  # which is no stream at all
         (self._chosen or self._gemini).close()

@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import JSON_ONLY, ChatRequest, NamedTool, drop_others, wants_json
-from switchgear.wire.fit.names import NameRule
+from switchgear.wire.fit.names import NameRule, fit_user
 from switchgear.wire.fit.request import read_fitted
 from switchgear.wire.fit.schema import fit_schema, is_fit
 from switchgear.wire.messages.models import Rules
@@ -31,6 +31,7 @@ _CARRIED = (
 _TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768, "max": 32_768}
 _LEAST_BUDGET = 1024
+_MOST_USER = 256
 _LEAST_TOP_P_WHILE_THINKING = 0.95
 
 
@@ -206,7 +207,10 @@ def _others(call: Call, chat: ChatRequest, model: TargetModel, body: Body) -> No
     if stops:
         body["stop_sequences"] = stops
     if chat.user is not None:
-        body["metadata"] = {"user_id": chat.user}
+        user = fit_user(chat.user, _MOST_USER)
+        if user != chat.user and "user" in call.members:
+            call.change("user")
+        body["metadata"] = {"user_id": user}
     if chat.service_tier is not None:
         if chat.service_tier in _TIERS:
             body["service_tier"] = _TIERS[chat.service_tier]

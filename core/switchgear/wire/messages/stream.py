@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call, Head, StreamEvent
-from switchgear.wire.chat import cut, failed
+from switchgear.wire.chat import Misdelivered, cut, failed
 from switchgear.wire.chunks import ChunkWriter
-from switchgear.wire.members import BROKEN, decode_text
+from switchgear.wire.members import BROKEN, decode_whole
 from switchgear.wire.messages.answer import Message, thinking_detail
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
 from switchgear.wire.messages.form import Block, StopDetails, TokenCounts, finish_reason, read_tokens
@@ -56,6 +56,8 @@ class _Open(Struct):
 
 
 _decoder = msgspec.json.Decoder(_Event)
+_NOTHING = (b"", b"null", b"[DONE]")
+"""What some servers put between events, and behind them."""
 _EMPTY = (Raw(b"{}"), Raw(b"null"))
 _NEEDED = frozenset({"message_start", "content_block_start", "content_block_delta", "message_stop"})
 """Events that must be understood where they stand; others may be new, and are passed over."""
@@ -64,10 +66,11 @@ _NEEDED = frozenset({"message_start", "content_block_start", "content_block_delt
 class _MessagesDecoder(ABC):
     """What both decoders do: events out of bytes, counts, faults, and the end."""
 
-    __slots__ = ("_counts", "_head", "_over", "_sse", "_terminal")
+    __slots__ = ("_body", "_counts", "_head", "_over", "_sse", "_terminal")
 
     def __init__(self, head: Head) -> None:
         self._sse = SSEParser()
+        self._body = Misdelivered.of(head)
         self._head = head
         self._counts = TokenCounts()
         self._terminal = False
@@ -78,10 +81,15 @@ class _MessagesDecoder(ABC):
         events: list[StreamEvent] = []
         if self._over:
             return events  # whatever comes behind the end belongs to nothing
+        if self._body is not None:
+            self._body.feed(data)
+            return events
         for found in self._sse.feed_events(data):
             payload = found.data
+            if payload.strip() in _NOTHING:
+                continue
             try:
-                self._take(decode_text(_decoder, payload), payload, events)
+                self._take(decode_whole(_decoder, payload), payload, events)
             except (*BROKEN, _NotAnEventError):
                 self._over = True
                 events.append(failed(decode_fault(200, payload, self._head)))
@@ -91,6 +99,8 @@ class _MessagesDecoder(ABC):
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
+        if self._body is not None:
+            raise decode_fault(200, self._body.found(), self._head)
         if not self._terminal:
             raise cut(self._head, REQUEST_ID)
 

@@ -61,6 +61,7 @@ def _blocks(said: SaidMessage, *, cut: bool) -> list[dict[str, Any]]:
             front.append(detail)
     _think(blocks, None if behind else said.thought, front)
     blocks += [{"type": "text", "text": text} for text in (said.content, said.refusal) if text]
+    blocks += [{"type": "text", "text": image.named()} for image in said.images or ()]
     for tool in said.tool_calls or ():
         given = _input(tool)
         if given is not None:

@@ -132,6 +132,8 @@ class ResponsesEncoder:
         if delta.annotations:
             slot, item = self._message()
             self._tell(slot, partial(item.note, delta.annotations))
+        for image in delta.images or ():
+            self._out.append(self._message().text(image.named(), []))
         if delta.refusal:
             slot, item = self._message()
             self._tell(slot, partial(item.refusal, delta.refusal))
