@@ -29,9 +29,11 @@ def read_fitted(call: Call, model: TargetModel, names: NameRule = _PLAIN, *, tak
     chat = read_chat(call, model)
     _bound(call, chat, model)
     if not chat.tools:
-        if isinstance(chat.tool_choice, NamedTool) or chat.tool_choice == "required":
-            call.drop("tool_choice")
-        chat.tool_choice = chat.parallel_tool_calls = None
+        choice = chat.tool_choice
+        if not isinstance(choice, NamedTool) or choice.function is not None:
+            if choice not in (None, "auto", "none") and "tool_choice" in call.members:
+                call.drop("tool_choice")
+            chat.tool_choice = chat.parallel_tool_calls = None
     fitted = Names(call, names)
     for tool in chat.tools or ():
         if tool.function is not None:

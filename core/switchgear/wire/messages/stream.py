@@ -56,8 +56,8 @@ class _Open(Struct):
 
 
 _decoder = msgspec.json.Decoder(_Event)
-_NOTHING = (b"", b"null", b"[DONE]")
-"""What some servers put between events, and behind them."""
+_NOTHING = (b"", b"null")
+"""What some servers put between events."""
 _EMPTY = (Raw(b"{}"), Raw(b"null"))
 _NEEDED = frozenset({"message_start", "content_block_start", "content_block_delta", "message_stop"})
 """Events that must be understood where they stand; others may be new, and are passed over."""
