@@ -133,7 +133,8 @@ class ResponsesEncoder:
             slot, item = self._message()
             self._tell(slot, partial(item.note, delta.annotations))
         for image in delta.images or ():
-            self._out.append(self._message().text(image.named(), []))
+            slot, item = self._message()
+            self._tell(slot, partial(item.text, image.named(), []))
         if delta.refusal:
             slot, item = self._message()
             self._tell(slot, partial(item.refusal, delta.refusal))
