@@ -26,11 +26,7 @@ class Unpacked:
         self._unpacker = zlib.decompressobj(window)
         self._rest = b""
         self.status = packed.status
-
-    @property
-    def complete(self) -> bool:
-        """Never: what has arrived is still to be unpacked."""
-        return False
+        self.complete = False  # what has arrived is still to be unpacked
 
     def header(self, name: str) -> str | None:
         """Return a header of what is left when the packing is gone."""
