@@ -70,11 +70,13 @@ class Call:
                    lower-case name to value; only a provider that speaks that wire looks at them
     names          what the client calls members of this form, if not so: set by the dialect once it has translated
     dropped        what was dropped on the way to the provider, as dotted paths of the client's body
+    changed        what was rewritten on the way rather than lost, likewise
+    aliases        what the client calls the tools that had to be called otherwise there, by what they are called there
     """
 
     __slots__ = (
-        "dropped", "headers", "max_tokens", "members", "model", "names", "operation", "origin", "stream", "strict",
-        "usage_wanted", "wire",
+        "aliases", "changed", "dropped", "headers", "max_tokens", "members", "model", "names", "operation", "origin",
+        "stream", "strict", "usage_wanted", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -102,7 +104,13 @@ class Call:
         self.strict = strict
         self.headers = headers
         self.names = _NONE
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what was dropped, changed and called otherwise on the way to a target that is not asked after all."""
         self.dropped: tuple[str, ...] = ()
+        self.changed: tuple[str, ...] = ()
+        self.aliases: Mapping[str, str] = _NONE
 
     def translated(self, operation: str, wire: str, members: dict[str, Raw]) -> "Call":
         """Make the call that says the same in another wire format. A stream's usage is always wanted: the translator needs it."""
@@ -122,19 +130,27 @@ class Call:
         """Make the same call with other members."""
         call = self.translated(self.operation, self.wire, members)
         call.usage_wanted, call.headers = self.usage_wanted, self.headers
-        call.names, call.dropped = self.names, self.dropped
+        call.names, call.dropped, call.changed, call.aliases = self.names, self.dropped, self.changed, self.aliases
         return call
 
     def drop(self, *names: str) -> None:
         """Say that members cannot be carried. Raises `InvalidRequest` naming the first if the client or the model is strict."""
+        self.dropped = self._named(self.dropped, names, "cannot be carried to this model's provider")
+
+    def change(self, *names: str) -> None:
+        """Say that members were rewritten for their target and mean the same, nearly. Raises `InvalidRequest` as `drop` does."""
+        self.changed = self._named(self.changed, names, "must be rewritten for this model's provider")
+
+    def _named(self, known: tuple[str, ...], names: tuple[str, ...], what: str) -> tuple[str, ...]:
         if self.names:
             names = tuple(map(self._own_name, names))
         if names and self.strict:
             named = ", ".join(f"`{name}`" for name in names[:_MOST_NAMED])
-            message = f"{named} cannot be carried to this model's provider; leave it out, or do not be strict."
+            message = f"{named} {what}; leave it out, or do not be strict."
             raise InvalidRequest(message, param=names[0], code="unsupported_parameter")
-        if len(self.dropped) < _MOST_DROPPED:  # else a body of many odd items costs the square of their number
-            self.dropped = tuple(dict.fromkeys((*self.dropped, *names)))[:_MOST_DROPPED]
+        if len(known) >= _MOST_DROPPED:  # else a body of many odd items costs the square of their number
+            return known
+        return tuple(dict.fromkeys((*known, *names)))[:_MOST_DROPPED]
 
     def _own_name(self, name: str) -> str:
         head, dot, rest = name.partition(".")

@@ -20,7 +20,7 @@ from switchgear.contracts.provider import CANONICAL, COUNT, EMBEDDINGS, Call, St
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ApiError, InternalError, InvalidRequest, Unavailable
 from switchgear.exchange.engine import Engine
-from switchgear.wire.chat import ChatDecoder
+from switchgear.wire.chat_stream import ChatDecoder
 from switchgear.wire.members import parse_object
 from switchgear.wire.sse import SSEParser
 

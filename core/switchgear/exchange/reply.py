@@ -85,6 +85,8 @@ def answer_lines(x: Exchange, now_s: float, *, stream: bool, named: bool = True)
     )  # fmt: skip
     if x.sent is not None and x.sent.dropped:
         lines += b"x-switchgear-dropped: %b\r\n" % b", ".join(map(printable, x.sent.dropped[:_MOST_DROPPED]))
+    if x.sent is not None and x.sent.changed:
+        lines += b"x-switchgear-changed: %b\r\n" % b", ".join(map(printable, x.sent.changed[:_MOST_DROPPED]))
     if x.client_request_id is not None:
         lines += b"x-client-request-id: %b\r\n" % x.client_request_id.encode()
     if stream:

@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from switchgear.contracts.upstream import ConnectionSettings, OutboundRequest
+from switchgear.contracts.upstream import ConnectionSettings, OutboundRequest, UpstreamResponse
 from switchgear.errors import ConnectFailed, ConnectTimeout, MalformedRequest
 from switchgear.limiter import Limiter
 from switchgear.upstream.dial import Dialer, Tls
 from switchgear.upstream.egress import EgressPolicy
 from switchgear.upstream.http1 import Channel, Response
+from switchgear.upstream.packed import unpacked
 from switchgear.upstream.resolve import Resolver
 from switchgear.upstream.target import (
     DEFAULT_HEADERS,
@@ -72,7 +73,7 @@ class Http1Connection:
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def send(self, request: OutboundRequest, extra: Mapping[str, str] | None = None) -> Response:
+    async def send(self, request: OutboundRequest, extra: Mapping[str, str] | None = None) -> UpstreamResponse:
         """Send and return when the answer's head has arrived; see the contract."""
         route = self._routes.get((request.method, request.url)) or self._route(request)
         head = route.head if request.headers == route.headers else self._head(route, request.headers)
@@ -92,7 +93,7 @@ class Http1Connection:
         channel.start(response, head, body, bodiless=route.bodiless)
         if not response.status:
             await response.head()
-        return response
+        return response if response.header("content-encoding") is None else unpacked(response)
 
     async def close(self) -> None:
         """Close idle connections; calls in flight finish, and then theirs close too."""

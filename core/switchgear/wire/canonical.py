@@ -1,10 +1,11 @@
 """The canonical chat request, read in full, for providers that speak another wire format.
 
-Wire: platform.openai.com/docs/api-reference/chat/create. Three members beyond it are the field's custom, and what other
+Wire: platform.openai.com/docs/api-reference/chat/create. Four members beyond it are the field's custom, and what other
 formats need to survive the way through this one:
 
     reasoning_content      of an assistant message: what the model thought, as text
     reasoning_details      beside it: what must come back unchanged for the model to go on, as signatures; see `ReasoningDetail`
+    is_error               of a tool message: what the tool said is that it failed
     cache_control          of a content part or a tool: a prompt-cache marker (`{"type": "ephemeral"}`, perhaps with `ttl`)
 """
 
@@ -136,6 +137,7 @@ class Message(Struct, omit_defaults=True):
     reasoning_content: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
     cache_control: CacheControl | None = None
+    is_error: bool | None = None
 
     def parts(self) -> list[Part]:
         """Return the content as parts; a plain text is one."""

@@ -4,44 +4,63 @@ Only the members the gateway must understand are decoded; the rest goes by as it
 what is here; those that do not translate to it.
 """
 
+import json
 import math
 import re
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, StreamEvent
 from switchgear.errors import ConnectionBroken
+from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.members import BROKEN, decode_text
-from switchgear.wire.sse import SSEParser
+from switchgear.wire.mend import clean, mend_completion
 from switchgear.wire.usage import read_usage
 
 _NULL = Raw(b"null")
-_ROLE_ONLY = 48
-"""Bytes of `{"role":"assistant","content":"","refusal":null}`: a shorter delta may be one without content."""
-_SHOWN = ("content", "tool_calls", "function_call", "refusal", "reasoning", "reasoning_content", "audio")
+NO_ERROR = (_NULL, Raw(b"{}"), Raw(b'""'), Raw(b"false"))
 
 
-class _Choice(Struct, gc=False):
-    index: int | None = 0
+class _Function(Struct):
+    name: str
+    arguments: str
+
+
+class _ToolCall(Struct):
+    id: str
+    function: _Function
+    extra_content: Raw = _NULL
+
+
+class _Message(Struct):
+    """A message that is as the form has it."""
+
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[ReasoningDetail] | None = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: Raw = _NULL
+
+
+class _Said(Struct):
+    message: _Message
+    index: int = 0
     finish_reason: str | None = None
-    delta: Raw = _NULL
     usage: Raw = _NULL
-
-
-class _Chunk(Struct, gc=False):
-    choices: list[_Choice] | None = None
-    usage: Raw = _NULL
-    error: Raw = _NULL
 
 
 class _Completion(Struct):
-    choices: list[_Choice]
+    choices: list[_Said]
+    id: str = ""
+    created: int = 0
+    model: str = ""
     usage: Raw = _NULL
     error: Raw = _NULL
-    model: str | None = None
 
 
 class _Error(Struct):
@@ -60,23 +79,52 @@ class _ErrorBody(_Error):
     detail: Any = None
 
 
-_chunk_decoder = msgspec.json.Decoder(_Chunk)
 _completion_decoder = msgspec.json.Decoder(_Completion)
 _error_decoder = msgspec.json.Decoder(_ErrorBody)
-_delta_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
-def decode_answer(body: bytes, head: Head) -> Answer:
-    """Read a whole chat completion. Raises `ProviderFault` (`protocol`) for anything else."""
+def decode_answer(body: bytes, head: Head, call: Call | None = None) -> Answer:
+    """Read a whole chat completion, mended where it is nearly right. Raises `ProviderFault` (`protocol`) for anything else."""
     try:
         found = decode_text(_completion_decoder, body)
     except BROKEN:
-        raise decode_fault(head.status, body, head) from None
-    if found.error != _NULL or not found.choices:
+        found = None
+    if found is None or (call is not None and _is_odd(found, call)):
+        body = _mended(body, head, call)
+        try:
+            found = _completion_decoder.decode(body)
+        except BROKEN:
+            raise decode_fault(head.status, body, head) from None
+    if found.error not in NO_ERROR or not found.choices:
         raise decode_fault(head.status, body, head)
     first = found.choices[0]
     usage = read_usage(first.usage if found.usage == _NULL else found.usage)
-    return Answer(body, usage, found.model, first.finish_reason)
+    return Answer(body, usage, found.model or None, first.finish_reason)
+
+
+def _is_odd(found: _Completion, call: Call) -> bool:
+    """Say whether an answer that can be read is still not what its client understands."""
+    foreign = call.origin != call.wire
+    for choice in found.choices:
+        said = choice.message
+        if said.function_call != _NULL and foreign:
+            return True
+        for tool in said.tool_calls or ():
+            if not tool.id or tool.function.name in call.aliases or (foreign and tool.extra_content != _NULL):
+                return True
+    return False
+
+
+def _mended(body: bytes, head: Head, call: Call | None) -> bytes:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise decode_fault(head.status, body, head) from None
+    if not isinstance(found, dict) or not found.get("choices") or found.get("error"):
+        raise decode_fault(head.status, body, head)
+    names = {} if call is None else call.aliases
+    foreign = call is not None and call.origin != call.wire
+    return msgspec.json.encode(clean(mend_completion(found, names, foreign=foreign)))
 
 
 async def replay(answer: Answer, *, usage_wanted: bool) -> AsyncIterator[list[StreamEvent]]:
@@ -101,72 +149,31 @@ async def replay(answer: Answer, *, usage_wanted: bool) -> AsyncIterator[list[St
     yield [StreamEvent(shown, terminal=True, last=True, usage=answer.usage)]
 
 
-class ChatDecoder:
-    """Decodes a stream of chat completion chunks.
+class Misdelivered:
+    """A JSON body where a stream was asked for: an error, mostly."""
 
-    Complete means: each of the `n` choices asked for has given its finish reason, or `[DONE]` was seen. An empty finish
-    reason is none: some servers write one into every chunk.
-    """
+    __slots__ = ("_found",)
 
-    __slots__ = ("_finished", "_head", "_open", "_sse", "_terminal", "_usage_wanted")
+    def __init__(self) -> None:
+        self._found = bytearray()
 
-    chunks: ClassVar[msgspec.json.Decoder[Any]] = _chunk_decoder
-    """Reads a chunk; a form that differs in what its choices hold has its own, and its own `content`."""
+    @classmethod
+    def of(cls, head: Head) -> "Misdelivered | None":
+        """Return what gathers the body if it is no stream by its content type."""
+        media = head.header("content-type")
+        return cls() if media is not None and media.partition(";")[0].strip().lower() == "application/json" else None
 
-    def __init__(self, call: Call, head: Head, sse: SSEParser | None = None) -> None:
-        self._sse = sse or SSEParser()
-        self._head = head
-        self._open = (call.member("n", int) or 1) if "n" in call.members else 1
-        self._finished: set[int | None] = set()
-        self._terminal = False
-        self._usage_wanted = call.usage_wanted
+    def feed(self, data: bytes) -> None:
+        """Take a piece; of a long body only the beginning is kept."""
+        if len(self._found) < _MOST_ERROR:
+            self._found += data
 
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """Take a piece of the body; return the events it completes."""
-        events: list[StreamEvent] = []
-        for payload in self._sse.feed(data):
-            events.append(event := self._event(payload))
-            if event.last:
-                break  # whatever comes behind the end belongs to nothing
-        return events
+    def found(self) -> bytes:
+        """Return the body."""
+        return bytes(self._found)
 
-    def close(self) -> None:
-        """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if not self._terminal:
-            raise cut(self._head)
 
-    @staticmethod
-    def content(choice: Any) -> int:
-        """Say how much a choice of a chunk shows, roughly in bytes."""
-        return _content(choice.delta)
-
-    def _event(self, payload: bytes) -> StreamEvent:
-        if payload == b"[DONE]":
-            self._terminal = True
-            return StreamEvent(b"", terminal=True, last=True)
-        try:
-            chunk = decode_text(self.chunks, payload)
-        except BROKEN:
-            return failed(decode_fault(200, payload, self._head))
-        if chunk.error != _NULL:
-            return failed(decode_fault(200, payload, self._head))
-        content = 0
-        terminal = False
-        said = chunk.usage
-        for choice in chunk.choices or ():
-            content += self.content(choice)
-            if choice.finish_reason:
-                if said == _NULL:
-                    said = choice.usage  # where some servers tell it
-                self._finished.add(choice.index)
-                if len(self._finished) >= self._open:
-                    terminal = self._terminal = True
-        usage = None if said == _NULL else read_usage(said)
-        if not self._usage_wanted:
-            if not chunk.choices and usage is not None:
-                return StreamEvent(b"", usage=usage)
-            payload = without_null_usage(payload)
-        return StreamEvent(payload, None, content, terminal, False, usage)
+_MOST_ERROR = 64 * 1024
 
 
 def failed(fault: ProviderFault) -> StreamEvent:
@@ -190,17 +197,13 @@ def without_null_usage(payload: bytes) -> bytes:
     return payload.replace(b',"usage":null', b"")
 
 
-def _content(delta: Raw) -> int:
-    size = len(delta)
-    if size <= 4:  # noqa: PLR2004 - null and {}
-        return 0
-    if size <= _ROLE_ONLY:
-        try:
-            members = _delta_decoder.decode(delta)
-        except BROKEN:
-            return 0
-        return sum(len(str(members[name])) for name in _SHOWN if members.get(name))
-    return size
+def is_failure(payload: bytes) -> bool:
+    """Say whether an object in an answer tells of a failure in a shape of some server's own."""
+    try:
+        whole = _error_decoder.decode(payload)
+    except BROKEN:
+        return False
+    return bool(whole.error) or _unwrapped(whole) is not None
 
 
 def decode_fault(status: int, body: bytes, head: Head) -> ProviderFault:

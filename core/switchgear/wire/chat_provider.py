@@ -20,10 +20,12 @@ from switchgear.contracts.provider import (
     Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
-from switchgear.wire.chat import ChatDecoder, decode_answer, decode_fault
+from switchgear.wire.chat import decode_answer, decode_fault
+from switchgear.wire.chat_stream import ChatDecoder
 from switchgear.wire.compaction import unpacked
 from switchgear.wire.completions import CompletionsDecoder, decode_completion
 from switchgear.wire.embeddings import decode_embeddings
+from switchgear.wire.fit.chat import ChatGrammar, fit_chat, fit_members
 from switchgear.wire.members import prune, raw, splice
 from switchgear.wire.model_list import read_models
 from switchgear.wire.responses import ResponsesDecoder, decode_input_tokens, decode_response
@@ -58,7 +60,6 @@ BEYOND = (
 """What other dialects' clients say in the canonical form and OpenAI's own chat completions have no place for."""
 
 _DECODE: dict[str, Callable[[bytes, Head], Answer]] = {
-    CANONICAL: decode_answer,
     EMBEDDINGS: decode_embeddings,
     COMPLETIONS: decode_completion,
     RESPONSES: decode_response,
@@ -75,6 +76,9 @@ _LIKE_RESPONSES = frozenset({RESPONSES, *BESIDE})
 _BOUNDS = ("max_tokens", "max_completion_tokens")
 
 
+_OPENAI = ChatGrammar(ids=40)
+
+
 class ChatProvider:
     """Forwards the members as they came, with the provider's own model name and the model's defaults.
 
@@ -84,6 +88,7 @@ class ChatProvider:
     ask_usage          whether to ask for usage in streams (`stream_options.include_usage`); some servers refuse the member
     max_tokens_member  the name under which `max_tokens` goes out in chats, be it a model's default or a translated call's; what
                        a client of this wire says goes as it is
+    grammar            what it reads: every chat is fitted to it
     translated_drops   paths (see `prune`) left out, and said to be, of what clients of other dialects sent
     """
 
@@ -102,6 +107,7 @@ class ChatProvider:
         max_tokens_member: str = "max_tokens",
         translated_drops: tuple[str, ...] = (),
         models_path: str = "/models",
+        grammar: ChatGrammar = _OPENAI,
     ) -> None:
         self.wires = frozenset(wires)
         self._base = base_url.rstrip("/")
@@ -112,6 +118,7 @@ class ChatProvider:
         self._ask_usage = ask_usage
         self._max_tokens_member = max_tokens_member
         self._translated_drops = translated_drops
+        self._grammar = grammar
         self._authorised: tuple[Secret | None, dict[str, str]] | None = None
 
     def traits(self, model: str) -> Traits:  # noqa: ARG002 - the contract's shape
@@ -163,7 +170,7 @@ class ChatProvider:
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""
         if self._is_rewritten(call, model):
-            members = self.rewritten(call, model)
+            members = fit_members(call, self.rewritten(call, model), self._grammar, model)
             defaults = self.defaults(RESPONSES, members, model.defaults) if model.defaults else model.defaults
             body = splice(members, {"model": model.name_json}, defaults)
             return OutboundRequest("POST", self.url(RESPONSES, model), self._headers_with(secret), body)
@@ -171,6 +178,7 @@ class ChatProvider:
         if call.wire == CANONICAL and "max_tokens" in members and self.knows_no_max_tokens(model):
             members = dict(members)
             members.setdefault("max_completion_tokens", members.pop("max_tokens"))
+        members = self._fitted(call, members, model)
         replace = {"model": model.name_json}
         if call.stream and self._ask_usage and call.wire != RESPONSES:
             replace["stream_options"] = _with_usage(call)
@@ -178,6 +186,11 @@ class ChatProvider:
         return OutboundRequest(
             "POST", self.url(call.wire, model), self._headers_with(secret), splice(members, replace, defaults)
         )
+
+    def _fitted(self, call: Call, members: dict[str, Raw], model: TargetModel) -> dict[str, Raw]:
+        if call.wire == CANONICAL:
+            return fit_chat(call, members, self._grammar, model)
+        return members if call.wire == EMBEDDINGS else fit_members(call, members, self._grammar, model)
 
     def _headers_with(self, secret: Secret | None) -> dict[str, str]:
         """Return the headers of a call, made once for each secret."""
@@ -211,6 +224,8 @@ class ChatProvider:
         """Read a whole answer."""
         if call.wire == CANONICAL and RESPONSES in self.wires and is_response(body):
             return tell_answer(body, head)
+        if call.wire == CANONICAL:
+            return decode_answer(body, head, call)
         return _DECODE[call.wire](body, head)
 
     def decoder(self, call: Call, head: Head) -> StreamDecoder:

@@ -97,6 +97,11 @@ class ChunkWriter:
         data = b'%b,"choices":[{"index":%d,"delta":{},"logprobs":%b,"finish_reason":null}]}'
         return StreamEvent(data % (self._frame, index, encoded))
 
+    def image(self, image: dict[str, Any], index: int = 0) -> StreamEvent:
+        """Give a picture, whole: `{"type": "image_url", "image_url": {"url": a data URL}, "index": its place}`."""
+        encoded = _encode([image])
+        return self._delta(b'{"images":%b}' % encoded, len(encoded), index)
+
     def refusal(self, text: str, index: int = 0) -> StreamEvent:
         """Say a piece of a refusal."""
         encoded = _encode(text)
@@ -157,6 +162,21 @@ class ToolCallDelta(Struct):
     function: FunctionDelta | None = None
 
 
+class _Address(Struct):
+    url: str = ""
+
+
+class MadeImage(Struct):
+    """A picture that the model made."""
+
+    image_url: _Address | None = None
+
+    def named(self) -> str:
+        """Say, for a form that has no place for it, that there was one."""
+        kind = (self.image_url.url if self.image_url is not None else "").partition(";")[0].removeprefix("data:")
+        return f"[{kind[:40] or 'image'}: a picture was made, which this API cannot carry]"
+
+
 class Delta(Struct):
     """What one chunk adds to a choice."""
 
@@ -167,6 +187,7 @@ class Delta(Struct):
     reasoning_details: list[ReasoningDetail] | None = None
     tool_calls: list[ToolCallDelta] | None = None
     annotations: list[dict[str, Any]] | None = None
+    images: list[MadeImage] | None = None
 
     @property
     def thought(self) -> str | None:
@@ -202,6 +223,7 @@ class SaidMessage(Struct):
     reasoning_details: list[ReasoningDetail] | None = None
     tool_calls: list[ToolCall] | None = None
     annotations: list[dict[str, Any]] | None = None
+    images: list[MadeImage] | None = None
 
     @property
     def thought(self) -> str | None:

@@ -3,13 +3,12 @@
 Whole answers and chunks have one shape, whose choices hold `text`; a stream ends as a chat's does.
 """
 
-from typing import Any
-
 import msgspec
 from msgspec import Raw, Struct
 
-from switchgear.contracts.provider import Answer, Call, Head
-from switchgear.wire.chat import ChatDecoder, decode_fault
+from switchgear.contracts.provider import Answer, Call, Head, StreamEvent
+from switchgear.wire.chat import NO_ERROR, decode_fault, failed, without_null_usage
+from switchgear.wire.chat_stream import ChatDecoder
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.usage import read_usage
 
@@ -52,16 +51,36 @@ class CompletionsDecoder(ChatDecoder):
 
     __slots__ = ()
 
-    chunks = _decoder
-
     def __init__(self, call: Call, head: Head) -> None:
         super().__init__(call, head)
         self._open *= _prompts(call.members.get("prompt"))
 
-    @staticmethod
-    def content(choice: Any) -> int:
-        """Say how much a choice shows."""
-        return len(choice.text or "")
+    def _take(self, payload: bytes, events: list[StreamEvent]) -> None:
+        if payload == b"[DONE]":
+            self._terminal = True
+            events.append(StreamEvent(b"", terminal=True, last=True))
+            return
+        if payload.strip() in (b"", b"null"):
+            return
+        try:
+            chunk = decode_text(_decoder, payload)
+        except BROKEN:
+            events.append(failed(decode_fault(200, payload, self._head)))
+            return
+        if chunk.error not in NO_ERROR:
+            events.append(failed(decode_fault(200, payload, self._head)))
+            return
+        said = next((choice.usage for choice in chunk.choices or () if choice.usage != _NULL), _NULL)
+        said = said if chunk.usage == _NULL else chunk.usage
+        usage = None if said == _NULL else read_usage(said)
+        content = sum(len(choice.text or "") for choice in chunk.choices or ())
+        terminal = self._finish(chunk.choices or ())
+        if not self._usage_wanted:
+            if not chunk.choices and usage is not None:
+                events.append(StreamEvent(b"", usage=usage))
+                return
+            payload = without_null_usage(payload)
+        events.append(StreamEvent(payload, None, content, terminal, False, usage))
 
 
 def _prompts(prompt: Raw | None) -> int:

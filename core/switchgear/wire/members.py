@@ -4,6 +4,7 @@ What goes upstream is always encoded anew from the members, never the client's b
 or odd white space differently, and what the gateway checked must be what the provider sees.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -23,12 +24,32 @@ _array = msgspec.json.Decoder(list[Raw])
 _encoder = msgspec.json.Encoder()
 
 
+def whole_characters(body: bytes) -> bytes:
+    """Write U+FFFD for halves of characters: a text that was cut between two of them is no reason to end a conversation.
+
+    They stand in JSON as escapes (`\\ud83d`); one behind a backslash that is itself escaped is text.
+    """
+    return _HALVES.sub(_replaced, body) if _HALF.search(body) is not None else body
+
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_HALVES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.", re.DOTALL
+)
+_WHOLE, _ESCAPE = 12, 2
+
+
+def _replaced(found: re.Match[bytes]) -> bytes:
+    text = found[0]
+    return text if len(text) in (_WHOLE, _ESCAPE) else b"\\ufffd"
+
+
 def parse_object(body: bytes) -> dict[str, Raw]:
     """Split a JSON object into raw members, the last of duplicate keys winning. Raises `InvalidRequest`."""
     try:
         if not body.isascii():
             body.decode()
-        return _object.decode(body)
+        return _object.decode(body if body.find(b"\\u") < 0 else whole_characters(body))
     except RecursionError:
         raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
     except UnicodeDecodeError:
@@ -54,6 +75,16 @@ def decode_text(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
     if not data.isascii():
         data.decode()
     return decoder.decode(data)
+
+
+def decode_whole(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """Decode as `decode_text` does; halves of characters are passed over."""
+    try:
+        return decode_text(decoder, data)
+    except BROKEN:
+        if _HALF.search(data) is None:
+            raise
+    return decode_text(decoder, whole_characters(data))
 
 
 BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -11,8 +11,8 @@ from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
-from switchgear.wire.chat import cause_of, cut, decode_fault, failed, retry_after
-from switchgear.wire.members import BROKEN, decode_text
+from switchgear.wire.chat import Misdelivered, cause_of, cut, decode_fault, failed, retry_after
+from switchgear.wire.members import BROKEN, decode_text, decode_whole
 from switchgear.wire.sse import SSEParser
 from switchgear.wire.usage import read_counts
 
@@ -176,21 +176,28 @@ def _fault(error: _Error, head: Head) -> ProviderFault:
     )
 
 
+_NOTHING = (b"", b"null", b"[DONE]")
+
+
 class ResponsesDecoder:
     """Decodes a stream of response events, whose names are kept. Complete means: its closing event was seen."""
 
-    __slots__ = ("_head", "_sse", "_terminal")
+    __slots__ = ("_body", "_head", "_sse", "_terminal")
 
     def __init__(self, call: Call, head: Head) -> None:  # noqa: ARG002 - as every decoder
         self._sse = SSEParser()
+        self._body = Misdelivered.of(head)
         self._head = head
         self._terminal = False
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Take a piece of the body; return the events it completes."""
         events: list[StreamEvent] = []
+        if self._body is not None:
+            self._body.feed(data)
+            return events
         for payload in self._sse.feed(data):
-            if payload == b"[DONE]":
+            if payload.strip() in _NOTHING:
                 continue  # some servers end every stream of theirs so; it proves nothing about a response
             events.append(event := self._event(payload))
             if event.last:
@@ -199,12 +206,14 @@ class ResponsesDecoder:
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
+        if self._body is not None:
+            raise decode_fault(self._head.status, self._body.found(), self._head)
         if not self._terminal:
             raise cut(self._head)
 
     def _event(self, data: bytes) -> StreamEvent:
         try:
-            event = decode_text(_event_decoder, data)
+            event = decode_whole(_event_decoder, data)
             kind = event.type
             if kind in {"response.completed", "response.incomplete"}:
                 usage = read_usage(_closing_decoder.decode(data).response.usage)

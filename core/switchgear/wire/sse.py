@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from switchgear.errors import ResponseTooLarge
 
-_MIB = 1024 * 1024
+MOST = 32 * 1024 * 1024
+"""Bytes of one event unless told otherwise: as many as a whole answer may have, since pictures come in one."""
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 # Everything that some client takes for the end of a line: Python's str.splitlines() knows more ends than the standard.
@@ -34,7 +35,7 @@ class SSEParser:
     `ResponseTooLarge`, after which the parser is of no more use.
     """
 
-    def __init__(self, max_event: int = _MIB, max_line: int = _MIB) -> None:
+    def __init__(self, max_event: int = MOST, max_line: int = MOST) -> None:
         self._max_event = max_event
         self._max_line = max_line
         self._line = bytearray()  # the line whose end has not come yet

@@ -17,6 +17,7 @@ from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import SecretUnavailable
 from switchgear.wire.members import BROKEN
 from switchgear.wire.messages.faults import decode_fault
+from switchgear.wire.messages.fit import Host, fit_host
 from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.provider import MessagesProvider
 from switchgear_plugins.anthropic.settings import AnthropicProviderSettings
@@ -59,6 +60,8 @@ class AnthropicProvider(MessagesProvider):
             config.ambient,
             display=settings.thinking_display,
         )
+        if settings.known_betas is not None:
+            self.host = Host(frozenset(settings.known_betas))
         self._takes_sampling = settings.version < _WITHOUT_SAMPLING
 
     def rules(self, model: str) -> Rules:
@@ -77,6 +80,12 @@ class AnthropicProvider(MessagesProvider):
     def asked(self, call: Call) -> dict[str, str]:
         """Return the client's own version and its opt-ins, the latter beside those of the settings."""
         wishes = dict(call.headers)
+        if "anthropic-beta" in wishes:
+            _, kept = fit_host(call, {}, self.host)
+            if kept is None:
+                del wishes["anthropic-beta"]
+            else:
+                wishes["anthropic-beta"] = kept
         ours = self.headers.get("anthropic-beta")
         if ours is not None and "anthropic-beta" in wishes:
             wishes["anthropic-beta"] = ",".join(dict.fromkeys((*ours.split(","), *wishes["anthropic-beta"].split(","))))

@@ -25,6 +25,7 @@ from switchgear.contracts.provider import (
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import SecretUnavailable
 from switchgear.wire.chat_provider import BEYOND, COMPACT, COMPLETIONS, PATHS, RESPONSES, ChatProvider
+from switchgear.wire.fit.chat import ChatGrammar
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.responses_out.facts import reasons, refuses_tools
 from switchgear_plugins.azure_openai.entra import read_token, token_request
@@ -84,6 +85,7 @@ class AzureProvider(ChatProvider):
             wires=PATHS if has_responses else PATHS.keys() - {RESPONSES},
             max_tokens_member=settings.max_tokens_member,
             translated_drops=BEYOND,
+            grammar=ChatGrammar(ids=40, new_bound=False),
         )
         if version is None:
             self.rewrites = {**self.rewrites, COMPACT: RESPONSES}

@@ -3,6 +3,7 @@
 Wire: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html (response), …/API_runtime_TokenUsage.html.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ _MALFORMED = {
 }
 
 
+CLAUDE = "anthropic-claude-v1"
+"""The `format` of reasoning that Claude signed, the same at whoever hosts it."""
 _KEPT = {"5m": CACHE_WRITE_5M, "1h": CACHE_WRITE_1H}
 
 
@@ -149,7 +152,7 @@ def decode_answer(call: Call, head: Head, body: bytes, created: int) -> Answer:
         found = decode_text(_converse_decoder, body)
     except BROKEN:
         raise protocol_fault(head) from None
-    message, called = _message(found.output.message.content)
+    message, called = _message(found.output.message.content, call.aliases)
     return completion(
         id=answer_id(head),
         created=created,
@@ -160,7 +163,7 @@ def decode_answer(call: Call, head: Head, body: bytes, created: int) -> Answer:
     )
 
 
-def _message(blocks: list[_Block]) -> tuple[dict[str, Any], bool]:
+def _message(blocks: list[_Block], aliases: Mapping[str, str]) -> tuple[dict[str, Any], bool]:
     """Return what the blocks say as a canonical message, and whether tools are called."""
     text: list[str] = []
     thought: list[str] = []
@@ -171,11 +174,13 @@ def _message(blocks: list[_Block]) -> tuple[dict[str, Any], bool]:
             text.append(block.text)
         elif block.citations_content is not None:
             text += [part.text for part in block.citations_content.content]
-        elif block.tool_use is not None and block.tool_use.type is None:
-            function = {"name": block.tool_use.name, "arguments": bytes(block.tool_use.input).decode()}
+        elif block.tool_use is not None and block.tool_use.type in (None, "tool_use"):
+            name = aliases.get(block.tool_use.name, block.tool_use.name)
+            function = {"name": name, "arguments": bytes(block.tool_use.input).decode()}
             calls.append({"id": block.tool_use.tool_use_id, "type": "function", "function": function})
         elif block.reasoning_content is not None:
-            _read_reasoning(block.reasoning_content, thought, details)
+            behind = calls[-1]["id"] if calls else None
+            _read_reasoning(block.reasoning_content, thought, details, behind)
     message: dict[str, Any] = {"content": "".join(text) if text else None}
     if thought:
         message["reasoning_content"] = "".join(thought)
@@ -197,12 +202,22 @@ def decode_count(head: Head, body: bytes) -> Answer:
     return Answer(b'{"input_tokens":%d}' % count)
 
 
-def _read_reasoning(block: _Reasoning, thought: list[str], details: list[ReasoningDetail]) -> None:
+def _read_reasoning(block: _Reasoning, thought: list[str], details: list[ReasoningDetail], behind: str | None) -> None:
     said = block.reasoning_text
     if said is not None:
         if said.text:
             thought.append(said.text)
         if said.signature:
-            details.append(ReasoningDetail("reasoning.text", text=said.text, signature=said.signature))
+            details.append(signed(said.text or "", said.signature, behind))
     if block.redacted_content:
-        details.append(ReasoningDetail("reasoning.encrypted", data=block.redacted_content))
+        details.append(redacted(block.redacted_content, behind))
+
+
+def signed(text: str, signature: str, behind: str | None) -> ReasoningDetail:
+    """Keep signed reasoning, and which call it came `behind`. Only Claude signs here, as it does everywhere."""
+    return ReasoningDetail("reasoning.text", text=text, signature=signature, id=behind, format=CLAUDE)
+
+
+def redacted(data: str, behind: str | None) -> ReasoningDetail:
+    """Keep encrypted reasoning, likewise."""
+    return ReasoningDetail("reasoning.encrypted", data=data, id=behind, format=CLAUDE)

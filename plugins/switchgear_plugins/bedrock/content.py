@@ -43,6 +43,7 @@ _DOCUMENTS = {
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9\-()\[\]]+")
 _MOST_NAME = 180
+_BESIDE_A_DOCUMENT = "(see the document)"
 _OWN_FORMATS = ("anthropic", "bedrock")
 _object = msgspec.json.Decoder(dict[str, Raw])
 
@@ -83,17 +84,23 @@ class Writer:
         return blocks
 
     def user(self, message: Message, where: str) -> list[Block]:
-        """Write a user message."""
-        return self._parts(message, where)
+        """Write a user message. A document does not stand alone: some text has to be with it."""
+        blocks = self._parts(message, where)
+        if any("document" in block for block in blocks) and not any("text" in block for block in blocks):
+            last = max(place for place, block in enumerate(blocks) if "cachePoint" not in block)
+            blocks.insert(last + 1, {"text": _BESIDE_A_DOCUMENT})
+        return blocks
 
     def assistant(self, message: Message, where: str) -> list[Block]:
         """Write an assistant message: what it thought, what it said, the tools it called."""
-        blocks = self._reasoning(message, where)
+        thoughts = self._reasoning(message, where)
+        blocks = thoughts.get(None, [])
         blocks += self._parts(message, where)
         if message.refusal:
             blocks.append({"text": message.refusal})
         for place, call in enumerate(message.tool_calls or ()):
             blocks.append(self._tool_use(call, f"{where}.tool_calls[{place}]"))
+            blocks += thoughts.get(call.id, [])
         return blocks
 
     def tool(self, message: Message, where: str) -> list[Block]:
@@ -111,6 +118,8 @@ class Writer:
                 content.append(block)
             self.mark(marks, getattr(part, "cache_control", None), here)
         result = {"toolUseId": tool_id(message.tool_call_id), "content": content}
+        if message.is_error:
+            result["status"] = "error"
         return [{"toolResult": result}, *marks[-1:]]
 
     def mark(self, blocks: list[Block], mark: CacheControl | None, where: str) -> None:
@@ -182,14 +191,19 @@ class Writer:
         self._documents.add(name)
         return name
 
-    def _reasoning(self, message: Message, where: str) -> list[Block]:
-        """Write what must come back as it was: signed and encrypted reasoning. The rest is dropped, as a model refuses it."""
-        blocks: list[Block] = []
+    def _reasoning(self, message: Message, where: str) -> dict[str | None, list[Block]]:
+        """Write what must come back as it was, by the call it came behind: signed and encrypted reasoning.
+
+        The rest is dropped, as a model refuses it.
+        """
+        blocks: dict[str | None, list[Block]] = {}
+        calls = {call.id for call in message.tool_calls or ()}
         unsigned = message.reasoning_content is not None
         for place, detail in enumerate(message.reasoning_details or ()):
             block = _reasoning_block(detail)
             if block is not None:
-                blocks.append({"reasoningContent": block})
+                behind = detail.id if detail.id in calls else None
+                blocks.setdefault(behind, []).append({"reasoningContent": block})
                 unsigned = False
             elif detail.type != "reasoning.summary":
                 self._call.drop(f"{where}.reasoning_details[{place}]")
@@ -205,6 +219,11 @@ class Writer:
             raise refuse(f"{where}.function.arguments", "is not a JSON object.", "invalid_value") from None
         self.tools_used[call.function.name] = None
         return {"toolUse": {"toolUseId": tool_id(call.id), "name": call.function.name, "input": values}}
+
+
+def is_own(detail: ReasoningDetail) -> bool:
+    """Say whether a model here can have made this reasoning, and takes it back."""
+    return _reasoning_block(detail) is not None
 
 
 def _reasoning_block(detail: ReasoningDetail) -> Block | None:

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from switchgear.contracts.capability import ONLY_EMBEDDINGS, ONLY_TEXT, TOOLS, USUAL, VISION, usual
+from switchgear.wire.messages.models import Rules, rules_of
 
 Reasoning: TypeAlias = Literal["adaptive", "budget", "reasoning_config", "effort_member", "effort_object"]
 Embedding: TypeAlias = Literal["titan_v1", "titan_v2", "cohere_v3", "cohere_v4"]
@@ -33,6 +34,8 @@ class Family(Struct, frozen=True):
     thinks     thinks unless told not to, and can be told
     top_k      the path of its own member for `top_k`
     caches     knows cache points; a model that does not refuses them
+    rules      what a model of Claude's generations takes, None for others
+    sampling   takes temperature, top_p and stop sequences
     counted    CountTokens knows it
     embedding  how it embeds, None for a model that talks
     """
@@ -42,6 +45,8 @@ class Family(Struct, frozen=True):
     thinks: Literal["no", "optional", "always"] = "no"
     top_k: tuple[str, ...] = ()
     caches: bool = False
+    rules: Rules | None = None
+    sampling: bool = True
     counted: bool = False
     embedding: Embedding | None = None
 
@@ -78,7 +83,7 @@ _KNOWN: tuple[tuple[str, Family], ...] = (
     ),
     (r"amazon\.titan-", Family(ONLY_TEXT)),
     (r"openai\.gpt-oss", Family(usual(vision=False), reasoning="effort_member")),
-    (r"openai\.", Family(USUAL, reasoning="effort_object")),
+    (r"openai\.", Family(USUAL, reasoning="effort_object", sampling=False)),
     (r"moonshot(?:ai)?\.", Family(usual(vision=False), reasoning="effort_member")),
     (r"deepseek\.r1", Family(ONLY_TEXT)),
     (r"deepseek\.", Family(_TEXT_ONLY)),
@@ -128,6 +133,7 @@ def _claude(name: str) -> Family:
         reasoning=reasoning,
         thinks=thinks,
         top_k=("top_k",),
+        rules=rules_of(name),
         caches=version >= (3, 5),
         counted=_COUNTED.match(name) is not None,
     )

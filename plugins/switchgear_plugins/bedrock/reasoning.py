@@ -7,10 +7,14 @@ docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html, platform
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Raw
 
 from switchgear.contracts.provider import Call
 from switchgear.wire.canonical import ChatRequest
+from switchgear.wire.messages.models import Rules
+from switchgear.wire.messages.thinking import fit_thinking
+from switchgear_plugins.bedrock.content import is_own
 from switchgear_plugins.bedrock.families import Family
 
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
@@ -21,6 +25,8 @@ _NOVA = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xh
 def reasoning_members(call: Call, chat: ChatRequest, family: Family) -> dict[str, Any]:
     """Return the model's own members for `reasoning_effort` and `thinking`; what it cannot be told is dropped."""
     members: dict[str, Any] = {}
+    if family.rules is not None:
+        _fit(call, chat, family.rules)
     if chat.thinking is not UNSET and chat.thinking != Raw(b"null"):
         if family.reasoning in ("adaptive", "budget"):
             members["thinking"] = chat.thinking
@@ -36,6 +42,45 @@ def reasoning_members(call: Call, chat: ChatRequest, family: Family) -> dict[str
         else:
             members = {**told, **members}
     return members
+
+
+def _fit(call: Call, chat: ChatRequest, rules: Rules) -> None:
+    """Write the client's own wish as the model's generation takes it, and none where the conversation cannot go on with one.
+
+    With a budget, a turn of the model's that is not over has to begin with what it thought. A forced tool and thinking exclude
+    each other.
+    """
+    forced = chat.tool_choice not in (None, "auto", "none")
+    unsigned = rules.thinking == "budget" and _is_unsigned(chat)
+    if chat.thinking is not UNSET and chat.thinking != Raw(b"null"):
+        asked = _thinking_decoder.decode(chat.thinking)
+        wish, effort = fit_thinking(asked, chat.reasoning_effort, rules, chat.limit or rules.max_tokens)
+        on = wish is not None and wish.get("type") in ("enabled", "adaptive")
+        if wish is None or (on and (forced or unsigned)):
+            call.drop("thinking")
+            chat.thinking = UNSET
+        else:
+            if wish != asked:
+                call.change("thinking")
+            chat.thinking = Raw(msgspec.json.encode(wish))
+            if effort != chat.reasoning_effort and "reasoning_effort" not in call.members:
+                chat.reasoning_effort = effort
+    effort = chat.reasoning_effort
+    if effort not in (None, "none") and (unsigned or (forced and rules.thinking == "budget")):
+        if "reasoning_effort" in call.members:
+            call.drop("reasoning_effort")
+        chat.reasoning_effort = None
+
+
+def _is_unsigned(chat: ChatRequest) -> bool:
+    """Say whether tools have answered a turn that came without what the model thought."""
+    if not chat.messages or chat.messages[-1].role != "tool":
+        return False
+    said = next((it for it in reversed(chat.messages) if it.role == "assistant"), None)
+    return said is not None and not any(is_own(detail) for detail in said.reasoning_details or ())
+
+
+_thinking_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 def _told(effort: str, chat: ChatRequest, family: Family, *, thinking: bool) -> dict[str, Any] | None:

@@ -11,7 +11,10 @@ import msgspec
 from switchgear.contracts.capability import JSON_SCHEMA
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
-from switchgear.wire.canonical import JSON_ONLY, ChatRequest, drop_others, read_chat, wants_json
+from switchgear.wire.canonical import JSON_ONLY, ChatRequest, drop_others, wants_json
+from switchgear.wire.fit.request import read_fitted
+from switchgear.wire.fit.schema import fit_schema, is_fit
+from switchgear.wire.messages.fit import unfit_sampling
 from switchgear_plugins.bedrock.content import Block, Writer, refuse
 from switchgear_plugins.bedrock.families import Family
 from switchgear_plugins.bedrock.reasoning import reasoning_members
@@ -32,7 +35,7 @@ _ANY_OBJECT = {"type": "object", "properties": {}}
 
 def converse_body(call: Call, model: TargetModel, family: Family, settings: BedrockSettings) -> bytes:
     """Write the body of a chat. Raises `InvalidRequest` naming what cannot be said here."""
-    chat = read_chat(call, model)
+    chat = read_fitted(call, model, takes_errors=True)
     body = _prompt(call, chat, family)
     if wants_json(chat):
         body["system"] = [*body.get("system", ()), {"text": JSON_ONLY}]
@@ -40,8 +43,10 @@ def converse_body(call: Call, model: TargetModel, family: Family, settings: Bedr
         raise InvalidRequest(
             "`n` is more than 1; this model's provider gives one answer.", param="n", code="unsupported"
         )
+    fields = _additional(call, chat, family, settings)
+    _sampling(call, chat, family, fields)
     _put(body, "inferenceConfig", _inference(chat))
-    _put(body, "additionalModelRequestFields", _additional(call, chat, family, settings))
+    _put(body, "additionalModelRequestFields", fields)
     _put(body, "outputConfig", _output(call, chat))
     _put(body, "requestMetadata", _metadata(call, chat))
     _put(body, "serviceTier", _tier(call, chat, settings))
@@ -61,7 +66,7 @@ def converse_body(call: Call, model: TargetModel, family: Family, settings: Bedr
 
 def count_body(call: Call, model: TargetModel, family: Family, settings: BedrockSettings) -> bytes:
     """Write the body that asks for the input tokens of a chat; what is no input is left out of it."""
-    chat = read_chat(call, model)
+    chat = read_fitted(call, model, takes_errors=True)
     body = _prompt(call, chat, family)
     _put(body, "additionalModelRequestFields", _additional(call, chat, family, settings))
     return _encode({"input": {"converse": body}})
@@ -94,7 +99,7 @@ def _prompt(call: Call, chat: ChatRequest, family: Family) -> dict[str, Any]:
             case _:
                 raise refuse(where, "has the role `function`; answer tool calls with the role `tool`.")
         if not blocks:
-            if role == "user":
+            if role == "user" and len(chat.messages) == 1:
                 raise refuse(where, "is empty.", "invalid_messages")
             continue
         if messages and messages[-1]["role"] == role:
@@ -120,6 +125,9 @@ def _tools(call: Call, chat: ChatRequest, family: Family, writer: Writer) -> dic
         # A conversation with tool blocks is refused without the tools they name, which the client need not send again.
         tools = [{"toolSpec": {"name": name, "inputSchema": {"json": _ANY_OBJECT}}} for name in writer.tools_used]
     config: dict[str, Any] = {"tools": tools}
+    if family.rules is not None and not family.rules.forced_tools and chat.tool_choice not in (None, "auto", "none"):
+        call.drop("tool_choice")
+        chat.tool_choice = "auto"
     _put(config, "toolChoice", _choice(chat))
     return config if tools else None
 
@@ -129,14 +137,14 @@ def _specifications(call: Call, chat: ChatRequest, family: Family, writer: Write
     for place, (function, mark) in enumerate(chat.functions()):
         spec: dict[str, Any] = {
             "name": function.name,
-            "inputSchema": {"json": _ANY_OBJECT if function.parameters is None else function.parameters},
+            "inputSchema": {"json": {**function.parameters, "type": "object"} if function.parameters else _ANY_OBJECT},
         }
         _put(spec, "description", function.description)
         if function.strict:
-            if JSON_SCHEMA in family.capabilities:
+            if JSON_SCHEMA in family.capabilities and is_fit(function.parameters or _ANY_OBJECT):
                 spec["strict"] = True
             else:
-                call.drop(f"tools[{place}].function.strict")
+                call.drop("tools.function.strict")
         tools.append({"toolSpec": spec})
         writer.mark(tools, mark, f"tools[{place}]")
     return tools
@@ -151,6 +159,41 @@ def _choice(chat: ChatRequest) -> dict[str, Any] | None:
     if choice.function is None:
         raise refuse("tool_choice", "does not name a function.", "invalid_value")
     return {"tool": {"name": choice.function.name}}
+
+
+def _sampling(call: Call, chat: ChatRequest, family: Family, fields: dict[str, Any]) -> None:
+    """Leave out what the model does not take, as it is known of Claude's generations and of others by their families."""
+    given: dict[str, Any] = {
+        name: value for name in ("temperature", "top_p", "top_k") if (value := getattr(chat, name)) is not None
+    }
+    thinking = fields.get("thinking")
+    thinks = isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive")
+    lost: list[str] = []
+    if family.rules is not None:
+        lost = unfit_sampling(given, family.rules, thinks=thinks)
+    elif not family.sampling:
+        lost = [*given, *(["stop"] if chat.stops else [])]
+    config = fields.get("reasoningConfig")
+    if isinstance(config, dict) and config.get("maxReasoningEffort") == "high":
+        lost = [*given, *(["max_completion_tokens"] if chat.limit is not None else [])]
+    for name in lost:
+        if given.get(name) != 1:
+            call.drop(
+                *(it for it in ((name, "max_tokens") if name not in call.members else (name,)) if it in call.members)
+            )
+        setattr(chat, name, None)
+        if name == "max_completion_tokens":
+            chat.max_tokens = None
+        if name == "top_k":
+            _take_top_k(fields, family)
+
+
+def _take_top_k(fields: dict[str, Any], family: Family) -> None:
+    *outer, name = family.top_k
+    place = fields
+    for step in outer:
+        place = place.get(step) or {}
+    place.pop(name, None)
 
 
 def _inference(chat: ChatRequest) -> dict[str, Any]:
@@ -187,7 +230,11 @@ def _output(call: Call, chat: ChatRequest) -> dict[str, Any] | None:
     schema = wanted.json_schema
     if schema is None or schema.schema is None:
         raise refuse("response_format.json_schema.schema", "is missing.", "missing_field")
-    definition = {"schema": _encode(schema.schema).decode(), "name": schema.name}
+    fitted, lost, closed = fit_schema(schema.schema)
+    call.drop(*(f"response_format.{name}" for name in lost))
+    if closed:
+        call.change("response_format")
+    definition = {"schema": _encode(fitted).decode(), "name": schema.name}
     _put(definition, "description", schema.description)
     return {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": definition}}}
 

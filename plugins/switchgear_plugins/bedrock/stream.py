@@ -8,10 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
-from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chat import cut, failed
 from switchgear.wire.chunks import ChunkWriter
-from switchgear_plugins.bedrock.answer import TokenUsage, answer_id, finish_reason
+from switchgear_plugins.bedrock.answer import TokenUsage, answer_id, finish_reason, redacted, signed
 from switchgear_plugins.bedrock.eventstream import CorruptStream, EventStreamParser, Message
 from switchgear_plugins.bedrock.faults import REQUEST_ID, protocol_fault, stream_fault
 
@@ -69,10 +68,12 @@ _decoder = msgspec.json.Decoder(_Event)
 class ConverseDecoder:
     """Decodes one stream."""
 
-    __slots__ = ("_blocks", "_calls", "_head", "_parser", "_terminal", "_writer")
+    __slots__ = ("_aliases", "_blocks", "_calls", "_head", "_last_call", "_parser", "_terminal", "_writer")
 
     def __init__(self, call: Call, head: Head, created: int) -> None:
         self._head = head
+        self._aliases = call.aliases
+        self._last_call: str | None = None
         self._parser = EventStreamParser()
         self._writer = ChunkWriter(
             id=answer_id(head), created=created, model=call.model, usage_wanted=call.usage_wanted
@@ -132,12 +133,14 @@ class ConverseDecoder:
         if tool is None:
             return
         # A tool that the provider runs itself is no call to the client: its pieces go by.
-        if tool.type is not None:
+        if tool.type not in (None, "tool_use"):
             self._blocks[event.content_block_index] = _Block()
             return
         self._blocks[event.content_block_index] = _Block(self._calls)
-        events.append(self._writer.tool_call(self._calls, tool.tool_use_id, tool.name))
+        name = self._aliases.get(tool.name, tool.name)
+        events.append(self._writer.tool_call(self._calls, tool.tool_use_id, name))
         self._calls += 1
+        self._last_call = tool.tool_use_id
 
     def _delta(self, index: int, delta: _Delta, events: list[StreamEvent]) -> None:
         if delta.text is not None:
@@ -174,9 +177,8 @@ class ConverseDecoder:
             events.append(self._writer.arguments(block.place, "{}"))
         if block.signature:
             signature = "".join(block.signature)
-            detail = ReasoningDetail("reasoning.text", text="".join(block.thought), signature=signature)
-            events.append(self._writer.reasoning_detail(detail))
-        encrypted = (ReasoningDetail("reasoning.encrypted", data=data) for data in block.redacted)
+            events.append(self._writer.reasoning_detail(signed("".join(block.thought), signature, self._last_call)))
+        encrypted = (redacted(data, self._last_call) for data in block.redacted)
         events.extend(self._writer.reasoning_detail(detail) for detail in encrypted)
 
     def _stop(self, event: _Event, events: list[StreamEvent]) -> None:

@@ -3,6 +3,7 @@
 A chunk may hold text, thoughts or a whole function call; the last has the finish reason and the usage, `[DONE]` follows.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -19,8 +20,8 @@ from switchgear_plugins.gigachat.wire import REASONS, Choice, FunctionCall, Repl
 _decoder = msgspec.json.Decoder(Reply)
 
 
-def read_answer(body: bytes, head: Head, ambient: Ambient) -> Answer:
-    """Read a whole answer. Raises `ProviderFault`."""
+def read_answer(body: bytes, head: Head, ambient: Ambient, aliases: Mapping[str, str]) -> Answer:
+    """Read a whole answer, whose tools have the names of `aliases` for the client. Raises `ProviderFault`."""
     reply = _read(body, head)
     choice = reply.choices[0] if reply.choices else Choice()
     said = choice.message
@@ -30,7 +31,8 @@ def read_answer(body: bytes, head: Head, ambient: Ambient) -> Answer:
     if said.reasoning_content:
         message["reasoning_content"] = said.reasoning_content
     if said.function_call is not None:
-        function = {"name": said.function_call.name, "arguments": _arguments(said.function_call)}
+        name = said.function_call.name
+        function = {"name": aliases.get(name, name), "arguments": _arguments(said.function_call)}
         id = said.functions_state_id or _id("call", head, ambient)
         message["tool_calls"] = [{"id": id, "type": "function", "function": function}]
     return completion(
@@ -79,12 +81,13 @@ def _arguments(call: FunctionCall) -> str:
 class GigaChatDecoder:
     """Decodes one stream. Complete means: a finish reason or `[DONE]` was seen."""
 
-    __slots__ = ("_ambient", "_calls", "_head", "_sse", "_terminal", "_usage", "_usage_wanted", "_writer")
+    __slots__ = ("_aliases", "_ambient", "_calls", "_head", "_sse", "_terminal", "_usage", "_usage_wanted", "_writer")
 
     def __init__(self, call: Call, head: Head, ambient: Ambient) -> None:
         self._sse = SSEParser()
         self._head = head
         self._ambient = ambient
+        self._aliases = call.aliases
         self._usage_wanted = call.usage_wanted
         self._writer: ChunkWriter | None = None
         self._usage: Usage | None = None
@@ -137,13 +140,18 @@ class GigaChatDecoder:
             if said.function_call is not None:
                 id = said.functions_state_id or f"{_id('call', self._head, self._ambient)}-{self._calls}"
                 events.append(
-                    writer.tool_call(self._calls, id, said.function_call.name, _arguments(said.function_call))
+                    writer.tool_call(
+                        self._calls, id, self._own_name(said.function_call.name), _arguments(said.function_call)
+                    )
                 )
                 self._calls += 1
         if choice.finish_reason:
             events.append(writer.finish(_reason(choice.finish_reason, self._head)))
             self._terminal = True
         self._tell_usage(writer, events)
+
+    def _own_name(self, name: str) -> str:
+        return self._aliases.get(name, name)
 
     def _tell_usage(self, writer: ChunkWriter, events: list[StreamEvent]) -> None:
         """Tell what was consumed, once the answer has ended: `[DONE]` may be missing."""

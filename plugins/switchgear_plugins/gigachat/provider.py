@@ -100,7 +100,7 @@ class GigaChatProvider:
     def decode(self, call: Call, head: Head, body: bytes) -> Answer:
         """Read a whole answer."""
         if call.wire == CANONICAL:
-            return read_answer(body, head, self._ambient)
+            return read_answer(body, head, self._ambient, call.aliases)
         try:
             if call.wire == COUNT:
                 counts = decode_text(_counts_decoder, body)

@@ -5,6 +5,7 @@ The id of a tool call is its `functions_state_id`, so that it comes back with th
 beginning: all there are become one.
 """
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -23,10 +24,12 @@ from switchgear.wire.canonical import (
     TextPart,
     ToolCall,
     drop_others,
-    read_chat,
 )
+from switchgear.wire.fit.names import NameRule
+from switchgear.wire.fit.request import read_fitted
 from switchgear_plugins.gigachat.wire import Body
 
+_NAMES = NameRule(256, re.compile(r"[^a-zA-Z0-9_.-]"))
 _CARRIED = (
     "n",
     "tools",
@@ -44,7 +47,7 @@ _EFFORTS = frozenset({"low", "medium", "high"})
 
 def chat_body(call: Call, model: TargetModel) -> Body:
     """Write the body of a chat. Raises `InvalidRequest` for what cannot be said."""
-    chat = read_chat(call, model)
+    chat = read_fitted(call, model, _NAMES)
     drop_others(call, (*_CARRIED, *_OWN))
     if chat.n is not None and chat.n > 1:
         raise InvalidRequest("`n` is more than 1; this model's provider gives one answer.", param="n")

@@ -7,7 +7,7 @@ from switchgear.contracts.provider import CANONICAL, Call, ProviderConfig, Targe
 from switchgear.wire.chat_provider import RESPONSES, ChatProvider
 from switchgear.wire.compaction import unpacked
 from switchgear.wire.members import prune, raw
-from switchgear_plugins.openai_compatible.settings import CompatibleSettings, check
+from switchgear_plugins.openai_compatible.settings import CompatibleSettings, check, grammar_of
 
 _KEPT = frozenset({"model", "stream"})
 """Members that the gateway itself sends."""
@@ -35,6 +35,7 @@ class CompatibleProvider(ChatProvider):
             wires=settings.wires,
             ask_usage=settings.stream_usage,
             models_path=settings.models_path,
+            grammar=grammar_of(settings, config.base_url),
         )
         self._settings = settings
 

@@ -1,8 +1,11 @@
 import re
-from typing import Literal
-from urllib.parse import unquote
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from switchgear.wire.fit.chat import ChatGrammar, When
+from switchgear.wire.fit.names import NameRule
 
 Wire = Literal["chat", "embeddings", "completions", "responses"]
 
@@ -17,6 +20,13 @@ class CompatibleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     drop_members              members it refuses, left out and said to be: dotted paths through arrays
                               (`messages.reasoning_details`)
     rename_members            members that have another name there, as `{max_completion_tokens: max_tokens}`
+    text_content, system_front, empty_reasoning
+                              which calls are written for servers that want one string where a message is text alone, one
+                              system message in front, an (empty) `reasoning_content` in every turn that calls tools:
+                              `never`, `translated` (those of clients of another form) or `always`; by default what is known
+                              of the server, else `translated`
+    most_user                 characters of `user`; a longer one is replaced by its hash
+    most_name                 characters of a tool's name; a longer one is shortened, and is itself again in the answer
     models_path               where its list of models is, under the base URL
 
     What is known of some (base URL; settings that are not the default):
@@ -39,6 +49,11 @@ class CompatibleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     developer_role: Literal["keep", "system"] = "keep"
     drop_members: tuple[str, ...] = ()
     rename_members: dict[str, str] = {}
+    text_content: When | None = None
+    system_front: When | None = None
+    empty_reasoning: When | None = None
+    most_user: Annotated[int, Meta(ge=16)] = 64
+    most_name: Annotated[int, Meta(ge=32)] = 64
     models_path: str = "/models"
 
 
@@ -51,6 +66,38 @@ def check(settings: CompatibleSettings) -> None:
     path = settings.models_path
     if not _PATH.fullmatch(path) or {".", ".."} & set(unquote(path).replace("\\", "/").split("/")):
         raise ValueError("`models_path` begins with a slash and stays below the address, as /models")
+
+
+_KNOWN: dict[str, dict[str, Any]] = {
+    "openrouter.ai": {"joined": "never", "front": "never", "reasoning_empty": "never"},
+    "api.groq.com": {"reasoning_empty": "never"},
+    "api.mistral.ai": {"reasoning_empty": "never"},
+    "api.deepseek.com": {"reasoning_empty": "always"},
+    "api.moonshot.ai": {"reasoning_empty": "always"},
+    "api.moonshot.cn": {"reasoning_empty": "always"},
+    "api.openai.com": {"joined": "never", "front": "never", "reasoning_empty": "never"},
+}
+"""What servers are known to read, by their hosts: some refuse members that others want, one keeps marks in lists of parts."""
+
+
+def grammar_of(settings: CompatibleSettings, base_url: str) -> ChatGrammar:
+    """Say what the server reads: what the settings say, else what is known of it."""
+    asked = {
+        "joined": settings.text_content,
+        "front": settings.system_front,
+        "reasoning_empty": settings.empty_reasoning,
+    }
+    usual: dict[str, Any] = {"joined": "translated", "front": "translated", "reasoning_empty": "translated"}
+    usual |= _KNOWN.get(urlsplit(base_url).hostname or "", {})
+    usual |= {name: when for name, when in asked.items() if when is not None}
+    renames = "max_completion_tokens" in settings.rename_members or "max_tokens" in settings.rename_members
+    return ChatGrammar(
+        user=settings.most_user,
+        names=NameRule(settings.most_name),
+        extra=True,
+        new_bound=not renames,
+        **usual,
+    )
 
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

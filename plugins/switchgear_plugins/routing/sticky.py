@@ -1,5 +1,6 @@
 """What keeps requests at the same target: the key, a session the client names, or how the prompt begins."""
 
+import re
 from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
@@ -7,6 +8,7 @@ from msgspec import Raw
 
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.provider import Call
+from switchgear.wire.fit.names import BILLING
 from switchgear.wire.members import BROKEN
 
 Sticky: TypeAlias = Literal["none", "key", "session", "prompt_prefix"]
@@ -61,7 +63,11 @@ def _beginning(call: Call) -> bytes | None:
     for name in _CONVERSATION:
         if name in call.members:
             parts += _first(call.members[name])
-    return b"\n".join(parts)[:PREFIX_BYTES] or None
+    return _BILLING.sub(b"", b"\n".join(parts))[:PREFIX_BYTES] or None
+
+
+_BILLING = re.compile(re.escape(BILLING.encode()) + rb'[^"\n\\]*')
+"""What an agent writes for one vendor's books, which differs from call to call."""
 
 
 def _first(messages: Raw) -> list[bytes]:

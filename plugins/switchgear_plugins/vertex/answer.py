@@ -3,6 +3,7 @@
 Wire: see `wire`; finish reasons: ai.google.dev/api/generate-content#FinishReason.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import completion
 from switchgear_plugins.vertex.contents import FORMAT, OWN_ID
 from switchgear_plugins.vertex.faults import read_fault
-from switchgear_plugins.vertex.wire import Candidate, FunctionCall, Logprobs, Part, PromptFeedback, read_response
+from switchgear_plugins.vertex.wire import Blob, Candidate, FunctionCall, Logprobs, Part, PromptFeedback, read_response
 
 _FINISH = {
     "STOP": "stop",
@@ -117,7 +118,7 @@ def _token(token: str, logprob: float) -> dict[str, Any]:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
 
 
-def decode_chat(head: Head, body: bytes, ambient: Ambient) -> Answer:
+def decode_chat(head: Head, body: bytes, ambient: Ambient, aliases: Mapping[str, str]) -> Answer:
     """Read the answer of generateContent. Raises `ProviderFault`."""
     found = read_response(body)
     if found is None:
@@ -127,7 +128,10 @@ def decode_chat(head: Head, body: bytes, ambient: Ambient) -> Answer:
     if not found.candidates:
         raise blocked(found.prompt_feedback) or ProviderFault("protocol", head.status)
     ids = CallIds(ambient)
-    choices = [_choice(candidate, ids) for candidate in sorted(found.candidates, key=lambda candidate: candidate.index)]
+    choices = [
+        _choice(candidate, ids, aliases)
+        for candidate in sorted(found.candidates, key=lambda candidate: candidate.index)
+    ]
     for place, choice in enumerate(choices):
         choice["index"] = place
     first, *others = choices
@@ -143,21 +147,32 @@ def decode_chat(head: Head, body: bytes, ambient: Ambient) -> Answer:
     )
 
 
+def image(blob: Blob, place: int) -> dict[str, Any]:
+    """Write what a model made in the shape that OpenRouter's API made common (`images` of a message)."""
+    url = f"data:{blob.mime_type};base64,{blob.data}"
+    return {"type": "image_url", "image_url": {"url": url}, "index": place}
+
+
 class _Said:
     """What the parts of one candidate say, gathered."""
 
-    def __init__(self, parts: list[Part], ids: CallIds) -> None:
+    def __init__(self, parts: list[Part], ids: CallIds, aliases: Mapping[str, str]) -> None:
         self.text = ""
         self.thoughts = ""
+        self.images: list[dict[str, Any]] = []
         self.details: list[ReasoningDetail] = []
         self.calls: list[dict[str, Any]] = []
         for part in parts:
             signature = part.thought_signature
             if part.function_call is not None:
                 id = ids.id(part.function_call)
-                function = {"name": part.function_call.name, "arguments": arguments(part.function_call)}
+                name = part.function_call.name
+                function = {"name": aliases.get(name, name), "arguments": arguments(part.function_call)}
                 self.calls.append({"id": id, "type": "function", "function": function})
                 detail = call_detail(signature, id) if signature else None
+            elif part.inline_data is not None:
+                self.images.append(image(part.inline_data, len(self.images)))
+                detail = call_detail(signature, None) if signature else None
             elif part.thought:
                 self.thoughts += part.text or ""
                 detail = thought_detail(part.text, signature) if signature else None
@@ -172,6 +187,8 @@ class _Said:
         message["refusal"] = None
         if self.thoughts:
             message["reasoning_content"] = self.thoughts
+        if self.images:
+            message["images"] = self.images
         if self.details:
             message["reasoning_details"] = self.details
         if self.calls:
@@ -179,9 +196,9 @@ class _Said:
         return message
 
 
-def _choice(candidate: Candidate, ids: CallIds) -> dict[str, Any]:
-    said = _Said(candidate.content.parts if candidate.content is not None else [], ids)
-    reason = finish(candidate, called=bool(said.calls), said=bool(said.text))
+def _choice(candidate: Candidate, ids: CallIds, aliases: Mapping[str, str]) -> dict[str, Any]:
+    said = _Said(candidate.content.parts if candidate.content is not None else [], ids, aliases)
+    reason = finish(candidate, called=bool(said.calls), said=bool(said.text or said.images))
     if isinstance(reason, ProviderFault):
         raise reason
     found = candidate.logprobs_result

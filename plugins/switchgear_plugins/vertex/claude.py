@@ -14,6 +14,7 @@ from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import COUNT, Call, Head, ProviderFault, StreamDecoder, StreamEvent, TargetModel
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.wire.members import BROKEN
+from switchgear.wire.messages.fit import Host, fit_host
 from switchgear.wire.messages.provider import MessagesProvider
 from switchgear_plugins.vertex.address import Address, authorise, family
 from switchgear_plugins.vertex.faults import read_fault
@@ -21,6 +22,13 @@ from switchgear_plugins.vertex.faults import read_fault
 _VERSION = "vertex-2023-10-16"
 _PUBLISHER = "anthropic"
 _COUNTER = "publishers/anthropic/models/count-tokens"
+_BETAS = frozenset(
+    {
+        "interleaved-thinking-2025-05-14", "context-1m-2025-08-07", "computer-use-2025-01-24", "computer-use-2025-11-24",
+        "web-search-2025-03-05", "tool-search-tool-2025-10-19", "fine-grained-tool-streaming-2025-05-14",
+    }
+)  # fmt: skip
+"""Opt-ins that are known here; others refuse the whole call."""
 _MOST_UNDECIDED = 65_536
 
 
@@ -33,6 +41,7 @@ class ClaudeOnVertex(MessagesProvider):
     """What the provider asks about Claude models. Signed thinking is that of Anthropic's own API."""
 
     reasoning_format = "anthropic-claude-v1"
+    host = Host(_BETAS)
 
     def __init__(self, address: Address, headers: dict[str, str], ambient: Ambient) -> None:
         super().__init__("", headers, ambient)
@@ -46,7 +55,7 @@ class ClaudeOnVertex(MessagesProvider):
         """Move the model into the address; only counting, which has an address of its own, wants it here."""
         body.pop("model", None)
         named = {"model": family(model.name)} if call.operation == COUNT else {}
-        betas = call.headers.get("anthropic-beta")
+        _, betas = fit_host(call, {}, self.host)
         asked = {} if betas is None else {"anthropic_beta": betas.split(",")}
         return {"anthropic_version": _VERSION, **asked, **named, **body}
 
@@ -111,4 +120,6 @@ class EitherDecoder:
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
+        if self._chosen is None:
+            self._gemini.feed(self._begun)  # which is no stream at all
         (self._chosen or self._gemini).close()

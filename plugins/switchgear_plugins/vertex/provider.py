@@ -102,7 +102,7 @@ class VertexProvider:
             return _decode_count(head, body)
         if call.wire != CANONICAL or speaks_messages(body):
             return self._claude.decode(call, head, body)
-        return decode_chat(head, body, self._ambient)
+        return decode_chat(head, body, self._ambient, call.aliases)
 
     def decoder(self, call: Call, head: Head) -> StreamDecoder:
         """Make the decoder of one stream."""

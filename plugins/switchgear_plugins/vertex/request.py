@@ -10,7 +10,8 @@ import msgspec
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
-from switchgear.wire.canonical import ChatRequest, NamedTool, drop_others, read_chat
+from switchgear.wire.canonical import ChatRequest, NamedTool, drop_others
+from switchgear.wire.fit.request import GEMINI_NAMES, read_fitted
 from switchgear_plugins.vertex.contents import Contents
 from switchgear_plugins.vertex.settings import VertexProviderSettings
 from switchgear_plugins.vertex.thinking import signs_calls, thinking_config
@@ -40,7 +41,7 @@ Json = dict[str, Any]
 
 def chat_body(call: Call, model: TargetModel, settings: VertexProviderSettings) -> bytes:
     """Write the body of generateContent and streamGenerateContent. Raises `InvalidRequest`."""
-    request = read_chat(call, model)
+    request = read_fitted(call, model, GEMINI_NAMES)
     body = _prompt(call, request, model)
     if config := _tool_config(call, request):
         body["toolConfig"] = {"functionCallingConfig": config}
@@ -57,7 +58,7 @@ def chat_body(call: Call, model: TargetModel, settings: VertexProviderSettings) 
 
 def count_body(call: Call, model: TargetModel, resource: str | None) -> bytes:
     """Write the body of countTokens. `resource` is the model's name where the request is to be wrapped, as at AI Studio."""
-    prompt = _prompt(call, read_chat(call, model), model)
+    prompt = _prompt(call, read_fitted(call, model, GEMINI_NAMES), model)
     return _encode(prompt if resource is None else {"generateContentRequest": {"model": resource, **prompt}})
 
 

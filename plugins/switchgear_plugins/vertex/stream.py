@@ -7,7 +7,7 @@ next parts; usage so far comes with every one of them; nothing marks the end but
 from switchgear.ambient import Ambient
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
-from switchgear.wire.chat import cut, failed
+from switchgear.wire.chat import Misdelivered, cut, failed
 from switchgear.wire.chunks import ChunkWriter
 from switchgear.wire.sse import SSEParser
 from switchgear_plugins.vertex.answer import (
@@ -16,6 +16,7 @@ from switchgear_plugins.vertex.answer import (
     blocked,
     call_detail,
     finish,
+    image,
     logprobs,
     thought_detail,
 )
@@ -28,10 +29,11 @@ _MOST_CANDIDATES = 128
 class _Choice:
     """What was seen of one candidate."""
 
-    __slots__ = ("calls", "finished", "said")
+    __slots__ = ("calls", "finished", "images", "said")
 
     def __init__(self) -> None:
         self.calls = 0
+        self.images = 0
         self.said = False
         self.finished = False
 
@@ -40,8 +42,10 @@ class GeminiDecoder:
     """Decodes one stream. Complete means: each of the `n` candidates asked for has given its finish reason."""
 
     __slots__ = (
+        "_aliases",
         "_ambient",
         "_asked",
+        "_body",
         "_choices",
         "_complete",
         "_head",
@@ -55,8 +59,10 @@ class GeminiDecoder:
 
     def __init__(self, call: Call, head: Head, ambient: Ambient) -> None:
         self._sse = SSEParser()
+        self._body = Misdelivered.of(head)
         self._head = head
         self._ambient = ambient
+        self._aliases = call.aliases
         self._ids = CallIds(ambient)
         self._asked = (call.member("n", int) or 1) if "n" in call.members else 1
         self._wanted = call.usage_wanted
@@ -71,7 +77,12 @@ class GeminiDecoder:
         events: list[StreamEvent] = []
         if self._over:
             return events
+        if self._body is not None:
+            self._body.feed(data)
+            return events
         for payload in self._sse.feed(data):
+            if payload.strip() in (b"", b"null", b"[DONE]"):
+                continue
             fault = self._take(payload, events)
             if fault is not None:
                 events.append(failed(fault))
@@ -82,6 +93,8 @@ class GeminiDecoder:
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
+        if self._body is not None:
+            raise read_fault(self._head, self._body.found().strip().removeprefix(b"["), status=200)
         if not self._complete:
             raise cut(self._head)
 
@@ -147,8 +160,13 @@ class GeminiDecoder:
             id = self._ids.id(call)
             if signature:
                 events.append(writer.reasoning_detail(call_detail(signature, id), index))
-            events.append(writer.tool_call(choice.calls, id, call.name, arguments(call), index))
+            name = self._aliases.get(call.name, call.name)
+            events.append(writer.tool_call(choice.calls, id, name, arguments(call), index))
             choice.calls += 1
+        elif part.inline_data is not None:
+            choice.said = True
+            events.append(writer.image(image(part.inline_data, choice.images), index))
+            choice.images += 1
         elif part.thought:
             if text:
                 events.append(writer.reasoning(text, index))

@@ -21,13 +21,21 @@ class FunctionCall(Struct, gc=False):
     id: str | None = None
 
 
+class Blob(Struct, rename="camel", gc=False):
+    """What a model made that is no text, in base64."""
+
+    mime_type: str = ""
+    data: str = ""
+
+
 class Part(Struct, rename="camel", gc=False):
-    """A piece of an answer: text, a thought (text with `thought`) or a function call, perhaps with a signature."""
+    """A piece of an answer: text, a picture, a thought (text with `thought`) or a function call, perhaps with a signature."""
 
     text: str | None = None
     thought: bool = False
     thought_signature: str | None = None
     function_call: FunctionCall | None = None
+    inline_data: Blob | None = None
 
 
 class Content(Struct, gc=False):

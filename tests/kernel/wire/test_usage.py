@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from switchgear.contracts.usage import Usage
 from switchgear.testing.provider_suite import RecordedHead, chat_call
-from switchgear.wire.chat import ChatDecoder, decode_answer
+from switchgear.wire.chat import decode_answer
+from switchgear.wire.chat_stream import ChatDecoder
 from switchgear.wire.usage import read_usage
 
 PLAIN = {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105}

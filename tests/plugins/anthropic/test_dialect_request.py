@@ -136,14 +136,6 @@ def assistant(*content: Any) -> list[Any]:
             "messages[0].content[0].content[0]",
             {"messages": user({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference"}]})},
         ),
-        (
-            "tools[1]",
-            {"tools": [{"name": "a", "input_schema": {}}, {"type": "web_search_20250305", "name": "web_search"}]},
-        ),
-        ("tools[0]", {"tools": [{"type": "bash_20250124", "name": "bash"}]}),
-        ("tools[0]", {"tools": [{"type": "é" * 60}]}),
-        ("tools[0]", {"tools": [{"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"}]}),
-        ("tools[0]", {"tools": [{"type": "computer_toolset_20260801"}]}),
         ("system[0]", {"system": [{"type": "image", "source": {"type": "url", "url": "x"}}]}),
         (
             "messages[0].content[0].source.content[0]",

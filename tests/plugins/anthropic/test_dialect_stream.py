@@ -141,8 +141,8 @@ def test_calls_that_cannot_be_told_are_the_providers_fault(last: dict[str, Any])
 def test_what_waits_is_bounded() -> None:
     encoder = MESSAGES.encoder(call(), translate=True)
     encoder.event(event(delta(tool_calls=[tool(0, "{", id="a", name="f"), tool(1, "{", id="b", name="f")])))
-    piece = event(delta(tool_calls=[tool(1, "x" * 100_000)]))
-    for _ in range(10):
+    piece = event(delta(tool_calls=[tool(1, "x" * 1_000_000)]))
+    for _ in range(8):
         encoder.event(piece)
     with pytest.raises(ResponseTooLarge):
         encoder.event(piece)

@@ -65,6 +65,8 @@ def test_elsewhere_they_are_in_the_body_or_dropped():
     settings = VertexProviderSettings(project="proj-1", location="us-east5")
     vertex = VertexProvider(ProviderConfig("v", None, {}, settings, Ambient()))
     model = type(MODEL)(id="c", name="claude-sonnet-4-5", name_json=Raw(b'"claude-sonnet-4-5"'))
-    body = vertex.prepare(parsed(anthropic_beta=b"a-1"), model, Secret({"access_token": "t"})).body
-    assert ["a-1"] == json.loads(body)["anthropic_beta"]
+    body = vertex.prepare(
+        parsed(anthropic_beta=b"context-1m-2025-08-07,a-1"), model, Secret({"access_token": "t"})
+    ).body
+    assert ["context-1m-2025-08-07"] == json.loads(body)["anthropic_beta"]
     assert ("anthropic-beta",) == MESSAGES.canonical(parsed(anthropic_beta=b"a-1")).dropped

@@ -125,12 +125,15 @@ def test_streams_parallel_tool_calls() -> None:
     assert events[-1].last
 
 
+MADE = "anthropic-claude-v1"
+
+
 def test_streams_reasoning_and_what_must_come_back() -> None:
     found = deltas(read(golden_stream("reasoning")))
     assert ["Hmm", ", hm"] == [d["reasoning_content"] for d in found if "reasoning_content" in d]
     assert [
-        {"type": "reasoning.text", "text": "Hmm, hm", "signature": "c2ln", "index": 0},
-        {"type": "reasoning.encrypted", "data": "b3BhcXVl", "index": 1},
+        {"type": "reasoning.text", "text": "Hmm, hm", "signature": "c2ln", "format": MADE, "index": 0},
+        {"type": "reasoning.encrypted", "data": "b3BhcXVl", "format": MADE, "index": 1},
     ] == [detail for d in found for detail in d.get("reasoning_details", ())]
     assert "42" == "".join(d.get("content", "") for d in found)
 

@@ -75,7 +75,6 @@ HERE = "messages[0].content[0]"
         (saying("tool", content="x"), "messages[0].tool_call_id"),
         (saying("function", content="x"), "messages[0]"),
         (saying("user", content=" "), "messages[0]"),
-        (saying("assistant", tool_calls=[CALL]), "messages[0].tool_calls[0].function.arguments"),
         ({"messages": [], "tools": [{"type": "web_search"}]}, "tools[0]"),
         ({"messages": [], "tools": [FUNCTION], "tool_choice": {"type": "x"}}, "tool_choice"),
         ({"messages": [], "response_format": {"type": "json_schema"}}, "response_format.json_schema.schema"),

@@ -87,17 +87,6 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}
         ({"n": 2}, "n"),
         ({"tools": [{"type": "web_search"}]}, "tools[0]"),
         ({"messages": [{"role": "tool", "tool_call_id": "x", "content": "y"}]}, "messages[0].tool_call_id"),
-        (
-            {
-                "messages": [
-                    {
-                        "role": "assistant",
-                        "tool_calls": [{"id": "x", "type": "function", "function": {"name": "f", "arguments": "[1]"}}],
-                    }
-                ]
-            },
-            "messages[0].tool_calls[0].function.arguments",
-        ),
         ({"response_format": {"type": "grammar"}}, "response_format"),
     ],
 )  # fmt: skip

@@ -42,14 +42,6 @@ def tool_call(arguments: str) -> dict:
     ("members", "param"),
     [
         ({"messages": [{"role": "tool", "tool_call_id": "x", "content": "?"}]}, "messages[0].tool_call_id"),
-        (
-            {"messages": [{"role": "assistant", "tool_calls": [tool_call("[1]")]}]},
-            "messages[0].tool_calls[0].function.arguments",
-        ),
-        (
-            {"messages": [{"role": "assistant", "tool_calls": [tool_call('{"a":')]}]},
-            "messages[0].tool_calls[0].function.arguments",
-        ),
         (user({"type": "image_url", "image_url": {"url": "ftp://x/y"}}), "messages[0].content[0].image_url.url"),
         (user({"type": "image_url", "image_url": {"url": "https://[x"}}), "messages[0].content[0].image_url.url"),
         (user({"type": "file", "file": {"file_id": "file-1"}}), "messages[0].content[0].file.file_id"),

@@ -4,6 +4,7 @@ Wire: docs.anthropic.com/en/api/messages and …/messages-count-tokens. Citation
 runs itself have no canonical form: a client that wants them speaks the Messages form.
 """
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -63,17 +64,17 @@ def decode_count(body: bytes, head: Head) -> Answer:
     return Answer(b'{"input_tokens":%d}' % found.input_tokens, Usage())
 
 
-def decode_message(body: bytes, head: Head, created: int, reasoning: str) -> Answer:
+def decode_message(body: bytes, head: Head, created: int, reasoning: str, aliases: Mapping[str, str]) -> Answer:
     """Translate an answer into a canonical one, `created` at these seconds. Raises `ProviderFault`.
 
-    `reasoning` is the `format` its thinking gets.
+    `reasoning` is the `format` its thinking gets, `aliases` are the client's names of tools by those they have here.
     """
     found = _read(_message_decoder, body, head)
     return completion(
         id=found.id,
         created=created,
         model=found.model,
-        message=_said(found, reasoning),
+        message=_said(found, reasoning, aliases),
         finish_reason=finish_reason(found.stop_reason),
         usage=read_usage(found.usage),
     )
@@ -105,7 +106,7 @@ def _read(decoder: msgspec.json.Decoder[T], body: bytes, head: Head) -> T:
         raise decode_fault(head.status, body, head) from None
 
 
-def _said(found: Message, reasoning: str) -> dict[str, Any]:
+def _said(found: Message, reasoning: str, aliases: Mapping[str, str]) -> dict[str, Any]:
     texts: list[str] = []
     thoughts: list[str] = []
     details: list[ReasoningDetail] = []
@@ -114,7 +115,8 @@ def _said(found: Message, reasoning: str) -> dict[str, Any]:
         if block.type == "text":
             texts.append(block.text or "")
         elif block.type == "tool_use":
-            function = {"name": block.name or "", "arguments": bytes(block.input).decode()}
+            name = block.name or ""
+            function = {"name": aliases.get(name, name), "arguments": bytes(block.input).decode()}
             calls.append({"id": block.id or "", "type": "function", "function": function})
         elif block.type in ("thinking", "redacted_thinking"):
             thoughts.append(block.thinking or "")

@@ -20,6 +20,7 @@ from switchgear.contracts.provider import (
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.wire.messages.answer import decode_count, decode_message, decode_native
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
+from switchgear.wire.messages.fit import Host, fit_host, fit_native
 from switchgear.wire.messages.models import Rules, rules_of
 from switchgear.wire.messages.request import Display, write_request
 from switchgear.wire.messages.stream import ChunkDecoder, NativeDecoder
@@ -34,6 +35,8 @@ _COUNTED_TOO = frozenset({"cache_control", "context_management", "mcp_servers", 
 """With the former, what the count endpoint takes. Source: docs.anthropic.com/en/api/messages-count-tokens."""
 _SAME_IN_BOTH = frozenset({"max_tokens", "temperature", "top_p", "top_k", "thinking"})
 """Members whose model defaults, which are canonical, mean the same in this form."""
+_SOME = Raw(b"32000")
+"""A bound for a call that has none, as thinking is measured by it."""
 _ONLY_HERE = frozenset({"cache_control", "container", "context_management", "inference_geo", "mcp_servers", "speed"})
 
 
@@ -49,6 +52,8 @@ class MessagesProvider:
     request_id_header = REQUEST_ID
     reasoning_format = MESSAGES
     """The `format` of canonical `reasoning_details` that are thinking of this provider's models."""
+    host = Host()
+    """What who hosts the models knows."""
 
     def __init__(
         self,
@@ -102,7 +107,7 @@ class MessagesProvider:
             return decode_count(body, head)
         if call.wire == MESSAGES:
             return decode_native(body, head)
-        return decode_message(body, head, self._now_s(), self.reasoning_format)
+        return decode_message(body, head, self._now_s(), self.reasoning_format, call.aliases)
 
     def decoder(self, call: Call, head: Head) -> StreamDecoder:
         """Make the decoder of one stream."""
@@ -130,4 +135,12 @@ class MessagesProvider:
             defaults = {name: value for name, value in model.defaults.items() if name in known}
             if "max_completion_tokens" in model.defaults:
                 defaults.setdefault("max_tokens", model.defaults["max_completion_tokens"])
-        return {**defaults, **call.members, "model": model.name_json}
+        members, _ = fit_host(call, {**defaults, **call.members}, self.host)
+        if call.operation == COUNT and "max_tokens" not in members:
+            fitted = fit_native(
+                call, {**members, "max_tokens": _SOME}, self.rules(model.name), model, self.reasoning_format
+            )
+            del fitted["max_tokens"]
+        else:
+            fitted = fit_native(call, members, self.rules(model.name), model, self.reasoning_format)
+        return {**fitted, "model": model.name_json}

@@ -11,10 +11,15 @@ from msgspec import UNSET, Raw
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
-from switchgear.wire.canonical import JSON_ONLY, ChatRequest, NamedTool, drop_others, read_chat, wants_json
+from switchgear.wire.canonical import JSON_ONLY, ChatRequest, NamedTool, drop_others, wants_json
+from switchgear.wire.fit.names import NameRule, fit_user
+from switchgear.wire.fit.request import read_fitted
+from switchgear.wire.fit.schema import fit_schema, is_fit
 from switchgear.wire.messages.models import Rules
+from switchgear.wire.messages.thinking import fit_thinking, lacks_thinking
 from switchgear.wire.messages.turns import Body, marker, write_turns
 
+NAMES = NameRule(128)
 Display = Literal["summarized", "omitted"]
 
 _PASSED_ON = ("cache_control", "container", "context_management", "inference_geo", "mcp_servers", "speed")
@@ -26,6 +31,7 @@ _CARRIED = (
 _TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768, "max": 32_768}
 _LEAST_BUDGET = 1024
+_MOST_USER = 256
 _LEAST_TOP_P_WHILE_THINKING = 0.95
 
 
@@ -35,7 +41,7 @@ def write_request(call: Call, model: TargetModel, rules: Rules, reasoning: str, 
     `reasoning` is the `format` of the reasoning that is the provider's own; `display` is sent with the thinking that
     `reasoning_effort` asks for.
     """
-    chat = read_chat(call, model)
+    chat = read_fitted(call, model, NAMES, takes_errors=True)
     if chat.n is not None and chat.n > 1:
         message = "`n` must be 1: this model's provider gives one answer to a request."
         raise InvalidRequest(message, param="n", code="unsupported_value")
@@ -74,9 +80,10 @@ def _tools(call: Call, chat: ChatRequest, rules: Rules) -> list[Body]:
         tool: Body = {"name": function.name}
         if function.description is not None:
             tool["description"] = function.description
-        tool["input_schema"] = {"type": "object", **(function.parameters or {})}
+        tool["input_schema"] = {**(function.parameters or {}), "type": "object"}
         if function.strict is not None:
-            if rules.json_schema:
+            fits = not function.strict or is_fit(tool["input_schema"])
+            if rules.json_schema and fits:
                 tool["strict"] = function.strict
             elif function.strict:
                 call.drop("tools.function.strict")
@@ -114,7 +121,12 @@ def _output_config(call: Call, chat: ChatRequest) -> Body:
     if wanted is None or wanted.type == "text":
         return {}
     if wanted.type == "json_schema" and wanted.json_schema is not None and wanted.json_schema.schema is not None:
-        return {"format": {"type": "json_schema", "schema": wanted.json_schema.schema}}
+        schema, lost, closed = fit_schema(wanted.json_schema.schema)
+        if "response_format" in call.members:
+            call.drop(*(f"response_format.{name}" for name in lost))
+            if closed:
+                call.change("response_format")
+        return {"format": {"type": "json_schema", "schema": schema}}
     _drop(call, "response_format")
     return {}
 
@@ -125,8 +137,12 @@ def _thinking(
     """Write how the model is to think; return whether it does so because the request says it."""
     effort = chat.reasoning_effort
     if chat.thinking is not UNSET and chat.thinking != _NULL:
-        body["thinking"] = chat.thinking
-        kind = _type_of(chat.thinking)
+        thinking, effort = fit_thinking(_members_of(chat.thinking), effort, rules, body["max_tokens"])
+        if thinking is None or _cannot_think(thinking, body):
+            _drop(call, "thinking")
+            return False
+        body["thinking"] = thinking
+        kind = thinking.get("type")
         if kind == "adaptive" and effort is not None and (level := rules.effort(effort)) is not None:
             config["effort"] = level
         return kind in ("adaptive", "enabled")
@@ -135,7 +151,7 @@ def _thinking(
     if rules.thinking == "adaptive" and (level := rules.effort(effort)) is not None:
         config["effort"] = level
     wish = _wish(effort, rules, body["max_tokens"], forced=forced)
-    if wish is None:
+    if wish is None or _cannot_think(wish, body):
         if "effort" not in config and not (effort == "none" and rules.thinking != "adaptive"):
             _drop(call, "reasoning_effort")
         return False
@@ -144,6 +160,11 @@ def _thinking(
         wish["display"] = display
     body["thinking"] = wish
     return thinks
+
+
+def _cannot_think(wish: Body, body: Body) -> bool:
+    """With a budget, a turn of the model's that is not over has to begin with what it thought."""
+    return wish.get("type") == "enabled" and lacks_thinking(body["messages"])
 
 
 def _wish(effort: str, rules: Rules, limit: int, *, forced: bool) -> Body | None:
@@ -186,7 +207,10 @@ def _others(call: Call, chat: ChatRequest, model: TargetModel, body: Body) -> No
     if stops:
         body["stop_sequences"] = stops
     if chat.user is not None:
-        body["metadata"] = {"user_id": chat.user}
+        user = fit_user(chat.user, _MOST_USER)
+        if user != chat.user and "user" in call.members:
+            call.change("user")
+        body["metadata"] = {"user_id": user}
     if chat.service_tier is not None:
         if chat.service_tier in _TIERS:
             body["service_tier"] = _TIERS[chat.service_tier]
@@ -202,9 +226,9 @@ _NULL = Raw(b"null")
 _type_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
-def _type_of(thinking: Raw) -> object:
+def _members_of(thinking: Raw) -> Body:
     try:
-        return _type_decoder.decode(thinking).get("type")
+        return _type_decoder.decode(thinking)
     except (msgspec.DecodeError, RecursionError):
         message = '`thinking` must be an object, as {"type": "adaptive"}.'
         raise InvalidRequest(message, param="thinking", code="invalid_value") from None

@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call, Head, StreamEvent
-from switchgear.wire.chat import cut, failed
+from switchgear.wire.chat import Misdelivered, cut, failed
 from switchgear.wire.chunks import ChunkWriter
-from switchgear.wire.members import BROKEN, decode_text
+from switchgear.wire.members import BROKEN, decode_whole
 from switchgear.wire.messages.answer import Message, thinking_detail
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
 from switchgear.wire.messages.form import Block, StopDetails, TokenCounts, finish_reason, read_tokens
@@ -56,6 +56,8 @@ class _Open(Struct):
 
 
 _decoder = msgspec.json.Decoder(_Event)
+_NOTHING = (b"", b"null")
+"""What some servers put between events."""
 _EMPTY = (Raw(b"{}"), Raw(b"null"))
 _NEEDED = frozenset({"message_start", "content_block_start", "content_block_delta", "message_stop"})
 """Events that must be understood where they stand; others may be new, and are passed over."""
@@ -64,10 +66,11 @@ _NEEDED = frozenset({"message_start", "content_block_start", "content_block_delt
 class _MessagesDecoder(ABC):
     """What both decoders do: events out of bytes, counts, faults, and the end."""
 
-    __slots__ = ("_counts", "_head", "_over", "_sse", "_terminal")
+    __slots__ = ("_body", "_counts", "_head", "_over", "_sse", "_terminal")
 
     def __init__(self, head: Head) -> None:
         self._sse = SSEParser()
+        self._body = Misdelivered.of(head)
         self._head = head
         self._counts = TokenCounts()
         self._terminal = False
@@ -78,10 +81,15 @@ class _MessagesDecoder(ABC):
         events: list[StreamEvent] = []
         if self._over:
             return events  # whatever comes behind the end belongs to nothing
+        if self._body is not None:
+            self._body.feed(data)
+            return events
         for found in self._sse.feed_events(data):
             payload = found.data
+            if payload.strip() in _NOTHING:
+                continue
             try:
-                self._take(decode_text(_decoder, payload), payload, events)
+                self._take(decode_whole(_decoder, payload), payload, events)
             except (*BROKEN, _NotAnEventError):
                 self._over = True
                 events.append(failed(decode_fault(200, payload, self._head)))
@@ -91,6 +99,8 @@ class _MessagesDecoder(ABC):
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
+        if self._body is not None:
+            raise decode_fault(200, self._body.found(), self._head)
         if not self._terminal:
             raise cut(self._head, REQUEST_ID)
 
@@ -144,6 +154,7 @@ class ChunkDecoder(_MessagesDecoder):
     """
 
     __slots__ = (
+        "_aliases",
         "_begun",
         "_blocks",
         "_calls",
@@ -158,6 +169,7 @@ class ChunkDecoder(_MessagesDecoder):
     def __init__(self, call: Call, head: Head, created: int, reasoning: str) -> None:
         super().__init__(head)
         self._reasoning = reasoning
+        self._aliases = call.aliases
         self._created = created
         self._usage_wanted = call.usage_wanted
         self._writer = ChunkWriter(id="", created=created, model="", usage_wanted=call.usage_wanted)
@@ -222,7 +234,7 @@ class ChunkDecoder(_MessagesDecoder):
             events.append(self._writer.text(block.text))
         elif block.type == "tool_use":
             given = bytes(block.input).decode() if block.input not in _EMPTY else ""
-            events.append(self._writer.tool_call(self._calls, block.id or "", block.name or "", given))
+            events.append(self._writer.tool_call(self._calls, block.id or "", self._own_name(block.name), given))
             self._blocks[index] = _Open("tool_use", self._calls, filled=bool(given))
             self._calls += 1
             self._last_call = block.id
@@ -232,6 +244,9 @@ class ChunkDecoder(_MessagesDecoder):
             opened = _Open(block.type, thoughts=[block.thinking] if block.thinking else [])
             opened.signature, opened.data = [block.signature or ""], block.data or ""
             self._blocks[index] = opened
+
+    def _own_name(self, name: str | None) -> str:
+        return self._aliases.get(name or "", name or "")
 
     def _close(self, index: int, events: list[StreamEvent]) -> None:
         block = self._blocks.pop(index, None)

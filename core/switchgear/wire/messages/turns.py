@@ -178,6 +178,8 @@ def _tool_result(call: Call, message: Message, where: str) -> Body:
         block["content"] = message.content
     elif blocks:
         block["content"] = blocks
+    if message.is_error:
+        block["is_error"] = True
     return _marked([block], message.cache_control)[0]
 
 

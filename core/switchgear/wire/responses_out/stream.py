@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call, Head, StreamDecoder, StreamEvent
-from switchgear.wire.chat import ChatDecoder
+from switchgear.wire.chat_stream import ChatDecoder
 from switchgear.wire.chunks import ChunkWriter
 from switchgear.wire.members import BROKEN
 from switchgear.wire.responses import ResponsesDecoder, finish_of

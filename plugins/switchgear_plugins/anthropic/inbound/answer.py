@@ -7,9 +7,9 @@ from msgspec import Raw
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.provider import Answer, Call, ProviderFault
-from switchgear.wire.canonical import ToolCall
+from switchgear.wire.canonical import ReasoningDetail, ToolCall
 from switchgear.wire.chunks import SaidMessage, read_completion
-from switchgear_plugins.anthropic.inbound.thinking import Redacted, thoughts
+from switchgear_plugins.anthropic.inbound.thinking import CLAUDE, Redacted, thoughts
 from switchgear_plugins.anthropic.inbound.usage import stop_reason, usage_members
 
 _json = msgspec.json.Encoder()
@@ -51,7 +51,30 @@ def message_id(id: str, ambient: Ambient) -> str:
 
 def _blocks(said: SaidMessage, *, cut: bool) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
-    for thought in thoughts(said.thought, said.reasoning_details):
+    behind: dict[str, list[ReasoningDetail]] = {}
+    called = {tool.id for tool in said.tool_calls or ()}
+    front = []
+    for detail in said.reasoning_details or ():
+        if detail.format == CLAUDE and detail.id in called:
+            behind.setdefault(detail.id or "", []).append(detail)
+        else:
+            front.append(detail)
+    _think(blocks, None if behind else said.thought, front)
+    blocks += [{"type": "text", "text": text} for text in (said.content, said.refusal) if text]
+    blocks += [{"type": "text", "text": image.named()} for image in said.images or ()]
+    for tool in said.tool_calls or ():
+        given = _input(tool)
+        if given is not None:
+            blocks.append({"type": "tool_use", "id": tool.id, "name": tool.function.name, "input": given})
+            _think(blocks, None, behind.get(tool.id, []))
+        elif not cut:
+            raise ProviderFault("protocol", 200)
+    return blocks
+
+
+def _think(blocks: list[dict[str, Any]], said: str | None, details: list[ReasoningDetail]) -> None:
+    """Add blocks for what was thought."""
+    for thought in thoughts(said, details):
         if isinstance(thought, Redacted):
             blocks.append({"type": "redacted_thinking", "data": thought.data})
         elif blocks and blocks[-1].get("signature") == "" and not (thought.signature and thought.text):
@@ -59,14 +82,6 @@ def _blocks(said: SaidMessage, *, cut: bool) -> list[dict[str, Any]]:
             blocks[-1]["signature"] = thought.signature or ""
         else:
             blocks.append({"type": "thinking", "thinking": thought.text, "signature": thought.signature or ""})
-    blocks += [{"type": "text", "text": text} for text in (said.content, said.refusal) if text]
-    for tool in said.tool_calls or ():
-        given = _input(tool)
-        if given is not None:
-            blocks.append({"type": "tool_use", "id": tool.id, "name": tool.function.name, "input": given})
-        elif not cut:
-            raise ProviderFault("protocol", 200)
-    return blocks
 
 
 def _input(tool: ToolCall) -> dict[str, Raw] | None:

@@ -161,10 +161,11 @@ _NULL = Raw(b"null")
 
 
 class Reader:
-    """Decodes parts of one request, and collects what it says that cannot be carried."""
+    """Decodes parts of one request, and collects what it says that cannot be carried, and tools by name that are left out."""
 
     def __init__(self) -> None:
         self.drops: Drops = {}
+        self.left_out: set[str] = set()
         self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
     def members(self, part: Raw, where: str) -> dict[str, Raw]:
@@ -173,6 +174,14 @@ class Reader:
             return _raws.decode(part)
         except (msgspec.DecodeError, RecursionError):
             raise bad(where, "it must be an object") from None
+
+    def text(self, value: Raw) -> str | None:
+        """Return a text, None for anything else."""
+        try:
+            found = msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        return found if isinstance(found, str) else None
 
     def kind(self, part: Raw, where: str) -> str:
         """Return the `type` of a block, empty if it has none. Raises `InvalidRequest` naming it."""

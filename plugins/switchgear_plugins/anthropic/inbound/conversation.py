@@ -18,6 +18,7 @@ from switchgear.wire.canonical import (
     ImageURL,
     Message,
     Part,
+    ReasoningDetail,
     TextPart,
     ToolCall,
 )
@@ -35,7 +36,7 @@ from switchgear_plugins.anthropic.inbound.blocks import (
     bad,
     unsupported,
 )
-from switchgear_plugins.anthropic.inbound.thinking import restore_redacted, restore_thought
+from switchgear_plugins.anthropic.inbound.thinking import CLAUDE, restore_redacted, restore_thought
 
 _KIND = "messages.content"
 _TEXTS = ("text",)
@@ -105,12 +106,11 @@ def _user(reader: Reader, content: str | list[Raw], where: str) -> Iterator[Mess
 
 def _tool_message(reader: Reader, raw: Raw, where: str) -> Message:
     result = reader.read(raw, ToolResult, where, _KIND)
-    if result.is_error:
-        reader.drops[f"{_KIND}.is_error"] = None
     parts = _read_parts(reader, result.content or "", f"{where}.content", f"{_KIND}.content", _ALL)
     if result.cache_control is not None and not _mark(parts, result.cache_control):
         reader.drops[f"{_KIND}.cache_control"] = None
-    return Message("tool", _plain(parts), tool_call_id=result.tool_use_id)
+    failed = result.is_error or None
+    return Message("tool", _plain(parts), tool_call_id=result.tool_use_id, is_error=failed)
 
 
 def _assistant(reader: Reader, content: str | list[Raw], where: str) -> Message:
@@ -120,7 +120,7 @@ def _assistant(reader: Reader, content: str | list[Raw], where: str) -> Message:
     said: list[Part] = []
     thought: list[str] = []
     details = []
-    calls = []
+    calls: list[ToolCall] = []
     for place, raw in enumerate(content):
         here = f"{where}[{place}]"
         kind = reader.kind(raw, here)
@@ -131,9 +131,11 @@ def _assistant(reader: Reader, content: str | list[Raw], where: str) -> Message:
         elif kind == "thinking":
             thinking = reader.read(raw, Thinking, here, _KIND)
             thought.append(thinking.thinking)
-            details.append(restore_thought(thinking.thinking, thinking.signature, here))
+            detail = restore_thought(thinking.thinking, thinking.signature, here)
+            details.append(_placed(detail, calls))
         elif kind == "redacted_thinking":
-            details.append(restore_redacted(reader.read(raw, RedactedThinking, here, _KIND).data, here))
+            redacted = restore_redacted(reader.read(raw, RedactedThinking, here, _KIND).data, here)
+            details.append(_placed(redacted, calls))
         else:
             raise _not_here(here, kind)
     if said or not calls:
@@ -142,6 +144,13 @@ def _assistant(reader: Reader, content: str | list[Raw], where: str) -> Message:
     message.reasoning_content = "".join(thought) or None
     message.reasoning_details = [detail for detail in details if detail is not None] or None
     return message
+
+
+def _placed(detail: ReasoningDetail | None, calls: list[ToolCall]) -> ReasoningDetail | None:
+    """Note which call a thought came behind: its place among them is part of what must come back."""
+    if detail is not None and detail.format == CLAUDE and detail.id is None and calls:
+        detail.id = calls[-1].id
+    return detail
 
 
 def _call(reader: Reader, raw: Raw, where: str) -> ToolCall:

@@ -101,7 +101,9 @@ def _messages(call: Call, reader: Reader) -> Raw:
 def _tools(call: Call, reader: Reader, members: dict[str, Raw]) -> None:
     tools = call.member("tools", list[Raw])
     if tools:
-        members["tools"] = raw([_tool(reader, tool, f"tools[{place}]") for place, tool in enumerate(tools)])
+        made = [_tool(reader, tool, f"tools[{place}]") for place, tool in enumerate(tools)]
+        if kept := [tool for tool in made if tool is not None]:
+            members["tools"] = raw(kept)
     given = call.members.get("tool_choice", _NULL)
     if given == _NULL:
         return
@@ -109,6 +111,9 @@ def _tools(call: Call, reader: Reader, members: dict[str, Raw]) -> None:
     if choice.type == "tool":
         if not choice.name:
             raise bad("tool_choice.name", "it must name the tool")
+        if choice.name in reader.left_out:
+            reader.drops["tool_choice"] = None
+            return
         members["tool_choice"] = raw({"type": "function", "function": {"name": choice.name}})
     elif choice.type in _CHOICES:
         members["tool_choice"] = raw(_CHOICES[choice.type])
@@ -121,13 +126,16 @@ def _tools(call: Call, reader: Reader, members: dict[str, Raw]) -> None:
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
-def _tool(reader: Reader, given: Raw, where: str) -> dict[str, Any]:
-    kind = reader.members(given, where).get("type", _NULL)
+def _tool(reader: Reader, given: Raw, where: str) -> dict[str, Any] | None:
+    """Translate a tool; one that only its vendor runs is left out by name, which a strict client does not allow."""
+    said = reader.members(given, where)
+    kind = said.get("type", _NULL)
     if kind not in (_NULL, _CUSTOM):
-        message = (
-            f"`{where}` is of type {bytes(kind).decode()[:60]}, which only its vendor runs; use a tool of your own."
-        )
-        raise InvalidRequest(message, param=where, code="unsupported_tool")
+        name = bytes(kind).decode("utf-8", "replace").strip('"')[:60]
+        reader.drops[f"tools.{name}" if name.replace("_", "").isalnum() else "tools.type"] = None
+        if (called := reader.text(said.get("name", _NULL))) is not None:
+            reader.left_out.add(called)
+        return None
     tool = reader.read(given, CustomTool, where, "tools")
     function: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:

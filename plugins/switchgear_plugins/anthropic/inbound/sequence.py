@@ -19,7 +19,7 @@ THINKING = "thinking"
 TOOL = "tool_use"
 REDACTED = "redacted_thinking"
 
-_MOST_WAITING = 1024 * 1024
+_MOST_WAITING = 8 * 1024 * 1024
 _EMPTY: dict[str, dict[str, Any]] = {
     TEXT: {"type": TEXT, "text": ""},
     THINKING: {"type": THINKING, "thinking": "", "signature": ""},

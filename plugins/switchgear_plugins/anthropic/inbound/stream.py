@@ -87,6 +87,8 @@ class Translator:
                     out += self._sequence.sign(thought.text, thought.signature)
         if delta.content:
             out += self._sequence.text(delta.content)
+        for image in delta.images or ():
+            out += self._sequence.text(image.named())
         if delta.refusal:
             self._refused = True
             out += self._sequence.text(delta.refusal)

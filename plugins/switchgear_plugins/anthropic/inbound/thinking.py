@@ -88,7 +88,9 @@ def _must_return(detail: ReasoningDetail) -> bool:
 
 
 def _is_native(detail: ReasoningDetail, type: str) -> bool:
-    return detail.type == type and detail.format in _NATIVE and detail.id is None
+    if detail.type != type or detail.format not in _NATIVE:
+        return False
+    return detail.id is None or detail.format == CLAUDE  # whose place among the blocks says which call it came behind
 
 
 def _signature(detail: ReasoningDetail) -> str:

@@ -209,6 +209,7 @@ def _output(call: Call, choice: SaidChoice, stem: str) -> list[dict[str, Any]]:
         text = said.thought or words(details)
         output.append(reasoning_item(f"rs_{stem}00", text, details, summarised=wants_summary(call)))
     content = [text_part(said.content, read_logprobs(choice.logprobs), said.annotations or ())] if said.content else []
+    content += [text_part(image.named(), []) for image in said.images or ()]
     content += [refusal_part(said.refusal)] if said.refusal else []
     calls = said.tool_calls or []
     if content:

@@ -132,6 +132,9 @@ class ResponsesEncoder:
         if delta.annotations:
             slot, item = self._message()
             self._tell(slot, partial(item.note, delta.annotations))
+        for image in delta.images or ():
+            slot, item = self._message()
+            self._tell(slot, partial(item.text, image.named(), []))
         if delta.refusal:
             slot, item = self._message()
             self._tell(slot, partial(item.refusal, delta.refusal))

@@ -53,10 +53,6 @@ def file(**members: object) -> dict[str, object]:
         ("messages[0].content[0]", {"role": "tool", "tool_call_id": "a", "content": [AUDIO]}),
         ("messages[0]", {"role": "function", "name": "f", "content": "1"}),
         ("messages[0].tool_call_id", {"role": "tool", "content": "1"}),
-        ("messages[0].tool_calls[0].function.arguments", calling(name="f", arguments="{")),
-        ("messages[0].tool_calls[0].function.arguments", calling(name="f", arguments="[1]")),
-        ("messages[0].tool_calls[0].function.arguments", calling(name="f", arguments="null")),
-        ("messages[0].tool_calls[0].function.arguments", calling(name="f", arguments="[" * 100_000)),
         (
             "messages[0].tool_calls[0]",
             {"role": "assistant", "tool_calls": [{"id": "a", "type": "custom", "function": {"name": "f"}}]},
@@ -143,16 +139,14 @@ def test_arguments_become_the_object_that_they_write(arguments: dict[str, Any]) 
 
 
 @given(text=st.text(max_size=40) | JSON.map(json.dumps))
-def test_any_text_of_arguments_is_written_or_refused(text: str) -> None:
+def test_any_text_of_arguments_is_written(text: str) -> None:
     try:
         call = chat_call(messages=[user(TEXT), calling(name="f", arguments=text)])
     except UnicodeEncodeError:
         return  # half a surrogate pair, which no request can have in it
-    if is_object(text or "{}"):
-        assert json.loads(text or "{}") == written(call)["messages"][1]["content"][0]["input"]
-    else:
-        with pytest.raises(InvalidRequest):
-            written(call)
+    block = written(call)["messages"][1]["content"][0]["input"]
+    text = (text.strip() and text) or "{}"
+    assert (json.loads(text) if is_object(text) else {"_invalid": text}) == block
 
 
 def is_object(text: str) -> bool:

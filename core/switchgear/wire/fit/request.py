@@ -1,0 +1,144 @@
+"""Canonical requests read for translation, fitted to what all forms but the canonical one have in common.
+
+History is past: what a model once said badly, or a client cut, does not end a conversation. It goes on in a form that can be
+read, and is named.
+"""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Raw
+
+from switchgear.contracts.provider import Call, TargetModel
+from switchgear.wire.canonical import ChatRequest, Message, NamedTool, Part, RefusalPart, TextPart, read_chat
+from switchgear.wire.fit.names import BILLING, NameRule, Names
+
+_object = msgspec.json.Decoder(dict[str, Raw])
+_PLAIN = NameRule()
+_INVALID = "_invalid"
+"""The member in which arguments go on that were no object."""
+GEMINI_NAMES = NameRule(64, re.compile(r"[^a-zA-Z0-9_.:-]"), re.compile(r"[a-zA-Z_]"))
+
+
+def read_fitted(call: Call, model: TargetModel, names: NameRule = _PLAIN, *, takes_errors: bool = False) -> ChatRequest:
+    """Decode a canonical call as `read_chat` does, and fit it. Raises `InvalidRequest`.
+
+    `names` are those that tools may have; `takes_errors` says whether a tool's result can say that it is an error.
+    """
+    chat = read_chat(call, model)
+    _bound(call, chat, model)
+    if not chat.tools:
+        choice = chat.tool_choice
+        if not isinstance(choice, NamedTool) or choice.function is not None:
+            if choice not in (None, "auto", "none") and "tool_choice" in call.members:
+                call.drop("tool_choice")
+            chat.tool_choice = chat.parallel_tool_calls = None
+    fitted = Names(call, names)
+    for tool in chat.tools or ():
+        if tool.function is not None:
+            tool.function.name = fitted.fit(tool.function.name)
+    if isinstance(chat.tool_choice, NamedTool) and chat.tool_choice.function is not None:
+        chat.tool_choice.function.name = fitted.fit(chat.tool_choice.function.name)
+    for message in chat.messages:
+        _message(call, message, fitted, takes_errors=takes_errors)
+    chat.messages = list(_said(_results_first(chat.messages)))
+    return chat
+
+
+def _bound(call: Call, chat: ChatRequest, model: TargetModel) -> None:
+    most = model.max_output_tokens
+    if most is None:
+        return
+    for name in ("max_tokens", "max_completion_tokens"):
+        wanted = getattr(chat, name)
+        if wanted is not None and wanted > most:
+            if name in call.members:
+                call.change(name)
+            setattr(chat, name, most)
+
+
+def _message(call: Call, message: Message, names: Names, *, takes_errors: bool) -> None:
+    for tool in message.tool_calls or ():
+        tool.function.name = names.fit(tool.function.name)
+        arguments = fit_arguments(tool.function.arguments)
+        if arguments != tool.function.arguments:
+            if tool.function.arguments.strip():
+                call.change("messages.tool_calls.function.arguments")
+            tool.function.arguments = arguments
+    if message.role in ("tool", "function") and message.name:
+        message.name = names.fit(message.name)
+    if message.is_error and not takes_errors:
+        call.drop("messages.content.is_error")
+        message.is_error = None
+    content = message.content
+    if isinstance(content, str):
+        if content.isspace():
+            message.content = "" if message.content else message.content
+    elif content is not None:
+        message.content = [part for part in content if not _is_blank(part)]
+    if message.role in ("system", "developer") and call.origin != call.wire:
+        _leave_billing_out(message)
+
+
+def _is_blank(part: Part) -> bool:
+    if isinstance(part, TextPart):
+        return not part.text.strip()
+    return isinstance(part, RefusalPart) and not part.refusal.strip()
+
+
+def _leave_billing_out(message: Message) -> None:
+    content = message.content
+    if isinstance(content, str) and content.startswith(BILLING):
+        message.content = content.partition("\n")[2].lstrip()
+    elif isinstance(content, list):
+        message.content = [it for it in content if not (isinstance(it, TextPart) and it.text.startswith(BILLING))]
+
+
+def fit_arguments(arguments: str) -> str:
+    """Return the arguments of a call in a history as the text of an object: what was none stands in one."""
+    if not arguments.strip():
+        return "{}"
+    try:
+        _object.decode(arguments.encode("utf-8", "replace"))
+    except (msgspec.DecodeError, RecursionError):
+        return msgspec.json.encode({_INVALID: arguments.encode("utf-8", "replace").decode()}).decode()
+    return arguments
+
+
+def _results_first(messages: list[Message]) -> Iterator[Message]:
+    """Tell the results of calls right behind the turn that made them, before what else was said until the next."""
+    others: list[Message] = []
+    answers = False
+    for message in messages:
+        if message.role == "assistant":
+            yield from others
+            others = []
+            answers = bool(message.tool_calls)
+            yield message
+        elif answers and message.role == "user":
+            others.append(message)
+        else:
+            yield message
+    yield from others
+
+
+def _said(messages: Iterator[Message]) -> Iterator[Message]:
+    """Leave out what says nothing; a conversation of nothing else stays as it is."""
+    kept = 0
+    silent: list[Message] = []
+    for message in messages:
+        if (
+            message.role in ("tool", "function")
+            or message.content
+            or message.tool_calls
+            or message.refusal
+            or message.reasoning_details
+            or message.reasoning_content
+        ):
+            kept += 1
+            yield message
+        else:
+            silent.append(message)
+    if not kept:
+        yield from silent

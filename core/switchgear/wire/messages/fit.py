@@ -1,0 +1,219 @@
+"""Calls in the Messages form fitted to the model that is asked: its generation, what it can have said, what its host knows.
+
+What nobody has to touch goes out byte for byte.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from switchgear.contracts.provider import Call, TargetModel
+from switchgear.wire.fit.chat import bounded
+from switchgear.wire.fit.names import fit_user
+from switchgear.wire.members import member, raw
+from switchgear.wire.messages.models import Rules
+from switchgear.wire.messages.thinking import fit_thinking, lacks_thinking, own_thought
+from switchgear.wire.messages.turns import tool_id
+
+Members = dict[str, Raw]
+
+_NULL = Raw(b"null")
+_NOTHING = (None, _NULL, Raw(b"[]"))
+_SAMPLING = ("temperature", "top_p", "top_k")
+_MOST_USER = 256
+_LEAST_TOP_P_WHILE_THINKING = 0.95
+_ANYTHING = msgspec.json.Decoder()
+_THOUGHTS = ("thinking", "redacted_thinking")
+
+
+class Host(Struct, frozen=True):
+    """What who hosts a model knows beyond the form: opt-ins (`anthropic-beta`), None for all that there are."""
+
+    betas: frozenset[str] | None = None
+
+
+NEEDED: dict[str, tuple[str, ...]] = {
+    "context_management": ("context-management", "compact"),
+    "mcp_servers": ("mcp-client",),
+    "speed": ("fast-mode",),
+    "thread": ("message-threads",),
+    "container": ("code-execution", "skills"),
+    "fallback": ("fallback",),
+}
+"""Members that a host knows with one of the opt-ins of these names, and not without."""
+
+
+def fit_host(call: Call, members: Members, host: Host) -> tuple[Members, str | None]:
+    """Return the members and the opt-ins that a host knows; the rest is dropped by name."""
+    asked = call.headers.get("anthropic-beta")
+    known = host.betas
+    if known is None:
+        return members, asked
+    kept = [name for name in (asked or "").split(",") if name in known]
+    if asked and len(kept) < len(asked.split(",")):
+        call.drop("anthropic-beta")
+    lost = [
+        name for name, needs in NEEDED.items() if name in members and not any(flag.startswith(needs) for flag in kept)
+    ]
+    call.drop(*lost)
+    members = {name: value for name, value in members.items() if name not in lost}
+    if b'"scope"' in b"".join(bytes(members.get(name, b"")) for name in ("system", "tools", "messages")):
+        members = _without_scopes(call, members)
+    return members, ",".join(kept) or None
+
+
+def _without_scopes(call: Call, members: Members) -> Members:
+    fitted = dict(members)
+    for name in ("system", "tools", "messages"):
+        if b'"scope"' in bytes(members.get(name, b"")):
+            found = _ANYTHING.decode(members[name])
+            if _scope_out(found):
+                call.drop(f"{name}.cache_control.scope")
+                fitted[name] = raw(found)
+    return fitted
+
+
+def _scope_out(value: Any) -> bool:
+    found = False
+    if isinstance(value, list):
+        for it in value:
+            found = _scope_out(it) or found
+    elif isinstance(value, dict):
+        mark = value.get("cache_control")
+        if isinstance(mark, dict) and mark.pop("scope", None) is not None:
+            found = True
+        content = value.get("content")
+        found = _scope_out(content) or found
+    return found
+
+
+def fit_native(call: Call, members: Members, rules: Rules, model: TargetModel, format: str) -> Members:
+    """Return a call of the form as its model takes it. `format` is that of the reasoning that the model can have made."""
+    fitted = bounded(call, members, model)
+    if fitted.get("tools") in _NOTHING and fitted.get("tool_choice") not in _NOTHING:
+        fitted = {name: value for name, value in fitted.items() if name != "tool_choice"}
+    fitted = _history(call, fitted, format)
+    fitted = _thinking(call, fitted, rules)
+    fitted = _sampling(call, fitted, rules)
+    return _user(call, fitted)
+
+
+def _user(call: Call, members: Members) -> Members:
+    metadata = members.get("metadata", _NULL)
+    if len(bytes(metadata)) <= _MOST_USER:
+        return members
+    found = _ANYTHING.decode(metadata)
+    user = found.get("user_id") if isinstance(found, dict) else None
+    if not isinstance(user, str) or len(user) <= _MOST_USER:
+        return members
+    call.change("metadata.user_id")
+    return {**members, "metadata": raw({**found, "user_id": fit_user(user, _MOST_USER)})}
+
+
+def _thinking(call: Call, members: Members, rules: Rules) -> Members:
+    config: Any = _ANYTHING.decode(members.get("output_config", _NULL))
+    config = config if isinstance(config, dict) else {}
+    effort = config.get("effort")
+    thinking: Any = _ANYTHING.decode(members.get("thinking", _NULL))
+    limit = member(members, "max_tokens", int) or 1
+    fitted = dict(members)
+    wanted = effort if isinstance(effort, str) else None
+    if isinstance(thinking, dict):
+        wish, wanted = fit_thinking(thinking, wanted, rules, limit)
+        if wish is not None and wish.get("type") == "enabled" and lacks_thinking(_turns(members)):
+            wish = None  # with a budget, a turn that is not over has to begin with what was thought
+        if wish is None:
+            call.drop("thinking")
+            del fitted["thinking"]
+        elif wish != thinking:
+            call.change("thinking")
+            fitted["thinking"] = raw(wish)
+    if rules.thinking != "adaptive":
+        if effort is not None:
+            (call.change if "thinking" in fitted else call.drop)("output_config.effort")
+            config = {name: value for name, value in config.items() if name != "effort"}
+    elif wanted is not None and (level := rules.effort(wanted)) is not None and level != effort:
+        call.change("output_config.effort")
+        config = {**config, "effort": level}
+    if not config:
+        fitted.pop("output_config", None)
+    elif config.get("effort") != effort:
+        fitted["output_config"] = raw(config)
+    return fitted
+
+
+def _turns(members: Members) -> list[Any]:
+    found = _ANYTHING.decode(members.get("messages", _NULL))
+    return found if isinstance(found, list) and all(isinstance(turn, dict) for turn in found) else []
+
+
+def _sampling(call: Call, members: Members, rules: Rules) -> Members:
+    given = {name: _ANYTHING.decode(members[name]) for name in _SAMPLING if members.get(name, _NULL) != _NULL}
+    if not given:
+        return members
+    wish = _ANYTHING.decode(members.get("thinking", _NULL))
+    thinks = isinstance(wish, dict) and wish.get("type") in ("enabled", "adaptive")
+    lost = unfit_sampling(given, rules, thinks=thinks)
+    call.drop(*(name for name in lost if given[name] != 1))
+    return {name: value for name, value in members.items() if name not in lost}
+
+
+def unfit_sampling(given: dict[str, Any], rules: Rules, *, thinks: bool) -> list[str]:
+    """Return which of temperature, top_p and top_k a model of these rules does not take. One of 1 says nothing."""
+    lost = []
+    for name, value in given.items():
+        number = value if isinstance(value, int | float) else 1
+        fits = rules.sampling and not (name == "temperature" and number > 1)
+        if thinks:
+            least = _LEAST_TOP_P_WHILE_THINKING if name == "top_p" else 1
+            fits = fits and name != "top_k" and number >= least
+        if name == "top_p" and rules.one_sampling and "temperature" in given and "temperature" not in lost:
+            fits = False
+        if not fits:
+            lost.append(name)
+    return lost
+
+
+def _history(call: Call, members: Members, format: str) -> Members:
+    """Leave out thoughts that the model cannot have had, and write ids and blank texts as the form takes them."""
+    text = bytes(members.get("messages", b""))
+    if b'"thinking"' not in text and b'"redacted_thinking"' not in text and b'"tool_use' not in text:
+        return members
+    turns = _turns(members)
+    changed = False
+    kept = []
+    for turn in turns:
+        content = turn.get("content")
+        if not isinstance(content, list):
+            kept.append(turn)
+            continue
+        blocks = [_block(call, block, format) if isinstance(block, dict) else block for block in content]
+        left = [block for block in blocks if block is not None]
+        others = [block for block in left if not _is_blank(block)]
+        left = others or left
+        if len(left) != len(content) or any(new is not old for new, old in zip(left, content, strict=True)):
+            changed = True
+            turn = {**turn, "content": left}  # noqa: PLW2901 - a value in its stead
+        if left or not content:
+            kept.append(turn)
+    return {**members, "messages": raw(kept)} if changed else members
+
+
+def _is_blank(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") == "text" and not str(block.get("text", "")).strip()
+
+
+def _block(call: Call, block: dict[str, Any], format: str) -> dict[str, Any] | None:
+    kind = block.get("type")
+    if kind in _THOUGHTS:
+        own = own_thought(block, format)
+        if own is None:
+            call.drop("messages.content.thinking")
+        return own
+    name = "id" if kind == "tool_use" else "tool_use_id" if kind == "tool_result" else ""
+    id = block.get(name)
+    if isinstance(id, str) and tool_id(id) != id:
+        call.change(f"messages.content.{name}")
+        return {**block, name: tool_id(id)}
+    return block

@@ -1,0 +1,181 @@
+"""Canonical calls fitted before they are translated, and calls of the Messages form fitted to their model."""
+
+import base64
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from switchgear.contracts.provider import Call, TargetModel
+from switchgear.testing.provider_suite import chat_call
+from switchgear.wire.fit.request import fit_arguments, read_fitted
+from switchgear.wire.fit.schema import fit_schema, is_fit
+from switchgear.wire.members import parse_object
+from switchgear.wire.messages.fit import Host, fit_host, fit_native
+from switchgear.wire.messages.models import rules_of
+from switchgear.wire.messages.thinking import PACKED
+
+Json = dict[str, Any]
+CLAUDE = "anthropic-claude-v1"
+Q = {"role": "user", "content": "q"}
+MODEL = TargetModel("m", "m", Raw(b'"m"'), max_output_tokens=20_000)
+
+
+def native(model: str, **members: Any) -> tuple[Json, Call]:
+    body = {"max_tokens": 16_000, "messages": [Q], **members}
+    raws = {name: Raw(msgspec.json.encode(value)) for name, value in body.items()}
+    call = Call("chat", "messages", raws, model="m")
+    found = fit_native(call, call.members, rules_of(model), MODEL, CLAUDE)
+    return {name: msgspec.json.decode(value) for name, value in found.items()}, call
+
+
+@pytest.mark.parametrize("arguments", ['{"a": ', "null", "[1]", '"x"', "{'a': 1}", '{"a": "\n"}'])
+def test_broken_arguments_go_on_in_an_object(arguments: str) -> None:
+    assert {"_invalid": arguments} == msgspec.json.decode(fit_arguments(arguments))
+
+
+@pytest.mark.parametrize("arguments", ["", "   ", "{}"])
+def test_empty_arguments_are_an_empty_object(arguments: str) -> None:
+    assert "{}" == fit_arguments(arguments)
+
+
+def test_blank_turns_are_left_out_and_results_come_first() -> None:
+    calls = [{"id": id, "type": "function", "function": {"name": "f", "arguments": "{"}} for id in ("a", "b")]
+    messages = [
+        {"role": "system", "content": "  \n"},
+        {"role": "user", "content": [{"type": "text", "text": "\n"}, {"type": "text", "text": "q"}]},
+        {"role": "assistant", "content": "\n", "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "a", "content": " "},
+        {"role": "user", "content": "note"},
+        {"role": "tool", "tool_call_id": "b", "content": "r"},
+        {"role": "user", "content": " "},
+    ]
+    call = chat_call(messages=messages, max_tokens=30_000, tool_choice="auto")
+    chat = read_fitted(call, MODEL)
+    assert ["user", "assistant", "tool", "tool", "user"] == [it.role for it in chat.messages]
+    assert ("max_tokens", "messages.tool_calls.function.arguments") == call.changed
+    assert (20_000, None) == (chat.max_tokens, chat.tool_choice)
+
+
+def test_schemas_are_closed_and_what_is_not_taken_is_told_in_words() -> None:
+    given = {
+        "type": "object",
+        "properties": {"n": {"type": "integer", "minimum": 1}, "t": {"type": "array", "minItems": 2}},
+    }
+    found, lost, closed = fit_schema(given)
+    assert (["minimum", "minItems"], True) == (lost, closed)
+    assert False is found["additionalProperties"]
+    assert {"type": "integer", "description": "(minimum: 1)"} == found["properties"]["n"]
+    assert is_fit(found)
+    assert not is_fit({"type": "object", "additionalProperties": False, "properties": {"o": {"type": "object"}}})
+
+
+@pytest.mark.parametrize(
+    ("model", "members", "thinking", "effort"),
+    [
+        (
+            "claude-haiku-4-5",
+            {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}},
+            {"type": "enabled", "budget_tokens": 8000},
+            None,
+        ),
+        ("claude-opus-4-8", {"thinking": {"type": "enabled", "budget_tokens": 4000}}, {"type": "adaptive"}, "low"),
+        ("claude-opus-4-8", {"thinking": {"type": "adaptive"}}, {"type": "adaptive"}, None),
+        (
+            "claude-sonnet-4-5",
+            {"thinking": {"type": "enabled", "budget_tokens": 4000}},
+            {"type": "enabled", "budget_tokens": 4000},
+            None,
+        ),
+        ("claude-3-5-haiku-20241022", {"thinking": {"type": "enabled", "budget_tokens": 4000}}, None, None),
+    ],
+)
+def test_thinking_is_asked_for_as_the_generation_knows_it(
+    model: str, members: Json, thinking: Json | None, effort: str | None
+) -> None:
+    found, _ = native(model, **members)
+    assert thinking == found.get("thinking")
+    assert effort == (found.get("output_config") or {}).get("effort")
+
+
+def packed(**detail: Any) -> str:
+    return PACKED + base64.urlsafe_b64encode(msgspec.json.encode(detail)).decode()
+
+
+@pytest.mark.parametrize(
+    ("block", "kept"),
+    [
+        (
+            {"type": "thinking", "thinking": "x", "signature": "REAL"},
+            {"type": "thinking", "thinking": "x", "signature": "REAL"},
+        ),
+        ({"type": "thinking", "thinking": "x", "signature": ""}, None),
+        ({"type": "thinking", "thinking": "x", "signature": "sg1.e30="}, None),
+        (
+            {
+                "type": "redacted_thinking",
+                "data": packed(type="reasoning.encrypted", data="g", format="google-gemini-v1"),
+            },
+            None,
+        ),
+        (
+            {"type": "redacted_thinking", "data": packed(type="reasoning.encrypted", data="d", format=CLAUDE)},
+            {"type": "redacted_thinking", "data": "d"},
+        ),
+        (
+            {
+                "type": "thinking",
+                "thinking": "x",
+                "signature": packed(type="reasoning.text", signature="S", format=CLAUDE),
+            },
+            {"type": "thinking", "thinking": "x", "signature": "S"},
+        ),
+    ],
+)
+def test_only_thoughts_that_the_model_can_have_had_go_back(block: Json, kept: Json | None) -> None:
+    text = {"type": "text", "text": "a"}
+    found, call = native("claude-opus-4-8", messages=[Q, {"role": "assistant", "content": [block, text]}, Q])
+    assert [*([kept] if kept else []), text] == found["messages"][1]["content"]
+    assert (("messages.content.thinking",) if kept is None else ()) == call.dropped
+
+
+def test_a_call_that_needs_nothing_goes_byte_for_byte() -> None:
+    raws = parse_object(b'{"max_tokens": 9,  "messages": [ {"role": "user", "content": "q"} ]}')
+    call = Call("chat", "messages", raws, model="m")
+    assert raws == fit_native(call, raws, rules_of("claude-opus-4-8"), MODEL, CLAUDE)
+
+
+def test_sampling_and_ids_are_as_the_model_takes_them() -> None:
+    use = {"type": "tool_use", "id": "functions.f:0", "name": "f", "input": {}}
+    answered = {"type": "tool_result", "tool_use_id": "functions.f:0", "content": "r"}
+    messages = [Q, {"role": "assistant", "content": [use]}, {"role": "user", "content": [answered]}]
+    found, call = native("claude-opus-4-8", temperature=0.2, messages=messages)
+    assert "temperature" not in found
+    assert ("temperature",) == call.dropped
+    assert (
+        "functions_f_0" == found["messages"][1]["content"][0]["id"] == found["messages"][2]["content"][0]["tool_use_id"]
+    )
+
+
+def test_opt_ins_that_a_host_does_not_know_are_dropped_with_their_members() -> None:
+    raws = {"context_management": Raw(b"{}"), "messages": Raw(b"[]")}
+    headers = {"anthropic-beta": "known-1,context-management-2025-06-27"}
+    call = Call("chat", "messages", raws, model="m", headers=headers)
+    assert ({"messages": Raw(b"[]")}, "known-1") == fit_host(call, raws, Host(frozenset({"known-1"})))
+    assert ("anthropic-beta", "context_management") == call.dropped
+    assert (raws, headers["anthropic-beta"]) == fit_host(call, raws, Host())
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (rb'{"a": "x\ud83dy"}', "x\ufffdy"),
+        (rb'{"a": "\ude00"}', "\ufffd"),
+        (rb'{"a": "\ud83d\ude00"}', "\U0001f600"),
+        (rb'{"a": "\\ud83d"}', "\\ud83d"),
+        (rb'{"a": "\ud83d\ud83d\ude00"}', "\ufffd\U0001f600"),
+    ],
+)
+def test_half_a_character_does_not_end_a_conversation(body: bytes, text: str) -> None:
+    assert text == msgspec.json.decode(parse_object(body)["a"])

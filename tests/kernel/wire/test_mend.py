@@ -1,0 +1,233 @@
+"""Answers of the chat form that are nearly right."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from switchgear.contracts.provider import Call, StreamEvent
+from switchgear.testing.provider_suite import RecordedHead, chat_call
+from switchgear.wire.chat import decode_answer
+from switchgear.wire.chat_stream import ChatDecoder
+from switchgear.wire.chunks import Chunk, read_chunk, read_completion
+from switchgear.wire.mend import EXTRA
+
+Json = dict[str, Any]
+
+
+def foreign() -> Call:
+    call = chat_call(stream=True, usage_wanted=True)
+    call.origin = "messages"
+    return call
+
+
+def streamed(*payloads: Any, call: Call | None = None) -> list[StreamEvent]:
+    decoder = ChatDecoder(call or chat_call(stream=True), RecordedHead())
+    lines = [it if isinstance(it, str) else json.dumps(it) for it in payloads]
+    return [event for line in lines for event in decoder.feed(f"data: {line}\n\n".encode())]
+
+
+def delta(finish: str | None = None, **members: Any) -> Json:
+    return {"choices": [{"index": 0, "delta": members, "finish_reason": finish}]}
+
+
+def calls_of(events: list[StreamEvent]) -> dict[int, tuple[str, str, str]]:
+    found: dict[int, tuple[str, str, str]] = {}
+    for event in events:
+        for choice in msgspec.json.decode(event.data, type=Chunk).choices if event.data else ():
+            for call in (choice.delta and choice.delta.tool_calls) or ():
+                id, name, said = found.get(call.index, ("", "", ""))
+                function = call.function
+                assert function is not None
+                name = name if function.name is None else function.name
+                found[call.index] = (call.id or id, name, said + (function.arguments or ""))
+    return found
+
+
+def piece(arguments: Any, **members: Any) -> Json:
+    name = members.pop("name", "f")
+    return {**members, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+TWO = ('{"a":"1"}', '{"a":"2"}')
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [[piece(TWO[0], index=0, id="c1")], [piece(TWO[1], index=0, id="c2")]],
+        [[piece(TWO[0], id="c1")], [piece(TWO[1], id="c2")]],
+        [[piece(TWO[0], index=None, id="c1")], [piece(TWO[1], index=None, id="c2")]],
+        [[piece(TWO[0], id="c1"), piece(TWO[1], id="c2")]],
+        [[piece(TWO[0], index=1, id="c1")], [piece(TWO[1], index=7, id="c2")]],
+        [[piece(TWO[0])], [piece(TWO[1])]],
+        [[piece({"a": "1"}, index=0, id="c1")], [piece({"a": "2"}, index="1", id="c2")]],
+        [
+            [piece('{"a":', index=0, id="c1")],
+            [piece('"1"}', index=0, id="", name="")],
+            [piece(TWO[1], index=1, id="c2"), {"index": 1, "id": None, "function": {"name": None, "arguments": None}}],
+        ],
+    ],
+)
+def test_two_calls_are_two_calls_however_they_are_numbered(deltas: list[list[Json]]) -> None:
+    found = calls_of(streamed(*(delta(tool_calls=calls) for calls in deltas)))
+    assert [0, 1] == list(found)
+    assert list(TWO) == [said for _, _, said in found.values()]
+    assert ["f", "f"] == [name for _, name, _ in found.values()]
+    ids = [id for id, _, _ in found.values()]
+    assert len(set(ids)) == 2
+    assert all(ids)
+
+
+def test_what_needs_no_mending_goes_by_as_it_came() -> None:
+    first = json.dumps(delta(tool_calls=[piece("", index=0, id="c1")]))
+    later = json.dumps(delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}]))
+    assert [first.encode(), later.encode()] == [event.data for event in streamed(first, later)]
+
+
+@pytest.mark.parametrize(
+    ("said", "content", "thought"),
+    [
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}, None, "hm"),
+        ({"content": [{"type": "text", "text": "4"}, {"type": "text", "text": "2"}]}, "42", None),
+        ({"content": "42", "reasoning_content": [{"type": "text", "text": "hm"}]}, "42", "hm"),
+        ({"content": "42", "reasoning": {"text": "hm"}}, "42", "hm"),
+        ({"content": "42", "refusal": False}, "42", None),
+    ],
+)
+def test_texts_are_texts(said: Json, content: str | None, thought: str | None) -> None:
+    (event,) = streamed(delta(**said), call=foreign())
+    found = read_chunk(event.data).choices[0].delta
+    assert found is not None
+    assert (content, thought) == (found.content, found.thought)
+    whole = {"choices": [{"index": 0, "message": said, "finish_reason": "stop"}]}
+    message = (
+        read_completion(decode_answer(json.dumps(whole).encode(), RecordedHead(), foreign()).body).choices[0].message
+    )
+    assert (content, thought) == (message.content, message.thought)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "null",
+        "",
+        "{}",
+        {"choices": None},
+        {"choices": [], "cost": "0"},
+        {"id": "", "choices": [], "created": 0, "model": "", "prompt_filter_results": []},
+    ],
+)
+def test_events_that_say_nothing_are_passed_over(odd: Any) -> None:
+    assert [] == streamed(odd)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"id": None}, {"created": 1.5}, {"created": None}, {"created": "x"}, {"model": None}, {"id": 7}]
+)
+def test_members_of_the_frame_are_what_they_should_be(odd: Json) -> None:
+    (event,) = streamed({**delta(content="hi"), **odd}, call=foreign())
+    assert read_chunk(event.data).choices[0].delta is not None
+
+
+@pytest.mark.parametrize(
+    ("payload", "cause"),
+    [
+        (
+            {"object": "error", "message": "too long", "type": "BadRequestError", "param": None, "code": 400},
+            "invalid_request",
+        ),
+        ({"detail": "bad"}, "server"),
+        ({"message": "down", "code": 500}, "server"),
+        ({"error": {"message": "x", "code": "tool_use_failed"}}, "server"),
+        ("[DONE]", "protocol"),
+    ],
+)
+def test_failures_in_a_good_stream_are_failures(payload: Any, cause: str) -> None:
+    fault = streamed(payload)[-1].fault
+    assert fault is not None
+    assert cause == fault.cause
+
+
+def test_a_json_error_in_the_place_of_a_stream_is_that_error() -> None:
+    decoder = ChatDecoder(chat_call(stream=True), RecordedHead(headers={"content-type": "application/json"}))
+    assert [] == decoder.feed(b'{"error":{"message":"no","code":"insufficient_quota"}}')
+    with pytest.raises(Exception, match="quota"):
+        decoder.close()
+
+
+def test_usage_in_the_last_chunk_is_told_in_one_of_its_own() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+    last = {**delta("stop"), "usage": usage}
+    wanted = streamed(delta(content="x"), last, "[DONE]", call=chat_call(stream=True, usage_wanted=True))
+    assert [[{"index": 0, "delta": {}, "finish_reason": "stop"}], []] == [
+        json.loads(event.data)["choices"] for event in wanted[1:3]
+    ]
+    assert usage == json.loads(wanted[2].data)["usage"]
+    unasked = streamed(delta(content="x"), last, "[DONE]")
+    assert b"usage" not in b"".join(event.data for event in unasked)
+    assert any(event.usage is not None for event in unasked)
+
+
+def test_usage_that_grows_is_told_once_at_the_end() -> None:
+    chunks = [{**delta(content="x"), "usage": {"prompt_tokens": 3, "completion_tokens": n}} for n in (1, 2)]
+    end = {**delta("stop"), "usage": {"prompt_tokens": 3, "completion_tokens": 3}}
+    events = streamed(*chunks, end, "[DONE]", call=chat_call(stream=True, usage_wanted=True))
+    told = [json.loads(event.data)["usage"]["completion_tokens"] for event in events if b'"usage"' in event.data]
+    assert [3] == told
+
+
+def test_halves_of_a_character_are_put_together() -> None:
+    halves = [
+        '{"choices":[{"index":0,"delta":{"content":"a\\ud83d"}}]}',
+        '{"choices":[{"index":0,"delta":{"content":"\\ude00"}}]}',
+    ]
+    said = [json.loads(event.data)["choices"][0]["delta"]["content"] for event in streamed(*halves)]
+    assert "a\U0001f600" == "".join(said)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_extra_content_is_kept_for_clients_of_other_forms(stream: bool) -> None:
+    tool = piece("{}", index=0, id="c1", extra_content={"google": {"thought_signature": "SIG"}})
+    if stream:
+        (event,) = streamed(delta(tool_calls=[tool]), call=foreign())
+        details = read_chunk(event.data).choices[0].delta.reasoning_details  # type: ignore[union-attr]
+    else:
+        whole = {
+            "choices": [{"index": 0, "message": {"content": None, "tool_calls": [tool]}, "finish_reason": "tool_calls"}]
+        }
+        body = decode_answer(json.dumps(whole).encode(), RecordedHead(), foreign()).body
+        details = read_completion(body).choices[0].message.reasoning_details
+    assert details is not None
+    assert [(EXTRA, "c1", '{"google": {"thought_signature": "SIG"}}')] == [
+        (it.format, it.id, it.data) for it in details
+    ]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"id": "c1", "function": {"name": "f", "arguments": {"a": "1"}}},
+        {"id": None, "function": {"name": "f", "arguments": '{"a": "1"}'}},
+        {"function": {"name": "f", "arguments": '{"a": "1"}'}},
+    ],
+)
+def test_whole_calls_have_ids_and_texts(call: Json) -> None:
+    whole = {
+        "choices": [{"index": 0, "message": {"content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}]
+    }
+    found = read_completion(decode_answer(json.dumps(whole).encode(), RecordedHead(), foreign()).body)
+    (made,) = found.choices[0].message.tool_calls or ()
+    assert made.id
+    assert {"a": "1"} == json.loads(made.function.arguments)
+
+
+def test_the_old_function_call_is_a_call_of_a_tool() -> None:
+    said = {"content": None, "function_call": {"name": "f", "arguments": "{}"}}
+    whole = {"choices": [{"index": 0, "message": said, "finish_reason": "function_call"}]}
+    found = decode_answer(json.dumps(whole).encode(), RecordedHead(), foreign())
+    assert "tool_calls" == found.finish_reason
+    assert {0: (calls_of(streamed(delta(**said), call=foreign()))[0][0], "f", "{}")} == calls_of(
+        streamed(delta(**said), call=foreign())
+    )
