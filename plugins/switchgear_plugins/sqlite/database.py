@@ -3,10 +3,11 @@
 import asyncio
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from importlib.resources import files
 from pathlib import Path
 from queue import SimpleQueue
@@ -136,7 +137,9 @@ class Database:
     def _connect(self) -> None:
         refuse_doubtful(self.path)
         try:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            if not self.path.exists():
+                _create(self.path)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CLOEXEC))
         except FileNotFoundError as fault:
             raise StoreError(
                 f"the directory {self.path.parent} does not exist: create it or set another `path`"
@@ -194,6 +197,22 @@ class Session:
         """End it with `last`."""
         self._ended = True
         await self._on_writer(last)
+
+
+def _create(path: Path) -> None:
+    """Create the file with a header in it: one that is empty is doubted, by a process that starts at the same time too."""
+    opened, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(opened)
+    try:
+        with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # another process was first
+    except OSError:
+        Path(draft).replace(path)  # a file system without hard links
+    finally:
+        Path(draft).unlink(missing_ok=True)
 
 
 def _commit(connection: sqlite3.Connection) -> None:
