@@ -108,10 +108,6 @@ class AzureProvider(ChatProvider):
         """Say whether a deployment, going by its name, refuses this chat for its tools."""
         return refuses_tools(model.name, call)
 
-    def knows_no_max_tokens(self, model: TargetModel) -> bool:
-        """Models that reason know `max_completion_tokens` alone."""
-        return reasons(model.name)
-
     def asks_encrypted(self, model: TargetModel) -> bool:
         """Ask deployments that reason, going by their names."""
         return reasons(model.name)
