@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from switchgear.contracts.capability import usual
 from switchgear.contracts.credential import Secret
@@ -119,6 +119,8 @@ class ChatProvider:
         self._max_tokens_member = max_tokens_member
         self._translated_drops = translated_drops
         self._grammar = grammar
+        self._beside = structs.replace(grammar, media=True, front="never", joined="never", new_bound=False)
+        """What is read over the Responses wire: pictures in results, texts in any place, the bound under one name."""
         self._authorised: tuple[Secret | None, dict[str, str]] | None = None
 
     def traits(self, model: str) -> Traits:  # noqa: ARG002 - the contract's shape
@@ -150,17 +152,16 @@ class ChatProvider:
         """Say whether a chat is better asked over the Responses wire, of a model that is spoken to in both."""
         return False
 
-    def knows_no_max_tokens(self, model: TargetModel) -> bool:  # noqa: ARG002 - some do not
-        """Say whether a model refuses `max_tokens` in a chat, even from clients of this wire."""
-        return False
-
     def asks_encrypted(self, model: TargetModel) -> bool:  # noqa: ARG002 - some models may be
         """Say whether a model may be asked, over the Responses wire, for its reasoning in a form that can come back."""
         return False
 
     def rewritten(self, call: Call, model: TargetModel) -> dict[str, Raw]:
         """Return the members of a chat that is asked over the Responses wire."""
-        return to_responses(call, encrypted=self.asks_encrypted(model))
+        fitted = call.with_members(fit_chat(call, call.members, self._beside, model))
+        members = to_responses(fitted, encrypted=self.asks_encrypted(model))
+        call.dropped, call.changed, call.aliases = fitted.dropped, fitted.changed, fitted.aliases
+        return members
 
     def _is_rewritten(self, call: Call, model: TargetModel) -> bool:
         if call.wire != CANONICAL or RESPONSES not in model.wires:
@@ -170,15 +171,11 @@ class ChatProvider:
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""
         if self._is_rewritten(call, model):
-            members = fit_members(call, self.rewritten(call, model), self._grammar, model)
+            members = self.rewritten(call, model)
             defaults = self.defaults(RESPONSES, members, model.defaults) if model.defaults else model.defaults
             body = splice(members, {"model": model.name_json}, defaults)
             return OutboundRequest("POST", self.url(RESPONSES, model), self._headers_with(secret), body)
-        members = self.members(call)
-        if call.wire == CANONICAL and "max_tokens" in members and self.knows_no_max_tokens(model):
-            members = dict(members)
-            members.setdefault("max_completion_tokens", members.pop("max_tokens"))
-        members = self._fitted(call, members, model)
+        members = self._fitted(call, self.members(call), model)
         replace = {"model": model.name_json}
         if call.stream and self._ask_usage and call.wire != RESPONSES:
             replace["stream_options"] = _with_usage(call)
@@ -223,7 +220,7 @@ class ChatProvider:
     def decode(self, call: Call, head: Head, body: bytes) -> Answer:
         """Read a whole answer."""
         if call.wire == CANONICAL and RESPONSES in self.wires and is_response(body):
-            return tell_answer(body, head)
+            return tell_answer(body, head, call.aliases)
         if call.wire == CANONICAL:
             return decode_answer(body, head, call)
         return _DECODE[call.wire](body, head)

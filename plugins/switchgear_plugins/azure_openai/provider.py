@@ -85,7 +85,7 @@ class AzureProvider(ChatProvider):
             wires=PATHS if has_responses else PATHS.keys() - {RESPONSES},
             max_tokens_member=settings.max_tokens_member,
             translated_drops=BEYOND,
-            grammar=ChatGrammar(ids=40, new_bound=False),
+            grammar=ChatGrammar(ids=40, new_bound=settings.max_tokens_member != "max_tokens"),
         )
         if version is None:
             self.rewrites = {**self.rewrites, COMPACT: RESPONSES}
@@ -107,10 +107,6 @@ class AzureProvider(ChatProvider):
     def prefers_responses(self, call: Call, model: TargetModel) -> bool:
         """Say whether a deployment, going by its name, refuses this chat for its tools."""
         return refuses_tools(model.name, call)
-
-    def knows_no_max_tokens(self, model: TargetModel) -> bool:
-        """Models that reason know `max_completion_tokens` alone."""
-        return reasons(model.name)
 
     def asks_encrypted(self, model: TargetModel) -> bool:
         """Ask deployments that reason, going by their names."""

@@ -42,10 +42,6 @@ class OpenAIProvider(ChatProvider):
         """Say whether a model refuses this chat for its tools."""
         return refuses_tools(model.name, call)
 
-    def knows_no_max_tokens(self, model: TargetModel) -> bool:
-        """Models that reason know `max_completion_tokens` alone."""
-        return reasons(model.name)
-
     def asks_encrypted(self, model: TargetModel) -> bool:
         """Ask models that reason."""
         return reasons(model.name)

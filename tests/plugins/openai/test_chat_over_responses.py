@@ -303,3 +303,35 @@ def test_a_stream_that_failed_and_one_that_was_cut_are_so() -> None:
 def test_a_stream_of_chunks_is_decoded_as_one() -> None:
     stream = (GOLDEN / "tools.sse").read_bytes()
     assert said(stream)["calls"]
+
+
+def test_names_and_users_fit_and_come_back_as_the_clients_own() -> None:
+    long = "mcp__server__" + "x" * 80
+    tool = {"type": "function", "function": {"name": long, "parameters": {"type": "object", "properties": {}}}}
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    call = chat(
+        messages=[
+            *HELLO,
+            {
+                "role": "assistant",
+                "tool_calls": [{"id": "c1", "type": "function", "function": {"name": long, "arguments": "{}"}}],
+            },
+            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "shot"}, picture]},
+        ],
+        tools=[tool],
+        tool_choice={"type": "function", "function": {"name": long}},
+        user="u" * 100,
+    )
+    body = sent(call)
+    (short,) = {body["tools"][0]["name"], body["tool_choice"]["name"], body["input"][1]["name"]}
+    assert (True, 64) == (len(short) <= 64, len(body["user"]))
+    assert ["input_text", "input_image"] == [part["type"] for part in body["input"][2]["output"]]
+    item = {"type": "function_call", "call_id": "c2", "name": short, "arguments": "{}"}
+    whole = {"object": "response", "id": "r", "status": "completed", "output": [item], "usage": None}
+    message = json.loads(PROVIDER.decode(call, RecordedHead(), json.dumps(whole).encode()).body)["choices"][0][
+        "message"
+    ]
+    assert long == message["tool_calls"][0]["function"]["name"]
+    call.stream = True
+    told = said(framed({"type": "response.output_item.done", "output_index": 0, "item": item}, DONE), call)
+    assert {0: [long, "{}"]} == told["calls"]

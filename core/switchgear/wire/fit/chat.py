@@ -42,6 +42,7 @@ class ChatGrammar(Struct, frozen=True):
     front            which calls' system texts go out as one message in front
     reasoning_empty  which calls' assistant turns with tools get an empty `reasoning_content` where there is none
     extra            takes `extra_content` of tool calls back
+    media            takes pictures and files in tool messages
     new_bound        knows `max_completion_tokens`, and some of its models nothing else
     """
 
@@ -52,6 +53,7 @@ class ChatGrammar(Struct, frozen=True):
     front: When = "never"
     reasoning_empty: When = "never"
     extra: bool = False
+    media: bool = False
     new_bound: bool = True
 
 
@@ -81,7 +83,10 @@ def _steps(call: Call, text: bytes, grammar: ChatGrammar, names: Names) -> list[
     if foreign and b'"is_error"' in text:
         steps.append(lambda found: _without_errors(call, found))
     if b"tool_call" in text:
-        steps += [_results_first, lambda found: _media_behind(call, found), lambda found: _calls(found, names, grammar)]
+        steps.append(_results_first)
+        if not grammar.media:
+            steps.append(lambda found: _media_behind(call, found))
+        steps.append(lambda found: _calls(found, names, grammar))
         if _applies(grammar.reasoning_empty, call):
             steps.append(_with_reasoning)
     if grammar.extra and EXTRA.encode() in text:

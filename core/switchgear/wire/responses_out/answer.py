@@ -1,7 +1,8 @@
 """A response as a chat completion. Wire: developers.openai.com/api/reference/resources/responses/object."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from switchgear.wire.members import BROKEN
 from switchgear.wire.responses import decode_response
 from switchgear.wire.responses_out.items import FORMAT
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _LOOKS = re.compile(rb'"object"\s*:\s*"response"')
 _CALLS = ("function_call", "custom_tool_call")
 
@@ -72,8 +74,11 @@ def is_response(body: bytes) -> bool:
         return False
 
 
-def tell_answer(body: bytes, head: Head) -> Answer:
-    """Read a whole response as a completion. Raises `ProviderFault` as `decode_response` does."""
+def tell_answer(body: bytes, head: Head, aliases: Mapping[str, str] = _NONE) -> Answer:
+    """Read a whole response as a completion. Raises `ProviderFault` as `decode_response` does.
+
+    `aliases` are the client's names of tools by those they have here.
+    """
     found = decode_response(body, head)
     try:
         made = _decoder.decode(body)
@@ -81,6 +86,7 @@ def tell_answer(body: bytes, head: Head) -> Answer:
         raise ProviderFault("protocol", head.status) from None
     message = _Message()
     for item in made.output or ():
+        item.name = aliases.get(item.name or "", item.name or "")
         message.add(item)
     reason = found.finish_reason or "stop"
     return completion(

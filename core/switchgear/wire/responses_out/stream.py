@@ -84,11 +84,12 @@ class _Call:
 class ToldDecoder:
     """Tells a stream of response events as chunks. Complete means: the closing event was seen."""
 
-    __slots__ = ("_calls", "_inner", "_spoke", "_thought", "_usage_wanted", "_writer")
+    __slots__ = ("_aliases", "_calls", "_inner", "_spoke", "_thought", "_usage_wanted", "_writer")
 
     def __init__(self, call: Call, head: Head) -> None:
         self._inner = ResponsesDecoder(call, head)
         self._usage_wanted = call.usage_wanted
+        self._aliases = call.aliases
         self._writer: _Writer | None = None
         self._calls: dict[int, _Call] = {}
         self._spoke: set[int] = set()
@@ -159,7 +160,8 @@ class ToldDecoder:
         custom = item.type == "custom_tool_call"
         call = self._calls[place] = _Call(len(self._calls), custom=custom)
         begin = writer.custom_call if custom else writer.tool_call
-        return [begin(call.place, item.call_id or item.id or f"call_{call.place}", item.name or "")]
+        name = self._aliases.get(item.name or "", item.name or "")
+        return [begin(call.place, item.call_id or item.id or f"call_{call.place}", name)]
 
     def _argument(self, writer: _Writer, call: _Call, piece: str) -> StreamEvent:
         call.told = True
