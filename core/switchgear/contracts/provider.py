@@ -71,7 +71,7 @@ class Call:
     names          what the client calls members of this form, if not so: set by the dialect once it has translated
     dropped        what was dropped on the way to the provider, as dotted paths of the client's body
     changed        what was rewritten on the way rather than lost, likewise
-    aliases        what the client calls the tools that had to be called otherwise there, by what they are called there
+    aliases        the client's names of tools that had to be called otherwise there, by what they are called there
     """
 
     __slots__ = (
@@ -107,24 +107,16 @@ class Call:
         self.forget()
 
     def forget(self) -> None:
-        """Forget what was dropped, changed and called otherwise on the way to a target that is not asked after all."""
+        """Forget what was dropped, changed and called otherwise on the way to another target."""
         self.dropped: tuple[str, ...] = ()
         self.changed: tuple[str, ...] = ()
         self.aliases: Mapping[str, str] = _NONE
 
     def translated(self, operation: str, wire: str, members: dict[str, Raw]) -> "Call":
         """Make the call that says the same in another wire format. A stream's usage is always wanted: the translator needs it."""
-        return Call(
-            operation,
-            wire,
-            members,
-            model=self.model,
-            stream=self.stream,
-            usage_wanted=True,
-            max_tokens=self.max_tokens,
-            strict=self.strict,
-            origin=self.origin,
-        )
+        call = Call(operation, wire, members, model=self.model, stream=self.stream, usage_wanted=True)
+        call.max_tokens, call.strict, call.origin = self.max_tokens, self.strict, self.origin
+        return call
 
     def with_members(self, members: dict[str, Raw]) -> "Call":
         """Make the same call with other members."""
@@ -142,8 +134,7 @@ class Call:
         self.changed = self._named(self.changed, names, "must be rewritten for this model's provider")
 
     def _named(self, known: tuple[str, ...], names: tuple[str, ...], what: str) -> tuple[str, ...]:
-        if self.names:
-            names = tuple(map(self._own_name, names))
+        names = tuple(map(self._own_name, names)) if self.names else names
         if names and self.strict:
             named = ", ".join(f"`{name}`" for name in names[:_MOST_NAMED])
             message = f"{named} {what}; leave it out, or do not be strict."

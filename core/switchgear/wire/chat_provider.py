@@ -76,7 +76,7 @@ _LIKE_RESPONSES = frozenset({RESPONSES, *BESIDE})
 _BOUNDS = ("max_tokens", "max_completion_tokens")
 
 
-_OPENAI = ChatGrammar(ids=40)
+_USUAL = ChatGrammar(ids=40)
 
 
 class ChatProvider:
@@ -107,7 +107,7 @@ class ChatProvider:
         max_tokens_member: str = "max_tokens",
         translated_drops: tuple[str, ...] = (),
         models_path: str = "/models",
-        grammar: ChatGrammar = _OPENAI,
+        grammar: ChatGrammar = _USUAL,
     ) -> None:
         self.wires = frozenset(wires)
         self._base = base_url.rstrip("/")

@@ -61,7 +61,7 @@ class AnthropicProvider(MessagesProvider):
             display=settings.thinking_display,
         )
         if settings.known_betas is not None:
-            self.host = Host(frozenset(settings.known_betas))
+            self.host = Host(frozenset(settings.known_betas), "anthropic-beta")
         self._takes_sampling = settings.version < _WITHOUT_SAMPLING
 
     def rules(self, model: str) -> Rules:
@@ -81,7 +81,7 @@ class AnthropicProvider(MessagesProvider):
         """Return the client's own version and its opt-ins, the latter beside those of the settings."""
         wishes = dict(call.headers)
         if "anthropic-beta" in wishes:
-            _, kept = fit_host(call, {}, self.host)
+            kept = wishes["anthropic-beta"] if self.host.betas is None else fit_host(call, {}, self.host)[1]
             if kept is None:
                 del wishes["anthropic-beta"]
             else:

@@ -66,7 +66,7 @@ def _beginning(call: Call) -> bytes | None:
     return _BILLING.sub(b"", b"\n".join(parts))[:PREFIX_BYTES] or None
 
 
-_BILLING = re.compile(re.escape(BILLING.encode()) + rb'[^"\n\\]*')
+_BILLING = re.compile(BILLING.pattern.encode() + rb'[^"\n\\]*')
 """What an agent writes for one vendor's books, which differs from call to call."""
 
 

@@ -41,7 +41,7 @@ class ClaudeOnVertex(MessagesProvider):
     """What the provider asks about Claude models. Signed thinking is that of Anthropic's own API."""
 
     reasoning_format = "anthropic-claude-v1"
-    host = Host(_BETAS)
+    host = Host(_BETAS, "anthropic-beta")
 
     def __init__(self, address: Address, headers: dict[str, str], ambient: Ambient) -> None:
         super().__init__("", headers, ambient)

@@ -4,6 +4,7 @@ Wire: ai.google.dev/api/generate-content#v1beta.GenerationConfig, ai.google.dev/
 ai.google.dev/api/tokens, docs.cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference.
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -11,7 +12,8 @@ import msgspec
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import ChatRequest, NamedTool, drop_others
-from switchgear.wire.fit.request import GEMINI_NAMES, read_fitted
+from switchgear.wire.fit.names import NameRule
+from switchgear.wire.fit.request import read_fitted
 from switchgear_plugins.vertex.contents import Contents
 from switchgear_plugins.vertex.settings import VertexProviderSettings
 from switchgear_plugins.vertex.thinking import signs_calls, thinking_config
@@ -33,6 +35,7 @@ _CARRIED = (
     "reasoning_effort",
     "thinking",
 )
+_NAMES = NameRule(64, re.compile(r"[^a-zA-Z0-9_.:-]"), re.compile(r"[a-zA-Z_]"))
 _MODES = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
 _encode = msgspec.json.Encoder().encode
 
@@ -41,7 +44,7 @@ Json = dict[str, Any]
 
 def chat_body(call: Call, model: TargetModel, settings: VertexProviderSettings) -> bytes:
     """Write the body of generateContent and streamGenerateContent. Raises `InvalidRequest`."""
-    request = read_fitted(call, model, GEMINI_NAMES)
+    request = read_fitted(call, model, _NAMES)
     body = _prompt(call, request, model)
     if config := _tool_config(call, request):
         body["toolConfig"] = {"functionCallingConfig": config}
@@ -58,7 +61,7 @@ def chat_body(call: Call, model: TargetModel, settings: VertexProviderSettings) 
 
 def count_body(call: Call, model: TargetModel, resource: str | None) -> bytes:
     """Write the body of countTokens. `resource` is the model's name where the request is to be wrapped, as at AI Studio."""
-    prompt = _prompt(call, read_fitted(call, model, GEMINI_NAMES), model)
+    prompt = _prompt(call, read_fitted(call, model, _NAMES), model)
     return _encode(prompt if resource is None else {"generateContentRequest": {"model": resource, **prompt}})
 
 

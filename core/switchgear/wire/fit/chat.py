@@ -78,7 +78,7 @@ def _steps(call: Call, text: bytes, grammar: ChatGrammar, names: Names) -> list[
     """Return what has to be done to messages, going by what stands in their JSON."""
     foreign = call.origin != call.wire
     steps: list[Callable[[Messages], Messages]] = []
-    if foreign and BILLING.encode() in text:
+    if foreign and b"-billing-header:" in text:
         steps.append(_without_billing)
     if foreign and b'"is_error"' in text:
         steps.append(lambda found: _without_errors(call, found))
@@ -334,17 +334,17 @@ def _without_billing(messages: Messages) -> Messages:
     fitted: Messages = []
     for message in messages:
         content = bytes(message.get("content", b""))
-        if message.get("role") in _FRONT and BILLING.encode() in content:
+        if message.get("role") in _FRONT and b"-billing-header:" in content:
             found: Any = _ANYTHING.decode(content)
             if isinstance(found, list):
-                kept = [part for part in found if not str(part.get("text", "")).startswith(BILLING)]
+                kept = [part for part in found if BILLING.match(str(part.get("text", ""))) is None]
                 if len(kept) == 1 and kept[0].keys() == {"type", "text"}:
                     message = {**message, "content": raw(kept[0]["text"])}  # noqa: PLW2901
                 elif kept:
                     message = {**message, "content": raw(kept)}  # noqa: PLW2901
                 else:
                     continue
-            elif isinstance(found, str) and found.startswith(BILLING):
+            elif isinstance(found, str) and BILLING.match(found):
                 rest = found.partition("\n")[2].lstrip()
                 if not rest:
                     continue

@@ -9,7 +9,7 @@ from switchgear.contracts.provider import Call
 
 _MARK = 8
 _ANY_NAME = re.compile(r"[^a-zA-Z0-9_-]")
-BILLING = "x-anthropic-billing-header:"
+BILLING = re.compile(r"x-[a-z]+-billing-header:")
 """What a text begins with that an agent puts in front of its prompt for one vendor's books: it differs from call to call."""
 
 

@@ -4,7 +4,6 @@ History is past: what a model once said badly, or a client cut, does not end a c
 read, and is named.
 """
 
-import re
 from collections.abc import Iterator
 
 import msgspec
@@ -18,7 +17,6 @@ _object = msgspec.json.Decoder(dict[str, Raw])
 _PLAIN = NameRule()
 _INVALID = "_invalid"
 """The member in which arguments go on that were no object."""
-GEMINI_NAMES = NameRule(64, re.compile(r"[^a-zA-Z0-9_.:-]"), re.compile(r"[a-zA-Z_]"))
 
 
 def read_fitted(call: Call, model: TargetModel, names: NameRule = _PLAIN, *, takes_errors: bool = False) -> ChatRequest:
@@ -89,10 +87,10 @@ def _is_blank(part: Part) -> bool:
 
 def _leave_billing_out(message: Message) -> None:
     content = message.content
-    if isinstance(content, str) and content.startswith(BILLING):
+    if isinstance(content, str) and BILLING.match(content):
         message.content = content.partition("\n")[2].lstrip()
     elif isinstance(content, list):
-        message.content = [it for it in content if not (isinstance(it, TextPart) and it.text.startswith(BILLING))]
+        message.content = [it for it in content if not (isinstance(it, TextPart) and BILLING.match(it.text))]
 
 
 def fit_arguments(arguments: str) -> str:

@@ -28,9 +28,10 @@ _THOUGHTS = ("thinking", "redacted_thinking")
 
 
 class Host(Struct, frozen=True):
-    """What who hosts a model knows beyond the form: opt-ins (`anthropic-beta`), None for all that there are."""
+    """What who hosts a model knows beyond the form: opt-ins, None for all that there are; they come in `header`."""
 
     betas: frozenset[str] | None = None
+    header: str = ""
 
 
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -46,13 +47,13 @@ NEEDED: dict[str, tuple[str, ...]] = {
 
 def fit_host(call: Call, members: Members, host: Host) -> tuple[Members, str | None]:
     """Return the members and the opt-ins that a host knows; the rest is dropped by name."""
-    asked = call.headers.get("anthropic-beta")
+    asked = call.headers.get(host.header)
     known = host.betas
     if known is None:
         return members, asked
     kept = [name for name in (asked or "").split(",") if name in known]
     if asked and len(kept) < len(asked.split(",")):
-        call.drop("anthropic-beta")
+        call.drop(host.header)
     lost = [
         name for name, needs in NEEDED.items() if name in members and not any(flag.startswith(needs) for flag in kept)
     ]

@@ -162,9 +162,9 @@ def test_opt_ins_that_a_host_does_not_know_are_dropped_with_their_members() -> N
     raws = {"context_management": Raw(b"{}"), "messages": Raw(b"[]")}
     headers = {"anthropic-beta": "known-1,context-management-2025-06-27"}
     call = Call("chat", "messages", raws, model="m", headers=headers)
-    assert ({"messages": Raw(b"[]")}, "known-1") == fit_host(call, raws, Host(frozenset({"known-1"})))
+    assert ({"messages": Raw(b"[]")}, "known-1") == fit_host(call, raws, Host(frozenset({"known-1"}), "anthropic-beta"))
     assert ("anthropic-beta", "context_management") == call.dropped
-    assert (raws, headers["anthropic-beta"]) == fit_host(call, raws, Host())
+    assert (raws, headers["anthropic-beta"]) == fit_host(call, raws, Host(None, "anthropic-beta"))
 
 
 @pytest.mark.parametrize(
