@@ -29,6 +29,7 @@ _NOTHING = (None, _NULL, Raw(b"[]"))
 _BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _ONLY_NEW_BOUND = re.compile(r"(?:.*/)?(?:ft:)?(?:o[1-9]|gpt-[5-9])(?![\d.]*-chat)")
 """Models that know the bound on the answer under its new name alone."""
+_ABOUT_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 _ANYTHING = msgspec.json.Decoder()
 
 
@@ -60,12 +61,13 @@ class ChatGrammar(Struct, frozen=True):
 def fit_chat(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: TargetModel) -> dict[str, Raw]:
     """Return the members of a call as the server reads them."""
     fitted = _scalars(call, members, grammar, model)
+    text = bytes(fitted.get("messages", b""))
+    native = call.origin == call.wire and "always" not in (grammar.joined, grammar.front, grammar.reasoning_empty)
+    if native and b"tool_call" not in text and fitted.keys().isdisjoint(_ABOUT_TOOLS):
+        return fitted
     names = Names(call, grammar.names)
     fitted = _tools(call, fitted, names)
-    messages = fitted.get("messages")
-    if messages is None:
-        return fitted
-    steps = _steps(call, bytes(messages), grammar, names)
+    steps = _steps(call, text, grammar, names)
     if not steps:
         return fitted
     found = before = member(fitted, "messages", list[dict[str, Raw]]) or []
@@ -139,12 +141,12 @@ def _scalars(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: T
 def _tools(call: Call, members: dict[str, Raw], names: Names) -> dict[str, Raw]:
     tools = members.get("tools")
     if tools in _NOTHING or (tools is not None and bytes(tools).strip(b"[] \n\t\r") == b""):
-        if not members.keys() & {"tools", "tool_choice", "parallel_tool_calls"} or _has(members, "functions"):
+        if members.keys().isdisjoint(_ABOUT_TOOLS) or _has(members, "functions"):
             return members
         asked = member(members, "tool_choice", object)
         if asked not in (None, "auto", "none"):
             call.drop("tool_choice")
-        return {n: v for n, v in members.items() if n not in {"tools", "tool_choice", "parallel_tool_calls"}}
+        return {n: v for n, v in members.items() if n not in _ABOUT_TOOLS}
     assert tools is not None
     renamed = _renamed_tools(tools, names)
     if renamed is not None:
