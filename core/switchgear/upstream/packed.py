@@ -8,6 +8,7 @@ from switchgear.errors import ConnectionBroken, ResponseTooLarge
 
 _PIECE = 64 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
+_OF_PACKING = (b"content-encoding", b"content-length")
 _KNOWN = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
 
@@ -25,25 +26,31 @@ class Unpacked:
         self._packed = packed
         self._unpacker = zlib.decompressobj(window)
         self._rest = b""
+        self._begun = False
         self.status = packed.status
         self.complete = False  # what has arrived is still to be unpacked
 
     def header(self, name: str) -> str | None:
         """Return a header of what is left when the packing is gone."""
-        return None if name.lower() in ("content-encoding", "content-length") else self._packed.header(name)
+        return None if name.lower().encode() in _OF_PACKING else self._packed.header(name)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Return all header lines as they came."""
-        return self._packed.headers()
+        """Return the header lines of what is left when the packing is gone."""
+        return [line for line in self._packed.headers() if line[0].lower() not in _OF_PACKING]
 
     async def read(self) -> bytes | None:
         """Return the next piece. Raises `ConnectionBroken` for one that cannot be unpacked."""
         while True:
             packed: bytes | None = self._rest
             if not packed:
-                packed = None if self._unpacker.eof else await self._packed.read()
-                if packed is None:
+                if self._unpacker.eof:
                     return None
+                packed = await self._packed.read()
+                if packed is None:
+                    if not self._begun:
+                        return None  # nothing at all needs no packing
+                    raise ConnectionBroken("the provider's answer ended before what was packed in it did")
+            self._begun = True
             try:
                 piece = self._unpacker.decompress(packed, _PIECE)
             except zlib.error:

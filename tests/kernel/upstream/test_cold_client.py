@@ -1,6 +1,7 @@
 """The httpx client for everything that is not inference goes through the same engine and guard."""
 
 import asyncio
+import gzip
 import subprocess
 import sys
 
@@ -87,11 +88,13 @@ async def test_an_answer_over_the_cap_is_cut(upstream: MakeUpstream) -> None:
             await client.post(peer.url, content=b"a" * 1001)
 
 
-async def test_a_compressed_answer_that_was_not_asked_for_is_refused(upstream: MakeUpstream) -> None:
-    async with (
-        Peer(plays(OK + b"content-encoding: gzip\r\ncontent-length: 1\r\n\r\nx")) as peer,
-        upstream().http() as client,
-    ):
+async def test_an_answer_that_was_compressed_unasked_is_unpacked_or_refused(upstream: MakeUpstream) -> None:
+    packed = gzip.compress(b"plain")
+    known = OK + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed) + packed
+    unknown = OK + b"content-encoding: zebra\r\ncontent-length: 1\r\n\r\nx"
+    async with Peer(plays(known)) as peer, upstream().http() as client:
+        assert "plain" == (await client.get(peer.url)).text
+    async with Peer(plays(unknown)) as peer, upstream().http() as client:
         with pytest.raises(httpx.DecodingError):
             await client.get(peer.url)
 

@@ -60,3 +60,9 @@ async def test_damage_is_a_broken_connection() -> None:
 def test_others_come_as_they_are(encoding: str | None) -> None:
     packed = Packed(encoding, b"x")
     assert unpacked(packed) is packed
+
+
+async def test_what_ends_early_is_no_whole_answer() -> None:
+    with pytest.raises(ConnectionBroken):
+        await unpacked(Packed("gzip", gzip.compress(TEXT)[:-9])).body(10_000)
+    assert b"" == await unpacked(Packed("gzip", b"")).body(10)
