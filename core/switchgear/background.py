@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from switchgear.ambient import Ambient
-from switchgear.wording import raised
+from switchgear.phrasing import raised
 
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 60.0
@@ -54,7 +54,7 @@ class Background:
             delay = min(delay * 2, LONGEST_DELAY_S)
 
 
-def retrieve(future: asyncio.Future[Any]) -> None:
+def mark_exception_retrieved(future: asyncio.Future[Any]) -> None:
     """Look at what became of a task or future: whoever wants its error gets it, and if nobody does, nobody is told of it."""
     if not future.cancelled():
         future.exception()

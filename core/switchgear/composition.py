@@ -32,7 +32,7 @@ from switchgear.no_store import NoStore
 from switchgear.offer import Offer
 from switchgear.registry import Bound
 from switchgear.resources.engine import ResourceEngine
-from switchgear.resources.face import PluginResources
+from switchgear.resources.facade import PluginResources
 from switchgear.resources.sealing import only_sealer
 from switchgear.settings import GatewaySettings
 from switchgear.upstream.client import Upstream

@@ -7,8 +7,8 @@ from switchgear.contracts.policy import Policy
 from switchgear.errors import PluginError
 from switchgear.exchange.reservation import reserves
 from switchgear.offer import Offer
+from switchgear.phrasing import listed
 from switchgear.registry import Bound
-from switchgear.wording import listed
 
 
 def check_sorts(

@@ -212,7 +212,7 @@ class KeptSecret:
         if self._refused is not None:
             self._forgive()
 
-    def is_spared(self) -> bool:
+    def in_cooldown(self) -> bool:
         """Say whether it was refused a moment ago."""
         return self._refused is not None and self._ambient.monotonic() < self._spared_until
 

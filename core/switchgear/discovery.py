@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from switchgear.compat import ADAPTERS
 from switchgear.errors import PluginError
+from switchgear.phrasing import did_you_mean, raised
 from switchgear.plugin import API, Plugin
-from switchgear.wording import did_you_mean, raised
 
 GROUP = "switchgear.plugins"
 

@@ -26,9 +26,9 @@ from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.routes import RouteRunner
 from switchgear.hooks import Hooks
 from switchgear.paths import PathPattern
+from switchgear.phrasing import raised
 from switchgear.registry import Bound, Registry
 from switchgear.settings import GatewaySettings
-from switchgear.wording import raised
 
 if TYPE_CHECKING:
     from litestar.handlers import HTTPRouteHandler

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from switchgear.contracts.event import Event, EventHandler
+from switchgear.phrasing import raised
 from switchgear.telemetry.metrics import Counter, Metrics
-from switchgear.wording import raised
 
 QUEUE_LENGTH = 1000
 

@@ -44,7 +44,7 @@ from switchgear.no_store import NoStore
 from switchgear.recording import Recording, Work
 from switchgear.reload import LiveConfiguration
 from switchgear.resources.engine import ResourceEngine
-from switchgear.resources.face import PluginResources
+from switchgear.resources.facade import PluginResources
 from switchgear.resources.resolution import resolve
 from switchgear.upstream.resolve import Lookup
 

@@ -8,8 +8,8 @@ import structlog
 from switchgear.ambient import Ambient
 from switchgear.contracts.jobs import Job, JobHandler, JobQueue
 from switchgear.errors import JobRefused, StoreError
+from switchgear.phrasing import raised
 from switchgear.telemetry.metrics import Counter, Metrics
-from switchgear.wording import raised
 
 _LONGEST_WAIT_S = 30.0
 _AWAY_S = 1.0

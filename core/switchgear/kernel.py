@@ -22,11 +22,11 @@ from switchgear.discovery import Discovery, Installed, load
 from switchgear.errors import BootError, ConfigError, PluginError
 from switchgear.hooks import Hooks
 from switchgear.jobs import JobWorker
+from switchgear.phrasing import did_you_mean, listed, raised
 from switchgear.plugin import Plugin
 from switchgear.registry import Registry
 from switchgear.telemetry.metrics import Metrics
 from switchgear.telemetry.watchdog import Watchdog
-from switchgear.wording import did_you_mean, listed, raised
 
 Hook = Callable[[Hooks], Iterable[Any]]
 

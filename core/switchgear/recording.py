@@ -12,7 +12,7 @@ from switchgear.kernel import Kernel
 from switchgear.ledger.drain import Drain
 from switchgear.ledger.journal import Journal
 from switchgear.ledger.retention import Retention
-from switchgear.ledger.sinks import Forwarding, Offered, Outlet
+from switchgear.ledger.sinks import SinkAdapter, SinkQueue, TeeSink
 from switchgear.ledger.stored import StoredRecords
 from switchgear.settings import GatewaySettings
 
@@ -29,7 +29,7 @@ class Recording:
         self._store = store
         self._stack = stack
         self._drain: Drain | None = None
-        self._outlets: list[Outlet] = []
+        self._outlets: list[SinkQueue] = []
         self.kinds = {b.item.name: b.item for b in kernel.registry.all(Hooks.switchgear_record_kinds)}
         self.records = StoredRecords(store, self._catch_up)
         self.journal = self._journal("journal")
@@ -47,11 +47,11 @@ class Recording:
             name = bound.item.name
             journal = self._journal("sinks", quote(name, safe=""))
             await journal.open()
-            offered = Offered(name, bound.item.factory(), self.kinds, partial(self._kernel.failed, bound.plugin))
-            outlet = Outlet(offered, journal, Drain(journal, offered, self._kernel.ambient))
+            offered = SinkAdapter(name, bound.item.factory(), self.kinds, partial(self._kernel.failed, bound.plugin))
+            outlet = SinkQueue(offered, journal, Drain(journal, offered, self._kernel.ambient))
             self._stack.push_async_callback(outlet.close, self._settings.plugin_timeout)
             self._outlets.append(outlet)
-        store = Forwarding(self._store, self._outlets) if self._outlets else self._store
+        store = TeeSink(self._store, self._outlets) if self._outlets else self._store
         drain = self._drain = Drain(self.journal, store, self._kernel.ambient)
         self._stack.push_async_callback(drain.drain_now)
 

@@ -14,8 +14,8 @@ from switchgear.discovery import Installed
 from switchgear.errors import PluginError
 from switchgear.hooks import PROJECT, WAITING, Hooks
 from switchgear.offer import Offer, OfferKind
+from switchgear.phrasing import did_you_mean, raised
 from switchgear.plugin import Plugin
-from switchgear.wording import did_you_mean, raised
 
 T = TypeVar("T")
 

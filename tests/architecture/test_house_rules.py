@@ -53,7 +53,7 @@ FEATURES: dict[str, tuple[re.Pattern[str], dict[str, str]]] = {
             "contracts/conversation.py": "the one form of what is said, for every dialect",
             "contracts/filter.py": "the channels of that form",
             "exchange/continuation.py": "goes on with a chat that broke, in the canonical form",
-            "exchange/needs.py": "says what a chat needs of a model, in the canonical form",
+            "exchange/capabilities.py": "says what a chat needs of a model, in the canonical form",
             "tokens.py": "where the texts stand whose bytes are counted",
         },
     ),
@@ -88,7 +88,7 @@ PUBLIC_PACKAGES = frozenset({"switchgear.contracts", "switchgear.testing", "swit
 PUBLIC = frozenset({
     "switchgear.admin.bodies", "switchgear.ambient", "switchgear.commands", "switchgear.errors", "switchgear.json_paths",
     "switchgear.migrate", "switchgear.regular", "switchgear.telemetry.metrics", "switchgear.weighted_hashing",
-    "switchgear.wording",
+    "switchgear.phrasing",
 })  # fmt: skip
 """Modules for plugins beside these packages and the names in `switchgear` itself. What is not here may change without notice."""
 

@@ -14,7 +14,7 @@ from switchgear.catalogue.checks import is_telling
 from switchgear.catalogue.specs import CredentialInput, CredentialSpec, Entered, ProviderSpec
 from switchgear.contracts.credential import MASK
 from switchgear.contracts.principal import Principal
-from switchgear.contracts.resource import Also, Prepared, Problem, Resource
+from switchgear.contracts.resource import Prepared, Problem, RelatedWrite, Resource
 from switchgear.errors import EgressDenied
 from switchgear.upstream.target import parse_target
 
@@ -63,7 +63,7 @@ def refuse_elsewhere(spec: ProviderSpec, hosts: Sequence[str]) -> list[Problem]:
     return [Problem("/base_url", detail)]
 
 
-def bind(spec: Mapping[str, Any]) -> Sequence[Also]:
+def bind(spec: Mapping[str, Any]) -> Sequence[RelatedWrite]:
     """Bind the credential a provider names to where it goes, unless it is bound."""
     credential_id = spec.get("credential_id")
     if not isinstance(credential_id, str):
@@ -73,7 +73,7 @@ def bind(spec: Mapping[str, Any]) -> Sequence[Also]:
     def change(credential: dict[str, Any]) -> dict[str, Any]:
         return credential if credential.get("hosts") else {**credential, "hosts": [where]}
 
-    return (Also("credentials", credential_id, change),)
+    return (RelatedWrite("credentials", credential_id, change),)
 
 
 def declare(

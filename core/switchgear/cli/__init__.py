@@ -16,7 +16,7 @@ from switchgear import __version__
 from switchgear.cli.refusal import refuse
 from switchgear.cli.signals import Early
 from switchgear.errors import BootError, SwitchgearError
-from switchgear.wording import did_you_mean
+from switchgear.phrasing import did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -17,10 +17,10 @@ from msgspec import Struct
 from switchgear.config.source import DEFAULT, Layers, Origin, Path, Text, line_numbers
 from switchgear.config.typed import Reader, S
 from switchgear.errors import ConfigError, FileUnusable
+from switchgear.phrasing import did_you_mean
 from switchgear.regular import read_text
 from switchgear.settings import GatewaySettings
 from switchgear.shipped import shipped
-from switchgear.wording import did_you_mean
 
 __all__ = ["DEFAULT", "FILE", "Config", "Origin", "Path", "default_source", "load"]
 

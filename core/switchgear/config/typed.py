@@ -13,8 +13,8 @@ from msgspec import NODEFAULT, Struct, ValidationError
 
 from switchgear.config.source import Layers, Origin, Path, Text
 from switchgear.errors import FileUnusable
+from switchgear.phrasing import did_you_mean, listed
 from switchgear.regular import read_text
-from switchgear.wording import did_you_mean, listed
 
 S = TypeVar("S", bound=Struct)
 WRONG: Any = object()

@@ -110,7 +110,7 @@ class SecretHandle(Protocol):
         """A provider took it."""
         ...
 
-    def is_spared(self) -> bool:
+    def in_cooldown(self) -> bool:
         """Say whether it was refused a moment ago, so that what needs it is better not asked while there is something else."""
         ...
 

@@ -72,7 +72,7 @@ class Target(Struct, frozen=True, eq=False):
         if self.health is not None and not self.health.is_available():
             return False
         credential = self.credential
-        return credential is None or not credential.is_spared()
+        return credential is None or not credential.in_cooldown()
 
     def secrets(self) -> tuple[str, ...]:
         """Return what no message about this target may show."""

@@ -51,7 +51,7 @@ class Reference(Struct, frozen=True):
     kind: str
 
 
-class Also(Struct, frozen=True):
+class RelatedWrite(Struct, frozen=True):
     """A change that a write makes to another resource, in the same transaction: `change` gets its stored spec and returns the
     new one. Nothing happens to one that does not exist or that somebody else owns (a file), nor when files are applied.
     """
@@ -101,7 +101,7 @@ def as_resource(resource: Resource[Any], view: View) -> Any:  # noqa: ARG001 - t
     return resource
 
 
-def nothing_else(spec: Mapping[str, Any]) -> Sequence[Also]:  # noqa: ARG001 - the shape of ResourceKind.also
+def nothing_else(spec: Mapping[str, Any]) -> Sequence[RelatedWrite]:  # noqa: ARG001 - the shape of ResourceKind.also
     """Change nothing else."""
     return ()
 
@@ -183,7 +183,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     hidden: tuple[str, ...] = ()
     once: tuple[str, ...] = ()
     keys: Callable[[SpecT], Sequence[tuple[str, str]]] = no_keys
-    also: Callable[[Mapping[str, Any]], Sequence[Also]] = nothing_else
+    also: Callable[[Mapping[str, Any]], Sequence[RelatedWrite]] = nothing_else
     declare: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]], bool], Mapping[str, Any]] = as_declared
     callable: bool = False
     namespace: bool = False
@@ -286,6 +286,6 @@ class Snapshot(Protocol):
         """Say whether a name that nothing answers to would be answered to, if what is stored under it could be used."""
         ...
 
-    def meant(self, name: str) -> str:
+    def without_prefix(self, name: str) -> str:
         """Return a name as a client wrote it without the gateway's own prefix, if it has that and is nothing else."""
         ...

@@ -12,7 +12,7 @@ from switchgear.edge.refusals import TOO_MANY_CONNECTIONS, Refusal
 from switchgear.edge.request import Request
 
 # Where reading stands: between requests, in a head, in a body, listening no more, or in a WebSocket.
-IDLE, HEAD, BODY, DEAF, SOCKET = range(5)
+IDLE, HEAD, BODY, CLOSING, SOCKET = range(5)
 
 
 class Connection(HttpToolsProtocol):
@@ -37,7 +37,7 @@ class Connection(HttpToolsProtocol):
         self._since = 0.0  # when the head, or the silence between requests, began
         self._timer: asyncio.TimerHandle | None = None
         self._full_since = 0.0  # when the write buffer filled up; 0 while it has room
-        self._doomed_at = 0.0  # when the connection is cut unless the client closes it; 0 while it is in use
+        self._close_at = 0.0  # when the connection is cut unless the client closes it; 0 while it is in use
         self._peer_key: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
@@ -49,7 +49,7 @@ class Connection(HttpToolsProtocol):
             self._timer = self.loop.call_later(self.limits.tick, self._on_timer)
         else:
             self.connections.discard(self)
-            self._stage = DEAF
+            self._stage = CLOSING
             self.state.refused(TOO_MANY_CONNECTIONS.code)
             self._answer(TOO_MANY_CONNECTIONS)
             transport.close()
@@ -72,7 +72,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Give back what the connection held and tell the request being answered."""
         self.connections.discard(self)
-        self._stage = DEAF
+        self._stage = CLOSING
         if self._timer is not None:
             self._timer.cancel()
         if self._peer_key is not None:
@@ -85,7 +85,7 @@ class Connection(HttpToolsProtocol):
 
     def eof_received(self) -> None:
         """Take the client's half close as its leaving; the transport closes once what was written is flushed."""
-        self._stage = DEAF
+        self._stage = CLOSING
         if self._active is not None:
             self._active.lose_client()
 
@@ -113,8 +113,8 @@ class Connection(HttpToolsProtocol):
         if self._stage == IDLE:
             self.transport.close()
             return
-        self._stage = DEAF
-        self._doomed_at = self.loop.time() + self.limits.linger
+        self._stage = CLOSING
+        self._close_at = self.loop.time() + self.limits.linger
         self.transport.write_eof()
         self.flow.resume_reading()
         self._rearm(self.limits.linger)
@@ -129,7 +129,7 @@ class Connection(HttpToolsProtocol):
         if self._full_since and now - self._full_since >= self.limits.write_timeout:
             self.state.refused("write_timeout")
             self.transport.abort()
-        elif self._doomed_at or self.transport.is_closing():
+        elif self._close_at or self.transport.is_closing():
             self._await_flush(now)
         else:
             left = self._time_left(now)
@@ -140,9 +140,9 @@ class Connection(HttpToolsProtocol):
     def _await_flush(self, now: float) -> None:
         """Cut a closing connection when its time is up, later if the client is still reading what was written."""
         limits = self.limits
-        if not self._doomed_at:
-            self._doomed_at = now
-        late = now - self._doomed_at
+        if not self._close_at:
+            self._close_at = now
+        late = now - self._close_at
         if late >= limits.write_timeout or (late >= 0 and not self.transport.get_write_buffer_size()):
             self.transport.abort()
         else:

@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 
 from switchgear.edge import refusals
 from switchgear.edge.asgi import AsgiRequest
-from switchgear.edge.connection import BODY, DEAF, HEAD, IDLE, SOCKET, Connection
+from switchgear.edge.connection import BODY, CLOSING, HEAD, IDLE, SOCKET, Connection
 from switchgear.edge.head import WithoutHead, split_target
 from switchgear.edge.refusals import Refusal, Refused, malformed
 from switchgear.edge.request import Request
@@ -75,7 +75,7 @@ class EdgeProtocol(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Parse a read; the callbacks below are the parser's."""
-        if self._stage >= DEAF:
+        if self._stage >= CLOSING:
             if isinstance(self.cycle, SocketRequest) and self._stage == SOCKET:
                 self.cycle.feed(data)
             return
@@ -338,7 +338,7 @@ class EdgeProtocol(Connection):
 
     def refuse(self, refusal: Refusal) -> None:
         """Stop listening, and answer the refusal unless that would cut into another answer; then close."""
-        stage, self._stage = self._stage, DEAF
+        stage, self._stage = self._stage, CLOSING
         self.state.refused(refusal.code)
         cycle, active = self.cycle, self._active
         if cycle is None or active is None:

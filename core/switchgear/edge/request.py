@@ -222,9 +222,9 @@ class Request:
         """Send a piece of the stream; waits while the client is slower than the provider."""
         if self.connection.flow.write_paused:
             await self.drain()
-        self.nudge(data)
+        self.write_if_ready(data)
 
-    def nudge(self, data: bytes) -> None:
+    def write_if_ready(self, data: bytes) -> None:
         """Send a piece now, or not at all if the client has not read what it has: such a one needs no sign of life."""
         connection = self.connection
         if self.lost or connection.flow.write_paused or not data:

@@ -23,14 +23,14 @@ from switchgear.errors import (
     UpstreamFailed,
 )
 from switchgear.exchange.attempt_context import AttemptContext
+from switchgear.exchange.capabilities import fit
 from switchgear.exchange.continuation import Continuation, may_continue
 from switchgear.exchange.faults import cause_of, most_telling
 from switchgear.exchange.health.health import Health
 from switchgear.exchange.health.retry import wait_for
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.hedge import Race
-from switchgear.exchange.invoke import TARGET_OPEN, Ending, Invoker
-from switchgear.exchange.needs import fit
+from switchgear.exchange.invoke import CIRCUIT_OPEN, Ending, Invoker
 from switchgear.exchange.reply import Reply
 from switchgear.upstream.watch import Watch
 
@@ -40,7 +40,7 @@ _PASSES = frozenset(
     {"overloaded", "rate_limit", "server", "protocol", "timeout", "auth", "permission", "quota", "not_found"}
 )
 """Faults of a provider after which another target may do better, unless a step says itself on what it leads on."""
-_NOT_ASKED = frozenset({TARGET_OPEN, "target_busy", "target_vetoed"})
+_NOT_ASKED = frozenset({CIRCUIT_OPEN, "target_busy", "target_vetoed"})
 """Codes of an unavailability that is one target's: its circuit is open, it has no place free, a policy passes it over."""
 
 

@@ -9,7 +9,7 @@ from switchgear.contracts.exchange import Exchange, Target
 from switchgear.contracts.principal import Known, Principal
 from switchgear.contracts.provider import Call
 from switchgear.exchange.attachments import Policies
-from switchgear.exchange.needs import fit
+from switchgear.exchange.capabilities import fit
 from switchgear.exchange.policies import PolicyChain
 
 

@@ -46,10 +46,10 @@ from switchgear.exchange.invoke import Caps, Ending, Invoker
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_lines, causes, error_lines, printable
-from switchgear.exchange.stream import Pump, Silence, StreamEnd
+from switchgear.exchange.stream import IdleTimes, StreamEnd, StreamRelay
 from switchgear.telemetry.logs import REQUEST_ID
 from switchgear.upstream.watch import Watch
-from switchgear.wire.chat import replay
+from switchgear.wire.chat import as_stream
 from switchgear.wire.members import parse_object
 
 _AT_ONCE_S = 60.0
@@ -166,7 +166,7 @@ class Engine:
             body = await self.bodies.unpack(body, coding, principal.id, held)
         x.face = endpoint.face
         call = x.call = endpoint.parse(parse_object(body), headers)
-        call.model = x.snapshot.meant(call.model)
+        call.model = x.snapshot.without_prefix(call.model)
         policies = self._always if self._attach is None else self._attach(x)
         if policies.preparing:
             policies = await self._prepared(x, policies)
@@ -245,9 +245,9 @@ class Engine:
         if not x.call.stream:
             return given if given.wire == endpoint.wire else replace(given, body=endpoint.answer(x.call, given))
         encoder = endpoint.encoder(x.call, translate=translate or given.wire is None)
-        silence = Silence(_AT_ONCE_S, self._caps.keep_alive_s)
-        pump = Pump(x, reply, encoder, watch, silence, self._ambient)
-        await pump.run(_at_once(given.events) if given.events else replay(given, usage_wanted=x.call.usage_wanted))
+        silence = IdleTimes(_AT_ONCE_S, self._caps.keep_alive_s)
+        relay = StreamRelay(x, reply, encoder, watch, silence, self._ambient)
+        await relay.run(_at_once(given.events) if given.events else as_stream(given, usage_wanted=x.call.usage_wanted))
         x.usage = None
         return StreamEnd(encoder.end())
 

@@ -5,7 +5,7 @@ import copy
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from switchgear.background import retrieve
+from switchgear.background import mark_exception_retrieved
 from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange, Step
 from switchgear.contracts.provider import ProviderFault
@@ -125,9 +125,9 @@ class Race:
         for task in others:
             self._abandoned.add(task)
             task.add_done_callback(self._abandoned.discard)
-            task.add_done_callback(retrieve)
+            task.add_done_callback(mark_exception_retrieved)
         for task in done:
-            retrieve(task)
+            mark_exception_retrieved(task)
 
     def _hand_back(self) -> None:
         asked = [runner for runner in self._runners if runner.x.attempts]
@@ -211,8 +211,8 @@ class _Gate:
     async def write(self, data: bytes) -> None:
         await self._reply.write(data)
 
-    def nudge(self, data: bytes) -> None:
-        self._reply.nudge(data)
+    def write_if_ready(self, data: bytes) -> None:
+        self._reply.write_if_ready(data)
 
     async def close(self, data: bytes) -> None:
         await self._reply.close(data)

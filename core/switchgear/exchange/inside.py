@@ -223,7 +223,7 @@ class _Request:
             self._room.clear()
             await self._room.wait()
 
-    def nudge(self, data: bytes) -> None:
+    def write_if_ready(self, data: bytes) -> None:
         """Nobody needs a sign of life here."""
 
     async def close(self, data: bytes) -> None:

@@ -27,6 +27,7 @@ from switchgear.errors import (
     UpstreamError,
 )
 from switchgear.exchange.attempt_context import AttemptContext
+from switchgear.exchange.capabilities import count_body
 from switchgear.exchange.cost import account
 from switchgear.exchange.faults import cause_of, reason_of
 from switchgear.exchange.filters import face_of
@@ -34,13 +35,12 @@ from switchgear.exchange.health.health import Health
 from switchgear.exchange.health.retry import retry_after_date
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.listener import Listener
-from switchgear.exchange.needs import count_body
 from switchgear.exchange.policies import PolicyChain
-from switchgear.exchange.stream import Hold, Pump, Silence, StreamEnd
+from switchgear.exchange.stream import Buffering, IdleTimes, StreamEnd, StreamRelay
 from switchgear.telemetry.scrub import SHORTEST
-from switchgear.wire.chat import replay
+from switchgear.wire.chat import as_stream
 
-TARGET_OPEN = "target_open"
+CIRCUIT_OPEN = "target_open"
 _STATUS = {"rate_limit": 429, "overloaded": 503}
 _UNAUTHORIZED = 401
 _REFUSED = frozenset({"auth", "permission"})
@@ -79,7 +79,7 @@ class Invoker:
         health = target.health
         if not isinstance(health, Health):
             return await self._with_secret(ctx, call, step)
-        if health.is_eased:
+        if health.is_throttled:
             await self._wait_turn(ctx, target, health, others=others)
         limiter = health.limiter
         if limiter.limit != target.concurrency:
@@ -110,7 +110,7 @@ class Invoker:
         wait = health.wait_s()
         most = min(self._settings.retry.wait_most, ctx.left_s(self._monotonic()))
         if wait and (others or wait > most or health.pacer.is_full()):
-            cause = health.eased_for
+            cause = health.throttle_reason
             raise ProviderFault(cause, _STATUS[cause], retry_after=wait)
         health.pacer.take()
         if wait:
@@ -269,29 +269,29 @@ class Invoker:
         assert x.call is not None
         encoder = ctx.continuation or endpoint.encoder(x.call, translate=call.wire != endpoint.wire)
         listener = self._listener(ctx, call)
-        pump = self._pump(ctx, step, encoder, listener)
+        relay = self._relay(ctx, step, encoder, listener)
         if not call.stream:
             answer = await self._whole(ctx, call, attempt, extra)
-            await pump.run(replay(answer, usage_wanted=call.usage_wanted))
+            await relay.run(as_stream(answer, usage_wanted=call.usage_wanted))
         elif target.native is not None:
             attempt.asked = True
-            await pump.run(_one_by_one(target.native.stream(x, call, target.model, attempt.secret)))
+            await relay.run(_one_by_one(target.native.stream(x, call, target.model, attempt.secret)))
         else:
             assert target.provider is not None
             response = await self._send(call, attempt, extra)
             try:
-                await pump.run_decoder(response, target.provider.decoder(call, response))
+                await relay.run_decoder(response, target.provider.decoder(call, response))
             finally:
                 await response.close()
         return StreamEnd(encoder.end(), None if listener is None else listener.streamed())
 
-    def _pump(self, ctx: AttemptContext, step: Step, encoder: StreamEncoder, listener: Listener | None) -> Pump:
+    def _relay(self, ctx: AttemptContext, step: Step, encoder: StreamEncoder, listener: Listener | None) -> StreamRelay:
         assert ctx.x.plan is not None
-        silence = Silence(step.target.timeouts.idle, self._caps.keep_alive_s)
+        silence = IdleTimes(step.target.timeouts.idle, self._caps.keep_alive_s)
         first_s, late = self._first_token(ctx, step)
         until = None if first_s == math.inf else self._monotonic() + first_s
-        hold = Hold(until, late, whole=ctx.x.plan.recovery == "buffer", most=self._caps.body)
-        return Pump(ctx.x, ctx.reply, encoder, ctx.watch, silence, self._ambient, hold, listener)
+        hold = Buffering(until, late, whole=ctx.x.plan.recovery == "buffer", most=self._caps.body)
+        return StreamRelay(ctx.x, ctx.reply, encoder, ctx.watch, silence, self._ambient, hold, listener)
 
     async def _send(self, call: Call, attempt: Attempt, extra: Mapping[str, str] | None) -> UpstreamResponse:
         target = attempt.target
@@ -346,7 +346,7 @@ def _plan_was_impatient(error: Exception, ctx: AttemptContext, step: Step) -> bo
 
 
 def _circuit_open() -> NoReturn:
-    raise Unavailable("The provider is being left alone for a while.", code=TARGET_OPEN, retry_after=1)
+    raise Unavailable("The provider is being left alone for a while.", code=CIRCUIT_OPEN, retry_after=1)
 
 
 def _mark_refused(target: Target, fault: ProviderFault) -> None:

@@ -55,7 +55,7 @@ class Reply(Protocol):
         """Send a piece of the stream; waits while the client has not read what it has."""
         ...
 
-    def nudge(self, data: bytes) -> None:
+    def write_if_ready(self, data: bytes) -> None:
         """Send a comment now, or not at all if the client has not read what it has."""
         ...
 

@@ -37,14 +37,14 @@ class StreamEnd(Struct, frozen=True):
     answer: Answer | None = None
 
 
-class Silence(Struct, frozen=True):
+class IdleTimes(Struct, frozen=True):
     """How long, in seconds, a provider may be silent, and after how long its client gets a sign of life."""
 
     allowed_s: float
     keep_alive_s: float
 
 
-class Hold(Struct, frozen=True):
+class Buffering(Struct, frozen=True):
     """How long a stream is kept back from its client.
 
     until  monotonic second by which the first content must have come, else it is `late`; None: the target's own clocks are enough
@@ -57,7 +57,7 @@ class Hold(Struct, frozen=True):
     most: int = 32 * 1024 * 1024
 
 
-class Pump:
+class StreamRelay:
     """One stream. The status is held back until the first content, so that until then another target may answer.
 
     `x.committed` is set once the client has seen content: from then on, nobody else may answer.
@@ -88,9 +88,9 @@ class Pump:
         reply: Reply,
         encoder: StreamEncoder,
         watch: Watch,
-        silence: Silence,
+        silence: IdleTimes,
         ambient: Ambient,
-        hold: Hold | None = None,
+        hold: Buffering | None = None,
         listener: Listener | None = None,
     ) -> None:
         self.x = x
@@ -100,7 +100,7 @@ class Pump:
         self._silence = silence
         self._listener = listener
         self._ambient = ambient
-        self._hold = hold = hold or Hold()
+        self._hold = hold = hold or Buffering()
         self._held: list[bytes] = []
         self._flows = False
         self._size = self._sized = 0  # bytes held back, and how many of the pieces were counted
@@ -110,10 +110,10 @@ class Pump:
         self._last = False
         reply.encoder = encoder
         if hold.whole:
-            watch.on_silence(silence.keep_alive_s, self._sign_of_life)
+            watch.on_silence(silence.keep_alive_s, self._keep_alive_early)
 
     async def run_decoder(self, response: UpstreamResponse, decoder: StreamDecoder) -> None:
-        """Pump what an HTTP provider sends. Raises unless the stream was complete."""
+        """StreamRelay what an HTTP provider sends. Raises unless the stream was complete."""
         try:
             while not self._last:
                 data = await response.read()
@@ -144,7 +144,7 @@ class Pump:
         await self._release()
 
     async def run(self, batches: AsyncIterator[list[StreamEvent]]) -> None:
-        """Pump what an in-process provider yields. Raises unless the stream was complete."""
+        """StreamRelay what an in-process provider yields. Raises unless the stream was complete."""
         async for events in batches:
             await self._take(events)
             if self._last:
@@ -228,14 +228,14 @@ class Pump:
         self._watch.on_silence(self._silence.keep_alive_s, self._keep_alive)
 
     def _keep_alive(self) -> None:
-        self._reply.nudge(self._encoder.keep_alive)
+        self._reply.write_if_ready(self._encoder.keep_alive)
 
-    def _sign_of_life(self) -> None:
+    def _keep_alive_early(self) -> None:
         """Begin a stream that is held back, for a client that would give up: it is not known yet who will have answered."""
         if not self._reply.started:
             lines = answer_lines(self.x, self._ambient.monotonic() - self.x.began, stream=True, named=False)
             self._reply.start(lines, self._encoder.media_type)
-        self._reply.nudge(self._encoder.keep_alive)
+        self._reply.write_if_ready(self._encoder.keep_alive)
 
     def _forgive_silence_after_the_end(self) -> None:
         """A stream that is complete but for its `[DONE]` is complete; any other interruption goes on its way."""

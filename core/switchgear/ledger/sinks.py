@@ -15,10 +15,10 @@ from switchgear.contracts.store import RecordRow
 from switchgear.errors import StoreError, StoreUnavailable
 from switchgear.ledger.drain import Drain, Sink
 from switchgear.ledger.journal import Journal
-from switchgear.wording import raised
+from switchgear.phrasing import raised
 
 
-class Offered:
+class SinkAdapter:
     """A record sink as a drain sees it. `failed` is told of everything it raises, which means that it is away."""
 
     def __init__(
@@ -43,10 +43,10 @@ class Offered:
         return len(rows)
 
 
-class Outlet:
+class SinkQueue:
     """A record sink with its journal; run `drain.run` while it is open."""
 
-    def __init__(self, offered: Offered, journal: Journal, drain: Drain) -> None:
+    def __init__(self, offered: SinkAdapter, journal: Journal, drain: Drain) -> None:
         self.drain = drain
         self._offered = offered
         self._journal = journal
@@ -70,10 +70,10 @@ class Outlet:
             await self._journal.close()
 
 
-class Forwarding:
+class TeeSink:
     """The store with outlets behind it: a batch that it took is put into each of them before the journal lets go of it."""
 
-    def __init__(self, store: Sink, outlets: Sequence[Outlet]) -> None:
+    def __init__(self, store: Sink, outlets: Sequence[SinkQueue]) -> None:
         self._store = store
         self._outlets = outlets
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from switchgear.background import retrieve
+from switchgear.background import mark_exception_retrieved
 from switchgear.contracts.resource import MISSING
 from switchgear.resources.snapshot import Key
 
@@ -71,7 +71,7 @@ class LiveCache:
             self._joinable[value] = flight = _Flight()
             self._flying.add(flight)
             flight.task = asyncio.create_task(self._fly(value, flight))
-            flight.task.add_done_callback(retrieve)
+            flight.task.add_done_callback(mark_exception_retrieved)
         assert flight.task is not None
         return await asyncio.shield(flight.task)  # one waiter's cancellation is not the others'
 

@@ -10,13 +10,13 @@ from switchgear.contracts.resource import Problem, ResourceKind
 from switchgear.contracts.store import Document
 from switchgear.errors import ApiError, Conflict, NotFound, StoreConflict, ValidationFailed
 from switchgear.names import id_rule, is_id
+from switchgear.phrasing import or_rather
 from switchgear.resources.compiler import Compiler
 from switchgear.resources.drafts import Draft
 from switchgear.resources.naming import NOBODY, SHARED, Changed
 from switchgear.resources.shape import fields_of
 from switchgear.resources.snapshot import Key
 from switchgear.resources.views import OWN_FIELDS
-from switchgear.wording import or_rather
 
 FILE_OWNER = "file:"
 _KIND_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -11,6 +11,7 @@ from switchgear.contracts.resource import Prepared, Problem, Resource, ResourceK
 from switchgear.contracts.resource import keep as keep_as_written
 from switchgear.contracts.store import Document, Write
 from switchgear.errors import Conflict, NotFound
+from switchgear.phrasing import or_rather
 from switchgear.resources import sealing
 from switchgear.resources.body import plain, refuse
 from switchgear.resources.compiler import Compiler
@@ -18,7 +19,6 @@ from switchgear.resources.merge import merge_patch
 from switchgear.resources.shape import decode, fields_of
 from switchgear.resources.snapshot import Key
 from switchgear.resources.views import view
-from switchgear.wording import or_rather
 
 
 class Draft(Struct, frozen=True):

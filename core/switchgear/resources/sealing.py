@@ -14,8 +14,8 @@ from switchgear.contracts.credential import MASK, CredentialBackend, Sealer
 from switchgear.contracts.resource import Problem, ResourceKind
 from switchgear.errors import PluginError, SecretUnavailable
 from switchgear.fitting import fitted
+from switchgear.phrasing import listed
 from switchgear.resources.body import SEALED
-from switchgear.wording import listed
 
 HINT_FROM = 12
 """A secret of at least so many characters shows its last four."""

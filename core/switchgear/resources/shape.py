@@ -14,8 +14,8 @@ from msgspec.structs import FieldInfo
 
 from switchgear.contracts.resource import Problem
 from switchgear.json_paths import Spot, pointer
+from switchgear.phrasing import or_rather
 from switchgear.rawjson import what_and_where
-from switchgear.wording import or_rather
 
 T = TypeVar("T")
 

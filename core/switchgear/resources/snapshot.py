@@ -77,7 +77,7 @@ class Snapshot:
         found = self._callables.get(name)
         return self._within(name) if found is None and "/" in name else found
 
-    def meant(self, name: str) -> str:
+    def without_prefix(self, name: str) -> str:
         """Return a name as a client wrote it without the gateway's own prefix, if it has that and is nothing else."""
         if not self._prefix or not name.startswith(self._prefix) or name in self._callables:
             return name

@@ -12,9 +12,9 @@ from switchgear import json_paths as paths
 from switchgear.contracts.resource import ResourceKind
 from switchgear.contracts.store import Document
 from switchgear.errors import InvalidRequest
+from switchgear.phrasing import or_rather
 from switchgear.resources import sealing
 from switchgear.resources.shape import fields_of
-from switchgear.wording import or_rather
 
 OWN_FIELDS = frozenset({"id", "version", "created_at", "updated_at", "owner", "deleted", "actor"})
 """Members of every view, which no spec may have."""

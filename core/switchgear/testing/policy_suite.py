@@ -55,7 +55,7 @@ class EmptySnapshot:
         """Find nothing."""
         return False
 
-    def meant(self, name: str) -> str:
+    def without_prefix(self, name: str) -> str:
         """Take the name as it is."""
         return name
 

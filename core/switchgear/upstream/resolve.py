@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from switchgear.ambient import Ambient
-from switchgear.background import retrieve
+from switchgear.background import mark_exception_retrieved
 from switchgear.errors import ConnectFailed, EgressDenied
 from switchgear.upstream.egress import EgressPolicy
 
@@ -129,7 +129,9 @@ class Resolver:
             return None
         self._free -= 1
         future: asyncio.Future[Answer] = loop.create_future()
-        future.add_done_callback(retrieve)  # callers that wait get it, and the last answer serves the rest
+        future.add_done_callback(
+            mark_exception_retrieved
+        )  # callers that wait get it, and the last answer serves the rest
         self._running[host] = future
         return future
 

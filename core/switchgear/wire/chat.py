@@ -127,7 +127,7 @@ def _mended(body: bytes, head: Head, call: Call | None) -> bytes:
     return msgspec.json.encode(clean(mend_completion(found, names, foreign=foreign)))
 
 
-async def replay(answer: Answer, *, usage_wanted: bool) -> AsyncIterator[list[StreamEvent]]:
+async def as_stream(answer: Answer, *, usage_wanted: bool) -> AsyncIterator[list[StreamEvent]]:
     """Tell a whole completion as a stream: a chunk with each choice's message, a finish chunk, the usage if wanted."""
     whole = msgspec.json.decode(answer.body)
     frame = {name: whole[name] for name in ("id", "created", "model", "system_fingerprint") if name in whole}

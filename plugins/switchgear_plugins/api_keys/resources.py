@@ -148,7 +148,7 @@ def _limits(limits: Limits) -> list[Problem]:
 
 
 def _keys(key: ApiKey) -> Sequence[tuple[str, str]]:
-    # Also those of a revoked key: its secret cannot come back as another key's own.
+    # RelatedWrite those of a revoked key: its secret cannot come back as another key's own.
     return [(INDEX, hash) for hash in (key.hash, key.previous_hash) if hash is not None]
 
 

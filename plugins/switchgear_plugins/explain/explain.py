@@ -99,7 +99,7 @@ class Explainer:
         x, endpoint = self._exchange(question)
         assert x.call is not None
         written = x.call.model
-        x.call.model = x.snapshot.meant(written)
+        x.call.model = x.snapshot.without_prefix(written)
         x.principal = None if known is None else known.principal
         refused = None if known is None else _as_known(known)
         if endpoint is not None and x.principal is not None:

@@ -31,8 +31,8 @@ from switchgear.admin.bodies import MAX_DEPTH, parse_json
 from switchgear.contracts.declared import Declared
 from switchgear.contracts.resource import ResourceKind
 from switchgear.errors import ConfigError, FileUnusable, InvalidRequest
+from switchgear.phrasing import or_rather
 from switchgear.regular import read_text
-from switchgear.wording import or_rather
 
 SUFFIXES = (".toml", ".json", ".yaml", ".yml")
 OWN_VARIABLES = ("SWITCHGEAR_*", "ADMIN_*")

@@ -85,7 +85,7 @@ async def list_models(request: RouteRequest) -> RouteReply:
 
 async def get_model(request: RouteRequest) -> RouteReply:
     """Return one model; unknown, disabled and forbidden look the same."""
-    name = request.snapshot.meant(request.params["model"])
+    name = request.snapshot.without_prefix(request.params["model"])
     found = request.snapshot.callable(name)
     if found is None or not found.enabled or not await request.may(USE, "models", name):
         message = f"The model `{name[:64]}` does not exist or you do not have access to it."

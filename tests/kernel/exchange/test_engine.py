@@ -109,7 +109,7 @@ class Request:
     async def write(self, data: bytes) -> None:
         self.sent += data
 
-    def nudge(self, data: bytes) -> None:
+    def write_if_ready(self, data: bytes) -> None:
         self.sent += data
 
     async def close(self, data: bytes) -> None:
@@ -174,7 +174,7 @@ class Fixture:
             def callable(self, name: str) -> Any:
                 return Named() if name == "public-name" else None
 
-            def meant(self, name: str) -> str:
+            def without_prefix(self, name: str) -> str:
                 return name
 
             def is_broken(self, name: str) -> bool:

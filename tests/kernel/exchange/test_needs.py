@@ -11,8 +11,8 @@ from switchgear.contracts.exchange import Exchange, Target
 from switchgear.contracts.provider import CANONICAL, EMBEDDINGS, Call, TargetModel
 from switchgear.contracts.upstream import Timeouts
 from switchgear.errors import InvalidRequest
+from switchgear.exchange.capabilities import fit
 from switchgear.exchange.meters import ExchangeMeters
-from switchgear.exchange.needs import fit
 from switchgear.resources.snapshot import Snapshot
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.provider_suite import chat_call

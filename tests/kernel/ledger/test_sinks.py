@@ -10,7 +10,7 @@ from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import RecordQuery
 from switchgear.ledger.drain import Drain
 from switchgear.ledger.journal import Journal
-from switchgear.ledger.sinks import Forwarding, Offered, Outlet
+from switchgear.ledger.sinks import SinkAdapter, SinkQueue, TeeSink
 from switchgear_plugins.memory.store import MemoryStore
 
 KINDS = {name: RecordKind(name, Struct) for name in ("usage", "audit")}
@@ -40,10 +40,10 @@ class House:
         self.journals = [Journal(root / "journal", instance)]
         for number, sink in enumerate(sinks):
             journal = Journal(root / "sinks" / str(number), instance)
-            offered = Offered(str(number), sink, KINDS, lambda what, how: self.failures.append((what, how)))
-            self.outlets.append(Outlet(offered, journal, Drain(journal, offered, Ambient(), interval_s=0.01)))
+            offered = SinkAdapter(str(number), sink, KINDS, lambda what, how: self.failures.append((what, how)))
+            self.outlets.append(SinkQueue(offered, journal, Drain(journal, offered, Ambient(), interval_s=0.01)))
             self.journals.append(journal)
-        self.drain = Drain(self.journals[0], Forwarding(self.store, self.outlets), Ambient())
+        self.drain = Drain(self.journals[0], TeeSink(self.store, self.outlets), Ambient())
 
     async def __aenter__(self):
         await self.store.open()

@@ -11,7 +11,7 @@ from kernel.resources.conftest import MakeEngine
 from kernel.resources.toys import ALIASES, KINDS, MODELS, ToySealer, compile_alias
 from switchgear.contracts.credential import MASK
 from switchgear.contracts.principal import Scope, operator
-from switchgear.contracts.resource import Also, ResourceKind
+from switchgear.contracts.resource import RelatedWrite, ResourceKind
 from switchgear.errors import Conflict, InvalidRequest, NotFound, PluginError, PreconditionFailed, ValidationFailed
 from switchgear.resources import PluginResources, ResourceEngine, Terms
 
@@ -465,8 +465,8 @@ class Visit(Struct, frozen=True, forbid_unknown_fields=True):
     weight: int = 1
 
 
-def count_up(spec: Mapping[str, Any]) -> list[Also]:
-    one = Also("counters", str(spec.get("counter_id")), lambda found: {**found, "count": found["count"] + 1})
+def count_up(spec: Mapping[str, Any]) -> list[RelatedWrite]:
+    one = RelatedWrite("counters", str(spec.get("counter_id")), lambda found: {**found, "count": found["count"] + 1})
     return [one] * int(spec["weight"])
 
 

@@ -7,7 +7,7 @@ import pytest
 from switchgear import NoSettings
 from switchgear.contracts.principal import Credentials, Principal, operator
 from switchgear.resources.engine import ResourceEngine
-from switchgear.resources.face import PluginResources
+from switchgear.resources.facade import PluginResources
 from switchgear.resources.writer import Terms
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.context import PluginContext

@@ -8,7 +8,7 @@ from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import Answer, StreamEvent
 from switchgear.testing.policy_suite import make_exchange
 from switchgear.testing.provider_suite import MODEL, chat_call, text_of
-from switchgear.wire.chat import replay
+from switchgear.wire.chat import as_stream
 
 
 class Calls:
@@ -34,7 +34,7 @@ class Events:
     async def __aexit__(self, *raised: object) -> None: ...
 
     async def __aiter__(self) -> Any:
-        async for batch in replay(Answer(self._answer.body), usage_wanted=False):
+        async for batch in as_stream(Answer(self._answer.body), usage_wanted=False):
             for event in batch:
                 yield event
 

@@ -23,8 +23,22 @@ class Health:
     """
 
     __slots__ = (
-        "__weakref__", "_cool_most", "_cool_until", "_monotonic", "_paces", "abandoned", "breaker", "budget", "eased_for",
-        "is_eased", "latency_s", "limiter", "pacer", "provider_id", "provider_model", "unreachable",
+        "__weakref__",
+        "_cool_most",
+        "_cool_until",
+        "_monotonic",
+        "_paces",
+        "abandoned",
+        "breaker",
+        "budget",
+        "is_throttled",
+        "latency_s",
+        "limiter",
+        "pacer",
+        "provider_id",
+        "provider_model",
+        "throttle_reason",
+        "unreachable",
     )  # fmt: skip
 
     def __init__(
@@ -41,9 +55,9 @@ class Health:
         self.budget = RetryBudget(settings.retry, ambient)
         self.limiter = Limiter()
         self.pacer = Pacer(ambient.monotonic)
-        self.is_eased = False
+        self.is_throttled = False
         """Whether it may want a pause or a slower pace, and the cause for which."""
-        self.eased_for = "rate_limit"
+        self.throttle_reason = "rate_limit"
         self.unreachable: str | None = None
         self.latency_s: float | None = None
         """Time to the first byte, lately; None while nothing has answered."""
@@ -64,10 +78,10 @@ class Health:
 
     def wait_s(self) -> float:
         """Return seconds until it may be asked, 0 for now: what is left of its pause, or until the next turn at its pace."""
-        if not self.is_eased:
+        if not self.is_throttled:
             return 0.0
         wait = max(self._cool_until - self._monotonic(), self.pacer.wait_s(), 0.0)
-        self.is_eased = wait > 0 or self.pacer.holds
+        self.is_throttled = wait > 0 or self.pacer.holds
         return wait
 
     def begin(self, *, force: bool = False, retry: bool = False) -> int:
@@ -92,17 +106,17 @@ class Health:
         self.breaker.failed(ticket, cause)
         if cause not in LIMITED:
             return
-        self.is_eased, self.eased_for = True, cause
+        self.is_throttled, self.throttle_reason = True, cause
         if cause == "rate_limit" and self._paces:
             self.pacer.refused()
         if retry_after:
-            self.cool(retry_after)
+            self.cool_down(retry_after)
 
-    def cool(self, seconds: float) -> None:
+    def cool_down(self, seconds: float) -> None:
         """Leave it alone for so long, at most the setting `cool_most`; a pause that ends later stays."""
         self._cool_until = max(self._cool_until, self._monotonic() + min(seconds, self._cool_most))
         self.pacer.pause(self._cool_until)
-        self.is_eased = True
+        self.is_throttled = True
 
     def reset(self) -> None:
         """Ask it from now on, whatever it did and whatever pause it asked for."""

@@ -31,8 +31,8 @@ class HealthRegistry:
         self._settings = settings
         self._ambient = ambient
         self._announce = announce
-        self._known: dict[tuple[str, str], tuple[ref[Health], _Voice]] = {}
-        self._board = _Board(metrics)
+        self._known: dict[tuple[str, str], tuple[ref[Health], _BreakerReporter]] = {}
+        self._board = _BreakerMetrics(metrics)
 
     def of(self, provider_id: str, provider_model: str, label: str) -> Health:
         """Return the health of a model at a provider.
@@ -43,7 +43,7 @@ class HealthRegistry:
         known = self._known.get(key)
         health = None if known is None else known[0]()
         if known is None or health is None:
-            voice = _Voice(provider_id, provider_model, self._board, self._announce)
+            voice = _BreakerReporter(provider_id, provider_model, self._board, self._announce)
             health = Health(provider_id, provider_model, self._settings, self._ambient, voice.changed)
             known = self._known[key] = (ref(health), voice)
             finalize(health, self._gone, key, voice).atexit = False
@@ -59,14 +59,14 @@ class HealthRegistry:
         known = self._known.get((provider_id, provider_model))
         return None if known is None else known[0]()
 
-    def _gone(self, key: tuple[str, str], voice: "_Voice") -> None:
+    def _gone(self, key: tuple[str, str], voice: "_BreakerReporter") -> None:
         voice.close()
         known = self._known.get(key)
         if known is not None and known[1] is voice:  # the collector may have been slower than the next to ask
             del self._known[key]
 
 
-class _Board:
+class _BreakerMetrics:
     """The metrics. A target is counted under each of its labels; the gauge of labels that several share shows the worst."""
 
     def __init__(self, metrics: Metrics) -> None:
@@ -96,11 +96,15 @@ class _Board:
             del self._states.children[labels]
 
 
-class _Voice:
+class _BreakerReporter:
     """Tells of one target, which it does not hold."""
 
     def __init__(
-        self, provider_id: str, provider_model: str, board: _Board, announce: Callable[[str, dict[str, Any]], None]
+        self,
+        provider_id: str,
+        provider_model: str,
+        board: _BreakerMetrics,
+        announce: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._provider_id = provider_id
         self._provider_model = provider_model
