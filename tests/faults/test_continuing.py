@@ -201,7 +201,7 @@ async def test_a_chunk_that_nobody_can_read_is_the_providers_failure(
     gateway: Running, upstream: FaultUpstream, other: FaultUpstream
 ) -> None:
     upstream.script(BROKEN[0])
-    other.script(Script(events=(event({"content": ["three"]}), event({}, "stop"), "data: [DONE]\n\n")))
+    other.script(Script(events=("data: {]\n\n", event({}, "stop"), "data: [DONE]\n\n")))
     answer = await gateway.chat(model="on", stream=True)
     assert '"upstream_protocol"' in answer.text
     record = await gateway.usage_of(answer.headers["x-request-id"])

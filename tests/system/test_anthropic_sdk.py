@@ -210,13 +210,8 @@ async def test_a_wrong_key(gateway: Running) -> None:
         ({"model": "nowhere"}, anthropic.NotFoundError, "model_not_found"),
         ({"extra_body": {"max_tokens": None}}, anthropic.BadRequestError, "missing_field"),
         ({"messages": []}, anthropic.BadRequestError, "invalid_messages"),
-        (
-            {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
-            anthropic.BadRequestError,
-            "unsupported_tool",
-        ),
     ],
-    ids=["model", "max_tokens", "messages", "tool"],
+    ids=["model", "max_tokens", "messages"],
 )
 async def test_the_clients_mistakes_raise_what_the_sdk_has_for_them(
     client: AsyncAnthropic, upstream: FaultUpstream, body: Any, error: type[anthropic.APIStatusError], code: str

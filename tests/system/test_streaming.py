@@ -154,7 +154,7 @@ async def test_usage_is_that_of_the_upstream_bill(gateway: Running, upstream: Fa
 
 
 async def test_an_oversized_event_is_refused(gateway: Running, upstream: FaultUpstream) -> None:
-    upstream.script(Script(huge_line=2 * 1024 * 1024))
+    upstream.script(Script(huge_line=33 * 1024 * 1024))
     status, request_id, _ = await stream(gateway)
     assert status == 502
     assert (await gateway.usage_of(request_id))["cause"] == "too_large"

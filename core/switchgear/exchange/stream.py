@@ -113,7 +113,7 @@ class StreamRelay:
             watch.on_silence(silence.keep_alive_s, self._keep_alive_early)
 
     async def run_decoder(self, response: UpstreamResponse, decoder: StreamDecoder) -> None:
-        """StreamRelay what an HTTP provider sends. Raises unless the stream was complete."""
+        """Pass on what an HTTP provider sends. Raises unless the stream was complete."""
         try:
             while not self._last:
                 data = await response.read()
@@ -130,8 +130,8 @@ class StreamRelay:
                 elif not self._terminal:
                     self._expect_more()
                 self._quiet = 0 if self.x.stream_bytes > shown else self._quiet + size
-                if max(self.x.stream_bytes, self._quiet) > _MOST_BYTES:
-                    raise ResponseTooLarge("the stream passed the cap on answers")
+                if self.x.stream_bytes > _MOST_BYTES or self._quiet > self._hold.most:
+                    raise self._too_large()
             else:
                 self._watch.expect(IdleTimeout, _LINGER_S)
                 while await response.read() is not None:
@@ -143,8 +143,13 @@ class StreamRelay:
             self._forgive_silence_after_the_end()
         await self._release()
 
+    def _too_large(self) -> ResponseTooLarge:
+        if self.x.stream_bytes > _MOST_BYTES:
+            return ResponseTooLarge("the stream passed the cap on answers")
+        return ResponseTooLarge(f"one event of the stream is larger than {self._hold.most} bytes")
+
     async def run(self, batches: AsyncIterator[list[StreamEvent]]) -> None:
-        """StreamRelay what an in-process provider yields. Raises unless the stream was complete."""
+        """Pass on what an in-process provider yields. Raises unless the stream was complete."""
         async for events in batches:
             await self._take(events)
             if self._last:

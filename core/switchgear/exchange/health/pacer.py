@@ -85,7 +85,7 @@ class Pacer:
         return self._next_at - max(now, self._paused_until) > max(_QUEUE_S, _QUEUE / self._pace(now))
 
     def lift(self) -> None:
-        """Buffering nothing back any more."""
+        """Hold nothing back any more."""
         self.holds = False
         self._next_at = self._paused_until = 0.0
 

@@ -16,12 +16,9 @@ from switchgear.wire.members import BROKEN
 from switchgear.wire.responses import ResponsesDecoder, finish_of
 from switchgear.wire.responses_out.answer import OutputItem, annotations, reasoning_details
 
-_OPENS = re.compile(
-    rb'(?:^|\n)event: ?(?:response\.|error)|(?:^|\n)data: ?\{[^\n]{0,512}?"type" ?: ?"(?:response\.|error")'
-)
-_ENDS = re.compile(rb"\r?\n\r?\n")
-_BEFORE = re.compile(rb"\xef?\xbb?\xbf?(?:[ \t\r\n]+|:[^\n]*\n)*")
-"""What may stand before the first event: white space and comments."""
+_FIRST = re.compile(rb"(?:^|[\r\n\xbf])((?:event|data):[^\r\n]*)([\r\n])?")
+"""The first line that says something, behind a mark of the byte order, comments and empty lines; and whether it is whole."""
+_TOLD = re.compile(rb'event: ?(?:response\.|error)|data: ?\{.{0,512}?"type" ?: ?"(?:response\.|error")')
 _MOST_LOOKED_AT = 64 * 1024
 _THOUGHTS = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
 _PIECES = ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta")
@@ -215,21 +212,19 @@ class EitherDecoder:
         if self._inner is not None:
             return self._inner.feed(data)
         self._begun += data
-        before = _BEFORE.match(self._begun)
-        if _ENDS.search(self._begun, before.end() if before else 0) is None and len(self._begun) < _MOST_LOOKED_AT:
+        first = _FIRST.search(self._begun)
+        if (first is None or first[2] is None) and len(self._begun) < _MOST_LOOKED_AT:
             return []
-        return self._decide().feed(self._begun)
+        return self._decide(first).feed(self._begun)
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if self._inner is None:
-            for event in self._decide().feed(self._begun):
-                if event.fault is not None:
-                    raise event.fault
+        if self._inner is None:  # there was no whole line, and so no event
+            self._decide(_FIRST.search(self._begun)).feed(self._begun)
         assert self._inner is not None
         self._inner.close()
 
-    def _decide(self) -> StreamDecoder:
-        kind = ToldDecoder if _OPENS.search(self._begun) is not None else ChatDecoder
+    def _decide(self, first: re.Match[bytes] | None) -> StreamDecoder:
+        kind = ToldDecoder if first is not None and _TOLD.match(first[1]) else ChatDecoder
         self._inner = kind(self._call, self._head)
         return self._inner
