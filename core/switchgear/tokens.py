@@ -14,6 +14,8 @@ _ONE_IN = 8
 _FEWEST = 16
 """Tokens below which the fixed cost of a message hides what a token is."""
 _IMAGE_TOKENS = 1000
+_MOST_LEARNT_FROM = 64 * 1024
+"""Bytes of a prompt that is still measured: to look through a long one costs more than it teaches."""
 _BASE64 = re.compile(rb'(?:;base64,|"data":\s*")[A-Za-z0-9+/=]{64,}')
 _TEXT = ("messages", "system", "tools", "input", "instructions", "prompt")
 
@@ -60,15 +62,15 @@ class TokenEstimator:
 
 
 def text_bytes(members: Mapping[str, Raw]) -> int:
-    """Measure what the input tokens of a request are made of; 0 if there is more in it than text."""
+    """Measure what the input tokens of a request are made of; 0 if there is more in it than text, or too much to look at."""
     size = 0
     for name in _TEXT:
         raw = members.get(name)
         if raw is not None:
             text = bytes(raw)
-            if b"base64" in text:
-                return 0
             size += len(text)
+            if size > _MOST_LEARNT_FROM or b"base64" in text:
+                return 0
     return size
 
 

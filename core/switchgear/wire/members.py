@@ -49,7 +49,8 @@ def parse_object(body: bytes) -> dict[str, Raw]:
     try:
         if not body.isascii():
             body.decode()
-        return _object.decode(body if body.find(b"\\u") < 0 else whole_characters(body))
+        # A byte is looked for many times faster than two.
+        return _object.decode(whole_characters(body) if b"\\" in body else body)
     except RecursionError:
         raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
     except UnicodeDecodeError:

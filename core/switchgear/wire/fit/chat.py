@@ -63,7 +63,7 @@ def fit_chat(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: T
     fitted = _scalars(call, members, grammar, model)
     text = bytes(fitted.get("messages", b""))
     native = call.origin == call.wire and "always" not in (grammar.joined, grammar.front, grammar.reasoning_empty)
-    if native and b"tool_call" not in text and fitted.keys().isdisjoint(_ABOUT_TOOLS):
+    if native and (b"_" not in text or b"tool_call" not in text) and fitted.keys().isdisjoint(_ABOUT_TOOLS):
         return fitted
     names = Names(call, grammar.names)
     fitted = _tools(call, fitted, names)
