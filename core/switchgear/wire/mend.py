@@ -71,7 +71,7 @@ class Mender:
                 said[name] = self._halves.whole((index, name), said[name])
         if self._foreign:
             said = old_call(said)
-            if choice["finish_reason"] == "function_call":
+            if choice.get("finish_reason") == "function_call":
                 choice["finish_reason"] = "tool_calls"
         calls = said.pop("tool_calls", None)
         if not isinstance(calls, list) or not calls:

@@ -231,3 +231,10 @@ def test_the_old_function_call_is_a_call_of_a_tool() -> None:
     assert {0: (calls_of(streamed(delta(**said), call=foreign()))[0][0], "f", "{}")} == calls_of(
         streamed(delta(**said), call=foreign())
     )
+
+
+def test_a_choice_without_a_finish_reason_goes_on_for_clients_of_other_forms() -> None:
+    odd = {"choices": [{"index": 0, "delta": {"content": 7}}]}
+    events = streamed(odd, delta("stop"), call=foreign())
+    assert [None, None] == [event.fault for event in events[:2]]
+    assert "7" == read_chunk(events[0].data).choices[0].delta.content
