@@ -28,8 +28,8 @@ class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     connect: Seconds = 5.0
-    first_byte: Seconds = 120.0
-    idle: Seconds = 60.0
+    first_byte: Seconds = 300.0
+    idle: Seconds = 180.0
     total: Seconds = 600.0
 
 

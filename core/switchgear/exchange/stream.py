@@ -20,9 +20,7 @@ _END_GRACE_S = 2.0
 _HELD_BYTES = 64 * 1024
 """How much a stream may send before its first content; then it is begun without."""
 _MOST_BYTES = 32 * 1024 * 1024
-"""How much a stream may show in all, and how much it may send without showing anything: what is put together from either
-stays in memory.
-"""
+"""How much a stream may show in all: what is put together from it stays in memory."""
 _LINGER_S = 0.05
 """How long to wait for the connection to become reusable after the last event."""
 
@@ -48,7 +46,8 @@ class Buffering(Struct, frozen=True):
     """How long a stream is kept back from its client.
 
     until  monotonic second by which the first content must have come, else it is `late`; None: the target's own clocks are enough
-    whole  until it is complete, so that another target can answer instead; at most `most` bytes
+    whole  until it is complete, so that another target can answer instead
+    most   bytes that may be kept back so, and that a stream may send without showing anything, as an event that does not end
     """
 
     until: float | None = None
@@ -109,8 +108,7 @@ class StreamRelay:
         self._terminal = False
         self._last = False
         reply.encoder = encoder
-        if hold.whole:
-            watch.on_silence(silence.keep_alive_s, self._keep_alive_early)
+        watch.on_silence(silence.keep_alive_s, self._keep_alive)
 
     async def run_decoder(self, response: UpstreamResponse, decoder: StreamDecoder) -> None:
         """Pass on what an HTTP provider sends. Raises unless the stream was complete."""
@@ -207,7 +205,7 @@ class StreamRelay:
             if self._size > self._hold.most:
                 raise ResponseTooLarge("the stream passed the cap on what is held back")
             return False
-        if self._spoke or self._reply.started or self._size > _HELD_BYTES:
+        if self._spoke or self.x.committed or self._size > _HELD_BYTES:
             self._begin()
             self._flows = self.x.committed = True
         return self._flows
@@ -225,21 +223,22 @@ class StreamRelay:
             await self._reply.write(b"".join(held))
 
     def _begin(self) -> None:
-        if self._reply.started:
+        """Begin the answer, unless another target has and this one goes on with it."""
+        if self.x.committed:
             return
         self._reply.claim()
         self.x.first_byte_s = self._ambient.monotonic() - self.x.began
-        self._reply.start(answer_lines(self.x, self.x.first_byte_s, stream=True), self._encoder.media_type)
-        self._watch.on_silence(self._silence.keep_alive_s, self._keep_alive)
+        if not self._reply.started:
+            self._start(named=True)
+
+    def _start(self, *, named: bool) -> None:
+        now_s = self._ambient.monotonic() - self.x.began
+        self._reply.start(answer_lines(self.x, now_s, stream=True, named=named), self._encoder.media_type)
 
     def _keep_alive(self) -> None:
-        self._reply.write_if_ready(self._encoder.keep_alive)
-
-    def _keep_alive_early(self) -> None:
-        """Begin a stream that is held back, for a client that would give up: it is not known yet who will have answered."""
+        """Give a sign of life, which begins a stream that is held back: it is not known yet who will have answered."""
         if not self._reply.started:
-            lines = answer_lines(self.x, self._ambient.monotonic() - self.x.began, stream=True, named=False)
-            self._reply.start(lines, self._encoder.media_type)
+            self._start(named=False)
         self._reply.write_if_ready(self._encoder.keep_alive)
 
     def _forgive_silence_after_the_end(self) -> None:

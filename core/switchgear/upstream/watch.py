@@ -94,14 +94,17 @@ class Watch:
         self._due = _NEVER
 
     def on_silence(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Call `callback` in the loop after each `seconds` (to one second more) without anything `sent`."""
-        now = self._time()
+        """Call `callback` in the loop after each `seconds` (to one second more) without anything `sent`.
+
+        It replaces the one before; what was silence until now counts.
+        """
+        if self._on_silence is None:
+            self._silent_since = self._time()
         self._silence = seconds
         self._on_silence = callback
-        self._silent_since = now
-        self._touched = False
-        if now + seconds < self._armed_at:
-            self._arm(now + seconds)
+        due = self._silent_since + seconds
+        if due < self._armed_at:
+            self._arm(due)
 
     def sent(self) -> None:
         """Mark traffic, and let only the total deadline count: a client that reads slowly is nobody else's silence."""

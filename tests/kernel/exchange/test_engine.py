@@ -495,6 +495,27 @@ async def test_a_silent_stream_gets_signs_of_life() -> None:
     assert {b": keep-alive"} == set(parts[first + 1 : last])
 
 
+@pytest.mark.parametrize("shown", [False, True], ids=["nothing", "a role"])
+async def test_who_waits_for_the_first_content_gets_signs_of_life_and_may_still_hear_another(shown: bool) -> None:
+    class Silent(EchoProvider):
+        async def stream(self, x: Exchange, call: Call, model: TargetModel, secret: Any) -> AsyncIterator[StreamEvent]:
+            if shown:
+                yield StreamEvent(b'{"choices":[{"index":0,"delta":{"role":"assistant"}}]}')
+            await asyncio.sleep(60)
+
+    fixture = Fixture()
+    silent = Silent(ProviderConfig("s", None, {}, NoSettings()))
+    call = chat_call(stream=True, echo={"text": "one two"})
+    x = await fixture.run(call, fixture.target("a", silent), fixture.target("b"))
+    assert (Outcome.COMPLETE, 200, 2) == (x.outcome, fixture.reply.status, len(x.attempts))
+    assert fixture.reply.sent.startswith(b": keep-alive\n\n")
+    assert (1, 1) == (fixture.reply.sent.count(b'"role"'), fixture.reply.sent.count(b"[DONE]"))
+    alone = await fixture.run(call, fixture.target("a", silent))
+    assert (Outcome.UPSTREAM_STALL, 200) == (alone.outcome, fixture.reply.status)
+    assert b'"code":"' in fixture.reply.sent
+    assert b"[DONE]" not in fixture.reply.sent
+
+
 class Shouting(Policy):
     """Says everything louder, and keeps what it was shown."""
 
