@@ -27,7 +27,7 @@ from switchgear.errors import SecretUnavailable
 from switchgear.wire.chat_provider import BEYOND, COMPACT, COMPLETIONS, PATHS, RESPONSES, ChatProvider
 from switchgear.wire.fit.chat import ChatGrammar
 from switchgear.wire.members import BROKEN, decode_text
-from switchgear.wire.responses_out.facts import reasons, refuses_tools
+from switchgear.wire.model_facts import reasons, refuses_tools
 from switchgear_plugins.azure_openai.entra import read_token, token_request
 from switchgear_plugins.azure_openai.settings import AzureSettings
 

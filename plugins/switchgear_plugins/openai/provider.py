@@ -2,7 +2,7 @@
 
 from switchgear.contracts.provider import CANONICAL, Call, ProviderConfig, TargetModel, Traits
 from switchgear.wire.chat_provider import BESIDE, BEYOND, PATHS, RESPONSES, ChatProvider
-from switchgear.wire.responses_out.facts import reasons, refuses_tools
+from switchgear.wire.model_facts import reasons, refuses_tools
 from switchgear_plugins.openai.models import traits
 from switchgear_plugins.openai.settings import OpenAIProviderSettings
 

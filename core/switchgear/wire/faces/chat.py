@@ -4,7 +4,7 @@ Each message is a turn. An assistant's reasoning comes before its text and its t
 between them. It may say its reasoning twice, as text and as what must come back; then it is two parts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -19,7 +19,6 @@ from switchgear.contracts.conversation import (
     Reasoning,
     Refusal,
     ResponseFormat,
-    Sampling,
     Sources,
     Text,
     Tool,
@@ -30,9 +29,9 @@ from switchgear.contracts.conversation import (
 )
 from switchgear.contracts.provider import CANONICAL, Call
 from switchgear.wire.faces import common
+from switchgear.wire.faces.base import BaseFace
 from switchgear.wire.faces.common import as_url, data_url, former, given, no_words, put, set_text
 from switchgear.wire.faces.tools import read_choice, read_function, write_choice, write_function
-from switchgear.wire.faces.view import ConversationView
 from switchgear.wire.texts import NULL, items_of, members_of, text_of, write
 
 _SAMPLING = {
@@ -51,15 +50,11 @@ _KNOWN = frozenset({"role", "tool_call_id", *_GROUPS})
 _DETAIL = {"reasoning.summary": "summary", "reasoning.encrypted": "data"}
 
 
-class ChatFace:
+class ChatFace(BaseFace):
     """The `Face` of chat completions."""
 
     wire = CANONICAL
-    takes_instructions = True
-
-    def view(self, call: Call) -> ConversationView:
-        """Return the conversation as policies see it."""
-        return ConversationView(call, self)
+    sampling = _SAMPLING
 
     def read_turns(self, call: Call, sources: Sources) -> tuple[Turn, ...]:
         """Read the messages."""
@@ -112,22 +107,6 @@ class ChatFace:
             inner = given(name=format.name or "answer", schema=format.schema, strict=format.strict)
             made = {"type": "json_schema", "json_schema": inner}
         put(call, "response_format", made)
-
-    def read_sampling(self, call: Call) -> Sampling:
-        """Read how the answer is made."""
-        return common.read_sampling(call, _SAMPLING)
-
-    def write_sampling(self, call: Call, sampling: Sampling) -> None:
-        """Write what is new."""
-        common.write_sampling(call, sampling, _SAMPLING)
-
-    def read_metadata(self, call: Call) -> Mapping[str, Any]:
-        """Read `metadata`."""
-        return call.member("metadata", dict[str, Any]) or {}
-
-    def write_metadata(self, call: Call, metadata: Mapping[str, Any]) -> None:
-        """Write it."""
-        put(call, "metadata", dict(metadata) or None)
 
 
 def _read_turn(raw: Raw, members: dict[str, Raw], sources: Sources) -> Turn:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from switchgear.contracts.conversation import Opaque, Part, Sampling, Source, Sources, Text
+from switchgear.contracts.conversation import Opaque, Part, Sampling, Source, Sources, Text, Turn
 from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
 from switchgear.wire.members import member
@@ -158,6 +158,12 @@ def _place(part: Part, sources: Sources, default: Callable[[Part], str]) -> str:
 def same(one: Sequence[Part], other: Sequence[Part]) -> bool:
     """Say whether these are the very same parts."""
     return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
+
+
+def place_of(turn: Turn, sources: Sources) -> str:
+    """Say where in a wire a turn was read; empty for one that is new."""
+    source = sources.of(turn)
+    return "" if source is None else source.place
 
 
 def read_sampling(call: Call, names: Mapping[str, tuple[str, ...]]) -> Sampling:

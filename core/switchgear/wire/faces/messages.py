@@ -3,7 +3,7 @@
 The `system` member is the first turn. Results of tools are parts of a user's turn, as they are in the wire.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -17,7 +17,6 @@ from switchgear.contracts.conversation import (
     Reasoning,
     Refusal,
     ResponseFormat,
-    Sampling,
     ServerTool,
     Sources,
     Text,
@@ -29,8 +28,8 @@ from switchgear.contracts.conversation import (
 )
 from switchgear.contracts.provider import Call
 from switchgear.wire.faces import common
-from switchgear.wire.faces.common import former, given, no_words, put, put_inside, rest, set_text
-from switchgear.wire.faces.view import ConversationView
+from switchgear.wire.faces.base import BaseFace
+from switchgear.wire.faces.common import former, given, no_words, place_of, put, put_inside, rest, set_text
 from switchgear.wire.texts import NULL, items_of, members_of, text_of, write, write_object
 
 WIRE = "messages"
@@ -49,15 +48,11 @@ _FORMAT = "output_config"
 _SOURCE = ("url", "data", "media_type", "file_id")
 
 
-class MessagesFace:
+class MessagesFace(BaseFace):
     """The `Face` of the Messages form."""
 
     wire = WIRE
-    takes_instructions = True
-
-    def view(self, call: Call) -> ConversationView:
-        """Return the conversation as policies see it."""
-        return ConversationView(call, self)
+    sampling = _SAMPLING
 
     def read_turns(self, call: Call, sources: Sources) -> tuple[Turn, ...]:
         """Read the system text and the messages."""
@@ -77,7 +72,7 @@ class MessagesFace:
         """Write them: what is said by the system before all else is the system text."""
         said = list(turns)
         system: list[Turn] = []
-        while said and said[0].role in {"system", "developer"} and _place(said[0], sources) != "messages":
+        while said and said[0].role in {"system", "developer"} and place_of(said[0], sources) != "messages":
             system.append(said.pop(0))
         there = call.members.get("system", NULL)
         if not system and there != NULL:
@@ -133,27 +128,6 @@ class MessagesFace:
             raise ValueError("the wire `messages` has no words for JSON of any shape")
         made = {"type": "json_schema", "schema": format.schema} if format.kind == "schema" else None
         put_inside(call, f"{_FORMAT}.format", made)
-
-    def read_sampling(self, call: Call) -> Sampling:
-        """Read how the answer is made."""
-        return common.read_sampling(call, _SAMPLING)
-
-    def write_sampling(self, call: Call, sampling: Sampling) -> None:
-        """Write what is new."""
-        common.write_sampling(call, sampling, _SAMPLING)
-
-    def read_metadata(self, call: Call) -> Mapping[str, Any]:
-        """Read `metadata`."""
-        return call.member("metadata", dict[str, Any]) or {}
-
-    def write_metadata(self, call: Call, metadata: Mapping[str, Any]) -> None:
-        """Write it."""
-        put(call, "metadata", dict(metadata) or None)
-
-
-def _place(turn: Turn, sources: Sources) -> str:
-    source = sources.of(turn)
-    return "" if source is None else source.place
 
 
 def _read(content: Raw | None, sources: Sources) -> tuple[Part, ...]:

@@ -1,7 +1,6 @@
 """Calls whose prompt is a text or several: legacy completions and embeddings. Each text is a turn of the user's."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from msgspec import Raw
 
@@ -9,7 +8,6 @@ from switchgear.contracts.conversation import (
     Opaque,
     Part,
     ResponseFormat,
-    Sampling,
     Sources,
     Text,
     Tool,
@@ -18,9 +16,8 @@ from switchgear.contracts.conversation import (
 )
 from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
-from switchgear.wire.faces import common
+from switchgear.wire.faces.base import BaseFace
 from switchgear.wire.faces.common import put
-from switchgear.wire.faces.view import ConversationView
 from switchgear.wire.texts import NULL, first, items_of, text_of, write
 
 _SAMPLING = {
@@ -34,21 +31,19 @@ _SAMPLING = {
 }
 
 
-class PlainFace:
+class PlainFace(BaseFace):
     """The `Face` of calls whose text is in `member`, and in others `beside` it. Tokens in the place of a text are opaque.
 
     Where instructions are taken, they are put before each text.
     """
+
+    sampling = _SAMPLING
 
     def __init__(self, wire: str, member: str, *beside: str, takes_instructions: bool) -> None:
         self.wire = wire
         self.takes_instructions = takes_instructions
         self._member = member
         self._beside = beside
-
-    def view(self, call: Call) -> ConversationView:
-        """Return the conversation as policies see it."""
-        return ConversationView(call, self)
 
     def read_turns(self, call: Call, sources: Sources) -> tuple[Turn, ...]:
         """Read the texts."""
@@ -110,22 +105,6 @@ class PlainFace:
         """Raise ValueError for any other."""
         message = f"the wire `{self.wire}` has no formats"
         raise ValueError(message)
-
-    def read_sampling(self, call: Call) -> Sampling:
-        """Read how the answer is made."""
-        return common.read_sampling(call, _SAMPLING)
-
-    def write_sampling(self, call: Call, sampling: Sampling) -> None:
-        """Write what is new."""
-        common.write_sampling(call, sampling, _SAMPLING)
-
-    def read_metadata(self, call: Call) -> Mapping[str, Any]:
-        """Read `metadata`."""
-        return call.member("metadata", dict[str, Any]) or {}
-
-    def write_metadata(self, call: Call, metadata: Mapping[str, Any]) -> None:
-        """Write it."""
-        put(call, "metadata", dict(metadata) or None)
 
     def _read(self, raw: Raw, sources: Sources, place: str) -> Turn:
         text = text_of(raw)

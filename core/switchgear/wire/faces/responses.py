@@ -4,7 +4,7 @@
 Items that only the wire knows are kept in their place.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -18,7 +18,6 @@ from switchgear.contracts.conversation import (
     Reasoning,
     Refusal,
     ResponseFormat,
-    Sampling,
     ServerTool,
     Sources,
     Text,
@@ -30,9 +29,20 @@ from switchgear.contracts.conversation import (
 )
 from switchgear.contracts.provider import Call
 from switchgear.wire.faces import common
-from switchgear.wire.faces.common import as_url, data_url, former, given, no_words, put, put_inside, rest, set_text
+from switchgear.wire.faces.base import BaseFace
+from switchgear.wire.faces.common import (
+    as_url,
+    data_url,
+    former,
+    given,
+    no_words,
+    place_of,
+    put,
+    put_inside,
+    rest,
+    set_text,
+)
 from switchgear.wire.faces.tools import read_choice, read_function, write_choice, write_function
-from switchgear.wire.faces.view import ConversationView
 from switchgear.wire.texts import NULL, items_of, members_of, text_of, write
 
 WIRE = "responses"
@@ -47,15 +57,11 @@ _CALLS = {"function_call": ("function", "arguments"), "custom_tool_call": ("cust
 _GROUPS = ("summary", "content", "encrypted_content")
 
 
-class ResponsesFace:
+class ResponsesFace(BaseFace):
     """The `Face` of responses."""
 
     wire = WIRE
-    takes_instructions = True
-
-    def view(self, call: Call) -> ConversationView:
-        """Return the conversation as policies see it."""
-        return ConversationView(call, self)
+    sampling = _SAMPLING
 
     def read_turns(self, call: Call, sources: Sources) -> tuple[Turn, ...]:
         """Read the instructions and the input."""
@@ -79,7 +85,7 @@ class ResponsesFace:
         """Write them: system texts of no other place, before all else, are the instructions."""
         said = list(turns)
         system: list[Turn] = []
-        while said and said[0].role in {"system", "developer"} and _place(said[0], sources) != "item":
+        while said and said[0].role in {"system", "developer"} and place_of(said[0], sources) != "item":
             system.append(said.pop(0))
         there = call.members.get("instructions", NULL)
         if not system and there != NULL:
@@ -91,13 +97,13 @@ class ResponsesFace:
                 "\n\n".join(part.text for turn in system for part in turn.parts if isinstance(part, Text)),
             )
         value = call.members.get("input", NULL)
-        if len(said) == 1 and _place(said[0], sources) == "input" and _is_text(said[0]):
+        if len(said) == 1 and place_of(said[0], sources) == "input" and _is_text(said[0]):
             if sources.unchanged(said[0]) != value:
                 put(call, "input", common.write_content(said[0].parts, _write_part, sources))
             return
         written: list[Any] = []
         for turn in said:
-            unchanged = sources.unchanged(turn) if _place(turn, sources) == "item" else None
+            unchanged = sources.unchanged(turn) if place_of(turn, sources) == "item" else None
             written += [unchanged] if unchanged is not None else _write_turn(turn, sources)
         if written != items_of(value):
             put(call, "input", written)
@@ -142,27 +148,6 @@ class ResponsesFace:
             described = given(name=format.name or "answer", schema=format.schema, strict=format.strict)
             made = {"type": "json_schema", **described}
         put_inside(call, "text.format", made)
-
-    def read_sampling(self, call: Call) -> Sampling:
-        """Read how the answer is made."""
-        return common.read_sampling(call, _SAMPLING)
-
-    def write_sampling(self, call: Call, sampling: Sampling) -> None:
-        """Write what is new."""
-        common.write_sampling(call, sampling, _SAMPLING)
-
-    def read_metadata(self, call: Call) -> Mapping[str, Any]:
-        """Read `metadata`."""
-        return call.member("metadata", dict[str, Any]) or {}
-
-    def write_metadata(self, call: Call, metadata: Mapping[str, Any]) -> None:
-        """Write it."""
-        put(call, "metadata", dict(metadata) or None)
-
-
-def _place(turn: Turn, sources: Sources) -> str:
-    source = sources.of(turn)
-    return "" if source is None else source.place
 
 
 def _is_text(turn: Turn) -> bool:

@@ -4,7 +4,6 @@ Messages are taken apart no further than where something has to be looked at: wh
 """
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from switchgear.contracts.provider import Call, TargetModel
 from switchgear.wire.fit.names import BILLING, NameRule, Names, fit_id, fit_user
 from switchgear.wire.members import member, raw
 from switchgear.wire.mend import EXTRA
+from switchgear.wire.model_facts import reasons
 
 Messages = list[dict[str, Raw]]
 When = Literal["never", "translated", "always"]
@@ -27,8 +27,6 @@ _FRONT = (Raw(b'"system"'), Raw(b'"developer"'))
 _NULL = Raw(b"null")
 _NOTHING = (None, _NULL, Raw(b"[]"))
 _BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-_ONLY_NEW_BOUND = re.compile(r"(?:.*/)?(?:ft:)?(?:o[1-9]|gpt-[5-9])(?![\d.]*-chat)")
-"""Models that know the bound on the answer under its new name alone."""
 _ABOUT_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 _ANYTHING = msgspec.json.Decoder()
 
@@ -131,7 +129,7 @@ def fit_members(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model
 
 def _scalars(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: TargetModel) -> dict[str, Raw]:
     members = fit_members(call, members, grammar, model)
-    if grammar.new_bound and "max_tokens" in members and _ONLY_NEW_BOUND.match(model.name):
+    if grammar.new_bound and "max_tokens" in members and reasons(model.name):
         bound = members["max_tokens"]
         members = {name: value for name, value in members.items() if name != "max_tokens"}
         members.setdefault("max_completion_tokens", bound)

@@ -1,4 +1,4 @@
-"""What models are asked better over the Responses wire, by their names."""
+"""What models of the canonical form's vendor take, by their names: as `acme/NAME` behind a server that offers others' models."""
 
 import re
 
@@ -16,7 +16,7 @@ def refuses_tools(model: str, call: Call) -> bool:
 
     From gpt-5.4 on they are refused together with an effort, from gpt-5.6 on also without one, unless it is `none`.
     """
-    found = _VERSION.match(model.removeprefix("ft:"))
+    found = _VERSION.match(_bare(model))
     if found is None or not (holds_items(call.members, "tools") or holds_items(call.members, "functions")):
         return False
     effort = call.member("reasoning_effort", str)
@@ -25,5 +25,13 @@ def refuses_tools(model: str, call: Call) -> bool:
 
 
 def reasons(model: str) -> bool:
-    """Say whether a model reasons, and so may be asked for its reasoning in a form that can come back."""
-    return _REASONS.match(model.removeprefix("ft:")) is not None
+    """Say whether a model reasons.
+
+    It may be asked for its reasoning in a form that can come back, and knows the bound on its answer as `max_completion_tokens`
+    alone.
+    """
+    return _REASONS.match(_bare(model)) is not None
+
+
+def _bare(model: str) -> str:
+    return model.rpartition("/")[2].removeprefix("ft:")
