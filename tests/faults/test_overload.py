@@ -181,8 +181,11 @@ class Machine:
 
     async def ceiling(self) -> int:
         """Return how many requests are let in."""
-        health = await self.gateway.http.get("/health/detailed", headers=self.gateway.admin.headers)
-        return int(health.json()["overload"]["ceiling"])
+        return int((await self.health())["overload"]["ceiling"])
+
+    async def health(self) -> Any:
+        """Return how each part is."""
+        return (await self.gateway.http.get("/health/detailed", headers=self.gateway.admin.headers)).json()
 
     async def load(self, rate: int, connections: int, seconds: float = 4.0) -> Any:
         """Ask for streams at a rate; return what came of it."""
@@ -199,7 +202,7 @@ class Machine:
         ceilings: list[int] = []
         while not said.done():
             began = time.monotonic()
-            assert 200 == (await self.gateway.http.get("/health")).status_code
+            assert 200 == (await self.gateway.http.get("/health")).status_code, await self.health()
             assert 200 == (await self.gateway.admin.get("/models/m")).status_code
             took.append(time.monotonic() - began)
             ceilings.append(await self.ceiling())

@@ -25,7 +25,7 @@ async def other() -> AsyncIterator[FaultUpstream]:
 @pytest.fixture
 async def gateway(tmp_path: Path, upstream: FaultUpstream, other: FaultUpstream) -> AsyncIterator[Running]:
     """The model `m` has `PRICING`, `n` at `other` has `OTHER`; the chain `c` asks `m`, then `n`; `free` has no price."""
-    async with running(tmp_path, upstream, first_byte=0.4, idle=0.4) as run:
+    async with running(tmp_path, upstream, first_byte=1.5, idle=1.5) as run:
         await run.patch("/models/m", pricing=PRICING)
         await run.add_second(other, pricing=OTHER)
         await run.create("chains", id="c", steps=[{"target": "m"}, {"target": "n"}])

@@ -87,6 +87,8 @@ class Overload:
     ) -> None:
         metrics = metrics or Metrics()
         self.learnt = limits.max_in_flight
+        self.shedding = False
+        """Whether requests are refused, or were a moment ago."""
         self._burst = max(_FEWEST, int(limits.max_lag * _BEGUN_A_S))
         self.ceiling = min(self.learnt, self._burst)
         self.lag_s = 0.0
@@ -105,7 +107,6 @@ class Overload:
         self._shed_before = 0  # this overload
         self._shed_seen = 0  # at the last tick
         self._calm_since = 0.0
-        self._shedding = False
         self._refusals = 0  # until the next tick, before connections rest
         self._resting: deque[HttpToolsProtocol] = deque()
         metrics.observe_with(
@@ -136,7 +137,7 @@ class Overload:
     def view(self) -> dict[str, Any]:
         """Say how things are, for /health/detailed."""
         return {
-            "shedding": self._shedding,
+            "shedding": self.shedding,
             "requests_in_flight": len(self._tasks),
             "ceiling": self.learnt,
             "lag_ms": round(self.lag_s * 1e3, 1),
@@ -195,16 +196,16 @@ class Overload:
         if shed != self._shed_seen:
             self._shed_seen = shed
             self._calm_since = now
-            if not self._shedding:
-                self._shedding = True
+            if not self.shedding:
+                self.shedding = True
                 self._log.warning(
                     "too much to do: new requests are refused",
                     in_flight=len(self._tasks),
                     ceiling=self.learnt,
                     lag_ms=round(self.lag_s * 1e3),
                 )
-        elif self._shedding and now - self._calm_since >= _CALM_S:
-            self._shedding = False
+        elif self.shedding and now - self._calm_since >= _CALM_S:
+            self.shedding = False
             self._log.info("new requests are served again", refused=shed - self._shed_before)
             self._shed_before = shed
 

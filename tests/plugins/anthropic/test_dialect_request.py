@@ -286,6 +286,7 @@ def test_whatever_comes_is_translated_or_refused(body: dict[str, Any], blocks: l
     roles = []
     try:
         asked = call(**{"messages": user(*blocks), **body})
+        MESSAGES.check(asked)
         roles = [message["role"] for message in said(MESSAGES.canonical(asked))["messages"]]
     except InvalidRequest as refused:
         param = refused.param or ""
