@@ -19,6 +19,7 @@ from switchgear.contracts.inside import CallInside
 from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.offers import Offered
 from switchgear.contracts.principal import Principal
+from switchgear.contracts.provider_access import ProviderAccess
 from switchgear.contracts.record import Ledger, RecordKind, Records
 from switchgear.contracts.resource import Problem, Resources
 from switchgear.contracts.store import Store
@@ -80,6 +81,7 @@ class Services:
     jobs: JobQueue | None = None
     call: CallInside | None = None
     dry_run: DryRun | None = None
+    providers: ProviderAccess | None = None
     principals_changed: Callable[[Callable[[Principal], Principal | None], str | None], None] | None = None
 
 
@@ -163,6 +165,11 @@ class PluginContext:
     def dry_run(self) -> DryRun:
         """What would become of a request."""
         return self._existing("dry_run", self._shared.services.dry_run)
+
+    @property
+    def providers(self) -> ProviderAccess:
+        """Providers, to be asked outside of calls."""
+        return self._existing("providers", self._shared.services.providers)
 
     @property
     def records(self) -> Records:

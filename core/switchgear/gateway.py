@@ -15,13 +15,12 @@ from msgspec.structs import asdict
 
 from switchgear.admin.admin import as_written, create_admin_app
 from switchgear.admin.configuration import configuration_handlers
-from switchgear.admin.discovery import discovery_handlers
 from switchgear.admin.front import fronted
 from switchgear.admin.system import System
 from switchgear.admin.targets import target_handlers
 from switchgear.ambient import Ambient
 from switchgear.background import Background
-from switchgear.catalogue.discovery import Discovery
+from switchgear.catalogue.access import Access
 from switchgear.composition import Calls, Ground, Stored, connect_calls, declare_resources, load_resources, open_ground
 from switchgear.config import Config
 from switchgear.context import Services
@@ -161,7 +160,7 @@ class Gateway:
         stored.engine.feed.watch(self._announce_change)
         self.resources, self.face = stored.engine, stored.face
         self.dry_run = DryRuns(partial(resolve, stored.engine))
-        await self._start_plugins(ground, recording)
+        await self._start_plugins(ground, stored, recording)
         await load_resources(kernel, ground, stored)
 
         calls = connect_calls(kernel, settings, ground, stored, recording.journal)
@@ -182,13 +181,13 @@ class Gateway:
                 *recording.work(),
             )
 
-    async def _start_plugins(self, ground: Ground, recording: Recording) -> None:
+    async def _start_plugins(self, ground: Ground, stored: Stored, recording: Recording) -> None:
         await self.kernel.start(
             Services(
                 store=ground.store,
                 counters=ground.counters,
                 sealer=ground.sealer,
-                resources=self.face,
+                resources=stored.face,
                 http=ground.upstream.http,
                 principals_changed=self._principals_changed,
                 ledger=recording.journal,
@@ -196,6 +195,7 @@ class Gateway:
                 jobs=ground.jobs,
                 call=self._inside,
                 dry_run=self.dry_run,
+                providers=Access(lambda: stored.face.snapshot, stored.catalogue.stand_in),
             )
         )
         self._stack.push_async_callback(self.kernel.stop)
@@ -220,7 +220,6 @@ class Gateway:
             overload=self._overload,
         )
         own = [
-            *discovery_handlers(Discovery(lambda: stored.face.snapshot, self._ambient, stored.catalogue.stand_in)),
             *target_handlers(ground.health),
             *configuration_handlers(self._configuration),
             *self._system.handlers(),

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.jobs import JobQueue
     from switchgear.contracts.offers import Offered
     from switchgear.contracts.principal import Principal
+    from switchgear.contracts.provider_access import ProviderAccess
     from switchgear.contracts.record import Records
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
@@ -99,6 +100,11 @@ class Context(Protocol):
     @property
     def dry_run(self) -> "DryRun":
         """What would become of a request, for plugins that tell operators; usable once the plugin's `start` has returned."""
+        ...
+
+    @property
+    def providers(self) -> "ProviderAccess":
+        """Providers, to be asked outside of calls: for their models, files, batches. Usable once `start` has returned."""
         ...
 
     @property

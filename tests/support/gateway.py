@@ -43,6 +43,7 @@ memory = {{ enabled = true{memory} }}
 api_keys = {{ enabled = true }}
 limits = {{ enabled = true }}
 usage = {{ enabled = true }}
+discovery = {{ enabled = true }}
 explain = {{ enabled = true }}
 encrypted = {{ enabled = true }}
 env = {{ enabled = true }}

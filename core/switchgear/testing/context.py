@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.jobs import JobQueue
     from switchgear.contracts.offers import Offered
     from switchgear.contracts.principal import Principal
+    from switchgear.contracts.provider_access import ProviderAccess
     from switchgear.contracts.record import Ledger, Records
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
@@ -51,6 +52,7 @@ class PluginContext:
         jobs: "JobQueue | None" = None,
         call: "CallInside | None" = None,
         dry_run: "DryRun | None" = None,
+        providers: "ProviderAccess | None" = None,
         offers: "Sequence[Offer[Any]]" = (),
     ) -> None:
         self.plugin = plugin
@@ -68,6 +70,7 @@ class PluginContext:
         self._jobs = jobs
         self._call = call
         self._dry_run = dry_run
+        self._providers = providers
         self._offers = offers
         self.recorded: list[tuple[str, str, int, dict[str, Any]]] = []
         self._log: FilteringBoundLogger | None = None
@@ -120,6 +123,13 @@ class PluginContext:
         if self._dry_run is None:
             raise PluginError(f"{self.plugin} asked for a dry run; give PluginContext one")
         return self._dry_run
+
+    @property
+    def providers(self) -> "ProviderAccess":
+        """The providers the test gave."""
+        if self._providers is None:
+            raise PluginError(f"{self.plugin} asked for providers; give PluginContext some")
+        return self._providers
 
     @property
     def records(self) -> "Records":

@@ -1,11 +1,13 @@
-"""`GET /admin/v1/providers/{id}/models` and `POST /admin/v1/credentials/{id}/test`: what providers say when asked."""
+"""`GET /admin/v1/providers/{id}/models` and `POST /admin/v1/credentials/{id}/test`."""
 
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
 
-from switchgear.catalogue.discovery import CredentialTest, Discovery, FoundModel
+from switchgear import Context
+from switchgear_plugins.discovery.models import FoundModel, list_models
+from switchgear_plugins.discovery.trial import CredentialTest, try_credential
 
 
 class FoundModels(Struct, frozen=True):
@@ -14,7 +16,7 @@ class FoundModels(Struct, frozen=True):
     data: list[FoundModel]
 
 
-def discovery_handlers(discovery: Discovery) -> list[HTTPRouteHandler]:
+def handlers(context: Context) -> list[HTTPRouteHandler]:
     """Make the routes."""
 
     @get(
@@ -24,7 +26,7 @@ def discovery_handlers(discovery: Discovery) -> list[HTTPRouteHandler]:
         tags=["providers"],
     )
     async def provider_models(id: FromPath[str]) -> FoundModels:
-        return FoundModels(await discovery.models(id))
+        return FoundModels(await list_models(context.providers.get(id), context.resources))
 
     @post(
         "/admin/v1/credentials/{id:str}/test",
@@ -34,6 +36,6 @@ def discovery_handlers(discovery: Discovery) -> list[HTTPRouteHandler]:
         tags=["credentials"],
     )
     async def test_credential(id: FromPath[str]) -> CredentialTest:
-        return await discovery.test(id)
+        return await try_credential(context.providers, id, context.ambient)
 
     return [provider_models, test_credential]
