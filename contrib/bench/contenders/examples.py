@@ -1,4 +1,7 @@
-"""The gateway with every example plugin of `contrib/examples/` switched on, and none of their policies attached to anything."""
+"""The gateway beside every example plugin of `contrib/examples/`, where nothing uses them: no policy is attached to anything.
+
+Those whose policy takes part in every call wherever it is switched on (`[tool.bench] everywhere`) are installed, and off.
+"""
 
 import os
 import tomllib
@@ -15,11 +18,13 @@ FOLDER = OWN / "contrib/examples"
 
 class Examples(Switchgear):
     name = "examples"
+    unattached = True
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self._folders = self.chosen()
         self._plugins: list[str] = []
+        self._off: set[str] = set()
 
     def chosen(self) -> list[Path]:
         """Return the folders of the distributions that take part."""
@@ -29,13 +34,16 @@ class Examples(Switchgear):
         if not self._folders:
             raise Unavailable(f"no example plugin in {FOLDER.relative_to(OWN)}")
         for folder in self._folders:
-            self._plugins += declare(folder, home / "examples")
+            plugins = declare(folder, home / "examples")
+            self._plugins += plugins
+            if self.unattached and asked(folder).get("everywhere"):
+                self._off.update(plugins)
         super().install(home)
 
     def _config(self, config: dict[str, Any]) -> dict[str, Any]:
         config = super()._config(config)
         for name in self._plugins:
-            config["plugins"].setdefault(name, {})["enabled"] = True
+            config["plugins"].setdefault(name, {})["enabled"] = name not in self._off
         for folder in self._folders:
             for name, settings in asked(folder).get("settings", {}).items():
                 config["plugins"][name] |= settings

@@ -9,6 +9,7 @@ from contenders.examples import Examples, asked
 class Filtered(Examples):
     name = "filtered"
     sameness = "text"
+    unattached = False
 
     def chosen(self) -> list[Path]:
         return [folder for folder in super().chosen() if asked(folder).get("filter")][:2]
