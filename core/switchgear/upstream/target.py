@@ -1,6 +1,6 @@
 """Where a request goes, read once by one parser.
 
-The same WHATWG parser as the engines' normalises the URL (decimal, octal and hexadecimal hosts, IDN, backslashes), and
+A WHATWG parser normalises the URL (decimal, octal and hexadecimal hosts, IDN, backslashes), and
 only its result is used from there on: what was checked is what is connected to.
 """
 
@@ -11,8 +11,8 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from ada_url import URL
 from msgspec import Struct
-from pyreqwest.http import Url
 
 from switchgear.errors import EgressDenied, MalformedRequest
 
@@ -33,6 +33,7 @@ ENGINE_HEADERS: Final = frozenset(
     }
 )
 _KNOWN_NAMES: Final = 512
+_PORTS: Final = {"http": 80, "https": 443}
 
 DEFAULT_HEADERS: Final = {"accept-encoding": "identity", "user-agent": "switchgear"}
 """Sent unless the request has its own."""
@@ -68,7 +69,7 @@ class Proxy(Struct, frozen=True, gc=False):
 def parse_target(url: str) -> Target:
     """Return the parts of an absolute http or https URL; raise `EgressDenied` for any other."""
     parsed = _parse(url)
-    if parsed.username or parsed.password is not None:
+    if parsed.username or parsed.password:
         raise EgressDenied("The URL holds a user name; put credentials into a credential resource.")
     return _target(parsed)
 
@@ -76,12 +77,12 @@ def parse_target(url: str) -> Target:
 def parse_proxy(url: str) -> Proxy:
     """Return the parts of a proxy's URL, `http://[user:password@]host:port`; raise `EgressDenied` for any other."""
     parsed = _parse(url)
-    if parsed.scheme != "http":
+    if parsed.protocol != "http:":
         raise EgressDenied("A proxy's URL starts with http://; traffic to https origins is tunnelled through it.")
     authorization = None
     if parsed.username:
         user = unquote_to_bytes(parsed.username)
-        password = unquote_to_bytes(parsed.password or "")
+        password = unquote_to_bytes(parsed.password)
         authorization = "Basic " + b64encode(user + b":" + password).decode("ascii")
     return Proxy(target=_target(parsed), authorization=authorization)
 
@@ -116,34 +117,35 @@ def check_values(headers: Iterable[tuple[str, str]]) -> None:
             raise MalformedRequest(f"The value of header {name!r} has a line break or NUL in it; check its secret.")
 
 
-def _parse(url: str) -> Url:
+def _parse(url: str) -> URL:
     if _CONTROL.search(url):
         raise EgressDenied("The URL holds a control character.")
     try:
-        return Url(url)
+        return URL(url)
     except ValueError:
         raise EgressDenied("The URL cannot be read; write it like https://host/path.") from None
 
 
-def _target(parsed: Url) -> Target:
-    if parsed.scheme not in {"http", "https"}:
+def _target(parsed: URL) -> Target:
+    scheme = parsed.protocol[:-1]
+    if scheme not in _PORTS:
         raise EgressDenied("Only http and https URLs can be called.")
-    text, port = parsed.host_str, parsed.port_or_known_default
+    text = parsed.hostname
+    port = int(parsed.port) if parsed.port else _PORTS[scheme]
     if not text or not port:
         raise EgressDenied("The URL names no host, or port 0.")
     host = text[1:-1] if text.startswith("[") else text
-    query = parsed.query_string
-    path = parsed.path if query is None else f"{parsed.path}?{query}"
-    authority = text if parsed.port is None else f"{text}:{parsed.port}"
+    path = parsed.pathname + parsed.search
+    authority = parsed.host
     return Target(
-        url=f"{parsed.scheme}://{authority}{path}",
-        scheme=parsed.scheme,
+        url=f"{scheme}://{authority}{path}",
+        scheme=scheme,
         host=host,
         port=port,
         authority=authority,
         path=path,
         literal=_is_literal(host),
-        origin=(parsed.scheme, host, port),
+        origin=(scheme, host, port),
     )
 
 
