@@ -34,6 +34,7 @@
      ├─ FileUnusable                  a file that somebody named cannot be read
      ├─ SecretUnavailable             a credential has no usable value
      ├─ JobRefused                    a job that can never be done
+     ├─ CountersUnavailable           the counters do not answer
      └─ StoreError                    the store could not do what was asked
          ├─ StoreConflict             somebody else was first
          ├─ StoreUnavailable          the database is away
@@ -324,6 +325,10 @@ class StoreConflict(StoreError):
         self.id = id
         self.others = others
         super().__init__(f"{kind}/{id}: {reason}" + (f" ({', '.join(others)})" if others else ""))
+
+
+class CountersUnavailable(SwitchgearError):
+    """The counters do not answer. Their backend tells the operator, once; what becomes of a request, its policies say."""
 
 
 class StoreUnavailable(StoreError):

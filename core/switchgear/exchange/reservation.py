@@ -15,7 +15,7 @@ from switchgear.contracts.counters import Bucket, Counters, Decision, Room
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.upstream import Timeouts
-from switchgear.errors import ApiError, Unavailable
+from switchgear.errors import ApiError, CountersUnavailable, Unavailable
 
 LEASE_MARGIN_S = 30.0
 """How long after an exchange's last moment its reservation ends by itself, if the gateway died with it."""
@@ -239,6 +239,8 @@ class Reservations:
                 raise _undecided(claimant) from error
 
     def _blame(self, held: Reservation, error: Exception) -> None:
+        if isinstance(error, CountersUnavailable):
+            return  # told already, and no fault of theirs
         for claimant, _ in held.claims:
             self._failed(claimant.name, error)
 
