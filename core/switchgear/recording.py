@@ -6,7 +6,10 @@ from contextlib import AsyncExitStack
 from functools import partial
 from urllib.parse import quote
 
+import structlog
+
 from switchgear.contracts.store import Store
+from switchgear.errors import StoreUnavailable
 from switchgear.hooks import Hooks
 from switchgear.kernel import Kernel
 from switchgear.ledger.drain import Drain
@@ -53,7 +56,7 @@ class Recording:
             self._outlets.append(outlet)
         store = TeeSink(self._store, self._outlets) if self._outlets else self._store
         drain = self._drain = Drain(self.journal, store, self._kernel.ambient)
-        self._stack.push_async_callback(drain.drain_now)
+        self._stack.push_async_callback(self._drain_last, drain)
 
     def work(self) -> Iterator[Work]:
         """Yield what is to be done in the background once it is connected."""
@@ -61,6 +64,14 @@ class Recording:
         yield "journal", self._drain.run
         yield from (("record sink", outlet.drain.run) for outlet in self._outlets)
         yield "retention", Retention(self._store, self.kinds.values(), self._kernel.ambient).run
+
+    async def _drain_last(self, drain: Drain) -> None:
+        try:
+            await drain.drain_now()
+        except StoreUnavailable as error:
+            structlog.get_logger().error(
+                "the store is away: records stay in the journal, for the next start", error=str(error)
+            )
 
     async def _catch_up(self) -> None:
         if self._drain is not None:

@@ -8,12 +8,13 @@ keys, references, expected versions) is stated in the write itself and checked i
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
+import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.tables import Tables
-from switchgear.errors import StoreError
+from switchgear.errors import RecordRefused, StoreError
 
 
 class Document(Struct, frozen=True):
@@ -106,6 +107,27 @@ def member_path(member: str) -> tuple[str, ...]:
     if match is None:
         raise StoreError(f"{member!r} is not the name of a member: letters, digits and _, or `object.member`")
     return (match[1],) if match[2] is None else (match[1], match[2])
+
+
+END_OF_TIME = 2**62
+"""Microseconds; every record is older."""
+
+
+def check_records(kind: str, rows: Sequence[RecordRow]) -> None:
+    """Raise `RecordRefused` for rows that no store can keep."""
+    bad = tuple(row.id for row in rows if not _can_be_kept(row))
+    if bad:
+        raise RecordRefused(kind, bad, "the body is not a JSON object, the id not text or the time out of range")
+
+
+def _can_be_kept(row: RecordRow) -> bool:
+    try:
+        row.id.encode()
+        row.body.decode()
+        msgspec.json.decode(row.body, type=dict[str, Any])
+    except (UnicodeError, RecursionError, msgspec.DecodeError):
+        return False
+    return "\0" not in row.id and 0 <= row.at_us < END_OF_TIME
 
 
 class Aggregate(Struct, frozen=True):

@@ -7,10 +7,9 @@ from typing import Any
 
 import msgspec
 
-from switchgear.contracts.store import Aggregate, RecordQuery, RecordRow, member_path
-from switchgear.errors import RecordRefused, StoreError
+from switchgear.contracts.store import END_OF_TIME, Aggregate, RecordQuery, RecordRow, check_records, member_path
+from switchgear.errors import StoreError
 
-_END_OF_TIME = 2**62
 _MOST_BY = 3
 _MOST_SUMS = 16
 
@@ -24,7 +23,7 @@ class Records:
 
     def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
         """Take rows that are new, all or nothing. Raises `RecordRefused`."""
-        check(kind, rows)
+        check_records(kind, rows)
         new = 0
         for row in rows:
             name = (row.at_us, row.id)
@@ -68,7 +67,7 @@ class Records:
 
     def _matching(self, query: RecordQuery) -> Iterator[tuple[RecordRow, Mapping[str, Any]]]:
         equals = [(member_path(member), wanted) for member, wanted in query.equals.items()]
-        until = (_END_OF_TIME if query.until_us is None else query.until_us, "")
+        until = (END_OF_TIME if query.until_us is None else query.until_us, "")
         end = min(until, query.before) if query.before is not None else until
         start = bisect_left(self._order, (query.since_us, ""))
         for name in reversed(self._order[start : bisect_left(self._order, end)]):
@@ -76,23 +75,6 @@ class Records:
             body = msgspec.json.decode(row.body)
             if all(_same(_at(body, path), wanted) for path, wanted in equals):
                 yield row, body
-
-
-def check(kind: str, rows: Sequence[RecordRow]) -> None:
-    """Raise `RecordRefused` for rows that can never be kept."""
-    bad = tuple(row.id for row in rows if not _acceptable(row))
-    if bad:
-        raise RecordRefused(kind, bad, "the body is not a JSON object, the id not text or the time out of range")
-
-
-def _acceptable(row: RecordRow) -> bool:
-    try:
-        row.id.encode()
-        row.body.decode()
-        msgspec.json.decode(row.body, type=dict[str, Any])
-    except (UnicodeError, RecursionError, msgspec.DecodeError):
-        return False
-    return "\0" not in row.id and 0 <= row.at_us < _END_OF_TIME
 
 
 def _at(body: Mapping[str, Any], path: tuple[str, ...]) -> Any:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.store import Aggregate, Change, Document, RecordQuery, RecordRow, Replay, Write
+from switchgear.contracts.store import Aggregate, Change, Document, RecordQuery, RecordRow, Replay, Write, check_records
 from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreConflict, StoreError, StoreUnavailable
-from switchgear_plugins.memory.records import Records, check
+from switchgear_plugins.memory.records import Records
 
 _MOST_OTHERS = 20
 Name = tuple[str, str]
@@ -88,7 +88,7 @@ class MemoryStore:
         if replay is not None and (replay.scope, replay.key) in self._replays:
             raise StoreConflict("exists", "replay", replay.key)
         for kind, row in records:
-            check(kind, [row])
+            check_records(kind, [row])
         revision = self._revision() + 1
         documents = [self._next_version(write, revision, at_us) for write in batch]
         self._check_keys(batch, names)

