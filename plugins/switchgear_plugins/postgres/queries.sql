@@ -194,3 +194,74 @@ ON CONFLICT DO NOTHING;
 DELETE FROM records WHERE ctid IN (
   SELECT ctid FROM records WHERE kind = %(kind)s AND at_us < %(before_us)s ORDER BY at_us, id LIMIT %(limit)s
 );
+
+-- name: scan
+SELECT id, at_us, body FROM records
+  WHERE kind = %(kind)s AND at_us >= %(since_us)s AND at_us < %(until_us)s AND (at_us, id) < (%(before_us)s, %(before_id)s)
+    AND (cardinality(%(paths)s::text[]) = 0 OR NOT EXISTS (
+      -- Each thing that must be equal is a path, the type of JSON there, and its text where the type does not say all.
+      SELECT 1 FROM unnest(%(paths)s::text[], %(types)s::text[], %(texts)s::text[]) AS wanted (path, type, text)
+      WHERE coalesce(json_typeof((CASE WHEN plain THEN body ELSE replace(body, '\u0000', '\ufffd') END)::json #> wanted.path::text[]), 'null') <> wanted.type
+        OR ((CASE WHEN plain THEN body ELSE replace(body, '\u0000', '\ufffd') END)::json #>> wanted.path::text[]) <> wanted.text
+    ))
+ORDER BY at_us DESC, id DESC LIMIT %(limit)s;
+
+-- name: summarise
+-- A member that was not asked for is NULL, and costs a comparison.
+SELECT by_1, by_2, by_3, count(*),
+  sum(CASE WHEN %(sum_1)s::text IS NOT NULL AND json_typeof(members #> (%(sum_1)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_1)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_1)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_2)s::text IS NOT NULL AND json_typeof(members #> (%(sum_2)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_2)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_2)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_3)s::text IS NOT NULL AND json_typeof(members #> (%(sum_3)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_3)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_3)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_4)s::text IS NOT NULL AND json_typeof(members #> (%(sum_4)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_4)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_4)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_5)s::text IS NOT NULL AND json_typeof(members #> (%(sum_5)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_5)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_5)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_6)s::text IS NOT NULL AND json_typeof(members #> (%(sum_6)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_6)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_6)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_7)s::text IS NOT NULL AND json_typeof(members #> (%(sum_7)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_7)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_7)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_8)s::text IS NOT NULL AND json_typeof(members #> (%(sum_8)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_8)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_8)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_9)s::text IS NOT NULL AND json_typeof(members #> (%(sum_9)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_9)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_9)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_10)s::text IS NOT NULL AND json_typeof(members #> (%(sum_10)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_10)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_10)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_11)s::text IS NOT NULL AND json_typeof(members #> (%(sum_11)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_11)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_11)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_12)s::text IS NOT NULL AND json_typeof(members #> (%(sum_12)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_12)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_12)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_13)s::text IS NOT NULL AND json_typeof(members #> (%(sum_13)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_13)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_13)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_14)s::text IS NOT NULL AND json_typeof(members #> (%(sum_14)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_14)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_14)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_15)s::text IS NOT NULL AND json_typeof(members #> (%(sum_15)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_15)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_15)s::text)::text[])::numeric END),
+  sum(CASE WHEN %(sum_16)s::text IS NOT NULL AND json_typeof(members #> (%(sum_16)s::text)::text[]) = 'number'
+    AND (members #>> (%(sum_16)s::text)::text[]) ~ '^-?[0-9]+$' THEN (members #>> (%(sum_16)s::text)::text[])::numeric END)
+FROM (
+  SELECT members,
+    CASE WHEN %(by_1)s::text = 'day' THEN to_char(to_timestamp(at_us / 1000000), 'YYYY-MM-DD')
+      WHEN %(by_1)s::text IS NOT NULL THEN members #>> (%(by_1)s::text)::text[]
+    END COLLATE "C" AS by_1,
+    CASE WHEN %(by_2)s::text = 'day' THEN to_char(to_timestamp(at_us / 1000000), 'YYYY-MM-DD')
+      WHEN %(by_2)s::text IS NOT NULL THEN members #>> (%(by_2)s::text)::text[]
+    END COLLATE "C" AS by_2,
+    CASE WHEN %(by_3)s::text = 'day' THEN to_char(to_timestamp(at_us / 1000000), 'YYYY-MM-DD')
+      WHEN %(by_3)s::text IS NOT NULL THEN members #>> (%(by_3)s::text)::text[]
+    END COLLATE "C" AS by_3
+  FROM (
+    SELECT at_us, (CASE WHEN plain THEN body ELSE replace(body, '\u0000', '\ufffd') END)::json AS members FROM records
+    WHERE kind = %(kind)s AND at_us >= %(since_us)s AND at_us < %(until_us)s AND (at_us, id) < (%(before_us)s, %(before_id)s)
+      AND (cardinality(%(paths)s::text[]) = 0 OR NOT EXISTS (
+        -- Each thing that must be equal is a path, the type of JSON there, and its text where the type does not say all.
+        SELECT 1 FROM unnest(%(paths)s::text[], %(types)s::text[], %(texts)s::text[]) AS wanted (path, type, text)
+        WHERE coalesce(json_typeof((CASE WHEN plain THEN body ELSE replace(body, '\u0000', '\ufffd') END)::json #> wanted.path::text[]), 'null') <> wanted.type
+          OR ((CASE WHEN plain THEN body ELSE replace(body, '\u0000', '\ufffd') END)::json #>> wanted.path::text[]) <> wanted.text
+      ))
+  ) AS found
+) AS grouped
+GROUP BY by_1, by_2, by_3
+ORDER BY by_1 NULLS FIRST, by_2 NULLS FIRST, by_3 NULLS FIRST LIMIT %(limit)s;

@@ -26,13 +26,15 @@ from switchgear_plugins.postgres.database import Database, Rows, execute, load_q
 from switchgear_plugins.postgres.documents import Batch
 from switchgear_plugins.postgres.jobs import PostgresJobs
 from switchgear_plugins.postgres.migrations import PostgresMigrations
-from switchgear_plugins.postgres.records import rows_of, scan, summarise
+from switchgear_plugins.postgres.records import bounds, groups, rows_of
 from switchgear_plugins.postgres.settings import PostgresSettings
 from switchgear_plugins.postgres.tables import PostgresTables
 
 _LOOK_S = 5.0
 """How long a change may go unseen if its announcement was lost."""
 _LAST_VERSION = 2**62
+_COUNT = 3
+"""Where a summary's line has its count, behind three members to group by."""
 
 
 class PostgresStore:
@@ -188,15 +190,15 @@ class PostgresStore:
 
     async def scan(self, query: RecordQuery) -> list[RecordRow]:
         """Return records that match, newest first."""
-        found = await self._database.rows(*scan(query))
+        found = await self._rows("scan", **bounds(query))
         return [RecordRow(id, at_us, body.encode()) for id, at_us, body in found]
 
     async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
         """Group matching records and add up integer members."""
-        found = await self._database.rows(*summarise(query, by, sums))
-        place = len(by)
+        found = await self._rows("summarise", **bounds(query), **groups(by, sums))
+        wanted = slice(_COUNT + 1, _COUNT + 1 + len(sums))
         return [
-            Aggregate(line[:place], line[place], tuple(None if it is None else int(it) for it in line[place + 1 :]))
+            Aggregate(line[: len(by)], line[_COUNT], tuple(None if it is None else int(it) for it in line[wanted]))
             for line in found
         ]
 
