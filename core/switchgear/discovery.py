@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from switchgear.compat import ADAPTERS
+from switchgear.conformance import is_async, takes
 from switchgear.errors import PluginError
 from switchgear.phrasing import did_you_mean, raised
 from switchgear.plugin import API, Plugin
@@ -121,6 +122,24 @@ def _misdeclared(plugin: type[Plugin[Any]]) -> Iterator[str]:
         yield "`settings_type` must be a subclass of `msgspec.Struct`."
     elif "enabled" in plugin.settings_type.__struct_encode_fields__:
         yield "its settings have a field `enabled`, which is the kernel's word. Rename it."
+    yield from _wrong_phases(plugin)
+
+
+def _wrong_phases(plugin: type[Plugin[Any]]) -> Iterator[str]:
+    """Find what cannot be called as the kernel will call it."""
+    for name in ("start", "stop"):
+        method = getattr(plugin, name)
+        if not is_async(method) or not takes(method, 1):
+            yield f"`{name}` is awaited, without arguments. Write `async def {name}(self)`."
+    if is_async(plugin.reconfigure) or not takes(plugin.reconfigure, 2):
+        yield "`reconfigure` is called with the settings, and not awaited. Write `def reconfigure(self, settings)`."
+    if type(plugin.live) is not bool:
+        yield f"`live` is {plugin.live!r}, and must be True or False."
+    elif plugin.live and plugin.reconfigure is Plugin.reconfigure:
+        yield (
+            "it says `live = True` and has no `reconfigure`, so nothing would take new settings. Write `def"
+            " reconfigure(self, settings)`, or leave `live` out."
+        )
 
 
 def _adapted(found: Installed, plugin: type[Plugin[Any]]) -> type[Plugin[Any]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -20,14 +20,19 @@ from switchgear.contracts.event import Event
 from switchgear.contracts.kernel import Task
 from switchgear.discovery import Discovery, Installed, load
 from switchgear.errors import BootError, ConfigError, PluginError
+from switchgear.factories import Looked, look, make, make_all
 from switchgear.hooks import Hooks
+from switchgear.inspection import inspect_all
 from switchgear.jobs import JobWorker
+from switchgear.near_misses import near_misses
+from switchgear.offer import Offer
 from switchgear.phrasing import did_you_mean, listed, raised
 from switchgear.plugin import Plugin
-from switchgear.registry import Registry
+from switchgear.registry import Bound, Registry
 from switchgear.telemetry.metrics import Metrics
 from switchgear.telemetry.watchdog import Watchdog
 
+T = TypeVar("T")
 Hook = Callable[[Hooks], Iterable[Any]]
 
 REQUIREMENTS: Mapping[str, tuple[Hook, str]] = MappingProxyType(
@@ -69,6 +74,7 @@ class Kernel:
         self.plugins: tuple[Active, ...] = ()
         self.warnings: list[str] = []
         self.registry = Registry(())
+        self._looked = Looked()
         self._shared = Shared(config.gateway.data_path, self.ambient, self.metrics)
         self.events = self._shared.events
         self.failed = self._shared.failed
@@ -92,6 +98,9 @@ class Kernel:
             )
         else:
             self.warnings += self._lacking()
+            self.warnings += self._looked.warnings
+            plugins = ((item.installed, item.plugin) for item in self.plugins)
+            self.warnings += near_misses(plugins, self.registry, self._looked)
             self.warnings += (
                 f"{bound} offers `{bound.item.name}` to the {kind.replace('_', ' ')}, and no enabled plugin takes these: it"
                 " is waiting for one."
@@ -263,7 +272,10 @@ class Kernel:
 
     def _bind(self) -> None:
         self.registry = registry = Registry((item.installed, item.plugin) for item in self.plugins)
-        failures: list[str] = []
+        self._looked = self._look()
+        failures = [*registry.failures, *self._looked.failures, *inspect_all(registry, self._looked)]
+        if registry.failures:
+            raise PluginError(*failures)  # what follows would miss what was left out for being wrong
         try:
             registry.one(Hooks.switchgear_stores)
         except PluginError as error:
@@ -298,6 +310,25 @@ class Kernel:
         }
         for bound in registry.all(Hooks.switchgear_event_handlers):
             self.events.listen(bound.plugin, bound.item)
+
+    def _look(self) -> Looked:
+        """Call every factory, to see what it makes."""
+        self._shared.looking = True
+        try:
+            starting = {it.installed.name for it in self.plugins if type(it.plugin).start is not Plugin.start}
+            return look(self.registry, self.ambient, starting)
+        finally:
+            self._shared.looking = False
+
+    def make(self, bound: Bound[Offer[T]]) -> T:
+        """Make what an offer is of. Raises `PluginError` naming plugin, offer and hook."""
+        self._shared.make_directories()
+        return make(bound)
+
+    def make_all(self, hook: Callable[[Hooks], Iterable[Offer[T]]]) -> list[tuple[Bound[Offer[T]], T]]:
+        """Make what all offers to a hook are of. Raises `PluginError` with everything that is wrong."""
+        self._shared.make_directories()
+        return make_all(self.registry.all(hook))
 
     def _packages(self) -> dict[str, str]:
         """Return the modules and packages that are plugins' own, for naming who is on a stack: `a or b` where two share one."""

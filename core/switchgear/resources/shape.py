@@ -123,3 +123,35 @@ def _tagged(member: Any) -> Any:
 def fields_of(type_: type[msgspec.Struct]) -> dict[str, FieldInfo]:
     """Return the fields of a Struct by the name they have in JSON."""
     return {field.encode_name: field for field in msgspec.structs.fields(type_)}
+
+
+def no_such_path(type_: type[msgspec.Struct], path: str) -> str | None:
+    """Return why a dotted path (`source.values.*`) leads nowhere in a Struct's JSON; None if it leads somewhere."""
+    if next(types_at(type_, path), None) is not None:
+        return None
+    return f"`{type_.__name__}` has nothing there{or_rather(path, fields_of(type_))}"
+
+
+def types_at(type_: Any, path: str) -> Iterator[Any]:
+    """Yield the types that values at a dotted path have."""
+    origin, arguments = get_origin(type_), get_args(type_)
+    if origin is Annotated:
+        yield from types_at(arguments[0], path)
+    elif origin in (Union, types.UnionType):
+        for member in arguments:
+            yield from types_at(member, path)
+    elif not path:
+        yield type_
+    else:
+        head, _, rest = path.partition(".")
+        base = origin or type_
+        if isinstance(base, type) and issubclass(base, msgspec.Struct):
+            found = fields_of(type_)
+            for name in found if head == "*" else (head,) if head in found else ():
+                yield from types_at(found[name].type, rest)
+        elif isinstance(base, type) and issubclass(base, Mapping):
+            yield from types_at(arguments[1] if len(arguments) == 2 else Any, rest)  # noqa: PLR2004 - key and value
+        elif isinstance(base, type) and issubclass(base, Sequence | AbstractSet) and not issubclass(base, str | bytes):
+            yield from types_at(arguments[0] if head == "*" and arguments else Any, rest)
+        elif type_ is Any:
+            yield Any

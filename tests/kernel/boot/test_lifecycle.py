@@ -20,6 +20,9 @@ from switchgear.kernel import Kernel
 NOTING = """
     import asyncio, time
     import switchgear.contracts.kernel
+    from support.stubs import stub
+    from switchgear.contracts.counters import Counters
+    from switchgear.contracts.credential import CredentialBackend
     SEEN = []
     class Noting(switchgear.Plugin):
         api = 1
@@ -135,7 +138,7 @@ async def test_failures_of_stop_are_counted_logged_and_stop_nothing_else(kernel,
 
 
 async def test_a_plugin_gets_only_the_services_it_requires(kernel, site: Site):
-    offers = "def switchgear_counters(self): return [switchgear.Offer('x', dict)]"
+    offers = "def switchgear_counters(self): return [switchgear.Offer('x', lambda: stub(Counters))]"
     noting(
         site,
         "noted",
@@ -155,7 +158,9 @@ async def test_a_plugin_gets_only_the_services_it_requires(kernel, site: Site):
 
 
 async def test_a_credential_backend_that_cannot_seal_is_no_sealer(kernel, site: Site):
-    offers = "def switchgear_credential_backends(self): return [switchgear.Offer('x', dict)]"
+    offers = (
+        "def switchgear_credential_backends(self): return [switchgear.Offer('one', lambda: stub(CredentialBackend))]"
+    )
     noting(site, "noted", needs=f"requires = ('sealer',)\n{offers}")
     made = kernel("needs")
     made.boot()
