@@ -43,7 +43,7 @@ def unfit(thing: Any, wanted: Any, at: str = "", *, methods_only: bool = False) 
         bound = arguments[0].__bound__ if isinstance(arguments[0], TypeVar) else arguments[0]
         base = get_origin(bound) or bound
         if not isinstance(thing, type) or (isinstance(base, type) and not issubclass(thing, base)):
-            yield _wrong(thing, wanted, at)
+            yield _wrong(thing, type[bound], at)
     elif origin is Literal:
         if thing not in arguments:
             yield f"{_of(at)}is {shown(thing)}, and must be one of {', '.join(map(repr, arguments))}"
@@ -87,7 +87,7 @@ def _unfit_class(
     elif not base.__module__.startswith("switchgear."):
         return
     elif issubclass(base, Struct) or dataclasses.is_dataclass(base):
-        for name, type_ in _hints(type(thing)).items():
+        for name, type_ in _hints(base).items():
             yield from unfit(getattr(thing, name), type_, f"{at}.{name}" if at else name)
     else:
         yield from unfit_members(thing, base, at, methods_only=methods_only)
@@ -118,53 +118,65 @@ def _unfit_items(thing: Any, kind: Any, wanted: Any, at: str) -> Iterator[str]:
         yield from unfit(item, of, f"{at}[{index}]")
 
 
-def unfit_members(thing: Any, contract: type, at: str = "", *, methods_only: bool = False) -> Iterator[str]:
+def unfit_members(thing: Any, contract: Any, at: str = "", *, methods_only: bool = False) -> Iterator[str]:
     """Yield what a thing lacks, or has otherwise than the members of a Protocol or base class are."""
     if isinstance(thing, type):
         yield f"{_of(at)}is the class `{thing.__name__}` itself, and must be an instance"
         return
-    missing = []
-    for name, declared in members_of(contract).items():
-        place = f"{at}.{name}" if at else name
-        is_method = inspect.isfunction(declared)
-        if methods_only and not is_method:
-            continue
-        try:
-            value = getattr(thing, name)
-        except AttributeError:
-            missing.append(name)
-            continue
-        except Exception as error:  # noqa: BLE001 - a property of the plugin's, whose fault this is
-            yield f"{_of(place)}raises {type(error).__name__}: {error}"
-            continue
-        if not is_method:
-            yield from unfit(value, declared, place)
-        elif _is_protocol(contract) and getattr(value, "__func__", value) is declared:
-            missing.append(name)  # inherited from the Protocol, which has no more than the signature
-        elif not callable(value):
-            yield f"{_of(place)}is {shown(value)}, and must be a method"
-        elif getattr(value, "__func__", value) is not declared:  # what a base class has is right
-            yield from _unfit_method(value, declared, place)
+    members = members_of(contract)
+    if methods_only:
+        members = {name: declared for name, declared in members.items() if inspect.isfunction(declared)}
+    missing = [name for name, declared in members.items() if _lacks(thing, name, declared, contract)]
+    for name in (it for it in members if it not in missing):
+        yield from _unfit_member(thing, name, members[name], f"{at}.{name}" if at else name)
     if missing:
-        what = f" ({shown(thing)})" if at else ""
-        yield f"{_of(at)}has no {listed(missing)}{what}"
+        yield f"{_of(at)}has no {listed(missing)}" + (f" ({shown(thing)})" if at else "")
 
 
-def resembles(thing: Any, contract: type) -> bool:
+def _lacks(thing: Any, name: str, declared: Any, contract: Any) -> bool:
+    """Say whether a member is not there, or is only the signature that a Protocol has of it."""
+    try:
+        value = getattr(thing, name)
+    except AttributeError:
+        return True
+    except Exception:  # noqa: BLE001 - it is there, and what is wrong with it is told later
+        return False
+    return _is_protocol(contract) and inspect.isfunction(declared) and getattr(value, "__func__", value) is declared
+
+
+def _unfit_member(thing: Any, name: str, declared: Any, at: str) -> Iterator[str]:
+    try:
+        value = getattr(thing, name)
+    except Exception as error:  # noqa: BLE001 - a property of the plugin's, whose fault this is
+        yield f"{_of(at)}raises {type(error).__name__}: {error}"
+        return
+    if not inspect.isfunction(declared):
+        yield from unfit(value, declared, at)
+    elif getattr(value, "__func__", value) is not declared:  # what a base class has is right
+        yield from _unfit_method(value, declared, at)
+
+
+def resembles(thing: Any, contract: Any) -> bool:
     """Say whether a thing is meant to be one: an instance, or of a Protocol, something with any of its members."""
     if _is_protocol(contract):
         return any(hasattr(thing, name) for name in members_of(contract))
     return isinstance(thing, contract)
 
 
-def takes(made: Any, positional: int, keywords: Iterable[str] = ()) -> bool:
-    """Say whether something can be called with so many arguments. True where that cannot be seen."""
+def takes(made: Any, *counts: int) -> bool:
+    """Say whether something can be called with so many arguments, each of `counts`. True where that cannot be seen."""
+    return _takes(made, [(count, ()) for count in counts])
+
+
+def _takes(made: Any, calls: Iterable[tuple[int, Iterable[str]]]) -> bool:
+    """Say whether every call is possible: how many arguments there are by place, and the names of others."""
     try:
         signature = inspect.signature(made)
     except (TypeError, ValueError):
         return True
     try:
-        signature.bind(*[None] * positional, **dict.fromkeys(keywords))
+        for placed, named in calls:
+            signature.bind(*[None] * placed, **dict.fromkeys(named))
     except TypeError:
         return False
     return True
@@ -189,18 +201,12 @@ def is_async(made: Any) -> bool:
 
 
 def _unfit_method(made: Any, declared: Callable[..., Any], at: str) -> Iterator[str]:
-    parameters = list(inspect.signature(declared).parameters.values())[1:]
-    named = [it for it in parameters if it.kind is inspect.Parameter.KEYWORD_ONLY]
-    if any(it.kind is it.VAR_KEYWORD for it in parameters):
-        named.append(inspect.Parameter("any", inspect.Parameter.KEYWORD_ONLY))
-    placed = [it for it in parameters if it.kind in (it.POSITIONAL_ONLY, it.POSITIONAL_OR_KEYWORD)]
-    needed = [it for it in placed if it.default is it.empty]
-    if not (
-        takes(made, len(placed), [it.name for it in named])
-        and takes(made, len(needed), [it.name for it in named if it.default is it.empty])
-    ):
-        wanted = str(inspect.Signature([it.replace(annotation=it.empty) for it in parameters]))
-        yield f"{_of(at)}takes {arguments_of(made)}, and is called with {wanted}"
+    if not callable(made):
+        yield f"{_of(at)}is {shown(made)}, and must be a method"
+        return
+    parameters, calls = _calls(declared)
+    if not _takes(made, calls):
+        yield f"{_of(at)}takes {arguments_of(made)}, and is called with {parameters}"
     returns = str(declared.__annotations__.get("return"))
     if inspect.iscoroutinefunction(declared):
         yield from _not_awaited(made, at)
@@ -211,6 +217,19 @@ def _unfit_method(made: Any, declared: Callable[..., Any], at: str) -> Iterator[
         yield from _not_plain(made, returns, at)
 
 
+@lru_cache(maxsize=512)
+def _calls(declared: Callable[..., Any]) -> tuple[str, tuple[tuple[int, tuple[str, ...]], ...]]:
+    """Return the parameters of a declared method as they are written, and the calls that it allows: with all, with the fewest."""
+    parameters = list(inspect.signature(declared).parameters.values())[1:]
+    placed = [it for it in parameters if it.kind in (it.POSITIONAL_ONLY, it.POSITIONAL_OR_KEYWORD)]
+    named = [it for it in parameters if it.kind in (it.KEYWORD_ONLY, it.VAR_KEYWORD)]
+    needed = [it for it in placed if it.default is it.empty]
+    most = (len(placed), tuple(it.name for it in named))
+    least = (len(needed), tuple(it.name for it in named if it.default is it.empty))
+    written = str(inspect.Signature([it.replace(annotation=it.empty) for it in parameters]))
+    return written, (most,) if most == least else (most, least)
+
+
 def _unfit_function(thing: Any, arguments: tuple[Any, ...], at: str) -> Iterator[str]:
     if not callable(thing):
         yield f"{_of(at)}is {shown(thing)}, and must be a function"
@@ -218,7 +237,9 @@ def _unfit_function(thing: Any, arguments: tuple[Any, ...], at: str) -> Iterator
     if len(arguments) != 2:  # noqa: PLR2004 - what it takes and what it returns
         return
     taken, returned = arguments
-    if isinstance(taken, list) and not takes(thing, len(taken)):
+    if taken is Ellipsis:
+        return
+    if not takes(thing, len(taken)):
         wanted = ", ".join(map(named, taken))
         yield f"{_of(at)}takes {arguments_of(thing)}, and is called with ({wanted})"
     if getattr(get_origin(returned), "__name__", "") in ("Awaitable", "Coroutine"):
@@ -253,7 +274,7 @@ def _is_protocol(thing: Any) -> bool:
 
 
 @lru_cache(maxsize=256)
-def members_of(contract: Any) -> dict[str, Any]:
+def members_of(contract: Any, /) -> dict[str, Any]:
     """Return the members of a contract: methods as functions, constants and properties as their types."""
     found: dict[str, Any] = {}
     hints = _hints(contract)

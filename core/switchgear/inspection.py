@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from importlib.metadata import entry_points
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from switchgear.conformance import is_async
+from switchgear.contracts.credential import Sealer
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint, Route, WebSocketRoute
 from switchgear.contracts.resource import ResourceKind
 from switchgear.errors import StoreError
@@ -44,6 +45,7 @@ Entry = InferenceEndpoint | Route | WebSocketRoute
 def inspect_all(registry: Registry, looked: Looked) -> list[str]:
     """Return everything that is wrong."""
     return [
+        *_sealers(looked),
         *_kinds(registry),
         *_seeds(registry),
         *in_dialects(looked.of(Hooks.switchgear_dialects)),
@@ -52,6 +54,12 @@ def inspect_all(registry: Registry, looked: Looked) -> list[str]:
         *_files(registry),
         *_tables(registry),
     ]
+
+
+def _sealers(looked: Looked) -> Iterator[str]:
+    found = [bound for bound, made in looked.of(Hooks.switchgear_credential_backends) if isinstance(made, Sealer)]
+    for one, other in pairwise(found):
+        yield f"{one} and {other} both bring a credential backend that can seal, and one can be active. Disable the other."
 
 
 def in_dialects(made: Sequence[tuple[Bound[Any], Dialect]]) -> Iterator[str]:
@@ -173,21 +181,35 @@ def _routes(registry: Registry) -> Iterator[str]:
     """Find admin routes that somebody else answers, or nobody would ask for."""
     taken: dict[tuple[str, str], str] = dict.fromkeys(ROUTES, _THE_GATEWAY)
     for name in KINDS:
-        taken |= dict.fromkeys(_kind_shapes(name, ()), f"{_THE_GATEWAY} (the kind `{name}`)")
+        taken |= dict.fromkeys(_kind_shapes(name, ()), f"{_THE_GATEWAY} (the resource kind `{name}`)")
     for kind in {it.item.name: it for it in registry.all(Hooks.switchgear_resource_kinds)}.values():
         if kind.item.name in KINDS:
             continue  # told already
-        who = f"{kind} (its kind `{kind.item.name}`)"
-        yield from _taking(taken, who, _kind_shapes(kind.item.name, [it.name for it in kind.item.actions]))
+        who = f"{kind} (its resource kind `{kind.item.name}`)"
+        yield from _taking(
+            taken, who, _kind_shapes(kind.item.name, [it.name for it in kind.item.actions if it.name != "restore"])
+        )
     for bound in registry.all(Hooks.switchgear_routes):
         shapes = list(_shapes(bound.item))
         for method, path in shapes:
             if not path.startswith(f"{ADMIN}/"):
                 yield (
-                    f"{bound}: its route {method} {path} is not below {ADMIN}, so it would not be served. Move it there, or make it"
-                    " a `Route` of a dialect."
+                    f"{bound}: its route {method} {path} is not below {ADMIN}, so it would not be served. Move it there, or make"
+                    " it a `Route` of a dialect."
                 )
         yield from _taking(taken, str(bound), [it for it in shapes if it[1].startswith(f"{ADMIN}/")])
+        yield from _wrong_handler(bound)
+
+
+def _wrong_handler(bound: "Bound[HTTPRouteHandler]") -> Iterator[str]:
+    """Let Litestar look at a handler by itself, so that what it cannot use is told as this plugin's."""
+    from litestar import Litestar  # noqa: PLC0415 - takes long to import, and is there where a plugin brings a route
+
+    try:
+        Litestar([bound.item], openapi_config=None, logging_config=None)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told as a failure of this plugin
+        paths = ", ".join(sorted(bound.item.paths))
+        yield f"{bound}: its route {paths} cannot be served: {type(error).__name__}: {error}. Mend its handler."
 
 
 def _taking(taken: dict[tuple[str, str], str], who: str, shapes: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -45,4 +45,30 @@ ROUTES = frozenset(
 )
 """Admin routes, besides those that every kind of resource has; `{}` is a parameter."""
 
-METRICS: frozenset[str] = frozenset()
+METRICS = frozenset(
+    {
+        "active_requests",
+        "cost_microusd",
+        "credential_fetch_failures",
+        "edge_refused",
+        "event_loop_lag_seconds",
+        "event_loop_stalls",
+        "events_dropped",
+        "in_flight_ceiling",
+        "jobs",
+        "journal_depth",
+        "log_lines_dropped",
+        "plugin_errors",
+        "policy_errors",
+        "request_duration_seconds",
+        "requests",
+        "requests_shed",
+        "target_active_requests",
+        "target_breaker_state",
+        "target_breaker_transitions",
+        "tokens",
+        "ttft_seconds",
+        "unpriced_attempts",
+        "upstream_attempts",
+    }
+)

@@ -133,7 +133,7 @@ def no_such_path(type_: type[msgspec.Struct], path: str) -> str | None:
 
 
 def types_at(type_: Any, path: str) -> Iterator[Any]:
-    """Yield the types that values at a dotted path have."""
+    """Yield the types that values at a dotted path have; none where there is no such place."""
     origin, arguments = get_origin(type_), get_args(type_)
     if origin is Annotated:
         yield from types_at(arguments[0], path)
@@ -142,16 +142,19 @@ def types_at(type_: Any, path: str) -> Iterator[Any]:
             yield from types_at(member, path)
     elif not path:
         yield type_
-    else:
+    elif type_ is Any:
+        yield Any
+    elif isinstance(origin or type_, type):
         head, _, rest = path.partition(".")
-        base = origin or type_
-        if isinstance(base, type) and issubclass(base, msgspec.Struct):
-            found = fields_of(type_)
-            for name in found if head == "*" else (head,) if head in found else ():
-                yield from types_at(found[name].type, rest)
-        elif isinstance(base, type) and issubclass(base, Mapping):
-            yield from types_at(arguments[1] if len(arguments) == 2 else Any, rest)  # noqa: PLR2004 - key and value
-        elif isinstance(base, type) and issubclass(base, Sequence | AbstractSet) and not issubclass(base, str | bytes):
-            yield from types_at(arguments[0] if head == "*" and arguments else Any, rest)
-        elif type_ is Any:
-            yield Any
+        for inside in _inside(type_, origin or type_, arguments, head):
+            yield from types_at(inside, rest)
+
+
+def _inside(type_: Any, base: type, arguments: tuple[Any, ...], name: str) -> Iterator[Any]:
+    """Yield the types of what has this name in a value, `*` being every member or item."""
+    if issubclass(base, msgspec.Struct):
+        yield from (field.type for own, field in fields_of(type_).items() if name in ("*", own))
+    elif issubclass(base, Mapping):
+        yield arguments[1] if len(arguments) == 2 else Any  # noqa: PLR2004 - key and value
+    elif issubclass(base, Sequence | AbstractSet) and not issubclass(base, str | bytes) and name == "*":
+        yield arguments[0] if arguments else Any
