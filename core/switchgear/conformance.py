@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, 
 
 from msgspec import Struct
 
-from switchgear.phrasing import listed
+from switchgear.phrasing import listed, one
 
 _MODULES = re.compile(r"\b(?:\w+\.)+(?=\w)")
 _AWAITED = re.compile(r"\b(Awaitable|Coroutine|Future|Task)\b")
@@ -310,7 +310,7 @@ def shown(thing: Any) -> str:
         text = repr(thing)
     except Exception:  # noqa: BLE001 - a plugin's own, in the middle of telling what is wrong with it
         text = ""
-    return text if text and len(text) <= _MOST and " at 0x" not in text else f"a `{type(thing).__name__}`"
+    return text if text and len(text) <= _MOST and " at 0x" not in text else one(type(thing).__name__)
 
 
 def named(wanted: Any) -> str:
@@ -321,7 +321,7 @@ def named(wanted: Any) -> str:
 
 
 def _wrong(thing: Any, wanted: Any, at: str) -> str:
-    return f"{_of(at)}is {shown(thing)}, and must be a `{named(wanted)}`"
+    return f"{_of(at)}is {shown(thing)}, and must be {one(named(wanted))}"
 
 
 def _of(at: str) -> str:

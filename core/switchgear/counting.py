@@ -1,4 +1,7 @@
-"""Whether the active counters can count what the policies want counted; asked once, before a socket opens."""
+"""Whether the active counters can count what the policies want counted.
+
+Asked while booting of what can be made by then, and of all before a socket opens.
+"""
 
 from collections.abc import Iterable, Sequence
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from switchgear.compat import ADAPTERS
@@ -73,7 +74,7 @@ def load(found: Installed) -> type[Plugin[Any]]:
         loaded = found.entry_point.load()
     except ModuleNotFoundError as error:
         raise PluginError(f"{found}: {_missing(found, error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"{found}: importing `{found.entry_point.value}` raised {raised(error)}."
             f" Mend it or upgrade it: `pip install --upgrade {found.distribution}`."
@@ -118,10 +119,17 @@ def _misdeclared(plugin: type[Plugin[Any]]) -> Iterator[str]:
         value = getattr(plugin, name)
         if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
             yield f'`{name}` is {value!r}, and must be a tuple of strings, as in `{name} = ("store",)`.'
+    if not isinstance(plugin.defines, tuple):
+        yield f"`defines` is {plugin.defines!r}. Make it a tuple of `OfferKind`."
     if not (isinstance(plugin.settings_type, type) and issubclass(plugin.settings_type, Struct)):
         yield "`settings_type` must be a subclass of `msgspec.Struct`."
     elif "enabled" in plugin.settings_type.__struct_encode_fields__:
         yield "its settings have a field `enabled`, which is the kernel's word. Rename it."
+    else:
+        try:
+            msgspec.json.schema_components([plugin.settings_type])
+        except (TypeError, ValueError, NameError) as error:
+            yield f"its settings cannot be written in a file: {str(error).splitlines()[-1]}. Give its fields other types."
     yield from _wrong_phases(plugin)
 
 

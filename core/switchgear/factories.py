@@ -8,6 +8,7 @@ before anything starts; what it gets is dropped. A factory that needs what only 
 import asyncio
 import enum
 import inspect
+import sys
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -25,7 +26,7 @@ from switchgear.contracts.provider import ProviderConfig, Traits
 from switchgear.errors import PluginError
 from switchgear.hooks import WAITING, Hooks, brought_to
 from switchgear.offer import Offer
-from switchgear.phrasing import listed, raised
+from switchgear.phrasing import listed, one, raised
 from switchgear.registry import Bound, Registry
 from switchgear.resources.shape import no_such_path
 
@@ -66,7 +67,7 @@ def make(bound: Bound[Offer[T]]) -> T:
     _can_be_called(bound, (), wanted)
     try:
         made = bound.item.factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(_raised(bound, error)) from error
     if wrong := list(_wrong(bound, made, wanted)):
         raise PluginError(*wrong)
@@ -129,7 +130,7 @@ def _look(looked: Looked, bound: Bound[Offer[Any]], wanted: Any, ambient: Ambien
     for arguments in candidates:
         try:
             made = bound.item.factory(*arguments)
-        except Exception as error:  # noqa: BLE001 - reported as a failure of this plugin; the others go on
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - reported as a failure of this plugin; the others go on
             if isinstance(error, ValueError) and arguments:
                 continue  # which is how a factory refuses settings
             if isinstance(error, NotYet) and bound.hook not in _BEFORE_START:
@@ -229,7 +230,7 @@ def _raised(bound: Bound[Offer[Any]], error: BaseException) -> str:
 
 
 def _one(wanted: Any) -> str:
-    return "what the plugin that takes it wants" if wanted is Any else f"a `{named(wanted)}`"
+    return "what the plugin that takes it wants" if wanted is Any else one(named(wanted))
 
 
 def _wrong(bound: Bound[Offer[Any]], made: Any, wanted: Any) -> Iterator[str]:
@@ -237,13 +238,15 @@ def _wrong(bound: Bound[Offer[Any]], made: Any, wanted: Any) -> Iterator[str]:
     if made is None and wanted is not Any:
         yield f"{offered(bound)}: its factory returned None. Let it return {_one(wanted)}."
         return
+    if inspect.iscoroutine(made):
+        made.close()
     found = list(unfit(made, wanted))
-    for contract in _also(wanted):
+    for contract in also(wanted):
         found += unfit(made, contract) if isinstance(made, contract) else ()
     found = found or [*_RULES.get(bound.hook, _nothing)(bound, made)]
     if found:
         yield (
-            f"{offered(bound)}: its factory makes {shown(made)}, which is no {_one(wanted)[2:]}: {'; '.join(found)}."
+            f"{offered(bound)}: its factory makes {shown(made)}, which is no `{named(wanted)}`: {'; '.join(found)}."
             f" Mend it as {_where(wanted)} says."
         )
 
@@ -259,7 +262,7 @@ def _wrong_class(bound: Bound[Offer[Any]], wanted: Any) -> Iterator[str]:
         return
     if found := list(unfit(blank, wanted, methods_only=True)):
         yield (
-            f"{offered(bound)}: its class `{factory.__name__}` is no {_one(wanted)[2:]}: {'; '.join(found)}. Mend it as"
+            f"{offered(bound)}: its class `{factory.__name__}` is no `{named(wanted)}`: {'; '.join(found)}. Mend it as"
             f" {_where(wanted)} says."
         )
 
@@ -269,15 +272,13 @@ def _where(wanted: Any) -> str:
     return f"`{first.__module__}`"
 
 
-def _also(wanted: Any) -> list[type]:
+def also(wanted: Any) -> list[type]:
     """Return what such a thing may be besides: the Protocols of the contract's module that can be asked for at run time."""
     first = (get_args(wanted) or (wanted,))[0]
-    module = vars(inspect.getmodule(first) or object)
-    return [
-        it
-        for it in module.values()
-        if isinstance(it, type) and getattr(it, "_is_runtime_protocol", False) and it.__module__ == first.__module__
-    ]
+    if not getattr(first, "__module__", "").startswith("switchgear."):
+        return []
+    beside = vars(sys.modules[first.__module__]).values()
+    return [it for it in beside if getattr(it, "_is_runtime_protocol", False) and it.__module__ == first.__module__]
 
 
 def _nothing(bound: Bound[Offer[Any]], made: Any) -> Iterator[str]:  # noqa: ARG001 - the shape of a rule

@@ -3,7 +3,7 @@
 Hooks are called once, while booting, after every plugin was constructed and before any is started. They are plain functions
 without I/O that return what the plugin brings; they are never on the way of a request. Results of all plugins are collected
 in plugin order. What an offer's factory is called with stands in each hook's docstring; `settings` is always the offer's
-`settings_type`, validated.
+`settings_type`, validated. Besides, each is called once while booting, to see what it makes (`switchgear.factories`).
 """
 
 from collections.abc import Iterable

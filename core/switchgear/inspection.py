@@ -12,12 +12,14 @@ from itertools import combinations, pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_origin
 
+import msgspec
+
 from switchgear.conformance import is_async
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint, Route, WebSocketRoute
 from switchgear.contracts.resource import ResourceKind
 from switchgear.errors import StoreError
-from switchgear.factories import Looked
+from switchgear.factories import Looked, offered
 from switchgear.hooks import Hooks
 from switchgear.migrate import core_migrations, load
 from switchgear.names import id_rule, is_id
@@ -47,6 +49,7 @@ def inspect_all(registry: Registry, looked: Looked) -> list[str]:
     return [
         *_sealers(looked),
         *_kinds(registry),
+        *_records(registry),
         *_seeds(registry),
         *in_dialects(looked.of(Hooks.switchgear_dialects)),
         *_routes(registry),
@@ -54,6 +57,11 @@ def inspect_all(registry: Registry, looked: Looked) -> list[str]:
         *_files(registry),
         *_tables(registry),
     ]
+
+
+def _its(bound: Bound[Any], what: str) -> str:
+    """Name what a plugin brings, whose it is and to which hook."""
+    return f"{bound}: its {what} (`{bound.hook}`)"
 
 
 def _sealers(looked: Looked) -> Iterator[str]:
@@ -66,9 +74,9 @@ def in_dialects(made: Sequence[tuple[Bound[Any], Dialect]]) -> Iterator[str]:
     """Find what is wrong with the paths and headers of dialects, and paths that two would answer."""
     good: list[tuple[Bound[Any], Entry, PathPattern]] = []
     for bound, dialect in made:
-        yield from (f"{bound}: its dialect `{dialect.name}`: {why}" for why in _wrong_headers(dialect))
+        yield from (f"{offered(bound)}: {why}" for why in _wrong_headers(dialect))
         for entry in (*dialect.inference, *dialect.routes):
-            if wrong := [f"{bound}: {why}" for why in _wrong_entry(entry)]:
+            if wrong := [f"{offered(bound)}: {why}" for why in _wrong_entry(entry)]:
                 yield from wrong
             else:
                 good.append((bound, entry, PathPattern(entry.path)))
@@ -132,15 +140,21 @@ def _shape(path: str) -> str:
 def _kinds(registry: Registry) -> Iterator[str]:
     for bound in registry.all(Hooks.switchgear_resource_kinds):
         kind = bound.item
-        said = f"{bound}: its resource kind `{kind.name}`"
+        said = _its(bound, f"resource kind `{kind.name}`")
         if kind.name in KINDS:
             yield f"{said} is one of the gateway's own. Rename it."
-        yield from (f"{bound}: its {text}." for text in in_declarations([kind]))
+        yield from (f"{said}{text.removeprefix(f'resource kind `{kind.name}`')}." for text in in_declarations([kind]))
         if kind.shared is not None:
             yield f"{said} has `shared` names, which only one kind may have: the gateway's own `providers`. Leave them out."
         if kind.id_prefix is not None and not is_id(f"{kind.id_prefix}0"):
             yield f"{said} has {kind.id_prefix!r} for its `id_prefix`, with which no id can begin: {id_rule(slashes=False)}."
         yield from (f"{said}: {text}" for text in _wrong_paths(kind))
+        yield from (f"{said}: {text}" for it in (kind.spec, kind.input) if it is not None for text in _undescribed(it))
+
+
+def _records(registry: Registry) -> Iterator[str]:
+    for bound in registry.all(Hooks.switchgear_record_kinds):
+        yield from (f"{_its(bound, f'record kind `{bound.item.name}`')}: {it}" for it in _undescribed(bound.item.type))
 
 
 def _wrong_paths(kind: ResourceKind[Any, Any]) -> Iterator[str]:
@@ -154,6 +168,16 @@ def _wrong_paths(kind: ResourceKind[Any, Any]) -> Iterator[str]:
             yield f"`{member}` has `{path}`, which is no string in `{kind.spec.__name__}`. Name a field that is."
 
 
+def _undescribed(type_: Any) -> Iterator[str]:
+    """Find a type that has no place in JSON: nobody could write it, and the description of the API could not show it."""
+    try:
+        msgspec.json.schema_components([type_])
+        msgspec.json.Decoder(type_)
+    except (TypeError, ValueError, NameError) as error:
+        why = str(error).strip().splitlines()[-1]
+        yield f"`{getattr(type_, '__name__', type_)}` cannot be written as JSON: {why}. Give its fields other types."
+
+
 def _is_text(type_: Any) -> bool:
     return type_ is Any or get_origin(type_) is Literal or (isinstance(type_, type) and issubclass(type_, str | Enum))
 
@@ -162,7 +186,7 @@ def _seeds(registry: Registry) -> Iterator[str]:
     kinds = {bound.item.name: bound.item for bound in registry.all(Hooks.switchgear_resource_kinds)}
     for bound in registry.all(Hooks.switchgear_first_run):
         seed = bound.item
-        said = f"{bound}: its seed of the kind `{seed.kind}`"
+        said = _its(bound, f"seed of the kind `{seed.kind}`")
         if seed.kind in kinds:
             yield from (f"{said}: {text}" for text in _wrong_body(kinds[seed.kind], seed.body))
         elif seed.kind not in KINDS and not seed.optional:
@@ -194,8 +218,8 @@ def _routes(registry: Registry) -> Iterator[str]:
         for method, path in shapes:
             if not path.startswith(f"{ADMIN}/"):
                 yield (
-                    f"{bound}: its route {method} {path} is not below {ADMIN}, so it would not be served. Move it there, or make"
-                    " it a `Route` of a dialect."
+                    f"{_its(bound, f'route {method} {path}')} is not below {ADMIN}, so it would not be served. Move it"
+                    " there, or make it a `Route` of a dialect."
                 )
         yield from _taking(taken, str(bound), [it for it in shapes if it[1].startswith(f"{ADMIN}/")])
         yield from _wrong_handler(bound)
@@ -205,11 +229,13 @@ def _wrong_handler(bound: "Bound[HTTPRouteHandler]") -> Iterator[str]:
     """Let Litestar look at a handler by itself, so that what it cannot use is told as this plugin's."""
     from litestar import Litestar  # noqa: PLC0415 - takes long to import, and is there where a plugin brings a route
 
+    if (body := bound.item.opt.get("body")) is not None:
+        yield from (f"{_its(bound, 'route')}: its `body` {text}" for text in _undescribed(body))
     try:
         Litestar([bound.item], openapi_config=None, logging_config=None)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told as a failure of this plugin
         paths = ", ".join(sorted(bound.item.paths))
-        yield f"{bound}: its route {paths} cannot be served: {type(error).__name__}: {error}. Mend its handler."
+        yield f"{_its(bound, f'route {paths}')} cannot be served: {type(error).__name__}: {error}. Mend its handler."
 
 
 def _taking(taken: dict[tuple[str, str], str], who: str, shapes: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -257,25 +283,27 @@ def _files(registry: Registry) -> Iterator[str]:
     for bound in registry.all(Hooks.switchgear_assets):
         roots.setdefault(bound.plugin, []).append(bound.item.directory)
         if not bound.item.directory.is_dir():
-            yield f"{bound}: its assets are to be in {bound.item.directory}, which is no directory. Is it packaged?"
+            yield f"{_its(bound, 'assets')} are to be in {bound.item.directory}, which is no directory. Is it packaged?"
     for page in registry.all(Hooks.switchgear_ui_pages):
         if not any(_is_served(root, page.item.module) for root in roots.get(page.plugin, ())):
             yield (
-                f"{page}: the module of its page `{page.item.slug}`, {page.item.module}, is not among the plugin's assets. Put it"
-                " there, or mend the path."
+                f"{_its(page, f'page `{page.item.slug}`')} has the module {page.item.module}, which is not among the plugin's"
+                " assets. Put it there, or mend the path."
             )
     for brought in registry.all(Hooks.switchgear_migrations):
-        directory = brought.item.directory
-        engines = sorted(it.name for it in directory.iterdir() if it.is_dir()) if directory.is_dir() else []
-        if not directory.is_dir():
-            yield f"{brought}: its migrations are to be in {directory}, which is no directory. Is it packaged?"
-        try:
-            if engines and not [it for engine in engines for it in load(directory, engine, brought.plugin)]:
-                engines = []
-        except (StoreError, OSError, UnicodeDecodeError) as error:
-            yield f"{brought}: its migrations cannot be read: {error}."
-        if directory.is_dir() and not engines:
-            yield f"{brought}: there are no migrations in {directory}. Put them there, as ENGINE/0001_what_it_does.sql."
+        if why := _unusable(brought.item.directory, brought.plugin):
+            yield f"{_its(brought, 'migrations')} are to be in {brought.item.directory}, {why}"
+
+
+def _unusable(directory: Path, plugin: str) -> str | None:
+    """Return why there are no migrations of a plugin to be had from a directory."""
+    if not directory.is_dir():
+        return "which is no directory. Is it packaged?"
+    try:
+        found = [it for engine in directory.iterdir() if engine.is_dir() for it in load(directory, engine.name, plugin)]
+    except (StoreError, OSError, UnicodeDecodeError) as error:
+        return f"and cannot be read: {error}."
+    return None if found else "where there are none. Put them there, as ENGINE/0001_what_it_does.sql."
 
 
 def _is_served(root: Path, module: str) -> bool:

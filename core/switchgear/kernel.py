@@ -4,7 +4,7 @@ import asyncio
 import graphlib
 import heapq
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,10 @@ from msgspec import Struct
 from switchgear.ambient import Ambient
 from switchgear.config import Config
 from switchgear.context import PluginContext, PluginOffer, Services, Shared
+from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.kernel import Task
+from switchgear.counting import check_sorts
 from switchgear.discovery import Discovery, Installed, load
 from switchgear.errors import BootError, ConfigError, PluginError
 from switchgear.factories import Looked, look, make, make_all
@@ -132,12 +134,6 @@ class Kernel:
         for warning in self.warnings:
             structlog.get_logger().warning(warning)
         self._shared.services = services
-        if missing := [
-            f"{item.installed}: it requires a sealer, and none is active. Enable a plugin that offers one."
-            for item in self.plugins
-            if "sealer" in item.plugin.requires and services.sealer is None
-        ]:
-            raise PluginError(*missing)
         self._watchdog = Watchdog(asyncio.get_running_loop(), self._packages(), self.metrics, self._blocked)
         self._watchdog.start()
         try:
@@ -245,7 +241,7 @@ class Kernel:
         context = PluginContext(name, plugin.requires, self._shared)
         try:
             return Active(installed, plugin(settings, context), settings, context)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(f"{installed}: making it raised {raised(error)}. Mend or disable the plugin.") from error
 
     def _order(self, active: Mapping[str, Active]) -> tuple[Active, ...]:
@@ -298,7 +294,8 @@ class Kernel:
                 for bound in registry.all(Hooks.switchgear_job_handlers)
             )
         for item in self.plugins:
-            failures += _unmet(item, registry)
+            failures += _unmet(item, registry, self._looked)
+        failures += self._uncounted()
         if failures:
             raise PluginError(*failures)
         self._shared.record_kinds = {
@@ -310,6 +307,19 @@ class Kernel:
         }
         for bound in registry.all(Hooks.switchgear_event_handlers):
             self.events.listen(bound.plugin, bound.item)
+
+    def _uncounted(self) -> Sequence[str]:
+        """Say which policies count what the active counters do not know, as far as that can be seen yet."""
+        made = self._looked.of(Hooks.switchgear_counters)
+        wanted = [it for it in made if self.config.gateway.counters in (None, it[0].item.name)]
+        if len(wanted) != 1 and self.registry.all(Hooks.switchgear_counters):
+            return ()  # which they are is not known
+        active, counters = wanted[0] if wanted else (None, None)
+        try:
+            check_sorts(self._looked.of(Hooks.switchgear_policies), counters, active)
+        except PluginError as error:
+            return error.failures
+        return ()
 
     def _look(self) -> Looked:
         """Call every factory, to see what it makes."""
@@ -372,14 +382,15 @@ async def _awaited(step: Callable[[], Awaitable[None]]) -> None:
     await step()
 
 
-def _unmet(item: Active, registry: Registry) -> Iterable[str]:
+def _unmet(item: Active, registry: Registry, looked: Looked) -> Iterable[str]:
     for kind in item.plugin.requires:
         if kind not in REQUIREMENTS:
             hint = did_you_mean(kind, REQUIREMENTS) or f" There is {listed(REQUIREMENTS)}."
             yield f"{item.installed}: it requires `{kind}`, which is no kind of thing.{hint}"
             continue
         hook, brings = REQUIREMENTS[kind]
-        if not registry.all(hook):
+        seals = any(isinstance(made, Sealer) for _, made in looked.of(Hooks.switchgear_credential_backends))
+        if not registry.all(hook) or (kind == "sealer" and not seals):
             yield (
                 f"{item.installed}: it requires `{kind}`, and no enabled plugin {brings}. Enable one that does"
                 f" (`switchgear plugins list` shows what is installed), or disable `{item.installed.name}`."

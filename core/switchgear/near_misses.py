@@ -6,10 +6,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from switchgear.conformance import takes
+from switchgear.conformance import members_of, takes
 from switchgear.discovery import Installed
-from switchgear.factories import Looked, offered
-from switchgear.hooks import Hooks
+from switchgear.factories import Looked, also, offered
+from switchgear.hooks import Hooks, brought_to
 from switchgear.inspection import tables_of
 from switchgear.own import KINDS
 from switchgear.phrasing import did_you_mean, listed
@@ -26,11 +26,15 @@ def near_misses(plugins: Iterable[tuple[Installed, Plugin[Any]]], registry: Regi
     """Yield what to look at, each with the plugin and what to do."""
     for installed, plugin in plugins:
         yield from (f"{installed}: {text}" for text in _of_class(type(plugin)))
+        for name in plugin.after:
+            if name not in registry.plugins and (hint := did_you_mean(name, registry.plugins)):
+                yield f"{installed}: it wants to come after `{name}`, which is not enabled.{hint}"
     yield from _loose_settings(registry)
     yield from _closed_routes(registry)
     yield from _unknown_kinds(registry)
     yield from _unheard(registry, looked)
     yield from _tables(registry)
+    yield from _halves(looked)
 
 
 def _of_class(plugin: type[Plugin[Any]]) -> Iterator[str]:
@@ -126,3 +130,16 @@ def _tables(registry: Registry) -> Iterator[str]:
         strange = {table for _, table in tables_of(bound) if not table.startswith(prefix)}
         if strange:
             yield f"{bound}: its tables {listed(strange)} do not begin with `{prefix}`, and may meet those of another plugin."
+
+
+def _halves(looked: Looked) -> Iterator[str]:
+    """Find what an offer may be besides, and is not for want of a member: it has the first and lacks others."""
+    for bound, made in looked.made:
+        for contract in also(brought_to(bound.hook)[1]):
+            first, *others = members_of(contract)
+            missing = [name for name in others if not hasattr(made, name)]
+            if hasattr(made, first) and missing:
+                yield (
+                    f"{offered(bound)}: it has `{first}` and lacks {listed(missing)}, so it is no `{contract.__name__}`. Add"
+                    " what it lacks."
+                )

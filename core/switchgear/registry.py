@@ -13,7 +13,7 @@ from switchgear.discovery import Installed
 from switchgear.errors import PluginError
 from switchgear.hooks import PROJECT, WAITING, Hooks, brought_to
 from switchgear.offer import Offer, OfferKind
-from switchgear.phrasing import did_you_mean, raised
+from switchgear.phrasing import did_you_mean, one, raised
 from switchgear.plugin import Plugin
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class Registry:
         self._kinds: dict[str, list[Bound[OfferKind[Any]]]] = {}
         for installed, plugin in plugins:
             for kind in plugin.defines:
-                if not isinstance(kind, OfferKind):
+                if not isinstance(kind, OfferKind) or list(unfit(kind, OfferKind)):
                     failures.append(f"{installed}: `defines` holds {kind!r}. Make it a tuple of `OfferKind`.")
                     continue
                 self._kinds.setdefault(kind.name, []).append(Bound(installed.name, installed.distribution, kind))
@@ -159,6 +159,8 @@ class Registry:
                 hint = did_you_mean(name.removeprefix(_PREFIX), [hook.removeprefix(_PREFIX) for hook in hooks])
                 hint = hint or " The hooks stand in `switchgear.hooks`."
                 yield f"{installed}: `{name}` is not a hook.{hint}"
+            elif name in hooks and not callable(getattr(type(plugin), name)):
+                yield f"{installed}: `{name}` is no method. Write `def {name}(self)`, which returns a list."
 
     def _collect(self, hook: str, owners: dict[str, Installed], failures: list[str]) -> list[Bound[Any]]:
         found: list[Bound[Any]] = []
@@ -168,7 +170,7 @@ class Registry:
                 continue
             try:
                 items = _items(implementation.function())
-            except Exception as error:  # noqa: BLE001 - reported as a failure of this plugin; the others go on
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - reported as a failure of this plugin; the others go on
                 failures.append(f"{installed}: `{hook}` raised {raised(error)}. Mend or disable the plugin.")
                 continue
             wanted, _ = brought_to(hook)
@@ -179,10 +181,13 @@ class Registry:
                 )
                 continue
             for item in items:
-                if unfits := list(unfit(item, wanted)):
+                unfits = list(unfit(item, wanted))
+                if isinstance(item, Offer) and not unfits and not item.name.strip():
+                    unfits = ["`name` is empty"]
+                if unfits:
                     called = f" called `{its_name}`" if (its_name := _name(item)) else ""
                     failures.append(
-                        f"{installed}: `{hook}` brings a `{wanted.__name__}`{called} that is none: {'; '.join(unfits)}."
+                        f"{installed}: `{hook}` brings {one(wanted.__name__)}{called} that is none: {'; '.join(unfits)}."
                         f" Mend it as `{wanted.__module__}` says."
                     )
                 else:

@@ -68,11 +68,12 @@ ChildT = TypeVar("ChildT", Counter, Gauge, Histogram)
 class Family(Generic[ChildT]):
     """The children of one metric, by label values."""
 
-    __slots__ = ("children", "documentation", "labels", "make", "name", "owner")
+    __slots__ = ("children", "documentation", "kind", "labels", "make", "name", "owner")
 
     def __init__(
-        self, name: str, documentation: str, labels: tuple[str, ...], make: Callable[[], ChildT], owner: str = ""
+        self, name: str, documentation: str, labels: tuple[str, ...], make: Callable[[], ChildT], kind: str, owner: str
     ) -> None:
+        self.kind = kind
         self.owner = owner
         self.name = name
         self.documentation = documentation
@@ -109,17 +110,17 @@ class Metrics(Collector):
 
     def counter(self, name: str, documentation: str, labels: tuple[str, ...] = ()) -> Family[Counter]:
         """Declare a counter; `_total` is added to its name when exposed. Declaring it again returns the same one."""
-        return self._declare(name, documentation, labels, Counter)
+        return self._declare(name, documentation, labels, Counter, "counter")
 
     def gauge(self, name: str, documentation: str, labels: tuple[str, ...] = ()) -> Family[Gauge]:
         """Declare a gauge."""
-        return self._declare(name, documentation, labels, Gauge)
+        return self._declare(name, documentation, labels, Gauge, "gauge")
 
     def histogram(
         self, name: str, documentation: str, labels: tuple[str, ...] = (), bounds: tuple[float, ...] = SECONDS
     ) -> Family[Histogram]:
         """Declare a histogram with upper bucket bounds."""
-        return self._declare(name, documentation, labels, lambda: Histogram(bounds))
+        return self._declare(name, documentation, labels, lambda: Histogram(bounds), "histogram")
 
     def observe_with(self, name: str, documentation: str, read: Callable[[], float]) -> None:
         """Declare a gauge whose value is read when scraped. Declaring it again reads that instead."""
@@ -138,14 +139,16 @@ class Metrics(Collector):
             yield GaugeMetricFamily(f"{self.prefix}_{name}", documentation, value=read())
 
     def _declare(
-        self, name: str, documentation: str, labels: tuple[str, ...], make: Callable[[], ChildT]
+        self, name: str, documentation: str, labels: tuple[str, ...], make: Callable[[], ChildT], kind: str
     ) -> Family[ChildT]:
         self._refuse_strangers(name)
         family = self._families.get(name)
         if family is None:
             if wrong := [word for word in (name, *labels) if _NAME.fullmatch(word) is None]:
                 raise ValueError(f"metric {name}: {wrong[0]!r} is no name: letters, digits and `_`, a letter first")
-            family = self._families[name] = Family(name, documentation, labels, make, self._owner)
+            family = self._families[name] = Family(name, documentation, labels, make, kind, self._owner)
+        elif family.kind != kind:
+            raise ValueError(f"metric {name} is a {family.kind} already, and cannot be a {kind}")
         elif family.labels != labels:
             raise ValueError(f"metric {name} is declared with the labels {family.labels}, not {labels}")
         return family

@@ -74,6 +74,8 @@ ONE = "plugin `acme` of acme-tools"
 OFFER = "its offer `one` (`switchgear_{}`)"
 
 FACTORIES = {
+    "exits": (offers("policies", "lambda: __import__('sys').exit(1)"), "policies", ("raised SystemExit", "Mend or disable")),
+    "makes a coroutine": (offers("policies", "lambda: handle(1)"), "policies", ("makes a `coroutine`", "a `Policy`")),
     "raises": (offers("policies", "lambda: 1/0"), "policies", ("raised ZeroDivisionError", "Mend or disable")),
     "raises another": (offers("dialects", "lambda: {}['x']"), "dialects", ("raised KeyError", "Mend or disable")),
     "raises on any settings": (offers("providers", "lambda config: 1/0"), "providers", ("raised ZeroDivisionError",)),
@@ -81,7 +83,7 @@ FACTORIES = {
     "takes too few": (offers("providers", "lambda: None"), "providers", ("takes ()", "(config: ProviderConfig)")),
     "takes no settings": (offers("scorers", "lambda: None"), "scorers", ("takes ()", "called with (settings)")),
     "is async": (offers("dialects", "handle"), "dialects", ("no plain function", "Make it a `def`")),
-    "makes anything": (offers("dialects", "object"), "dialects", ("makes a `object`, which is no `Dialect`", "`inference`")),
+    "makes anything": (offers("dialects", "object"), "dialects", ("makes an `object`, which is no `Dialect`", "`inference`")),
     "makes nothing": (offers("policies", "lambda: None"), "policies", ("returned None", "return a `Policy`")),
     "makes the class": (offers("authorizers", "lambda: Route"), "authorizers", ("the class `Route` itself", "an instance")),
     "makes no policy": (offers("policies", "lambda: stub(Authorizer)"), "policies", ("must be a `Policy`",)),
@@ -206,6 +208,8 @@ CONTRACTS = {
     ),
 }  # fmt: skip
 ITEMS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "an offer without a name": ("def switchgear_policies(self): return [Offer(' ', Policy)]", "policies", ("`name` is empty",)),
+    "secrets that are a word": (brings("resource_kinds", "kind(secrets='token')"), "resource_kinds", ("`secrets` is 'token'", "tuple[str, ...]")),
     "a factory that is a number": (offers("policies", "5"), "policies", ("called `one`", "`factory` is 5", "a function")),
     "a name that is a number": (brings("policies", "Offer(5, Policy)"), "policies", ("`name` is 5", "`str`")),
     "settings that are a dict": (offers("policies", "Policy", settings_type="dict"), "policies", ("`settings_type` is `dict`",)),
@@ -238,7 +242,7 @@ ITEMS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }  # fmt: skip
 KINDS = {
     "a bad name": ("kind('My Things')", ("`My Things`", "lower case with hyphens")),
-    "a name of the gateway's": ("kind('models')", ("`models` is one of the gateway's own", "Rename it")),
+    "a name of the gateway's": ("kind('models')", ("`models` (`switchgear_resource_kinds`) is one of the gateway's own", "Rename it")),
     "a secret that names nothing": ("kind(secrets=('tokne',))", ("`secrets` has `tokne`", "did you mean `token`?", "Name a field")),
     "a nested secret that names nothing": ("kind(secrets=('nested.*.key',))", ("`secrets` has `nested.*.key`",)),
     "a secret that is no text": ("kind(secrets=('port',))", ("`secrets` has `port`", "no string")),
@@ -266,11 +270,11 @@ DOORS = {
     ),
     "a route on health": (
         "@get('/health', opt=OPT)\nasync def mine() -> None: ...\n" + brings("routes", "P.mine"),
-        ("GET /health is not below /admin/v1", "would not be served", "Move it there"),
+        ("GET /health (`switchgear_routes`) is not below /admin/v1", "would not be served", "Move it there"),
     ),
     "a route of the data plane": (
         "@get('/v1/extra', opt=OPT)\nasync def mine() -> None: ...\n" + brings("routes", "P.mine"),
-        ("GET /v1/extra is not below /admin/v1", "a `Route` of a dialect"),
+        ("GET /v1/extra (`switchgear_routes`) is not below /admin/v1", "a `Route` of a dialect"),
     ),
     "a route that is there twice": (
         "@get('/admin/v1/x', opt=OPT)\nasync def mine() -> None: ...\n" + brings("routes", "P.mine", "P.mine"),
@@ -278,7 +282,7 @@ DOORS = {
     ),
     "a route that Litestar cannot serve": (
         "@get('/admin/v1/x', opt=OPT)\nasync def mine(what) -> None: ...\n" + brings("routes", "P.mine"),
-        ("its route /admin/v1/x cannot be served", "Mend its handler"),
+        ("its route /admin/v1/x (`switchgear_routes`) cannot be served", "Mend its handler"),
     ),
     "a route of its own kind": (
         "@get('/admin/v1/things/{id:str}', opt=OPT)\nasync def mine(id: FromPath[str]) -> None: ...\n"
@@ -330,16 +334,35 @@ DOORS = {
     "assets that are not there": (brings("assets", "Assets(HERE / 'nowhere')"), ("which is no directory", "Is it packaged?")),
     "a page that is not there": (
         brings("ui_pages", "UIPage('p', 'P', 'p.js')") + "\n" + brings("assets", "Assets(HERE)"),
-        ("the module of its page `p`, p.js", "Put it there"),
+        ("its page `p` (`switchgear_ui_pages`) has the module p.js", "Put it there"),
     ),
     "migrations that are not there": (brings("migrations", "Migrations(HERE / 'nowhere')"), ("which is no directory", "packaged?")),
-    "migrations that are none": (brings("migrations", "Migrations(HERE)"), ("there are no migrations in", "0001_what_it_does.sql")),
+    "migrations that are none": (brings("migrations", "Migrations(HERE)"), ("where there are none", "0001_what_it_does.sql")),
     "a metric of the gateway's": (
         "def __init__(self, settings, context):\n    context.metrics.counter('requests', 'Mine.')",
         ("the metric `requests`", "the gateway's own", "Rename it"),
     ),
     "a metric with a bad name": (
         "def __init__(self, settings, context):\n    context.metrics.counter('my-metric', 'Mine.')", ("'my-metric' is no name",),
+    ),
+    "a policy that counts in what nobody knows": (
+        "class Odd(Policy):\n    sorts = frozenset({'grams'})\n    def reserve(self, x): return ()\n" + offers("policies", "P.Odd")
+        + "\n" + brings("counters", "Offer('c', lambda: stub(Counters, sorts=frozenset({'slots'})))"),
+        ("the policy `one`", "of the sort `grams`", "know `slots`", "Enable counters that know it"),
+    ),
+    "a hook that is a list": ("switchgear_policies = [Offer('one', Policy)]", ("`switchgear_policies` is no method", "Write `def")),
+    "kinds of offer that are one": ("defines = OfferKind('exporters', dict)", ("`defines` is OfferKind", "Make it a tuple")),
+    "a spec that is no JSON": (
+        "class Odd(msgspec.Struct, forbid_unknown_fields=True):\n    a: Path\n" + brings("resource_kinds", "kind(spec=P.Odd)"),
+        ("`Odd` cannot be written as JSON", "Give its fields other types"),
+    ),
+    "a record that is no JSON": (
+        "class Odd(msgspec.Struct, forbid_unknown_fields=True):\n    a: Path\n" + brings("record_kinds", "RecordKind('visits', P.Odd)"),
+        ("its record kind `visits`", "`Odd` cannot be written as JSON"),
+    ),
+    "a metric of two sorts": (
+        "def __init__(self, settings, context):\n    context.metrics.counter('a', 'b')\n    context.metrics.gauge('a', 'b')",
+        ("metric a is a counter already",),
     ),
     "live without reconfigure": ("live = True", ("`live = True`", "`reconfigure`", "or leave `live` out")),
     "reconfigure that is async": (
