@@ -56,9 +56,11 @@ def _unfit_union(thing: Any, wanted: Any, at: str, *, methods_only: bool) -> Ite
     members = [member for member in get_args(wanted) if member is not types.NoneType]
     if thing is None and len(members) < len(get_args(wanted)):
         return
-    found = [list(unfit(thing, member, at, methods_only=methods_only)) for member in members]
-    if [] in found:
-        return
+    found: list[list[str]] = []
+    for member in members:
+        if not (wrong := list(unfit(thing, member, at, methods_only=methods_only))):
+            return
+        found.append(wrong)
     nearest = max(range(len(members)), key=lambda index: _likeness(thing, members[index]))
     yield from found[nearest] if _likeness(thing, members[nearest]) else [_wrong(thing, wanted, at)]
 
@@ -152,8 +154,10 @@ def _unfit_member(thing: Any, name: str, declared: Any, at: str) -> Iterator[str
         return
     if not inspect.isfunction(declared):
         yield from unfit(value, declared, at)
+    elif not callable(value):
+        yield f"{_of(at)}is {shown(value)}, and must be a method"
     elif getattr(value, "__func__", value) is not declared:  # what a base class has is right
-        yield from _unfit_method(value, declared, at)
+        yield from (f"{_of(at)}{text}" for text in _unfit_method(value, declared))
 
 
 def resembles(thing: Any, contract: Any) -> bool:
@@ -182,10 +186,10 @@ def _takes(made: Any, calls: Iterable[tuple[int, Iterable[str]]]) -> bool:
     return True
 
 
-def arguments_of(made: Any) -> str:
-    """Return the parameters of something that can be called, as they are written, without annotations."""
+def arguments_of(made: Any, bound: int = 0) -> str:
+    """Return the parameters of something that can be called, as they are written: without annotations and the first `bound`."""
     try:
-        parameters = inspect.signature(made).parameters.values()
+        parameters = list(inspect.signature(made).parameters.values())[bound:]
     except (TypeError, ValueError):
         return "(…)"
     bare = [it.replace(annotation=inspect.Parameter.empty) for it in parameters]
@@ -200,21 +204,31 @@ def is_async(made: Any) -> bool:
     return any(map(inspect.iscoroutinefunction, (made, plain, getattr(made, "__call__", None))))  # noqa: B004 - an object
 
 
-def _unfit_method(made: Any, declared: Callable[..., Any], at: str) -> Iterator[str]:
-    if not callable(made):
-        yield f"{_of(at)}is {shown(made)}, and must be a method"
-        return
+def _unfit_method(made: Any, declared: Callable[..., Any]) -> Sequence[str]:
+    function = getattr(made, "__func__", None)
+    if inspect.isfunction(function) and inspect.ismethod(made):
+        return _unfit_bound(function, declared)  # many things share the methods of their class
+    return tuple(_unfit_call(made, 0, declared))
+
+
+@lru_cache(maxsize=1024)
+def _unfit_bound(function: Any, declared: Callable[..., Any]) -> Sequence[str]:
+    return tuple(_unfit_call(function, 1, declared))
+
+
+def _unfit_call(made: Any, bound: int, declared: Callable[..., Any]) -> Iterator[str]:
+    """Yield what keeps a function from being called as declared; the first `bound` of its arguments it has already."""
     parameters, calls = _calls(declared)
-    if not _takes(made, calls):
-        yield f"{_of(at)}takes {arguments_of(made)}, and is called with {parameters}"
+    if not _takes(made, [(placed + bound, named) for placed, named in calls]):
+        yield f"takes {arguments_of(made, bound)}, and is called with {parameters}"
     returns = str(declared.__annotations__.get("return"))
     if inspect.iscoroutinefunction(declared):
-        yield from _not_awaited(made, at)
+        yield from _not_awaited(made)
     elif _ASYNC_ITERATED.search(returns):
         if inspect.iscoroutinefunction(made) or inspect.isgeneratorfunction(made):
-            yield f"{_of(at)}must `yield` from an `async def`, or return what does"
+            yield "must `yield` from an `async def`, or return what does"
     else:
-        yield from _not_plain(made, returns, at)
+        yield from _not_plain(made, returns)
 
 
 @lru_cache(maxsize=512)
@@ -243,14 +257,15 @@ def _unfit_function(thing: Any, arguments: tuple[Any, ...], at: str) -> Iterator
         wanted = ", ".join(map(named, taken))
         yield f"{_of(at)}takes {arguments_of(thing)}, and is called with ({wanted})"
     if getattr(get_origin(returned), "__name__", "") in ("Awaitable", "Coroutine"):
-        yield from _not_awaited(thing, at)
-    elif not isinstance(thing, type):
-        yield from _not_plain(thing, str(returned), at)
+        wrong = _not_awaited(thing)
+    else:
+        wrong = iter(()) if isinstance(thing, type) else _not_plain(thing, str(returned))
+    yield from (f"{_of(at)}{text}" for text in wrong)
 
 
-def _not_awaited(made: Any, at: str) -> Iterator[str]:
+def _not_awaited(made: Any) -> Iterator[str]:
     """Find that what will be awaited cannot be. A plain function may return what can be, if it says so or is a lambda."""
-    if is_async(made):
+    if is_async(made) or inspect.isbuiltin(made):
         return
     function = made.func if isinstance(made, partial) else made
     if isinstance(function, type):
@@ -259,14 +274,14 @@ def _not_awaited(made: Any, at: str) -> Iterator[str]:
         returns = str(getattr(inspect.unwrap(function), "__annotations__", {}).get("return"))
         good = bool(_AWAITED.search(returns)) or getattr(function, "__name__", "") == "<lambda>"
     if not good or inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        yield f"{_of(at)}is awaited, and must be an `async def`"
+        yield "is awaited, and must be an `async def`"
 
 
-def _not_plain(made: Any, returns: str, at: str) -> Iterator[str]:
+def _not_plain(made: Any, returns: str) -> Iterator[str]:
     if inspect.isasyncgenfunction(made) or (inspect.iscoroutinefunction(made) and not _AWAITED.search(returns)):
-        yield f"{_of(at)}is not awaited, and must be a plain `def`"
+        yield "is not awaited, and must be a plain `def`"
     elif inspect.isgeneratorfunction(made) and not _ITERATED.search(returns):
-        yield f"{_of(at)}must `return` its result, not `yield`"
+        yield "must `return` its result, not `yield`"
 
 
 def _is_protocol(thing: Any) -> bool:

@@ -7,7 +7,7 @@ command, a table) against whoever else would answer there. Every finding names w
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint
 from itertools import combinations, pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_origin
@@ -23,7 +23,7 @@ from switchgear.factories import Looked, offered
 from switchgear.hooks import Hooks
 from switchgear.migrate import core_migrations, load
 from switchgear.names import id_rule, is_id
-from switchgear.own import ADMIN, COMMAND_GROUP, COMMANDS, KINDS, ROOTS, ROUTES
+from switchgear.own import ADMIN, COMMANDS, KINDS, ROOTS, ROUTES
 from switchgear.paths import PathPattern
 from switchgear.phrasing import or_rather
 from switchgear.registry import Bound, Registry
@@ -44,8 +44,8 @@ _THE_GATEWAY = "the gateway itself"
 Entry = InferenceEndpoint | Route | WebSocketRoute
 
 
-def inspect_all(registry: Registry, looked: Looked) -> list[str]:
-    """Return everything that is wrong."""
+def inspect_all(registry: Registry, looked: Looked, declared: Iterable[EntryPoint]) -> list[str]:
+    """Return everything that is wrong. `declared` are the commands that distributions declare."""
     return [
         *_sealers(looked),
         *_kinds(registry),
@@ -53,7 +53,7 @@ def inspect_all(registry: Registry, looked: Looked) -> list[str]:
         *_seeds(registry),
         *in_dialects(looked.of(Hooks.switchgear_dialects)),
         *_routes(registry),
-        *_commands(registry),
+        *_commands(registry, declared),
         *_files(registry),
         *_tables(registry),
     ]
@@ -222,20 +222,30 @@ def _routes(registry: Registry) -> Iterator[str]:
                     " there, or make it a `Route` of a dialect."
                 )
         yield from _taking(taken, str(bound), [it for it in shapes if it[1].startswith(f"{ADMIN}/")])
-        yield from _wrong_handler(bound)
+        if (body := bound.item.opt.get("body")) is not None:
+            yield from (f"{_its(bound, 'route')}: its `body` {text}" for text in _undescribed(body))
+    yield from _wrong_handlers(registry.all(Hooks.switchgear_routes))
 
 
-def _wrong_handler(bound: "Bound[HTTPRouteHandler]") -> Iterator[str]:
-    """Let Litestar look at a handler by itself, so that what it cannot use is told as this plugin's."""
+def _wrong_handlers(brought: "Sequence[Bound[HTTPRouteHandler]]") -> Iterator[str]:
+    """Let Litestar look at the handlers, all of them first, so that what it cannot use is told as its plugin's."""
+    if not brought:
+        return
     from litestar import Litestar  # noqa: PLC0415 - takes long to import, and is there where a plugin brings a route
 
-    if (body := bound.item.opt.get("body")) is not None:
-        yield from (f"{_its(bound, 'route')}: its `body` {text}" for text in _undescribed(body))
-    try:
-        Litestar([bound.item], openapi_config=None, logging_config=None)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told as a failure of this plugin
-        paths = ", ".join(sorted(bound.item.paths))
-        yield f"{_its(bound, f'route {paths}')} cannot be served: {type(error).__name__}: {error}. Mend its handler."
+    def refusal(handlers: "Iterable[HTTPRouteHandler]") -> Exception | None:
+        try:
+            Litestar(list(handlers), openapi_config=None, logging_config=None)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told as a failure of the plugin
+            return error
+        return None
+
+    if refusal(dict.fromkeys(bound.item for bound in brought)) is None:
+        return
+    for bound in brought:
+        if (error := refusal([bound.item])) is not None:
+            route = _its(bound, f"route {', '.join(sorted(bound.item.paths))}")
+            yield f"{route} cannot be served: {type(error).__name__}: {error}. Mend its handler."
 
 
 def _taking(taken: dict[tuple[str, str], str], who: str, shapes: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -260,10 +270,10 @@ def _kind_shapes(name: str, actions: Iterable[str]) -> Iterator[tuple[str, str]]
     yield from product(("POST",), (f"{one}/restore", *(f"{one}/{action}" for action in actions)))
 
 
-def _commands(registry: Registry) -> Iterator[str]:
+def _commands(registry: Registry, declared: Iterable[EntryPoint]) -> Iterator[str]:
     """Find commands that would never run: those of the gateway's own names, and those that two plugins declare."""
     found = [(bound.plugin, str(bound), bound.item.name or "") for bound in registry.all(Hooks.switchgear_commands)]
-    for entry_point in entry_points(group=COMMAND_GROUP):
+    for entry_point in declared:
         plugin, _, name = entry_point.name.partition(".")
         if plugin in registry.plugins:
             found.append((plugin, f"plugin `{plugin}`", name))

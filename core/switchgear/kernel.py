@@ -269,7 +269,11 @@ class Kernel:
     def _bind(self) -> None:
         self.registry = registry = Registry((item.installed, item.plugin) for item in self.plugins)
         self._looked = self._look()
-        failures = [*registry.failures, *self._looked.failures, *inspect_all(registry, self._looked)]
+        failures = [
+            *registry.failures,
+            *self._looked.failures,
+            *inspect_all(registry, self._looked, self.discovery.commands),
+        ]
         if registry.failures:
             raise PluginError(*failures)  # what follows would miss what was left out for being wrong
         try:
