@@ -35,11 +35,9 @@ ROUTES = frozenset(
     {
         ("GET", "/admin/v1/config/version"),
         ("GET", "/admin/v1/pages"),
-        ("GET", "/admin/v1/providers/{}/models"),
         ("GET", "/admin/v1/targets"),
         ("POST", "/admin/v1/config/reload"),
         ("POST", "/admin/v1/credentials/{}/enter"),
-        ("POST", "/admin/v1/credentials/{}/test"),
         ("POST", "/admin/v1/targets/reset"),
     }
 )
