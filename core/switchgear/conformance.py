@@ -40,9 +40,9 @@ def unfit(thing: Any, wanted: Any, at: str = "", *, methods_only: bool = False) 
     elif origin in (Union, types.UnionType):
         yield from _unfit_union(thing, wanted, at, methods_only=methods_only)
     elif origin is type:
-        bound = arguments[0].__bound__ if isinstance(arguments[0], TypeVar) else arguments[0]
-        base = get_origin(bound) or bound
-        if not isinstance(thing, type) or (isinstance(base, type) and not issubclass(thing, base)):
+        bound = (arguments[0].__bound__ or Any) if isinstance(arguments[0], TypeVar) else arguments[0]
+        base: Any = get_origin(bound) or bound
+        if not isinstance(thing, type) or (base is not Any and not issubclass(thing, base)):
             yield _wrong(thing, type[bound], at)
     elif origin is Literal:
         if thing not in arguments:

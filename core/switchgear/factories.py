@@ -120,7 +120,7 @@ def _in_a_loop(run: Callable[[], Any]) -> None:
 
 
 def _look(looked: Looked, bound: Bound[Offer[Any]], wanted: Any, ambient: Ambient, *, waits: bool) -> None:
-    waits = (waits and bound.hook not in _BEFORE_START) or bound.hook == _QUEUES
+    waits = waits and bound.hook not in _BEFORE_START
     candidates, is_guess = _candidates(bound, ambient)
     try:
         _can_be_called(bound, candidates[0] if candidates else (None,), wanted)
@@ -135,7 +135,8 @@ def _look(looked: Looked, bound: Bound[Offer[Any]], wanted: Any, ambient: Ambien
                 continue  # which is how a factory refuses settings
             if isinstance(error, NotYet) and bound.hook not in _BEFORE_START:
                 break
-            if not (waits or is_guess):
+            may_wait = waits or is_guess or (bound.hook == _QUEUES and _lacks_start(error))  # for the store to be open
+            if not may_wait:
                 looked.failures.append(_raised(bound, error))
             elif not _lacks_start(error):
                 looked.warnings.append(

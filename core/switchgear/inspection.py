@@ -92,6 +92,8 @@ def in_dialects(made: Sequence[tuple[Bound[Any], Dialect]]) -> Iterator[str]:
 
 
 def _wrong_headers(dialect: Dialect) -> Iterator[str]:
+    if not dialect.name:
+        yield "its `name` is empty. Name it."
     for member in ("request_id_header", "retry_count_header"):
         header = getattr(dialect, member)
         if header and (_HEADER.fullmatch(header) is None or header in _OWN_HEADERS):
@@ -163,7 +165,7 @@ def _wrong_paths(kind: ResourceKind[Any, Any]) -> Iterator[str]:
     texts += () if callable(kind.secrets) else (("secrets", path) for path in kind.secrets)
     for member, path in (*texts, *(("hidden", path) for path in kind.hidden)):
         if why := no_such_path(kind.spec, path):
-            yield f"`{member}` has `{path}`, and {why}. Name a field of it."
+            yield f"`{member}` has `{path}`, and {why}{'' if why.endswith('?') else '.'} Name a field of it."
         elif member != "hidden" and not any(_is_text(it) for it in types_at(kind.spec, path)):
             yield f"`{member}` has `{path}`, which is no string in `{kind.spec.__name__}`. Name a field that is."
 

@@ -4,7 +4,7 @@ import asyncio
 import graphlib
 import heapq
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from switchgear.context import PluginContext, PluginOffer, Services, Shared
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.kernel import Task
-from switchgear.counting import check_sorts
+from switchgear.counting import uncounted
 from switchgear.discovery import Discovery, Installed, load
 from switchgear.errors import BootError, ConfigError, PluginError
 from switchgear.factories import Looked, look, make, make_all
@@ -312,18 +312,14 @@ class Kernel:
         for bound in registry.all(Hooks.switchgear_event_handlers):
             self.events.listen(bound.plugin, bound.item)
 
-    def _uncounted(self) -> Sequence[str]:
-        """Say which policies count what the active counters do not know, as far as that can be seen yet."""
-        made = self._looked.of(Hooks.switchgear_counters)
-        wanted = [it for it in made if self.config.gateway.counters in (None, it[0].item.name)]
-        if len(wanted) != 1 and self.registry.all(Hooks.switchgear_counters):
-            return ()  # which they are is not known
-        active, counters = wanted[0] if wanted else (None, None)
-        try:
-            check_sorts(self._looked.of(Hooks.switchgear_policies), counters, active)
-        except PluginError as error:
-            return error.failures
-        return ()
+    def _uncounted(self) -> list[str]:
+        """Say what policies count that the active counters do not know, as far as they can be made yet."""
+        policies, counters = self._looked.of(Hooks.switchgear_policies), self._looked.of(Hooks.switchgear_counters)
+        active = [it for it in counters if self.config.gateway.counters in (None, it[0].item.name)]
+        if len(active) == 1:
+            return uncounted(policies, active[0][1], active[0][0])
+        # Which of several are active is not known then, and told elsewhere.
+        return [] if self.registry.all(Hooks.switchgear_counters) else uncounted(policies, None, None)
 
     def _look(self) -> Looked:
         """Call every factory, to see what it makes."""

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from switchgear.conformance import members_of, takes
+from switchgear.contracts.policy import Policy
 from switchgear.discovery import Installed
 from switchgear.factories import Looked, also, offered
 from switchgear.hooks import Hooks, brought_to
@@ -18,6 +19,7 @@ from switchgear.registry import Registry
 
 _PREFIX = "switchgear_"
 _NEAR = 0.88
+_NEAR_PHASE = 0.75
 _EVENTS = ("credentials.failing", "credentials.recovered", "event_loop.blocked", "targets.closed", "targets.opened")
 """Those of the kernel, besides `KIND.changed` and `KIND.deleted`."""
 
@@ -35,6 +37,7 @@ def near_misses(plugins: Iterable[tuple[Installed, Plugin[Any]]], registry: Regi
     yield from _unheard(registry, looked)
     yield from _tables(registry)
     yield from _halves(looked)
+    yield from _phases(registry, looked)
 
 
 def _of_class(plugin: type[Plugin[Any]]) -> Iterator[str]:
@@ -143,3 +146,17 @@ def _halves(looked: Looked) -> Iterator[str]:
                     f"{offered(bound)}: it has `{first}` and lacks {listed(missing)}, so it is no `{contract.__name__}`. Add"
                     " what it lacks."
                 )
+
+
+def _phases(registry: Registry, looked: Looked) -> Iterator[str]:
+    """Find methods of policies whose names nearly are phases: those have defaults, so that none is ever missing."""
+    kinds = {id(bound): type(made) for bound, made in looked.of(Hooks.switchgear_policies)}
+    for bound in registry.all(Hooks.switchgear_policies):
+        kind: Any = kinds.get(id(bound), bound.item.factory)
+        if not isinstance(kind, type) or not issubclass(kind, Policy):
+            continue
+        left = {name: declared for name, declared in vars(Policy).items() if getattr(kind, name) is declared}
+        for name in sorted(it for it in dir(kind) if not it.startswith("_") and not hasattr(Policy, it)):
+            found = get_close_matches(name, left, n=1, cutoff=_NEAR_PHASE)
+            if found and callable(getattr(kind, name)):
+                yield f"{offered(bound)}: `{name}` is no phase of a policy, so nobody calls it. Did you mean `{found[0]}`?"

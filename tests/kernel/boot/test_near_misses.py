@@ -27,6 +27,15 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
         LOOSE + offers("policies", "Policy", settings_type="P.Loose"), ("its offer `one` (`switchgear_policies`)", "`Loose` lack"),
     ),
     "a loose spec": (LOOSE + brings("resource_kinds", "kind(spec=P.Loose)"), ("`Loose` of its resource kind `things`",)),
+    "a phase that is misspelt": (
+        "class Odd(Policy):\n    def admitt(self, x): ...\n" + offers("policies", "P.Odd"),
+        ("`admitt` is no phase", "`admit`?"),
+    ),
+    "half of what a provider may be besides": (
+        "def ask(self, secret): ...\n" + offers("providers", "lambda config: stub(Provider, token_request=P.ask)"),
+        ("it has `token_request` and lacks `token`", "no `TokenExchange`"),
+    ),
+    "a plugin to come after that is misspelt": ("after = ('acmee',)\n" + brings("tasks"), ("after `acmee`", "`acme`?")),
     "a route for nobody": (ROUTE, ("its route /admin/v1/x declares neither", "so nobody may use it")),
     "a reference to no kind": (brings("resource_kinds", REFERS), ("kind `modles`", "Did you mean `models`?")),
     "an event that is never announced": (

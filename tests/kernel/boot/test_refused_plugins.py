@@ -74,6 +74,7 @@ ONE = "plugin `acme` of acme-tools"
 OFFER = "its offer `one` (`switchgear_{}`)"
 
 FACTORIES = {
+    "raises where others may wait": (offers("job_queues", "lambda: 1/0"), "job_queues", ("raised ZeroDivisionError",)),
     "exits": (offers("policies", "lambda: __import__('sys').exit(1)"), "policies", ("raised SystemExit", "Mend or disable")),
     "makes a coroutine": (offers("policies", "lambda: handle(1)"), "policies", ("makes a `coroutine`", "a `Policy`")),
     "raises": (offers("policies", "lambda: 1/0"), "policies", ("raised ZeroDivisionError", "Mend or disable")),
