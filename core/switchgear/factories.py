@@ -227,6 +227,11 @@ def _can_be_called(bound: Bound[Offer[Any]], arguments: tuple[Any, ...], wanted:
 
 
 def _raised(bound: Bound[Offer[Any]], error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"{offered(bound)}: its factory needs the module `{error.name}`, which is not installed. Run `pip install"
+            f" '{bound.distribution}[{bound.plugin}]'`, or install what holds it."
+        )
     return f"{offered(bound)}: its factory raised {raised(error)}. Mend or disable the plugin."
 
 

@@ -75,6 +75,10 @@ OFFER = "its offer `one` (`switchgear_{}`)"
 
 FACTORIES = {
     "raises where others may wait": (offers("job_queues", "lambda: 1/0"), "job_queues", ("raised ZeroDivisionError",)),
+    "lacks a module": (
+        offers("stores", "lambda: __import__('a_module_nobody_has')"), "stores",
+        ("needs the module `a_module_nobody_has`", "pip install 'acme-tools[acme]'"),
+    ),
     "exits": (offers("policies", "lambda: __import__('sys').exit(1)"), "policies", ("raised SystemExit", "Mend or disable")),
     "makes a coroutine": (offers("policies", "lambda: handle(1)"), "policies", ("makes a `coroutine`", "a `Policy`")),
     "raises": (offers("policies", "lambda: 1/0"), "policies", ("raised ZeroDivisionError", "Mend or disable")),
