@@ -94,7 +94,7 @@ async def open_ground(
     upstream = Upstream(EgressPolicy(settings.egress.allow), ambient, lookup)
     stack.push_async_callback(upstream.close)
     store = await _open_store(kernel, stack)
-    backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}
+    backends = {b.item.name: made for b, made in kernel.make_all(Hooks.switchgear_credential_backends)}
     credentials = SecretKeeper(ambient, metrics, structlog.get_logger(), announce=announce)
     stack.push_async_callback(credentials.close)
     offer = registry.one(Hooks.switchgear_counters, settings.counters)
@@ -104,9 +104,9 @@ async def open_ground(
         backends=backends,
         sealer=only_sealer(backends),
         credentials=credentials,
-        counters=_made(offer),
+        counters=_made(kernel, offer),
         counters_offer=offer,
-        jobs=_made(registry.one(Hooks.switchgear_job_queues, settings.jobs)),
+        jobs=_made(kernel, registry.one(Hooks.switchgear_job_queues, settings.jobs)),
         meters=ExchangeMeters(metrics),
         health=HealthRegistry(settings.routing, ambient, metrics, announce),
     )
@@ -116,14 +116,14 @@ async def _open_store(kernel: Kernel, stack: AsyncExitStack) -> Store:
     bound = kernel.registry.one(Hooks.switchgear_stores)
     if bound is None:
         return cast("Store", NoStore())
-    store = bound.item.factory()
+    store = kernel.make(bound)
     await store.open(kernel.migrations)
     stack.push_async_callback(store.close)
     return store
 
 
-def _made(bound: Bound[Offer[T]] | None) -> T | None:
-    return None if bound is None else bound.item.factory()
+def _made(kernel: Kernel, bound: Bound[Offer[T]] | None) -> T | None:
+    return None if bound is None else kernel.make(bound)
 
 
 def declare_resources(kernel: Kernel, settings: GatewaySettings, ground: Ground) -> Stored:
@@ -150,7 +150,7 @@ def declare_resources(kernel: Kernel, settings: GatewaySettings, ground: Ground)
 
 async def load_resources(kernel: Kernel, ground: Ground, stored: Stored) -> None:
     """Read what is stored, once the plugins have started, and forget secrets of what is deleted from then on."""
-    stored.catalogue.price_books = [b.item.factory() for b in kernel.registry.all(Hooks.switchgear_price_books)]
+    stored.catalogue.price_books = [made for _, made in kernel.make_all(Hooks.switchgear_price_books)]
     if ground.has_store:
         await stored.engine.start()
         for broken in stored.engine.broken.values():
@@ -164,14 +164,14 @@ async def load_resources(kernel: Kernel, ground: Ground, stored: Stored) -> None
 
 def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, stored: Stored, ledger: Ledger) -> Calls:
     """Make what calls go through of what the plugins offer. Raises `PluginError`."""
-    registry, log = kernel.registry, structlog.get_logger()
+    log = structlog.get_logger()
     authority = Authority(
-        [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)],
-        [b.item.factory() for b in registry.all(Hooks.switchgear_authorizers)],
+        [made for _, made in kernel.make_all(Hooks.switchgear_authenticators)],
+        [made for _, made in kernel.make_all(Hooks.switchgear_authorizers)],
         settings.admin_key,
     )
-    dialects = open_dialects(registry)
-    made = [(bound, bound.item.factory()) for bound in registry.all(Hooks.switchgear_policies)]
+    dialects = open_dialects(kernel)
+    made = kernel.make_all(Hooks.switchgear_policies)
     check_sorts(made, ground.counters, ground.counters_offer)
     policies = Policies([(bound.item.name, policy) for bound, policy in made], kernel.metrics, log, ground.counters)
     stored.attachments.attachable = policies.attachable

@@ -59,6 +59,10 @@ class PluginOffer:
         return self.offer.factory(made)
 
 
+class NotYet(PluginError):
+    """A plugin uses something before it exists."""
+
+
 class MakeClient(Protocol):
     """Makes an HTTP client for cold calls, over the egress guard."""
 
@@ -99,6 +103,15 @@ class Shared:
         """What is offered of each kind that is defined, by name; None until the plugins are bound."""
         self.events = EventBus(metrics, self.failed)
         self.errors = metrics.counter("plugin_errors", "What a plugin raised outside a request.", ("plugin",))
+        self.looking = False
+        """Whether factories are only called to see what they make."""
+        self.wanted: set[Path] = set()
+        """Directories that were asked for meanwhile."""
+
+    def make_directories(self) -> None:
+        """Make the directories that were asked for while looking: whoever keeps one has use for it now."""
+        while self.wanted:
+            self.wanted.pop().mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def failed(self, plugin: str, what: str, how: str) -> None:
         """Count and log a failure under its plugin's name."""
@@ -114,8 +127,9 @@ class PluginContext:
     def __init__(self, plugin: str, requires: tuple[str, ...], shared: Shared) -> None:
         self.plugin = plugin
         self.ambient = shared.ambient
-        self.metrics = shared.metrics
+        self.metrics = shared.metrics.owned_by(plugin)
         self._requires = requires
+        self._has_directory = False
         self._shared = shared
         self._background = Background(shared.ambient, lambda what, how: shared.failed(plugin, what, how))
         self._clients: list[httpx.AsyncClient] = []
@@ -129,11 +143,15 @@ class PluginContext:
         logger: FilteringBoundLogger = structlog.get_logger()
         return logger.bind(plugin=self.plugin)
 
-    @cached_property
+    @property
     def data_dir(self) -> Path:
         """The plugin's own directory, made when first asked for, for this user only."""
         path = self._shared.data_dir / self.plugin
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._shared.looking:
+            self._shared.wanted.add(path)  # whoever only looks at what plugins bring leaves no directory behind
+        elif not self._has_directory:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._has_directory = True
         return path
 
     @property
@@ -223,6 +241,7 @@ class PluginContext:
 
     def emit(self, event: Event) -> None:
         """Announce an event."""
+        self._refuse_while_looking("emit")
         self._shared.events.emit(event)
 
     def principals_changed(self, is_good: Callable[[Principal], Principal | None], *, id: str | None = None) -> None:
@@ -231,6 +250,7 @@ class PluginContext:
 
     def spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run supervised background work."""
+        self._refuse_while_looking("spawn")
         self._background.spawn(name, work)
 
     async def close(self, within_s: float) -> None:
@@ -242,6 +262,10 @@ class PluginContext:
             except Exception as error:  # noqa: BLE001 - counted and logged; the other clients are closed all the same
                 self._shared.failed(self.plugin, "closing an HTTP client", str(error))
 
+    def _refuse_while_looking(self, what: str) -> None:
+        if self._shared.looking:
+            self._existing(what, None)
+
     def _lend(self, kind: str, service: T | None) -> T:
         if kind not in self._requires:
             raise PluginError(
@@ -251,7 +275,7 @@ class PluginContext:
 
     def _existing(self, kind: str, service: T | None) -> T:
         if service is None:
-            raise PluginError(
+            raise NotYet(
                 f"plugin `{self.plugin}` uses `context.{kind}` before there is any. Use it in `start` or later, not in hooks."
             )
         return service

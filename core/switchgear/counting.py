@@ -1,4 +1,7 @@
-"""Whether the active counters can count what the policies want counted; asked once, before a socket opens."""
+"""Whether the active counters can count what the policies want counted.
+
+Asked while booting of what can be made by then, and of all before a socket opens.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,8 +20,17 @@ def check_sorts(
     offered: Bound[Offer[Counters]] | None,
 ) -> None:
     """Raise `PluginError` for every policy that counts in a sort of bucket that the active counters do not know."""
-    if failures := [text for bound, policy in policies for text in _unmet(bound, policy, counters, offered)]:
+    if failures := uncounted(policies, counters, offered):
         raise PluginError(*failures)
+
+
+def uncounted(
+    policies: Sequence[tuple[Bound[Offer[Policy]], Policy]],
+    counters: Counters | None,
+    offered: Bound[Offer[Counters]] | None,
+) -> list[str]:
+    """Return what each of the policies counts that the counters do not know."""
+    return [text for bound, policy in policies for text in _unmet(bound, policy, counters, offered)]
 
 
 def _unmet(

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from switchgear.compat import ADAPTERS
+from switchgear.conformance import is_async, takes
 from switchgear.errors import PluginError
+from switchgear.own import COMMAND_GROUP
 from switchgear.phrasing import did_you_mean, raised
 from switchgear.plugin import API, Plugin
 
@@ -34,7 +37,10 @@ class Discovery:
     def __init__(self) -> None:
         self._found: dict[str, list[Installed]] = {}
         said: dict[metadata.Distribution, tuple[str, str]] = {}  # each of the two parses the whole of the metadata
-        for entry_point in metadata.entry_points(group=GROUP):
+        installed = metadata.entry_points()  # all groups at once: what takes long is reading them
+        self.commands = installed.select(group=COMMAND_GROUP)
+        """Commands that distributions declare, named `PLUGIN.COMMAND`."""
+        for entry_point in installed.select(group=GROUP):
             dist = entry_point.dist
             assert dist is not None  # entry points read from distributions have one
             if dist not in said:
@@ -72,7 +78,7 @@ def load(found: Installed) -> type[Plugin[Any]]:
         loaded = found.entry_point.load()
     except ModuleNotFoundError as error:
         raise PluginError(f"{found}: {_missing(found, error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"{found}: importing `{found.entry_point.value}` raised {raised(error)}."
             f" Mend it or upgrade it: `pip install --upgrade {found.distribution}`."
@@ -117,10 +123,35 @@ def _misdeclared(plugin: type[Plugin[Any]]) -> Iterator[str]:
         value = getattr(plugin, name)
         if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
             yield f'`{name}` is {value!r}, and must be a tuple of strings, as in `{name} = ("store",)`.'
+    if not isinstance(plugin.defines, tuple):
+        yield f"`defines` is {plugin.defines!r}. Make it a tuple of `OfferKind`."
     if not (isinstance(plugin.settings_type, type) and issubclass(plugin.settings_type, Struct)):
         yield "`settings_type` must be a subclass of `msgspec.Struct`."
     elif "enabled" in plugin.settings_type.__struct_encode_fields__:
         yield "its settings have a field `enabled`, which is the kernel's word. Rename it."
+    else:
+        try:
+            msgspec.json.schema_components([plugin.settings_type])
+        except (TypeError, ValueError, NameError) as error:
+            yield f"its settings cannot be written in a file: {str(error).splitlines()[-1]}. Give its fields other types."
+    yield from _wrong_phases(plugin)
+
+
+def _wrong_phases(plugin: type[Plugin[Any]]) -> Iterator[str]:
+    """Find what cannot be called as the kernel will call it."""
+    for name in ("start", "stop"):
+        method = getattr(plugin, name)
+        if not is_async(method) or not takes(method, 1):
+            yield f"`{name}` is awaited, without arguments. Write `async def {name}(self)`."
+    if is_async(plugin.reconfigure) or not takes(plugin.reconfigure, 2):
+        yield "`reconfigure` is called with the settings, and not awaited. Write `def reconfigure(self, settings)`."
+    if type(plugin.live) is not bool:
+        yield f"`live` is {plugin.live!r}, and must be True or False."
+    elif plugin.live and plugin.reconfigure is Plugin.reconfigure:
+        yield (
+            "it says `live = True` and has no `reconfigure`, so nothing would take new settings. Write `def"
+            " reconfigure(self, settings)`, or leave `live` out."
+        )
 
 
 def _adapted(found: Installed, plugin: type[Plugin[Any]]) -> type[Plugin[Any]]:

@@ -227,7 +227,7 @@ class Gateway:
         admin = create_admin_app(
             stored.engine,
             authority=calls.authority,
-            extra_handlers=admin_routes(self.kernel.registry, stored.kinds, own, self.settings.root_path),
+            extra_handlers=admin_routes(self.kernel.registry, own, self.settings.root_path),
             dialects=calls.dialects,
             root_path=self.settings.root_path,
         )

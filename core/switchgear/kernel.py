@@ -9,25 +9,32 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from switchgear.ambient import Ambient
 from switchgear.config import Config
 from switchgear.context import PluginContext, PluginOffer, Services, Shared
+from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.kernel import Task
+from switchgear.counting import uncounted
 from switchgear.discovery import Discovery, Installed, load
 from switchgear.errors import BootError, ConfigError, PluginError
+from switchgear.factories import Looked, look, make, make_all
 from switchgear.hooks import Hooks
+from switchgear.inspection import inspect_all
 from switchgear.jobs import JobWorker
+from switchgear.near_misses import near_misses
+from switchgear.offer import Offer
 from switchgear.phrasing import did_you_mean, listed, raised
 from switchgear.plugin import Plugin
-from switchgear.registry import Registry
+from switchgear.registry import Bound, Registry
 from switchgear.telemetry.metrics import Metrics
 from switchgear.telemetry.watchdog import Watchdog
 
+T = TypeVar("T")
 Hook = Callable[[Hooks], Iterable[Any]]
 
 REQUIREMENTS: Mapping[str, tuple[Hook, str]] = MappingProxyType(
@@ -69,6 +76,7 @@ class Kernel:
         self.plugins: tuple[Active, ...] = ()
         self.warnings: list[str] = []
         self.registry = Registry(())
+        self._looked = Looked()
         self._shared = Shared(config.gateway.data_path, self.ambient, self.metrics)
         self.events = self._shared.events
         self.failed = self._shared.failed
@@ -92,6 +100,9 @@ class Kernel:
             )
         else:
             self.warnings += self._lacking()
+            self.warnings += self._looked.warnings
+            plugins = ((item.installed, item.plugin) for item in self.plugins)
+            self.warnings += near_misses(plugins, self.registry, self._looked)
             self.warnings += (
                 f"{bound} offers `{bound.item.name}` to the {kind.replace('_', ' ')}, and no enabled plugin takes these: it"
                 " is waiting for one."
@@ -123,12 +134,6 @@ class Kernel:
         for warning in self.warnings:
             structlog.get_logger().warning(warning)
         self._shared.services = services
-        if missing := [
-            f"{item.installed}: it requires a sealer, and none is active. Enable a plugin that offers one."
-            for item in self.plugins
-            if "sealer" in item.plugin.requires and services.sealer is None
-        ]:
-            raise PluginError(*missing)
         self._watchdog = Watchdog(asyncio.get_running_loop(), self._packages(), self.metrics, self._blocked)
         self._watchdog.start()
         try:
@@ -236,7 +241,7 @@ class Kernel:
         context = PluginContext(name, plugin.requires, self._shared)
         try:
             return Active(installed, plugin(settings, context), settings, context)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(f"{installed}: making it raised {raised(error)}. Mend or disable the plugin.") from error
 
     def _order(self, active: Mapping[str, Active]) -> tuple[Active, ...]:
@@ -263,7 +268,14 @@ class Kernel:
 
     def _bind(self) -> None:
         self.registry = registry = Registry((item.installed, item.plugin) for item in self.plugins)
-        failures: list[str] = []
+        self._looked = self._look()
+        failures = [
+            *registry.failures,
+            *self._looked.failures,
+            *inspect_all(registry, self._looked, self.discovery.commands),
+        ]
+        if registry.failures:
+            raise PluginError(*failures)  # what follows would miss what was left out for being wrong
         try:
             registry.one(Hooks.switchgear_stores)
         except PluginError as error:
@@ -286,7 +298,8 @@ class Kernel:
                 for bound in registry.all(Hooks.switchgear_job_handlers)
             )
         for item in self.plugins:
-            failures += _unmet(item, registry)
+            failures += _unmet(item, registry, self._looked)
+        failures += self._uncounted()
         if failures:
             raise PluginError(*failures)
         self._shared.record_kinds = {
@@ -298,6 +311,34 @@ class Kernel:
         }
         for bound in registry.all(Hooks.switchgear_event_handlers):
             self.events.listen(bound.plugin, bound.item)
+
+    def _uncounted(self) -> list[str]:
+        """Say what policies count that the active counters do not know, as far as they can be made yet."""
+        policies, counters = self._looked.of(Hooks.switchgear_policies), self._looked.of(Hooks.switchgear_counters)
+        active = [it for it in counters if self.config.gateway.counters in (None, it[0].item.name)]
+        if len(active) == 1:
+            return uncounted(policies, active[0][1], active[0][0])
+        # Which of several are active is not known then, and told elsewhere.
+        return [] if self.registry.all(Hooks.switchgear_counters) else uncounted(policies, None, None)
+
+    def _look(self) -> Looked:
+        """Call every factory, to see what it makes."""
+        self._shared.looking = True
+        try:
+            starting = {it.installed.name for it in self.plugins if type(it.plugin).start is not Plugin.start}
+            return look(self.registry, self.ambient, starting)
+        finally:
+            self._shared.looking = False
+
+    def make(self, bound: Bound[Offer[T]]) -> T:
+        """Make what an offer is of. Raises `PluginError` naming plugin, offer and hook."""
+        self._shared.make_directories()
+        return make(bound)
+
+    def make_all(self, hook: Callable[[Hooks], Iterable[Offer[T]]]) -> list[tuple[Bound[Offer[T]], T]]:
+        """Make what all offers to a hook are of. Raises `PluginError` with everything that is wrong."""
+        self._shared.make_directories()
+        return make_all(self.registry.all(hook))
 
     def _packages(self) -> dict[str, str]:
         """Return the modules and packages that are plugins' own, for naming who is on a stack: `a or b` where two share one."""
@@ -341,14 +382,15 @@ async def _awaited(step: Callable[[], Awaitable[None]]) -> None:
     await step()
 
 
-def _unmet(item: Active, registry: Registry) -> Iterable[str]:
+def _unmet(item: Active, registry: Registry, looked: Looked) -> Iterable[str]:
     for kind in item.plugin.requires:
         if kind not in REQUIREMENTS:
             hint = did_you_mean(kind, REQUIREMENTS) or f" There is {listed(REQUIREMENTS)}."
             yield f"{item.installed}: it requires `{kind}`, which is no kind of thing.{hint}"
             continue
         hook, brings = REQUIREMENTS[kind]
-        if not registry.all(hook):
+        seals = any(isinstance(made, Sealer) for _, made in looked.of(Hooks.switchgear_credential_backends))
+        if not registry.all(hook) or (kind == "sealer" and not seals):
             yield (
                 f"{item.installed}: it requires `{kind}`, and no enabled plugin {brings}. Enable one that does"
                 f" (`switchgear plugins list` shows what is installed), or disable `{item.installed.name}`."

@@ -24,6 +24,11 @@ def listed(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in sorted(words))
 
 
+def one(name: str) -> str:
+    """Return a name in code quotes after its article: a `Policy`, an `Offer`."""
+    return f"{'an' if name[:1] in 'AEIOaeio' else 'a'} `{name}`"
+
+
 def raised(error: BaseException) -> str:
     """Say in one line what was raised and where: the innermost frame, or the bad line itself of a syntax error."""
     if isinstance(error, SyntaxError):

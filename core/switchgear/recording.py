@@ -46,11 +46,11 @@ class Recording:
 
     async def connect(self) -> None:
         """Lead the journal to the store, and to the sinks of plugins, each of which has a journal of its own."""
-        for bound in self._kernel.registry.all(Hooks.switchgear_record_sinks):
+        for bound, made in self._kernel.make_all(Hooks.switchgear_record_sinks):
             name = bound.item.name
             journal = self._journal("sinks", quote(name, safe=""))
             await journal.open()
-            offered = SinkAdapter(name, bound.item.factory(), self.kinds, partial(self._kernel.failed, bound.plugin))
+            offered = SinkAdapter(name, made, self.kinds, partial(self._kernel.failed, bound.plugin))
             outlet = SinkQueue(offered, journal, Drain(journal, offered, self._kernel.ambient))
             self._stack.push_async_callback(outlet.close, self._settings.plugin_timeout)
             self._outlets.append(outlet)

@@ -4,40 +4,22 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import pluggy
 
+from switchgear.conformance import resembles, unfit
 from switchgear.discovery import Installed
 from switchgear.errors import PluginError
-from switchgear.hooks import PROJECT, WAITING, Hooks
+from switchgear.hooks import PROJECT, WAITING, Hooks, brought_to
 from switchgear.offer import Offer, OfferKind
-from switchgear.phrasing import did_you_mean, raised
+from switchgear.phrasing import did_you_mean, one, raised
 from switchgear.plugin import Plugin
 
 T = TypeVar("T")
 
 _PREFIX = "switchgear_"
-_OFFER = "switchgear.offer:Offer"
 _KIND = re.compile(r"[a-z][a-z0-9_]*")
-_ITEMS: Mapping[str, str] = MappingProxyType(
-    {
-        "switchgear_resource_kinds": "switchgear.contracts.resource:ResourceKind",
-        "switchgear_job_handlers": "switchgear.contracts.jobs:JobHandler",
-        "switchgear_record_kinds": "switchgear.contracts.record:RecordKind",
-        "switchgear_first_run": "switchgear.contracts.kernel:Seed",
-        "switchgear_routes": "litestar.handlers:HTTPRouteHandler",
-        "switchgear_tasks": "switchgear.contracts.kernel:Task",
-        "switchgear_commands": "click:Command",
-        "switchgear_assets": "switchgear.contracts.kernel:Assets",
-        "switchgear_ui_pages": "switchgear.contracts.kernel:UIPage",
-        "switchgear_event_handlers": "switchgear.contracts.event:EventHandler",
-        "switchgear_migrations": "switchgear.contracts.kernel:Migrations",
-    }
-)
-"""What hooks collect that do not collect offers; imported when a plugin implements the hook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +29,7 @@ class Bound(Generic[T]):
     plugin: str
     distribution: str
     item: T
+    hook: str = ""
 
     def __str__(self) -> str:
         return f"plugin `{self.plugin}` of {self.distribution}"
@@ -66,7 +49,7 @@ class _Manager(pluggy.PluginManager):
 class Registry:
     """What the plugins bring, by hook, in plugin order.
 
-    `plugins` are constructed plugins in boot order. Raises `PluginError` with everything that is wrong.
+    `plugins` are constructed plugins in boot order. `failures` is everything that is wrong; what that is said of is left out.
     """
 
     def __init__(self, plugins: Iterable[tuple[Installed, Plugin[Any]]]) -> None:
@@ -74,8 +57,10 @@ class Registry:
         self._manager = _Manager(PROJECT)
         self._manager.add_hookspecs(Hooks)
         self._found: dict[str, list[Bound[Any]]] = {}
-        failures: list[str] = []
+        self.failures: list[str] = []
+        failures = self.failures
         owners: dict[str, Installed] = {}
+        self.plugins: Mapping[str, Plugin[Any]] = {installed.name: plugin for installed, plugin in plugins}
         for installed, plugin in plugins:
             if wrong := list(self._misspelt(installed, plugin)):
                 failures += wrong
@@ -93,13 +78,11 @@ class Registry:
         self._kinds: dict[str, list[Bound[OfferKind[Any]]]] = {}
         for installed, plugin in plugins:
             for kind in plugin.defines:
-                if not isinstance(kind, OfferKind):
+                if not isinstance(kind, OfferKind) or list(unfit(kind, OfferKind)):
                     failures.append(f"{installed}: `defines` holds {kind!r}. Make it a tuple of `OfferKind`.")
                     continue
                 self._kinds.setdefault(kind.name, []).append(Bound(installed.name, installed.distribution, kind))
         failures += self._wrong_kinds()
-        if failures:
-            raise PluginError(*failures)
 
     def all(self, hook: Callable[[Hooks], Iterable[T]]) -> list[Bound[T]]:
         """Return what all plugins bring to a hook: `registry.all(Hooks.switchgear_providers)`."""
@@ -176,6 +159,8 @@ class Registry:
                 hint = did_you_mean(name.removeprefix(_PREFIX), [hook.removeprefix(_PREFIX) for hook in hooks])
                 hint = hint or " The hooks stand in `switchgear.hooks`."
                 yield f"{installed}: `{name}` is not a hook.{hint}"
+            elif name in hooks and not callable(getattr(type(plugin), name)):
+                yield f"{installed}: `{name}` is no method. Write `def {name}(self)`, which returns a list."
 
     def _collect(self, hook: str, owners: dict[str, Installed], failures: list[str]) -> list[Bound[Any]]:
         found: list[Bound[Any]] = []
@@ -185,19 +170,42 @@ class Registry:
                 continue
             try:
                 items = _items(implementation.function())
-            except Exception as error:  # noqa: BLE001 - reported as a failure of this plugin; the others go on
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - reported as a failure of this plugin; the others go on
                 failures.append(f"{installed}: `{hook}` raised {raised(error)}. Mend or disable the plugin.")
                 continue
-            module, _, attribute = _ITEMS.get(hook, _OFFER).partition(":")
-            wanted = getattr(import_module(module), attribute)
-            if items is None or (wrong := [item for item in items if not isinstance(item, wanted)]):
+            wanted, _ = brought_to(hook)
+            if items is None or (wrong := [item for item in items if not resembles(item, wanted)]):
                 said = "something that is no list" if items is None else f"{wrong[0]!r}"
                 failures.append(
-                    f"{installed}: `{hook}` returned {said}. Return a list of `{attribute}` from a plain function."
+                    f"{installed}: `{hook}` returned {said}. Return a list of `{wanted.__name__}` from a plain function."
                 )
                 continue
-            found += (Bound(name, installed.distribution, item) for item in items)
+            for item in items:
+                unfits = list(unfit(item, wanted))
+                if isinstance(item, Offer) and not unfits and not item.name.strip():
+                    unfits = ["`name` is empty"]
+                if unfits:
+                    called = f" called `{its_name}`" if (its_name := _name(item)) else ""
+                    failures.append(
+                        f"{installed}: `{hook}` brings {one(wanted.__name__)}{called} that is none: {'; '.join(unfits)}."
+                        f" Mend it as `{wanted.__module__}` says."
+                    )
+                else:
+                    found.append(Bound(name, installed.distribution, item, hook))
         return found
+
+    def offered(self) -> Iterable[tuple[Bound[Offer[Any]], Any]]:
+        """Yield every offer with the contract of what its factory makes; `Any` where plugins want different things."""
+        for found in self._found.values():
+            for bound in found:
+                if isinstance(bound.item, Offer):
+                    yield bound, self._contract(bound)
+
+    def _contract(self, bound: Bound[Offer[Any]]) -> Any:
+        if bound.hook != "switchgear_offers":
+            return brought_to(bound.hook)[1]
+        defined = self._kinds.get(bound.item.kind, ())
+        return defined[0].item.contract if len(defined) == 1 else Any
 
 
 def _items(result: Any) -> list[Any] | None:
@@ -220,7 +228,7 @@ def _misplaced(hook: str, found: list[Bound[Any]]) -> Iterable[str]:
     """Name offers that say which kind they are where that is plain, and those that do not where it is not."""
     wanted = hook == "switchgear_offers"
     for bound in found:
-        kind = getattr(bound.item, "kind", "") if hook not in _ITEMS else ""
+        kind = bound.item.kind if isinstance(bound.item, Offer) else ""
         if wanted and not kind:
             yield f'{bound} brings `{_name(bound.item)}` to `{hook}` without a kind. Say which: `Offer(…, kind="…")`.'
         elif kind and not wanted:

@@ -71,6 +71,7 @@ FEATURES: dict[str, tuple[re.Pattern[str], dict[str, str]]] = {
             "exchange/meters.py": "counts it",
             "exchange/reply.py": "tells it to the client",
             "exchange/routes.py": "nothing was asked, so 0",
+            "own.py": "names of its metrics",
         },
     ),
     "records of usage": (

@@ -167,11 +167,14 @@ async def test_its_listener_hears_what_changed_and_which_credential_fails(served
 
 
 SEALER = """
-    from switchgear import NoSettings, Offer
+    import msgspec
+    from switchgear import Offer
+
+    class Source(msgspec.Struct, forbid_unknown_fields=True, tag_field="backend", tag="other"): ...
 
     class Other(switchgear.Plugin):
         api = 1
-        source_type = NoSettings
+        source_type = Source
         secret_fields = ()
 
         def switchgear_credential_backends(self):
@@ -187,6 +190,6 @@ SEALER = """
 async def test_a_second_sealer_is_refused_rather_than_ignored(tmp_path: Path):
     with installed(tmp_path / "site") as site:
         site.add("other", {"other": "Other"}, SEALER)
-        with pytest.raises(PluginError, match="several credential backends can seal: `encrypted`, `other`"):
+        with pytest.raises(PluginError, match="plugin `encrypted` of switchgear and plugin `other` of other both"):
             async with running(tmp_path, memory=" }\nother = { enabled = true"):
                 pass

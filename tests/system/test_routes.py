@@ -334,6 +334,8 @@ TEMPLATE = """
         inference = ()
         routes = ({route},)
 
+        def error(self, error, request_id): ...
+
         def switchgear_dialects(self):
             return [Offer("{name}", lambda: self)]
 """

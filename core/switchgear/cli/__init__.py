@@ -1,13 +1,11 @@
-"""The command line. One module a command or group; adding one is adding a line to `COMMANDS`.
+"""The command line. One module a command or group; adding one is adding a line to `switchgear.own.COMMANDS`.
 
 Nothing heavy is imported before a command runs, so that help and completion answer at once.
 """
 
 import os
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,27 +14,11 @@ from switchgear import __version__
 from switchgear.cli.refusal import refuse
 from switchgear.cli.signals import Early
 from switchgear.errors import BootError, SwitchgearError
+from switchgear.own import COMMANDS
 from switchgear.phrasing import did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
-
-COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "api": (
-            "switchgear.cli.serve:api",
-            "Run the gateway without an admin UI; there is none yet, so the same as serve.",
-        ),
-        "config": ("switchgear.cli.config:config", "Check, show and describe the configuration."),
-        "db": ("switchgear.cli.db:db", "Show and migrate the schema of the store, back it up and restore it."),
-        "doctor": ("switchgear.cli.doctor:doctor", "Find what keeps the gateway from running on this machine."),
-        "plugins": ("switchgear.cli.plugins:plugins", "List, enable, disable, write and test plugins."),
-        "secrets": ("switchgear.cli.secrets:group", "Change the master key of what is stored encrypted."),
-        "serve": ("switchgear.cli.serve:serve", "Run the gateway."),
-        "version": ("switchgear.cli.version:version", "Show the version."),
-    }
-)
-"""What the kernel brings: where the command is, and its help."""
 
 _CONFIG = "switchgear.config"
 

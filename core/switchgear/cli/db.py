@@ -85,7 +85,7 @@ def restore(*, source: Path, over_newer: bool, path: Path | None, flags: dict[st
 
 def _backed_up(kernel: Kernel) -> BackedUp:
     bound = kernel.registry.one(Hooks.switchgear_stores)
-    store = None if bound is None else bound.item.factory()
+    store = None if bound is None else kernel.make(bound)
     if not isinstance(store, BackedUp):
         raise PluginError("no store that can be copied is enabled: use the tools of the database that holds it.")
     return store
@@ -95,7 +95,7 @@ def _store(kernel: Kernel) -> tuple[Store, Migratable]:
     bound = kernel.registry.one(Hooks.switchgear_stores)
     if bound is None:
         raise PluginError("no store is enabled. Enable a plugin that offers one with `switchgear plugins enable NAME`.")
-    store = bound.item.factory()
+    store = kernel.make(bound)
     if not isinstance(store, Migratable):
         raise PluginError(f"the store `{bound.item.name}` has no schema, so there is nothing to migrate.")
     return store, store

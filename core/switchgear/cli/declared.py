@@ -15,8 +15,7 @@ from pathlib import Path
 
 from switchgear.config import load
 from switchgear.errors import BootError
-
-GROUP = "switchgear.commands"
+from switchgear.own import COMMAND_GROUP
 
 
 def declared_commands(path: Path | None) -> dict[str, EntryPoint]:
@@ -25,13 +24,13 @@ def declared_commands(path: Path | None) -> dict[str, EntryPoint]:
         enabled = load(path, environ=os.environ, flags={}).enabled
     except BootError:
         return {}
-    found = ((*entry_point.name.partition("."), entry_point) for entry_point in entry_points(group=GROUP))
+    found = ((*entry_point.name.partition("."), entry_point) for entry_point in entry_points(group=COMMAND_GROUP))
     return {name: entry_point for plugin, _, name, entry_point in found if plugin in enabled}
 
 
 def plugin_of(command: str) -> str | None:
     """Return the installed plugin that declares a command, enabled or not."""
-    found = {name: plugin for plugin, _, name in (it.name.partition(".") for it in entry_points(group=GROUP))}
+    found = {name: plugin for plugin, _, name in (it.name.partition(".") for it in entry_points(group=COMMAND_GROUP))}
     return found.get(command)
 
 

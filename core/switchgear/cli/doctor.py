@@ -148,7 +148,7 @@ async def _open_store(kernel: Kernel) -> str:
     bound = kernel.registry.one(Hooks.switchgear_stores)
     if bound is None:
         return "no plugin offers one: nothing is kept"
-    store = bound.item.factory()
+    store = kernel.make(bound)
     async with asyncio.timeout(_STORE_TIMEOUT_S):
         await store.open(kernel.migrations)
         try:

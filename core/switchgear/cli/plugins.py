@@ -42,6 +42,7 @@ def list_(*, path: Path | None, as_json: bool) -> None:
             "version": found.version,
             "brings": kernel.registry.brought_by(found.name),
             "waiting": [kind for kind, it in kernel.registry.waiting() if it.plugin == found.name],
+            "warnings": [text for text in kernel.warnings if text.startswith(f"plugin `{found.name}` ")],
         }
         for found in kernel.discovery
     ]
@@ -49,6 +50,9 @@ def list_(*, path: Path | None, as_json: bool) -> None:
         answer({"plugins": rows, "failures": list(problem.failures) if problem else []})
         return
     _table(rows)
+    for row in rows:
+        for warning in row["warnings"]:
+            click.secho(warning, fg="yellow", err=True)
     if problem:
         click.secho(
             f"{len(problem.failures)} things keep the gateway from starting: `switchgear config check`.",
@@ -93,9 +97,16 @@ def disable(*, name: str, path: Path | None, as_json: bool) -> None:
 def new(*, name: str, kind: str, directory: Path | None, as_json: bool) -> None:
     """Write a new plugin called NAME: a project of its own, with tests that pass."""
     made = scaffold(name, kind, directory)
+    taken = [str(found) for found in Discovery() if found.name == name.replace("-", "_")]
     if as_json:
-        answer({"directory": str(made)})
+        answer({"directory": str(made), "taken": taken})
         return
+    for found in taken:
+        click.secho(
+            f"There is a {found} already, and of one name only one can be installed: choose another.",
+            fg="yellow",
+            err=True,
+        )
     click.echo(
         f"Wrote {made}. Next:\n\n  pip install -e '{made}[dev]'\n  switchgear plugins test {name}\n"
         f"  switchgear plugins enable {name}"

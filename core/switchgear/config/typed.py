@@ -13,7 +13,7 @@ from msgspec import NODEFAULT, Struct, ValidationError
 
 from switchgear.config.source import Layers, Origin, Path, Text
 from switchgear.errors import FileUnusable
-from switchgear.phrasing import did_you_mean, listed
+from switchgear.phrasing import did_you_mean, listed, raised
 from switchgear.regular import read_text
 
 S = TypeVar("S", bound=Struct)
@@ -75,7 +75,10 @@ class Reader:
             return type(**values)
         except (TypeError, ValueError) as error:  # what __post_init__ raises
             self.failures.append(f"{self.layers.origin(path)}: [{'.'.join(path)}]: {error}")
-            return None
+        except Exception as error:  # noqa: BLE001 - a plugin's own, told as a failure of its settings
+            told = f"`{type.__name__}` raised {raised(error)}. Mend the plugin."
+            self.failures.append(f"{self.layers.origin(path)}: [{'.'.join(path)}]: {told}")
+        return None
 
     def value(self, value: Any, type: Any, path: Path, example: str = "") -> Any:
         """Return `value` as `type`, or `WRONG` after noting what is wrong; `example` ends the message."""

@@ -123,3 +123,38 @@ def _tagged(member: Any) -> Any:
 def fields_of(type_: type[msgspec.Struct]) -> dict[str, FieldInfo]:
     """Return the fields of a Struct by the name they have in JSON."""
     return {field.encode_name: field for field in msgspec.structs.fields(type_)}
+
+
+def no_such_path(type_: type[msgspec.Struct], path: str) -> str | None:
+    """Return why a dotted path (`source.values.*`) leads nowhere in a Struct's JSON; None if it leads somewhere."""
+    if next(types_at(type_, path), None) is not None:
+        return None
+    return f"`{type_.__name__}` has nothing there{or_rather(path, fields_of(type_))}"
+
+
+def types_at(type_: Any, path: str) -> Iterator[Any]:
+    """Yield the types that values at a dotted path have; none where there is no such place."""
+    origin, arguments = get_origin(type_), get_args(type_)
+    if origin is Annotated:
+        yield from types_at(arguments[0], path)
+    elif origin in (Union, types.UnionType):
+        for member in arguments:
+            yield from types_at(member, path)
+    elif not path:
+        yield type_
+    elif type_ is Any:
+        yield Any
+    elif isinstance(origin or type_, type):
+        head, _, rest = path.partition(".")
+        for inside in _inside(type_, origin or type_, arguments, head):
+            yield from types_at(inside, rest)
+
+
+def _inside(type_: Any, base: type, arguments: tuple[Any, ...], name: str) -> Iterator[Any]:
+    """Yield the types of what has this name in a value, `*` being every member or item."""
+    if issubclass(base, msgspec.Struct):
+        yield from (field.type for own, field in fields_of(type_).items() if name in ("*", own))
+    elif issubclass(base, Mapping):
+        yield arguments[1] if len(arguments) == 2 else Any  # noqa: PLR2004 - key and value
+    elif issubclass(base, Sequence | AbstractSet) and not issubclass(base, str | bytes) and name == "*":
+        yield arguments[0] if arguments else Any

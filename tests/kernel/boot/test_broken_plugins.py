@@ -137,7 +137,9 @@ def test_two_distributions_with_one_plugin_name_are_both_named(kernel, site: Sit
 
 
 def hooked(site: Site, distribution: str, name: str, body: str) -> Path:
-    source = "from switchgear import Offer\nfrom switchgear.contracts.resource import ResourceKind\n"
+    source = "from switchgear import Offer\nfrom support.stubs import stub\n"
+    source += "from switchgear.contracts.counters import Counters\nfrom switchgear.contracts.store import Store\n"
+    source += "from switchgear.contracts.policy import Policy\nfrom switchgear.contracts.resource import ResourceKind\n"
     source += f"class P(switchgear.Plugin):\n    api = 1\n    {body}\n"
     return site.add(distribution, {name: "P"}, source)
 
@@ -154,8 +156,8 @@ def hooked(site: Site, distribution: str, name: str, body: str) -> Path:
         ("def switchgear_providers(self): return 'x'", ("`switchgear_providers` returned", "`Offer`")),
         ("def switchgear_resource_kinds(self): return [Offer('a', int)]", ("returned Offer(", "`ResourceKind`")),
         ("def switchgear_event_handlers(self): return [object()]", ("returned <object", "`EventHandler`")),
-        ("def switchgear_providers(self): 1/0", ("`switchgear_providers` raised ZeroDivisionError", "line 6")),
-        ("def switchgear_providers(self): yield 1/0", ("`switchgear_providers` raised ZeroDivisionError", "line 6")),
+        ("def switchgear_providers(self): 1/0", ("`switchgear_providers` raised ZeroDivisionError", "line 10")),
+        ("def switchgear_providers(self): yield 1/0", ("`switchgear_providers` raised ZeroDivisionError", "line 10")),
     ],
 )
 def test_a_broken_hook_is_named(kernel, site: Site, body: str, parts: tuple[str, ...]):
@@ -175,7 +177,7 @@ def test_one_broken_hook_does_not_hide_another(kernel, site: Site):
 @pytest.mark.parametrize(
     ("item", "hook", "thing"),
     [
-        ("Offer('same', int)", "providers", "providers"),
+        ("Offer('same', Policy)", "policies", "policies"),
         ("ResourceKind(name='same', title='Same', spec=switchgear.NoSettings)", "resource_kinds", "resource kinds"),
     ],
 )
@@ -187,13 +189,13 @@ def test_two_plugins_that_bring_one_name_are_both_named(kernel, site: Site, item
 
 
 def test_two_stores_are_a_clash(kernel, site: Site):
-    hooked(site, "acme-tools", "one", "def switchgear_stores(self): return [Offer('a', dict)]")
-    hooked(site, "zenith", "two", "def switchgear_stores(self): return [Offer('b', dict)]")
+    hooked(site, "acme-tools", "one", "def switchgear_stores(self): return [Offer('a', lambda: stub(Store))]")
+    hooked(site, "zenith", "two", "def switchgear_stores(self): return [Offer('b', lambda: stub(Store))]")
     (failure,) = refused(kernel, "one", "two")
     says(failure, "several stores", "`a` (plugin `one` of acme-tools)", "`b` (plugin `two` of zenith)", "disable")
 
 
-COUNTERS = "def switchgear_counters(self): return [Offer('{}', dict)]"
+COUNTERS = "def switchgear_counters(self): return [Offer('{}', lambda: stub(Counters))]"
 
 
 def test_two_counters_need_a_choice_and_the_choice_must_exist(kernel, site: Site):

@@ -6,46 +6,61 @@ from support.distributions import Site
 from switchgear.errors import BootError
 from switchgear.hooks import Hooks
 
-OFFER = "Offer('one', dict)"
 BROUGHT = {
-    "switchgear_providers": OFFER,
-    "switchgear_credential_backends": OFFER,
-    "switchgear_knowledge_bases": OFFER,
-    "switchgear_scorers": OFFER,
-    "switchgear_parsers": OFFER,
-    "switchgear_chunkers": OFFER,
-    "switchgear_workflow_steps": OFFER,
-    "switchgear_stores": OFFER,
-    "switchgear_counters": OFFER,
-    "switchgear_job_queues": OFFER,
-    "switchgear_job_handlers": "JobHandler('one', dict)",
+    "switchgear_providers": "Offer('one', lambda config: stub(Provider))",
+    "switchgear_credential_backends": "Offer('one', lambda: stub(CredentialBackend))",
+    "switchgear_knowledge_bases": "Offer('one', lambda settings: stub(KnowledgeBase))",
+    "switchgear_scorers": "Offer('one', lambda settings: stub(Scorer))",
+    "switchgear_parsers": "Offer('one', lambda settings: stub(Parser))",
+    "switchgear_chunkers": "Offer('one', lambda settings: stub(Chunker))",
+    "switchgear_workflow_steps": "Offer('one', lambda settings: stub(WorkflowStep))",
+    "switchgear_stores": "Offer('one', lambda: stub(Store))",
+    "switchgear_counters": "Offer('one', lambda: stub(Counters))",
+    "switchgear_job_queues": "Offer('one', lambda: stub(JobQueue))",
+    "switchgear_job_handlers": "JobHandler('one', work)",
     "switchgear_record_kinds": "RecordKind('one', NoSettings)",
-    "switchgear_record_sinks": OFFER,
-    "switchgear_authenticators": OFFER,
-    "switchgear_authorizers": OFFER,
-    "switchgear_dialects": OFFER,
-    "switchgear_policies": OFFER,
-    "switchgear_price_books": OFFER,
+    "switchgear_record_sinks": "Offer('one', lambda: stub(RecordSink))",
+    "switchgear_authenticators": "Offer('one', lambda: stub(Authenticator))",
+    "switchgear_authorizers": "Offer('one', lambda: stub(Authorizer))",
+    "switchgear_dialects": "Offer('one', lambda: stub(Dialect))",
+    "switchgear_policies": "Offer('one', Policy)",
+    "switchgear_price_books": "Offer('one', lambda: stub(PriceBook))",
     "switchgear_resource_kinds": "ResourceKind(name='one', title='one', spec=NoSettings)",
     "switchgear_first_run": "Seed('models', {'id': 'one'})",
     "switchgear_routes": "one",
-    "switchgear_tasks": "Task('one', 1.0, dict)",
+    "switchgear_tasks": "Task('one', 1.0, beat)",
     "switchgear_commands": "click.Command('one')",
     "switchgear_ui_pages": "UIPage('one', 'One', 'one.js')",
-    "switchgear_assets": "Assets(Path('assets'))",
+    "switchgear_assets": "Assets(HERE / 'assets')",
     "switchgear_event_handlers": "Listener()",
-    "switchgear_migrations": "Migrations(Path('migrations'))",
-    "switchgear_offers": "Offer('one', dict, kind='offers_of_mine')",
+    "switchgear_migrations": "Migrations(HERE / 'migrations')",
+    "switchgear_offers": "Offer('one', lambda settings: 1, kind='offers_of_mine')",
 }
 PLUGIN = """
     from pathlib import Path
     import click
     from litestar import get
     from switchgear import NoSettings, Offer
-    from switchgear.contracts.kernel import Assets, Migrations, Seed, Task, UIPage
-    from switchgear.contracts.jobs import JobHandler
+    from support.stubs import stub
+    from switchgear.contracts.content import Chunker, KnowledgeBase, Parser, Scorer, WorkflowStep
+    from switchgear.contracts.counters import Counters
+    from switchgear.contracts.credential import CredentialBackend
+    from switchgear.contracts.dialect import Dialect
+    from switchgear.contracts.jobs import JobHandler, JobQueue
+    from switchgear.contracts.kernel import Assets, Migrations, RecordSink, Seed, Task, UIPage
+    from switchgear.contracts.policy import Policy
+    from switchgear.contracts.principal import Authenticator, Authorizer
+    from switchgear.contracts.provider import Provider
     from switchgear.contracts.record import RecordKind
     from switchgear.contracts.resource import ResourceKind
+    from switchgear.contracts.store import Store
+    from switchgear.contracts.usage import PriceBook
+
+    HERE = Path(__file__).parent
+
+    async def work(run): ...
+
+    async def beat(): ...
 
     class Listener:
         names = frozenset()
@@ -59,7 +74,12 @@ PLUGIN = """
 """
 
 
-QUEUES = {"switchgear_job_handlers": "        def switchgear_job_queues(self): return [Offer('queue', dict)]\n"}
+MORE = {
+    "switchgear_job_handlers": "        def switchgear_job_queues(self): return [Offer('queue', lambda: stub(JobQueue))]\n",
+    "switchgear_ui_pages": "        def switchgear_assets(self): return [Assets(HERE / 'assets')]\n",
+}
+"""What another hook has to bring as well."""
+FILES = ("assets/one.js", "migrations/sqlite/0001_one.sql")
 
 
 def plugin(hook: str, returns: str) -> str:
@@ -72,7 +92,11 @@ def test_there_are_these_hooks():
 
 @pytest.mark.parametrize("hook", BROUGHT)
 def test_what_a_plugin_brings_is_collected_under_its_name(kernel, site: Site, hook: str):
-    site.add("acme", {"acme": "P"}, plugin(hook, BROUGHT[hook]) + QUEUES.get(hook, ""))
+    for name in FILES:
+        file = site.root / name
+        file.parent.mkdir(parents=True)
+        file.write_text("CREATE TABLE acme (one);")
+    site.add("acme", {"acme": "P"}, plugin(hook, BROUGHT[hook]) + MORE.get(hook, ""))
     made = kernel("acme")
     made.boot()
     [bound] = made.registry.all(getattr(Hooks, hook))

@@ -20,7 +20,7 @@ TAKER = """
 
     class P(switchgear.Plugin):
         api = 1
-        defines = (OfferKind("exporters", dict, "Write records somewhere"),)
+        defines = (OfferKind("exporters", str, "Write records somewhere"),)
 """
 BRINGER = """
     import msgspec
@@ -37,10 +37,14 @@ BRINGER = """
 SCORER = """
     from switchgear import Offer
 
+    class Strict:
+        def __init__(self, settings): ...
+        async def score(self, query, document): return 0.0, "No."
+
     class P(switchgear.Plugin):
         api = 1
         def switchgear_scorers(self):
-            return [Offer("strict", lambda settings: "strict")]
+            return [Offer("strict", Strict)]
 """
 
 
@@ -107,7 +111,8 @@ def test_several_may_take_what_the_kernel_declares(kernel: Any, site: Site) -> N
     site.add("bringer", {"bringer": "P"}, SCORER)
     made = kernel("one", "two", "bringer")
     made.boot()
-    assert ["strict"] * 2 == [context(made, name).offers("scorers")["strict"].make() for name in ("one", "two")]
+    made_by = [context(made, name).offers("scorers")["strict"].make() for name in ("one", "two")]
+    assert ["Strict"] * 2 == [type(it).__name__ for it in made_by]
     assert [] == made.registry.waiting()
 
 
@@ -128,7 +133,7 @@ def test_several_may_take_what_the_kernel_declares(kernel: Any, site: Site) -> N
             TAKER,
             "brings `csv` with a kind to `switchgear_stores`",
         ),
-        (TAKER.replace('OfferKind("exporters", dict, "Write records somewhere")', "1"), TAKER, "`defines` holds 1"),
+        (TAKER.replace('OfferKind("exporters", str, "Write records somewhere")', "1"), TAKER, "`defines` holds 1"),
     ],
     ids=["kind", "name", "hook", "word", "without", "elsewhere", "number"],
 )

@@ -9,7 +9,9 @@ from switchgear.cli import main
 
 GOOD = """
     import click, msgspec
+    from support.stubs import stub
     from switchgear import Offer
+    from switchgear.contracts.provider import Provider
 
     class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         url: str = "http://user:hunter2@host/"
@@ -20,7 +22,7 @@ GOOD = """
         api = 1
         settings_type = Settings
         def switchgear_providers(self):
-            return [Offer("translate", dict)]
+            return [Offer("translate", lambda config: stub(Provider))]
         def switchgear_commands(self):
             return [click.Command("translate", callback=lambda: click.echo("translated"))]
 """

@@ -264,12 +264,13 @@ class TestDoctor:
 
     def test_reports_a_store_that_does_not_open(self, run, site: Site):
         source = """
+        from support.stubs import stub
+        from switchgear.contracts.store import Store
         from switchgear.errors import StoreUnavailable
-        class Away:
-            async def open(self, migrations): raise StoreUnavailable("the database is away")
+        async def away(self, migrations=()): raise StoreUnavailable("the database is away")
         class P(switchgear.Plugin):
             api = 1
-            def switchgear_stores(self): return [switchgear.Offer("away", Away)]
+            def switchgear_stores(self): return [switchgear.Offer("away", lambda: stub(Store, open=away))]
         """
         site.add("stores", {"away": "P"}, source)
         run("plugins", "enable", "away")
