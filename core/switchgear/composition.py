@@ -94,19 +94,20 @@ async def open_ground(
     upstream = Upstream(EgressPolicy(settings.egress.allow), ambient, lookup)
     stack.push_async_callback(upstream.close)
     store = await _open_store(kernel, stack)
-    backends = {b.item.name: b.item.factory() for b in registry.all(Hooks.switchgear_credential_backends)}
-    credentials = SecretKeeper(ambient, metrics, structlog.get_logger(), announce=announce)
+    backends = {b.item.name: _owned(kernel, b) for b in registry.all(Hooks.switchgear_credential_backends)}
+    credentials = SecretKeeper(ambient, metrics, structlog.get_logger(), announce=announce, faults=kernel.faults)
     stack.push_async_callback(credentials.close)
     offer = registry.one(Hooks.switchgear_counters, settings.counters)
+    queue = registry.one(Hooks.switchgear_job_queues, settings.jobs)
     return Ground(
         store=store,
         upstream=upstream,
         backends=backends,
         sealer=only_sealer(backends),
         credentials=credentials,
-        counters=_made(offer),
+        counters=None if offer is None else _owned(kernel, offer),
         counters_offer=offer,
-        jobs=_made(registry.one(Hooks.switchgear_job_queues, settings.jobs)),
+        jobs=None if queue is None else _owned(kernel, queue),
         meters=ExchangeMeters(metrics),
         health=HealthRegistry(settings.routing, ambient, metrics, announce),
     )
@@ -122,15 +123,19 @@ async def _open_store(kernel: Kernel, stack: AsyncExitStack) -> Store:
     return store
 
 
-def _made(bound: Bound[Offer[T]] | None) -> T | None:
-    return None if bound is None else bound.item.factory()
+def _owned(kernel: Kernel, bound: Bound[Offer[T]]) -> T:
+    """Make what is offered, and remember whose it is."""
+    return kernel.faults.own(bound.item.factory(), bound.plugin, bound.item.name)
 
 
 def declare_resources(kernel: Kernel, settings: GatewaySettings, ground: Ground) -> Stored:
     """Put the kernel's kinds of resources and those of plugins together. Nothing is read yet."""
     registry = kernel.registry
     catalogue = Catalogue(
-        providers={b.item.name: b.item for b in registry.all(Hooks.switchgear_providers)},
+        providers={
+            b.item.name: kernel.faults.own(b.item, b.plugin, b.item.name)
+            for b in registry.all(Hooks.switchgear_providers)
+        },
         backends=ground.backends,
         credentials=ground.credentials,
         connect=ground.upstream.connection,
@@ -138,6 +143,7 @@ def declare_resources(kernel: Kernel, settings: GatewaySettings, ground: Ground)
         verify_tls=settings.upstream.verify_tls,
         meters=ground.meters,
         health=ground.health,
+        faults=kernel.faults,
     )
     attachments = PolicyAttachments({b.item.name: b.item for b in registry.all(Hooks.switchgear_policies)})
     kinds = [*catalogue.kinds(), attachments.kind()]
@@ -150,7 +156,7 @@ def declare_resources(kernel: Kernel, settings: GatewaySettings, ground: Ground)
 
 async def load_resources(kernel: Kernel, ground: Ground, stored: Stored) -> None:
     """Read what is stored, once the plugins have started, and forget secrets of what is deleted from then on."""
-    stored.catalogue.price_books = [b.item.factory() for b in kernel.registry.all(Hooks.switchgear_price_books)]
+    stored.catalogue.price_books = [_owned(kernel, b) for b in kernel.registry.all(Hooks.switchgear_price_books)]
     if ground.has_store:
         await stored.engine.start()
         for broken in stored.engine.broken.values():
@@ -166,14 +172,17 @@ def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, sto
     """Make what calls go through of what the plugins offer. Raises `PluginError`."""
     registry, log = kernel.registry, structlog.get_logger()
     authority = Authority(
-        [b.item.factory() for b in registry.all(Hooks.switchgear_authenticators)],
-        [b.item.factory() for b in registry.all(Hooks.switchgear_authorizers)],
+        [_owned(kernel, b) for b in registry.all(Hooks.switchgear_authenticators)],
+        [_owned(kernel, b) for b in registry.all(Hooks.switchgear_authorizers)],
         settings.admin_key,
+        kernel.faults,
     )
-    dialects = open_dialects(registry)
-    made = [(bound, bound.item.factory()) for bound in registry.all(Hooks.switchgear_policies)]
+    dialects = open_dialects(registry, kernel.faults)
+    made = [(bound, _owned(kernel, bound)) for bound in registry.all(Hooks.switchgear_policies)]
     check_sorts(made, ground.counters, ground.counters_offer)
-    policies = Policies([(bound.item.name, policy) for bound, policy in made], kernel.metrics, log, ground.counters)
+    policies = Policies(
+        [(bound.item.name, policy) for bound, policy in made], kernel.metrics, log, ground.counters, kernel.faults
+    )
     stored.attachments.attachable = policies.attachable
     engine = Engine(
         authority=authority,
@@ -186,6 +195,7 @@ def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, sto
         caps=Caps(body=settings.edge.body_bytes),
         total_timeout_s=settings.timeouts.total,
         routing=settings.routing,
+        faults=kernel.faults,
     )
     data_plane = open_data_plane(
         dialects,
@@ -198,5 +208,6 @@ def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, sto
         ambient=kernel.ambient,
         meters=ground.meters,
         log=log,
+        faults=kernel.faults,
     )
     return Calls(authority=authority, dialects=dialects, policies=policies, engine=engine, data_plane=data_plane)

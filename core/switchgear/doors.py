@@ -27,6 +27,7 @@ from switchgear.exchange.routes import RouteRunner
 from switchgear.hooks import Hooks
 from switchgear.paths import PathPattern
 from switchgear.phrasing import raised
+from switchgear.plugin_faults import PluginFaults
 from switchgear.registry import Bound, Registry
 from switchgear.settings import GatewaySettings
 
@@ -41,7 +42,7 @@ _METHOD = re.compile(r"[A-Z]{3,16}")
 Entry = InferenceEndpoint | Route | WebSocketRoute
 
 
-def open_dialects(registry: Registry) -> list[Dialect]:
+def open_dialects(registry: Registry, faults: PluginFaults) -> list[Dialect]:
     """Make every dialect that plugins offer. Raises `PluginError` with everything that is wrong with their paths."""
     failures: list[str] = []
     made: list[tuple[Bound[Any], Dialect]] = []
@@ -51,6 +52,8 @@ def open_dialects(registry: Registry) -> list[Dialect]:
             entries = [*dialect.inference, *dialect.routes]
             failures += (f"{bound}: {why}" for entry in entries for why in _wrong(entry))
             made.append((bound, dialect))
+            for it in (dialect, *entries):
+                faults.own(it, bound.plugin, bound.item.name)
         except Exception as error:  # noqa: BLE001 - reported as a failure of this plugin; the others go on
             failures.append(f"{bound}: making the dialect `{bound.item.name}` raised {raised(error)}. Mend the plugin.")
     if failures:
@@ -79,6 +82,7 @@ def open_data_plane(
     ambient: Ambient,
     meters: ExchangeMeters,
     log: FilteringBoundLogger,
+    faults: PluginFaults,
 ) -> DataPlane:
     """Make what finds who answers a call, from the parts that are there."""
     routes = RouteRunner(
@@ -91,6 +95,7 @@ def open_data_plane(
         meters=meters,
         log=log,
         total_timeout_s=settings.timeouts.total,
+        faults=faults,
     )
     cors = Cors(settings.cors.origins, settings.cors.max_age)
     return DataPlane(dialects=dialects, engine=engine, routes=routes, cors=cors)

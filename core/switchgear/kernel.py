@@ -24,6 +24,7 @@ from switchgear.hooks import Hooks
 from switchgear.jobs import JobWorker
 from switchgear.phrasing import did_you_mean, listed, raised
 from switchgear.plugin import Plugin
+from switchgear.plugin_faults import Owner, contained
 from switchgear.registry import Registry
 from switchgear.telemetry.metrics import Metrics
 from switchgear.telemetry.watchdog import Watchdog
@@ -72,6 +73,7 @@ class Kernel:
         self._shared = Shared(config.gateway.data_path, self.ambient, self.metrics)
         self.events = self._shared.events
         self.failed = self._shared.failed
+        self.faults = self._shared.faults
         self._timeout = config.gateway.plugin_timeout
         self._started: list[Active] = []
         self._watchdog: Watchdog | None = None
@@ -147,7 +149,13 @@ class Kernel:
         active = self._by_name()
         if (queue := self._shared.services.jobs) is not None:
             for handler in self.registry.all(Hooks.switchgear_job_handlers):
-                worker = JobWorker(handler.item, queue, self.ambient, self.metrics)
+                worker = JobWorker(
+                    handler.item,
+                    queue,
+                    self.ambient,
+                    self.metrics,
+                    partial(self.faults.note, Owner(handler.plugin, handler.item.name)),
+                )
                 active[handler.plugin].context.spawn(f"jobs {handler.item.name}", worker.run)
         for bound in self.registry.all(Hooks.switchgear_tasks):
             active[bound.plugin].context.spawn(bound.item.name, partial(_periodically, bound.item))
@@ -289,6 +297,7 @@ class Kernel:
             failures += _unmet(item, registry)
         if failures:
             raise PluginError(*failures)
+        self.faults.packages = self._packages()
         self._shared.record_kinds = {
             bound.item.name: (bound.plugin, bound.item) for bound in registry.all(Hooks.switchgear_record_kinds)
         }
@@ -333,12 +342,12 @@ class Kernel:
 
 async def _periodically(task: Task) -> None:
     while True:
-        await task.run()
+        await contained(task.run())
         await asyncio.sleep(task.every_s)
 
 
 async def _awaited(step: Callable[[], Awaitable[None]]) -> None:
-    await step()
+    await contained(step())
 
 
 def _unmet(item: Active, registry: Registry) -> Iterable[str]:

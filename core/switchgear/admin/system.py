@@ -1,7 +1,7 @@
 """Whether the gateway lives, is ready, is well, and its metrics: `/live /ready /health /health/detailed /metrics`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +17,7 @@ from switchgear.errors import StoreError
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.ledger.journal import Journal
+from switchgear.ledger.sinks import SinkState
 from switchgear.resources.engine import ResourceEngine
 from switchgear.telemetry.metrics import Metrics
 from switchgear.telemetry.watchdog import stalls
@@ -90,8 +91,12 @@ class System:
         engine: Engine,
         targets: HealthRegistry,
         overload: Overload,
+        sinks: Callable[[], Sequence[SinkState]] = tuple,
+        why_not_recorded: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Look at these from now on."""
+        self._sinks = sinks
+        self._why_not_recorded = why_not_recorded
         self._store = store
         self._resources = resources
         self._journal = journal
@@ -105,13 +110,18 @@ class System:
         store = await self._store_state()
         credentials = self._credentials.states()
         broken = [{"kind": b.kind, "id": b.id, "reason": b.reason} for b in self._resources.broken.values()]
-        journal = {"has_room": self._journal.has_room, "depth": self._journal.depth}
+        journal = {
+            "has_room": self._journal.has_room,
+            "depth": self._journal.depth,
+            "failing": self._why_not_recorded(),
+        }
         well = store == "ok" and not self._look()
         return well, {
             "status": "ok" if well else "degraded",
             "phase": self._phase,
             "store": store,
             "journal": journal,
+            "record_sinks": [msgspec.to_builtins(state) for state in self._sinks()],
             "credentials": [msgspec.to_builtins(state) for state in credentials],
             "broken_resources": broken,
             "targets": [msgspec.to_builtins(view) for view in self._targets.views()],
@@ -130,6 +140,8 @@ class System:
         """Say whether something besides the store is not as it should be."""
         return (
             not self._journal.has_room
+            or self._why_not_recorded() is not None
+            or any(state.status != "ok" for state in self._sinks())
             or bool(self._resources.broken)
             or any(state.status in _FAILING for state in self._credentials.states())
         )
