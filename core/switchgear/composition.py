@@ -150,7 +150,11 @@ def declare_resources(kernel: Kernel, settings: GatewaySettings, ground: Ground)
     kinds += (b.item for b in registry.all(Hooks.switchgear_resource_kinds))
     engine = ResourceEngine(ground.store, kinds, kernel.ambient, ground.sealer, settings.model_prefix)
     return Stored(
-        catalogue=catalogue, attachments=attachments, kinds=kinds, engine=engine, face=PluginResources(engine)
+        catalogue=catalogue,
+        attachments=attachments,
+        kinds=kinds,
+        engine=engine,
+        face=PluginResources(engine, kernel.faults),
     )
 
 

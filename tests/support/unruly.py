@@ -321,6 +321,9 @@ class UnrulyPlugin(Plugin[NoSettings]):
     def switchgear_job_handlers(self) -> Any:
         return [JobHandler("unruly.job", lambda run: at("job", run), retry_s=0.01)]
 
+    async def start(self) -> None:
+        self.context.resources.on_change("sayings", lambda name, _live: at("change", name))
+
     async def stop(self) -> None:
         found = at("stop")
         if hasattr(found, "__await__"):

@@ -571,6 +571,14 @@ async def test_a_broken_job_is_named_and_fails(world: World, act: Any) -> None:
     assert world.told("unruly.job")
 
 
+async def test_who_fails_on_a_change_is_named_and_the_change_stands(world: World) -> None:
+    world.forget()
+    unruly.DO["change"] = raising(SystemExit())
+    await world.run.create("sayings", id=f"s-{len(unruly.REACHED)}", text="x")
+    await eventually(world.told)
+    assert "sayings/s-" in world.told()[0]["what"]
+
+
 async def test_a_broken_price_book_knows_no_price(world: World) -> None:
     world.forget()
     unruly.DO["price"] = raising(RuntimeError("x"))

@@ -150,8 +150,8 @@ class System:
         """Return `ok`, or what keeps the store from being read or written; a write is tried once a second at most."""
         try:
             await self._store.ping()
-        except StoreError as error:
-            return str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the store is not well
+            return _said(error)
         if isinstance(self._store, Writable):
             now = self._ambient.monotonic()
             if self._writing is None and now >= self._wrote[0] + _WRITE_EVERY_S:
@@ -166,8 +166,8 @@ class System:
         try:
             await store.try_write()
             state = "ok"
-        except StoreError as error:
-            state = str(error)
+        except Exception as error:  # noqa: BLE001 - as above
+            state = _said(error)
         self._wrote = (self._ambient.monotonic(), state)
         self._writing = None
 
@@ -189,7 +189,7 @@ class System:
                 return Response({"status": str(self._phase)}, status_code=503)
             try:
                 await self._store.ping()
-            except StoreError:
+            except Exception:  # noqa: BLE001 - why is in /health/detailed
                 return Response({"status": "store unavailable"}, status_code=503)
             if not self._journal.has_room:  # every call would be refused
                 return Response({"status": "journal full"}, status_code=503)
@@ -210,3 +210,7 @@ class System:
             return Response(self._exposed.get(), media_type=_METRICS)
 
         return [live, ready, health, detailed, metrics]
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, StoreError) else f"it raised {type(error).__name__}"

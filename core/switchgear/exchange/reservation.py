@@ -115,7 +115,7 @@ class Reservations:
             answer = self._counters.settle(x.id, actual)
         except Exception as error:  # noqa: BLE001 - counted and logged under the names of the policies it concerns
             self._blame(held, error)
-            if actual is None:
+            if actual is None or isinstance(error, CountersUnavailable):
                 return None
             try:  # what it took in the end may be nonsense; it is not to hold it for ever
                 answer = self._counters.settle(x.id, None)
