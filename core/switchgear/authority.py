@@ -19,10 +19,14 @@ from switchgear.contracts.principal import (
     Scope,
     operator,
 )
-from switchgear.errors import AuthenticationFailed, PermissionDenied
+from switchgear.errors import ApiError, AuthenticationFailed, PermissionDenied, StoreError, Unavailable
+from switchgear.plugin_faults import PluginFaults, bounded, is_own_doing
+from switchgear.telemetry.metrics import Metrics
 
 OPERATOR = operator("admin-key")
 """Whoever has the operator's key of the environment, which opens the admin side alone."""
+_LONGEST_S = 15.0
+"""How long an authenticator or authorizer may take over one answer."""
 
 
 class Authority:
@@ -33,58 +37,106 @@ class Authority:
         authenticators: Sequence[Authenticator] = (),
         authorizers: Sequence[Authorizer] = (),
         admin_key: str | None = None,
+        faults: PluginFaults | None = None,
     ) -> None:
+        self._faults = faults or PluginFaults(Metrics())
         self.authenticators = tuple(authenticators)
         self._authorizers = tuple(authorizers)
         self._admin_key = (admin_key or "").encode()
 
     def identify(self, credentials: Credentials) -> Found:
-        """Ask the authenticators in order. No I/O for a token seen before."""
+        """Ask the authenticators in order. No I/O for a token seen before.
+
+        One that fails knows nobody, and the others are asked; where nobody else knows who it is, that is an `Unavailable`.
+        """
         for index, authenticator in enumerate(self.authenticators):
-            found = authenticator.authenticate(credentials)
+            try:
+                found = authenticator.authenticate(credentials)
+            except BaseException as error:  # noqa: BLE001 - told of there; nothing is waited for here
+                return self._identify_later(_raised(error), credentials, index)
             if found is None:
                 continue
-            return found if isinstance(found, Principal) else self._identify_later(found, credentials, index + 1)
+            return found if isinstance(found, Principal) else self._identify_later(found, credentials, index)
         return None
 
     async def _identify_later(
-        self, asked: Awaitable[Principal | None], credentials: Credentials, after: int
+        self, asked: Awaitable[Principal | None], credentials: Credentials, first: int
     ) -> Principal | None:
-        found = await asked
-        for authenticator in self.authenticators[after:]:
-            if found is not None:
-                break
-            answer = authenticator.authenticate(credentials)
-            found = answer if answer is None or isinstance(answer, Principal) else await answer
-        return found
+        failed = False
+        for authenticator in self.authenticators[first:]:
+            try:
+                answer = (
+                    asked if authenticator is self.authenticators[first] else authenticator.authenticate(credentials)
+                )
+                found = answer if answer is None or isinstance(answer, Principal) else await bounded(_LONGEST_S, answer)
+                if found is not None and not isinstance(found, Principal):
+                    raise TypeError(f"it returned {type(found).__name__}, no Principal")  # noqa: TRY301
+            except ApiError:
+                raise
+            except StoreError:
+                failed = True
+            except BaseException as error:
+                if not is_own_doing(error):
+                    raise
+                failed = True
+                self._faults.note(self._faults.owner(authenticator), "who asks", error)
+            else:
+                if found is not None:
+                    return found
+        if failed:
+            raise Unavailable(
+                "Who asks cannot be told now; try again shortly.", code="authenticator_failed", retry_after=1
+            )
+        return None
 
     def decide(self, principal: Principal, action: str, kind: str, id: str | None) -> Scope | Awaitable[Scope]:
         """Say whether a principal may do this; what is bounded by a filter is allowed within it."""
         for index, authorizer in enumerate(self._authorizers):
-            opinion = authorizer.authorize(principal, action, kind, id)
+            try:
+                opinion = authorizer.authorize(principal, action, kind, id)
+            except ApiError:
+                raise
+            except BaseException as error:  # nothing is waited for here
+                raise self._undecided(authorizer, error) from error
             if opinion is None:
                 continue
             if isinstance(opinion, Scope):
                 return opinion
-            return self._decide_later(opinion, index + 1, principal, action, kind, id)
+            return self._decide_later(opinion, index, principal, action, kind, id)
         return ALLOWED if principal.may(action, kind, id) else DENIED
 
     async def _decide_later(
         self,
         asked: Awaitable[Scope | None],
-        after: int,
+        first: int,
         principal: Principal,
         action: str,
         kind: str,
         id: str | None,
     ) -> Scope:
-        opinion = await asked
-        for authorizer in self._authorizers[after:]:
+        for authorizer in self._authorizers[first:]:
+            try:
+                is_asked = authorizer is self._authorizers[first]
+                answer = asked if is_asked else authorizer.authorize(principal, action, kind, id)
+                opinion = answer if answer is None or isinstance(answer, Scope) else await bounded(_LONGEST_S, answer)
+                if opinion is not None and not isinstance(opinion, Scope):
+                    raise TypeError(f"it returned {type(opinion).__name__}, no Scope")  # noqa: TRY301
+            except ApiError:
+                raise
+            except BaseException as error:
+                if not is_own_doing(error):
+                    raise
+                raise self._undecided(authorizer, error) from error
             if opinion is not None:
-                break
-            answer = authorizer.authorize(principal, action, kind, id)
-            opinion = answer if answer is None or isinstance(answer, Scope) else await answer
-        return opinion or (ALLOWED if principal.may(action, kind, id) else DENIED)
+                return opinion
+        return ALLOWED if principal.may(action, kind, id) else DENIED
+
+    def _undecided(self, authorizer: Authorizer, error: BaseException) -> Unavailable:
+        """Tell of an authorizer that failed. What it would have said may be a no, so nothing is allowed."""
+        self._faults.note(self._faults.owner(authorizer), "what somebody may do", error)
+        return Unavailable(
+            "What you may do cannot be told now; try again shortly.", code="authorizer_failed", retry_after=1
+        )
 
     async def may(self, principal: Principal, action: str, kind: str, id: str | None) -> bool:
         """Say whether a principal may do this without bounds, for those who can wait."""
@@ -123,6 +175,10 @@ class Authority:
             if isinstance(authenticator, Directory) and (found := await authenticator.principal(id)) is not None:
                 return found
         return None
+
+
+async def _raised(error: BaseException) -> None:
+    raise error
 
 
 def _unknown(credentials: Credentials) -> AuthenticationFailed:

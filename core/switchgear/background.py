@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from switchgear.ambient import Ambient
-from switchgear.phrasing import raised
+from switchgear.plugin_faults import contained
 
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 60.0
 
-Failed = Callable[[str, str], None]
-"""Told of a failure: what failed, and how it looked."""
+Failed = Callable[[str, BaseException | str], None]
+"""Told of a failure: what failed, and what was raised or how it looked."""
 
 
 class Background:
@@ -43,9 +43,9 @@ class Background:
         while True:
             began = self._ambient.monotonic()
             try:
-                await work()
+                await contained(work())
             except Exception as error:  # noqa: BLE001 - counted and logged under the plugin's name
-                self._failed(name, raised(error))
+                self._failed(name, error)
             else:
                 return
             if self._ambient.monotonic() - began > LONGEST_DELAY_S:

@@ -95,7 +95,7 @@ async def open_ground(
     stack.push_async_callback(upstream.close)
     store = await _open_store(kernel, stack)
     backends = {b.item.name: made for b, made in kernel.make_all(Hooks.switchgear_credential_backends)}
-    credentials = SecretKeeper(ambient, metrics, structlog.get_logger(), announce=announce)
+    credentials = SecretKeeper(ambient, metrics, structlog.get_logger(), announce=announce, faults=kernel.faults)
     stack.push_async_callback(credentials.close)
     offer = registry.one(Hooks.switchgear_counters, settings.counters)
     return Ground(
@@ -130,7 +130,10 @@ def declare_resources(kernel: Kernel, settings: GatewaySettings, ground: Ground)
     """Put the kernel's kinds of resources and those of plugins together. Nothing is read yet."""
     registry = kernel.registry
     catalogue = Catalogue(
-        providers={b.item.name: b.item for b in registry.all(Hooks.switchgear_providers)},
+        providers={
+            b.item.name: kernel.faults.own(b.item, b.plugin, b.item.name)
+            for b in registry.all(Hooks.switchgear_providers)
+        },
         backends=ground.backends,
         credentials=ground.credentials,
         connect=ground.upstream.connection,
@@ -138,13 +141,18 @@ def declare_resources(kernel: Kernel, settings: GatewaySettings, ground: Ground)
         verify_tls=settings.upstream.verify_tls,
         meters=ground.meters,
         health=ground.health,
+        faults=kernel.faults,
     )
     attachments = PolicyAttachments({b.item.name: b.item for b in registry.all(Hooks.switchgear_policies)})
     kinds = [*catalogue.kinds(), attachments.kind()]
     kinds += (b.item for b in registry.all(Hooks.switchgear_resource_kinds))
     engine = ResourceEngine(ground.store, kinds, kernel.ambient, ground.sealer, settings.model_prefix)
     return Stored(
-        catalogue=catalogue, attachments=attachments, kinds=kinds, engine=engine, face=PluginResources(engine)
+        catalogue=catalogue,
+        attachments=attachments,
+        kinds=kinds,
+        engine=engine,
+        face=PluginResources(engine, kernel.faults),
     )
 
 
@@ -169,11 +177,14 @@ def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, sto
         [made for _, made in kernel.make_all(Hooks.switchgear_authenticators)],
         [made for _, made in kernel.make_all(Hooks.switchgear_authorizers)],
         settings.admin_key,
+        kernel.faults,
     )
     dialects = open_dialects(kernel)
     made = kernel.make_all(Hooks.switchgear_policies)
     check_sorts(made, ground.counters, ground.counters_offer)
-    policies = Policies([(bound.item.name, policy) for bound, policy in made], kernel.metrics, log, ground.counters)
+    policies = Policies(
+        [(bound.item.name, policy) for bound, policy in made], kernel.metrics, log, ground.counters, kernel.faults
+    )
     stored.attachments.attachable = policies.attachable
     engine = Engine(
         authority=authority,
@@ -186,6 +197,7 @@ def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, sto
         caps=Caps(body=settings.edge.body_bytes),
         total_timeout_s=settings.timeouts.total,
         routing=settings.routing,
+        faults=kernel.faults,
     )
     data_plane = open_data_plane(
         dialects,
@@ -198,5 +210,6 @@ def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, sto
         ambient=kernel.ambient,
         meters=ground.meters,
         log=log,
+        faults=kernel.faults,
     )
     return Calls(authority=authority, dialects=dialects, policies=policies, engine=engine, data_plane=data_plane)

@@ -27,6 +27,7 @@ from switchgear.contracts.tables import Tables
 from switchgear.errors import PluginError
 from switchgear.events import EventBus
 from switchgear.offer import Offer
+from switchgear.plugin_faults import Owner, PluginFaults
 from switchgear.resources.shape import decode
 from switchgear.telemetry.metrics import Metrics
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_HEED_S = 3.0
+"""How long background work that was cancelled may take to end."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -101,8 +104,8 @@ class Shared:
         """Kinds of record by name, with the plugin that declares each."""
         self.offers: Mapping[str, Mapping[str, Offered[Any]]] | None = None
         """What is offered of each kind that is defined, by name; None until the plugins are bound."""
+        self.faults = PluginFaults(metrics)
         self.events = EventBus(metrics, self.failed)
-        self.errors = metrics.counter("plugin_errors", "What a plugin raised outside a request.", ("plugin",))
         self.looking = False
         """Whether factories are only called to see what they make."""
         self.wanted: set[Path] = set()
@@ -113,12 +116,9 @@ class Shared:
         while self.wanted:
             self.wanted.pop().mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def failed(self, plugin: str, what: str, how: str) -> None:
-        """Count and log a failure under its plugin's name."""
-        import structlog  # noqa: PLC0415 - the command line has no use for it, and it takes long to import
-
-        self.errors.child(plugin).inc()
-        structlog.get_logger().error("plugin failed", plugin=plugin, what=what, error=how)
+    def failed(self, plugin: str, what: str, how: BaseException | str, offer: str = "") -> None:
+        """Count and log a failure under its plugin's name, and that of what the plugin brought."""
+        self.faults.note(Owner(plugin, offer), what, how)
 
 
 class PluginContext:
@@ -255,7 +255,7 @@ class PluginContext:
 
     async def close(self, within_s: float) -> None:
         """End background work and close clients; the plugin has stopped."""
-        await self._background.stop(within_s)
+        await self._background.stop(min(within_s, _HEED_S))
         while self._clients:
             try:
                 await self._clients.pop().aclose()

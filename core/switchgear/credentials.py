@@ -13,8 +13,10 @@ from msgspec import Struct
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.credential import CredentialBackend, CredentialState, Secret, Status
+from switchgear.contracts.provider import ProviderFault
 from switchgear.errors import SecretUnavailable
 from switchgear.fitting import fitted
+from switchgear.plugin_faults import PluginFaults, contained, is_own_doing, name_of
 from switchgear.telemetry.metrics import Counter, Metrics
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _LONGEST_US = 86_400_000_000
 """How long a secret is kept at most, whatever it says of itself."""
+_OK = 200
 _UNAUTHORIZED = 401
 
 
@@ -53,7 +56,9 @@ class SecretKeeper:
         log: "FilteringBoundLogger",
         settings: KeeperSettings | None = None,
         announce: Callable[[str, dict[str, Any]], None] = lambda _name, _data: None,
+        faults: PluginFaults | None = None,
     ) -> None:
+        self.faults = faults or PluginFaults(metrics)
         self.ambient = ambient
         self.announce = announce
         self.settings = settings or KeeperSettings()
@@ -115,7 +120,8 @@ class KeptSecret:
     """A `SecretHandle`. One whose credential changed keeps serving those who hold it with the secret it was made for."""
 
     __slots__ = (
-        "_ambient", "_asked", "_due", "_expires", "_failures", "_fetched_us", "_fetching", "_keeper", "_refused", "_retry_s",
+        "_ambient", "_asked", "_broken", "_due",
+        "_expires", "_failures", "_fetched_us", "_fetching", "_keeper", "_refused", "_retry_s",
         "_secret", "_since_us", "_spared_until", "_why", "backend", "credential_id", "source",
     )  # fmt: skip
 
@@ -136,6 +142,7 @@ class KeptSecret:
         self._since_us: int | None = None
         self._why: str | None = None
         self._refused: _Refused | None = None
+        self._broken = False
         self._spared_until = 0.0
 
     def __repr__(self) -> str:
@@ -176,6 +183,8 @@ class KeptSecret:
         if self._ambient.monotonic() >= self._due:
             await asyncio.shield(self._fetch())  # one waiter's cancellation is not the others'
         if self._secret is None:
+            if self._broken:
+                raise ProviderFault("protocol", _OK)
             raise SecretUnavailable(self._why or f"the fetch of credential {self.credential_id} was stopped")
         return self._secret
 
@@ -230,17 +239,27 @@ class KeptSecret:
 
     async def _fly(self) -> None:
         settings = self._keeper.settings
+        self._broken = False
         try:
             async with asyncio.timeout(settings.fetch_timeout_s):
-                secret = _fitted(self.credential_id, await self.backend.fetch(self.credential_id, self.source))
+                found = await contained(self.backend.fetch(self.credential_id, self.source))
+            secret = _fitted(self.credential_id, found)
         except SecretUnavailable as error:
             self._failed(str(error))
         except TimeoutError:
             self._failed(
                 f"the backend of credential {self.credential_id} did not answer in {settings.fetch_timeout_s:g} s"
             )
-        except Exception as error:  # noqa: BLE001 - a broken backend; counted and named, its words may hold the secret
-            self._failed(f"the backend of credential {self.credential_id} is broken: it raised {type(error).__name__}")
+        except ProviderFault:  # a token that its provider's plugin cannot get, which is told of already
+            self._broken = True
+            self._failed(f"the provider's plugin failed at the exchange of the credential for {self.credential_id}")
+        except BaseException as error:
+            if not is_own_doing(error):
+                raise
+            how = f"it raised {name_of(error)}"  # its words may hold the secret
+            faults = self._keeper.faults
+            faults.note(faults.owner(self.backend), f"fetch of credential {self.credential_id}", how)
+            self._failed(f"the backend of credential {self.credential_id} is broken: {how}")
         else:
             self._succeeded(secret)
         finally:
@@ -284,6 +303,8 @@ class KeptSecret:
 
 def _fitted(credential_id: str, secret: Secret) -> Secret:
     """Return a secret whose fields can be sent. Raises `SecretUnavailable` naming one that cannot be meant."""
+    if not isinstance(secret, Secret) or not isinstance(secret.expires_us, int | None):
+        raise TypeError(f"a backend returned {type(secret).__name__}, no Secret")
     values: dict[str, str] = {}
     for field, value in secret.items():
         try:

@@ -21,6 +21,7 @@ from switchgear.exchange.routes import RouteRunner
 from switchgear.hooks import Hooks
 from switchgear.inspection import in_dialects
 from switchgear.kernel import Kernel
+from switchgear.plugin_faults import PluginFaults
 from switchgear.registry import Registry
 from switchgear.settings import GatewaySettings
 
@@ -33,6 +34,9 @@ def open_dialects(kernel: Kernel) -> list[Dialect]:
     made = kernel.make_all(Hooks.switchgear_dialects)
     if failures := list(in_dialects(made)):
         raise PluginError(*failures)
+    for bound, dialect in made:
+        for entry in (*dialect.inference, *dialect.routes):
+            kernel.faults.own(entry, bound.plugin, bound.item.name)
     return [dialect for _, dialect in made]
 
 
@@ -48,6 +52,7 @@ def open_data_plane(
     ambient: Ambient,
     meters: ExchangeMeters,
     log: FilteringBoundLogger,
+    faults: PluginFaults,
 ) -> DataPlane:
     """Make what finds who answers a call, from the parts that are there."""
     routes = RouteRunner(
@@ -60,6 +65,7 @@ def open_data_plane(
         meters=meters,
         log=log,
         total_timeout_s=settings.timeouts.total,
+        faults=faults,
     )
     cors = Cors(settings.cors.origins, settings.cors.max_age)
     return DataPlane(dialects=dialects, engine=engine, routes=routes, cors=cors)

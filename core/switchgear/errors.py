@@ -18,6 +18,7 @@
      │   ├─ RateLimited           429
      │   ├─ ClientGone            499  (recorded, never sent)
      │   ├─ InternalError         500
+     │   │   └─ PluginFailed
      │   ├─ UpstreamFailed        502
      │   ├─ Unavailable           503
      │   └─ DeadlineExceeded      504
@@ -207,6 +208,12 @@ class InternalError(ApiError):
 
     status = 500
     type = "api_error"
+
+
+class PluginFailed(InternalError):
+    """A plugin failed at what nobody else can do for it; the log has the traceback under its name."""
+
+    status = 500
 
 
 class UpstreamFailed(ApiError):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from switchgear.contracts.event import Event, EventHandler
-from switchgear.phrasing import raised
+from switchgear.plugin_faults import contained, is_own_doing
 from switchgear.telemetry.metrics import Counter, Metrics
 
 QUEUE_LENGTH = 1000
@@ -13,6 +13,7 @@ QUEUE_LENGTH = 1000
 
 @dataclass(frozen=True, slots=True)
 class _Listener:
+    names: frozenset[str]
     plugin: str
     handler: EventHandler
     queue: "asyncio.Queue[Event]"
@@ -22,7 +23,7 @@ class _Listener:
 class EventBus:
     """Hands each event to every listener that wants it. A listener that is slow loses its own events, counted."""
 
-    def __init__(self, metrics: Metrics, failed: Callable[[str, str, str], None]) -> None:
+    def __init__(self, metrics: Metrics, failed: Callable[[str, str, BaseException | str], None]) -> None:
         self._failed = failed
         self._dropped = metrics.counter("events_dropped", "Events a listener was too slow for.", ("plugin",))
         self._listeners: list[_Listener] = []
@@ -30,13 +31,18 @@ class EventBus:
 
     def listen(self, plugin: str, handler: EventHandler) -> None:
         """Add a listener."""
+        try:
+            names = frozenset(handler.names)
+        except Exception as error:  # noqa: BLE001 - counted and logged under the plugin's name; the others go on
+            self._failed(plugin, "the names of events", error)
+            return
         queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE_LENGTH)
-        self._listeners.append(_Listener(plugin, handler, queue, self._dropped.child(plugin)))
+        self._listeners.append(_Listener(names, plugin, handler, queue, self._dropped.child(plugin)))
 
     def emit(self, event: Event) -> None:
         """Queue an event for all who want it. Never blocks; call it on the event loop's thread."""
         for listener in self._listeners:
-            if not listener.handler.names or event.name in listener.handler.names:
+            if not listener.names or event.name in listener.names:
                 try:
                     listener.queue.put_nowait(event)
                 except asyncio.QueueFull:
@@ -57,7 +63,10 @@ class EventBus:
         drained.cancel()
         for task in self._tasks:
             task.cancel()
-        await asyncio.wait(self._tasks, timeout=within_s)
+        _, stuck = await asyncio.wait(self._tasks, timeout=within_s)
+        for listener, task in zip(self._listeners, self._tasks, strict=True):
+            if task in stuck:
+                self._failed(listener.plugin, task.get_name(), f"did not end within {within_s:g} s of being cancelled")
         self._tasks = []
 
     async def _deliver(self, listener: _Listener) -> None:
@@ -66,8 +75,10 @@ class EventBus:
             try:
                 waiting = listener.handler.handle(event)
                 if waiting is not None:
-                    await waiting
-            except Exception as error:  # noqa: BLE001 - counted and logged under the plugin's name
-                self._failed(listener.plugin, f"event {event.name}", raised(error))
+                    await contained(waiting)
+            except BaseException as error:
+                if not is_own_doing(error):
+                    raise
+                self._failed(listener.plugin, f"event {event.name}", error)
             finally:
                 listener.queue.task_done()

@@ -40,6 +40,7 @@ from switchgear.hooks import Hooks
 from switchgear.housekeeping import housekeeping
 from switchgear.kernel import Kernel
 from switchgear.no_store import NoStore
+from switchgear.phrasing import raised
 from switchgear.recording import Recording, Work
 from switchgear.reload import LiveConfiguration
 from switchgear.resources.engine import ResourceEngine
@@ -120,8 +121,18 @@ class Gateway:
         """Undo `start`: what was acknowledged is in the store or in the journal afterwards."""
         await self._stack.aclose()
 
-    async def serve(self, ready: Callable[[int], None], stop: asyncio.Event | None = None) -> None:
-        """Serve until a signal or `stop`, then drain. `ready` gets the bound port."""
+    async def serve(
+        self,
+        ready: Callable[[int], None],
+        stop: asyncio.Event | None = None,
+        draining: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Serve until a signal or `stop`, then drain, which `draining` is told of. `ready` gets the bound port."""
+
+        def drain() -> None:
+            self._system.drain()
+            draining()
+
         assert self._engine is not None
 
         def serving(port: int) -> None:
@@ -137,7 +148,7 @@ class Gateway:
             sockets=self._listeners,
             limits=EdgeLimits(**asdict(self.settings.edge)),
             grace=self.settings.drain_grace,
-            on_drain=self._system.drain,
+            on_drain=drain,
             abort_streams=self._engine.stop_all,
             ready=serving,
             on_hangup=self._configuration.on_hangup,
@@ -218,6 +229,8 @@ class Gateway:
             engine=calls.engine,
             targets=ground.health,
             overload=self._overload,
+            sinks=recording.sinks,
+            why_not_recorded=recording.why_not,
         )
         own = [
             *target_handlers(ground.health),
@@ -230,13 +243,17 @@ class Gateway:
             extra_handlers=admin_routes(self.kernel.registry, own, self.settings.root_path),
             dialects=calls.dialects,
             root_path=self.settings.root_path,
+            faults=self.kernel.faults,
         )
-        self._app = fronted(as_written(admin, self.settings.root_path))
+        self._app = fronted(as_written(admin, self.settings.root_path), self.kernel.faults)
 
     def _begin(self, *work: Work) -> None:
         """Begin the background work of a gateway that has a store."""
         background = Background(
-            self._ambient, lambda what, how: self._log.error("background work failed", what=what, error=how)
+            self._ambient,
+            lambda what, how: self._log.error(
+                "background work failed", what=what, error=how if isinstance(how, str) else raised(how)
+            ),
         )
         for name, run in work:
             background.spawn(name, run)

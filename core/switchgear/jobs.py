@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.jobs import Job, JobHandler, JobQueue
-from switchgear.errors import JobRefused, StoreError
-from switchgear.phrasing import raised
+from switchgear.contracts.jobs import Job, JobHandler, JobQueue, JobRun
+from switchgear.errors import JobRefused, StoreError, SwitchgearError
+from switchgear.plugin_faults import contained
 from switchgear.telemetry.metrics import Counter, Metrics
 
 _LONGEST_WAIT_S = 30.0
@@ -21,7 +21,15 @@ OUTCOMES = ("done", "retried", "failed", "lost", "put_back")
 class JobWorker:
     """Runs jobs of one kind, as many at once as its handler allows, until it is cancelled."""
 
-    def __init__(self, handler: JobHandler, queue: JobQueue, ambient: Ambient, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        handler: JobHandler,
+        queue: JobQueue,
+        ambient: Ambient,
+        metrics: Metrics,
+        failed: Callable[[str, BaseException], None] = lambda _what, _error: None,
+    ) -> None:
+        self._told = failed
         self._handler = handler
         self._queue = queue
         self._ambient = ambient
@@ -62,7 +70,7 @@ class JobWorker:
 
     async def _try(self, job: Job) -> None:
         run = _Run(job, self._queue, self._name, self._handler.lease_s)
-        work = asyncio.ensure_future(self._handler.run(run))
+        work = asyncio.ensure_future(_result(self._handler, run))
         keeping = asyncio.create_task(run.keep(work, self._ambient))
         try:
             done, _ = await asyncio.wait({work}, timeout=self._handler.timeout_s)
@@ -81,7 +89,8 @@ class JobWorker:
             self._counted["lost"].inc()
             await self._kept(lambda: self._queue.fail(job.id, self._name, "it was interrupted", retry_s=0.0))
         elif (error := work.exception()) is not None:
-            self._log.warning("a job's handler raised", kind=job.kind, id=job.id, error=raised(error))
+            if not isinstance(error, SwitchgearError):
+                self._told(f"job {job.kind} {job.id}", error)
             words = f"{type(error).__name__}: {error}"[:_MOST_WORDS]
             await self._failed(job, words, final=isinstance(error, JobRefused))
         else:
@@ -137,6 +146,14 @@ class _Run:
                 # Nobody else may begin it before the lease ends; by then this must have stopped.
                 self.lost = ambient.monotonic() + self._lease_s / 3 >= until
         work.cancel()
+
+
+async def _result(handler: JobHandler, run: JobRun) -> bytes | None:
+    """Run a handler. Raises what it raises, `Misbehaviour`, and TypeError for a result that is none."""
+    found = await contained(handler.run(run))
+    if not isinstance(found, bytes | None):
+        raise TypeError(f"it returned {type(found).__name__}, no bytes")
+    return found
 
 
 async def _cancelled(work: "asyncio.Future[bytes | None]") -> None:

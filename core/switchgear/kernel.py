@@ -30,6 +30,7 @@ from switchgear.near_misses import near_misses
 from switchgear.offer import Offer
 from switchgear.phrasing import did_you_mean, listed, raised
 from switchgear.plugin import Plugin
+from switchgear.plugin_faults import Owner, contained
 from switchgear.registry import Bound, Registry
 from switchgear.telemetry.metrics import Metrics
 from switchgear.telemetry.watchdog import Watchdog
@@ -80,6 +81,7 @@ class Kernel:
         self._shared = Shared(config.gateway.data_path, self.ambient, self.metrics)
         self.events = self._shared.events
         self.failed = self._shared.failed
+        self.faults = self._shared.faults
         self._timeout = config.gateway.plugin_timeout
         self._started: list[Active] = []
         self._watchdog: Watchdog | None = None
@@ -152,7 +154,13 @@ class Kernel:
         active = self._by_name()
         if (queue := self._shared.services.jobs) is not None:
             for handler in self.registry.all(Hooks.switchgear_job_handlers):
-                worker = JobWorker(handler.item, queue, self.ambient, self.metrics)
+                worker = JobWorker(
+                    handler.item,
+                    queue,
+                    self.ambient,
+                    self.metrics,
+                    partial(self.faults.note, Owner(handler.plugin, handler.item.name)),
+                )
                 active[handler.plugin].context.spawn(f"jobs {handler.item.name}", worker.run)
         for bound in self.registry.all(Hooks.switchgear_tasks):
             active[bound.plugin].context.spawn(bound.item.name, partial(_periodically, bound.item))
@@ -302,6 +310,7 @@ class Kernel:
         failures += self._uncounted()
         if failures:
             raise PluginError(*failures)
+        self.faults.packages = self._packages()
         self._shared.record_kinds = {
             bound.item.name: (bound.plugin, bound.item) for bound in registry.all(Hooks.switchgear_record_kinds)
         }
@@ -331,14 +340,15 @@ class Kernel:
             self._shared.looking = False
 
     def make(self, bound: Bound[Offer[T]]) -> T:
-        """Make what an offer is of. Raises `PluginError` naming plugin, offer and hook."""
+        """Make what an offer is of, and remember whose it is. Raises `PluginError` naming plugin, offer and hook."""
         self._shared.make_directories()
-        return make(bound)
+        return self.faults.own(make(bound), bound.plugin, bound.item.name)
 
     def make_all(self, hook: Callable[[Hooks], Iterable[Offer[T]]]) -> list[tuple[Bound[Offer[T]], T]]:
         """Make what all offers to a hook are of. Raises `PluginError` with everything that is wrong."""
         self._shared.make_directories()
-        return make_all(self.registry.all(hook))
+        found = make_all(self.registry.all(hook))
+        return [(bound, self.faults.own(made, bound.plugin, bound.item.name)) for bound, made in found]
 
     def _packages(self) -> dict[str, str]:
         """Return the modules and packages that are plugins' own, for naming who is on a stack: `a or b` where two share one."""
@@ -374,12 +384,12 @@ class Kernel:
 
 async def _periodically(task: Task) -> None:
     while True:
-        await task.run()
+        await contained(task.run())
         await asyncio.sleep(task.every_s)
 
 
 async def _awaited(step: Callable[[], Awaitable[None]]) -> None:
-    await step()
+    await contained(step())
 
 
 def _unmet(item: Active, registry: Registry, looked: Looked) -> Iterable[str]:

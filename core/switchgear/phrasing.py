@@ -33,6 +33,9 @@ def raised(error: BaseException) -> str:
     """Say in one line what was raised and where: the innermost frame, or the bad line itself of a syntax error."""
     if isinstance(error, SyntaxError):
         return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
-    said = f"{type(error).__name__}: {error}".removesuffix(": ")
+    try:
+        said = f"{type(error).__name__}: {error}".removesuffix(": ")
+    except Exception:  # noqa: BLE001 - its words are somebody's code too
+        said = type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     return f"{said} ({frames[-1].filename}, line {frames[-1].lineno}: `{frames[-1].line}`)" if frames else said

@@ -15,8 +15,9 @@ from switchgear.kernel import Kernel
 from switchgear.ledger.drain import Drain
 from switchgear.ledger.journal import Journal
 from switchgear.ledger.retention import Retention
-from switchgear.ledger.sinks import SinkAdapter, SinkQueue, TeeSink
+from switchgear.ledger.sinks import SinkAdapter, SinkQueue, SinkState, TeeSink
 from switchgear.ledger.stored import StoredRecords
+from switchgear.plugin_faults import Owner
 from switchgear.settings import GatewaySettings
 
 Work = tuple[str, Callable[[], Awaitable[None]]]
@@ -50,13 +51,22 @@ class Recording:
             name = bound.item.name
             journal = self._journal("sinks", quote(name, safe=""))
             await journal.open()
-            offered = SinkAdapter(name, made, self.kinds, partial(self._kernel.failed, bound.plugin))
-            outlet = SinkQueue(offered, journal, Drain(journal, offered, self._kernel.ambient))
+            ambient, failed = self._kernel.ambient, partial(self._kernel.faults.note, Owner(bound.plugin, name))
+            offered = SinkAdapter(name, made, self.kinds, failed, ambient.monotonic)
+            outlet = SinkQueue(offered, journal, Drain(journal, offered, ambient), name, bound.plugin)
             self._stack.push_async_callback(outlet.close, self._settings.plugin_timeout)
             self._outlets.append(outlet)
         store = TeeSink(self._store, self._outlets) if self._outlets else self._store
         drain = self._drain = Drain(self.journal, store, self._kernel.ambient)
         self._stack.push_async_callback(self._drain_last, drain)
+
+    def sinks(self) -> list[SinkState]:
+        """Say how the record sinks stand."""
+        return [outlet.state for outlet in self._outlets]
+
+    def why_not(self) -> str | None:
+        """Say why records do not get to the store; None if they do."""
+        return None if self._drain is None else self._drain.why
 
     def work(self) -> Iterator[Work]:
         """Yield what is to be done in the background once it is connected."""

@@ -12,6 +12,7 @@ import pytest
 
 import switchgear
 from switchgear import errors
+from switchgear.contracts.event import EVENTS
 from switchgear.hooks import Hooks
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,7 @@ FEATURES: dict[str, tuple[re.Pattern[str], dict[str, str]]] = {
         {
             "exchange/attempt.py": "`quota` is what a provider may say of its own account",
             "exchange/faults.py": "likewise",
+            "contracts/provider.py": "likewise",
         },
     ),
     "chats": (
@@ -284,6 +286,31 @@ def test_sql_is_in_files() -> None:
     for path in [*modules(CORE), *modules(PLUGINS)]:
         strings = [w for w in words(path) if w[-1:] in "\"'" and statement.search(w)]
         assert strings == [], name(path)
+
+
+def test_every_event_is_in_the_list_and_in_the_guide() -> None:
+    announced: set[str] = set()
+    for path in modules(CORE):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in {"announce", "_announce", "Event"}:
+                announced |= set(event_names(node.args[0]))
+    assert announced == set(EVENTS)
+    guide = (ROOT / "contrib" / "docs" / "plugins.md").read_text()
+    assert [it for it, what in EVENTS.items() if f"| `{it}` | {what} |" not in guide] == []
+
+
+def event_names(node: ast.expr) -> Iterator[str]:
+    """Yield the names that an event may have by this expression; what is put together stands for every kind."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        for value in node.values[1:]:
+            for inner in ast.walk(value):
+                if isinstance(inner, ast.Constant) and isinstance(inner.value, str) and inner.value.strip("."):
+                    yield f"KIND.{inner.value}"
 
 
 def test_every_exception_says_what_happened() -> None:

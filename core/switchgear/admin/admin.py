@@ -26,6 +26,7 @@ from switchgear.contracts.dialect import Dialect
 from switchgear.contracts.principal import Credentials
 from switchgear.contracts.resource import ResourceAction, ResourceKind
 from switchgear.errors import PermissionDenied
+from switchgear.plugin_faults import PluginFaults
 from switchgear.resources import Remember, ResourceEngine, Terms
 from switchgear.resources.body import parse_json, plain, refuse
 from switchgear.resources.engine import MAX_PAGE
@@ -47,6 +48,7 @@ def create_admin_app(
     max_body: int = MAX_BODY,
     dialects: Sequence[Dialect] = (),
     root_path: str = "",
+    faults: PluginFaults | None = None,
 ) -> Litestar:
     """Make the Litestar application of the admin side: routes of all kinds, `extra_handlers`, API description and docs.
 
@@ -76,7 +78,7 @@ def create_admin_app(
         guards=[guard],
         exception_handlers={Exception: problems.to_response},
         before_send=[_before_send],
-        state=State({"ambient": engine.ambient}),
+        state=State({"ambient": engine.ambient, "faults": faults}),
         request_max_body_size=max_body,
         openapi_config=None,
         logging_config=None,

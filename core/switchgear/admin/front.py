@@ -3,6 +3,8 @@
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from switchgear.plugin_faults import PluginFaults, is_own_doing
+
 PIECE = 64 * 1024
 """Bytes of an answer that are handed to a connection at a time; the rest waits here, once for all who are sent the same."""
 _NOWHERE = "/there-is-nothing-here"
@@ -26,8 +28,11 @@ def is_normal(raw_path: bytes) -> bool:
     )
 
 
-def fronted(app: ASGIApp) -> ASGIApp:
-    """Let through what is written as it should be; for any other spelling there is nothing."""
+def fronted(app: ASGIApp, faults: PluginFaults | None = None) -> ASGIApp:
+    """Let through what is written as it should be; for any other spelling there is nothing.
+
+    `faults` are told of handlers that raise what would end more than their request.
+    """
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -36,12 +41,17 @@ def fronted(app: ASGIApp) -> ASGIApp:
         if not is_normal(scope.get("raw_path") or b"/"):
             scope["path"] = _NOWHERE
             scope["raw_path"] = _NOWHERE.encode()
-        if scope["method"] == "HEAD":
-            asked = scope.copy()
-            asked["method"] = "GET"
-            await app(asked, receive, _without_body(send))
-        else:
-            await app(scope, receive, _in_pieces(send))
+        try:
+            if scope["method"] == "HEAD":
+                asked = scope.copy()
+                asked["method"] = "GET"
+                await app(asked, receive, _without_body(send))
+            else:
+                await app(scope, receive, _in_pieces(send))
+        except BaseException as error:
+            if faults is not None and is_own_doing(error) and (owner := faults.culprit(error)).plugin:
+                faults.note(owner, f"{scope['method']} {scope['path']}", error)
+            raise
 
     return front
 

@@ -10,7 +10,8 @@ from litestar.exceptions import HTTPException
 from litestar.types import Scope
 from msgspec import Struct
 
-from switchgear.errors import ApiError, InternalError, StoreUnavailable, Unavailable, ValidationFailed
+from switchgear.errors import ApiError, InternalError, PluginFailed, StoreUnavailable, Unavailable, ValidationFailed
+from switchgear.plugin_faults import UNKNOWN, PluginFaults
 from switchgear.resources.body import printable
 
 MEDIA_TYPE = "application/problem+json"
@@ -77,14 +78,15 @@ def _as_api_error(request: Request[Any, Any, Any], error: Exception) -> ApiError
         return error
     if isinstance(error, StoreUnavailable):
         return Unavailable("the store does not answer; try again shortly", code="store_unavailable", retry_after=1)
-    _log.error(
-        "an admin request failed",
-        request_id=request_id(request.scope),
-        method=request.method,
-        path=request.scope["path"],
-        exc_info=error,
-    )
-    return InternalError("this is a bug; the log has the details under the request id", code="internal")
+    id, what = request_id(request.scope), f"{request.method} {request.scope['path']}"
+    faults: PluginFaults | None = request.scope["litestar_app"].state.get("faults")
+    owner = UNKNOWN if faults is None else faults.culprit(error)
+    if faults is None or not owner.plugin:
+        _log.error("an admin request failed", request_id=id, what=what, exc_info=error)
+        return InternalError("this is a bug; the log has the details under the request id", code="internal")
+    faults.note(owner, what, error, request_id=id)
+    message = f"the plugin `{owner.plugin}` failed; the log has the details under the request id"
+    return PluginFailed(message, code="plugin_failed")
 
 
 def _litestar_errors(error: HTTPException) -> list[FieldError]:

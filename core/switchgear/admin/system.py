@@ -1,7 +1,7 @@
 """Whether the gateway lives, is ready, is well, and its metrics: `/live /ready /health /health/detailed /metrics`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +17,7 @@ from switchgear.errors import StoreError
 from switchgear.exchange.engine import Engine
 from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.ledger.journal import Journal
+from switchgear.ledger.sinks import SinkState
 from switchgear.resources.engine import ResourceEngine
 from switchgear.telemetry.metrics import Metrics
 from switchgear.telemetry.watchdog import stalls
@@ -90,8 +91,12 @@ class System:
         engine: Engine,
         targets: HealthRegistry,
         overload: Overload,
+        sinks: Callable[[], Sequence[SinkState]] = tuple,
+        why_not_recorded: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Look at these from now on."""
+        self._sinks = sinks
+        self._why_not_recorded = why_not_recorded
         self._store = store
         self._resources = resources
         self._journal = journal
@@ -105,13 +110,18 @@ class System:
         store = await self._store_state()
         credentials = self._credentials.states()
         broken = [{"kind": b.kind, "id": b.id, "reason": b.reason} for b in self._resources.broken.values()]
-        journal = {"has_room": self._journal.has_room, "depth": self._journal.depth}
+        journal = {
+            "has_room": self._journal.has_room,
+            "depth": self._journal.depth,
+            "failing": self._why_not_recorded(),
+        }
         well = store == "ok" and not self._look()
         return well, {
             "status": "ok" if well else "degraded",
             "phase": self._phase,
             "store": store,
             "journal": journal,
+            "record_sinks": [msgspec.to_builtins(state) for state in self._sinks()],
             "credentials": [msgspec.to_builtins(state) for state in credentials],
             "broken_resources": broken,
             "targets": [msgspec.to_builtins(view) for view in self._targets.views()],
@@ -130,6 +140,8 @@ class System:
         """Say whether something besides the store is not as it should be."""
         return (
             not self._journal.has_room
+            or self._why_not_recorded() is not None
+            or any(state.status != "ok" for state in self._sinks())
             or bool(self._resources.broken)
             or any(state.status in _FAILING for state in self._credentials.states())
         )
@@ -138,8 +150,8 @@ class System:
         """Return `ok`, or what keeps the store from being read or written; a write is tried once a second at most."""
         try:
             await self._store.ping()
-        except StoreError as error:
-            return str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the store is not well
+            return _said(error)
         if isinstance(self._store, Writable):
             now = self._ambient.monotonic()
             if self._writing is None and now >= self._wrote[0] + _WRITE_EVERY_S:
@@ -154,8 +166,8 @@ class System:
         try:
             await store.try_write()
             state = "ok"
-        except StoreError as error:
-            state = str(error)
+        except Exception as error:  # noqa: BLE001 - as above
+            state = _said(error)
         self._wrote = (self._ambient.monotonic(), state)
         self._writing = None
 
@@ -177,7 +189,7 @@ class System:
                 return Response({"status": str(self._phase)}, status_code=503)
             try:
                 await self._store.ping()
-            except StoreError:
+            except Exception:  # noqa: BLE001 - why is in /health/detailed
                 return Response({"status": "store unavailable"}, status_code=503)
             if not self._journal.has_room:  # every call would be refused
                 return Response({"status": "journal full"}, status_code=503)
@@ -198,3 +210,7 @@ class System:
             return Response(self._exposed.get(), media_type=_METRICS)
 
         return [live, ready, health, detailed, metrics]
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, StoreError) else f"it raised {type(error).__name__}"

@@ -4,6 +4,7 @@ They are what an attempt needs (a secret, somewhere to send it, a name to ask fo
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakValueDictionary
@@ -36,6 +37,8 @@ from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.names import id_rule, is_id
 from switchgear.offer import Offer
+from switchgear.plugin_faults import PluginFaults
+from switchgear.telemetry.metrics import Metrics
 from switchgear.tokens import TokenEstimator
 from switchgear.wire.members import raw
 
@@ -59,8 +62,10 @@ class Catalogue:
         verify_tls: bool,
         meters: ExchangeMeters,
         health: HealthRegistry,
+        faults: PluginFaults | None = None,
     ) -> None:
         self._providers = providers
+        self._faults = faults or PluginFaults(Metrics())
         self._backends = backends
         self._credentials = credentials
         self._connect = connect
@@ -212,6 +217,7 @@ class Catalogue:
         offer = self._providers.get(spec.type)
         if offer is None:
             raise ValueError(f"no enabled plugin offers the provider type {spec.type!r}")
+        owner = self._faults.owner(offer)
         settings = msgspec.convert(spec.settings, offer.settings_type)
         base_url, query = checks.split_query(spec.base_url)
         made = offer.factory(ProviderConfig(id, base_url, spec.headers, settings, self._credentials.ambient))
@@ -221,7 +227,7 @@ class Catalogue:
             connection = Querying(connection, base_url, query)
         secret = base = None if credential is None else credential.handle
         if base is not None and connection is not None and isinstance(made, TokenExchange):
-            backend = TokenBackend(id, made, connection, base)
+            backend = TokenBackend(id, made, connection, base, partial(self._faults.note, owner))
             name = token_of(id)
             keeper = self._credentials
             secret = keeper.handle(name, backend, Nothing()) if kept else KeptSecret(keeper, name, backend, Nothing())
@@ -233,6 +239,7 @@ class Catalogue:
 
         return LiveProvider(
             type=spec.type,
+            owner=owner,
             enabled=spec.enabled,
             timeouts=timeouts,
             provider=None if connection is None else made,
@@ -319,6 +326,7 @@ class Catalogue:
             secret_headers=provider.secret_headers,
             lines=f"x-switchgear-model: {id}\r\nx-switchgear-provider: {spec.provider_id}\r\n".encode(),
             pricing=self._pricing(spec, provider.type),
+            owner=provider.owner,
         )
 
     def _pricing(self, spec: ModelSpec, provider_type: str) -> Pricing | None:
@@ -327,7 +335,14 @@ class Catalogue:
             return Pricing(spec.pricing)
         now_us = self._credentials.ambient.now_us()
         for book in self.price_books:
-            if (pricing := book.price(provider_type, spec.provider_model, now_us)) is not None:
+            try:
+                pricing = book.price(provider_type, spec.provider_model, now_us)
+                if pricing is not None and not isinstance(pricing, Pricing):
+                    raise TypeError(f"a price book returned {type(pricing).__name__}, no Pricing")  # noqa: TRY301
+            except Exception as error:  # noqa: BLE001 - counted and logged under its plugin; it knows no price
+                self._faults.note(self._faults.owner(book), f"price of {spec.provider_model}", error)
+                continue
+            if pricing is not None:
                 return pricing
         return None
 

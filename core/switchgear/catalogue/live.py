@@ -10,6 +10,7 @@ from switchgear.contracts.exchange import Exchange, Plan, Step, Target
 from switchgear.contracts.provider import NativeProvider, Provider
 from switchgear.contracts.upstream import Connection, Timeouts
 from switchgear.credentials import KeptSecret
+from switchgear.plugin_faults import UNKNOWN, Owner
 
 _UPSTREAM_NAME = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,199}", re.ASCII)
 _MOST_NAMES = 1000
@@ -34,6 +35,7 @@ class LiveProvider:
         self,
         *,
         type: str,
+        owner: Owner = UNKNOWN,
         enabled: bool,
         timeouts: Timeouts,
         provider: Provider | None,
@@ -48,6 +50,7 @@ class LiveProvider:
         concurrency: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.type = type
+        self.owner = owner
         self.enabled = enabled
         self.timeouts = timeouts
         self.provider = provider

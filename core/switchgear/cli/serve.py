@@ -14,6 +14,7 @@ import click
 
 from switchgear.cli import EARLY
 from switchgear.cli.common import config_option, gateway_flags, read_config
+from switchgear.cli.leaving import Leaving
 from switchgear.cli.signals import Early
 from switchgear.errors import ConfigError
 from switchgear.first_run import FirstRun
@@ -65,19 +66,24 @@ def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -
     logs.write_aside(dropped.inc)
     if not allow_open_bind:
         _refuse_open_bind(config.gateway)
-    _loop_runner(gateway, early)
+    _loop_runner(gateway, early, Leaving(gateway.kernel.faults, logs.flush, gateway.kernel.ambient.monotonic))
 
 
-def _loop_runner(gateway: Gateway, early: Early) -> None:
+def _loop_runner(gateway: Gateway, early: Early, leaving: Leaving) -> None:
     if sys.platform == "win32":
-        asyncio.run(_run(gateway, early))
+        asyncio.run(_run(gateway, early, leaving))
     else:
         import uvloop  # noqa: PLC0415 - not on Windows
 
-        uvloop.run(_run(gateway, early))
+        uvloop.run(_run(gateway, early, leaving))
 
 
-async def _run(gateway: Gateway, early: Early) -> None:
+async def _run(gateway: Gateway, early: Early, leaving: Leaving) -> None:
+    await _start_and_serve(gateway, early, leaving)
+    await leaving.end()
+
+
+async def _start_and_serve(gateway: Gateway, early: Early, leaving: Leaving) -> None:
     starting = asyncio.create_task(_start(gateway))
     loop = asyncio.get_running_loop()
     early.on_end(lambda: loop.call_soon_threadsafe(starting.cancel))
@@ -87,7 +93,7 @@ async def _run(gateway: Gateway, early: Early) -> None:
         if early.ended:
             return
         raise
-    await _serve_until_stopped(gateway, early)
+    await _serve_until_stopped(gateway, early, leaving)
 
 
 async def _start(gateway: Gateway) -> None:
@@ -99,7 +105,12 @@ async def _start(gateway: Gateway) -> None:
         raise
 
 
-async def _serve_until_stopped(gateway: Gateway, early: Early) -> None:
+async def _serve_until_stopped(gateway: Gateway, early: Early, leaving: Leaving) -> None:
+    settings = gateway.settings
+
+    def draining() -> None:
+        leaving.begin(settings.drain_grace + settings.plugin_timeout)
+
     def ready(port: int) -> None:
         _announce(gateway, port)
         early.serving()
@@ -113,7 +124,7 @@ async def _serve_until_stopped(gateway: Gateway, early: Early) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         early.on_end(lambda: loop.call_soon_threadsafe(stop.set))
-        await gateway.serve(ready, stop)
+        await gateway.serve(ready, stop, draining)
     finally:
         await gateway.stop()
 

@@ -1,20 +1,27 @@
-"""Facts the kernel and plugins announce to whoever listens. Delivery is in process, after the fact, off the request path.
+"""Facts the kernel and plugins announce to whoever listens. Delivery is in process, after the fact, off the request path."""
 
-The kernel announces, in every process:
-
-    KIND.changed, KIND.deleted   a write of a resource is in force here (`api-keys.changed`); data: `id`, `revision`
-    credentials.failing          a secret cannot be fetched any more; data: `id`, `why`, `kept` (an older value is in use)
-    credentials.recovered        it can be again; data: `id`
-    targets.opened               the breaker of a model at a provider opened; data: `provider`, `model` (the provider's name for
-                                 it), `causes` (failures by cause), `retry_in_s`
-    targets.closed               it closed again; data: `provider`, `model`
-    event_loop.blocked           something let nothing else run for half a second; data: `plugin` (`kernel`: none of them)
-"""
-
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
+
+EVENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "KIND.changed": "a write of a resource is in force here (`models.changed`); data: `id`, `revision`",
+        "KIND.deleted": "so is that it was deleted; data: `id`, `revision`",
+        "credentials.failing": "a secret cannot be fetched any more; data: `id`, `why`, `kept` (an older value is in use)",
+        "credentials.refused": "a provider refuses a secret, or what it may do; data: `id`, `provider`, `status`",
+        "credentials.recovered": "it can be fetched, or is accepted, again; data: `id`",
+        "targets.opened": (
+            "the breaker of a model at a provider opened; data: `provider`, `model` (the provider's name for it), `causes`"
+            " (failures by cause), `retry_in_s`"
+        ),
+        "targets.closed": "it closed again; data: `provider`, `model`",
+        "event_loop.blocked": "something let nothing else run for half a second; data: `plugin` (`kernel`: none of them)",
+    }
+)
+"""What the kernel announces, in every process, by name."""
 
 
 class Event(Struct, frozen=True):

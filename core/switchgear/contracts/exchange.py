@@ -16,6 +16,7 @@ from switchgear.contracts.provider import Call, NativeProvider, Provider, Target
 from switchgear.contracts.resource import Snapshot
 from switchgear.contracts.upstream import Connection, Timeouts
 from switchgear.contracts.usage import Pricing, Usage
+from switchgear.plugin_faults import UNKNOWN, Owner
 from switchgear.telemetry.metrics import Counter, Gauge, Histogram
 from switchgear.tokens import TokenEstimator
 
@@ -45,7 +46,7 @@ class Target(Struct, frozen=True, eq=False):
     spoken to in, `lacks` the capabilities that a call may need and the model has not. `secret` is what requests are prepared
     with; where that is a token, `credential` is what it was traded for. `concurrency` bounds the attempts in flight. `lines`
     are the header lines by which an answer names it, `secret_headers` the values of those that go with every request
-    and are secret.
+    and are secret. `owner` is the plugin and the provider type.
     """
 
     model: TargetModel
@@ -66,6 +67,7 @@ class Target(Struct, frozen=True, eq=False):
     pricing: Pricing | None = None
     lines: bytes = b""
     secret_headers: tuple[str, ...] = ()
+    owner: Owner = UNKNOWN
 
     def is_available(self) -> bool:
         """Say whether it would be asked now, were there others: it fares well, and its credential was not just refused."""
@@ -298,6 +300,10 @@ class Exchange:
         if view is None or view.call is not call:
             view = self._conversation = self.face.view(call)
         return view
+
+    def forget_conversation(self) -> None:
+        """Leave the call as it is, whatever was changed in its conversation."""
+        self._conversation = None
 
     def write_conversation(self) -> None:
         """Write what was changed in the conversation into the call."""

@@ -77,7 +77,14 @@ class Principal:
         self.facts: Mapping[str, Any] = MappingProxyType(dict(facts or {}))
         self.session = session
         self.expires_us = expires_us
-        self._compiled: dict[tuple[str, str], _Ids] = {}
+        self._compiled: dict[tuple[str, str], _Ids] = {}  # the last: from then on nothing is set
+        if not isinstance(id, str) or not isinstance(kind, str) or not all(isinstance(it, Grant) for it in grants):
+            raise TypeError("the id and the kind of a principal are text, its grants are Grants")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if hasattr(self, "_compiled"):
+            raise AttributeError(f"a principal does not change: its {name} is what it was made with")
+        object.__setattr__(self, name, value)
 
     def may(self, action: str, kind: str, id: str | None) -> bool:
         """Say whether a grant allows this. `id` None stands for the kind as a whole, which takes a grant of all ids."""

@@ -206,11 +206,19 @@ class StreamEvent(Struct, gc=False):
     fault: "ProviderFault | None" = None
 
 
+CAUSES = frozenset(
+    {
+        "invalid_request", "context_length", "content_filter", "not_found", "auth", "permission", "quota", "rate_limit",
+        "overloaded", "server", "timeout", "protocol",
+    }
+)  # fmt: skip
+"""What a `ProviderFault` may be caused by."""
+
+
 class ProviderFault(Exception):
     """The provider answered, and the answer is a failure (or is not an answer).
 
-    cause        `invalid_request`, `context_length`, `content_filter`, `not_found`, `auth`, `permission`, `quota`,
-                 `rate_limit`, `overloaded`, `server`, `timeout` or `protocol`
+    cause        one of `CAUSES`; any other is told as `protocol`
     status       the provider's HTTP status (200 when the failure was inside an answer)
     message      the provider's own words, for client faults only; the kernel scrubs and shortens them before anyone sees them
     code, param  the provider's, where it has them

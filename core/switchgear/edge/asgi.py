@@ -7,6 +7,7 @@ from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE
 
 from switchgear.edge.request import _BODILESS, Request
+from switchgear.telemetry.logs import REQUEST_ID
 
 # What a response header means to framing.
 _PLAIN, _LENGTH, _ENCODING, _CONNECTION = range(4)
@@ -28,6 +29,8 @@ class AsgiRequest(Request):
     async def run(self) -> None:
         """Run the application."""
         self.remaining = 0  # bytes of body the answer's content-length still promises
+        self.request_id = self.connection.state.ambient.new_id()
+        REQUEST_ID.set(self.request_id)
         app, scope = self.handler, self._scope()
         self.handler = lambda _: app(scope, self.receive, self.send)
         await super().run()
@@ -47,7 +50,7 @@ class AsgiRequest(Request):
             "headers": self.headers,
             "client": connection.client,
             "server": connection.server,
-            "state": {},
+            "state": {"request_id": self.request_id},
             "switchgear.request": self,  # type: ignore[typeddict-unknown-key]
         }
 

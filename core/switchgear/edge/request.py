@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from switchgear.errors import ClientGone
+from switchgear.plugin_faults import is_own_doing
+from switchgear.telemetry.logs import REQUEST_ID
 
 if TYPE_CHECKING:
     from switchgear.contracts.dialect import StreamEncoder
@@ -116,11 +118,11 @@ class Request:
                 connection.shed_late(self)
             else:
                 await self.handler(self)
-        except Exception:  # noqa: BLE001 - answered as a 500 and logged with its traceback
+        except BaseException as error:
+            if not is_own_doing(error):
+                connection.transport.close()
+                raise
             self._fail("the application raised", exc_info=True)
-        except BaseException:
-            connection.transport.close()
-            raise
         else:
             if not self.response_complete and not self.lost:
                 self._fail("the application returned without completing its answer")
@@ -129,7 +131,7 @@ class Request:
 
     def _fail(self, what: str, *, exc_info: bool = False) -> None:
         connection = self.connection
-        request_id = connection.state.ambient.new_id()
+        request_id = REQUEST_ID.get() or connection.state.ambient.new_id()
         connection.state.log.error("%s (request %s)", what, request_id, exc_info=exc_info)
         if self.lost or self.response_complete:
             return

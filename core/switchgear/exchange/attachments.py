@@ -17,6 +17,7 @@ from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.resource import Snapshot
 from switchgear.exchange.policies import PolicyChain
+from switchgear.plugin_faults import PluginFaults
 from switchgear.telemetry.metrics import Metrics
 
 KIND = "policy-attachments"
@@ -67,13 +68,14 @@ class Policies:
         metrics: Metrics,
         log: FilteringBoundLogger,
         counters: Counters | None = None,
+        faults: PluginFaults | None = None,
     ) -> None:
         self._policies = policies
         self.attachable = frozenset(name for name, policy in policies if policy.attachable)
 
         def make(attached: frozenset[str]) -> PolicyChain:
             chosen = [(name, it) for name, it in policies if name not in self.attachable or name in attached]
-            return PolicyChain(chosen, metrics, log, counters)
+            return PolicyChain(chosen, metrics, log, counters, faults)
 
         self._make = make
         self._chains: dict[frozenset[str], PolicyChain] = {}

@@ -73,7 +73,7 @@ class Attempter:
         failures: list[Failure] = []
         outgrown: list[Target] = []
         unfit: InvalidRequest | None = None
-        steps = _in_order(x, plan) if len(plan.steps) > 1 else list(plan.steps)
+        steps = _in_order(ctx, plan) if len(plan.steps) > 1 else list(plan.steps)
         while steps:
             step = steps.pop(0)
             if failures and (self._is_spent(ctx) or not _holds_more(step.target, outgrown)):
@@ -88,9 +88,9 @@ class Attempter:
                 if x.committed and not failures:
                     raise
                 unfit = unfit or error  # this target cannot say it; perhaps the next one can
-                _note_unasked(x, step, error, before)
+                _note_failed(ctx, step, error, before)
             except (UpstreamError, ProviderFault, SecretUnavailable, Unavailable) as error:
-                _note_unasked(x, step, error, before)
+                _note_failed(ctx, step, error, before)
                 if (x.committed and not _goes_on(ctx)) or not _leads_on(error, ctx.step):
                     raise
                 failures.append(error)
@@ -215,8 +215,14 @@ def why_not(target: Target) -> str:
     return "its credential was refused"
 
 
-def _in_order(x: Exchange, plan: Plan) -> list[Step]:
-    """Put targets that would not be asked now behind those that would, and say so where that is another order."""
+def _in_order(ctx: AttemptContext, plan: Plan) -> list[Step]:
+    """Put targets that would not be asked now behind those that would, and say so where that is another order.
+
+    Each of them is to be asked the same, whatever those before it do to the call.
+    """
+    x = ctx.x
+    assert x.call is not None
+    ctx.asked = dict(x.call.members)
     ready = [step.target.is_available() for step in plan.steps]
     if ready == sorted(ready, reverse=True):
         return list(plan.steps)
@@ -226,8 +232,11 @@ def _in_order(x: Exchange, plan: Plan) -> list[Step]:
     return [*(step for step, is_ready in zip(plan.steps, ready, strict=True) if is_ready), *later]
 
 
-def _note_unasked(x: Exchange, step: Step, error: Exception, attempts: int) -> None:
+def _note_failed(ctx: AttemptContext, step: Step, error: Exception, attempts: int) -> None:
     """Say of a step that failed why nobody was asked for it, if so: if there are no more attempts than before it."""
+    x = ctx.x
+    if ctx.asked is not None and x.call is not None and x.call.members != ctx.asked:
+        x.call.members = dict(ctx.asked)
     if len(x.attempts) != attempts:
         return
     if isinstance(error, InvalidRequest):

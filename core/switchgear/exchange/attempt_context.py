@@ -2,7 +2,7 @@
 
 import math
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 from switchgear.contracts.dialect import InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Step
@@ -19,6 +19,7 @@ class AttemptContext(Struct, eq=False):
     continuation  set where a stream that breaks off is to be gone on with elsewhere
     racing        the exchanges of those that are asked at once, while they are
     listener      what policies see of the answer
+    asked         the members of the call before the first target was asked, where there are several
     """
 
     x: Exchange
@@ -29,6 +30,7 @@ class AttemptContext(Struct, eq=False):
     continuation: Continuation | None = None
     racing: list[Exchange] = field(default_factory=list)
     listener: Listener | None = None
+    asked: dict[str, Raw] | None = None
 
     @property
     def is_streamed(self) -> bool:

@@ -14,6 +14,7 @@ from switchgear.contracts.dialect import Dialect, InferenceEndpoint, Route, WebS
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.provider import Call
 from switchgear.errors import ApiError, MethodNotAllowed, NotFound
+from switchgear.exchange.broken import error_body
 from switchgear.exchange.cors import Cors
 from switchgear.exchange.engine import Engine, note_ids
 from switchgear.exchange.forms import FormRequest, is_form
@@ -119,7 +120,9 @@ class DataPlane:
             use = f"use {methods}" if methods else "it takes a WebSocket"
             error = MethodNotAllowed(f"{request.method} is not allowed here; {use}.", code="method_not_allowed")
         now_s = ambient.monotonic() - x.began
-        await request.whole(error.status, error_lines(x, error, now_s), dialect.error(error, x.id))
+        await request.whole(
+            error.status, error_lines(x, error, now_s), error_body(self._routes.faults, dialect, error, x.id)
+        )
 
     def _hint(self, path: str) -> str:
         """Name the path that is meant, where that is clear."""
@@ -136,15 +139,15 @@ class _InPath:
     """An endpoint with parameters in its path, at one path: they are members of its calls."""
 
     def __init__(self, endpoint: InferenceEndpoint, params: Mapping[str, str]) -> None:
-        self._endpoint = endpoint
+        self.inner = endpoint
         self._params = params
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._endpoint, name)
+        return getattr(self.inner, name)
 
     def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:
         said = {name: Raw(msgspec.json.encode(value)) for name, value in self._params.items()}
-        return self._endpoint.parse(members | said, headers)
+        return self.inner.parse(members | said, headers)
 
 
 def _method(entry: InferenceEndpoint | Route | WebSocketRoute) -> str:

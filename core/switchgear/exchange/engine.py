@@ -32,11 +32,13 @@ from switchgear.errors import (
     AuthenticationFailed,
     ClientGone,
     InvalidRequest,
+    PluginFailed,
     Unavailable,
     UnsupportedMedia,
 )
 from switchgear.exchange.attachments import Policies
 from switchgear.exchange.attempt import Attempter
+from switchgear.exchange.broken import BrokenExchanges, error_body
 from switchgear.exchange.cost import learn, settle_cost
 from switchgear.exchange.faults import cause_of, model_broken, model_not_found, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
@@ -47,7 +49,10 @@ from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_lines, causes, error_lines, printable
 from switchgear.exchange.stream import IdleTimes, StreamEnd, StreamRelay
+from switchgear.exchange.target_faults import TargetFaults
+from switchgear.plugin_faults import PluginFaults
 from switchgear.telemetry.logs import REQUEST_ID
+from switchgear.telemetry.metrics import Metrics
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import as_stream
 from switchgear.wire.members import parse_object
@@ -55,6 +60,8 @@ from switchgear.wire.members import parse_object
 _AT_ONCE_S = 60.0
 """How long the events of an answer that is there already may take to follow each other: any time is enough."""
 
+_ENDED = (asyncio.CancelledError, GeneratorExit)
+"""What ends the task that runs an exchange."""
 _FAILED_UPSTREAM = frozenset({Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_CUT, Outcome.UPSTREAM_STALL, Outcome.DEADLINE})
 
 
@@ -75,7 +82,10 @@ class Engine:
         total_timeout_s: float = 600.0,
         bodies: BodyLimits | None = None,
         routing: RoutingSettings | None = None,
+        faults: PluginFaults | None = None,
     ) -> None:
+        self._faults = faults = faults or PluginFaults(Metrics())
+        self._broken = BrokenExchanges(faults, policies.always.names)
         self._loop = asyncio.get_running_loop()  # asked for once: each time is a system call before Python 3.12
         self._authority = authority
         self._always = policies.always
@@ -90,7 +100,7 @@ class Engine:
         self._total_timeout_s = total_timeout_s
         self.bodies = Bodies(bodies or BodyLimits(one=caps.body))
         routing = routing or RoutingSettings()
-        self._attempter = Attempter(Invoker(ambient, caps, routing), ambient, routing)
+        self._attempter = Attempter(Invoker(ambient, caps, routing, TargetFaults(faults)), ambient, routing)
         self.in_flight = InFlight(authority.decide, ambient)
 
     @property
@@ -122,10 +132,9 @@ class Engine:
         self._meters.active.value += 1
         try:
             ending = await self._answer(x, dialect, endpoint, request, watch, held)
-        except asyncio.CancelledError as cancelled:
-            error = watch.cause() or cancelled
-        except Exception as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged in _settle
-            error = failure
+        except BaseException as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged in _settle
+            cause = watch.cause() if isinstance(failure, asyncio.CancelledError) else None
+            error = self._broken.known(x, dialect, cause or failure)
         watch.close()
         try:
             unaccounted = await self._settle(x, error)
@@ -135,9 +144,12 @@ class Engine:
             if held.bodies is not None:
                 held.bodies.give_back(held)
             self._meters.active.value -= 1
-        if isinstance(error, asyncio.CancelledError):
+        if isinstance(error, _ENDED):
             raise error
-        await self._finish(x, dialect, request, ending, unaccounted or error)
+        try:
+            await self._finish(x, dialect, request, ending, unaccounted or error)
+        except Exception as failure:  # noqa: BLE001 - told of; a stream that has begun is cut
+            await self._broken.finish(x, dialect, request, failure)
 
     async def _answer(
         self, x: Exchange, dialect: Dialect, endpoint: InferenceEndpoint, request: Inbound, watch: Watch, held: Holding
@@ -272,13 +284,17 @@ class Engine:
         """Choose the outcome and account for it, once. Returns the error of a policy that must account for it and could not."""
         x.ended_s = self._monotonic() - x.began
         x.error = error
-        if error is None:
-            x.outcome, x.status = Outcome.COMPLETE, 200
-            learn(x)
-        else:
-            x.outcome, x.status, x.cause = outcome_of(error), to_api_error(error).status, cause_of(error)
-        settle_cost(x)
-        if x.outcome is Outcome.ERROR:
+        try:
+            if error is None:
+                x.outcome, x.status = Outcome.COMPLETE, 200
+                learn(x)
+            else:
+                x.outcome, x.status, x.cause = outcome_of(error), to_api_error(error).status, cause_of(error)
+            settle_cost(x)
+        except (TypeError, AttributeError, ValueError) as spoilt:
+            self._broken.mend(x, spoilt)
+            settle_cost(x)
+        if x.outcome is Outcome.ERROR and not isinstance(error, PluginFailed):
             self._log.error("exchange failed", request_id=x.id, exc_info=error)
         elif x.outcome in _FAILED_UPSTREAM and (target := x.target) is not None:
             self._log.warning(
@@ -289,7 +305,11 @@ class Engine:
             policies: PolicyChain = x.policies
             return await policies.settle(x)
         finally:
-            self._meters.settled(x)
+            try:
+                self._meters.settled(x)
+            except (TypeError, AttributeError) as spoilt:
+                self._broken.mend(x, spoilt)
+                self._meters.settled(x)
 
     async def _finish(
         self, x: Exchange, dialect: Dialect, reply: Reply, ending: Ending | None, error: BaseException | None
@@ -309,7 +329,9 @@ class Engine:
         if reply.started:
             await reply.close(reply.encoder.error(answer, x.id))
         else:
-            await reply.whole(answer.status, error_lines(x, answer, x.ended_s), dialect.error(answer, x.id))
+            await reply.whole(
+                answer.status, error_lines(x, answer, x.ended_s), error_body(self._faults, dialect, answer, x.id)
+            )
 
 
 async def _at_once(events: Sequence[StreamEvent]) -> AsyncIterator[list[StreamEvent]]:

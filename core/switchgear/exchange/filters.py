@@ -9,7 +9,7 @@ from switchgear.wire.pieces.chat import ChatPieces
 
 Open = Callable[[], Sequence[Filter | None]]
 """Asks the policies for the filters of a text that begins, in order; None for one that lets it go by."""
-Failed = Callable[[int, Exception], None]
+Failed = Callable[[int, BaseException], None]
 """Is told which filter of the chain failed, and of what: raises to stop the answer, returns to go on without that filter."""
 
 
@@ -27,7 +27,7 @@ def face_of(endpoint: InferenceEndpoint, wire: str) -> AnswerFace | None:
     return (_ORDERED if own.ordered else _UNORDERED) if wire == CANONICAL else None
 
 
-def _raise(place: int, error: Exception) -> None:  # noqa: ARG001 - the shape of Failed
+def _raise(place: int, error: BaseException) -> None:  # noqa: ARG001 - the shape of Failed
     raise error
 
 
@@ -51,7 +51,7 @@ class _Chain:
             if one is not None:
                 try:
                     text = self._joined(one.feed(Piece(self._choice, self._channel, text)))
-                except Exception as error:  # noqa: BLE001 - the host says what becomes of it
+                except BaseException as error:  # noqa: BLE001 - the host says what becomes of it; nothing is waited for here
                     text = self._without(place, error) + text
         return text
 
@@ -62,18 +62,18 @@ class _Chain:
             if one is not None:
                 try:
                     kept = self._joined(one.end())
-                except Exception as error:  # noqa: BLE001 - the host says what becomes of it
+                except BaseException as error:  # noqa: BLE001 - the host says what becomes of it; nothing is waited for here
                     self._failed(place, error)
                 else:
                     out += self.feed(kept, place + 1)
         return out
 
-    def _without(self, place: int, error: Exception) -> str:
+    def _without(self, place: int, error: BaseException) -> str:
         self._failed(place, error)
         one, self._filters[place] = self._filters[place], None
         try:
             return "" if one is None else self._joined(one.end())
-        except Exception:  # noqa: BLE001 - it was told that this filter is broken
+        except BaseException:  # noqa: BLE001 - it was told that this filter is broken
             return ""
 
     def _joined(self, pieces: Sequence[Piece]) -> str:

@@ -15,6 +15,7 @@ from switchgear.exchange.continuation import Continuation
 from switchgear.exchange.faults import most_telling
 from switchgear.exchange.invoke import Ending
 from switchgear.exchange.reply import Reply
+from switchgear.plugin_faults import Misbehaviour
 from switchgear.upstream.watch import Watch
 
 _STOPS_S = 1.0
@@ -179,6 +180,8 @@ class _Runner:
             if (cause := watch.cause()) is None:
                 raise
             raise cause from None
+        except (SystemExit, KeyboardInterrupt) as error:  # which would end the loop from a task of its own
+            raise Misbehaviour(type(error).__name__) from error
         finally:
             watch.close()
 
@@ -222,7 +225,7 @@ def _apart(x: Exchange) -> Exchange:
     """Make the exchange of one runner: what it asks and learns is its own, all else is everybody's."""
     assert x.call is not None
     apart = copy.copy(x)
-    apart.call = x.call.with_members(x.call.members)
+    apart.call = x.call.with_members(dict(x.call.members))
     apart.attempts = []
     apart.headers = list(x.headers)
     return apart

@@ -18,7 +18,6 @@ from switchgear.contracts.exchange import Attempt, Exchange, Step, Target
 from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.errors import (
-    ConnectionBroken,
     FirstByteTimeout,
     IdleTimeout,
     InvalidRequest,
@@ -36,7 +35,10 @@ from switchgear.exchange.health.retry import retry_after_date
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.listener import Listener
 from switchgear.exchange.policies import PolicyChain
+from switchgear.exchange.sound import JSON, check_answer, is_deep
 from switchgear.exchange.stream import Buffering, IdleTimes, StreamEnd, StreamRelay
+from switchgear.exchange.target_faults import TargetFaults, read_fault
+from switchgear.plugin_faults import heeded
 from switchgear.telemetry.scrub import SHORTEST
 from switchgear.wire.chat import as_stream
 
@@ -44,7 +46,6 @@ CIRCUIT_OPEN = "target_open"
 _STATUS = {"rate_limit": 429, "overloaded": 503}
 _UNAUTHORIZED = 401
 _REFUSED = frozenset({"auth", "permission"})
-_FAULT_BODY = 64 * 1024
 
 Ending: TypeAlias = Answer | StreamEnd
 """How an exchange is answered: with a whole answer in the client's wire format, or with what ends a stream written meanwhile."""
@@ -60,7 +61,10 @@ class Caps(Struct, frozen=True):
 class Invoker:
     """Asks targets that may be asked, and tells their health what came of it."""
 
-    def __init__(self, ambient: Ambient, caps: Caps, settings: RoutingSettings) -> None:
+    def __init__(
+        self, ambient: Ambient, caps: Caps, settings: RoutingSettings, faults: TargetFaults | None = None
+    ) -> None:
+        self._faults = faults or TargetFaults()
         self._ambient = ambient
         self._monotonic = ambient.monotonic
         self._caps = caps
@@ -171,20 +175,22 @@ class Invoker:
             if ctx.is_streamed:
                 return await self._stream(ctx, call, step, attempt, extra)
             answer = await self._whole(ctx, call, attempt, extra)
+            if not answer.body.startswith(b"{") or answer.media_type is not JSON:
+                check_answer(answer)
             x.usage = answer.usage
             x.stream_bytes = len(answer.body)
             return self._told(ctx, call, answer)
-        except asyncio.CancelledError:
-            error = watch.cause()
-            if error is None:
-                raise
-            attempt.cause = cause_of(error)
-            raise error from None
-        except Exception as error:
+        except BaseException as raised:
+            error = (watch.cause() if isinstance(raised, asyncio.CancelledError) else None) or raised
+            error = self._faults.told_as(x, attempt, ctx.endpoint, error)
+            if not isinstance(error, Exception):
+                raise  # it is given up
             attempt.cause, attempt.reason = cause_of(error), reason_of(error)
             if isinstance(error, ProviderFault):
-                attempt.status, attempt.request_id = error.status, error.request_id
-            raise
+                attempt.status, attempt.request_id = error.status or None, error.request_id
+            if error is raised:
+                raise
+            raise error from None
         finally:
             attempt.ended_s = self._monotonic() - x.began
             account(x, attempt)
@@ -223,11 +229,15 @@ class Invoker:
             return answer
         assert ctx.x.call is not None
         listener = self._listener(ctx, call)
-        if listener is not None:
-            answer = replace(answer, body=listener.whole(answer.body))
-        if call.wire == ctx.endpoint.wire:
-            return answer
-        return replace(answer, body=ctx.endpoint.answer(ctx.x.call, answer))
+        try:
+            if listener is not None:
+                answer = replace(answer, body=listener.whole(answer.body))
+            if call.wire == ctx.endpoint.wire:
+                return answer
+            return replace(answer, body=ctx.endpoint.answer(ctx.x.call, answer))
+        except BaseException as error:
+            self._faults.told_by_dialect(ctx.endpoint, call, answer, error)
+            raise
 
     def _listener(self, ctx: AttemptContext, call: Call) -> Listener | None:
         """Return what policies see the answer by; the same for all that give one answer together."""
@@ -245,7 +255,7 @@ class Invoker:
         x, target = ctx.x, attempt.target
         if target.native is not None:
             attempt.asked = True
-            answer = await target.native.complete(x, call, target.model, attempt.secret)
+            answer = await heeded(target.native.complete(x, call, target.model, attempt.secret))
             x.first_byte_s = self._monotonic() - x.began
             return answer
         assert target.provider is not None
@@ -267,7 +277,11 @@ class Invoker:
     ) -> StreamEnd:
         x, endpoint, target = ctx.x, ctx.endpoint, attempt.target
         assert x.call is not None
-        encoder = ctx.continuation or endpoint.encoder(x.call, translate=call.wire != endpoint.wire)
+        try:
+            encoder = ctx.continuation or endpoint.encoder(x.call, translate=call.wire != endpoint.wire)
+        except BaseException as error:
+            self._faults.told_by_dialect(endpoint, call, None, error)
+            raise
         listener = self._listener(ctx, call)
         relay = self._relay(ctx, step, encoder, listener)
         if not call.stream:
@@ -283,7 +297,11 @@ class Invoker:
                 await relay.run_decoder(response, target.provider.decoder(call, response))
             finally:
                 await response.close()
-        return StreamEnd(encoder.end(), None if listener is None else listener.streamed())
+        try:
+            return StreamEnd(encoder.end(), None if listener is None else listener.streamed())
+        except BaseException as error:
+            self._faults.told_by_dialect(endpoint, call, None, error)
+            raise
 
     def _relay(self, ctx: AttemptContext, step: Step, encoder: StreamEncoder, listener: Listener | None) -> StreamRelay:
         assert ctx.x.plan is not None
@@ -301,6 +319,8 @@ class Invoker:
         try:
             request = provider.prepare(call, target.model, attempt.secret)
         except RecursionError:
+            if not is_deep(call.members):
+                raise
             raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
         attempt.asked = True
         response = await connection.send(request, extra)
@@ -309,7 +329,7 @@ class Invoker:
             attempt.request_id = response.header(provider.request_id_header)
             return response
         try:
-            fault = provider.fault(call, response, await _head(response))
+            fault = provider.fault(call, response, await read_fault(response))
             if fault.retry_after is None:
                 fault.retry_after = retry_after_date(response, self._ambient.now_us())
             raise fault
@@ -372,17 +392,6 @@ def _holds(text: str, secrets: Iterable[str]) -> bool:
         if value in text and len(value) >= SHORTEST:
             return True
     return False
-
-
-async def _head(response: UpstreamResponse) -> bytes:
-    """Read as much of an error's body as is looked at; an error that breaks off is still that error."""
-    found = b""
-    try:
-        while len(found) < _FAULT_BODY and (piece := await response.read()) is not None:
-            found += piece
-    except ConnectionBroken:
-        pass
-    return found[:_FAULT_BODY]
 
 
 async def _one_by_one(events: AsyncIterator[StreamEvent]) -> AsyncIterator[list[StreamEvent]]:

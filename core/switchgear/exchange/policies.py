@@ -20,7 +20,9 @@ from switchgear.contracts.provider import Answer
 from switchgear.errors import ApiError, Unavailable
 from switchgear.exchange.faults import PolicyStop
 from switchgear.exchange.filters import AnswerFilter
+from switchgear.exchange.guarded import Spoilt, guarded, mend
 from switchgear.exchange.reservation import Reservations
+from switchgear.plugin_faults import UNKNOWN, PluginFaults, bounded, is_own_doing
 from switchgear.telemetry.metrics import Metrics
 
 _PHASES = ("prepare", "reserve", "admit", "attempting", "reads", "answered", "settle")
@@ -46,8 +48,8 @@ class PolicyChain:
     """
 
     __slots__ = (
-        "_admit", "_errors", "_explain", "_log", "_phases", "_reservations", "_settle", "_unconditional", "answering",
-        "attempting", "listening", "preparing", "reading",
+        "_admit", "_counters", "_errors", "_explain", "_faults", "_owners", "_phases", "_reservations", "_settle",
+        "_unconditional", "answering", "attempting", "listening", "names", "preparing", "reading",
     )  # fmt: skip
 
     def __init__(
@@ -56,18 +58,27 @@ class PolicyChain:
         metrics: Metrics,
         log: FilteringBoundLogger,
         counters: Counters | None = None,
+        faults: PluginFaults | None = None,
     ) -> None:
+        self._faults = faults or PluginFaults(metrics, log=log)
+        self._owners = {name: self._faults.owner(policy) for name, policy in policies}
         self._errors = metrics.counter("policy_errors", "Policies that raised or ran over their budget.", ("policy",))
         for name, _ in policies:
             self._errors.child(name)
-        self._log = log
         policies = sorted(policies, key=lambda named: named[1].order)
 
         def bound(phase: str) -> tuple[_Bound, ...]:
+            found = [(index, name, it) for index, (name, it) in enumerate(policies) if _has(it, phase)]
+            # What only one has is the record's or the limits' of every call: it is looked at where it fails, and not before.
+            plain = phase == "settle" and len(found) == 1
             return tuple(
-                _Bound(name, policy, getattr(policy, phase), 1 << index)
-                for index, (name, policy) in enumerate(policies)
-                if _has(policy, phase)
+                _Bound(
+                    name,
+                    policy,
+                    getattr(policy, phase) if plain else guarded(phase, getattr(policy, phase)),
+                    1 << index,
+                )
+                for index, name, policy in found
             )
 
         self.preparing = bound("prepare")
@@ -77,10 +88,12 @@ class PolicyChain:
         self.listening = bool(self.reading or self.answering)
         self._admit = bound("admit")
         self._settle = bound("settle")[::-1]
+        self._counters = counters
+        self.names = tuple(self._owners)
         self._explain = {one.name: one for one in bound("explain")}
         self._phases = {name: tuple(phase for phase in _PHASES if _has(policy, phase)) for name, policy in policies}
         deciding = {one.bit for one in self._admit}
-        self._reservations = Reservations(policies, counters, self._note)
+        self._reservations = Reservations(policies, counters, self._note, self._counters_failed)
         self._unconditional = sum(one.bit for one in self._settle if one.bit not in deciding)
 
     def begin(self, x: Exchange) -> None:
@@ -91,7 +104,13 @@ class PolicyChain:
         """Let policies rewrite the call. Raises `ApiError`."""
         for one in self.preparing:
             await self._run(one, x)
-            x.write_conversation()
+            try:
+                x.write_conversation()
+            except ApiError:
+                raise
+            except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
+                x.forget_conversation()
+                self._broken(one, error)
 
     def admit(self, x: Exchange) -> Answer | Awaitable[Answer | None] | None:
         """Reserve what the policies want counted, then ask them in order until one answers. Raises `ApiError` if one refuses.
@@ -128,7 +147,7 @@ class PolicyChain:
             await waiting
         else:
             try:
-                result = await _within(one.policy.budget_s, waiting)
+                result = await bounded(one.policy.budget_s, waiting)
             except ApiError:
                 x.admitted &= ~one.bit
                 raise
@@ -169,7 +188,7 @@ class PolicyChain:
                     found.append(None)
             return found
 
-        def failed(place: int, error: Exception) -> None:
+        def failed(place: int, error: BaseException) -> None:
             if isinstance(error, ApiError):
                 raise PolicyStop(error) from error
             self._stop(self.reading[place], error)
@@ -182,7 +201,7 @@ class PolicyChain:
             try:
                 result = one.call(x, answer)
                 if result is not None and isawaitable(result):
-                    await shielded(_within(one.policy.budget_s, result))
+                    await shielded(bounded(one.policy.budget_s, result))
             except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
                 self._note(one.name, error)
 
@@ -192,7 +211,7 @@ class PolicyChain:
         They do so in reverse order. A failure stops none of them, and a cancellation waits until all are done. Returns
         what the client is to be told instead of its answer: the `ApiError` of a policy that denies on errors.
         """
-        cancelled: asyncio.CancelledError | None = None
+        cancelled: BaseException | None = None
         unaccounted: ApiError | None = None
         if x.reservation is not None and (waiting := self._reservations.settle(x)) is not None:
             try:
@@ -204,16 +223,31 @@ class PolicyChain:
                 try:
                     result = one.call(x)
                     if result is not None and isawaitable(result):
-                        await shielded(_within(one.policy.budget_s, result))
-                except asyncio.CancelledError as error:
-                    cancelled = error
-                except Exception as error:  # noqa: BLE001 - told the client, or counted and logged under the policy's name
-                    unaccounted = unaccounted or self._unaccounted(one, error)
+                        await shielded(bounded(one.policy.budget_s, result))
+                except BaseException as error:  # noqa: BLE001 - told the client, or counted and logged under the policy's name
+                    if not is_own_doing(error):
+                        cancelled = error
+                    elif mended := [] if isinstance(error, (ApiError, Spoilt)) else mend(x):
+                        self._faults.note(UNKNOWN, "an exchange", "; ".join(mended), policies=self.names)
+                        again = await self._settle_again(one, x)
+                        unaccounted = unaccounted or again
+                    else:
+                        unaccounted = self._unaccounted(one, error) or unaccounted
         if cancelled is not None:
             raise cancelled
         return unaccounted
 
-    def _unaccounted(self, one: _Bound, error: Exception) -> ApiError | None:
+    async def _settle_again(self, one: _Bound, x: Exchange) -> ApiError | None:
+        """Let a policy account for what it could not, since somebody else had spoilt the exchange."""
+        try:
+            result = one.call(x)
+            if result is not None and isawaitable(result):
+                await shielded(bounded(one.policy.budget_s, result))
+        except Exception as error:  # noqa: BLE001 - told the client, or counted and logged under the policy's name
+            return self._unaccounted(one, error)
+        return None
+
+    def _unaccounted(self, one: _Bound, error: BaseException) -> ApiError | None:
         """Return what the client is told of a policy that could not account; of a bug, which is counted and logged, nothing."""
         if isinstance(error, ApiError) and one.policy.on_error == "deny":
             return error
@@ -231,7 +265,7 @@ class PolicyChain:
         try:
             said = one.call(x)
             if said is not None and isawaitable(said):
-                said = await _within(one.policy.budget_s, said)
+                said = await bounded(one.policy.budget_s, said)
             return PolicyView(name, phases, None if said is None else msgspec.to_builtins(said, str_keys=True))
         except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
             self._note(one.name, error)
@@ -240,21 +274,21 @@ class PolicyChain:
     async def _run(self, one: _Bound, *args: Any) -> Any:
         try:
             result = one.call(*args)
-            return await _within(one.policy.budget_s, result) if isawaitable(result) else result
+            return await bounded(one.policy.budget_s, result) if isawaitable(result) else result
         except (ApiError, Veto):
             raise
         except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
             self._broken(one, error)
             return None
 
-    def _broken(self, one: _Bound, error: Exception) -> None:
+    def _broken(self, one: _Bound, error: BaseException) -> None:
         """Count and log a bug in a policy; raise what the client is told if the policy must decide."""
         self._note(one.name, error)
         if one.policy.on_error == "deny":
             message = f"The policy `{one.name}` could not decide."
             raise Unavailable(message, code="policy_failed", retry_after=1) from error
 
-    def _stop(self, one: _Bound, error: Exception) -> None:
+    def _stop(self, one: _Bound, error: BaseException) -> None:
         """Count and log a bug in a filter; end the answer if its policy must see all of it."""
         try:
             self._broken(one, error)
@@ -263,16 +297,14 @@ class PolicyChain:
 
     def _note(self, name: str, error: BaseException) -> None:
         self._errors.child(name).inc()
-        self._log.error("policy failed", policy=name, exc_info=error)
+        self._faults.note(self._owners[name], f"policy {name}", error, policy=name)
+
+    def _counters_failed(self, error: BaseException) -> None:
+        self._faults.note(self._faults.owner(self._counters), "counters", error)
 
 
 def _has(policy: Policy, phase: str) -> bool:
     return getattr(type(policy), phase) is not getattr(Policy, phase)
-
-
-async def _within(seconds: float, work: Awaitable[Any]) -> Any:
-    async with asyncio.timeout(seconds):
-        return await work
 
 
 async def shielded(work: Awaitable[Any]) -> None:

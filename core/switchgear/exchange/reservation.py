@@ -4,7 +4,6 @@ A policy names buckets (`Policy.reserve`); all of them together are reserved und
 no policy stands in another's way and a refusal by one takes nothing from the others. Where no policy names any, nothing is asked.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any
@@ -16,6 +15,8 @@ from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.upstream import Timeouts
 from switchgear.errors import ApiError, CountersUnavailable, Unavailable
+from switchgear.exchange.guarded import guarded
+from switchgear.plugin_faults import bounded
 
 LEASE_MARGIN_S = 30.0
 """How long after an exchange's last moment its reservation ends by itself, if the gateway died with it."""
@@ -28,13 +29,16 @@ class Claimant:
 
     __slots__ = ("name", "policy", "refused", "reserve", "reserved", "used")
 
-    def __init__(self, name: str, policy: Policy) -> None:
+    def __init__(self, name: str, policy: Policy, *, is_alone: bool = True) -> None:
+        def made(phase: str) -> Any:  # one that is alone is looked at where it fails, and not before
+            return getattr(policy, phase) if is_alone else guarded(phase, getattr(policy, phase))
+
         self.name = name
         self.policy = policy
-        self.reserve: Callable[[Exchange], Sequence[Bucket] | Awaitable[Sequence[Bucket]]] = policy.reserve
-        self.refused = policy.refused
-        self.reserved = policy.reserved if _overrides(policy, "reserved") else None
-        self.used = policy.used if _overrides(policy, "used") else None
+        self.reserve: Callable[[Exchange], Sequence[Bucket] | Awaitable[Sequence[Bucket]]] = made("reserve")
+        self.refused = made("refused")
+        self.reserved: Any = made("reserved") if _overrides(policy, "reserved") else None
+        self.used = made("used") if _overrides(policy, "used") else None
 
 
 Claim = tuple[Claimant, Sequence[Bucket]]
@@ -60,15 +64,18 @@ class Reservations:
     `failed` is told of a policy, by name, that raised anything but an `ApiError`; `on_error` says what follows from it.
     """
 
-    __slots__ = ("_claimants", "_counters", "_failed", "_measures")
+    __slots__ = ("_claimants", "_counters", "_counters_failed", "_failed", "_measures")
 
     def __init__(
         self,
         policies: Sequence[tuple[str, Policy]],
         counters: Counters | None,
         failed: Callable[[str, BaseException], None],
+        counters_failed: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
-        self._claimants = tuple(Claimant(name, policy) for name, policy in policies if reserves(policy))
+        reserving = [(name, policy) for name, policy in policies if reserves(policy)]
+        self._claimants = tuple(Claimant(name, policy, is_alone=len(reserving) == 1) for name, policy in reserving)
+        self._counters_failed = counters_failed
         if self._claimants and counters is None:
             raise ValueError("policies that reserve need counters")
         self._counters: Any = counters
@@ -108,7 +115,12 @@ class Reservations:
             answer = self._counters.settle(x.id, actual)
         except Exception as error:  # noqa: BLE001 - counted and logged under the names of the policies it concerns
             self._blame(held, error)
-            return None
+            if actual is None or isinstance(error, CountersUnavailable):
+                return None
+            try:  # what it took in the end may be nonsense; it is not to hold it for ever
+                answer = self._counters.settle(x.id, None)
+            except Exception:  # noqa: BLE001 - told of a moment ago
+                return None
         return None if answer is None else self._settle_later(held, answer)
 
     async def _gather_later(
@@ -119,8 +131,7 @@ class Reservations:
                 found = claimant.reserve(x) if waiting is None else waiting
                 waiting = None
                 if isawaitable(found):
-                    async with asyncio.timeout(claimant.policy.budget_s):
-                        found = await found
+                    found = await bounded(claimant.policy.budget_s, found)
             except ApiError:
                 raise
             except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
@@ -143,23 +154,29 @@ class Reservations:
             self._uncountable(held, error)
             return None
         if isinstance(answer, Decision):
-            self._decided(x, held, answer)
+            try:
+                self._decided(x, held, answer)
+            except ApiError:
+                raise
+            except Exception as error:  # noqa: BLE001 - counted and logged under the names of the policies it concerns
+                self._uncountable(held, error)
             return None
         return self._take_later(x, held, answer)
 
     async def _take_later(self, x: Exchange, held: Reservation, answer: Awaitable[Decision]) -> None:
         try:
-            async with asyncio.timeout(max(one.policy.budget_s for one, _ in held.claims)):
-                decision = await answer
+            decision = await bounded(max(one.policy.budget_s for one, _ in held.claims), answer)
+            if not isinstance(decision, Decision):
+                raise TypeError(f"counters decided {type(decision).__name__}, no Decision")  # noqa: TRY301
+            self._decided(x, held, decision)
+        except ApiError:
+            raise
         except Exception as error:  # noqa: BLE001 - counted and logged under the names of the policies it concerns
             self._uncountable(held, error)
-            return
-        self._decided(x, held, decision)
 
     async def _settle_later(self, held: Reservation, answer: Awaitable[None]) -> None:
         try:
-            async with asyncio.timeout(max(one.policy.budget_s for one, _ in held.claims)):
-                await answer
+            await bounded(max(one.policy.budget_s for one, _ in held.claims), answer)
         except Exception as error:  # noqa: BLE001 - counted and logged under the names of the policies it concerns
             self._blame(held, error)
 
@@ -193,21 +210,27 @@ class Reservations:
 
     def _tell(self, claimant: Claimant, x: Exchange, rooms: tuple[Room, ...]) -> None:
         try:
-            claimant.policy.reserved(x, rooms)
+            claimant.reserved(x, rooms)
         except ApiError:
             raise
-        except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
+        except Exception as error:
+            if not all(isinstance(room, Room) for room in rooms):
+                raise  # it is the counters that said what cannot be
             self._broken(claimant, error)
 
     def _refusal(self, claimant: Claimant, x: Exchange, index: int, room: Room, retry_after_s: float) -> ApiError:
         """Have the policy word its refusal. One that cannot is refused for all the same: the counters have said so."""
         try:
-            return claimant.refused(x, index, room, retry_after_s)
+            refusal = claimant.refused(x, index, room, retry_after_s)
         except ApiError as error:
             return error
         except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
             self._failed(claimant.name, error)
-            return Policy.refused(claimant.policy, x, index, room, retry_after_s)
+        else:
+            if isinstance(refusal, ApiError):
+                return refusal
+            self._failed(claimant.name, TypeError(f"`refused` returned {type(refusal).__name__}, no ApiError"))
+        return Policy.refused(claimant.policy, x, index, room, retry_after_s)
 
     def _used(self, x: Exchange, held: Reservation) -> list[int] | None:
         """Return the actual amounts of what was reserved; None if all are as reserved."""
@@ -239,9 +262,13 @@ class Reservations:
                 raise _undecided(claimant) from error
 
     def _blame(self, held: Reservation, error: Exception) -> None:
+        """Say whose failure it is: that of policies which named what is no bucket, or else the counters', which all feel."""
         if isinstance(error, CountersUnavailable):
             return  # told already, and no fault of theirs
-        for claimant, _ in held.claims:
+        wrong = [one for one, wanted in held.claims if not _are_buckets(wanted)]
+        if not wrong:
+            self._counters_failed(error)
+        for claimant in wrong or [claimant for claimant, _ in held.claims]:
             self._failed(claimant.name, error)
 
     def _broken(self, claimant: Claimant, error: Exception) -> None:
@@ -249,6 +276,13 @@ class Reservations:
         self._failed(claimant.name, error)
         if claimant.policy.on_error == "deny":
             raise _undecided(claimant) from error
+
+
+def _are_buckets(wanted: object) -> bool:
+    return isinstance(wanted, Sequence) and all(
+        isinstance(it, Bucket) and isinstance(it.key, str) and isinstance(it.limit, int) and isinstance(it.amount, int)
+        for it in wanted
+    )
 
 
 def reserves(policy: Policy) -> bool:

@@ -20,14 +20,19 @@ from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import Resources
 from switchgear.errors import ClientGone, InternalError, PermissionDenied, Unavailable
 from switchgear.exchange.attachments import Policies
+from switchgear.exchange.broken import error_body
 from switchgear.exchange.cors import Cors
 from switchgear.exchange.engine import Engine, note_ids
 from switchgear.exchange.faults import Draining, cause_of, model_not_found, outcome_of, to_api_error
+from switchgear.exchange.guarded import mend
 from switchgear.exchange.inbound import Holding, Opening, Routed
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.reply import answer_lines, error_lines, header_lines
 from switchgear.exchange.route_request import RoutedRequest, check_media_type
+from switchgear.exchange.sound import check_reply
+from switchgear.plugin_faults import Misbehaviour, PluginFaults, heeded, is_own_doing
 from switchgear.telemetry.logs import REQUEST_ID
+from switchgear.telemetry.metrics import Metrics
 from switchgear.upstream.watch import Watch
 
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:; ?[\w!#$&^.+=\"/ -]+)*", re.ASCII)
@@ -48,7 +53,9 @@ class RouteRunner:
         meters: ExchangeMeters,
         log: FilteringBoundLogger,
         total_timeout_s: float = 600.0,
+        faults: PluginFaults | None = None,
     ) -> None:
+        self.faults = faults or PluginFaults(Metrics())
         self.engine = engine
         self.authority = authority
         self.policies = policies
@@ -67,12 +74,10 @@ class RouteRunner:
         error: BaseException | None = None
         try:
             reply = await self._reply(visit, route, params)
-        except asyncio.CancelledError as cancelled:
-            error = visit.watch.cause() or cancelled
-        except Exception as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged when it is settled
-            error = failure
+        except BaseException as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged when it is settled
+            error = visit.cause_of(failure)
         error = await visit.end(error)
-        if isinstance(error, asyncio.CancelledError):
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
             raise error
         if error is not None:
             await visit.refuse(error)
@@ -94,27 +99,22 @@ class RouteRunner:
             asked = await visit.enter(params)
             visit.x.status = 101
             await route.handler(asked, request.accept(visit.lines(RouteReply()), route.subprotocols))
-        except asyncio.CancelledError as cancelled:
-            error = visit.watch.cause() or cancelled
-        except Exception as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged when it is settled
-            error = failure
+        except BaseException as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged when it is settled
+            error = visit.cause_of(failure)
         error = await visit.end(error)
         if request.socket is not None:
             request.socket.finish(*_closing(error))
-        elif error is not None and not isinstance(error, asyncio.CancelledError):
+        elif error is not None and not isinstance(error, (asyncio.CancelledError, GeneratorExit)):
             await visit.refuse(error)
-        if isinstance(error, asyncio.CancelledError):
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
             raise error
 
     async def _reply(self, visit: "Visit", route: Route, params: Mapping[str, str]) -> RouteReply:
         asked = await visit.enter(params)
         if (wrong := check_media_type(route, asked.headers)) is not None:
             raise wrong
-        reply = await route.handler(asked)
-        if not isinstance(reply, RouteReply):
-            raise TypeError(
-                f"the handler of {route.method} {route.path} returned {type(reply).__name__}, no RouteReply"
-            )
+        reply = await heeded(route.handler(asked))
+        check_reply(reply)
         if not isinstance(reply.body, bytes):
             return await _stream(visit, reply, reply.body)
         visit.x.status = reply.status
@@ -217,10 +217,11 @@ class Visit:
             x.outcome = Outcome.COMPLETE
         else:
             x.outcome, x.status, x.cause = outcome_of(error), to_api_error(error).status, cause_of(error)
-        if x.outcome is Outcome.ERROR:
-            self._house.log.error(
-                "route failed", request_id=x.id, dialect=x.dialect, path=self._route.path, exc_info=error
-            )
+        if x.outcome is Outcome.ERROR and error is not None:
+            faults, what = house.faults, f"{getattr(self._route, 'method', 'WebSocket')} {self._route.path}"
+            faults.note(faults.owner(self._dialect), what, error, request_id=x.id, dialect=x.dialect)
+        if spoilt := mend(x):
+            house.faults.note(house.faults.owner(self._dialect), self._route.path, "; ".join(spoilt), request_id=x.id)
         try:
             if x.call is not None:
                 x.cost_microusd = x.cost_microusd or 0
@@ -233,6 +234,14 @@ class Visit:
                 self._held.bodies.give_back(self._held)
             house.meters.active.value -= 1
         return unaccounted or error
+
+    def cause_of(self, failure: BaseException) -> BaseException:
+        """Return what ended it: a timeout, an abort, what its handler raised."""
+        cause = self.watch.cause() if isinstance(failure, asyncio.CancelledError) else None
+        if cause is None and not isinstance(failure, Exception) and is_own_doing(failure):
+            cause = Misbehaviour(type(failure).__name__)
+            cause.__cause__ = failure
+        return cause or failure
 
     def lines(self, reply: RouteReply, *, stream: bool = False) -> bytes:
         """Render the headers of an answer."""
@@ -262,7 +271,8 @@ class Visit:
             request.cut()
             return
         answer = to_api_error(error)
-        await request.whole(answer.status, error_lines(x, answer, x.ended_s), self._dialect.error(answer, x.id))
+        body = error_body(self._house.faults, self._dialect, answer, x.id)
+        await request.whole(answer.status, error_lines(x, answer, x.ended_s), body)
 
 
 async def _stream(visit: Visit, reply: RouteReply, pieces: AsyncIterator[bytes]) -> RouteReply:
@@ -272,6 +282,8 @@ async def _stream(visit: Visit, reply: RouteReply, pieces: AsyncIterator[bytes])
         if visit.is_head:
             return RouteReply(b"", media_type=reply.media_type, headers=reply.headers)
         async for piece in pieces:
+            if not isinstance(piece, (bytes, bytearray, memoryview)):
+                raise TypeError(f"its answer has a piece that is {type(piece).__name__}, no bytes")
             if not begun:
                 visit.begin(reply)
                 begun = True

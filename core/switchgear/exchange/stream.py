@@ -10,9 +10,18 @@ from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.provider import Answer, ProviderFault, StreamDecoder, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
-from switchgear.errors import ConnectionBroken, FirstByteTimeout, IdleTimeout, ResponseTooLarge, UpstreamError
+from switchgear.errors import (
+    ConnectionBroken,
+    FirstByteTimeout,
+    IdleTimeout,
+    ResponseTooLarge,
+    UpstreamError,
+)
 from switchgear.exchange.listener import Listener
 from switchgear.exchange.reply import Reply, answer_lines
+from switchgear.exchange.sound import check_event, check_usage
+from switchgear.exchange.target_faults import OURS, StreamNotTold
+from switchgear.plugin_faults import is_own_doing
 from switchgear.upstream.watch import Watch
 
 _END_GRACE_S = 2.0
@@ -110,13 +119,15 @@ class StreamRelay:
         reply.encoder = encoder
         watch.on_silence(silence.keep_alive_s, self._keep_alive)
 
-    async def run_decoder(self, response: UpstreamResponse, decoder: StreamDecoder) -> None:
+    async def run_decoder(self, response: UpstreamResponse, decoder: StreamDecoder) -> None:  # noqa: C901 - one loop
         """Pass on what an HTTP provider sends. Raises unless the stream was complete."""
         try:
             while not self._last:
                 data = await response.read()
                 if data is None:
                     decoder.close()
+                    if not self._terminal:  # whatever its decoder says
+                        raise _unended()
                     self._last = True
                     break
                 events = decoder.feed(data)
@@ -125,6 +136,8 @@ class StreamRelay:
                 shown = self.x.stream_bytes
                 if events:
                     await self._take(events)
+                elif events is None:
+                    raise _no_events()
                 elif not self._terminal:
                     self._expect_more()
                 self._quiet = 0 if self.x.stream_bytes > shown else self._quiet + size
@@ -137,8 +150,8 @@ class StreamRelay:
         except ConnectionBroken:
             if not self._terminal:
                 raise
-        except asyncio.CancelledError:
-            self._forgive_silence_after_the_end()
+        except asyncio.CancelledError as cancelled:
+            self._forgive_silence_after_the_end(cancelled)
         await self._release()
 
     def _too_large(self) -> ResponseTooLarge:
@@ -153,10 +166,10 @@ class StreamRelay:
             if self._last:
                 break
         if not self._terminal:
-            raise ConnectionBroken("the provider's stream ended before its end was marked")
+            raise _unended()
         await self._release()
 
-    async def _take(self, events: list[StreamEvent]) -> None:
+    async def _take(self, events: list[StreamEvent]) -> None:  # noqa: C901 - the hot loop of streams
         x = self.x
         out = self._held
         encode = self._encoder.event
@@ -167,18 +180,26 @@ class StreamRelay:
                 fault = event.fault
                 break
             if event.usage is not None:
+                check_usage(event.usage)
                 x.usage = event.usage if x.usage is None else x.usage.updated(event.usage)
             if event.content:
+                self._terminal = False  # what goes on has not ended
                 x.stream_bytes += event.content
                 x.stream_events += 1
                 self._spoke = True
             if event.terminal:
                 self._terminal = self._spoke = True
                 self._last = self._last or event.last
-            if listener is not None:
-                out += [encode(shown) for shown in listener.event(event) if shown.data]
-            elif event.data:
-                out.append(encode(event))
+            try:
+                if listener is not None:
+                    out += [encode(shown) for shown in listener.event(event) if shown.data]
+                elif event.data:
+                    out.append(encode(event))
+            except BaseException as error:
+                self._blame(event, error)
+                raise
+            if self._last:
+                break  # whatever comes behind the end belongs to nothing
         if out and (self._flows or self._opens()):
             data = b"".join(out)
             out.clear()  # what waits for a slow client is kept once
@@ -187,6 +208,13 @@ class StreamRelay:
         if fault is not None:
             raise fault
         self._expect_more()
+
+    def _blame(self, event: StreamEvent, error: BaseException) -> None:
+        """Raise `StreamNotTold` where an event that is one cannot be told; return where it is the event, or told already."""
+        if isinstance(error, OURS) or not is_own_doing(error):
+            return
+        check_event(event)
+        raise StreamNotTold from error
 
     def _expect_more(self) -> None:
         """Say how long the provider may now be silent."""
@@ -241,10 +269,18 @@ class StreamRelay:
             self._start(named=False)
         self._reply.write_if_ready(self._encoder.keep_alive)
 
-    def _forgive_silence_after_the_end(self) -> None:
+    def _forgive_silence_after_the_end(self, cancelled: asyncio.CancelledError) -> None:
         """A stream that is complete but for its `[DONE]` is complete; any other interruption goes on its way."""
         cause = self._watch.cause()
         if cause is None:
-            raise asyncio.CancelledError
+            raise cancelled
         if not (self._terminal and isinstance(cause, IdleTimeout)):
             raise cause
+
+
+def _unended() -> ConnectionBroken:
+    return ConnectionBroken("the provider's stream ended before its end was marked")
+
+
+def _no_events() -> TypeError:
+    return TypeError("`feed` returned None, no list of events")

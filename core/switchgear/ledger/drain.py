@@ -118,6 +118,8 @@ class Drain:
         """Records taken over from dead processes, or from this instance's life before; some may have been in the store."""
         self.failures = 0
         """How often the store could not take a batch."""
+        self.why: str | None = None
+        """Why the last one could not be taken; None if it could."""
         self._journal = journal
         self._store = store
         self._ambient = ambient
@@ -141,11 +143,19 @@ class Drain:
                 if tries:
                     self._log.info("drain_resumed", tries=tries)
                 tries = 0
-            except (StoreError, OSError) as fault:
+                self.why = None
+            except Exception as fault:  # noqa: BLE001 - told, and tried again
                 tries += 1
                 self.failures += 1
+                is_known = isinstance(fault, (StoreError, OSError))
+                self.why = str(fault) if is_known else f"it raised {type(fault).__name__}"
                 if tries == 1:
-                    self._log.error("drain_failed", detail=str(fault), waiting=self._journal.depth)
+                    self._log.error(
+                        "drain_failed",
+                        detail=str(fault),
+                        waiting=self._journal.depth,
+                        exc_info=None if is_known else fault,
+                    )
                 ceiling = min(_LONGEST_DELAY_S, self._interval_s * 2**tries)
                 delay = ceiling / 2 + ceiling / 2 * self._ambient.random()
             self._journal.make_room()

@@ -1,11 +1,13 @@
 """The resource engine as plugins see it: `context.resources`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Resource, Resources
 from switchgear.errors import Conflict
+from switchgear.plugin_faults import PluginFaults
 from switchgear.resources.cache import LiveCache
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.snapshot import Snapshot
@@ -13,10 +15,11 @@ from switchgear.resources.writer import Terms
 
 
 class PluginResources(Resources):
-    """The contract over an engine."""
+    """The contract over an engine. `faults` are told of plugins that fail on a change."""
 
-    def __init__(self, engine: ResourceEngine) -> None:
+    def __init__(self, engine: ResourceEngine, faults: PluginFaults | None = None) -> None:
         self._engine = engine
+        self._faults = faults
 
     @property
     def snapshot(self) -> Snapshot:
@@ -29,7 +32,16 @@ class PluginResources(Resources):
 
     def on_change(self, kind: str, callback: Callable[[str, Any | None], None]) -> None:
         """Call back after each change of a kind is live."""
-        self._engine.feed.on_change(self._engine.kind(kind).name, callback)
+        name = self._engine.kind(kind).name
+        self._engine.feed.on_change(name, callback if self._faults is None else partial(self._tell, name, callback))
+
+    def _tell(self, kind: str, callback: Callable[[str, Any | None], None], id: str, live: Any | None) -> None:
+        """Tell a plugin of a change, which stands whatever the plugin makes of it."""
+        assert self._faults is not None
+        try:
+            callback(id, live)
+        except BaseException as error:  # noqa: BLE001 - counted and logged under the plugin's name; nothing is waited for here
+            self._faults.note(self._faults.culprit(error), f"a change of {kind}/{id}", error)
 
     async def get(self, kind: str, id: str) -> Resource[Any] | None:
         """Read one resource from the store, secrets sealed. Raises `Conflict` if no enabled plugin can read it."""

@@ -67,17 +67,21 @@ def flatten(text: str) -> str:
     return _BREAKS.sub(" ", printable(text))
 
 
+def without(text: str, secrets: Iterable[str]) -> str:
+    """Replace known secrets by `***`."""
+    for secret in sorted(set(secrets), key=len, reverse=True):
+        if len(secret) >= SHORTEST:
+            text = text.replace(secret, MASKED)
+    return text
+
+
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     """Make a foreign message fit to show: one line, at most 500 characters, none of `secrets`, nothing like a secret.
 
     The control characters go first, so that they cannot hide a secret by splitting it, and the shortening comes last, so
     that it cannot leave the half of one.
     """
-    text = flatten(text)
-    known = {flatten(secret) for secret in secrets}
-    for secret in sorted(known, key=len, reverse=True):
-        if len(secret) >= SHORTEST:
-            text = text.replace(secret, MASKED)
+    text = without(flatten(text), map(flatten, secrets))
     if len(text) > READ:
         text = text[:READ].rpartition(" ")[0] + " …"  # at a space, for half a key does not look like one
     text = mask(text)

@@ -48,7 +48,7 @@ def seen() -> list[tuple[str, str]]:
 
 def value(kernel: Kernel, metric: str, plugin: str) -> float:
     text = kernel.metrics.expose().decode()
-    found = re.search(rf'^switchgear_{metric}{{plugin="{plugin}"}} (\S+)$', text, re.MULTILINE)
+    found = re.search(rf'^switchgear_{metric}{{(?:offer="",)?plugin="{plugin}"}} (\S+)$', text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 

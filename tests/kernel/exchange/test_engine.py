@@ -301,14 +301,14 @@ async def test_a_refusal_is_recorded_and_calls_nobody() -> None:
     assert [record["outcome"] for record in fixture.ledger.records] == ["rejected"]
 
 
-async def test_a_bug_is_a_500_that_says_nothing_of_it() -> None:
+async def test_a_bug_of_a_provider_is_a_fault_of_its_target_that_says_nothing_of_it() -> None:
     class Broken(EchoProvider):
         async def complete(self, x: Exchange, call: Call, model: TargetModel, secret: Any) -> Answer:
             raise KeyError("secret detail")
 
     fixture = Fixture()
     x = await fixture.run(chat_call(), fixture.target("a", Broken(ProviderConfig("b", None, {}, NoSettings()))))
-    assert (x.outcome, fixture.reply.status) == (Outcome.ERROR, 500)
+    assert (x.outcome, x.cause, fixture.reply.status) == (Outcome.UPSTREAM_ERROR, "protocol", 502)
     assert b"secret detail" not in fixture.reply.sent
     assert len(fixture.ledger.records) == 1
 

@@ -90,12 +90,12 @@ async def test_an_answer_ends_the_asking_and_is_settled() -> None:
 async def test_a_policy_may_wait() -> None:
     async def later() -> Answer:
         await asyncio.sleep(0)
-        return Answer(b"later")
+        return Answer(b'{"text": "later"}')
 
     policies, _ = chain(Recorder("a", [], later))
     found = await run(policies, exchange())
     assert found is not None
-    assert found.body == b"later"
+    assert found.body == b'{"text": "later"}'
 
 
 async def test_an_interrupted_policy_may_hold_something_and_is_settled() -> None:
@@ -227,18 +227,18 @@ def test_a_phase_nobody_overrides_is_empty() -> None:
     assert policies.filter(exchange(), ChatCompletions().pieces) is None
 
 
-async def test_a_policy_whose_settling_is_cancelled_keeps_no_other_from_settling() -> None:
+async def test_a_policy_that_raises_a_cancellation_by_itself_is_broken_and_nobody_is_cancelled() -> None:
     log: list[str] = []
 
     class Cancelled(Recorder):
         async def settle(self, x: Exchange) -> None:  # type: ignore[override]  # either way is allowed
             raise asyncio.CancelledError
 
-    policies, _ = chain(Recorder("first", log), Cancelled("second", log))
+    policies, metrics = chain(Recorder("first", log), Cancelled("second", log))
     x = exchange()
     await admitted(policies, x)
-    with pytest.raises(asyncio.CancelledError):
-        await policies.settle(x)
+    await policies.settle(x)
+    assert b'switchgear_policy_errors_total{policy="p1"} 1.0' in metrics.expose()
     assert ["admit first", "admit second", "settle first"] == log
 
 

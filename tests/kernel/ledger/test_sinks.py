@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from msgspec import Struct
 
 from polling import eventually
@@ -37,10 +38,12 @@ class House:
         self.failures = []
         self.store = MemoryStore()
         self.outlets = []
+        self.adapters = []
         self.journals = [Journal(root / "journal", instance)]
         for number, sink in enumerate(sinks):
             journal = Journal(root / "sinks" / str(number), instance)
             offered = SinkAdapter(str(number), sink, KINDS, lambda what, how: self.failures.append((what, how)))
+            self.adapters.append(offered)
             self.outlets.append(SinkQueue(offered, journal, Drain(journal, offered, Ambient(), interval_s=0.01)))
             self.journals.append(journal)
         self.drain = Drain(self.journals[0], TeeSink(self.store, self.outlets), Ambient())
@@ -92,6 +95,64 @@ async def test_a_sink_that_is_away_holds_up_neither_the_store_nor_the_others(tmp
     assert there.took == away.took
     what, how = house.failures[0]
     assert ("record sink 0", True) == (what, how.startswith("OSError: gone fishing"))
+
+
+async def test_a_sink_that_does_not_say_what_it_wants_is_named_and_the_others_go_on(tmp_path):
+    class Silent:
+        async def write(self, kind, rows):
+            raise AssertionError
+
+    there = Listed()
+    async with House(tmp_path, "one", Silent(), there) as house:
+        await house.record("usage", "u1")
+        await eventually(lambda: there.took)
+        assert ["failing", "ok"] == [outlet.state.status for outlet in house.outlets]
+        assert "which kinds" in house.outlets[0].state.why
+    assert ["record sink 0"] == [what for what, _ in house.failures]
+
+
+async def test_a_sink_that_is_at_one_batch_for_long_is_failing_and_is_left_behind(tmp_path):
+    class Stuck:
+        kinds = frozenset()
+
+        def __init__(self):
+            self.done = asyncio.Event()
+
+        async def write(self, kind, rows):
+            while not self.done.is_set():
+                try:
+                    await self.done.wait()
+                except asyncio.CancelledError:
+                    continue
+
+    stuck, there = Stuck(), Listed()
+    async with House(tmp_path, "one", stuck, there) as house:
+        await house.record("usage", "u1")
+        await eventually(lambda: there.took)
+        await eventually(lambda: house.adapters[0]._began is not None)
+        house.adapters[0]._began -= 31.0
+        state = house.outlets[0].state
+        assert ("failing", "it has been at one batch for 31 s") == (state.status, state.why)
+        stuck.done.set()
+        await eventually(lambda: house.outlets[0].state.status == "ok")
+
+
+@pytest.mark.parametrize("error", [SystemExit(), KeyboardInterrupt(), asyncio.CancelledError()], ids=repr)
+async def test_a_sink_ends_nothing_but_its_own_try(tmp_path, error):
+    class Ending(Listed):
+        async def write(self, kind, rows):
+            if self.away:
+                raise error
+            await super().write(kind, rows)
+
+    sink = Ending()
+    sink.away = True
+    async with House(tmp_path, "one", sink) as house:
+        await house.record("usage", "u1")
+        await eventually(lambda: house.outlets[0].state.status == "failing")
+        sink.away = False
+        await eventually(lambda: sink.took)
+        assert "ok" == house.outlets[0].state.status
 
 
 async def test_what_a_sink_has_not_taken_waits_for_the_next_process(tmp_path):
