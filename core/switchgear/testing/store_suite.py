@@ -23,6 +23,7 @@ from switchgear.errors import RecordRefused, StoreConflict, StoreError, StoreUna
 from switchgear.testing.race_suite import RaceSuite, drop, put
 from switchgear.testing.record_suite import RecordSuite
 from switchgear.testing.store_model import ModelStore
+from switchgear.testing.marks import asyncio_tests
 
 
 async def conflict(store: Store, *batch: Write, replay: Replay | None = None) -> tuple[str, str, tuple[str, ...]]:
@@ -50,6 +51,7 @@ _WRITES = st.builds(
 _BATCHES = st.lists(st.lists(_WRITES, max_size=4, unique_by=lambda write: (write.kind, write.id)), max_size=20)
 
 
+@asyncio_tests
 class StoreSuite(RaceSuite, RecordSuite):
     """Documents, keys, references, versions, replays and the change feed."""
 

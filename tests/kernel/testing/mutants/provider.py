@@ -1,5 +1,6 @@
 """A provider that is right, and twenty that are wrong in one thing each. Its wire: one JSON object, in streams one a line."""
 
+import asyncio
 from typing import Any, ClassVar
 
 import msgspec
@@ -11,7 +12,7 @@ from switchgear.contracts.provider import CANONICAL, Answer, ProviderConfig, Pro
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken, InvalidRequest
-from switchgear.testing.provider_suite import ProviderSuite
+from switchgear.testing.provider_suite import NativeProviderSuite, ProviderSuite, chat_call
 from switchgear.wire.canonical import ToolCall, drop_others, read_chat
 from switchgear.wire.chunks import ChunkWriter, completion
 
@@ -447,4 +448,86 @@ PROVIDERS = (
     ArgumentsAsObjects, ErrorsVanish, UsageUnasked, UsageNever, WireItLacks, ReadsModelText, PastesModelText, ReadsStreamedText,
     BadWords, SharedState, BadCause, ChangesTheCall,
 )  # fmt: skip
-MUTANTS = ((TestRight, "provider", (*PROVIDERS, *map(with_decoder, DECODERS))),)
+
+
+class RightNative:
+    wires = frozenset({CANONICAL})
+
+    def traits(self, model):
+        return Traits(self.wires)
+
+    async def complete(self, x, call, model, secret):
+        await asyncio.sleep(0)
+        said = call.member("messages", list[dict])[-1]["content"]
+        return completion(
+            id="a", created=0, model="m", message={"content": said}, finish_reason="stop", usage=Usage.plain(2, 2)
+        )
+
+    async def stream(self, x, call, model, secret):
+        write = ChunkWriter(id="a", created=0, model="m", usage_wanted=call.usage_wanted)
+        for piece in ("Say ", "hello"):
+            await asyncio.sleep(0)
+            yield write.text(piece)
+        yield write.finish("stop", terminal=False)
+        yield write.end(Usage.plain(2, 2))
+
+
+class NativeChanged(RightNative):
+    async def stream(self, x, call, model, secret):
+        async for event in super().stream(x, call, model, secret):
+            for changed in self.change(event):
+                yield changed
+
+
+class NativeAllTerminal(NativeChanged):
+    def change(self, event):
+        return [msgspec.structs.replace(event, terminal=True)]
+
+
+class NativeNoTerminal(NativeChanged):
+    def change(self, event):
+        return [msgspec.structs.replace(event, terminal=False)]
+
+
+class NativeNoLast(NativeChanged):
+    def change(self, event):
+        return [msgspec.structs.replace(event, last=False)]
+
+
+class NativeLosesHalf(NativeChanged):
+    def change(self, event):
+        return [] if b"hello" in event.data else [event]
+
+
+class NativeUsageUnasked(RightNative):
+    def stream(self, x, call, model, secret):
+        return super().stream(x, chat_call(stream=True, usage_wanted=True), model, secret)
+
+
+class NativeDeaf(RightNative):
+    """Goes on when it is cancelled."""
+
+    async def complete(self, x, call, model, secret):
+        try:
+            await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            raise RuntimeError("not now") from None
+        return await super().complete(x, call, model, secret)
+
+
+class NativeWireItLacks(RightNative):
+    def traits(self, model):
+        return Traits(frozenset({"messages"}))
+
+
+class TestRightNative(NativeProviderSuite):
+    make: ClassVar = RightNative
+
+
+NATIVES = (
+    NativeAllTerminal, NativeNoTerminal, NativeNoLast, NativeLosesHalf, NativeUsageUnasked, NativeDeaf, NativeWireItLacks,
+)  # fmt: skip
+MUTANTS = (
+    (TestRight, "provider", (*PROVIDERS, *map(with_decoder, DECODERS))),
+    (TestRightNative, "make", NATIVES),
+)
