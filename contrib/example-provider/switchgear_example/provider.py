@@ -129,7 +129,9 @@ class ExampleDecoder:
 def lines(chat: ChatRequest) -> list[dict[str, str]]:
     for place, message in enumerate(chat.messages):
         if not all(isinstance(part, TextPart) for part in message.parts()):
-            raise InvalidRequest("This provider takes texts alone.", param=f"messages[{place}].content", code="unsupported")
+            raise InvalidRequest(
+                "This provider takes texts alone.", param=f"messages[{place}].content", code="unsupported"
+            )
     return [{"who": message.role, "says": message.text()} for message in chat.messages]
 
 

@@ -17,12 +17,35 @@ from collections.abc import Awaitable, Mapping, Sequence
 from random import Random
 from typing import Any, ClassVar
 
-from switchgear.contracts.principal import Authenticator, Authorizer, Credentials, Directory, Grant, Known, Principal, Scope
+from switchgear.contracts.principal import (
+    Authenticator,
+    Authorizer,
+    Credentials,
+    Directory,
+    Grant,
+    Known,
+    Principal,
+    Scope,
+)
 from switchgear.testing.counters_bench import given_by
 from switchgear.testing.marks import asyncio_tests
 
 Asked = tuple[Principal, str, str, str | None]
-_ODD_TOKENS = ("", " ", "\x00", "\u00ff\u00fe", "a" * 100_000, "null", "../../x", "' OR 1=1 --", "{}", "%s%n", "a b", "*", "Bearer")
+_ODD_TOKENS = (
+    "",
+    " ",
+    "\x00",
+    "\u00ff\u00fe",
+    "a" * 100_000,
+    "null",
+    "../../x",
+    "' OR 1=1 --",
+    "{}",
+    "%s%n",
+    "a b",
+    "*",
+    "Bearer",
+)
 _ACTIONS = ("list", "read", "create", "replace", "patch", "delete", "restore", "use", "enter")
 _KINDS = ("models", "providers", "credentials", "api-keys", "usage", "no-such-kind")
 
@@ -45,8 +68,12 @@ class AuthenticatorSuite:
             found = await given_by(one.authenticate(Credentials(sent, "192.0.2.1")))
         except Exception as error:
             shown = {name: value[:60] for name, value in headers.items()}
-            raise AssertionError(f"it raised {error!r} for {shown}; what is not good is None, whatever is wrong with it") from error
-        assert found is None or isinstance(found, Principal), f"it returned {found!r}, which is neither a Principal nor None"
+            raise AssertionError(
+                f"it raised {error!r} for {shown}; what is not good is None, whatever is wrong with it"
+            ) from error
+        assert found is None or isinstance(found, Principal), (
+            f"it returned {found!r}, which is neither a Principal nor None"
+        )
         return found
 
     async def test_it_knows_who_is_who(self) -> None:
@@ -58,12 +85,17 @@ class AuthenticatorSuite:
             assert (id, first.kind) == (first.id, again.kind)
             assert first.kind, "a principal has a kind: `user`, `key`"
             assert all(isinstance(grant, Grant) for grant in first.grants), "`grants` are `Grant`s"
-            assert all(isinstance(it, str) for pair in first.labels.items() for it in pair), "`labels` are texts by name"
+            assert all(isinstance(it, str) for pair in first.labels.items() for it in pair), (
+                "`labels` are texts by name"
+            )
 
     async def test_everybody_else_is_nobody(self) -> None:
         one = await given_by(self.make())
         chance = Random(1)  # noqa: S311 - a replay must be predictable
-        tokens = [*_ODD_TOKENS, *("".join(chance.choices("abcXYZ019-_.=+/", k=chance.randint(1, 60))) for _ in range(100))]
+        tokens = [
+            *_ODD_TOKENS,
+            *("".join(chance.choices("abcXYZ019-_.=+/", k=chance.randint(1, 60))) for _ in range(100)),
+        ]
         sent: list[Mapping[str, str]] = [{}, *self.bad]
         sent += [{"authorization": f"Bearer {token}"} for token in tokens]
         sent += [{name: token} for name in ("authorization", "x-api-key", "api-key", "cookie") for token in tokens]
@@ -80,7 +112,18 @@ class AuthenticatorSuite:
         for headers in self.good.values():
             found = await self.ask(one, headers)
             assert found is not None
-            shown = repr([found.id, found.name, found.kind, found.session, found.tags, found.grants, dict(found.labels), dict(found.facts)])
+            shown = repr(
+                [
+                    found.id,
+                    found.name,
+                    found.kind,
+                    found.session,
+                    found.tags,
+                    found.grants,
+                    dict(found.labels),
+                    dict(found.facts),
+                ]
+            )
             for value in headers.values():
                 token = value.rpartition(" ")[2].rpartition("=")[2] or value
                 assert token not in shown, "a principal holds a token: logs and records would show it"
@@ -113,8 +156,12 @@ class AuthorizerSuite:
             opinion = await given_by(one.authorize(*asked))
         except Exception as error:
             who, *what = asked
-            raise AssertionError(f"it raised {error!r} about {who.kind} {who.id!r} and {what}; return None for no opinion") from error
-        assert opinion is None or isinstance(opinion, Scope), f"it returned {opinion!r}, which is neither a Scope nor None"
+            raise AssertionError(
+                f"it raised {error!r} about {who.kind} {who.id!r} and {what}; return None for no opinion"
+            ) from error
+        assert opinion is None or isinstance(opinion, Scope), (
+            f"it returned {opinion!r}, which is neither a Scope nor None"
+        )
         return opinion
 
     async def test_it_allows_and_denies_what_it_says(self) -> None:
@@ -145,7 +192,9 @@ class AuthorizerSuite:
             for asked in self._everything(who):
                 opinion = await self.ask(one, asked)
                 bounds: Mapping[str, Any] = (opinion.filter if opinion is not None else None) or {}
-                assert all(isinstance(values, tuple) for values in bounds.values()), "each field of a filter has a tuple of values"
+                assert all(isinstance(values, tuple) for values in bounds.values()), (
+                    "each field of a filter has a tuple of values"
+                )
 
     def _everything(self, who: Principal) -> list[Asked]:
         ids = (None, "", "a", "*", "a" * 1000)

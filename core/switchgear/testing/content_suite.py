@@ -104,7 +104,9 @@ class ChunkerSuite:
             last = -1
             for chunk in chunks:
                 assert isinstance(chunk, Chunk), f"`chunk` returns `Chunk`s, not {chunk!r}"
-                assert 0 <= chunk.start < chunk.end <= len(text), f"a chunk from {chunk.start} to {chunk.end} of {len(text)} characters"
+                assert 0 <= chunk.start < chunk.end <= len(text), (
+                    f"a chunk from {chunk.start} to {chunk.end} of {len(text)} characters"
+                )
                 assert text[chunk.start : chunk.end] == chunk.text, "a chunk's text is `text[start:end]`"
                 assert chunk.start > last, "chunks are in the order of the text, and none begins where another does"
                 last = chunk.start
@@ -223,7 +225,9 @@ class KnowledgeBaseSuite:
         base = await given_by(self.make())
         both = [{f"{name}{n}": n for n in range(6)} for name in ("first", "second")]
         await asyncio.gather(*(self.put(base, "s", texts) for texts in both))
-        assert await self.everything(base) in [{*texts} for texts in both], "a source is replaced at once, or not at all"
+        assert await self.everything(base) in [{*texts} for texts in both], (
+            "a source is replaced at once, or not at all"
+        )
 
 
 @asyncio_tests

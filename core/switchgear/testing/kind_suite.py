@@ -44,6 +44,11 @@ class LiveView:
         return self._objects.get(("callable", name))
 
 
+def _as_json(spec: Any) -> Any:
+    """Return what the store holds, in which a tuple is a list."""
+    return msgspec.json.decode(msgspec.json.encode(spec))
+
+
 class ResourceKindSuite:
     """The declaration says what is there: every path leads somewhere, every secret is named, every refusal says where.
 
@@ -89,13 +94,15 @@ class ResourceKindSuite:
         declared = {path for paths in written for path in paths} | {*self.kind.hidden}
         declared |= {reference.field for reference in self.kind.references}
         declared |= {self.kind.scope} if self.kind.scope else set()
-        specs = [msgspec.to_builtins(self.stored(body)) for body in self.examples]
+        specs = [_as_json(self.stored(body)) for body in self.examples]
         lost = sorted(path for path in declared if not any(list(spots(spec, path)) for spec in specs))
-        assert not lost, f"no resource of `examples` has anything at {lost}: is it misspelt, or is an example with it lacking?"
+        assert not lost, (
+            f"no resource of `examples` has anything at {lost}: is it misspelt, or is an example with it lacking?"
+        )
 
     def test_every_secret_is_declared(self) -> None:
         for body in self.examples:
-            left = msgspec.to_builtins(self.stored(body))
+            left = _as_json(self.stored(body))
             for path in (*self._secrets(body), *self.kind.hidden):
                 for spot, _ in list(spots(left, path)):
                     put(left, spot, "")
@@ -108,7 +115,9 @@ class ResourceKindSuite:
             prepared = self.kind.prepare(self.read(body), None, _BY)
             assert {*prepared.once} <= {*self.kind.once}, "name what `prepare` shows once in `once`"
             kept = msgspec.json.encode(prepared.spec).decode()
-            assert not [it for it in prepared.once.values() if isinstance(it, str) and it in kept], "what is shown once is stored in clear"
+            assert not [it for it in prepared.once.values() if isinstance(it, str) and it in kept], (
+                "what is shown once is stored in clear"
+            )
 
     def test_writing_it_again_is_possible_and_changes_nothing_of_what_was_there(self) -> None:
         for body in self.examples:
@@ -126,7 +135,9 @@ class ResourceKindSuite:
             assert [] == list(self.kind.validate(resource.spec, view, _BY)), "`validate` refuses one of `examples`"
             made = self.kind.compile(resource, view)
             if self.kind.callable:
-                assert callable(getattr(made, "plan", None)), "the live object of a callable kind has a `plan` (`contracts.exchange.Callable`)"
+                assert callable(getattr(made, "plan", None)), (
+                    "the live object of a callable kind has a `plan` (`contracts.exchange.Callable`)"
+                )
                 assert all(hasattr(made, name) for name in ("enabled", "created_us", "owned_by"))
             assert before == msgspec.json.encode(resource.spec), "`compile` changed the spec"
 
@@ -138,7 +149,9 @@ class ResourceKindSuite:
                 continue
             problems = list(self.kind.validate(spec, LiveView(self.live), _BY))
             assert all(isinstance(it, Problem) for it in problems), "`validate` returns `Problem`s"
-            assert pointer in [it.pointer for it in problems], f"{dict(body)} is refused at {pointer}; `validate` names {problems}"
+            assert pointer in [it.pointer for it in problems], (
+                f"{dict(body)} is refused at {pointer}; `validate` names {problems}"
+            )
 
     def test_whatever_is_written_is_taken_or_refused(self) -> None:
         """What it lets in it must be able to bring alive, or refuse with a ValueError, also where what it names is gone."""
@@ -150,7 +163,9 @@ class ResourceKindSuite:
     def test_its_keys_are_pairs_of_texts(self) -> None:
         for body in self.examples:
             keys = list(self.kind.keys(self.stored(body)))
-            assert all(isinstance(index, str) and isinstance(value, str) for index, value in keys), "`keys` are (index, value) of texts"
+            assert all(isinstance(index, str) and isinstance(value, str) for index, value in keys), (
+                "`keys` are (index, value) of texts"
+            )
 
     def test_its_actions_give_what_will_be_stored(self) -> None:
         for action in self.kind.actions:
@@ -159,8 +174,12 @@ class ResourceKindSuite:
                 wanted = None if action.input is None else msgspec.convert(dict(given or {}), action.input)
                 prepared = action.apply(self.resource(body), wanted, _BY)
                 assert isinstance(prepared, Prepared), f"the action `{action.name}` returns `Prepared(spec, once)`"
-                assert isinstance(prepared.spec, self.kind.spec), f"the action `{action.name}` makes a {self.kind.spec.__name__}"
-                assert {*prepared.once} <= {*self.kind.once}, f"name what the action `{action.name}` shows once in `once`"
+                assert isinstance(prepared.spec, self.kind.spec), (
+                    f"the action `{action.name}` makes a {self.kind.spec.__name__}"
+                )
+                assert {*prepared.once} <= {*self.kind.once}, (
+                    f"name what the action `{action.name}` shows once in `once`"
+                )
 
     def _secrets(self, body: Mapping[str, Any]) -> Sequence[str]:
         return self.kind.secrets(body) if callable(self.kind.secrets) else self.kind.secrets
@@ -177,7 +196,9 @@ class ResourceKindSuite:
         except (ValueError, ApiError):  # a ValidationError is one
             return
         except Exception as error:
-            raise AssertionError(f"{dict(body)} raised {error!r}; return a `Problem` from `validate`, or raise ValueError") from error
+            raise AssertionError(
+                f"{dict(body)} raised {error!r}; return a `Problem` from `validate`, or raise ValueError"
+            ) from error
 
 
 class RecordKindSuite:
@@ -191,14 +212,18 @@ class RecordKindSuite:
         for body in self.bodies:
             assert isinstance(body, self.kind.type)
             assert body == msgspec.json.decode(msgspec.json.encode(body), type=self.kind.type)
-            assert isinstance(msgspec.to_builtins(body).get("id"), str), "a record has an `id`, which tells those of one moment apart"
+            assert isinstance(msgspec.to_builtins(body).get("id"), str), (
+                "a record has an `id`, which tells those of one moment apart"
+            )
 
     def test_dimensions_are_there_and_can_be_grouped_by(self) -> None:
         for name in self.kind.dimensions:
             values = self._values(name)
             assert values, f"no record of `bodies` has the dimension `{name}`"
             odd = [value for value in values if not isinstance(value, str | bool | int | None)]
-            assert not odd, f"the dimension `{name}` is {odd[:3]}, by which nothing can be grouped: have a text, a number or a truth"
+            assert not odd, (
+                f"the dimension `{name}` is {odd[:3]}, by which nothing can be grouped: have a text, a number or a truth"
+            )
 
     def test_measures_are_there_and_can_be_summed_up(self) -> None:
         for name in self.kind.measures:

@@ -362,7 +362,9 @@ class PolicySuite:
         await self.finish(policy, x, Outcome.COMPLETE, counters)
         odd = {name: text for name, text in x.labels.items() if not isinstance(name, str) or not isinstance(text, str)}
         assert {} == odd, "labels are texts by name"
-        assert dict(x.labels) == fit_labels(x.labels), "labels are at most 32, of the letters and lengths that records keep"
+        assert dict(x.labels) == fit_labels(x.labels), (
+            "labels are at most 32, of the letters and lengths that records keep"
+        )
 
     def test_header_names_it_adds_are_lower_case_bytes_without_line_breaks(self) -> None:
         x, counters = self.exchange(self.principal), WatchedCounters()

@@ -1,8 +1,8 @@
 """What every price book must do, as tests to inherit.
 
-    class TestMine(PriceBookSuite):
-        known = (("openai", "gpt-4o"),)       # types of providers, and names of models there, that it has prices of
-        def make(self): return MyBook()
+class TestMine(PriceBookSuite):
+    known = (("openai", "gpt-4o"),)       # types of providers, and names of models there, that it has prices of
+    def make(self): return MyBook()
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,9 @@ class PriceBookSuite:
             assert pricing == book.price(type, model, _NOW_US), "asked again it says another price"
             for unit, price in pricing.units.items():
                 assert isinstance(unit, str), "units are named"
-                assert _is_whole(price), f"the price of `{unit}` is {price!r}: whole microusd for a million of it, not less than 0"
+                assert _is_whole(price), (
+                    f"the price of `{unit}` is {price!r}: whole microusd for a million of it, not less than 0"
+                )
             cost = pricing.cost(Usage.plain(1_000_000, 0))
             assert _is_whole(cost), f"what {model} reads has no price"
 

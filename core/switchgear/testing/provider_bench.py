@@ -183,7 +183,9 @@ class ProviderChecks:
         try:
             return msgspec.json.decode(request.body)
         except msgspec.DecodeError as error:
-            pytest.fail(f"the body is not JSON ({error}); if it is not meant to be, override `said`: {request.body[:500]!r}")
+            pytest.fail(
+                f"the body is not JSON ({error}); if it is not meant to be, override `said`: {request.body[:500]!r}"
+            )
 
     def tell(self, text: str) -> bytes:
         """Make a whole reply that says `text`: `answer` with another text. Override it where `answer` is not JSON."""
@@ -241,4 +243,8 @@ class ProviderChecks:
 
 def is_in(text: str, request: OutboundRequest) -> bool:
     """Say whether a text of plain letters is anywhere in a request."""
-    return text in unquote(request.url) or text.encode() in request.body or any(text in it for it in request.headers.values())
+    return (
+        text in unquote(request.url)
+        or text.encode() in request.body
+        or any(text in it for it in request.headers.values())
+    )

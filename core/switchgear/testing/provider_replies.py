@@ -117,7 +117,9 @@ class ReplySuite(ProviderChecks):
         events = self.read([self.stream])
         assert text_of(events) == self.text, "what `stream` says is `text`"
         for event in events:
-            shows = event.data and any(value for delta in deltas_of([event]) for name, value in delta.items() if name != "role")
+            shows = event.data and any(
+                value for delta in deltas_of([event]) for name, value in delta.items() if name != "role"
+            )
             assert bool(event.content) == bool(shows), (
                 "`content` of an event is how many bytes of the answer it shows: what a stream that is cut has cost depends on it"
             )
@@ -136,7 +138,9 @@ class ReplySuite(ProviderChecks):
             assert 1 == len(found), f"an answer has one `finish_reason`, and this one has {found}"
             assert found[0] in FINISHES, "`finish_reason` says why it ended, in the canonical form's words"
             after = [event for event in events[terminal[0] + 1 :] if event.data and deltas_of([event])]
-            assert not [delta for event in after for delta in deltas_of([event]) if delta], "a choice that has finished goes on"
+            assert not [delta for event in after for delta in deltas_of([event]) if delta], (
+                "a choice that has finished goes on"
+            )
 
     @pytest.mark.parametrize("wanted", [False, True])
     def test_usage_is_shown_to_those_who_asked(self, wanted: bool) -> None:  # noqa: FBT001 - a pytest parameter
@@ -193,7 +197,9 @@ class ReplySuite(ProviderChecks):
             shown, found = self.read_failing([stream])
             assert cause == found
             for at in range(len(stream)):
-                assert (shown, cause) == self.read_failing([stream[:at], stream[at:]]), f"cut at {at} it is read as something else"
+                assert (shown, cause) == self.read_failing([stream[:at], stream[at:]]), (
+                    f"cut at {at} it is read as something else"
+                )
 
     def test_garbage_in_a_stream_is_a_typed_error(self) -> None:
         provider, frames = self.make(), Frames(self.stream)
@@ -213,7 +219,9 @@ class ReplySuite(ProviderChecks):
                 decoder.close()
             except (ProviderFault, SwitchgearError):
                 return
-            assert any(event.terminal or event.fault for event in events), "a stream without an end was read as complete"
+            assert any(event.terminal or event.fault for event in events), (
+                "a stream without an end was read as complete"
+            )
             assert all(isinstance(chunk, dict) for chunk in chunks_of(events))
 
         read()
@@ -223,7 +231,9 @@ class ReplySuite(ProviderChecks):
     def test_reads_calls_of_functions_whole_and_streamed(self) -> None:
         if not self.can(TOOLS):
             return
-        assert self.tool_answer, "models can have tools: record a reply that calls some in `tool_answer`, and in `tool_calls` which"
+        assert self.tool_answer, (
+            "models can have tools: record a reply that calls some in `tool_answer`, and in `tool_calls` which"
+        )
         assert self.tool_stream, "models can have tools: record a streamed reply that calls some in `tool_stream`"
         answer = self.make().decode(chat_call(), RecordedHead(), self.tool_answer)
         [choice] = msgspec.json.decode(answer.body)["choices"]

@@ -106,7 +106,9 @@ class RequestSuite(ProviderChecks):
                 f"`traits({name!r})` names {set(traits.wires - provider.wires)}, which `wires` lacks"
             )
             assert all(isinstance(it, str) for it in traits.capabilities), "capabilities are names"
-        assert CANONICAL in provider.traits(self.model.name).wires, f"`model` must be one that is spoken to in {CANONICAL!r}"
+        assert CANONICAL in provider.traits(self.model.name).wires, (
+            f"`model` must be one that is spoken to in {CANONICAL!r}"
+        )
 
     @pytest.mark.parametrize("stream", [False, True])
     def test_prepares_a_request_that_can_be_sent(self, stream: bool) -> None:  # noqa: FBT001 - a pytest parameter
@@ -180,7 +182,9 @@ class RequestSuite(ProviderChecks):
 
     def test_defaults_of_the_model_fill_what_the_client_left_out(self) -> None:
         def default(**members: Any) -> Any:
-            return structs.replace(self.model, defaults={name: Raw(msgspec.json.encode(it)) for name, it in members.items()})
+            return structs.replace(
+                self.model, defaults={name: Raw(msgspec.json.encode(it)) for name, it in members.items()}
+            )
 
         def sent(call: Call, model: TargetModel = self.model) -> tuple[str, Any]:
             request = self.prepare(call, model)
@@ -217,18 +221,24 @@ class RequestSuite(ProviderChecks):
             if self._refused(messages) is None:
                 request = self.prepare(chat_call(messages=messages))
                 lost = [word for word in words if not any(word in it for it in words_of(self.said(request)))]
-                assert not lost, f"a part of a message was lost ({lost}); raise InvalidRequest for one that cannot be sent"
+                assert not lost, (
+                    f"a part of a message was lost ({lost}); raise InvalidRequest for one that cannot be sent"
+                )
 
     def test_what_a_user_says_is_sent_as_it_is(self) -> None:
         text = 'Say "canary" \\ \n\t\u2028 \u00e9 \U0001f600 {"a": 1}'
         request = self.prepare(chat_call(messages=[{"role": "user", "content": text}]))
-        assert any(text in it for it in words_of(self.said(request))), "quotes, lines and signs in a message were changed"
+        assert any(text in it for it in words_of(self.said(request))), (
+            "quotes, lines and signs in a message were changed"
+        )
 
     def test_functions_are_sent_with_all_that_is_said_of_them(self) -> None:
         if not self.can(TOOLS):
             return
         words = words_of(self.said(self.prepare(chat_call(**_TOOLS))))
-        lost = [it for it in ("canary_weather", "canary-what-for", "canary_city") if not any(it in word for word in words)]
+        lost = [
+            it for it in ("canary_weather", "canary-what-for", "canary_city") if not any(it in word for word in words)
+        ]
         assert not lost, f"of a function {lost} was lost; if models have no tools, leave them out of `traits`"
 
     def test_earlier_calls_of_functions_are_sent_with_their_results(self) -> None:
@@ -236,7 +246,9 @@ class RequestSuite(ProviderChecks):
             return
         body = self.said(self.prepare(self._earlier(msgspec.json.encode(_ARGUMENTS).decode())))
         words = words_of(body)
-        lost = [it for it in ("canary_weather", "canary-paris", "canary-result") if not any(it in word for word in words)]
+        lost = [
+            it for it in ("canary_weather", "canary-paris", "canary-result") if not any(it in word for word in words)
+        ]
         assert not lost, f"of an earlier call of a function {lost} was lost"
 
     @pytest.mark.parametrize("arguments", _NO_OBJECTS, ids=lambda text: repr(text[:24]))

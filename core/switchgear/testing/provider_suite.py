@@ -68,10 +68,14 @@ class NativeProviderSuite:
         assert text_of(events) == self.text, "what it answers is `text`"
         terminal = [place for place, event in enumerate(events) if event.terminal]
         assert terminal, "no event is `terminal`: mark the one that proves that the answer is whole"
-        assert not any(event.content for event in events[terminal[0] + 1 :]), "after a `terminal` event there is more of the answer"
+        assert not any(event.content for event in events[terminal[0] + 1 :]), (
+            "after a `terminal` event there is more of the answer"
+        )
         assert events[-1].last, "the event that nothing follows is `last`"
         assert not any(event.last for event in events[:-1]), "something follows an event that is `last`"
-        assert all(event.content for event in events if text_of([event])), "`content` is how many bytes of the answer an event shows"
+        assert all(event.content for event in events if text_of([event])), (
+            "`content` is how many bytes of the answer an event shows"
+        )
 
     @pytest.mark.parametrize("wanted", [False, True])
     async def test_usage_is_shown_to_those_who_asked(self, wanted: bool) -> None:  # noqa: FBT001 - a pytest parameter
@@ -96,7 +100,10 @@ class NativeProviderSuite:
             await anext(events)
 
     async def test_stops_when_it_is_cancelled(self) -> None:
-        for work in (self.make().complete(make_exchange(None), chat_call(), self.model, None), self.read(chat_call(stream=True))):
+        for work in (
+            self.make().complete(make_exchange(None), chat_call(), self.model, None),
+            self.read(chat_call(stream=True)),
+        ):
             task = asyncio.ensure_future(work)
             await asyncio.sleep(0)
             task.cancel()

@@ -36,7 +36,16 @@ class Fact(msgspec.Struct):
     labels: dict[str, str] = {}
 
 
-_TEXTS = ("plain", 'quotes " and \\', "lines\r\nand\ttabs", "commas, ; and |", "\u2028 \u00e9 \U0001f600", "", "=1+1", "x" * 10_000)
+_TEXTS = (
+    "plain",
+    'quotes " and \\',
+    "lines\r\nand\ttabs",
+    "commas, ; and |",
+    "\u2028 \u00e9 \U0001f600",
+    "",
+    "=1+1",
+    "x" * 10_000,
+)
 
 
 @asyncio_tests
@@ -63,7 +72,9 @@ class RecordSinkSuite:
 
     async def test_it_says_which_kinds_it_wants(self) -> None:
         sink = await given_by(self.make())
-        assert isinstance(getattr(sink, "kinds", None), frozenset), "`kinds` is a frozenset of names of kinds; empty for all"
+        assert isinstance(getattr(sink, "kinds", None), frozenset), (
+            "`kinds` is a frozenset of names of kinds; empty for all"
+        )
         assert all(isinstance(name, str) for name in sink.kinds)
         assert inspect.iscoroutinefunction(sink.write), "`write` is a coroutine"
 
@@ -108,7 +119,9 @@ class EventHandlerSuite:
 
     async def test_it_says_which_events_it_wants(self) -> None:
         one = await given_by(self.make())
-        assert isinstance(getattr(one, "names", None), frozenset), "`names` is a frozenset of names of events; empty for all"
+        assert isinstance(getattr(one, "names", None), frozenset), (
+            "`names` is a frozenset of names of events; empty for all"
+        )
         assert all(isinstance(name, str) for name in one.names)
         assert isinstance(one, EventHandler), "`handle(event)` is missing"
 

@@ -30,6 +30,8 @@ def test_it_fails_for(suite: type, attribute: str, mutant: Any, tmp_path: Path) 
     assert caught(type(suite.__name__, (suite,), {attribute: mutant}), tmp_path), mutant.__doc__
 
 
-@pytest.mark.parametrize("suite", [suite for module in MODULES for suite, _, _ in module.MUTANTS], ids=lambda it: it.__module__)
+@pytest.mark.parametrize(
+    "suite", [suite for module in MODULES for suite, _, _ in module.MUTANTS], ids=lambda it: it.__module__
+)
 def test_it_passes_for_what_is_right(suite: type, tmp_path: Path) -> None:
     assert caught(suite, tmp_path) is None

@@ -73,7 +73,13 @@ class TestAnthropicProvider(ProviderSuite):
     )
 
     stream_faults = (
-        (STREAMS["text"][: STREAMS["text"].index(b"event: content_block_stop")] + b"event: error\ndata: " + error("overloaded_error") + b"\n\n", "overloaded"),
+        (
+            STREAMS["text"][: STREAMS["text"].index(b"event: content_block_stop")]
+            + b"event: error\ndata: "
+            + error("overloaded_error")
+            + b"\n\n",
+            "overloaded",
+        ),
     )
     tool_calls = (("weather", {"city": "Köln"}), ("now", {}))
     tool_answer = recorded("parallel_tools")

@@ -70,7 +70,10 @@ class TestOpenAIProvider(ProviderSuite):
 
     stream_faults = (
         (
-            (chunk('{"role":"assistant","content":"Hé"}') + 'data: {"error":{"message":"Busy.","type":"server_error"}}\n\n').encode(),
+            (
+                chunk('{"role":"assistant","content":"Hé"}')
+                + 'data: {"error":{"message":"Busy.","type":"server_error"}}\n\n'
+            ).encode(),
             "server",
         ),
     )

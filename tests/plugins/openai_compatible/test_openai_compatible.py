@@ -33,7 +33,9 @@ class TestCompatibleProvider(ProviderSuite):
         (500, b'{"detail":"oops"}', "server"),
     )
 
-    stream_faults = ((STREAM[: STREAM.index(b'data: {"choices":[{"delta":{},')] + b'data: {"error":"out of memory"}\n\n', "server"),)
+    stream_faults = (
+        (STREAM[: STREAM.index(b'data: {"choices":[{"delta":{},')] + b'data: {"error":"out of memory"}\n\n', "server"),
+    )
     tool_calls = (("get_weather", {"city": "Oslo"}),)
     tool_answer = (
         b'{"choices":[{"index":0,"message":{"content":"","tool_calls":[{"id":"null","function":{"name":"get_weather","arguments":'

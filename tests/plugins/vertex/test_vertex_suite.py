@@ -65,7 +65,10 @@ FAULTS = (
 
 
 CALLS = (("weather", {"city": "Rome"}), ("weather", {}), ("now", {}))
-FAILING = golden("streams/text.sse").partition(b"data:")[1] + golden("streams/text.sse").partition(b"data:")[2].partition(b"data:")[0]
+FAILING = (
+    golden("streams/text.sse").partition(b"data:")[1]
+    + golden("streams/text.sse").partition(b"data:")[2].partition(b"data:")[0]
+)
 FAILING += b"data: " + status(503, "UNAVAILABLE") + b"\n\n"
 
 

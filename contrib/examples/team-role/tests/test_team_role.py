@@ -1,13 +1,37 @@
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 
 from support.gateway import Running, running
+from switchgear.contracts.principal import Principal
+from switchgear.testing.authority_suite import AuthenticatorSuite, AuthorizerSuite
+from team_role import Roles, User, Users
 
 USERS = """team_role = { enabled = true, users = [
   { id = "rita", token = "rita-token", team = "red" },
   { id = "lea", token = "lea-token", team = "red", role = "lead", models = ["ec*"] },
 ]}"""
+
+
+LEAD = Principal("lea", "user", labels={"team": "red"}, facts={"role": "lead"})
+READER = Principal("rita", "user", labels={"team": "red"}, facts={"role": "reader"})
+
+
+class TestUsers(AuthenticatorSuite):
+    good: ClassVar = {"rita": {"authorization": "Bearer rita-token"}, "lea": {"cookie": "session=lea-token"}}
+    bad: ClassVar = ({"authorization": "Bearer eve-token"},)
+
+    def make(self) -> Users:
+        users = Users()
+        users.read((User("rita", "rita-token", "red"), User("lea", "lea-token", "red", "lead", ("ec*",))))
+        return users
+
+
+class TestRoles(AuthorizerSuite):
+    make: ClassVar = Roles
+    allowed: ClassVar = ((READER, "read", "api-keys", "key_1"), (LEAD, "create", "api-keys", None))
+    denied: ClassVar = ((READER, "create", "api-keys", None), (LEAD, "read", "models", "m"))
 
 
 async def ask(

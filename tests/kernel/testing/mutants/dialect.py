@@ -156,7 +156,9 @@ class PastesStreams(Asking):
         class Pasting(Lines):
             def event(self, event):
                 deltas = [choice.delta for choice in read_chunk(event.data).choices] if event.data else []
-                return b"".join(b'{"says":"%b"}\n' % it.content.encode() for it in deltas if it is not None and it.content)
+                return b"".join(
+                    b'{"says":"%b"}\n' % it.content.encode() for it in deltas if it is not None and it.content
+                )
 
         return Pasting()
 

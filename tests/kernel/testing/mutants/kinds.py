@@ -113,7 +113,10 @@ MUTANTS = (
             wrong("KeepsWhatIsShownOnce", prepare=keeps, once=("key",)),
             wrong("PreparesTheSpecItself", prepare=lambda new, previous, by: new),
             wrong("RefusesNothing", validate=lambda new, view, by: ()),
-            wrong("RefusesElsewhere", validate=lambda new, view, by: [] if new.text else [Problem("/txt", "Say something.")]),
+            wrong(
+                "RefusesElsewhere",
+                validate=lambda new, view, by: [] if new.text else [Problem("/txt", "Say something.")],
+            ),
             wrong("RefusesWithTexts", validate=lambda new, view, by: [] if new.text else ["text"]),
             wrong("BreaksOverOdd", compile=lambda resource, view: resource.spec.words[0]),
             wrong("NeedsWhatItNames", compile=lambda resource, view: view.callable("m").name),

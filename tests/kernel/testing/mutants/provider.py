@@ -134,7 +134,9 @@ class Decoder:
     def events(self, reply):
         events = [self.write.text(reply.says)] if reply.says else []
         for doing in reply.does:
-            events.append(self.write.tool_call(self.called, f"call_{self.called}", doing.what, self.provider.text(doing)))
+            events.append(
+                self.write.tool_call(self.called, f"call_{self.called}", doing.what, self.provider.text(doing))
+            )
             self.called += 1
         if reply.ended is not None:
             self.ended = True
@@ -156,12 +158,8 @@ class TestRight(ProviderSuite):
     faults = ((503, b'{"trouble": "busy"}', "overloaded"), (500, b"", "server"))
     stream_faults = ((b'{"says": "Hel"}\n{"trouble": "slow"}\n', "rate_limit"),)
     tool_calls = (("weather", {"city": "Oslo"}), ("now", {}))
-    tool_answer = (
-        b'{"does": [{"what": "weather", "how": {"city": "Oslo"}}, {"what": "now", "how": {}}], "ended": "acts", "words": [2, 1]}'
-    )
-    tool_stream = (
-        b'{"does": [{"what": "weather", "how": {"city": "Oslo"}}]}\n{"does": [{"what": "now", "how": {}}]}\n{"ended": "acts"}\n'
-    )
+    tool_answer = b'{"does": [{"what": "weather", "how": {"city": "Oslo"}}, {"what": "now", "how": {}}], "ended": "acts", "words": [2, 1]}'
+    tool_stream = b'{"does": [{"what": "weather", "how": {"city": "Oslo"}}]}\n{"does": [{"what": "now", "how": {}}]}\n{"ended": "acts"}\n'
 
     def make(self):
         return self.provider(ProviderConfig("p", "https://p.test", {}, NoSettings()))

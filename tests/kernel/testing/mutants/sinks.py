@@ -150,7 +150,11 @@ class TestRightBook(PriceBookSuite):
 
 
 MUTANTS = (
-    (TestRight, "make", (NoKinds, Plain, LosesTheLast, Overwrites, Backwards, BreaksLines, Swallows, ForgetsTheRepeated)),
+    (
+        TestRight,
+        "make",
+        (NoKinds, Plain, LosesTheLast, Overwrites, Backwards, BreaksLines, Swallows, ForgetsTheRepeated),
+    ),
     (TestRightListener, "make", (TrustsMembers, ListsNames, TrustsTypes)),
     (TestRightBook, "make", (PricesEverything, Dollars, Breaks, OutputAlone)),
 )

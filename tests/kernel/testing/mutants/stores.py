@@ -172,7 +172,11 @@ class Before:
         return await self.inner.execute(name, **values)
 
     async def query(self, name, **values):
-        return [{"balance": self.rows[values["id"]]["balance"]}] if name == "balance" else await self.inner.query(name, **values)
+        return (
+            [{"balance": self.rows[values["id"]]["balance"]}]
+            if name == "balance"
+            else await self.inner.query(name, **values)
+        )
 
 
 class TestRightTables(TablesSuite):
