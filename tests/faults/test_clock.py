@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from faults.figures import Record
-from support.ahead import Ahead
+from switchgear.testing.ambient import Ahead
 from support.faultup import FaultUpstream, Script
 from support.gateway import Running, eventually, running
 from support.talk import Talk

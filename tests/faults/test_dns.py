@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from faults.figures import Record
-from support.ahead import Ahead
+from switchgear.testing.ambient import Ahead
 from support.daemon import daemon
 from support.dns import NXDOMAIN, SERVFAIL, Known, NameServer, may_unshare
 from support.faultup import FaultUpstream

@@ -14,7 +14,7 @@ import pytest
 
 from support.daemon import Daemon, daemon
 from support.faultup import FaultUpstream, Script
-from support.faultup.ledger import Entry
+from switchgear.testing.upstream.ledger import Entry
 from support.gateway import eventually
 from support.talk import Talk
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from support.faultup.script import Script, ToolCall
+from switchgear.testing.upstream.script import Script, ToolCall
 
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "inlet", "jetty", "knoll")
 _TOKEN = re.compile(r"\S+\s*|\s+")

@@ -7,10 +7,10 @@ from typing import Protocol, cast
 
 import httptools
 
-from support.faultup.ledger import Entry
-from support.faultup.player import Cut, Player, delivered
-from support.faultup.reply import Reply
-from support.faultup.script import Script
+from switchgear.testing.upstream.ledger import Entry
+from switchgear.testing.upstream.player import Cut, Player, delivered
+from switchgear.testing.upstream.reply import Reply
+from switchgear.testing.upstream.script import Script
 
 
 class Request:
