@@ -10,7 +10,18 @@ from switchgear.testing import gateway as kit
 from switchgear.testing.gateway import ADMIN_KEY, PROVIDER_KEY, SOURCE, eventually, serving
 from switchgear.upstream.resolve import Lookup
 
-__all__ = ["ADMIN_KEY", "PROVIDER_KEY", "SOURCE", "SQLITE", "Running", "Upstream", "configure", "eventually", "provision", "running"]
+__all__ = [
+    "ADMIN_KEY",
+    "PROVIDER_KEY",
+    "SOURCE",
+    "SQLITE",
+    "Running",
+    "Upstream",
+    "configure",
+    "eventually",
+    "provision",
+    "running",
+]
 
 SQLITE = "sqlite = { enabled = true }"
 
@@ -115,7 +126,7 @@ async def running(
     file = configure(
         directory, gateway, store, memory, plugins, retries, routing, first_byte=first_byte, idle=idle, total=total
     )
-    async with serving(file, ambient=ambient, lookup=lookup, environ=environ, made_of=Running) as run:
+    async with serving(file, Running, ambient=ambient, lookup=lookup, environ=environ) as run:
         await provision(run, upstream)
         yield run
 

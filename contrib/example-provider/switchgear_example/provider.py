@@ -101,10 +101,10 @@ class ExampleDecoder:
         try:
             for line in lines:
                 events += self._events(read(line))
-            if len(self._line) > MAX_LINE:
-                raise ProviderFault("protocol", 200)
         except ProviderFault as fault:
-            events.append(StreamEvent(b"", fault=fault))
+            return [*events, StreamEvent(b"", fault=fault)]
+        if len(self._line) > MAX_LINE:
+            events.append(StreamEvent(b"", fault=ProviderFault("protocol", 200)))
         return events
 
     def close(self) -> None:

@@ -68,6 +68,6 @@ class Ahead(Ambient):
         """Return the wall clock in seconds."""
         return time.time() + self.by_s
 
-    def monotonic(self) -> float:  # type: ignore[override]  # the world's is a function of its own
+    def monotonic(self) -> float:
         """Return the seconds on a clock that never goes back."""
         return time.monotonic() + self.by_s

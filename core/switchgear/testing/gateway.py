@@ -1,4 +1,4 @@
-"""A whole gateway in the test's own process and loop, over real sockets, which is provisioned as an operator would: by the admin API.
+"""A whole gateway in the test's own process and loop, over real sockets, provisioned as an operator would: by the admin API.
 
     async def test_mine(gateway, upstream):
         async with upstream, gateway(plugins={"mine": {"greeting": "hello"}}) as run:
@@ -117,7 +117,9 @@ class Running:
 
     async def usage(self, **filters: str) -> list[dict[str, Any]]:
         """Return usage records, newest first."""
-        found: list[dict[str, Any]] = _checked(await self.admin.get("/usage", params={"limit": "500", **filters}), 200)["data"]
+        found: list[dict[str, Any]] = _checked(await self.admin.get("/usage", params={"limit": "500", **filters}), 200)[
+            "data"
+        ]
         return found
 
     async def all_usage(self) -> dict[str, dict[str, Any]]:
@@ -155,13 +157,13 @@ def _checked(answer: httpx.Response, status: int) -> dict[str, Any]:
 @asynccontextmanager
 async def serving(
     file: Path,
+    made_of: type[R],
     *,
     ambient: Ambient | None = None,
     lookup: Lookup | None = None,
     environ: Mapping[str, str] | None = None,
-    made_of: type[R] = Running,  # type: ignore[assignment]  # a default of a type variable
 ) -> AsyncIterator[R]:
-    """Serve what a plugins.toml says, with the data beside it, until the block is over; give a `Running`, or what derives from it."""
+    """Serve what a plugins.toml says, with the data beside it, until the block is over; give a `made_of`."""
     given = {"ADMIN_KEY": ADMIN_KEY, "SWITCHGEAR__GATEWAY__DATA_DIR": str(file.parent / "data"), **(environ or {})}
     reread = partial(load, file, environ=given)
     made = Gateway(reread(), ambient=ambient, reread=reread, lookup=lookup)
@@ -169,7 +171,8 @@ async def serving(
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(made.serve(port.set_result, stop))
-    await asyncio.wait({serving, port}, return_when=asyncio.FIRST_COMPLETED)
+    begun: tuple[asyncio.Future[Any], ...] = (serving, port)
+    await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         await serving
     run = made_of(made, await port)
@@ -208,7 +211,7 @@ async def running(
     }
     file = directory / "plugins.toml"
     file.write_text(tomli_w.dumps({"gateway": own, "plugins": chosen}))
-    async with serving(file, ambient=ambient, environ=environ) as run:
+    async with serving(file, Running, ambient=ambient, environ=environ) as run:
         await provision(run)
         yield run
 

@@ -26,7 +26,7 @@ from switchgear.contracts.resource import Prepared, Problem, Resource, ResourceK
 from switchgear.json_paths import put, spots
 
 _BY = operator("suite")
-_ODD = (None, True, 5, -1, 1.5, "", "text", [], [None], {}, {"a": []})
+_ODD: tuple[Any, ...] = (None, True, 5, -1, 1.5, "", "text", [], [None], {}, {"a": []})
 
 
 class LiveView:

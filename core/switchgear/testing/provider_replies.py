@@ -1,4 +1,4 @@
-"""The part of `ProviderSuite` that is about what comes back: nothing is lost, nothing is made up, no failure passes for an answer."""
+"""The part of `ProviderSuite` that is about what comes back: nothing is lost or made up, no failure passes for an answer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,7 +39,9 @@ ODD_TEXTS = (
     "\U0001f600 \u00e9", "[" * 3000,
 )  # fmt: skip
 """What a model may say, and is a text all the same."""
-_ODD_VALUES = st.sampled_from([None, True, 5, -1, 2**70, 1.5, "", "text", [], [None], {}, {"a": []}, "[" * 3000])
+_ODD_VALUES: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 5, -1, 2**70, 1.5, "", "text", [], [None], {}, {"a": []}, "[" * 3000]
+)
 
 
 def seen(events: Sequence[StreamEvent]) -> list[Any]:
@@ -171,7 +173,7 @@ class ReplySuite(ProviderChecks):
         found: list[list[StreamEvent]] = [[], []]
         for at in range(0, len(self.stream), 7):
             for decoder, events in zip(decoders, found, strict=True):
-                events += decoder.feed(self.stream[at : at + 7])
+                events.extend(decoder.feed(self.stream[at : at + 7]))
         assert all(self.text == text_of(events) for events in found), "what a stream knows belongs in its decoder"
         assert [event.usage for event in found[0]] == [event.usage for event in found[1]]
 
@@ -191,7 +193,7 @@ class ReplySuite(ProviderChecks):
         if self.stream_faults is None:
             return
         assert self.stream_faults, (
-            "record a stream in which the provider fails in `stream_faults`: (body, cause); None if its wire has no words for that"
+            "record in `stream_faults` a stream in which the provider fails: (body, cause); None if its wire has no words for it"
         )
         for stream, cause in self.stream_faults:
             shown, found = self.read_failing([stream])
@@ -313,7 +315,8 @@ class ReplySuite(ProviderChecks):
 def _spoilt(data: Any, recorded: bytes) -> bytes:
     """Put something else in place of a piece of what was recorded."""
     at, size = data.draw(st.integers(0, len(recorded))), data.draw(st.integers(0, 8))
-    return recorded[:at] + data.draw(st.binary(max_size=8)) + recorded[at + size :]
+    new: bytes = data.draw(st.binary(max_size=8))
+    return recorded[:at] + new + recorded[at + size :]
 
 
 def _decoded(text: str) -> Any:

@@ -26,7 +26,7 @@ def _function(name: str) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "description": "canary-what-for", "parameters": parameters}}
 
 
-_TOOLS = {"tools": [_function("canary_weather"), _function("canary_time")]}
+_TOOLS: dict[str, Any] = {"tools": [_function("canary_weather"), _function("canary_time")]}
 _SCHEMA = {"type": "object", "properties": {"canary_field": {"type": "string"}}, "required": ["canary_field"]}
 MEMBERS = (
     Said("temperature", (0.73, 0.21)),
@@ -176,7 +176,8 @@ class RequestSuite(ProviderChecks):
 
     def test_a_null_is_what_is_left_out(self) -> None:
         for said in MEMBERS[:-1]:
-            call = chat_call(**{said.name: None})
+            null: dict[str, Any] = {said.name: None}
+            call = chat_call(**null)
             self.prepare(call)
             assert () == call.dropped, f"`{said.name}: null` says nothing, so nothing of it can be dropped"
 
@@ -194,7 +195,7 @@ class RequestSuite(ProviderChecks):
         if said == sent(chat_call()):
             return  # it cannot carry it at all
         assert said == sent(chat_call(), default(temperature=0.73)), (
-            "`model.defaults` are members to use where the client set none (`switchgear.wire.canonical.read_chat` lays them under)"
+            "use `model.defaults` where the client set nothing (`switchgear.wire.canonical.read_chat` lays them under)"
         )
         assert said == sent(chat_call(temperature=0.73), default(temperature=0.21)), "what the client says wins"
 

@@ -19,11 +19,11 @@ import msgspec
 import pytest
 
 from switchgear.contracts.provider import Answer, Call, NativeProvider, StreamEvent, TargetModel
+from switchgear.testing.marks import asyncio_tests
 from switchgear.testing.policy_suite import make_exchange
 from switchgear.testing.provider_bench import CANARY, MODEL, RecordedHead, chat_call, chunks_of, text_of
 from switchgear.testing.provider_replies import FINISHES, ReplySuite, shown_usage
 from switchgear.testing.provider_requests import RequestSuite
-from switchgear.testing.marks import asyncio_tests
 
 __all__ = ["CANARY", "MODEL", "NativeProviderSuite", "ProviderSuite", "RecordedHead", "chat_call", "text_of"]
 

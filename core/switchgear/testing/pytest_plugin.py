@@ -33,7 +33,7 @@ def plugin_context(tmp_path: Path, ambient: "FixedAmbient") -> "PluginContext":
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> "Callable[..., AbstractAsyncContextManager[Running]]":
-    """What starts a whole gateway: `async with gateway(plugins={"mine": {}}) as run` (`switchgear.testing.gateway.running`)."""
+    """Start a whole gateway with it, as `async with gateway(plugins={"mine": {}}) as run` (`switchgear.testing.gateway`)."""
     from switchgear.testing.gateway import running  # noqa: PLC0415 - paid by those who ask
 
     return partial(running, tmp_path)

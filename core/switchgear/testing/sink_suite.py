@@ -58,7 +58,7 @@ class RecordSinkSuite:
         """Make the sink over an empty place."""
         raise AssertionError("override `make` to return the sink under test")
 
-    def held(self, sink: RecordSink) -> Sequence[str] | Awaitable[Sequence[str]]:
+    def held(self, sink: RecordSink) -> Sequence[str] | Awaitable[Sequence[str]]:  # noqa: ARG002 - whoever overrides it uses it
         """Return the ids of the records that have arrived, in order, as often as they are there."""
         raise AssertionError("override `held` to return the ids of what the sink has taken")
 

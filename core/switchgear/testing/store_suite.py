@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from switchgear.contracts.store import Change, Document, RecordQuery, RecordRow, Replay, Store, Write
 from switchgear.errors import RecordRefused, StoreConflict, StoreError, StoreUnavailable
+from switchgear.testing.marks import asyncio_tests
 from switchgear.testing.race_suite import RaceSuite, drop, put
 from switchgear.testing.record_suite import RecordSuite
 from switchgear.testing.store_model import ModelStore
-from switchgear.testing.marks import asyncio_tests
 
 
 async def conflict(store: Store, *batch: Write, replay: Replay | None = None) -> tuple[str, str, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """The suites must fail for what is wrong, or passing them says nothing: each mutant is wrong in one thing.
 
-A module of `mutants` has a suite over what is right, `TestRight…`, and in `MUTANTS` what is wrong, under the attribute of that suite
-which it takes the place of.
+A module of `mutants` has a suite over what is right, `TestRight…`, and in `MUTANTS` what is wrong, under the attribute of that
+suite which it takes the place of.
 """
 
 import importlib

@@ -9,7 +9,10 @@ BODY = {
     "system": [{"type": "text", "text": "canary-system"}],
     "messages": [
         {"role": "user", "content": "canary-question"},
-        {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "canary_tool", "input": {"a": "canary-argument"}}]},
+        {
+            "role": "assistant",
+            "content": [{"type": "tool_use", "id": "t1", "name": "canary_tool", "input": {"a": "canary-argument"}}],
+        },
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "canary-result"}]},
     ],
     "tools": [{"name": "canary_tool", "description": "canary-what-for", "input_schema": {"type": "object"}}],

@@ -10,9 +10,9 @@ from typing import Self
 
 import msgspec
 
+from support.process import Child
 from switchgear.testing.upstream.ledger import Entry
 from switchgear.testing.upstream.script import Script
-from support.process import Child
 
 _TESTS = Path(__file__).parents[2]
 

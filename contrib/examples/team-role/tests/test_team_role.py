@@ -1,11 +1,11 @@
 from typing import Any, ClassVar
 
 import httpx
+from team_role import Roles, User, Users
 
 from switchgear.contracts.principal import Principal
 from switchgear.testing.authority_suite import AuthenticatorSuite, AuthorizerSuite
 from switchgear.testing.gateway import Running
-from team_role import Roles, User, Users
 
 USERS = [
     {"id": "rita", "token": "rita-token", "team": "red"},

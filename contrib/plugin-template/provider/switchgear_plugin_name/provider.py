@@ -1,7 +1,8 @@
 """Translates between the canonical chat form and the provider's own wire format.
 
 It is written for a server that takes `{"model", "messages", "stream", "max_tokens", "temperature", "stop"}` and answers
-`{"text", "done"}`, in a stream one such object a line, `{"error"}` where it fails. Put your provider's format in its place; the suite in tests/ tells when something is amiss.
+`{"text", "done"}`, in a stream one such object a line, `{"error"}` where it fails. Put your provider's
+format in its place; the suite in tests/ tells when something is amiss.
 """
 
 from typing import Any
@@ -104,10 +105,10 @@ class PluginNameDecoder:
         *lines, self._line = (self._line + data).split(b"\n")
         try:
             events.extend(self._event(read(line)) for line in lines)
-            if len(self._line) > MAX_LINE:
-                raise ProviderFault("protocol", 200)
         except ProviderFault as fault:
-            events.append(StreamEvent(b"", fault=fault))  # what came before it is still shown
+            return [*events, StreamEvent(b"", fault=fault)]  # what came before it is still shown
+        if len(self._line) > MAX_LINE:
+            events.append(StreamEvent(b"", fault=ProviderFault("protocol", 200)))
         return events
 
     def close(self) -> None:

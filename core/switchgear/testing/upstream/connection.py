@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1)
         self._upstream.connections.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
         self._upstream.connections.discard(self)
         self._peer_left()
 

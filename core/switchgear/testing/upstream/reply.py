@@ -67,6 +67,7 @@ def error_object(status: int, members: dict[str, Any] | None = None) -> dict[str
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:
+    """Return a reply of JSON."""
     return Reply(status, {"content-type": "application/json"}, [Piece(_encode(value), content=True)])
 
 

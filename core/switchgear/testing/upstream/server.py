@@ -134,7 +134,9 @@ class ScriptedUpstream:
     def answer(self, request: Request, entry: Entry) -> tuple[Script, Reply]:
         """Choose the script of a request and what it says."""
         try:
-            ask = msgspec.json.decode(entry.body, type=Ask) if entry.body and not self.own_bytes_next(request) else Ask()
+            ask = (
+                msgspec.json.decode(entry.body, type=Ask) if entry.body and not self.own_bytes_next(request) else Ask()
+            )
             script = self.choose(request, ask.model)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Script(), json_reply(error_object(400, {"message": f"Unreadable: {error}"}), 400)

@@ -206,8 +206,8 @@ class TestRight(DialectSuite):
 
 
 ENDPOINTS = (
-    LosesMembers, LosesTheQuestion, ChangesTheCall, TakesNothing, TrustsTypes, IgnoresStream, LosesCalls, PastesText, LosesStreams,
-    PastesStreams, EndsOnErrors, OwnPath,
+    LosesMembers, LosesTheQuestion, ChangesTheCall, TakesNothing, TrustsTypes, IgnoresStream, LosesCalls, PastesText,
+    LosesStreams, PastesStreams, EndsOnErrors, OwnPath,
 )  # fmt: skip
 DIALECTS = (SilentErrors, TextErrors, PlainHandler, OpenToNobody, SamePaths, ShoutedHeader)
 MUTANTS = ((TestRight, "make", (*map(with_endpoint, ENDPOINTS), *DIALECTS)),)

@@ -158,8 +158,13 @@ class TestRight(ProviderSuite):
     faults = ((503, b'{"trouble": "busy"}', "overloaded"), (500, b"", "server"))
     stream_faults = ((b'{"says": "Hel"}\n{"trouble": "slow"}\n', "rate_limit"),)
     tool_calls = (("weather", {"city": "Oslo"}), ("now", {}))
-    tool_answer = b'{"does": [{"what": "weather", "how": {"city": "Oslo"}}, {"what": "now", "how": {}}], "ended": "acts", "words": [2, 1]}'
-    tool_stream = b'{"does": [{"what": "weather", "how": {"city": "Oslo"}}]}\n{"does": [{"what": "now", "how": {}}]}\n{"ended": "acts"}\n'
+    tool_answer = (
+        b'{"does": [{"what": "weather", "how": {"city": "Oslo"}}, {"what": "now", "how": {}}], "ended": "acts"}'
+    )
+    tool_stream = (
+        b'{"does": [{"what": "weather", "how": {"city": "Oslo"}}]}\n{"does": [{"what": "now", "how": {}}]}\n'
+        b'{"ended": "acts"}\n'
+    )
 
     def make(self):
         return self.provider(ProviderConfig("p", "https://p.test", {}, NoSettings()))

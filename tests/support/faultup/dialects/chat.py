@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from switchgear.testing.upstream import answer
-from switchgear.testing.upstream.answer import Ask
 from support.faultup.dialects import common
 from support.faultup.dialects.common import Asked, Heard, Refused, Said, json_answer, require, words
+from switchgear.testing.upstream import answer
+from switchgear.testing.upstream.answer import Ask
 from switchgear.testing.upstream.reply import Piece, Reply, compose
 from switchgear.testing.upstream.script import Cause, Script
 

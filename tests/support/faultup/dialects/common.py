@@ -11,9 +11,9 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
+from support.faultup.dialects.desk import Desk
 from switchgear.testing.upstream import answer
 from switchgear.testing.upstream.answer import Ask, Choice
-from support.faultup.dialects.desk import Desk
 from switchgear.testing.upstream.reply import Piece, Reply
 from switchgear.testing.upstream.script import Cause, Script, ToolCall
 
