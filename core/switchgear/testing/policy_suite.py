@@ -32,6 +32,7 @@ from switchgear.contracts.usage import Usage
 from switchgear.errors import ApiError, RateLimited
 from switchgear.exchange.reservation import Reservations
 from switchgear.testing.marks import asyncio_tests
+from switchgear.wire.faces.chat import ChatFace
 
 CHANNELS: tuple[Channel, ...] = ("text", "reasoning", "refusal", "tool_name", "tool_arguments")
 PHASES = ("prepare", "reserve", "reserved", "refused", "used", "admit", "attempting", "reads", "answered", "settle")
@@ -118,6 +119,7 @@ def make_exchange(principal: Principal | None, *, id: str = "exchange-1", stream
     x = Exchange(id, "dialect", snapshot, began=0.0, started_us=0)
     members = {"model": Raw(b'"m"'), "messages": Raw(b'[{"role":"user","content":"Say hello"}]')}
     x.call = Call("chat", CANONICAL, members, model="m", stream=stream)
+    x.face = ChatFace()
     x.principal = principal
     x.plan = Plan(())
     return x
@@ -183,6 +185,7 @@ class PolicySuite:
     async def begin(self, policy: Policy, x: Exchange, counters: WatchedCounters) -> Answer | None:
         """Run the phases before the attempt, as the gateway does."""
         await _run(policy.prepare(x))
+        x.write_conversation()
         _check_exchange(x, "prepare")
         await _run(_reservations(policy, counters).reserve(x))
         _check_exchange(x, "reserve")

@@ -207,7 +207,7 @@ class ReplySuite(ProviderChecks):
         provider, frames = self.make(), Frames(self.stream)
         places = [(at, path) for at, document in frames.documents.items() for path, _ in walk(document)]
 
-        @settings(max_examples=150, deadline=None)
+        @settings(max_examples=100, deadline=None)
         @given(data=st.data())
         def read(data: Any) -> None:
             kind = data.draw(st.sampled_from(["random", "spoilt", "odd"]))

@@ -33,7 +33,7 @@ def plugin_context(tmp_path: Path, ambient: "FixedAmbient") -> "PluginContext":
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> "Callable[..., AbstractAsyncContextManager[Running]]":
-    """Start a whole gateway with it, as `async with gateway(plugins={"mine": {}}) as run` (`switchgear.testing.gateway`)."""
+    """Starts a whole gateway: see `switchgear.testing.gateway`, whose `running` this is, over a directory of the test's own."""
     from switchgear.testing.gateway import running  # noqa: PLC0415 - paid by those who ask
 
     return partial(running, tmp_path)
