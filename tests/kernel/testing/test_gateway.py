@@ -22,3 +22,15 @@ async def test_settings_plugins_and_time_are_the_tests_own(gateway, clock):
         after = (await run.create("models", id="b", provider_id="echo", provider_model="x"))["created_at"]
         assert before[:10] < after[:10]
         assert "limits" not in {it.installed.name for it in run.gateway.kernel.plugins}
+
+
+async def test_an_upstream_without_a_wire_of_its_own_refuses_in_the_canonical_form(gateway, upstream):
+    async with upstream, gateway(gateway={"routing": {"retries": 0}}) as run:
+        await run.add_model("m", "openai_compatible", upstream.base_url)
+        for script, status in (
+            (Script(cause="rate_limit"), 429),
+            (Script(cause="overloaded"), 503),
+            (Script(cause="auth"), 502),
+        ):
+            upstream.script(script)
+            assert status == (await run.chat("Hi")).status_code

@@ -1,6 +1,6 @@
 import json
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from msgspec import Raw
@@ -32,7 +32,7 @@ class TestMasker(FilterSuite):
         "ü.é@exämple.org!",
     )
 
-    expected = {"Write to bob@example.com, please.": "Write to [email], please.", "a@b": "a@b"}
+    expected: ClassVar = {"Write to bob@example.com, please.": "Write to [email], please.", "a@b": "a@b"}
 
     def make(self) -> Masker:
         return Masker("[email]")
@@ -40,7 +40,7 @@ class TestMasker(FilterSuite):
 
 class TestMaskerOfArguments(TestMasker):
     channel = "tool_arguments"
-    expected = {}
+    expected: ClassVar = {}
     texts = (json.dumps({"to": A}, separators=(",", ":")), json.dumps({"to": [A, "x"]}, separators=(",", ":")))
 
 

@@ -8,7 +8,17 @@ from msgspec import Raw
 
 from switchgear import NoSettings
 from switchgear.contracts.capability import usual
-from switchgear.contracts.provider import CANONICAL, Answer, ProviderConfig, ProviderFault, StreamEvent, Traits
+from switchgear.contracts.credential import Secret
+from switchgear.contracts.provider import (
+    CANONICAL,
+    Answer,
+    DiscoveredModel,
+    ModelPage,
+    ProviderConfig,
+    ProviderFault,
+    StreamEvent,
+    Traits,
+)
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken, InvalidRequest
@@ -341,6 +351,46 @@ class ChangesTheCall(Right):
         return request
 
 
+class RightLister(Right):
+    """It can also be asked for its models, and trades its credential for a token."""
+
+    def models_request(self, secret, cursor):
+        return OutboundRequest("GET", f"{self.url}/models", {})
+
+    def models(self, head, body):
+        return ModelPage(tuple(DiscoveredModel(name) for name in self.list(head, body)))
+
+    def token_request(self, secret):
+        return OutboundRequest("POST", f"{self.url}/token", {})
+
+    def token(self, secret, head, body):
+        [token] = self.list(head, body)
+        return Secret({"api_key": token})
+
+    def list(self, head, body):
+        if head.status != 200:
+            raise self.fault(None, head, body)
+        try:
+            return msgspec.json.decode(body, type=list[str])
+        except (msgspec.DecodeError, RecursionError):
+            raise ProviderFault("protocol", 200) from None
+
+
+class ListsAnything(RightLister):
+    """Takes a list that it cannot read for an empty one."""
+
+    def list(self, head, body):
+        try:
+            return super().list(head, body)
+        except ProviderFault:
+            return ["a"]
+
+
+class ListsUntyped(RightLister):
+    def list(self, head, body):
+        return msgspec.json.decode(body, type=list[str])
+
+
 class Changed(Decoder):
     """Changes the events that a piece completes."""
 
@@ -449,7 +499,7 @@ PROVIDERS = (
     DropsMembersSilently, LosesSeed, SendsAConstant, IgnoresDefaults, SendsTheLastMessageOnly, LosesPictures, TextOnly, NoModel,
     OneModel, NoStreamFlag, RawArguments, UnreadArguments, AskedWithoutTheirTools, ForgetsWhatToolsSaid, ToolCallsVanish,
     ArgumentsAsObjects, ErrorsVanish, UsageUnasked, UsageNever, WireItLacks, ReadsModelText, PastesModelText, ReadsStreamedText,
-    BadWords, SharedState, BadCause, ChangesTheCall,
+    BadWords, SharedState, BadCause, ChangesTheCall, ListsAnything, ListsUntyped,
 )  # fmt: skip
 
 
@@ -527,10 +577,15 @@ class TestRightNative(NativeProviderSuite):
     make: ClassVar = RightNative
 
 
+class TestRightLister(TestRight):
+    provider = RightLister
+
+
 NATIVES = (
     NativeAllTerminal, NativeNoTerminal, NativeNoLast, NativeLosesHalf, NativeUsageUnasked, NativeDeaf, NativeWireItLacks,
 )  # fmt: skip
 MUTANTS = (
     (TestRight, "provider", (*PROVIDERS, *map(with_decoder, DECODERS))),
+    (TestRightLister, "provider", ()),
     (TestRightNative, "make", NATIVES),
 )
