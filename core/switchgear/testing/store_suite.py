@@ -8,7 +8,7 @@
             yield store
             await store.close()
 
-The fixture yields an open, empty store that only this test uses. Run with pytest-asyncio in auto mode; hypothesis is needed.
+The fixture yields an open, empty store of this test alone; in pytest-asyncio's strict mode it is a `pytest_asyncio.fixture`.
 """
 
 import asyncio
