@@ -10,13 +10,13 @@ import pytest
 import structlog
 
 from faults.figures import Record
-from support.ahead import Ahead
 from support.faultup import FaultUpstream, Script
 from support.gateway import Running, eventually, running
 from support.talk import Talk
 from switchgear.contracts.credential import Secret
 from switchgear.credentials import SecretKeeper
 from switchgear.telemetry.metrics import Metrics
+from switchgear.testing.ambient import Ahead
 
 ROW = "21 clock"
 HOUR = 3600.0

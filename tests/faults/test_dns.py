@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from faults.figures import Record
-from support.ahead import Ahead
 from support.daemon import daemon
 from support.dns import NXDOMAIN, SERVFAIL, Known, NameServer, may_unshare
 from support.faultup import FaultUpstream
 from support.gateway import Running, eventually, running
 from support.probe import measured, probing
+from switchgear.testing.ambient import Ahead
 
 HERE = Known("127.0.0.1")
 LATE = Known("127.0.0.1", after_s=10.0)

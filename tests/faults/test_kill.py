@@ -14,9 +14,9 @@ import pytest
 
 from support.daemon import Daemon, daemon
 from support.faultup import FaultUpstream, Script
-from support.faultup.ledger import Entry
 from support.gateway import eventually
 from support.talk import Talk
+from switchgear.testing.upstream.ledger import Entry
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 CLIENTS = 12

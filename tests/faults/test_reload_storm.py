@@ -12,9 +12,9 @@ import pytest
 from faults.figures import Record
 from support.daemon import Daemon, daemon
 from support.faultup import FaultUpstream
-from support.faultup.ledger import Entry
 from support.gateway import eventually
 from support.talk import call
+from switchgear.testing.upstream.ledger import Entry
 
 CALLERS = 2
 BREATH_S = 0.01

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.faultup import PRESETS, Entry, FaultProcess, FaultUpstream, Script, ToolCall
-from support.faultup.player import Player
-from support.faultup.reply import Piece, Reply
 from support.http1 import Answer, exchange, post, request_bytes
+from switchgear.testing.upstream.player import Player
+from switchgear.testing.upstream.reply import Piece, Reply
 
 MESSAGES: list[Any] = [{"role": "user", "content": "two words"}]
 

@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from msgspec import Struct
 
-from support.faultup.player import delivered, hang_up
+from switchgear.testing.upstream.player import delivered, hang_up
 
 
 class Faults(Struct, frozen=True, forbid_unknown_fields=True):

@@ -19,10 +19,10 @@ from msgspec import Struct
 from matrix.providers import rows
 from matrix.run import PLUGINS
 from matrix.scenarios import CASES, SAYS
-from support.ahead import Ahead
 from support.fake_vault import FakeVault
 from support.faultup import FaultUpstream
 from support.gateway import SQLITE, Running, eventually, running
+from switchgear.testing.ambient import Ahead
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -21,9 +21,11 @@ from switchgear.contracts.provider import (
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken, InvalidRequest
+from switchgear.wire.canonical import ChatRequest, TextPart, drop_others, read_chat
 
 FINISH = {"complete": "stop", "limit": "length"}
 CAUSES = {400: "invalid_request", 401: "auth", 404: "not_found", 429: "rate_limit", 503: "overloaded"}
+TROUBLES = {"busy": "overloaded", "shush": "content_filter"}
 MAX_LINE = 1_048_576
 
 
@@ -31,11 +33,6 @@ class ExampleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`settings` of a provider of type `example`."""
 
     accent: str | None = None
-
-
-class Message(Struct):
-    role: str
-    content: str
 
 
 class Words(Struct):
@@ -47,6 +44,7 @@ class Piece(Struct):
     says: str = ""
     ended: str | None = None
     words: Words | None = None
+    problem: str | None = None
 
 
 class ExampleProvider:
@@ -64,16 +62,15 @@ class ExampleProvider:
         return Traits(self.wires, ONLY_TEXT)
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
-        if "tools" in call.members:
+        chat = read_chat(call, model)
+        if chat.tools is not None:
             raise InvalidRequest("This provider has no tools. Leave `tools` out.", param="tools", code="unsupported")
-        messages = call.member("messages", list[Message]) or []
-        body: dict[str, Any] = {
-            "voice": model.name,
-            "lines": [{"who": message.role, "says": message.content} for message in messages],
-            "live": call.stream,
-        }
-        body |= {"accent": self._accent} if self._accent else {}
-        body |= {"limit": call.max_tokens} if call.max_tokens else {}
+        drop_others(call, ["temperature", "seed", "n"])
+        if chat.n not in (None, 1):
+            raise InvalidRequest("This provider gives one answer. Leave `n` out.", param="n", code="unsupported")
+        said = {"accent": self._accent, "limit": chat.limit, "warmth": chat.temperature, "dice": chat.seed}
+        body: dict[str, Any] = {"voice": model.name, "lines": lines(chat), "live": call.stream}
+        body |= {name: value for name, value in said.items() if value is not None}
         headers = self._headers | ({"x-pass": secret["api_key"]} if secret else {})
         return OutboundRequest("POST", self._url, headers, msgspec.json.encode(body))
 
@@ -99,10 +96,16 @@ class ExampleDecoder:
         self._ended = False
 
     def feed(self, data: bytes) -> list[StreamEvent]:
+        events: list[StreamEvent] = []
         *lines, self._line = (self._line + data).split(b"\n")
+        try:
+            for line in lines:
+                events += self._events(read(line))
+        except ProviderFault as fault:
+            return [*events, StreamEvent(b"", fault=fault)]
         if len(self._line) > MAX_LINE:
-            raise ProviderFault("protocol", 200)
-        return [event for line in lines for event in self._events(read(line))]
+            events.append(StreamEvent(b"", fault=ProviderFault("protocol", 200)))
+        return events
 
     def close(self) -> None:
         if not self._ended:
@@ -123,12 +126,24 @@ class ExampleDecoder:
         return events
 
 
+def lines(chat: ChatRequest) -> list[dict[str, str]]:
+    for place, message in enumerate(chat.messages):
+        if not all(isinstance(part, TextPart) for part in message.parts()):
+            raise InvalidRequest(
+                "This provider takes texts alone.", param=f"messages[{place}].content", code="unsupported"
+            )
+    return [{"who": message.role, "says": message.text()} for message in chat.messages]
+
+
 def read(body: bytes) -> Piece:
     try:
         body.decode()
-        return msgspec.json.decode(body, type=Piece)
+        piece = msgspec.json.decode(body, type=Piece)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ProviderFault("protocol", 200) from None
+    if piece.problem is not None:
+        raise ProviderFault(TROUBLES.get(piece.problem, "server"), 200)
+    return piece
 
 
 def frame(call: Call, object: str, choices: list[dict[str, Any]], usage: Usage | None = None) -> bytes:

@@ -44,6 +44,8 @@ class AnswerCache(Policy):
         self._size = 0
 
     def admit(self, x: Exchange) -> Answer | None:
+        if x.principal is None:
+            return None
         settings: Attached = x.attached[NAME]
         key = _key(x, shared=settings.shared)
         now_s = self._ambient.monotonic()

@@ -53,10 +53,11 @@ class Roles:
 
     def authorize(self, principal: Principal, action: str, kind: str, id: str | None) -> Scope | None:
         """Bound users to their team; calls are decided by their grants."""
-        if principal.kind != "user" or action == USE:
+        team = principal.labels.get("team")
+        if principal.kind != "user" or team is None or action == USE:
             return None
-        allowed = kind == "api-keys" and action in (_KEEP if principal.facts["role"] == "lead" else _READ)
-        return Scope(allowed=allowed, filter={"team_id": (principal.labels["team"],)})
+        allowed = kind == "api-keys" and action in (_KEEP if principal.facts.get("role") == "lead" else _READ)
+        return Scope(allowed=allowed, filter={"team_id": (team,)})
 
 
 class TeamRole(Plugin[Settings]):

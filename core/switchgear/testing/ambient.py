@@ -1,5 +1,6 @@
-"""Time that stands still until told, randomness from a seed, ids that count."""
+"""Time that stands still until told or can be moved forward, randomness from a seed, ids that count."""
 
+import time
 from random import Random
 
 from switchgear.ambient import Ambient
@@ -47,3 +48,26 @@ class FixedAmbient(Ambient):
         """Return an id of the real form whose last 80 bits count up from 1."""
         self._ids += 1
         return f"{self.wall_us // 1000:012x}{self._ids:020x}"
+
+
+class Ahead(Ambient):
+    """Time that goes on as the world's does, and can be moved forward: both clocks are `by_s` seconds ahead."""
+
+    def __init__(self) -> None:
+        self.by_s = 0.0
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass at once."""
+        self.by_s += seconds
+
+    def now_us(self) -> int:
+        """Return the wall clock."""
+        return int(self.now_s() * 1e6)
+
+    def now_s(self) -> float:
+        """Return the wall clock in seconds."""
+        return time.time() + self.by_s
+
+    def monotonic(self) -> float:
+        """Return the seconds on a clock that never goes back."""
+        return time.monotonic() + self.by_s

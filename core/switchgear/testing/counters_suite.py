@@ -6,7 +6,6 @@
 and pytest runs it, for the sorts that the backend declares. Its time is the `ambient`'s, which stands still until a test
 advances it. A backend whose time is elsewhere overrides `advance`; one that holds something open, `close`. Both may be
 coroutines, as all that a backend answers may. A test that cannot hold is overridden with a docstring that says why.
-Hypothesis is needed.
 """
 
 import asyncio

@@ -13,6 +13,7 @@ import logging
 import pickle
 from collections.abc import Mapping
 from copy import deepcopy
+from io import StringIO
 from typing import Any, ClassVar
 
 import msgspec
@@ -20,8 +21,10 @@ import pytest
 
 from switchgear.contracts.credential import CredentialBackend, Secret
 from switchgear.errors import SecretUnavailable
+from switchgear.testing.marks import asyncio_tests
 
 
+@asyncio_tests
 class CredentialBackendSuite:
     """Inherit, fill in `source`, `values`, `absent` and `make`."""
 
@@ -44,7 +47,7 @@ class CredentialBackendSuite:
 
     async def test_fetch_returns_the_fields(self, backend: CredentialBackend) -> None:
         secret = await backend.fetch("credential-1", self.decoded(self.source))
-        assert isinstance(secret, Secret)
+        assert isinstance(secret, Secret), "`fetch` returns a `Secret`, which shows nothing of what it holds"
         assert dict(self.values) == dict(secret)
 
     async def test_fetching_again_gives_the_same_values_and_version(self, backend: CredentialBackend) -> None:
@@ -57,17 +60,23 @@ class CredentialBackendSuite:
             await backend.fetch("credential-1", self.decoded(self.absent))
         assert "credential-1" in str(caught.value)
 
-    async def test_no_value_shows_in_repr_errors_or_logs(
-        self, backend: CredentialBackend, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.DEBUG)
-        secret = await backend.fetch("credential-1", self.decoded(self.source))
+    async def test_no_value_shows_in_repr_errors_or_logs(self, backend: CredentialBackend) -> None:
+        logged = StringIO()
+        handler, root = logging.StreamHandler(logged), logging.getLogger()
+        level = root.level
+        root.addHandler(handler)
+        root.setLevel(logging.DEBUG)
+        try:
+            secret = await backend.fetch("credential-1", self.decoded(self.source))
+            with pytest.raises(SecretUnavailable) as caught:
+                await backend.fetch("credential-1", self.decoded(self.absent))
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(level)
         shown = [repr(secret), str(secret), f"{secret}", repr(backend)]
-        with pytest.raises(SecretUnavailable) as caught:
-            await backend.fetch("credential-1", self.decoded(self.absent))
-        shown += [str(caught.value), repr(caught.value.__cause__), caplog.text]
+        shown += [str(caught.value), repr(caught.value.__cause__), logged.getvalue()]
         leaks = [text for text in shown for value in self.values.values() if value in text]
-        assert leaks == []
+        assert leaks == [], "what a secret holds is shown"
 
     async def test_a_secret_is_neither_pickled_nor_encoded(self, backend: CredentialBackend) -> None:
         secret = await backend.fetch("credential-1", self.decoded(self.source))
@@ -90,7 +99,7 @@ class CredentialBackendSuite:
         for path in backend.secret_fields:
             _blank(left, path.split("."))
         held = msgspec.json.encode(left).decode()
-        assert [value for value in self.values.values() if value in held] == []
+        assert [value for value in self.values.values() if value in held] == [], "name the fields in `secret_fields`"
 
 
 def _blank(body: Any, parts: list[str]) -> None:

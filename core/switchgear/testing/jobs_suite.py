@@ -14,10 +14,12 @@ import asyncio
 import pytest
 
 from switchgear.contracts.jobs import Job, JobQueue
+from switchgear.testing.marks import asyncio_tests
 
 LEASE_S = 0.3
 
 
+@asyncio_tests
 class JobQueueSuite:
     """Begun at least once, never by two at once while a lease holds, forgotten after their time."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from switchgear.contracts.store import Replay, Store, Write
 from switchgear.errors import StoreConflict
+from switchgear.testing.marks import asyncio_tests
 
 
 def put(kind: str, id: str, spec: bytes = b"{}", **rest: Any) -> Write:
@@ -17,6 +18,7 @@ def drop(kind: str, id: str, **rest: Any) -> Write:
     return Write(kind, id, None, **rest)
 
 
+@asyncio_tests
 class RaceSuite:
     """Of many who want the same thing, one gets it, and nobody gets half of it."""
 

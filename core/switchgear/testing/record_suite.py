@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from switchgear.contracts.store import Aggregate, RecordQuery, RecordRow, Store
 from switchgear.errors import RecordRefused, StoreError
+from switchgear.testing.marks import asyncio_tests
 
 DAY_US = 86_400_000_000
 
@@ -35,6 +36,7 @@ _QUERIES = st.fixed_dictionaries(
 )
 
 
+@asyncio_tests
 class RecordSuite:
     """Append-only facts: kept once, read newest first, added up."""
 

@@ -8,7 +8,7 @@
             yield store
             await store.close()
 
-The fixture yields an open, empty store that only this test uses. Run with pytest-asyncio in auto mode; hypothesis is needed.
+The fixture yields an open, empty store of this test alone; in pytest-asyncio's strict mode it is a `pytest_asyncio.fixture`.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from switchgear.contracts.store import Change, Document, RecordQuery, RecordRow, Replay, Store, Write
 from switchgear.errors import RecordRefused, StoreConflict, StoreError, StoreUnavailable
+from switchgear.testing.marks import asyncio_tests
 from switchgear.testing.race_suite import RaceSuite, drop, put
 from switchgear.testing.record_suite import RecordSuite
 from switchgear.testing.store_model import ModelStore
@@ -50,6 +51,7 @@ _WRITES = st.builds(
 _BATCHES = st.lists(st.lists(_WRITES, max_size=4, unique_by=lambda write: (write.kind, write.id)), max_size=20)
 
 
+@asyncio_tests
 class StoreSuite(RaceSuite, RecordSuite):
     """Documents, keys, references, versions, replays and the change feed."""
 

@@ -20,6 +20,7 @@ import pytest
 from switchgear.contracts.store import Store, Write
 from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreConflict, StoreError
+from switchgear.testing.marks import asyncio_tests
 
 PLUGIN = "suite"
 MIGRATIONS = [(PLUGIN, Path(__file__).parent / "tables")]
@@ -36,6 +37,7 @@ async def _balance(tables: Tables, id: str) -> int:
     return balance
 
 
+@asyncio_tests
 class TablesSuite:
     """Named statements, in transactions that are serialised."""
 

@@ -72,6 +72,19 @@ class TestAnthropicProvider(ProviderSuite):
         (302, b"", "protocol"),
     )
 
+    stream_faults = (
+        (
+            STREAMS["text"][: STREAMS["text"].index(b"event: content_block_stop")]
+            + b"event: error\ndata: "
+            + error("overloaded_error")
+            + b"\n\n",
+            "overloaded",
+        ),
+    )
+    tool_calls = (("weather", {"city": "Köln"}), ("now", {}))
+    tool_answer = recorded("parallel_tools")
+    tool_stream = STREAMS["parallel_tools"]
+
     def make(self) -> AnthropicProvider:
         return make()
 

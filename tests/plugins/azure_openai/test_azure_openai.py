@@ -29,12 +29,32 @@ def make(base_url: str | None = ENDPOINT, **settings: Any) -> AzureProvider:
     return AzureProvider(ProviderConfig("p", base_url, {}, found, FixedAmbient()))
 
 
+def text_then(event: str) -> bytes:
+    """The recorded stream up to its end, and then something else."""
+    recorded = (GOLDEN / "text.sse").read_text()
+    return (recorded[: recorded.index('"finish_reason":"stop"')].rpartition("data: ")[0] + event + "\n\n").encode()
+
+
 class TestAzureProvider(ProviderSuite):
     text = "Hello, wörld"
     usage = Usage.of(input=21, output=4, cached_input=16)
     answer = (GOLDEN / "answer.json").read_bytes()
     stream = (GOLDEN / "text.sse").read_bytes()
     faults = tuple((e["status"], json.dumps(e["body"]).encode(), e["cause"]) for e in ERRORS.values())
+
+    stream_faults = ((text_then('data: {"error":{"code":"429","message":"Slow down."}}'), "rate_limit"),)
+    tool_calls = (("now", {"zone": "UTC"}),)
+    tool_answer = (
+        b'{"choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function",'
+        b'"function":{"name":"now","arguments":"{\\"zone\\":\\"UTC\\"}"}}]},"finish_reason":"tool_calls"}]}'
+    )
+    tool_stream = (
+        b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_1",'
+        b'"type":"function","function":{"name":"now","arguments":"{\\"zone\\":"}}]},"finish_reason":null}]}\n\n'
+        b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\\"UTC\\"}"}}]},'
+        b'"finish_reason":null}]}\n\n'
+        b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}\n\ndata: [DONE]\n\n'
+    )
 
     def make(self) -> AzureProvider:
         return make()

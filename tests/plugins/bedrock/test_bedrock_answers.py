@@ -65,8 +65,17 @@ class TestBedrockProvider(ProviderSuite):
         (302, b"", "protocol"),
     )
 
+    stream_faults = ((golden_stream("throttled"), "rate_limit"),)
+    tool_calls = (("weather", {"city": "Oslo"}), ("now", {}))
+    tool_answer = json.dumps(json.loads((GOLDEN / "answers" / "tools.json").read_text())["response"]).encode()
+    tool_stream = golden_stream("tools")
+
     def make(self) -> BedrockProvider:
         return provider()
+
+    def tell_stream(self, text: str) -> bytes:
+        said = event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}})
+        return event("messageStart", {"role": "assistant"}) + said + event("messageStop", {"stopReason": "end_turn"})
 
 
 @pytest.mark.parametrize("path", sorted((GOLDEN / "answers").glob("*.json")), ids=lambda path: path.stem)

@@ -42,6 +42,12 @@ class TestGigaChatProvider(ProviderSuite):
     stream = (GOLDEN / "text.sse").read_bytes()
     faults = tuple((e["status"], json.dumps(e["body"]).encode(), e["cause"]) for e in ERRORS.values())
 
+    stream_faults = ((b'data: {"status":500,"message":"Internal"}\n\n', "server"),)
+    tool_calls = (("get_weather", {"city": "Осло"}),)
+    tool_answer = (GOLDEN / "answer_tools.json").read_bytes()
+    tool_stream = (GOLDEN / "tools.sse").read_bytes().replace(b',"days":2.5', b"")
+    needless = frozenset({"parallel_tool_calls"})  # its models call one function at a time
+
     def make(self) -> GigaChatProvider:
         return make()
 

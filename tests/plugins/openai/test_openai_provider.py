@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import ProviderConfig
@@ -35,6 +36,12 @@ def error(code: str, kind: str = "invalid_request_error", message: str = "No.") 
     return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}}).encode()
 
 
+TOOL_CALLS = [
+    {"id": f"call_{city}", "type": "function", "function": {"name": "get_weather", "arguments": f'{{"city":"{city}"}}'}}
+    for city in ("Zürich", "Oslo")
+]
+
+
 class TestOpenAIProvider(ProviderSuite):
     text = "Héllo, wörld"
     usage = Usage.of(input=9, output=3, cached_input=4, reasoning=1)
@@ -60,6 +67,30 @@ class TestOpenAIProvider(ProviderSuite):
         (504, b"", "timeout"),
         (302, b"", "protocol"),
     )
+
+    stream_faults = (
+        (
+            (
+                chunk('{"role":"assistant","content":"Hé"}')
+                + 'data: {"error":{"message":"Busy.","type":"server_error"}}\n\n'
+            ).encode(),
+            "server",
+        ),
+    )
+    tool_calls = (("get_weather", {"city": "Zürich"}), ("get_weather", {"city": "Oslo"}))
+    tool_answer = json.dumps(
+        {
+            "id": "chatcmpl-1",
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": None, "tool_calls": TOOL_CALLS},
+                    "finish_reason": "tool_calls",
+                }
+            ],
+        }
+    ).encode()
+    tool_stream = (Path(__file__).parent / "golden" / "tools.sse").read_bytes()
 
     def make(self) -> OpenAIProvider:
         return OpenAIProvider(ProviderConfig("p", None, {}, OpenAIProviderSettings()))

@@ -33,6 +33,16 @@ class TestCompatibleProvider(ProviderSuite):
         (500, b'{"detail":"oops"}', "server"),
     )
 
+    stream_faults = (
+        (STREAM[: STREAM.index(b'data: {"choices":[{"delta":{},')] + b'data: {"error":"out of memory"}\n\n', "server"),
+    )
+    tool_calls = (("get_weather", {"city": "Oslo"}),)
+    tool_answer = (
+        b'{"choices":[{"index":0,"message":{"content":"","tool_calls":[{"id":"null","function":{"name":"get_weather","arguments":'
+        b'"{\\"city\\": \\"Oslo\\"}"}}]},"finish_reason":"tool_calls"}]}'
+    )
+    tool_stream = (Path(__file__).parent / "golden" / "mistral_tools.sse").read_bytes()
+
     def make(self) -> CompatibleProvider:
         return make()
 

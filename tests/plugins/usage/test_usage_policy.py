@@ -11,6 +11,7 @@ from switchgear.contracts.exchange import Exchange, Outcome
 from switchgear.contracts.principal import Principal
 from switchgear.errors import ApiError, StoreUnavailable
 from switchgear.testing.context import PluginContext
+from switchgear.testing.policy_suite import PolicySuite
 from switchgear_plugins.usage import policy as policy_module
 from switchgear_plugins.usage.policy import UsagePolicy
 
@@ -25,6 +26,15 @@ class Disk:
         self.sync = flush
 
     def append(self, kind: str, id: str, at_us: int, body: bytes) -> None: ...
+
+
+class TestUsagePolicy(PolicySuite):
+    def make(self, counters: object) -> UsagePolicy:
+        return UsagePolicy(PluginContext("usage", Path()))
+
+    def test_it_declares_what_a_failure_means_and_how_long_it_may_take(self) -> None:
+        """A client waits for its record to be on disk longer than for any other policy."""
+        assert 60.0 >= UsagePolicy.budget_s
 
 
 def settling(tmp_path: Path, flush: Callable[[], Coroutine[Any, Any, None]]) -> Any:

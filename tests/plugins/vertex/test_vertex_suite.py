@@ -4,10 +4,10 @@ import json
 
 import msgspec
 
+from support.anthropic_golden import STREAMS, recorded
 from support.vertex import TOKEN, golden, provider
 from switchgear.contracts.provider import TargetModel
 from switchgear.contracts.usage import Usage
-from switchgear.testing import provider_suite
 from switchgear.testing.provider_suite import ProviderSuite
 from switchgear_plugins.vertex.provider import VertexProvider
 
@@ -64,30 +64,42 @@ FAULTS = (
 )
 
 
+CALLS = (("weather", {"city": "Rome"}), ("weather", {}), ("now", {}))
+FAILING = (
+    golden("streams/text.sse").partition(b"data:")[1]
+    + golden("streams/text.sse").partition(b"data:")[2].partition(b"data:")[0]
+)
+FAILING += b"data: " + status(503, "UNAVAILABLE") + b"\n\n"
+
+
 class TestAIStudio(ProviderSuite):
     text = "Héllo, wörld"
     usage = USAGE
     answer = golden("answers/text.json")
     stream = golden("streams/text.sse")
     faults = FAULTS
+    stream_faults = ((FAILING, "overloaded"),)
+    tool_calls = CALLS
+    tool_answer = golden("answers/tools.json")
+    tool_stream = golden("streams/tools.sse").replace(b'{"city": "Oslo"}', b"{}")
 
     def make(self) -> VertexProvider:
         return provider()
 
 
-class TestVertex(ProviderSuite):
+class TestVertex(TestAIStudio):
     text = "Hello"
-    usage = USAGE
     answer = golden("answers/signed_text.json")
     stream = golden("streams/reasoning.sse")
     secret = TOKEN
-    faults = FAULTS
 
     def make(self) -> VertexProvider:
         return provider(project="acme", location="us-central1")
 
 
 class TestClaudeOnVertex(ProviderSuite):
+    name = "claude-sonnet-4-5@20250929"
+    model = TargetModel(id="public-name", name=name, name_json=msgspec.Raw(msgspec.json.encode(name)))
     text = "Héllo"
     usage = Usage.of(input=9, output=3, cached_input=4)
     answer = golden("answers/claude.json")
@@ -99,15 +111,16 @@ class TestClaudeOnVertex(ProviderSuite):
         (429, b'{"type":"error","error":{"type":"rate_limit_error","message":"No."}}', "rate_limit"),
         (529, b'{"type":"error","error":{"type":"overloaded_error","message":"Busy."}}', "overloaded"),
     )
+    stream_faults = (
+        (
+            stream[: stream.index(b"event: content_block_stop")]
+            + b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Busy."}}\n\n',
+            "overloaded",
+        ),
+    )
+    tool_calls = (("weather", {"city": "Köln"}), ("now", {}))
+    tool_answer = recorded("parallel_tools")
+    tool_stream = STREAMS["parallel_tools"]
 
     def make(self) -> VertexProvider:
         return provider(project="acme", location="global")
-
-    def test_prepares_a_request_that_can_be_sent(self, monkeypatch) -> None:
-        """The suite's model is called otherwise, and the name decides; so is that of the next test."""
-        name = "claude-sonnet-4-5@20250929"
-        model = TargetModel(id="public-name", name=name, name_json=msgspec.Raw(msgspec.json.encode(name)))
-        monkeypatch.setattr(provider_suite, "MODEL", model)
-        for stream in (False, True):
-            super().test_prepares_a_request_that_can_be_sent(stream)
-        super().test_says_the_same_for_the_same_call()

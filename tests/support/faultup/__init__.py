@@ -1,4 +1,4 @@
-"""A scripted OpenAI-style upstream with byte-exact faults and a ledger of what it billed.
+"""The scripted upstream of `switchgear.testing.upstream` in the wire formats of every vendor, each as strict as its vendor.
 
     async with FaultUpstream() as up:
         up.script(Script(cut_at=100, cut_how="rst"))
@@ -8,10 +8,8 @@
 `FaultProcess` is the same in a process of its own; `python -m support.faultup --port 0` starts one by hand.
 """
 
-from support.faultup.bucket import Bucket
-from support.faultup.ledger import Entry, Ledger
 from support.faultup.remote import FaultProcess
-from support.faultup.script import PRESETS, Script, ToolCall
 from support.faultup.server import FaultUpstream
+from switchgear.testing.upstream import PRESETS, Bucket, Entry, Ledger, Script, ToolCall
 
 __all__ = ["PRESETS", "Bucket", "Entry", "FaultProcess", "FaultUpstream", "Ledger", "Script", "ToolCall"]

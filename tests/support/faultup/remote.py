@@ -10,9 +10,9 @@ from typing import Self
 
 import msgspec
 
-from support.faultup.ledger import Entry
-from support.faultup.script import Script
 from support.process import Child
+from switchgear.testing.upstream.ledger import Entry
+from switchgear.testing.upstream.script import Script
 
 _TESTS = Path(__file__).parents[2]
 

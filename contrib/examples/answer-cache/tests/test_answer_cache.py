@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from switchgear_answer_cache import NAME, AnswerCache, Attached, Settings
@@ -7,7 +7,7 @@ from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import Answer
 from switchgear.testing.ambient import FixedAmbient
-from switchgear.testing.policy_suite import make_exchange
+from switchgear.testing.policy_suite import PolicySuite, make_exchange
 
 ANN, BOB = Principal("ann", "key"), Principal("bob", "key")
 
@@ -26,6 +26,13 @@ def ask(cache: AnswerCache, x: Exchange, size: int = 10) -> str:
     if cache.admit(x) is None:
         cache.answered(x, Answer(b"x" * size))
     return x.cache
+
+
+class TestAnswerCache(PolicySuite):
+    attached: ClassVar = {NAME: Attached()}
+
+    def make(self, counters: object) -> AnswerCache:
+        return cache()
 
 
 def test_who_asks_again_gets_the_same_answer() -> None:

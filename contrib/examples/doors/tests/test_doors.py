@@ -1,10 +1,23 @@
 from pathlib import Path
+from typing import Any, ClassVar
 
-from support.gateway import running
+from switchgear_doors import DoorsDialect
+
+from switchgear.testing.context import PluginContext
+from switchgear.testing.dialect_suite import DialectSuite
+
+DOORS: dict[str, Any] = {"doors": {}}
 
 
-async def test_files_are_kept_each_their_own(tmp_path: Path) -> None:
-    async with running(tmp_path, plugins="doors = { enabled = true }") as run:
+class TestDoorsDialect(DialectSuite):
+    bodies: ClassVar = {}
+
+    def make(self) -> DoorsDialect:
+        return DoorsDialect(PluginContext("doors", Path()))
+
+
+async def test_files_are_kept_each_their_own(gateway: Any) -> None:
+    async with gateway(plugins=DOORS) as run:
         form = {"file": ("notes.txt", b"some bytes " * 20_000, "text/plain")}
         made = await run.http.post("/doors/files", files=form, headers=run.auth)
         assert (201, 220_000) == (made.status_code, made.json()["bytes"])
@@ -16,8 +29,8 @@ async def test_files_are_kept_each_their_own(tmp_path: Path) -> None:
         assert 404 == (await run.http.get(path, headers=run.auth)).status_code
 
 
-async def test_documents_are_ranked_and_the_call_recorded(tmp_path: Path) -> None:
-    async with running(tmp_path, plugins="doors = { enabled = true }") as run:
+async def test_documents_are_ranked_and_the_call_recorded(gateway: Any) -> None:
+    async with gateway(plugins=DOORS) as run:
         asked = {"model": "echo", "query": "red apples", "documents": ["blue", "red apples", "apples"], "top_n": 2}
         answer = await run.http.post("/doors/rerank", json=asked, headers=run.auth)
         assert [1, 2] == [it["index"] for it in answer.json()["results"]]

@@ -1,6 +1,6 @@
 import json
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from msgspec import Raw
@@ -9,6 +9,7 @@ from switchgear_email_masker import EmailMasker, Masker
 from switchgear.contracts.conversation import Face
 from switchgear.contracts.provider import Call
 from switchgear.testing.filter_suite import FilterSuite
+from switchgear.testing.policy_suite import PolicySuite
 from switchgear.wire.faces.chat import ChatFace
 from switchgear.wire.faces.messages import MessagesFace
 from switchgear.wire.faces.plain import PlainFace
@@ -31,16 +32,21 @@ class TestMasker(FilterSuite):
         "ü.é@exämple.org!",
     )
 
+    expected: ClassVar = {"Write to bob@example.com, please.": "Write to [email], please.", "a@b": "a@b"}
+
     def make(self) -> Masker:
         return Masker("[email]")
-
-    def test_it_masks(self) -> None:
-        assert "Write to [email], please." == self.run(["Write to bo", "b@exam", "ple.co", "m, please."])
 
 
 class TestMaskerOfArguments(TestMasker):
     channel = "tool_arguments"
+    expected: ClassVar = {}
     texts = (json.dumps({"to": A}, separators=(",", ":")), json.dumps({"to": [A, "x"]}, separators=(",", ":")))
+
+
+class TestEmailMasker(PolicySuite):
+    def make(self, counters: object) -> EmailMasker:
+        return EmailMasker("[email]")
 
 
 RESULT = {"type": "tool_result", "tool_use_id": "t", "content": A}

@@ -1,10 +1,8 @@
-from pathlib import Path
-
-from support.gateway import running
+from typing import Any
 
 
-async def test_the_page_is_listed_and_its_files_are_served(tmp_path: Path) -> None:
-    async with running(tmp_path, plugins="page = { enabled = true }") as run:
+async def test_the_page_is_listed_and_its_files_are_served(gateway: Any) -> None:
+    async with gateway(plugins={"page": {}}) as run:
         [page] = [it for it in (await run.admin.get("/pages")).json()["data"] if it["plugin"] == "page"]
         assert {"slug": "models", "title": "Models at a glance", "module": "/ui/page/page.js"}.items() <= page.items()
         module = await run.http.get(page["module"])

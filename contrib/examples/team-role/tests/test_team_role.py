@@ -1,13 +1,36 @@
-from pathlib import Path
+from typing import Any, ClassVar
 
 import httpx
+from team_role import Roles, User, Users
 
-from support.gateway import Running, running
+from switchgear.contracts.principal import Principal
+from switchgear.testing.authority_suite import AuthenticatorSuite, AuthorizerSuite
+from switchgear.testing.gateway import Running
 
-USERS = """team_role = { enabled = true, users = [
-  { id = "rita", token = "rita-token", team = "red" },
-  { id = "lea", token = "lea-token", team = "red", role = "lead", models = ["ec*"] },
-]}"""
+USERS = [
+    {"id": "rita", "token": "rita-token", "team": "red"},
+    {"id": "lea", "token": "lea-token", "team": "red", "role": "lead", "models": ["ec*"]},
+]
+
+
+LEAD = Principal("lea", "user", labels={"team": "red"}, facts={"role": "lead"})
+READER = Principal("rita", "user", labels={"team": "red"}, facts={"role": "reader"})
+
+
+class TestUsers(AuthenticatorSuite):
+    good: ClassVar = {"rita": {"authorization": "Bearer rita-token"}, "lea": {"cookie": "session=lea-token"}}
+    bad: ClassVar = ({"authorization": "Bearer eve-token"},)
+
+    def make(self) -> Users:
+        users = Users()
+        users.read((User("rita", "rita-token", "red"), User("lea", "lea-token", "red", "lead", ("ec*",))))
+        return users
+
+
+class TestRoles(AuthorizerSuite):
+    make: ClassVar = Roles
+    allowed: ClassVar = ((READER, "read", "api-keys", "key_1"), (LEAD, "create", "api-keys", None))
+    denied: ClassVar = ((READER, "create", "api-keys", None), (LEAD, "read", "models", "m"))
 
 
 async def ask(
@@ -17,8 +40,8 @@ async def ask(
     return await run.http.request(method, path, headers=headers, json=body or None)
 
 
-async def test_users_see_and_keep_the_keys_of_their_team(tmp_path: Path) -> None:
-    async with running(tmp_path, plugins=USERS) as run:
+async def test_users_see_and_keep_the_keys_of_their_team(gateway: Any) -> None:
+    async with gateway(plugins={"team_role": {"users": USERS}}) as run:
         red, blue = [(await run.new_key(team_id=team))[0] for team in ("red", "blue")]
         for cookie in (False, True):
             listed = await ask(run, "rita", "GET", "/admin/v1/api-keys", cookie=cookie)
@@ -31,8 +54,8 @@ async def test_users_see_and_keep_the_keys_of_their_team(tmp_path: Path) -> None
         assert 401 == (await ask(run, "nobody", "GET", "/admin/v1/api-keys")).status_code
 
 
-async def test_users_call_the_models_that_are_theirs(tmp_path: Path) -> None:
-    async with running(tmp_path, plugins=USERS) as run:
+async def test_users_call_the_models_that_are_theirs(gateway: Any) -> None:
+    async with gateway(plugins={"team_role": {"users": USERS}}) as run:
         chat = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
         assert 200 == (await ask(run, "lea", "POST", "/v1/chat/completions", **chat)).status_code
         assert 404 == (await ask(run, "rita", "POST", "/v1/chat/completions", **chat)).status_code

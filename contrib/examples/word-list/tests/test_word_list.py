@@ -1,5 +1,5 @@
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -7,6 +7,7 @@ from switchgear_word_list import NAME, Attached, WordFilter, WordList, pattern_o
 
 from switchgear.errors import InvalidRequest
 from switchgear.testing.filter_suite import FilterSuite
+from switchgear.testing.policy_suite import PolicySuite
 
 WORDS = ("dash", "dash it", "café")
 
@@ -26,6 +27,13 @@ class TestWordFilter(FilterSuite):
 class TestArguments(TestWordFilter):
     channel = "tool_arguments"
     texts = ('{"say":"dash it"}', '{"dash":["dash","dashes"]}')
+
+
+class TestWordList(PolicySuite):
+    attached: ClassVar = {NAME: Attached(WORDS)}
+
+    def make(self, counters: object) -> WordList:
+        return WordList()
 
 
 def ask(text: str) -> None:

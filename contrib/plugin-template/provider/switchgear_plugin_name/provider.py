@@ -1,7 +1,8 @@
 """Translates between the canonical chat form and the provider's own wire format.
 
-It is written for a server that takes `{"model", "messages", "stream"}` and answers `{"text", "done"}`, in a stream one such
-object a line. Put your provider's format in its place; the suite in tests/ tells when something is amiss.
+It is written for a server that takes `{"model", "messages", "stream", "max_tokens", "temperature", "stop"}` and answers
+`{"text", "done"}`, in a stream one such object a line, `{"error"}` where it fails. Put your provider's
+format in its place; the suite in tests/ tells when something is amiss.
 """
 
 from typing import Any
@@ -25,6 +26,7 @@ from switchgear.contracts.provider import (
 )
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.errors import ConnectionBroken
+from switchgear.wire.canonical import drop_others, read_chat
 
 CAUSES = {
     400: "invalid_request",
@@ -40,8 +42,9 @@ MAX_LINE = 1_048_576
 class Reply(Struct):
     """What the provider answers, whole or a piece of it."""
 
-    text: str
-    done: bool
+    text: str = ""
+    done: bool | None = None
+    error: str | None = None
 
 
 class PluginNameProvider:
@@ -62,14 +65,20 @@ class PluginNameProvider:
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""
-        messages = call.member("messages", list[dict[str, Any]]) or []
-        body = {"model": model.name, "messages": messages, "stream": call.stream}
+        chat = read_chat(call, model)
+        drop_others(call, ["temperature", "stop"])  # what this server has no word for, so that the client is told
+        said = {"max_tokens": chat.limit, "temperature": chat.temperature, "stop": chat.stops or None}
+        body = {"model": model.name, "messages": call.members["messages"], "stream": call.stream}
+        body |= {name: value for name, value in said.items() if value is not None}
         headers = self._headers | ({"authorization": f"Bearer {secret['api_key']}"} if secret else {})
         return OutboundRequest("POST", self._url, headers, msgspec.json.encode(body))
 
     def decode(self, call: Call, head: Head, body: bytes) -> Answer:
         """Read a whole answer."""
-        message = {"role": "assistant", "content": read(body).text}
+        reply = read(body)
+        if not reply.done:
+            raise ProviderFault("protocol", head.status)
+        message = {"role": "assistant", "content": reply.text}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return Answer(frame(call, "chat.completion", choice), model=call.model, finish_reason="stop")
 
@@ -92,10 +101,15 @@ class PluginNameDecoder:
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Return the events that this piece completes."""
+        events: list[StreamEvent] = []
         *lines, self._line = (self._line + data).split(b"\n")
+        try:
+            events.extend(self._event(read(line)) for line in lines)
+        except ProviderFault as fault:
+            return [*events, StreamEvent(b"", fault=fault)]  # what came before it is still shown
         if len(self._line) > MAX_LINE:
-            raise ProviderFault("protocol", 200)
-        return [self._event(read(line)) for line in lines]
+            events.append(StreamEvent(b"", fault=ProviderFault("protocol", 200)))
+        return events
 
     def close(self) -> None:
         """A stream is complete only if the provider said so."""
@@ -103,19 +117,22 @@ class PluginNameDecoder:
             raise ConnectionBroken("the stream ended before its end was marked")
 
     def _event(self, reply: Reply) -> StreamEvent:
-        self._done = reply.done
-        choice = {"index": 0, "delta": {"content": reply.text}, "finish_reason": "stop" if reply.done else None}
+        self._done = done = bool(reply.done)
+        choice = {"index": 0, "delta": {"content": reply.text}, "finish_reason": "stop" if done else None}
         data = frame(self._call, "chat.completion.chunk", choice)
-        return StreamEvent(data, content=len(reply.text), terminal=reply.done, last=reply.done)
+        return StreamEvent(data, content=len(reply.text), terminal=done, last=done)
 
 
 def read(body: bytes) -> Reply:
-    """Decode what the provider sent. Raises `ProviderFault` (`protocol`) when it is something else."""
+    """Decode what the provider sent. Raises `ProviderFault` for a failure, and (`protocol`) when it is something else."""
     try:
         body.decode()
-        return msgspec.json.decode(body, type=Reply)
+        reply = msgspec.json.decode(body, type=Reply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ProviderFault("protocol", 200) from None
+    if reply.error is not None:
+        raise ProviderFault("server", 200, message=reply.error)
+    return reply
 
 
 def frame(call: Call, object: str, choice: dict[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ class TestPluginNameProvider(ProviderSuite):
 
     answer = b'{"text": "Hello", "done": true}'
     stream = b'{"text": "Hel", "done": false}\n{"text": "lo", "done": true}\n'
+    stream_faults = ((b'{"text": "Hel", "done": false}\n{"error": "out of memory"}\n', "server"),)
     faults = ((429, b"", "rate_limit"), (500, b"", "server"))
 
     def make(self) -> PluginNameProvider:

@@ -11,8 +11,8 @@ import msgspec
 
 from support.faultup.dialects import chat, common, converse, gemini, gigachat, messages, responses
 from support.faultup.dialects.common import Heard, Refused, Wire
-from support.faultup.reply import Reply, compose
-from support.faultup.script import Cause, Script
+from switchgear.testing.upstream.reply import Reply, compose
+from switchgear.testing.upstream.script import Cause, Script
 
 _CAUSES: dict[int, Cause] = {
     400: "invalid_request",

@@ -1,6 +1,6 @@
 """OpenAI's chat completions, legacy completions and embeddings, held to OpenAI's own strictness; Azure OpenAI's addresses.
 
-The answer itself is made by `support.faultup.reply`; this reads requests and shapes errors.
+The answer itself is made by `switchgear.testing.upstream.reply`; this reads requests and shapes errors.
 Wire: platform.openai.com/docs/api-reference (chat, completions, embeddings), /docs/guides/error-codes;
 learn.microsoft.com/azure/ai-services/openai/reference and /concepts/content-filter.
 """
@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from support.faultup import answer
-from support.faultup.answer import Ask
 from support.faultup.dialects import common
 from support.faultup.dialects.common import Asked, Heard, Refused, Said, json_answer, require, words
-from support.faultup.reply import Piece, Reply, compose
-from support.faultup.script import Cause, Script
+from switchgear.testing.upstream import answer
+from switchgear.testing.upstream.answer import Ask
+from switchgear.testing.upstream.reply import Piece, Reply, compose
+from switchgear.testing.upstream.script import Cause, Script
 
 
 class Part(Struct, forbid_unknown_fields=True, tag_field="type", kw_only=True):

@@ -11,11 +11,11 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
-from support.faultup import answer
-from support.faultup.answer import Ask, Choice
 from support.faultup.dialects.desk import Desk
-from support.faultup.reply import Piece, Reply
-from support.faultup.script import Cause, Script, ToolCall
+from switchgear.testing.upstream import answer
+from switchgear.testing.upstream.answer import Ask, Choice
+from switchgear.testing.upstream.reply import Piece, Reply
+from switchgear.testing.upstream.script import Cause, Script, ToolCall
 
 encode = msgspec.json.encode
 SSE = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}

@@ -14,8 +14,8 @@ from support.faultup.dialects import common, sigv4
 from support.faultup.dialects.common import Asked, Block, Heard, Refused, Said, json_answer, require, words
 from support.faultup.dialects.converse_body import Content, Converse, Count, Image, Message, ToolConfig
 from support.faultup.dialects.eventstream import frame
-from support.faultup.reply import Piece, Reply
-from support.faultup.script import Script
+from switchgear.testing.upstream.reply import Piece, Reply
+from switchgear.testing.upstream.script import Script
 
 STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "content_filtered"}
 ERRORS = {

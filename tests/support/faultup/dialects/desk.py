@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from support.faultup.reply import Reply, json_reply
+from switchgear.testing.upstream.reply import Reply, json_reply
 
 ISSUED = "issued-"
 

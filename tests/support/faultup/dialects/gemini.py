@@ -14,8 +14,8 @@ from msgspec import UNSET, Struct, UnsetType
 from support.faultup.dialects import common
 from support.faultup.dialects.common import Asked, Block, Heard, Refused, Said, json_answer, require, sse, words
 from support.faultup.dialects.gemini_body import Camel, Content, Count, Generate, Generation, Part, Thinking
-from support.faultup.reply import Piece, Reply
-from support.faultup.script import Script
+from switchgear.testing.upstream.reply import Piece, Reply
+from switchgear.testing.upstream.script import Script
 
 STOPS = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "content_filter": "SAFETY"}
 ERRORS = {

@@ -12,8 +12,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from support.faultup.dialects import common
 from support.faultup.dialects.common import Asked, Block, Heard, Refused, Said, json_answer, require, sse, words
-from support.faultup.reply import CREATED, Piece, Reply
-from support.faultup.script import Script
+from switchgear.testing.upstream.reply import CREATED, Piece, Reply
+from switchgear.testing.upstream.script import Script
 
 
 class FunctionCall(Struct, forbid_unknown_fields=True):

@@ -35,8 +35,8 @@ from support.faultup.dialects.messages_body import (
     VertexCounted,
     VertexCreate,
 )
-from support.faultup.reply import Piece, Reply
-from support.faultup.script import Script
+from switchgear.testing.upstream.reply import Piece, Reply
+from switchgear.testing.upstream.script import Script
 
 STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 ERRORS = {

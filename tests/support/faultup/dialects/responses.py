@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from support.faultup.dialects import chat, common
 from support.faultup.dialects.common import Asked, Block, Heard, Said, require, sse, words
-from support.faultup.reply import CREATED, Piece, Reply
+from switchgear.testing.upstream.reply import CREATED, Piece, Reply
 
 
 class Part(Struct, forbid_unknown_fields=True, tag_field="type", kw_only=True):

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from support.faultup.script import Script, ToolCall
+from switchgear.testing.upstream.script import Script, ToolCall
 
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "inlet", "jetty", "knoll")
 _TOKEN = re.compile(r"\S+\s*|\s+")
@@ -114,7 +114,7 @@ def _words(value: Any) -> int:
 
 def choices(script: Script, ask: Ask, seed: int, body: bytes) -> list[Choice]:
     """Return the `n` alternatives of the answer. The words depend on the seed and the request alone."""
-    source = random.Random(seed ^ zlib.crc32(body))
+    source = random.Random(seed ^ zlib.crc32(body))  # noqa: S311 - a replay must be predictable
     return [_choice(script, ask, source, index) for index in range(ask.n or 1)]
 
 
@@ -197,7 +197,7 @@ def embeddings(script: Script, ask: Ask, seed: int) -> dict[str, Any]:
     texts = ask.input if isinstance(ask.input, list) and not _is_tokens(ask.input) else [ask.input]
     data = []
     for index, text in enumerate(texts):
-        source = random.Random(seed ^ zlib.crc32(msgspec.json.encode(text)))
+        source = random.Random(seed ^ zlib.crc32(msgspec.json.encode(text)))  # noqa: S311 - likewise
         vector = [source.uniform(-1, 1) for _ in range(ask.dimensions or 8)]
         packed = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
         data.append(

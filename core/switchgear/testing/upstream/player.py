@@ -8,9 +8,9 @@ import termios
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
-from support.faultup.ledger import Entry
-from support.faultup.reply import Piece, Reply, gzipped
-from support.faultup.script import Script
+from switchgear.testing.upstream.ledger import Entry
+from switchgear.testing.upstream.reply import Piece, Reply, gzipped
+from switchgear.testing.upstream.script import Script
 
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 

@@ -7,10 +7,10 @@ from typing import Protocol, cast
 
 import httptools
 
-from support.faultup.ledger import Entry
-from support.faultup.player import Cut, Player, delivered
-from support.faultup.reply import Reply
-from support.faultup.script import Script
+from switchgear.testing.upstream.ledger import Entry
+from switchgear.testing.upstream.player import Cut, Player, delivered
+from switchgear.testing.upstream.reply import Reply
+from switchgear.testing.upstream.script import Script
 
 
 class Request:
@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1)
         self._upstream.connections.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
         self._upstream.connections.discard(self)
         self._peer_left()
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from support.faultup.script import Script
+from switchgear.testing.upstream.script import Script
 
 Said = Callable[[float], Mapping[str, str]]
 """Headers of a refusal, of the seconds until a request would be let through."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from support.stopwatch import Stopwatch
+from switchgear.testing.stopwatch import Stopwatch
 
 Finish = Literal["open", "complete", "cut", "client_gone", "stopped"]
 

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from support.faultup import answer
-from support.faultup.answer import Ask, Choice, Delta
-from support.faultup.script import Script
+from switchgear.testing.upstream import answer
+from switchgear.testing.upstream.answer import Ask, Choice, Delta
+from switchgear.testing.upstream.script import Cause, Script
 
 CREATED = 1_700_000_000
 _encode = msgspec.json.encode
@@ -32,6 +32,12 @@ _ERRORS: dict[int, tuple[str, str, str | None]] = {
     500: ("The server had an error while processing your request.", "server_error", None),
     503: ("The engine is currently overloaded, please try again later.", "server_error", None),
 }
+
+
+_STATUS: dict[Cause, int] = {
+    "invalid_request": 400, "context_length": 400, "content_filter": 400, "auth": 401, "permission": 403, "not_found": 404,
+    "quota": 429, "rate_limit": 429, "server": 500, "overloaded": 503,
+}  # fmt: skip
 
 
 class Piece(Struct, frozen=True):
@@ -61,12 +67,15 @@ def error_object(status: int, members: dict[str, Any] | None = None) -> dict[str
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:
+    """Return a reply of JSON."""
     return Reply(status, {"content-type": "application/json"}, [Piece(_encode(value), content=True)])
 
 
 def compose(script: Script, ask: Ask, path: str, *, request_id: str, seed: int, body: bytes) -> Reply:
     """Return the reply that the script gives to a request."""
     own = script.own
+    if script.cause is not None:
+        return json_reply(error_object(_STATUS[script.cause], script.error), _STATUS[script.cause])
     if script.status >= 400 and own is None:
         return json_reply(error_object(script.status, script.error), script.status)
     if script.events:
