@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from switchgear.cli.common import answer, config_option, json_option, read_config
-from switchgear.cli.scaffold import KINDS, scaffold, tests_of
+from switchgear.cli.scaffold import KINDS, scaffold, tests_of, warnings
 from switchgear.config import FILE, default_source
 from switchgear.discovery import Discovery
 from switchgear.errors import BootError, ConfigError
@@ -87,18 +87,24 @@ def disable(*, name: str, path: Path | None, as_json: bool) -> None:
 
 @plugins.command()
 @click.argument("name")
-@click.option("--kind", type=click.Choice(KINDS), default="provider", show_default=True, help="What the plugin brings.")
+@click.option(
+    "--kind", type=click.Choice(list(KINDS)), default="provider", show_default=True, help="What the plugin brings."
+)
 @click.option("--directory", type=click.Path(path_type=Path), help="Where to write it. Default: ./switchgear-NAME.")
 @json_option
 def new(*, name: str, kind: str, directory: Path | None, as_json: bool) -> None:
     """Write a new plugin called NAME: a project of its own, with tests that pass."""
     made = scaffold(name, kind, directory)
+    plugin = name.replace("-", "_")
+    warned = warnings(plugin, kind, Discovery())
     if as_json:
-        answer({"directory": str(made)})
+        answer({"directory": str(made), "warnings": warned})
         return
+    for warning in warned:
+        click.secho(f"Warning: {warning}", fg="yellow", err=True)
     click.echo(
-        f"Wrote {made}. Next:\n\n  pip install -e '{made}[dev]'\n  switchgear plugins test {name}\n"
-        f"  switchgear plugins enable {name}"
+        f"Wrote {made}. Next:\n\n  pip install -e '{made}[dev]'\n  switchgear plugins test {plugin}\n"
+        f"  switchgear plugins enable {plugin}"
     )
 
 

@@ -25,7 +25,8 @@ FILES = "messages.content.file"
 _MARKS = "messages.content.cache_control"
 PATHS = frozenset({
     "messages.cache_control", _MARKS, "messages.content.is_error", "messages.name",
-    "messages.reasoning_content", "messages.reasoning_details", "tools.cache_control", "tools.function.strict", IMAGES, AUDIO, FILES,
+    "messages.reasoning_content", "messages.reasoning_details", "tools.cache_control", "tools.function.strict", IMAGES,
+    AUDIO, FILES,
 })  # fmt: skip
 """What a provider may say that it carries beside the members of a `ChatRequest`."""
 _MEMBERS = frozenset(field.name for field in structs.fields(ChatRequest))
