@@ -1,18 +1,16 @@
-"""New plugins from the template, and where a plugin's tests are.
+"""New plugins from the template.
 
 The template is a project without code, and a folder for each kind with the code and its tests.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import unquote, urlsplit
 
-from switchgear.discovery import Discovery, Installed
-from switchgear.errors import ConfigError, PluginError
+from switchgear.discovery import Discovery
+from switchgear.errors import ConfigError
 from switchgear.shipped import shipped
 
 KINDS: Mapping[str, str] = MappingProxyType(
@@ -70,21 +68,6 @@ def warnings(name: str, kind: str, discovery: Discovery) -> list[str]:
         if it.name == name
     ]
     return found + ([_WAITING[kind]] if kind in _WAITING else [])
-
-
-def tests_of(installed: Installed) -> list[Path]:
-    """Return where the tests of a plugin are: in the checkout its distribution was installed from."""
-    dist = installed.entry_point.dist
-    origin = json.loads((dist and dist.read_text("direct_url.json")) or "{}").get("url", "")
-    if origin.startswith("file:"):
-        tests = Path(unquote(urlsplit(origin).path)) / "tests"
-        for path in (tests / "plugins" / installed.name, tests):
-            if path.is_dir():
-                return [path]
-    raise PluginError(
-        f"{installed}: its tests are not on this machine. Install it from its source (`pip install -e DIRECTORY`), where"
-        " `tests/` subclasses the suites of `switchgear.testing`."
-    )
 
 
 def _copy(source: Traversable, target: Path, names: dict[str, str]) -> None:

@@ -5,7 +5,6 @@ from switchgear_plugin_name.plugin import PluginNameBackend
 
 from switchgear.testing.credential_suite import CredentialBackendSuite
 
-
 THERE = {"backend": "plugin_name", "file": "secret"}
 NOT_THERE = {"backend": "plugin_name", "file": "none"}
 VALUES = {"api_key": "sk-canary"}
