@@ -4,7 +4,8 @@ The kernel announces, in every process:
 
     KIND.changed, KIND.deleted   a write of a resource is in force here (`api-keys.changed`); data: `id`, `revision`
     credentials.failing          a secret cannot be fetched any more; data: `id`, `why`, `kept` (an older value is in use)
-    credentials.recovered        it can be again; data: `id`
+    credentials.recovered        it can be again, or is taken again; data: `id`
+    credentials.refused          a provider does not take a secret, and there is no newer one; data: `id`, `provider`, `status`
     targets.opened               the breaker of a model at a provider opened; data: `provider`, `model` (the provider's name for
                                  it), `causes` (failures by cause), `retry_in_s`
     targets.closed               it closed again; data: `provider`, `model`

@@ -147,11 +147,9 @@ class TranslatingProvider(ABC, Generic[S]):
     def decode(self, call: Call, head: Head, body: bytes) -> Answer:
         """Read a whole answer. Raises `ProviderFault`."""
         say = WholeWriter(call, self._id(head), self._now(), self.finish_reasons)
-        try:
-            reply = decode_whole(self._reply, body)
-        except BROKEN:
-            raise self.unreadable(call, head, body) from None
-        self.read(reply, say)
+        reply = self.decoded(body)
+        if reply is not None:
+            self.read(reply, say)
         if say.empty:
             raise self.unreadable(call, head, body)
         return say.answer()
@@ -183,6 +181,13 @@ class TranslatingProvider(ABC, Generic[S]):
             request_id=head.header(self.request_id_header),
             final=is_final(head),
         )
+
+    def decoded(self, body: bytes) -> Any | None:
+        """Read a body as `reply`, whatever its status; None for something else."""
+        try:
+            return decode_whole(self._reply, body)
+        except BROKEN:
+            return None
 
     def _id(self, head: Head) -> str:
         return f"chatcmpl-{head.header(self.request_id_header) or self.ambient.new_id()}"
