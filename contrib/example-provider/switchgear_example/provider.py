@@ -8,6 +8,7 @@ from switchgear.contracts.usage import Usage
 from switchgear.wire.answer_writer import AnswerWriter
 from switchgear.wire.canonical import ChatRequest, Message
 from switchgear.wire.chat import cause_of_status
+from switchgear.wire.fit.plain import arguments_of
 from switchgear.wire.translating import TranslatingProvider
 
 FINISH = {"complete": "stop", "limit": "length"}
@@ -101,5 +102,5 @@ class ExampleProvider(TranslatingProvider[ExampleSettings]):
 
 
 def line(message: Message) -> Line:
-    asks = [Asking(it.id, it.function.name, Raw(it.function.arguments.encode())) for it in message.tool_calls or ()]
+    asks = [Asking(it.id, it.function.name, arguments_of(it)) for it in message.tool_calls or ()]
     return Line(message.role, message.text(), asks, message.tool_call_id)

@@ -18,6 +18,8 @@ class EventDecoder(ABC):
     What follows an event that is `last` or a failure is passed over.
     """
 
+    __slots__ = ("_body", "_over", "_sse", "complete", "head")
+
     request_id_header = "x-request-id"
 
     def __init__(self, head: Head) -> None:
@@ -47,10 +49,11 @@ class EventDecoder(ABC):
             self._body.feed(data)
             return events
         for payload in self._sse.feed(data):
-            if payload.strip() in _NOTHING:
+            said = payload.strip()
+            if said in _NOTHING:
                 continue
             try:
-                if payload.strip() == DONE:
+                if said == DONE:
                     self.done(events)
                 else:
                     self.take(payload, events)

@@ -40,6 +40,8 @@ class _Choice:
 class GeminiDecoder(EventDecoder):
     """Decodes one stream. Complete means: each of the `n` candidates asked for has given its finish reason."""
 
+    __slots__ = ("_aliases", "_ambient", "_asked", "_choices", "_ids", "_usage", "_wanted", "_writer")
+
     def __init__(self, call: Call, head: Head, ambient: Ambient) -> None:
         super().__init__(head)
         self._ambient = ambient

@@ -12,6 +12,7 @@ from switchgear.contracts.provider import Call, TargetModel
 from switchgear.contracts.usage import Usage
 from switchgear.wire.answer_writer import AnswerWriter
 from switchgear.wire.canonical import ChatRequest, Message
+from switchgear.wire.fit.plain import arguments_of
 from switchgear.wire.translating import TranslatingProvider
 
 FINISH = {"complete": "stop", "limit": "length", "blocked": "content_filter"}
@@ -99,5 +100,5 @@ class PluginNameProvider(TranslatingProvider[NoSettings]):
 
 def turn(message: Message) -> Turn:
     """Write one message."""
-    calls = [ToolUse(it.id, it.function.name, Raw(it.function.arguments.encode())) for it in message.tool_calls or ()]
+    calls = [ToolUse(it.id, it.function.name, arguments_of(it)) for it in message.tool_calls or ()]
     return Turn(message.role, message.text(), calls, message.tool_call_id)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
-from msgspec import structs
+from msgspec import Raw, structs
 
 from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
@@ -16,8 +16,10 @@ from switchgear.wire.canonical import (
     Part,
     RefusalPart,
     TextPart,
+    ToolCall,
     drop_others,
 )
+from switchgear.wire.fit.request import fit_arguments
 
 IMAGES = "messages.content.image_url"
 AUDIO = "messages.content.input_audio"
@@ -37,6 +39,11 @@ _PARTS: tuple[tuple[type[Part], str], ...] = ((ImagePart, IMAGES), (AudioPart, A
 def unknown(carries: Iterable[str]) -> list[str]:
     """Return what of these is neither a member of a `ChatRequest` nor one of `PATHS`."""
     return sorted(set(carries) - _MEMBERS - PATHS)
+
+
+def arguments_of(call: ToolCall) -> Raw:
+    """Return the arguments of a tool call in a history as the JSON object they are; what was none stands in one."""
+    return Raw(fit_arguments(call.function.arguments).encode())
 
 
 def fit_plain(call: Call, chat: ChatRequest, carries: AbstractSet[str], own: Iterable[str] = ()) -> None:
