@@ -12,8 +12,8 @@ from switchgear.hooks import Hooks
 from switchgear.kernel import Active, Kernel
 from switchgear.plugin import API
 
-_ACTIVE = ("stores", "counters", "job_queues")
-_CONSUMERS: Mapping[str, str] = MappingProxyType(
+ACTIVE = ("stores", "counters", "job_queues")
+CONSUMERS: Mapping[str, str] = MappingProxyType(
     {
         "providers": 'resources of the kind `providers` with `type = "{name}"`',
         "credential_backends": 'credentials with `source.backend = "{name}"`',
@@ -21,7 +21,7 @@ _CONSUMERS: Mapping[str, str] = MappingProxyType(
         "authorizers": "every request of somebody who was identified, in plugin order",
         "dialects": "clients, at its own paths",
         "policies": "every exchange, or those that `policy-attachments` attach it to",
-        "price_books": "models without `pricing`, in plugin order",
+        "price_books": "targets of models that do not say themselves what they cost, in plugin order",
         "resource_kinds": "operators, at /admin/v1/{name} and in files",
         "first_run": "a first start over an empty store",
         "routes": "operators",
@@ -80,12 +80,12 @@ def brought(kernel: Kernel, plugin: str) -> Iterator[Brought]:
             called = _called(bound.item)
             if (kind, called) in waiting:
                 consumer = None
-            elif hook in _ACTIVE:
+            elif hook in ACTIVE:
                 consumer = _active(kernel, hook, called)
             elif kind in takers or hook == "offers":
                 consumer = f"plugin `{takers.get(kind, plugin)}`"
             else:
-                consumer = _CONSUMERS[hook].format(name=called, plugin=plugin)
+                consumer = CONSUMERS[hook].format(name=called, plugin=plugin)
             yield Brought(kind, called, getattr(bound.item, "summary", ""), consumer, _STEPS.get(hook, ""))
 
 

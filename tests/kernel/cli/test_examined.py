@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from support.distributions import Site
+from switchgear.cli.brings import ACTIVE, CONSUMERS
+from switchgear.hooks import WAITING, Hooks
 
 PLUGIN = """
     import msgspec
@@ -121,6 +123,10 @@ class TestDoctor:
         [row] = json.loads(run("plugins", "doctor", "csv", "--json").stdout)["brings"]
         assert ("exporters", "csv", "plugin `good`") == (row["kind"], row["name"], row["consumer"])
         assert "consumed by plugin `good`" in run("plugins", "doctor", "csv").stdout
+
+    def test_knows_who_has_a_use_for_what_each_hook_brings(self):
+        hooks = {hook for hook in vars(Hooks) if hook.startswith("switchgear_")} - {*WAITING, "switchgear_offers"}
+        assert {hook.removeprefix("switchgear_") for hook in hooks} == {*ACTIVE, *CONSUMERS}
 
     def test_says_that_a_plugin_brings_nothing(self, run, plugins: Site):
         assert "it brings nothing" in run("plugins", "doctor", "nothing").stdout

@@ -269,6 +269,31 @@ def test_a_failure_in_a_stream_ends_it_behind_what_was_said(event: str, cause: s
     assert [] == decoder.feed(stream_of('{"text": "more"}'))
 
 
+class Beat(Struct):
+    kind: str
+    text: str = ""
+
+
+class Typed(Toy):
+    """A vendor whose events are of another shape than its answers."""
+
+    event = Beat
+
+    def read_event(self, beat: Beat, say: AnswerWriter) -> None:
+        say.text(beat.text)
+        say.finish("stop" if beat.kind == "end" else None)
+
+
+def test_events_may_have_a_shape_of_their_own() -> None:
+    def make() -> Typed:
+        return Typed(provider_config("https://x.test"))
+
+    stream = stream_of('{"kind": "begin"}', '{"kind": "text", "text": "Hi"}', '{"kind": "end"}')
+    events = check_every_cut(lambda: make().decoder(chat_call(stream=True), RecordedHead()), stream)
+    assert "Hi" == text_of(events)
+    assert "Hi" in make().decode(chat_call(), RecordedHead(), b'{"text": "Hi"}').body.decode()
+
+
 def test_usage_is_told_to_whoever_asked_and_once() -> None:
     stream = stream_of('{"text": "Hi", "usage": 1}', '{"end": "stop", "usage": 3}', "[DONE]")
     for wanted in (True, False):
