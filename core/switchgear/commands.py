@@ -14,12 +14,15 @@ def count(*, path, flags, as_json):
 
     found = local(path, flags, work)
     answer(found) if as_json else click.echo(found)
+
+`it.plugins["my_plugin"]` is the started plugin, with its settings and its context: its tables, records, jobs, calls from inside.
+The plugin that declares the command (`self` above) is another one, made to know its commands, and never started.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from switchgear.cli.common import answer, config_option, gateway_flags, json_option, require_output
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from switchgear.contracts.resource import Resources
     from switchgear.contracts.store import Store
     from switchgear.gateway import Gateway
+    from switchgear.plugin import Plugin
 
 __all__ = ["Local", "answer", "config_option", "gateway_flags", "json_option", "local", "require_output"]
 
@@ -39,7 +43,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """A gateway that serves nobody: its plugins are started, its store is open. `by` is who runs the command."""
+    """A gateway that serves nobody: its plugins are started, its store is open.
+
+    `plugins` are the enabled ones by name, each with its settings and context; `by` is who runs the command.
+    """
 
     config: "Config"
     store: "Store"
@@ -47,6 +54,7 @@ class Local:
     dry_run: "DryRun"
     declarations: "Declarations"
     by: "Principal"
+    plugins: "Mapping[str, Plugin[Any]]"
 
 
 def local(path: Path | None, flags: dict[str, str], work: Callable[[Local], Awaitable[T]]) -> T:
@@ -59,6 +67,9 @@ def local(path: Path | None, flags: dict[str, str], work: Callable[[Local], Awai
 
     async def run(gateway: "Gateway") -> T:
         declarations = ResourceDeclarations(gateway.resources)
-        return await work(Local(gateway.kernel.config, gateway.store, gateway.face, gateway.dry_run, declarations, CLI))
+        plugins = {item.installed.name: item.plugin for item in gateway.kernel.plugins}
+        return await work(
+            Local(gateway.kernel.config, gateway.store, gateway.face, gateway.dry_run, declarations, CLI, plugins)
+        )
 
     return with_gateway(path, flags, run)

@@ -276,6 +276,7 @@ class PluginContext:
     def _existing(self, kind: str, service: T | None) -> T:
         if service is None:
             raise NotYet(
-                f"plugin `{self.plugin}` uses `context.{kind}` before there is any. Use it in `start` or later, not in hooks."
+                f"plugin `{self.plugin}` uses `context.{kind}` before there is any. Use it in `start` or later, not in hooks; a"
+                " command uses that of the plugin in `it.plugins`, in what `switchgear.commands.local` runs."
             )
         return service

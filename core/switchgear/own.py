@@ -12,7 +12,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "config": ("switchgear.cli.config:config", "Check, show and describe the configuration."),
         "db": ("switchgear.cli.db:db", "Show and migrate the schema of the store, back it up and restore it."),
         "doctor": ("switchgear.cli.doctor:doctor", "Find what keeps the gateway from running on this machine."),
-        "plugins": ("switchgear.cli.plugins:plugins", "List, enable, disable, write and test plugins."),
+        "plugins": ("switchgear.cli.plugins:plugins", "List, enable, disable, write, test and examine plugins."),
         "secrets": ("switchgear.cli.secrets:group", "Change the master key of what is stored encrypted."),
         "serve": ("switchgear.cli.serve:serve", "Run the gateway."),
         "version": ("switchgear.cli.version:version", "Show the version."),

@@ -344,7 +344,7 @@ def test_every_builtin_is_in_the_example_configuration() -> None:
 
 
 def test_an_extra_is_named_like_its_plugin() -> None:
-    extras = set(PYPROJECT["project"]["optional-dependencies"]) - {"dev", "testing"}
+    extras = set(PYPROJECT["project"]["optional-dependencies"]) - {"dev", "docs", "testing"}
     assert extras <= set(PYPROJECT["project"]["entry-points"]["switchgear.plugins"])
 
 

@@ -22,7 +22,7 @@ from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.policy_suite import make_exchange
 
 README = (CHECKOUT / "README.md").read_text("utf-8")
-PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "contrib" / "docs").glob("*.md"))]
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "contrib" / "docs").rglob("*.md"))]
 
 
 def block(beginning: str) -> str:

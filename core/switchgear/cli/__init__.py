@@ -20,8 +20,8 @@ from switchgear.phrasing import did_you_mean
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-_CONFIG = "switchgear.config"
-
+CONFIG = "switchgear.config"
+"""Under which name a command finds what configuration it is to read."""
 
 EARLY = "switchgear.early"
 """Under which name `serve` finds what handles signals since before it was imported."""
@@ -39,7 +39,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Remember which configuration a command will read: plugins of another one bring other commands."""
-        ctx.meta[_CONFIG] = _config_in(args)
+        ctx.meta[CONFIG] = _config_in(args) or ctx.params.get("path")
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -59,7 +59,7 @@ class Commands(click.Group):
         from switchgear.cli.declared import plugin_of  # noqa: PLC0415 - reads the configuration
 
         try:
-            found = plugin_commands(ctx.meta.get(_CONFIG))
+            found = plugin_commands(ctx.meta.get(CONFIG))
         except BootError as error:
             ctx.fail(
                 f"No such command `{cmd_name}`.{did_you_mean(cmd_name, COMMANDS)} Those of plugins are not known, because"
@@ -122,7 +122,7 @@ def _declared(ctx: click.Context) -> "dict[str, EntryPoint]":
     """Return the commands that enabled plugins declare, without importing them."""
     from switchgear.cli.declared import declared_commands  # noqa: PLC0415 - reads the configuration
 
-    return declared_commands(ctx.meta.get(_CONFIG))
+    return declared_commands(ctx.meta.get(CONFIG))
 
 
 def _config_in(args: list[str]) -> Path | None:
@@ -139,7 +139,14 @@ def _config_in(args: list[str]) -> Path | None:
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="switchgear")
-def main() -> None:
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    help="The configuration file, also of commands without such an option of their own.",
+)
+def main(path: Path | None) -> None:
     """Switchgear: an LLM gateway built of plugins.
 
     `switchgear serve` runs it with the configuration in ./plugins.toml, or with the defaults if there is no such file.

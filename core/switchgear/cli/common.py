@@ -37,12 +37,17 @@ def json_option(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def config_option(command: Callable[P, R]) -> Callable[P, R]:
-    """Give a command `--config`, passed on as `path`."""
+    """Give a command `--config`, passed on as `path`; one that stands before the command counts where it is not said again."""
+
+    def said_before(ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
+        return value or ctx.find_root().params.get("path")
+
     return click.option(
         "-c",
         "--config",
         "path",
         type=click.Path(path_type=Path),
+        callback=said_before,
         help="The configuration file. Default: ./plugins.toml, or the defaults if there is none.",
     )(command)
 

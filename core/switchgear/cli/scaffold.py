@@ -1,16 +1,39 @@
-"""New plugins from the template, and where a plugin's tests are."""
+"""New plugins from the template.
 
-import json
+The template is a project without code, and a folder for each kind with the code and its tests.
+"""
+
 import re
+from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from types import MappingProxyType
 
-from switchgear.discovery import Installed
-from switchgear.errors import ConfigError, PluginError
+from switchgear.discovery import Discovery
+from switchgear.errors import ConfigError
 from switchgear.shipped import shipped
 
-KINDS = ("provider",)
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "provider": "the provider type `plugin_name`",
+        "policy": "a policy, which has a say in every call",
+        "filter": "a policy whose filter changes what clients get",
+        "backend": "the credential backend `plugin_name`",
+        "dialect": "a dialect: routes below /plugin-name",
+        "kind": "the kind of resource `plugin-names`",
+        "sink": "a place where records go",
+        "counters": "counters, in which limits count",
+        "step": "a step of workflows",
+        "page": "a page for consoles, and its files",
+    }
+)
+"""What can be written, and what it brings."""
+_WAITING = {
+    "step": (
+        "no plugin that comes with Switchgear takes workflow steps yet: this one is listed as waiting until one does, and its"
+        " contract may change with that. A model that is a workflow works today: contrib/examples/two-step-workflow."
+    )
+}
 _NAME = re.compile(r"^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*$")
 
 
@@ -22,6 +45,7 @@ def scaffold(name: str, kind: str, directory: Path | None = None) -> Path:
         )
     words = re.split("[-_]", name)
     names = {
+        "WHAT_IT_BRINGS": KINDS[kind],
         "plugin_name": "_".join(words),
         "plugin-name": "-".join(words),
         "PluginName": "".join(word.capitalize() for word in words),
@@ -29,23 +53,21 @@ def scaffold(name: str, kind: str, directory: Path | None = None) -> Path:
     directory = directory or Path(f"switchgear-{names['plugin-name']}")
     if directory.exists() and any(directory.iterdir()):
         raise ConfigError(f"{directory} is not empty. Name another place with `--directory`.")
-    _copy(shipped("plugin-template", "contrib/plugin-template") / kind, directory, names)
+    template = shipped("plugin-template", "contrib/plugin-template")
+    for part in ("project", kind):
+        _copy(template / part, directory, names)
     return directory
 
 
-def tests_of(installed: Installed) -> list[Path]:
-    """Return where the tests of a plugin are: in the checkout its distribution was installed from."""
-    dist = installed.entry_point.dist
-    origin = json.loads((dist and dist.read_text("direct_url.json")) or "{}").get("url", "")
-    if origin.startswith("file:"):
-        tests = Path(unquote(urlsplit(origin).path)) / "tests"
-        for path in (tests / "plugins" / installed.name, tests):
-            if path.is_dir():
-                return [path]
-    raise PluginError(
-        f"{installed}: its tests are not on this machine. Install it from its source (`pip install -e DIRECTORY`), where"
-        " `tests/` subclasses the suites of `switchgear.testing`."
-    )
+def warnings(name: str, kind: str, discovery: Discovery) -> list[str]:
+    """Say what somebody who writes such a plugin should know."""
+    found = [
+        f"{it.distribution} {it.version} already brings a plugin `{name}`: with both installed the gateway does not start. Choose"
+        " another name."
+        for it in discovery
+        if it.name == name
+    ]
+    return found + ([_WAITING[kind]] if kind in _WAITING else [])
 
 
 def _copy(source: Traversable, target: Path, names: dict[str, str]) -> None:

@@ -13,13 +13,33 @@ By status:
     500  the service's own
 """
 
+from contextlib import suppress
+
+import msgspec
+from msgspec import Struct
+
 from switchgear.contracts.provider import Head, ProviderFault
 from switchgear.wire.chat import decode_fault
+from switchgear.wire.members import BROKEN
+
+
+class _Status(Struct):
+    status: int | None = None
+
+
+_decoder = msgspec.json.Decoder(_Status)
 
 
 def classify(head: Head, body: bytes) -> ProviderFault:
-    """Classify an answer that is not 2xx: `{"status", "message"}`, or `{"code", "message"}` where tokens are given out."""
-    fault = decode_fault(head.status, body, head)
+    """Classify a failure: `{"status", "message"}`, also in an answer that began as a good one, or `{"code", "message"}` where
+    tokens are given out.
+    """
+    status = head.status
+    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's classes
+        with suppress(*BROKEN):
+            status = _decoder.decode(body).status or status
+    fault = decode_fault(status, body, head)
+    fault.status = head.status
     if head.status == 413:  # noqa: PLR2004 - the table above
         fault.cause = "context_length"
     return fault

@@ -23,16 +23,17 @@ from switchgear.contracts.provider import (
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
 from switchgear.errors import SecretUnavailable
-from switchgear.wire.canonical import drop_others
+from switchgear.wire.answer_writer import AnswerWriter
+from switchgear.wire.canonical import ChatRequest, drop_others
 from switchgear.wire.chat import decode_fault
 from switchgear.wire.embeddings import embeddings_answer, read_embeddings
 from switchgear.wire.members import BROKEN, decode_text
-from switchgear_plugins.gigachat.answer import GigaChatDecoder, read_answer
+from switchgear.wire.translating import TranslatingProvider
 from switchgear_plugins.gigachat.faults import classify
-from switchgear_plugins.gigachat.request import chat_body
+from switchgear_plugins.gigachat.request import CARRIED, NAMES, OWN, chat_body
 from switchgear_plugins.gigachat.settings import GigaChatSettings
 from switchgear_plugins.gigachat.tokens import read_token, token_request
-from switchgear_plugins.gigachat.wire import Body, Count, Models, Vectors
+from switchgear_plugins.gigachat.wire import REASONS, Body, Choice, Count, Models, Reply, Vectors
 
 BASE_URL = "https://gigachat.devices.sberbank.ru/api/v1"
 _PATHS = {CANONICAL: "/chat/completions", EMBEDDINGS: "/embeddings", COUNT: "/tokens/count"}
@@ -43,7 +44,7 @@ _counts_decoder = msgspec.json.Decoder(list[Count])
 _models_decoder = msgspec.json.Decoder(Models)
 
 
-class GigaChatProvider:
+class GigaChatProvider(TranslatingProvider[GigaChatSettings]):
     """GigaChat's API. The credential has the field `auth_key`, the project's authorization key, or an `access_token`.
 
     One tool call an answer. Images must be uploaded to GigaChat first and be named by their file id. What is counted is the
@@ -51,20 +52,19 @@ class GigaChatProvider:
     """
 
     wires = frozenset(_PATHS)
-    request_id_header = "x-request-id"
+    reply = Reply
+    base_url = BASE_URL
+    carries = CARRIED
+    own = OWN
+    finish_reasons = REASONS
+    tool_names = NAMES
 
     def __init__(self, config: ProviderConfig[GigaChatSettings]) -> None:
-        settings = config.settings
-        auth = urlsplit(settings.auth_url)
+        super().__init__(config)
+        auth = urlsplit(config.settings.auth_url)
         if auth.scheme != "https" or not auth.hostname or auth.username is not None:
             raise ValueError("`auth_url` is an https address, as https://ngw.devices.sberbank.ru:9443/api/v2/oauth")
-        base = (config.base_url or BASE_URL).rstrip("/")
-        self._base = base
-        self._urls = {wire: base + path for wire, path in _PATHS.items()}
-        own = {name.lower(): value for name, value in config.headers.items()}
-        self._headers = {"content-type": "application/json", "accept": "application/json", **own}
-        self._settings = settings
-        self._ambient = config.ambient
+        self.headers = {"accept": "application/json", **self.headers}
 
     def traits(self, model: str) -> Traits:
         """Say what a model is, by its name."""
@@ -72,35 +72,58 @@ class GigaChatProvider:
             return Traits(frozenset({EMBEDDINGS}), ONLY_EMBEDDINGS)
         return Traits(frozenset({CANONICAL, COUNT}), usual(vision=False, reasoning="GigaChat-3" in model))
 
-    def _authorised(self, secret: Secret | None) -> dict[str, str]:
+    def authorise(self, secret: Secret | None) -> dict[str, str]:
+        """Return the header that carries the token."""
         if secret is None:
-            return dict(self._headers)
+            return {}
         if "access_token" not in secret:
             raise SecretUnavailable("the credential has no token; enter it again with auth_key")
-        return {**self._headers, "authorization": f"Bearer {secret['access_token']}"}
+        return {"authorization": f"Bearer {secret['access_token']}"}
+
+    def url(self, call: Call, model: TargetModel) -> str:  # noqa: ARG002 - the base's shape
+        """Return the address of a call."""
+        return self.base + _PATHS[call.wire]
+
+    def write(self, chat: ChatRequest, call: Call, model: TargetModel) -> Body:
+        """Write the body of a chat."""
+        return chat_body(chat, call, model)
 
     def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
         """Build the outbound request."""
+        if call.wire == CANONICAL:
+            return super().prepare(call, model, secret)
         if call.wire == EMBEDDINGS:
-            body = self._embeddings_body(call, model)
+            wanted = read_embeddings(call)
+            drop_others(call, ("input", "encoding_format"))
+            body: Body = {"model": model.name_json, "input": wanted.texts()}
         else:
-            body = chat_body(call, model)
-            if call.wire == COUNT:
-                body = {"model": body["model"], "input": _texts(body)}
-        headers = self._authorised(secret)
-        if call.stream:
-            headers["accept"] = "text/event-stream"
-        return OutboundRequest("POST", self._urls[call.wire], headers, msgspec.json.encode(body))
+            body = {"model": model.name_json, "input": _texts(self.body(call, model))}
+        headers = {**self.headers, **self.authorise(secret)}
+        return OutboundRequest("POST", self.url(call, model), headers, msgspec.json.encode(body))
 
-    def _embeddings_body(self, call: Call, model: TargetModel) -> Body:
-        wanted = read_embeddings(call)
-        drop_others(call, ("input", "encoding_format"))
-        return {"model": model.name_json, "input": wanted.texts()}
+    def read(self, reply: Reply, say: AnswerWriter) -> None:
+        """Tell an answer, or a chunk: text, thoughts or a whole function call; the last has the finish reason and the usage."""
+        if reply.status is not None and not reply.choices:
+            return  # a failure, which says no more
+        if not reply.choices and reply.usage is None:
+            raise ProviderFault("protocol", 200)
+        say.created, say.model = reply.created, reply.model
+        say.usage(None if reply.usage is None else reply.usage.usage())
+        choice = reply.choices[0] if reply.choices else Choice()
+        said = choice.message or choice.delta
+        if said is not None:
+            say.reasoning(said.reasoning_content)
+            say.text(said.content)
+            if said.function_call is not None:
+                say.tool_call(said.function_call.name, said.function_call.arguments, said.functions_state_id)
+        if choice.finish_reason == "error":  # it made arguments that its own function's schema does not allow
+            raise ProviderFault("server", 200, code="error")
+        say.finish(choice.finish_reason)
 
     def decode(self, call: Call, head: Head, body: bytes) -> Answer:
         """Read a whole answer."""
         if call.wire == CANONICAL:
-            return read_answer(body, head, self._ambient, call.aliases)
+            return super().decode(call, head, body)
         try:
             if call.wire == COUNT:
                 counts = decode_text(_counts_decoder, body)
@@ -115,10 +138,6 @@ class GigaChatProvider:
         usage = Usage.of(sum(said)) if said else None
         return embeddings_answer(call, [vector.embedding for vector in data], usage, found.model)
 
-    def decoder(self, call: Call, head: Head) -> GigaChatDecoder:
-        """Make the decoder of one stream."""
-        return GigaChatDecoder(call, head, self._ambient)
-
     def fault(self, call: Call, head: Head, body: bytes) -> ProviderFault:  # noqa: ARG002 - the contract's shape
         """Classify a failure."""
         return classify(head, body)
@@ -127,7 +146,7 @@ class GigaChatProvider:
         """Build the request for a token; None for a credential that is one."""
         if "access_token" in secret:
             return None
-        return token_request(self._settings.auth_url, self._settings.scope, self._ambient, secret)
+        return token_request(self.settings.auth_url, self.settings.scope, self.ambient, secret)
 
     def token(self, secret: Secret, head: Head, body: bytes) -> Secret:  # noqa: ARG002 - the contract's shape
         """Read the token."""
@@ -135,7 +154,7 @@ class GigaChatProvider:
 
     def models_request(self, secret: Secret | None, cursor: str | None) -> OutboundRequest:  # noqa: ARG002 - one page
         """Build the request for the list of models."""
-        return OutboundRequest("GET", f"{self._base}/models", self._authorised(secret))
+        return OutboundRequest("GET", f"{self.base}/models", {**self.headers, **self.authorise(secret)})
 
     def models(self, head: Head, body: bytes) -> ModelPage:
         """Read the list of models, without those that only filter or classify."""

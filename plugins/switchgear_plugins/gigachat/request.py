@@ -14,44 +14,24 @@ from msgspec import Raw
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
-from switchgear.wire.canonical import (
-    ChatRequest,
-    FilePart,
-    Message,
-    NamedTool,
-    RefusalPart,
-    ResponseFormat,
-    TextPart,
-    ToolCall,
-    drop_others,
-)
+from switchgear.wire.canonical import ChatRequest, FilePart, Message, NamedTool, ResponseFormat, ToolCall
 from switchgear.wire.fit.names import NameRule
-from switchgear.wire.fit.request import read_fitted
+from switchgear.wire.fit.plain import FILES
 from switchgear_plugins.gigachat.wire import Body
 
-_NAMES = NameRule(256, re.compile(r"[^a-zA-Z0-9_.-]"))
-_CARRIED = (
-    "n",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "response_format",
-    "temperature",
-    "top_p",
-    "reasoning_effort",
-)
-_OWN = ("repetition_penalty", "update_interval", "profanity_check", "flags", "function_ranker")
+NAMES = NameRule(256, re.compile(r"[^a-zA-Z0-9_.-]"))
+CARRIED = frozenset({
+    "tools", "tool_choice", "parallel_tool_calls", "response_format", "temperature", "top_p", "reasoning_effort",
+    "messages.reasoning_content", FILES,
+})  # fmt: skip
+OWN = ("repetition_penalty", "update_interval", "profanity_check", "flags", "function_ranker")
 """GigaChat's own members, which a client that knows where its request goes may send."""
 _EFFORTS = frozenset({"low", "medium", "high"})
 
 
-def chat_body(call: Call, model: TargetModel) -> Body:
+def chat_body(chat: ChatRequest, call: Call, model: TargetModel) -> Body:
     """Write the body of a chat. Raises `InvalidRequest` for what cannot be said."""
-    chat = read_fitted(call, model, _NAMES)
-    drop_others(call, (*_CARRIED, *_OWN))
-    if chat.n is not None and chat.n > 1:
-        raise InvalidRequest("`n` is more than 1; this model's provider gives one answer.", param="n")
-    body: Body = {"model": model.name_json, "messages": Messages(call, chat).written}
+    body: Body = {"model": model.name_json, "messages": Messages(chat).written}
     _functions(call, chat, body)
     for name, value in (("temperature", chat.temperature), ("top_p", chat.top_p), ("max_tokens", chat.limit)):
         if value is not None:
@@ -62,7 +42,6 @@ def chat_body(call: Call, model: TargetModel) -> Body:
         call.drop("reasoning_effort")
     if chat.response_format is not None:
         _format(call, chat.response_format, body)
-    body.update({name: call.members[name] for name in _OWN if name in call.members})
     if call.stream:
         body["stream"] = True
     return body
@@ -73,11 +52,7 @@ def _functions(call: Call, chat: ChatRequest, body: Body) -> None:
     if not functions:
         return
     written = []
-    for function, cache_control in functions:
-        if cache_control is not None:
-            call.drop("tools.cache_control")
-        if function.strict:
-            call.drop("tools.function.strict")
+    for function, _ in functions:
         one: Body = {"name": function.name}
         if function.description is not None:
             one["description"] = function.description
@@ -124,8 +99,7 @@ def _format(call: Call, wanted: ResponseFormat, body: Body) -> None:
 class Messages:
     """Writes the messages of one chat, in order, into `written`."""
 
-    def __init__(self, call: Call, chat: ChatRequest) -> None:
-        self._call = call
+    def __init__(self, chat: ChatRequest) -> None:
         self._messages = chat.messages
         self._results: dict[str, list[int]] = {}
         for place, message in enumerate(chat.messages):
@@ -140,34 +114,26 @@ class Messages:
             self.written.insert(0, {"role": "system", "content": "\n\n".join(self._system)})
 
     def _write(self, place: int, message: Message) -> None:
-        if message.cache_control is not None:
-            self._call.drop("messages.cache_control")
-        if message.name is not None and message.role not in {"tool", "function"}:
-            self._call.drop("messages.name")
-        if message.role in {"system", "developer"}:
-            self._system.append(self._text(place, message)[0])
+        if message.role == "system":
+            self._system.append(_text(place, message)[0])
         elif message.role == "assistant":
             self._assistant(place, message)
-        elif message.role == "function":
-            self._result(place, message.name, message)
         elif message.role == "tool":
             if place not in self._answered:
                 where = f"messages[{place}].tool_call_id"
                 said = f"`{where}` names no tool call of an assistant message before it."
                 raise InvalidRequest(said, param=where, code="invalid_value")
         else:
-            text, files = self._text(place, message)
+            text, files = _text(place, message)
             one: Body = {"role": "user", "content": text}
             if files:
                 one["attachments"] = files
             self.written.append(one)
 
     def _assistant(self, place: int, message: Message) -> None:
-        one: Body = {"role": "assistant", "content": self._text(place, message)[0]}
+        one: Body = {"role": "assistant", "content": _text(place, message)[0]}
         if message.reasoning_content:
             one["reasoning_content"] = message.reasoning_content
-        if message.reasoning_details:
-            self._call.drop("messages.reasoning_details")
         calls = message.tool_calls or []
         if not calls:
             self.written.append(one)
@@ -181,35 +147,27 @@ class Messages:
                 self._result(result, call.function.name, self._messages[result])
 
     def _result(self, place: int, name: str | None, message: Message) -> None:
-        text = self._text(place, message)[0]
+        text = _text(place, message)[0]
         one: Body = {"role": "function", "content": _as_object(text)}
         if name is not None:
             one["name"] = name
         self.written.append(one)
 
-    def _text(self, place: int, message: Message) -> tuple[str, list[str]]:
-        """Return what a message says, and the files it names. Raises `InvalidRequest` for a part that is neither."""
-        texts: list[str] = []
-        files: list[str] = []
-        for number, part in enumerate(message.parts()):
-            if isinstance(part, TextPart | FilePart) and part.cache_control is not None:
-                self._call.drop("messages.content.cache_control")
-            if isinstance(part, TextPart):
-                texts.append(part.text)
-            elif isinstance(part, RefusalPart):
-                texts.append(part.refusal)
-            elif isinstance(part, FilePart) and part.file.file_id is not None and message.role == "user":
-                files.append(part.file.file_id)
-            else:
+
+def _text(place: int, message: Message) -> tuple[str, list[str]]:
+    """Return what a message says, and the files it names. Raises `InvalidRequest` for a file that was not uploaded."""
+    files: list[str] = []
+    for number, part in enumerate(message.parts()):
+        if isinstance(part, FilePart):
+            if part.file.file_id is None or message.role != "user":
                 where = f"messages[{place}].content[{number}]"
                 said = (
                     f"`{where}` cannot be carried: this model's provider takes text, and files that were uploaded to it "
                     "(a `file` part with its `file_id`)."
                 )
                 raise InvalidRequest(said, param=where, code="unsupported_content")
-        if not texts and message.refusal:
-            texts.append(message.refusal)
-        return "".join(texts), files
+            files.append(part.file.file_id)
+    return message.text(), files
 
 
 def _called(where: str, call: ToolCall, message: Body) -> Body:

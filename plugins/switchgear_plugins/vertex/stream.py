@@ -7,9 +7,8 @@ next parts; usage so far comes with every one of them; nothing marks the end but
 from switchgear.ambient import Ambient
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
-from switchgear.wire.chat import Misdelivered, cut, failed
 from switchgear.wire.chunks import ChunkWriter
-from switchgear.wire.sse import SSEParser
+from switchgear.wire.event_decoder import EventDecoder
 from switchgear_plugins.vertex.answer import (
     CallIds,
     arguments,
@@ -38,29 +37,13 @@ class _Choice:
         self.finished = False
 
 
-class GeminiDecoder:
+class GeminiDecoder(EventDecoder):
     """Decodes one stream. Complete means: each of the `n` candidates asked for has given its finish reason."""
 
-    __slots__ = (
-        "_aliases",
-        "_ambient",
-        "_asked",
-        "_body",
-        "_choices",
-        "_complete",
-        "_head",
-        "_ids",
-        "_over",
-        "_sse",
-        "_usage",
-        "_wanted",
-        "_writer",
-    )
+    __slots__ = ("_aliases", "_ambient", "_asked", "_choices", "_ids", "_usage", "_wanted", "_writer")
 
     def __init__(self, call: Call, head: Head, ambient: Ambient) -> None:
-        self._sse = SSEParser()
-        self._body = Misdelivered.of(head)
-        self._head = head
+        super().__init__(head)
         self._ambient = ambient
         self._aliases = call.aliases
         self._ids = CallIds(ambient)
@@ -69,34 +52,15 @@ class GeminiDecoder:
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
         self._writer: ChunkWriter | None = None
-        self._complete = False
-        self._over = False
 
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """Take a piece of the body; return the events it completes."""
-        events: list[StreamEvent] = []
-        if self._over:
-            return events
-        if self._body is not None:
-            self._body.feed(data)
-            return events
-        for payload in self._sse.feed(data):
-            if payload.strip() in (b"", b"null", b"[DONE]"):
-                continue
-            fault = self._take(payload, events)
-            if fault is not None:
-                events.append(failed(fault))
-            if events and events[-1].last:
-                self._over = True
-                break  # whatever comes behind the end belongs to nothing
-        return events
+    def misdelivered(self, body: bytes) -> ProviderFault:
+        """Classify a failure that came instead of a stream, or a list of answers."""
+        return read_fault(self.head, body.strip().removeprefix(b"["), status=200)
 
-    def close(self) -> None:
-        """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if self._body is not None:
-            raise read_fault(self._head, self._body.found().strip().removeprefix(b"["), status=200)
-        if not self._complete:
-            raise cut(self._head)
+    def take(self, payload: bytes, events: list[StreamEvent]) -> None:
+        """Add the events of one response."""
+        if (fault := self._take(payload, events)) is not None:
+            raise fault
 
     def _take(self, payload: bytes, events: list[StreamEvent]) -> ProviderFault | None:
         """Add the events of one response; return what went wrong with it."""
@@ -104,7 +68,7 @@ class GeminiDecoder:
         if found is None:
             return ProviderFault("protocol", 200)
         if found.error:
-            return read_fault(self._head, payload, status=200)
+            return read_fault(self.head, payload, status=200)
         usage = None if found.usage_metadata is None else found.usage_metadata.usage()
         if usage is not None:
             self._usage = usage if self._usage is None else self._usage.updated(usage)
@@ -117,7 +81,7 @@ class GeminiDecoder:
                 return fault
         if not self._choices:
             return blocked(found.prompt_feedback)
-        if self._complete and self._usage is not None:
+        if self.complete and self._usage is not None:
             events.append(writer.end(self._usage))
         return None
 
@@ -149,8 +113,8 @@ class GeminiDecoder:
             return reason
         choice.finished = True
         ended = [each.finished for each in self._choices.values()]
-        self._complete = all(ended) and len(ended) >= self._asked
-        events.append(writer.finish(reason, index, terminal=self._complete))
+        self.complete = all(ended) and len(ended) >= self._asked
+        events.append(writer.finish(reason, index, terminal=self.complete))
         return None
 
     def _part(self, part: Part, choice: _Choice, index: int, writer: ChunkWriter, events: list[StreamEvent]) -> None:

@@ -214,6 +214,11 @@ class TestPluginCommands:
         result = run("translate", *option)
         assert "No such option" in result.stderr, "it exists, and takes no such option"
 
+    @pytest.mark.parametrize("option", [["--config", "other.toml"], ["-cother.toml"]])
+    def test_need_no_option_of_their_own_for_another_configuration(self, run, option: list[str]):
+        Path("other.toml").write_text("[plugins.tools]\nenabled = true\n")
+        assert "translated\n" == run(*option, "translate").output
+
     def test_of_disabled_plugins_are_not(self, run):
         result = run("translate")
         assert (2, True) == (result.exit_code, "No such command `translate`" in result.stderr)
@@ -230,6 +235,57 @@ class TestPluginCommands:
         assert 0 == run("version").exit_code
         result = run("translate")
         assert (2, True) == (result.exit_code, "`switchgear config check`" in result.stderr)
+
+
+COUNTING = """
+    import click, msgspec
+    from switchgear.commands import answer, config_option, gateway_flags, json_option, local
+
+    class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        unit: str = "models"
+
+    class Counting(switchgear.Plugin[Settings]):
+        api = 1
+        settings_type = Settings
+        requires = ("store",)
+        def switchgear_commands(self):
+            @click.command()
+            @config_option
+            @gateway_flags("data_dir")
+            @json_option
+            def count(*, path, flags, as_json):
+                async def work(it):
+                    me = it.plugins["counting"]
+                    data, _ = await it.resources.page("providers", limit=10)
+                    assert await me.context.store.revision() == await it.store.revision()
+                    return {"unit": me.settings.unit, "n": len(data), "port": it.config.gateway.port}
+                answer(local(path, flags, work))
+
+            @click.command()
+            def early():
+                self.context.store
+
+            return [count, early]
+"""
+
+
+class TestContextOfCommands:
+    @pytest.fixture(autouse=True)
+    def other(self, site: Site, tmp_path: Path) -> None:
+        site.add("acme-counting", {"counting": "Counting"}, COUNTING)
+        Path("other.toml").write_text(
+            f"[gateway]\nport = 4321\ndata_dir = '{tmp_path}/elsewhere'\n[plugins]\nsqlite = {{ enabled = true }}\n"
+            "counting = { enabled = true, unit = 'things' }\n"
+        )
+
+    @pytest.mark.parametrize("words", [["count", "--config", "other.toml"], ["--config", "other.toml", "count"]])
+    def test_is_configuration_store_resources_and_the_started_plugin(self, run, words: list[str]):
+        assert {"unit": "things", "n": 0, "port": 4321} == json.loads(run(*words).stdout)
+
+    def test_is_not_that_of_the_plugin_that_declares_them(self, run):
+        result = run("-c", "other.toml", "early")
+        assert 2 == result.exit_code
+        assert "a command uses that of the plugin in `it.plugins`" in result.stderr
 
 
 class TestDoctor:
@@ -303,6 +359,10 @@ class TestNew:
 
 
 class TestTest:
+    @pytest.fixture(autouse=True)
+    def path(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PYTHONPATH", str(site.root))  # the tests run in a process of their own
+
     def test_runs_the_tests_of_the_checkout_a_plugin_was_installed_from(self, run, site: Site, tmp_path: Path):
         project = tmp_path / "project"
         (project / "tests").mkdir(parents=True)
@@ -310,13 +370,16 @@ class TestTest:
         info = site.root / "acme_tools-1.2.dist-info" / "direct_url.json"
         info.write_text(json.dumps({"url": project.as_uri(), "dir_info": {"editable": True}}))
         result = run("plugins", "test", "tools", "--json")
-        assert (0, True) == (result.exit_code, "1 passed" in json.loads(result.stdout)["output"]), result.output
+        found = json.loads(result.stdout)
+        assert (0, "tools", 1, 0, 1) == (result.exit_code, *(found[it] for it in ("name", "passed", "failed", "total")))
         (project / "tests" / "test_it.py").write_text("def test_it(): assert False\n")
         assert 1 == run("plugins", "test", "tools", "--json").exit_code
 
-    def test_says_what_to_do_when_there_are_none(self, run):
+    def test_says_what_was_not_run_where_there_are_none(self, run):
         result = run("plugins", "test", "tools")
-        assert (2, True) == (result.exit_code, "pip install -e" in result.stderr)
+        assert 1 == result.exit_code
+        assert "not run: providers `translate`" in result.stdout
+        assert "inherit `ProviderSuite` in its tests" in result.stdout
 
 
 def test_switching_one_plugin_keeps_the_default_selection_on(run):

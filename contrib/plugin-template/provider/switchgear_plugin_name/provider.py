@@ -1,141 +1,104 @@
-"""Translates between the canonical chat form and the provider's own wire format.
+"""The provider's own wire format, as Structs, and the two functions that translate it from and to the canonical chat form.
 
-It is written for a server that takes `{"model", "messages", "stream", "max_tokens", "temperature", "stop"}` and answers
-`{"text", "done"}`, in a stream one such object a line, `{"error"}` where it fails. Put your provider's
-format in its place; the suite in tests/ tells when something is amiss.
+It is written for a server that takes `{"model", "turns", "tools", "heat", "limit", "stream"}` and answers
+`{"text", "calls", "end", "tokens"}`, in a stream such objects as server-sent events. Put your provider's format in its place; the
+exchanges and the suite in tests/ tell when something is amiss.
 """
 
-from typing import Any
-
-import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from switchgear import NoSettings
-from switchgear.contracts.capability import ONLY_TEXT
-from switchgear.contracts.credential import Secret
-from switchgear.contracts.provider import (
-    CANONICAL,
-    Answer,
-    Call,
-    Head,
-    ProviderConfig,
-    ProviderFault,
-    StreamEvent,
-    TargetModel,
-    Traits,
-)
-from switchgear.contracts.upstream import OutboundRequest
-from switchgear.errors import ConnectionBroken
-from switchgear.wire.canonical import drop_others, read_chat
+from switchgear.contracts.provider import Call, TargetModel
+from switchgear.contracts.usage import Usage
+from switchgear.wire.answer_writer import AnswerWriter
+from switchgear.wire.canonical import ChatRequest, Message
+from switchgear.wire.fit.plain import arguments_of
+from switchgear.wire.translating import TranslatingProvider
 
-CAUSES = {
-    400: "invalid_request",
-    401: "auth",
-    403: "permission",
-    404: "not_found",
-    429: "rate_limit",
-    503: "overloaded",
-}
-MAX_LINE = 1_048_576
+FINISH = {"complete": "stop", "limit": "length", "blocked": "content_filter"}
+
+
+class ToolUse(Struct):
+    """A call of a tool."""
+
+    id: str
+    name: str
+    arguments: Raw
+
+
+class Turn(Struct, omit_defaults=True):
+    """A turn of the conversation."""
+
+    role: str
+    text: str
+    calls: list[ToolUse] = []
+    answers: str | None = None
+
+
+class Tool(Struct, omit_defaults=True):
+    """A tool."""
+
+    name: str
+    about: str | None = None
+    schema: dict[str, object] | None = None
+
+
+class Request(Struct, omit_defaults=True):
+    """What the provider is asked."""
+
+    model: str
+    turns: list[Turn]
+    tools: list[Tool] = []
+    heat: float | None = None
+    limit: int | None = None
+    stream: bool = False
+
+
+class Tokens(Struct):
+    """What was consumed."""
+
+    read: int
+    written: int
 
 
 class Reply(Struct):
     """What the provider answers, whole or a piece of it."""
 
     text: str = ""
-    done: bool | None = None
-    error: str | None = None
+    calls: list[ToolUse] = []
+    end: str | None = None
+    tokens: Tokens | None = None
 
 
-class PluginNameProvider:
-    """One `providers` resource of type `plugin_name`. Holds no state of a call and opens no connection."""
+class PluginNameProvider(TranslatingProvider[NoSettings]):
+    """One `providers` resource of type `plugin_name`."""
 
-    wires = frozenset({CANONICAL})
-    request_id_header = "x-request-id"
+    path = "/generate"
+    reply = Reply
+    carries = frozenset({"tools", "temperature"})  # everything else is dropped by name, or refused
+    finish_reasons = FINISH
 
-    def __init__(self, config: ProviderConfig[NoSettings]) -> None:
-        if not config.base_url:
-            raise ValueError("`base_url` is required for a provider of type plugin_name")
-        self._url = config.base_url.rstrip("/") + "/generate"
-        self._headers = {"content-type": "application/json", **config.headers}
+    def write(self, chat: ChatRequest, call: Call, model: TargetModel) -> Request:
+        """Write a request."""
+        return Request(
+            model=model.name,
+            turns=[turn(message) for message in chat.messages],
+            tools=[Tool(it.name, it.description, it.parameters) for it, _ in chat.functions()],
+            heat=chat.temperature,
+            limit=chat.limit,
+            stream=call.stream,
+        )
 
-    def traits(self, model: str) -> Traits:
-        """Say what a model can do, by the provider's name for it."""
-        return Traits(self.wires, ONLY_TEXT)
-
-    def prepare(self, call: Call, model: TargetModel, secret: Secret | None) -> OutboundRequest:
-        """Build the outbound request."""
-        chat = read_chat(call, model)
-        drop_others(call, ["temperature", "stop"])  # what this server has no word for, so that the client is told
-        said = {"max_tokens": chat.limit, "temperature": chat.temperature, "stop": chat.stops or None}
-        body = {"model": model.name, "messages": call.members["messages"], "stream": call.stream}
-        body |= {name: value for name, value in said.items() if value is not None}
-        headers = self._headers | ({"authorization": f"Bearer {secret['api_key']}"} if secret else {})
-        return OutboundRequest("POST", self._url, headers, msgspec.json.encode(body))
-
-    def decode(self, call: Call, head: Head, body: bytes) -> Answer:
-        """Read a whole answer."""
-        reply = read(body)
-        if not reply.done:
-            raise ProviderFault("protocol", head.status)
-        message = {"role": "assistant", "content": reply.text}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return Answer(frame(call, "chat.completion", choice), model=call.model, finish_reason="stop")
-
-    def decoder(self, call: Call, head: Head) -> "PluginNameDecoder":
-        """Make the decoder of one stream."""
-        return PluginNameDecoder(call)
-
-    def fault(self, call: Call, head: Head, body: bytes) -> ProviderFault:
-        """Classify a failure by its status; read `body` if your provider says more."""
-        return ProviderFault(CAUSES.get(head.status, "server"), head.status)
+    def read(self, reply: Reply, say: AnswerWriter) -> None:
+        """Tell an answer, or a piece of one."""
+        say.text(reply.text)
+        for use in reply.calls:
+            say.tool_call(use.name, use.arguments, use.id)
+        say.usage(None if reply.tokens is None else Usage.plain(reply.tokens.read, reply.tokens.written))
+        say.finish(reply.end)
 
 
-class PluginNameDecoder:
-    """The state of one stream. Pieces may be cut anywhere."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._line = b""
-        self._done = False
-
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """Return the events that this piece completes."""
-        events: list[StreamEvent] = []
-        *lines, self._line = (self._line + data).split(b"\n")
-        try:
-            events.extend(self._event(read(line)) for line in lines)
-        except ProviderFault as fault:
-            return [*events, StreamEvent(b"", fault=fault)]  # what came before it is still shown
-        if len(self._line) > MAX_LINE:
-            events.append(StreamEvent(b"", fault=ProviderFault("protocol", 200)))
-        return events
-
-    def close(self) -> None:
-        """A stream is complete only if the provider said so."""
-        if not self._done:
-            raise ConnectionBroken("the stream ended before its end was marked")
-
-    def _event(self, reply: Reply) -> StreamEvent:
-        self._done = done = bool(reply.done)
-        choice = {"index": 0, "delta": {"content": reply.text}, "finish_reason": "stop" if done else None}
-        data = frame(self._call, "chat.completion.chunk", choice)
-        return StreamEvent(data, content=len(reply.text), terminal=done, last=done)
-
-
-def read(body: bytes) -> Reply:
-    """Decode what the provider sent. Raises `ProviderFault` for a failure, and (`protocol`) when it is something else."""
-    try:
-        body.decode()
-        reply = msgspec.json.decode(body, type=Reply)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise ProviderFault("protocol", 200) from None
-    if reply.error is not None:
-        raise ProviderFault("server", 200, message=reply.error)
-    return reply
-
-
-def frame(call: Call, object: str, choice: dict[str, Any]) -> bytes:
-    """Encode a chat completion, or a chunk of one."""
-    found = {"id": "chatcmpl-plugin-name", "object": object, "created": 0, "model": call.model, "choices": [choice]}
-    return msgspec.json.encode(found)
+def turn(message: Message) -> Turn:
+    """Write one message."""
+    calls = [ToolUse(it.id, it.function.name, arguments_of(it)) for it in message.tool_calls or ()]
+    return Turn(message.role, message.text(), calls, message.tool_call_id)

@@ -4,19 +4,18 @@ Wire: docs.anthropic.com/en/api/messages-streaming. `message_stop` alone proves 
 `message_delta` are cumulative, and those that it leaves out stand in `message_start`.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import msgspec
 from msgspec import Raw, Struct
 
-from switchgear.contracts.provider import Call, Head, StreamEvent
-from switchgear.wire.chat import Misdelivered, cut, failed
+from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
 from switchgear.wire.chunks import ChunkWriter
+from switchgear.wire.event_decoder import EventDecoder
 from switchgear.wire.members import BROKEN, decode_whole
 from switchgear.wire.messages.answer import Message, thinking_detail
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
 from switchgear.wire.messages.form import Block, StopDetails, TokenCounts, finish_reason, read_tokens
-from switchgear.wire.sse import SSEParser
 
 _NULL = Raw(b"null")
 
@@ -56,53 +55,36 @@ class _Open(Struct):
 
 
 _decoder = msgspec.json.Decoder(_Event)
-_NOTHING = (b"", b"null")
-"""What some servers put between events."""
 _EMPTY = (Raw(b"{}"), Raw(b"null"))
 _NEEDED = frozenset({"message_start", "content_block_start", "content_block_delta", "message_stop"})
 """Events that must be understood where they stand; others may be new, and are passed over."""
 
 
-class _MessagesDecoder(ABC):
-    """What both decoders do: events out of bytes, counts, faults, and the end."""
+class _MessagesDecoder(EventDecoder):
+    """What both decoders do: events read, counts, faults."""
 
-    __slots__ = ("_body", "_counts", "_head", "_over", "_sse", "_terminal")
+    __slots__ = ("_counts",)
+
+    request_id_header = REQUEST_ID
 
     def __init__(self, head: Head) -> None:
-        self._sse = SSEParser()
-        self._body = Misdelivered.of(head)
-        self._head = head
+        super().__init__(head)
         self._counts = TokenCounts()
-        self._terminal = False
-        self._over = False
 
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """Take a piece of the body; return the events it completes."""
-        events: list[StreamEvent] = []
-        if self._over:
-            return events  # whatever comes behind the end belongs to nothing
-        if self._body is not None:
-            self._body.feed(data)
-            return events
-        for found in self._sse.feed_events(data):
-            payload = found.data
-            if payload.strip() in _NOTHING:
-                continue
-            try:
-                self._take(decode_whole(_decoder, payload), payload, events)
-            except (*BROKEN, _NotAnEventError):
-                self._over = True
-                events.append(failed(decode_fault(200, payload, self._head)))
-            if self._over:
-                break
-        return events
+    def take(self, payload: bytes, events: list[StreamEvent]) -> None:
+        """Add what an event becomes."""
+        try:
+            self._take(decode_whole(_decoder, payload), payload, events)
+        except (*BROKEN, _NotAnEventError):
+            raise decode_fault(200, payload, self.head) from None
 
-    def close(self) -> None:
-        """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if self._body is not None:
-            raise decode_fault(200, self._body.found(), self._head)
-        if not self._terminal:
-            raise cut(self._head, REQUEST_ID)
+    def done(self, events: list[StreamEvent]) -> None:  # noqa: ARG002 - the base's shape
+        """Refuse another form's end."""
+        raise ProviderFault("protocol", 200)
+
+    def misdelivered(self, body: bytes) -> ProviderFault:
+        """Classify what came instead of a stream."""
+        return decode_fault(200, body, self.head)
 
     @abstractmethod
     def _take(self, event: _Event, payload: bytes, events: list[StreamEvent]) -> None:
@@ -124,7 +106,7 @@ class NativeDecoder(_MessagesDecoder):
         if kind == "content_block_delta":
             events.append(StreamEvent(payload, b"content_block_delta", _shown(event.delta)))
         elif kind == "message_stop":
-            self._terminal = self._over = True
+            self.complete = True
             events.append(StreamEvent(payload, b"message_stop", 0, terminal=True, last=True))
         elif kind == "message_delta":
             self._count(event.usage)
@@ -262,7 +244,7 @@ class ChunkDecoder(_MessagesDecoder):
             events.append(self._writer.reasoning_detail(detail))
 
     def _end(self, events: list[StreamEvent]) -> None:
-        self._terminal = self._over = True
+        self.complete = True
         stop = self._stop or _Delta()
         if stop.stop_reason == "refusal" and stop.stop_details is not None and stop.stop_details.explanation:
             events.append(self._writer.refusal(stop.stop_details.explanation))

@@ -1,0 +1,34 @@
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import msgspec
+
+from switchgear import NoSettings, Offer, Plugin
+from switchgear.contracts.content import WorkflowStep
+
+
+class PluginNameSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of one step."""
+
+    prefix: str = ""
+
+
+class PluginNameStep:
+    """Puts a text before `text`."""
+
+    def __init__(self, settings: PluginNameSettings) -> None:
+        self._settings = settings
+
+    async def run(self, inputs: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield events; the last holds the output."""
+        yield {"output": {"text": self._settings.prefix + str(inputs.get("text", ""))}}
+
+
+class PluginNamePlugin(Plugin[NoSettings]):
+    """Brings the step. It waits for a plugin that takes steps: `switchgear plugins doctor plugin_name` says whether one does."""
+
+    api = 1
+
+    def switchgear_workflow_steps(self) -> list[Offer[WorkflowStep]]:
+        """Offer it."""
+        return [Offer("plugin_name", PluginNameStep, PluginNameSettings)]

@@ -1,0 +1,6 @@
+from switchgear_plugin_name.plugin import PluginNameSettings, PluginNameStep
+
+
+async def test_the_last_event_holds_the_output() -> None:
+    events = [event async for event in PluginNameStep(PluginNameSettings(prefix="Re: ")).run({"text": "tea"})]
+    assert {"output": {"text": "Re: tea"}} == events[-1]
