@@ -43,6 +43,7 @@ _MOST_NAMED = 10
 _MOST_DROPPED = 256
 """Names kept of what a call dropped: more than are ever shown."""
 _NONE: Mapping[str, str] = MappingProxyType({})
+_NOTHING: frozenset[str] = frozenset()
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
@@ -72,10 +73,11 @@ class Call:
     dropped        what was dropped on the way to the provider, as dotted paths of the client's body
     changed        what was rewritten on the way rather than lost, likewise
     aliases        the client's names of tools that had to be called otherwise there, by what they are called there
+    handled        members that a policy has seen to, so that no provider has to: they stay for answers that say them again
     """
 
     __slots__ = (
-        "aliases", "changed", "dropped", "headers", "max_tokens", "members", "model", "names", "operation", "origin",
+        "aliases", "changed", "dropped", "handled", "headers", "max_tokens", "members", "model", "names", "operation", "origin",
         "stream", "strict", "usage_wanted", "wire",
     )  # fmt: skip
 
@@ -104,6 +106,7 @@ class Call:
         self.strict = strict
         self.headers = headers
         self.names = _NONE
+        self.handled: frozenset[str] = _NOTHING
         self.forget()
 
     def forget(self) -> None:
@@ -116,6 +119,7 @@ class Call:
         """Make the call that says the same in another wire format. A stream's usage is always wanted: the translator needs it."""
         call = Call(operation, wire, members, model=self.model, stream=self.stream, usage_wanted=True)
         call.max_tokens, call.strict, call.origin = self.max_tokens, self.strict, self.origin
+        call.handled = self.handled
         return call
 
     def with_members(self, members: dict[str, Raw]) -> "Call":

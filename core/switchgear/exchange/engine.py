@@ -79,7 +79,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()  # asked for once: each time is a system call before Python 3.12
         self._authority = authority
         self._always = policies.always
-        self._attach = policies.attach if policies.attachable else None
+        self._attach = policies.attach if policies.selective else None
         self._ledger = ledger
         self._resources = resources
         self._ambient = ambient
@@ -164,7 +164,7 @@ class Engine:
             body = await self.bodies.read(request, body, principal.id, declared, held)
         if coding is not None:
             body = await self.bodies.unpack(body, coding, principal.id, held)
-        x.face = endpoint.face
+        x.endpoint, x.face = endpoint, endpoint.face
         call = x.call = endpoint.parse(parse_object(body), headers)
         call.model = x.snapshot.without_prefix(call.model)
         policies = self._always if self._attach is None else self._attach(x)

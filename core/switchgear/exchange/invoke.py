@@ -1,6 +1,7 @@
 """One question to one target, with regard for its health: its pause, its slots, its breaker, its credential.
 
-Nothing below here is tried again but for a secret that was renewed meanwhile and reasoning that is refused, and nothing here knows of other targets.
+Nothing below here is tried again but for a secret that was renewed meanwhile and reasoning that is refused, and nothing here
+knows of other targets.
 """
 
 import asyncio
@@ -128,7 +129,7 @@ class Invoker:
             raise Unavailable(message, code="target_busy", retry_after=max(1.0, wait))
 
     async def _with_secret(self, ctx: AttemptContext, call: Call, step: Step) -> Ending:
-        """Ask, and once more where the target refuses a secret that has since been replaced, or reasoning that came back."""
+        """Ask, and once more where the target refuses a secret that was replaced meanwhile, or reasoning that came back."""
         target = step.target
         handle = target.secret
         secret = None if handle is None else handle.peek()

@@ -18,9 +18,9 @@ from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import SaidChoice, read_completion
 from switchgear.wire.compaction import compaction_item
 from switchgear.wire.members import raw
+from switchgear.wire.packed_reasoning import join, pack, words
 from switchgear_plugins.openai.frames import NULL
 from switchgear_plugins.openai.logprobs import TokenLogprob, read_logprobs
-from switchgear_plugins.openai.responses.reasoning import join, pack, words
 from switchgear_plugins.openai.responses.request import compacts, wants_summary
 from switchgear_plugins.openai.responses.toolbox import CUSTOM, SEARCH, SHELL, Origin, Toolbox, read_object, read_text
 
@@ -76,7 +76,7 @@ def response(call: Call, *, id: str, created: int, model: str) -> dict[str, Any]
         "model": model or call.model,
         "output": [],
         "usage": None,
-        "store": False,
+        "store": "store" in call.handled,
         "text": {"format": {"type": "text"}, **text},
         "reasoning": {"effort": None, "summary": None, **reasoning},
         **echoed,
