@@ -62,6 +62,7 @@ class Call:
     wire           the wire format `members` are in
     members        top-level members of the request body, each still raw JSON
     model          the name the client used
+    id             that of its exchange, empty outside of one
     stream         whether the client wants a stream
     usage_wanted   whether the client asked to see the usage of a stream
     max_tokens     the client's bound on the answer, None if it set none
@@ -77,8 +78,8 @@ class Call:
     """
 
     __slots__ = (
-        "aliases", "changed", "dropped", "handled", "headers", "max_tokens", "members", "model", "names", "operation", "origin",
-        "stream", "strict", "usage_wanted", "wire",
+        "aliases", "changed", "dropped", "handled", "headers", "id", "max_tokens", "members", "model", "names",
+        "operation", "origin", "stream", "strict", "usage_wanted", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +107,7 @@ class Call:
         self.strict = strict
         self.headers = headers
         self.names = _NONE
+        self.id = ""
         self.handled: frozenset[str] = _NOTHING
         self.forget()
 
@@ -119,7 +121,7 @@ class Call:
         """Make the call that says the same in another wire format. A stream's usage is always wanted: the translator needs it."""
         call = Call(operation, wire, members, model=self.model, stream=self.stream, usage_wanted=True)
         call.max_tokens, call.strict, call.origin = self.max_tokens, self.strict, self.origin
-        call.handled = self.handled
+        call.id, call.handled = self.id, self.handled
         return call
 
     def with_members(self, members: dict[str, Raw]) -> "Call":

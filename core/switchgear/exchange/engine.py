@@ -166,7 +166,7 @@ class Engine:
             body = await self.bodies.unpack(body, coding, principal.id, held)
         x.endpoint, x.face = endpoint, endpoint.face
         call = x.call = endpoint.parse(parse_object(body), headers)
-        call.model = x.snapshot.without_prefix(call.model)
+        call.id, call.model = x.id, x.snapshot.without_prefix(call.model)
         policies = self._always if self._attach is None else self._attach(x)
         if policies.preparing:
             policies = await self._prepared(x, policies)

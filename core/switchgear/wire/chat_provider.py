@@ -77,6 +77,7 @@ _BOUNDS = ("max_tokens", "max_completion_tokens")
 
 
 _USUAL = ChatGrammar(ids=40)
+_ANY = TargetModel("", "", Raw(b'""'))
 
 
 class ChatProvider:
@@ -234,6 +235,13 @@ class ChatProvider:
     def fault(self, call: Call, head: Head, body: bytes) -> ProviderFault:  # noqa: ARG002 - the contract's shape
         """Classify a failure."""
         return decode_fault(head.status, body, head)
+
+    def response_request(self, method: str, path: str, secret: Secret | None) -> OutboundRequest:
+        """Build a request about a response that is kept there (`ResponseKeeper`)."""
+        address, _, version = self.url(RESPONSES, _ANY).partition("?")
+        path, _, query = path.partition("?")
+        asked = "&".join(filter(None, (version, query)))
+        return OutboundRequest(method, f"{address}/{path}" + (f"?{asked}" if asked else ""), self._headers_with(secret))
 
     def models_request(self, secret: Secret | None, cursor: str | None) -> OutboundRequest:  # noqa: ARG002 - one page
         """Build the request for the list of models."""

@@ -200,7 +200,7 @@ class ResponsesEncoder:
     def _begin(self) -> dict[str, Any]:
         if self._begun is None:
             first = self._first
-            self._stem = stem(first.id)
+            self._stem = stem(self._call, first.id)
             self._begun = response(self._call, id=first.id, created=first.created, model=first.model)
             self._out.append(self._writer.event("response.created", response=self._begun))
             self._out.append(self._writer.event("response.in_progress", response=self._begun))
