@@ -152,10 +152,21 @@ def _tools(call: Call, members: dict[str, Raw], names: Names) -> dict[str, Raw]:
     choice = members.get("tool_choice")
     if choice is not None and bytes(choice)[:1] == b"{":
         wanted: Any = _ANYTHING.decode(choice)
-        function = wanted.get("function")
-        if isinstance(function, dict) and isinstance(name := function.get("name"), str) and names.fit(name) != name:
-            members = {**members, "tool_choice": raw({**wanted, "function": {**function, "name": names.fit(name)}})}
+        _rename(wanted, names)
+        allowed = wanted.get("allowed_tools")
+        for tool in allowed.get("tools") or () if isinstance(allowed, dict) else ():
+            _rename(tool, names)
+        if wanted != _ANYTHING.decode(choice):
+            members = {**members, "tool_choice": raw(wanted)}
     return members
+
+
+def _rename(tool: Any, names: Names) -> None:
+    """Give a tool, a choice or a call a name that fits."""
+    for kind in ("function", "custom") if isinstance(tool, dict) else ():
+        inner = tool.get(kind)
+        if isinstance(inner, dict) and isinstance(inner.get("name"), str):
+            inner["name"] = names.fit(inner["name"])
 
 
 def _has(members: dict[str, Raw], name: str) -> bool:
@@ -168,6 +179,7 @@ class _Named(Struct):
 
 class _Tool(Struct):
     function: _Named | None = None
+    custom: _Named | None = None
 
 
 _tools_decoder = msgspec.json.Decoder(list[_Tool])
@@ -179,14 +191,12 @@ def _renamed_tools(tools: Raw, names: Names) -> Raw | None:
         found = _tools_decoder.decode(tools)
     except (msgspec.DecodeError, RecursionError):
         return None
-    said = [tool.function.name for tool in found if tool.function is not None and tool.function.name]
+    said = [inner.name for tool in found if (inner := tool.function or tool.custom) is not None and inner.name]
     if all(names.fit(name) == name for name in said):
         return None
     whole: list[Any] = _ANYTHING.decode(tools)
     for tool in whole:
-        function = tool.get("function")
-        if isinstance(function, dict) and isinstance(function.get("name"), str):
-            function["name"] = names.fit(function["name"])
+        _rename(tool, names)
     return raw(whole)
 
 
@@ -252,9 +262,7 @@ def _calls(messages: Messages, names: Names, grammar: ChatGrammar) -> Messages:
             assert calls is not None
             found: Any = _ANYTHING.decode(calls)
             for tool in found if isinstance(found, list) else ():
-                function = tool.get("function") if isinstance(tool, dict) else None
-                if isinstance(function, dict) and isinstance(function.get("name"), str):
-                    function["name"] = names.fit(function["name"])
+                _rename(tool, names)
                 if most is not None and isinstance(tool, dict) and isinstance(tool.get("id"), str):
                     tool["id"] = fit_id(tool["id"], most)
             if found != _ANYTHING.decode(calls):
