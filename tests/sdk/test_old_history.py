@@ -102,3 +102,45 @@ async def test_a_session_whose_history_is_broken_goes_on(
         assert 200 == answer.status_code, (arguments, answer.text)
         assert b"\\ud83d" not in all_providers.last.body
         assert not re.search(r"\"error\": ?\{|event: error", answer.text)
+
+
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
+}
+USER = {"role": "user", "content": "go on"}
+
+
+def calls(*ids: str) -> dict[str, Any]:
+    made = [{"id": id, "type": "function", "function": {"name": "weather", "arguments": "{}"}} for id in ids]
+    return {"role": "assistant", "content": None, "tool_calls": made}
+
+
+def result(id: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": id, "content": "mild"}
+
+
+APART = {
+    "one is missing": [USER, calls("a", "b"), result("a"), USER],
+    "none is there": [USER, calls("a"), USER],
+    "the last is not there yet": [USER, calls("a", "b"), result("b")],
+    "of no call": [USER, result("a"), USER],
+    "twice": [USER, calls("a"), result("a"), result("a"), USER],
+    "late": [USER, calls("a"), USER, {"role": "assistant", "content": "x"}, result("a"), USER],
+    "crossed": [USER, calls("a"), calls("b"), result("b"), result("a"), USER],
+}
+MOVED = ("late", "crossed")
+"""Where nothing has to be made up."""
+
+
+@pytest.mark.parametrize("apart", APART)
+async def test_results_apart_from_their_calls_end_no_session(all_providers: Served, provider: str, apart: str) -> None:
+    run = all_providers.run
+    body = {"model": all_providers.model(provider, "text"), "messages": APART[apart], "tools": [TOOL]}
+    answer = await run.http.post("/v1/chat/completions", json=body, headers=run.auth)
+    assert 200 == answer.status_code, answer.text
+    if apart in MOVED:
+        return
+    assert "messages.tool_calls" in answer.headers["x-switchgear-changed"]
+    strict = await run.http.post("/v1/chat/completions", json=body, headers={**run.auth, "x-switchgear-strict": "true"})
+    assert (400, "messages.tool_calls") == (strict.status_code, strict.json()["error"]["param"])
