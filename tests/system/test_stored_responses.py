@@ -115,6 +115,9 @@ async def gateway(
     async with running(tmp_path_factory.mktemp("gateway"), plugins=ENABLED) as run:
         await run.create("providers", id="q", type="openai_compatible", base_url=upstream.base_url)
         await run.create("models", id="chat", provider_id="q", provider_model="upstream-model")
+        await run.create("credentials", id="a", type="anthropic", source=SOURCE)
+        await run.create("providers", id="a", type="anthropic", base_url=upstream.url, credential_id="a")
+        await run.create("models", id="claude", provider_id="a", provider_model="claude-opus-4-5")
         await run.create("credentials", id="v", type="openai", source=SOURCE)
         await run.create("providers", id="v", type="openai", base_url=f"{vendor.web.url}/v1", credential_id="v")
         await run.create("models", id="kept", provider_id="v", provider_model="gpt-5")
@@ -176,6 +179,23 @@ async def test_tools_are_answered_by_what_they_were_called_with(client: AsyncOpe
     )
     assert roles == [it["role"] for it in sent(upstream)["messages"]]
     assert call.call_id == sent(upstream)["messages"][1]["tool_calls"][0]["id"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_was_reasoned_goes_back_to_its_maker(
+    gateway: Running, client: AsyncOpenAI, upstream: FaultUpstream, stream: bool
+) -> None:
+    """The vendor refuses a turn of tools whose thinking is missing or was changed."""
+    upstream.script(Script(reasoning="Let me see.", redacted="hidden", tool_calls=(ToolCall("go", "{}"),)))
+    members: Any = {"model": "claude", "tools": [GO], "reasoning": {"effort": "low"}}
+    asked = await final(client, stream=stream, input="go", **members)
+    call: Any = next(item for item in asked.output if item.type == "function_call")
+    result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "gone"}
+    told = await final(client, stream=stream, input=[result], previous_response_id=asked.id, **members)
+    assert "The tools said: gone" == told.output_text
+    kinds = [block["type"] for block in sent(upstream)["messages"][1]["content"]]
+    assert ["thinking", "redacted_thinking", "tool_use"] == kinds
+    assert {1} == {record["attempts"] for record in await gateway.usage(model="claude")}
 
 
 async def test_input_items_are_listed_page_by_page(client: AsyncOpenAI) -> None:
