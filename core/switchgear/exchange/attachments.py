@@ -59,8 +59,8 @@ class Attachment(Struct, frozen=True, eq=False):
 class Policies:
     """All policies of the gateway. `always` is the chain of an exchange for which nothing more is selected.
 
-    `attachable` are the names of those that only run where they are attached. Where `selective` is false all policies always
-    run, and `attach` is of no use.
+    `attachable` are the names of those that only run where they are attached, `wires` the wire formats that some policies are
+    for alone: where both say nothing of a call, `attach` is of no use.
     """
 
     def __init__(
@@ -73,8 +73,7 @@ class Policies:
         self._policies = policies
         self.attachable = frozenset(name for name, policy in policies if policy.attachable)
         self._bound = {name: policy.wires for name, policy in policies if policy.wires is not None}
-        self._wires: frozenset[str] = frozenset().union(*self._bound.values())
-        self.selective = bool(self.attachable or self._bound)
+        self.wires: frozenset[str] = frozenset().union(*self._bound.values())
 
         def make(selected: frozenset[str]) -> PolicyChain:
             always = {name for name, _ in policies} - self.attachable - self._bound.keys()
@@ -99,7 +98,7 @@ class Policies:
             self._compile(x.snapshot)
         call = x.call
         assert call is not None
-        if not self._attachments and call.wire not in self._wires:
+        if not self._attachments and call.wire not in self.wires:
             return self.always
         key = (x.dialect, call.wire, call.model, x.principal)
         found = self._found.get(key)

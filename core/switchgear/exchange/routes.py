@@ -199,7 +199,7 @@ class Visit:
         x.plan = Plan(())
         if not house.ledger.has_room:
             raise Unavailable("Nothing can be recorded now: the journal is full.", code="journal_full", retry_after=5)
-        policies = house.policies.attach(x) if house.policies.selective else house.policies.always
+        policies = house.policies.attach(x) if house.policies.attachable else house.policies.always
         given = policies.admit(x)
         if given is not None and asyncio.iscoroutine(given):
             given = await given

@@ -42,7 +42,7 @@ def policies(**named: Policy) -> Policies:
 
 def test_one_runs_in_calls_of_its_wires_and_costs_nothing_elsewhere() -> None:
     made = policies(always=Always(), some=Some())
-    assert made.selective
+    assert {"responses"} == made.wires
     assert made.always is made.attach(exchange("chat"))
     assert not made.always.listening
     chain = made.attach(exchange("responses"))
@@ -61,4 +61,6 @@ def test_an_attached_one_is_also_bound_to_its_wires() -> None:
 
 
 def test_where_all_always_run_nothing_is_selected() -> None:
-    assert not policies(always=Always()).selective
+    made = policies(always=Always())
+    assert not made.wires
+    assert made.always is made.attach(exchange("chat"))
