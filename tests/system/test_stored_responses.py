@@ -1,10 +1,7 @@
 """Responses that are kept: gone on with, read, listed and deleted by OpenAI's own SDK, wherever they were made."""
 
 import json
-import time
 from collections.abc import AsyncIterator
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import openai
@@ -15,8 +12,6 @@ from openai import AsyncOpenAI
 from support.faultup import FaultUpstream, Script, ToolCall
 from support.gateway import SOURCE, Running, running
 from support.web import Asked, Told, Web
-from switchgear_plugins.stored_responses.settings import StoredResponsesSettings
-from switchgear_plugins.stored_responses.shelf import Given, Shelf
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -337,38 +332,3 @@ async def test_the_oldest_go_where_an_owner_has_too_many(client: AsyncOpenAI) ->
     with pytest.raises(openai.NotFoundError):
         await client.responses.retrieve(first.id)
     assert last.id == (await client.responses.retrieve(last.id)).id
-
-
-def given(id: str, previous: str | None = None, **members: Any) -> Given:
-    made = {"input": b"[]", "response": b'{"output":[]}', **members}
-    return Given(id, "a", previous, None, "completed", **made)
-
-
-async def test_a_conversation_is_kept_as_a_whole_until_nobody_has_gone_on_with_it_for_long(
-    tmp_path: Path, gateway: Running
-) -> None:
-    plugin: Any = next(it.plugin for it in gateway.gateway.kernel.plugins if it.installed.name == "stored_responses")
-    clock = SimpleNamespace(days=0.0)
-    ambient: Any = SimpleNamespace(now_us=lambda: time.time_ns() // 1000 + int(clock.days * 86_400_000_000))
-    shelf = Shelf(plugin.context.tables, StoredResponsesSettings(days=10), ambient)
-    await shelf.put("o", given("a"), ["item"])
-    clock.days = 8
-    await shelf.put("o", given("b", "a"), [])
-    clock.days = 17
-    await shelf.purge()
-    assert ["a", "b"] == [it.id for it in await shelf.thread("o", "b")]
-    assert await shelf.of_item("o", "item") is not None
-    clock.days = 19
-    assert [] == await shelf.thread("o", "b")
-    await shelf.purge()
-    assert [] == await plugin.context.tables.query("response_of", owner="o", id="item")
-
-
-async def test_what_an_owner_keeps_takes_no_more_than_it_may(gateway: Running) -> None:
-    plugin: Any = next(it.plugin for it in gateway.gateway.kernel.plugins if it.installed.name == "stored_responses")
-    shelf = Shelf(plugin.context.tables, StoredResponsesSettings(bytes_per_owner=1000), plugin.context.ambient)
-    for id in "abc":
-        await shelf.put("big", given(id, response=b" " * 400 + b"{}"), [])
-    assert [False, True, True] == [await shelf.get("big", id) is not None for id in "abc"]
-    await shelf.put("small", given("a"), [])
-    assert await shelf.get("small", "a") is not None

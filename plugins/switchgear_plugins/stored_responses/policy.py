@@ -4,7 +4,7 @@ A provider that keeps a response itself, and is the only one that may be asked, 
 whole conversation, in order.
 """
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAME = "stored_responses"
 PREVIOUS = "previous_response_id"
+_MOST_REFERENCES = 1000
 
 
 class _Note(Struct):
@@ -109,12 +110,13 @@ class StoredResponsesPolicy(Policy):
         thread = [] if note.previous is None else await self._shelf.thread(owner, note.previous)
         if note.previous is not None and not thread:
             raise _no_response(note.previous)
-        referred = {}
-        for item in _references(note.own):
-            referred[item] = await self._shelf.of_item(owner, item)
+        referred = await self._shelf.of_items(owner, _references(note.own))
         last = [*thread[-1:], *referred.values()]
         note.thread = next((given.thread for given in last if given is not None), None)
-        note.own = [_resolved(item, referred) for item in note.own]
+        output = {
+            id_of(it): it for given in {it.id: it for it in last if it is not None}.values() for it in given.output()
+        }
+        note.own = [_resolved(item, output) for item in note.own]
         keeper = last[0].kept_by if last and last[0] is not None else None
         if keeper is not None and all(it is not None and it.kept_by == keeper for it in last) and _asks_only(x, keeper):
             return
@@ -154,18 +156,22 @@ def _response(x: Exchange, answer: Answer) -> bytes:
 
 
 def _references(own: Iterable[Raw]) -> list[str]:
-    found = [members for item in own if text_of((members := members_of(item)).get("type")) == "item_reference"]
-    return [text_of(members.get("id")) or "" for members in found]
+    """Return the ids that are referred to. Raises `InvalidRequest` for too many."""
+    items = (members_of(item) for item in own)
+    found = [text_of(it.get("id")) or "" for it in items if text_of(it.get("type")) == "item_reference"]
+    if len(found) > _MOST_REFERENCES:
+        message = f"`input` refers to {len(found)} items, and {_MOST_REFERENCES} are the most; use `{PREVIOUS}`."
+        raise InvalidRequest(message, param="input", code="too_many_references")
+    return found
 
 
-def _resolved(item: Raw, referred: dict[str, Given | None]) -> Raw:
+def _resolved(item: Raw, output: Mapping[str | None, Raw]) -> Raw:
     """Return the item that a reference means. Raises `InvalidRequest` where that is not there."""
     members = members_of(item)
     if text_of(members.get("type")) != "item_reference":
         return item
     id = text_of(members.get("id")) or ""
-    given = referred.get(id)
-    found = None if given is None else next((it for it in given.output() if id_of(it) == id), None)
+    found = output.get(id)
     if found is None:
         message = f"Item with id '{id[:100]}' not found: what it stands for is not kept. Send the item itself."
         raise InvalidRequest(message, param="input", code="item_not_found")

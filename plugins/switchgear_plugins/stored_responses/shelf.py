@@ -106,10 +106,17 @@ class Shelf:
         rows = await self._tables.query("chain", owner=owner, id=id, most=0, since=self._since())
         return Given(**rows[0]) if rows else None
 
-    async def of_item(self, owner: str, item: str) -> Given | None:
-        """Return the response that an item is in the output of."""
-        rows = await self._tables.query("response_of", owner=owner, id=item)
-        return await self.get(owner, rows[0]["response"]) if rows else None
+    async def of_items(self, owner: str, ids: Iterable[str]) -> dict[str, Given | None]:
+        """Return, for each item, the response that it is in the output of."""
+        found: dict[str, Given | None] = {}
+        known: dict[str, Given | None] = {}
+        for id in ids:
+            rows = await self._tables.query("response_of", owner=owner, id=id)
+            response = str(rows[0]["response"]) if rows else None
+            if response is not None and response not in known:
+                known[response] = await self.get(owner, response)
+            found[id] = None if response is None else known[response]
+        return found
 
     async def put(self, owner: str, given: Given, items: Iterable[str]) -> None:
         """Keep a response, whose output items have these ids; what is over the owner's bounds then goes, the oldest first."""

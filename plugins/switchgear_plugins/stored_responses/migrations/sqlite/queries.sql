@@ -33,7 +33,7 @@ DELETE FROM stored_responses_given WHERE owner = :owner AND id IN (
     SELECT id FROM (
         SELECT id, SUM(bytes) OVER newest AS bytes_so_far, ROW_NUMBER() OVER newest AS so_far
         FROM stored_responses_given WHERE owner = :owner WINDOW newest AS (ORDER BY at_us DESC, id DESC)
-    )
+    ) AS counted
     WHERE bytes_so_far > :most_bytes OR so_far > :most
 );
 
