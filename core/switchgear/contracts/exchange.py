@@ -21,6 +21,7 @@ from switchgear.telemetry.metrics import Counter, Gauge, Histogram
 from switchgear.tokens import TokenEstimator
 
 if TYPE_CHECKING:
+    from switchgear.contracts.dialect import InferenceEndpoint
     from switchgear.wire.faces.view import ConversationView
 
 
@@ -218,6 +219,7 @@ class Exchange:
     retried                 whether the client says that it has tried this before
     strict                  whether the client wants what cannot be carried to a provider refused
     face                    how the call holds what is said, None if it holds nothing
+    endpoint                where the call came in, which writes answers as its client reads them; None at a route
     sent                    the call as the last target got it, in its wire format
     principal               who asks, once authenticated
     parent                  the exchange that this one is a part of, where it was called from inside; None for a client's own
@@ -272,6 +274,7 @@ class Exchange:
     first_byte_s: float | None = None
     ended_s: float = 0.0
     face: Face | None = None
+    endpoint: "InferenceEndpoint | None" = None
     _conversation: "ConversationView | None" = None
     lines: bytes = b""
     _estimate: Estimate | None = None

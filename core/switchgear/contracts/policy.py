@@ -29,6 +29,7 @@ class Policy:
     attachable  whether it runs only where a resource of the kind `policy-attachments` attaches it. The settings that it has
                 there are in `x.attached`, under the name of its offer, as the offer's `settings_type`
     sorts       of the buckets that `reserve` returns; the gateway does not start when the active counters lack one
+    wires       the wire formats of the calls in which it runs, as clients send them; None: in all, and at counted routes
     """
 
     on_error: ClassVar[Literal["deny", "allow"]] = "deny"
@@ -36,6 +37,7 @@ class Policy:
     sorts: ClassVar[frozenset[str]] = frozenset()
     order: ClassVar[int] = 0
     attachable: ClassVar[bool] = False
+    wires: ClassVar[frozenset[str] | None] = None
 
     def prepare(self, x: Exchange) -> Awaitable[None] | None:
         """Rewrite the call before it is planned. `x.call` and `x.principal` are set. Raise `ApiError` to refuse.

@@ -43,6 +43,7 @@ _MOST_NAMED = 10
 _MOST_DROPPED = 256
 """Names kept of what a call dropped: more than are ever shown."""
 _NONE: Mapping[str, str] = MappingProxyType({})
+_NOTHING: frozenset[str] = frozenset()
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
@@ -61,6 +62,7 @@ class Call:
     wire           the wire format `members` are in
     members        top-level members of the request body, each still raw JSON
     model          the name the client used
+    id             that of its exchange, empty outside of one
     stream         whether the client wants a stream
     usage_wanted   whether the client asked to see the usage of a stream
     max_tokens     the client's bound on the answer, None if it set none
@@ -72,11 +74,12 @@ class Call:
     dropped        what was dropped on the way to the provider, as dotted paths of the client's body
     changed        what was rewritten on the way rather than lost, likewise
     aliases        the client's names of tools that had to be called otherwise there, by what they are called there
+    handled        members that a policy has seen to, so that no provider has to: they stay for answers that say them again
     """
 
     __slots__ = (
-        "aliases", "changed", "dropped", "headers", "max_tokens", "members", "model", "names", "operation", "origin",
-        "stream", "strict", "usage_wanted", "wire",
+        "aliases", "changed", "dropped", "handled", "headers", "id", "max_tokens", "members", "model", "names",
+        "operation", "origin", "stream", "strict", "usage_wanted", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +107,8 @@ class Call:
         self.strict = strict
         self.headers = headers
         self.names = _NONE
+        self.id = ""
+        self.handled: frozenset[str] = _NOTHING
         self.forget()
 
     def forget(self) -> None:
@@ -116,6 +121,7 @@ class Call:
         """Make the call that says the same in another wire format. A stream's usage is always wanted: the translator needs it."""
         call = Call(operation, wire, members, model=self.model, stream=self.stream, usage_wanted=True)
         call.max_tokens, call.strict, call.origin = self.max_tokens, self.strict, self.origin
+        call.id, call.handled = self.id, self.handled
         return call
 
     def with_members(self, members: dict[str, Raw]) -> "Call":

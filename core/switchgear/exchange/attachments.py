@@ -1,7 +1,8 @@
-"""Which policies run in an exchange: those that always do, and attachable ones where an attachment selects the exchange.
+"""Which policies run in an exchange: those that always do, those of its wire format, and attachable ones where an attachment
+selects the exchange.
 
-An attachable policy that nothing selects costs nothing: the phases of an exchange are those of a chain without it. There is one
-chain for each set of policies that were ever selected together, and it is looked for by (dialect, model, principal).
+A policy that is not selected costs nothing: the phases of an exchange are those of a chain without it. There is one chain for
+each set of policies that were ever selected together, and it is looked for by (dialect, wire, model, principal).
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,9 +58,10 @@ class Attachment(Struct, frozen=True, eq=False):
 
 
 class Policies:
-    """All policies of the gateway. `always` is the chain of an exchange that no attachment selects.
+    """All policies of the gateway. `always` is the chain of an exchange for which nothing more is selected.
 
-    `attachable` are the names of those that only run where they are attached; where there are none, `attach` is of no use.
+    `attachable` are the names of those that only run where they are attached, `wires` the wire formats that some policies are
+    for alone: where both say nothing of a call, `attach` is of no use.
     """
 
     def __init__(
@@ -72,9 +74,12 @@ class Policies:
     ) -> None:
         self._policies = policies
         self.attachable = frozenset(name for name, policy in policies if policy.attachable)
+        self._bound = {name: policy.wires for name, policy in policies if policy.wires is not None}
+        self.wires: frozenset[str] = frozenset().union(*self._bound.values())
 
-        def make(attached: frozenset[str]) -> PolicyChain:
-            chosen = [(name, it) for name, it in policies if name not in self.attachable or name in attached]
+        def make(selected: frozenset[str]) -> PolicyChain:
+            always = {name for name, _ in policies} - self.attachable - self._bound.keys()
+            chosen = [(name, it) for name, it in policies if name in always or name in selected]
             return PolicyChain(chosen, metrics, log, counters, faults)
 
         self._make = make
@@ -82,7 +87,7 @@ class Policies:
         self.always = make(frozenset())
         self._snapshot: Snapshot | None = None
         self._attachments: tuple[Attachment, ...] = ()
-        self._found: dict[tuple[str, str, Any], tuple[PolicyChain, Mapping[str, Any]]] = {}
+        self._found: dict[tuple[str, str, str, Any], tuple[PolicyChain, Mapping[str, Any]]] = {}
 
     def attach(self, x: Exchange) -> PolicyChain:
         """Choose the chain of an exchange by what is known of it now, as `x.policies`, with the settings in `x.attached`.
@@ -93,10 +98,11 @@ class Policies:
         """
         if x.snapshot is not self._snapshot:
             self._compile(x.snapshot)
-        if not self._attachments:
+        call = x.call
+        assert call is not None
+        if not self._attachments and call.wire not in self.wires:
             return self.always
-        assert x.call is not None
-        key = (x.dialect, x.call.model, x.principal)
+        key = (x.dialect, call.wire, call.model, x.principal)
         found = self._found.get(key)
         if found is None:
             if len(self._found) >= _MOST_FOUND:
@@ -122,13 +128,16 @@ class Policies:
         self._attachments = tuple(it for _, it in sorted(found.items()) if it.enabled and it.policy in self.attachable)
 
     def _select(self, x: Exchange) -> tuple[PolicyChain, Mapping[str, Any]]:
+        assert x.call is not None
+        wire = x.call.wire
+        others = {name for name, wires in self._bound.items() if wire not in wires}
         settings: dict[str, Any] = {}
         for it in self._attachments:
-            if it.policy not in settings and not _mismatch(it.selector, x):
+            if it.policy not in settings and it.policy not in others and not _mismatch(it.selector, x):
                 settings[it.policy] = it.settings
-        if not settings:
+        names = frozenset(settings) | (self._bound.keys() - self.attachable - others)
+        if not names:
             return self.always, _NOTHING
-        names = frozenset(settings)
         chain = self._chains.get(names)
         if chain is None:
             if len(self._chains) >= _MOST_CHAINS:

@@ -89,7 +89,9 @@ class Engine:
         self._loop = asyncio.get_running_loop()  # asked for once: each time is a system call before Python 3.12
         self._authority = authority
         self._always = policies.always
-        self._attach = policies.attach if policies.attachable else None
+        self._attach = policies.attach
+        self._attachable = bool(policies.attachable)
+        self._wires = policies.wires
         self._ledger = ledger
         self._resources = resources
         self._ambient = ambient
@@ -176,10 +178,10 @@ class Engine:
             body = await self.bodies.read(request, body, principal.id, declared, held)
         if coding is not None:
             body = await self.bodies.unpack(body, coding, principal.id, held)
-        x.face = endpoint.face
+        x.endpoint, x.face = endpoint, endpoint.face
         call = x.call = endpoint.parse(parse_object(body), headers)
-        call.model = x.snapshot.without_prefix(call.model)
-        policies = self._always if self._attach is None else self._attach(x)
+        call.id, call.model = x.id, x.snapshot.without_prefix(call.model)
+        policies = self._attach(x) if self._attachable or call.wire in self._wires else self._always
         if policies.preparing:
             policies = await self._prepared(x, policies)
         assert x.call is not None
@@ -205,7 +207,7 @@ class Engine:
         assert x.call is not None
         name = x.call.model
         await policies.prepare(x)
-        return policies if self._attach is None or x.call.model == name else self._attach(x)
+        return policies if x.call.model == name else self._attach(x)
 
     def identify(self, credentials: Credentials) -> Principal | Awaitable[Principal]:
         """Return whose credentials these are, at once if they were seen lately. Raises `AuthenticationFailed`."""

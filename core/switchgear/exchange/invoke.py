@@ -1,6 +1,7 @@
 """One question to one target, with regard for its health: its pause, its slots, its breaker, its credential.
 
-Nothing below here is tried again but for a secret that was renewed meanwhile, and nothing here knows of other targets.
+Nothing below here is tried again but for a secret that was renewed meanwhile and reasoning that is refused, and nothing here
+knows of other targets.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ from switchgear.exchange.health.retry import retry_after_date
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.listener import Listener
 from switchgear.exchange.policies import PolicyChain
+from switchgear.exchange.reasoning import asked_with_less
 from switchgear.exchange.sound import JSON, check_answer, is_deep
 from switchgear.exchange.stream import Buffering, IdleTimes, StreamEnd, StreamRelay
 from switchgear.exchange.target_faults import TargetFaults, read_fault
@@ -131,7 +133,7 @@ class Invoker:
             raise Unavailable(message, code="target_busy", retry_after=max(1.0, wait))
 
     async def _with_secret(self, ctx: AttemptContext, call: Call, step: Step) -> Ending:
-        """Ask, and once more where the target refuses a secret that has since been replaced."""
+        """Ask, and once more where the target refuses a secret that was replaced meanwhile, or reasoning that came back."""
         target = step.target
         handle = target.secret
         secret = None if handle is None else handle.peek()
@@ -140,6 +142,10 @@ class Invoker:
             try:
                 ending = await self._attempt(ctx, call, step, secret)
             except ProviderFault as error:
+                less = None if ctx.is_spent(self._monotonic()) else asked_with_less(ctx, call, error)
+                if less is not None:
+                    call = less
+                    continue
                 if error.cause not in _REFUSED or handle is None or ctx.x.committed:
                     raise
                 refused = ctx.x.attempts[-1].secret

@@ -29,9 +29,15 @@ class _Function(Struct):
     arguments: str
 
 
+class _Custom(Struct):
+    name: str
+    input: str
+
+
 class _ToolCall(Struct):
     id: str
-    function: _Function
+    function: _Function | None = None
+    custom: _Custom | None = None
     extra_content: Raw = _NULL
 
 
@@ -110,7 +116,10 @@ def _is_odd(found: _Completion, call: Call) -> bool:
         if said.function_call != _NULL and foreign:
             return True
         for tool in said.tool_calls or ():
-            if not tool.id or tool.function.name in call.aliases or (foreign and tool.extra_content != _NULL):
+            called = tool.function or tool.custom
+            if called is None or not tool.id or called.name in call.aliases:
+                return True
+            if foreign and tool.extra_content != _NULL:
                 return True
     return False
 

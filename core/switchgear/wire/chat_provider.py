@@ -22,12 +22,12 @@ from switchgear.contracts.provider import (
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.wire.chat import decode_answer, decode_fault
 from switchgear.wire.chat_stream import ChatDecoder
-from switchgear.wire.compaction import unpacked
 from switchgear.wire.completions import CompletionsDecoder, decode_completion
 from switchgear.wire.embeddings import decode_embeddings
 from switchgear.wire.fit.chat import ChatGrammar, fit_chat, fit_members
 from switchgear.wire.members import prune, raw, splice
 from switchgear.wire.model_list import read_models
+from switchgear.wire.own_items import with_own_items
 from switchgear.wire.responses import ResponsesDecoder, decode_input_tokens, decode_response
 from switchgear.wire.responses_out import EitherDecoder, is_response, tell_answer, to_responses
 
@@ -77,6 +77,7 @@ _BOUNDS = ("max_tokens", "max_completion_tokens")
 
 
 _USUAL = ChatGrammar(ids=40)
+_ANY = TargetModel("", "", Raw(b'""'))
 
 
 class ChatProvider:
@@ -138,7 +139,7 @@ class ChatProvider:
     def members(self, call: Call) -> dict[str, Raw]:
         """Return what is forwarded of a call; all of it, unless another dialect's client said what has no place here."""
         if call.wire in _LIKE_RESPONSES:
-            return dict(unpacked(call.members))
+            return with_own_items(call)
         if call.origin == call.wire:
             return call.members
         kept, dropped = prune(call.members, self._translated_drops) if self._translated_drops else (call.members, ())
@@ -234,6 +235,13 @@ class ChatProvider:
     def fault(self, call: Call, head: Head, body: bytes) -> ProviderFault:  # noqa: ARG002 - the contract's shape
         """Classify a failure."""
         return decode_fault(head.status, body, head)
+
+    def response_request(self, method: str, path: str, secret: Secret | None) -> OutboundRequest:
+        """Build a request about a response that is kept there (`ResponseKeeper`)."""
+        address, _, version = self.url(RESPONSES, _ANY).partition("?")
+        path, _, query = path.partition("?")
+        asked = "&".join(filter(None, (version, query)))
+        return OutboundRequest(method, f"{address}/{path}" + (f"?{asked}" if asked else ""), self._headers_with(secret))
 
     def models_request(self, secret: Secret | None, cursor: str | None) -> OutboundRequest:  # noqa: ARG002 - one page
         """Build the request for the list of models."""

@@ -100,10 +100,11 @@ class ToolCalls:
 
     def delta(self, given: Json, seed: bytes, name_of: Callable[[str], str]) -> Json | None:
         """Return a piece of a call as the form has it; None if it says nothing. `seed` makes the id of a call that has none."""
-        function = given.get("function") if isinstance(given.get("function"), dict) else given
-        assert isinstance(function, dict)
-        name = text(function.get("name"))
-        arguments = arguments_text(function.get("arguments"))
+        kind, takes = ("custom", "input") if isinstance(given.get("custom"), dict) else ("function", "arguments")
+        inner = given.get(kind) if isinstance(given.get(kind), dict) else given
+        assert isinstance(inner, dict)
+        name = text(inner.get("name"))
+        arguments = text(inner.get(takes)) if kind == "custom" else arguments_text(inner.get(takes))
         id = text(given.get("id"))
         index = given.get("index")
         index = int(index) if isinstance(index, int | float) or (isinstance(index, str) and index.isdigit()) else None
@@ -117,13 +118,13 @@ class ToolCalls:
             self._ids.append(id)
             self._named.append(bool(name))
             self._arguments.append([])
-            begun: Json = {"index": place, "id": id, "type": "function", **others}
-            begun["function"] = {"name": name_of(name), "arguments": arguments}
+            begun: Json = {"index": place, "id": id, "type": kind, **others}
+            begun[kind] = {"name": name_of(name), takes: arguments}
         else:
-            begun = {"index": place, **others, "function": {"arguments": arguments}}
+            begun = {"index": place, **others, kind: {takes: arguments}}
             if name and not self._named[place]:
                 self._named[place] = True
-                begun["function"]["name"] = name_of(name)
+                begun[kind]["name"] = name_of(name)
         if index is not None:
             self._by_index[index] = place
         if id:
@@ -157,7 +158,7 @@ class ToolCalls:
         return True
 
 
-_CALL_MEMBERS = frozenset({"index", "id", "type", "function", "name", "arguments"})
+_CALL_MEMBERS = frozenset({"index", "id", "type", "function", "custom", "name", "arguments"})
 
 
 def text(value: Any) -> str:

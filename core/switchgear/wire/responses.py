@@ -4,12 +4,14 @@ A stream is of named events. `response.completed` and `response.incomplete` end 
 `response.failed` and `error` are failures.
 """
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 from msgspec import Raw, Struct
 
+from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, StreamEvent
+from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
 from switchgear.wire.chat import Misdelivered, cause_of, cut, decode_fault, failed, retry_after
 from switchgear.wire.members import BROKEN, decode_text, decode_whole
@@ -32,6 +34,15 @@ _CODES = {
 }
 """The documented codes of a response that failed, but for those of bad images, which begin alike."""
 _CALLS = frozenset({"function_call", "custom_tool_call"})
+
+
+@runtime_checkable
+class ResponseKeeper(Protocol):
+    """A provider that may keep the responses it gave, and can then be asked for them."""
+
+    def response_request(self, method: str, path: str, secret: Secret | None) -> OutboundRequest:
+        """Build a request about one of them. `path` is what stands behind the address of responses: its id, and more."""
+        ...
 
 
 class _InputDetails(Struct):

@@ -5,8 +5,8 @@ from msgspec import Raw
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import CANONICAL, Call, ProviderConfig, TargetModel
 from switchgear.wire.chat_provider import RESPONSES, ChatProvider
-from switchgear.wire.compaction import unpacked
 from switchgear.wire.members import prune, raw
+from switchgear.wire.own_items import with_own_items
 from switchgear_plugins.openai_compatible.settings import CompatibleSettings, check, grammar_of
 
 _KEPT = frozenset({"model", "stream"})
@@ -50,7 +50,7 @@ class CompatibleProvider(ChatProvider):
     def members(self, call: Call) -> dict[str, Raw]:
         """Return the members as this server knows them."""
         settings = self._settings
-        members = dict(unpacked(call.members)) if call.wire == RESPONSES else call.members
+        members = with_own_items(call) if call.wire == RESPONSES else call.members
         if settings.drop_members:
             members, dropped = prune(members, settings.drop_members)
             call.drop(*dropped)

@@ -238,3 +238,23 @@ def test_a_choice_without_a_finish_reason_goes_on_for_clients_of_other_forms() -
     events = streamed(odd, delta("stop"), call=foreign())
     assert [None, None] == [event.fault for event in events[:2]]
     assert "7" == read_chunk(events[0].data).choices[0].delta.content
+
+
+def test_calls_of_custom_tools_stay_such_under_the_clients_own_names() -> None:
+    call = chat_call(stream=True)
+    call.aliases = {"short": "own"}
+    made = {"id": "1", "type": "custom", "custom": {"name": "short", "input": "hi"}}
+    own = {"id": "1", "type": "custom", "custom": {"name": "own", "input": "hi"}}
+    message = {"role": "assistant", "content": None, "tool_calls": [made]}
+    body = {"id": "c", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    whole = decode_answer(json.dumps(body).encode(), RecordedHead(), call)
+    assert [own] == json.loads(whole.body)["choices"][0]["message"]["tool_calls"]
+    plain = json.dumps(body).encode()
+    assert plain == decode_answer(plain, RecordedHead(), chat_call()).body
+    begun = {"index": 0, **made, "custom": {"name": "short", "input": ""}}
+    events = streamed(delta(tool_calls=[begun]), delta(tool_calls=[{"index": 0, "custom": {"input": "hi"}}]), call=call)
+    told = [json.loads(event.data)["choices"][0]["delta"]["tool_calls"][0] for event in events]
+    assert [
+        {"index": 0, **own, "custom": {"name": "own", "input": ""}},
+        {"index": 0, "custom": {"input": "hi"}},
+    ] == told

@@ -59,6 +59,17 @@ def part(kind: str, **value) -> list[dict]:
 
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "[1"}}
 FUNCTION = {"type": "function", "function": {"name": "f"}}
+
+
+def answering(content: list[dict]) -> dict:
+    return {
+        "messages": [
+            {"role": "assistant", "tool_calls": [CALL]},
+            {"role": "tool", "tool_call_id": "1", "content": content},
+        ]
+    }
+
+
 HERE = "messages[0].content[0]"
 
 
@@ -71,7 +82,7 @@ HERE = "messages[0].content[0]"
         (saying("user", content=part("file", file_data="data:video/mp4;base64,AA==")), HERE),
         (saying("user", content=part("file", file_data="AA==")), HERE + ".file.file_data"),
         (saying("system", content=part("image_url", url="data:image/png;base64,AA==")), HERE),
-        (saying("tool", tool_call_id="1", content=part("input_audio", data="AA==", format="wav")), HERE),
+        (answering(part("input_audio", data="AA==", format="wav")), "messages[1].content[0]"),
         (saying("tool", content="x"), "messages[0].tool_call_id"),
         (saying("function", content="x"), "messages[0]"),
         (saying("user", content=" "), "messages[0]"),

@@ -92,7 +92,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}
         ),
         ({"n": 2}, "n"),
         ({"tools": [{"type": "web_search"}]}, "tools[0]"),
-        ({"messages": [{"role": "tool", "tool_call_id": "x", "content": "y"}]}, "messages[0].tool_call_id"),
+        ({"messages": [{"role": "tool", "content": "y"}]}, "messages[0].tool_call_id"),
         ({"response_format": {"type": "grammar"}}, "response_format"),
     ],
 )  # fmt: skip

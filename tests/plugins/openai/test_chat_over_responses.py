@@ -335,3 +335,25 @@ def test_names_and_users_fit_and_come_back_as_the_clients_own() -> None:
     call.stream = True
     told = said(framed({"type": "response.output_item.done", "output_index": 0, "item": item}, DONE), call)
     assert {0: [long, "{}"]} == told["calls"]
+
+
+@pytest.mark.parametrize("kind", ["function", "custom"])
+def test_names_fit_wherever_they_stand(kind: str) -> None:
+    long = "n" * 80
+    tool = {"type": kind, kind: {"name": long}}
+    allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [tool]}}
+    made = {"id": "c1", "type": kind, kind: {"name": long, "arguments" if kind == "function" else "input": "{}"}}
+    messages = [
+        *HELLO,
+        {"role": "assistant", "tool_calls": [made]},
+        {"role": "tool", "tool_call_id": "c1", "content": "r"},
+    ]
+    for choice in (tool, allowed):
+        call = chat(messages=messages, tools=[tool], tool_choice=choice)
+        body = sent(call)
+        short = body["tools"][0]["name"]
+        assert len(short) <= 64
+        chosen = body["tool_choice"]["tools"][0] if choice is allowed else body["tool_choice"]
+        assert {"type": kind, "name": short} == chosen
+        assert short == body["input"][1]["name"]
+        assert {short: long} == call.aliases

@@ -18,8 +18,8 @@ from switchgear.contracts.usage import Usage
 from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import ChunkWriter
+from switchgear.wire.packed_reasoning import join, pack, unpack
 from switchgear_plugins.openai.responses.endpoint import Responses
-from switchgear_plugins.openai.responses.reasoning import join, pack, unpack
 
 ENDPOINT = Responses()
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)

@@ -41,7 +41,7 @@ def tool_call(arguments: str) -> dict:
 @pytest.mark.parametrize(
     ("members", "param"),
     [
-        ({"messages": [{"role": "tool", "tool_call_id": "x", "content": "?"}]}, "messages[0].tool_call_id"),
+        ({"messages": [{"role": "tool", "content": "?"}]}, "messages[0].tool_call_id"),
         (user({"type": "image_url", "image_url": {"url": "ftp://x/y"}}), "messages[0].content[0].image_url.url"),
         (user({"type": "image_url", "image_url": {"url": "https://[x"}}), "messages[0].content[0].image_url.url"),
         (user({"type": "file", "file": {"file_id": "file-1"}}), "messages[0].content[0].file.file_id"),
@@ -93,9 +93,9 @@ def test_tool_choice_without_tools_is_named():
     assert ("tool_choice",) == asked.dropped
 
 
-def test_a_result_whose_call_is_gone_may_name_its_function():
-    asked = call(messages=[{"role": "tool", "tool_call_id": "x", "name": "f", "content": "1"}])
+def test_a_result_may_name_its_function_instead_of_its_call():
+    asked = call(messages=[{"role": "tool", "name": "f", "content": "1"}])
     sent = json.loads(provider().prepare(asked, target("gemini-2.5-flash"), Secret(KEY)).body)
-    response = {"id": "x", "name": "f", "response": {"output": "1"}}
+    response = {"name": "f", "response": {"output": "1"}}
     assert [{"role": "user", "parts": [{"functionResponse": response}]}] == sent["contents"]
     assert () == asked.dropped

@@ -38,6 +38,7 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     finish_reason: str | None = None  # None: stop, length or tool_calls, whichever is true
     model: str | None = None  # reported instead of the requested name
     describe: bool = False  # says which images it received, of which media type and size
+    goes_on: bool = False  # says what it is to say also where tools have answered, instead of what they said
     conform: bool = False  # answers JSON that satisfies the schema it was held to
     redacted: str = ""  # reasoning nobody may read: an opaque block after the readable one
     cached_tokens: int = 0

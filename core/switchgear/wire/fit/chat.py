@@ -12,9 +12,11 @@ from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.wire.fit.names import BILLING, NameRule, Names, fit_id, fit_user
+from switchgear.wire.fit.results import NO_RESULT, paired
 from switchgear.wire.members import member, raw
 from switchgear.wire.mend import EXTRA
 from switchgear.wire.model_facts import reasons
+from switchgear.wire.texts import text_of
 
 Messages = list[dict[str, Raw]]
 When = Literal["never", "translated", "always"]
@@ -22,7 +24,8 @@ When = Literal["never", "translated", "always"]
 
 _SEE_BELOW = "(see the attachment below)"
 _TEXT_TYPES = frozenset({"text", "refusal"})
-_ASSISTANT, _TOOL = Raw(b'"assistant"'), Raw(b'"tool"')
+_ASSISTANT, _TOOL, _USER = Raw(b'"assistant"'), Raw(b'"tool"'), Raw(b'"user"')
+_RESULTS = (_TOOL, Raw(b'"function"'))
 _FRONT = (Raw(b'"system"'), Raw(b'"developer"'))
 _NULL = Raw(b"null")
 _NOTHING = (None, _NULL, Raw(b"[]"))
@@ -83,7 +86,7 @@ def _steps(call: Call, text: bytes, grammar: ChatGrammar, names: Names) -> list[
     if foreign and b'"is_error"' in text:
         steps.append(lambda found: _without_errors(call, found))
     if b"tool_call" in text:
-        steps.append(_results_first)
+        steps.append(lambda found: _paired(call, found))
         if not grammar.media:
             steps.append(lambda found: _media_behind(call, found))
         steps.append(lambda found: _calls(found, names, grammar))
@@ -152,10 +155,21 @@ def _tools(call: Call, members: dict[str, Raw], names: Names) -> dict[str, Raw]:
     choice = members.get("tool_choice")
     if choice is not None and bytes(choice)[:1] == b"{":
         wanted: Any = _ANYTHING.decode(choice)
-        function = wanted.get("function")
-        if isinstance(function, dict) and isinstance(name := function.get("name"), str) and names.fit(name) != name:
-            members = {**members, "tool_choice": raw({**wanted, "function": {**function, "name": names.fit(name)}})}
+        _rename(wanted, names)
+        allowed = wanted.get("allowed_tools")
+        for tool in allowed.get("tools") or () if isinstance(allowed, dict) else ():
+            _rename(tool, names)
+        if wanted != _ANYTHING.decode(choice):
+            members = {**members, "tool_choice": raw(wanted)}
     return members
+
+
+def _rename(tool: Any, names: Names) -> None:
+    """Give a tool, a choice or a call a name that fits."""
+    for kind in ("function", "custom") if isinstance(tool, dict) else ():
+        inner = tool.get(kind)
+        if isinstance(inner, dict) and isinstance(inner.get("name"), str):
+            inner["name"] = names.fit(inner["name"])
 
 
 def _has(members: dict[str, Raw], name: str) -> bool:
@@ -168,6 +182,7 @@ class _Named(Struct):
 
 class _Tool(Struct):
     function: _Named | None = None
+    custom: _Named | None = None
 
 
 _tools_decoder = msgspec.json.Decoder(list[_Tool])
@@ -179,14 +194,12 @@ def _renamed_tools(tools: Raw, names: Names) -> Raw | None:
         found = _tools_decoder.decode(tools)
     except (msgspec.DecodeError, RecursionError):
         return None
-    said = [tool.function.name for tool in found if tool.function is not None and tool.function.name]
+    said = [inner.name for tool in found if (inner := tool.function or tool.custom) is not None and inner.name]
     if all(names.fit(name) == name for name in said):
         return None
     whole: list[Any] = _ANYTHING.decode(tools)
     for tool in whole:
-        function = tool.get("function")
-        if isinstance(function, dict) and isinstance(function.get("name"), str):
-            function["name"] = names.fit(function["name"])
+        _rename(tool, names)
     return raw(whole)
 
 
@@ -197,23 +210,36 @@ def _without_errors(call: Call, messages: Messages) -> Messages:
     return [{name: value for name, value in message.items() if name != "is_error"} for message in messages]
 
 
-def _results_first(messages: Messages) -> Messages:
-    """Put the results of calls right behind the turn that made them, before what else was said until the next."""
-    ordered: Messages = []
-    others: Messages = []
-    answers = False
-    for message in messages:
-        role = message.get("role")
-        if role == _ASSISTANT:
-            ordered += others
-            others = []
-            ordered.append(message)
-            answers = message.get("tool_calls") not in _NOTHING
-        elif answers and role != _TOOL:
-            others.append(message)
-        else:
-            ordered.append(message)
-    return ordered + others
+class _Called(Struct):
+    id: str = ""
+
+
+_called_decoder = msgspec.json.Decoder(list[_Called])
+
+
+def _paired(call: Call, messages: Messages) -> Messages:
+    """Put the result of each call right behind the turn that made it."""
+    ordered, made_up = paired(
+        messages,
+        called=_ids,
+        answered=lambda it: text_of(it.get("tool_call_id")) or "" if it.get("role") in _RESULTS else None,
+        nothing=lambda call_id: {"role": _TOOL, "tool_call_id": raw(call_id), "content": raw(NO_RESULT)},
+        told=lambda it: {"role": _USER, "content": it.get("content", _NULL)},
+    )
+    if made_up:
+        call.change("messages.tool_calls")
+    return ordered
+
+
+def _ids(message: dict[str, Raw]) -> list[str]:
+    calls = message.get("tool_calls")
+    if calls in _NOTHING or message.get("role") != _ASSISTANT:
+        return []
+    assert calls is not None
+    try:
+        return [called.id for called in _called_decoder.decode(calls)]
+    except (msgspec.DecodeError, RecursionError):
+        return []
 
 
 def _media_behind(call: Call, messages: Messages) -> Messages:
@@ -252,9 +278,7 @@ def _calls(messages: Messages, names: Names, grammar: ChatGrammar) -> Messages:
             assert calls is not None
             found: Any = _ANYTHING.decode(calls)
             for tool in found if isinstance(found, list) else ():
-                function = tool.get("function") if isinstance(tool, dict) else None
-                if isinstance(function, dict) and isinstance(function.get("name"), str):
-                    function["name"] = names.fit(function["name"])
+                _rename(tool, names)
                 if most is not None and isinstance(tool, dict) and isinstance(tool.get("id"), str):
                     tool["id"] = fit_id(tool["id"], most)
             if found != _ANYTHING.decode(calls):

@@ -12,6 +12,7 @@ from msgspec import Raw
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.wire.canonical import ChatRequest, Message, NamedTool, Part, RefusalPart, TextPart, read_chat
 from switchgear.wire.fit.names import BILLING, NameRule, Names
+from switchgear.wire.fit.results import NO_RESULT, paired
 
 _object = msgspec.json.Decoder(dict[str, Raw])
 _PLAIN = NameRule()
@@ -40,7 +41,7 @@ def read_fitted(call: Call, model: TargetModel, names: NameRule = _PLAIN, *, tak
         chat.tool_choice.function.name = fitted.fit(chat.tool_choice.function.name)
     for message in chat.messages:
         _message(call, message, fitted, takes_errors=takes_errors)
-    chat.messages = list(_said(_results_first(chat.messages)))
+    chat.messages = list(_said(iter(_paired(call, chat.messages))))
     return chat
 
 
@@ -104,21 +105,22 @@ def fit_arguments(arguments: str) -> str:
     return arguments
 
 
-def _results_first(messages: list[Message]) -> Iterator[Message]:
-    """Tell the results of calls right behind the turn that made them, before what else was said until the next."""
-    others: list[Message] = []
-    answers = False
-    for message in messages:
-        if message.role == "assistant":
-            yield from others
-            others = []
-            answers = bool(message.tool_calls)
-            yield message
-        elif answers and message.role == "user":
-            others.append(message)
-        else:
-            yield message
-    yield from others
+def _paired(call: Call, messages: list[Message]) -> list[Message]:
+    """Tell each call's result right behind the turn that made it."""
+    ordered, made_up = paired(
+        messages,
+        called=lambda it: [tool.id for tool in it.tool_calls or ()] if it.role == "assistant" else (),
+        answered=_answered,
+        nothing=lambda call_id: Message("tool", NO_RESULT, tool_call_id=call_id),
+        told=lambda it: Message("user", it.content, cache_control=it.cache_control),
+    )
+    if made_up:
+        call.change("messages.tool_calls")
+    return ordered
+
+
+def _answered(message: Message) -> str | None:
+    return (message.tool_call_id or "") if message.role in ("tool", "function") else None
 
 
 def _said(messages: Iterator[Message]) -> Iterator[Message]:

@@ -5,6 +5,7 @@ runs itself have no canonical form: a client that wants them speaks the Messages
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ from switchgear.wire.messages.form import Block, StopDetails, finish_reason, rea
 T = TypeVar("T", bound=Struct)
 
 _NULL = Raw(b"null")
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class Message(Struct, tag_field="type", tag="message"):
@@ -52,10 +54,24 @@ _native_decoder = msgspec.json.Decoder(_Native)
 _count_decoder = msgspec.json.Decoder(_Count)
 
 
-def decode_native(body: bytes, head: Head) -> Answer:
-    """Read an answer for a client of the same form. Raises `ProviderFault`."""
+def decode_native(body: bytes, head: Head, aliases: Mapping[str, str] = _NO_NAMES) -> Answer:
+    """Read an answer for a client of the same form. Raises `ProviderFault`.
+
+    `aliases` are the client's names of tools by those they have here.
+    """
     found = _read(_native_decoder, body, head)
+    if aliases:
+        whole: dict[str, Any] = msgspec.json.decode(body)
+        whole["content"] = [own_name(block, aliases) for block in whole.get("content") or ()]
+        body = msgspec.json.encode(whole)
     return Answer(body, read_usage(found.usage), found.model, finish_reason(found.stop_reason))
+
+
+def own_name(block: Any, aliases: Mapping[str, str]) -> Any:
+    """Return a block in which a tool has the client's own name."""
+    if isinstance(block, dict) and block.get("type") == "tool_use" and block.get("name") in aliases:
+        return {**block, "name": aliases[block["name"]]}
+    return block
 
 
 def decode_count(body: bytes, head: Head) -> Answer:

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.wire.fit.chat import bounded
-from switchgear.wire.fit.names import fit_user
+from switchgear.wire.fit.names import NameRule, Names, fit_user
 from switchgear.wire.members import member, raw
 from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.thinking import fit_thinking, lacks_thinking, own_thought
@@ -25,6 +25,15 @@ _MOST_USER = 256
 _LEAST_TOP_P_WHILE_THINKING = 0.95
 _ANYTHING = msgspec.json.Decoder()
 _THOUGHTS = ("thinking", "redacted_thinking")
+_TOOL_NAMES = NameRule(most=128)
+"""Source: docs.anthropic.com/en/docs/agents-and-tools/tool-use/implement-tool-use."""
+
+
+class _Named(Struct):
+    name: str | None = None
+
+
+_named = msgspec.json.Decoder(_Named | list[_Named] | None)
 
 
 class Host(Struct, frozen=True):
@@ -94,7 +103,9 @@ def fit_native(call: Call, members: Members, rules: Rules, model: TargetModel, f
     fitted = bounded(call, members, model)
     if fitted.get("tools") in _NOTHING and fitted.get("tool_choice") not in _NOTHING:
         fitted = {name: value for name, value in fitted.items() if name != "tool_choice"}
-    fitted = _history(call, fitted, format)
+    names = Names(call, _TOOL_NAMES)
+    fitted = _tools(fitted, names)
+    fitted = _history(call, fitted, format, names)
     fitted = _thinking(call, fitted, rules)
     fitted = _sampling(call, fitted, rules)
     return _user(call, fitted)
@@ -176,8 +187,27 @@ def unfit_sampling(given: dict[str, Any], rules: Rules, *, thinks: bool) -> list
     return lost
 
 
-def _history(call: Call, members: Members, format: str) -> Members:
-    """Leave out thoughts that the model cannot have had, and write ids and blank texts as the form takes them."""
+def _tools(members: Members, names: Names) -> Members:
+    """Write names of tools as the form takes them."""
+    for member_name in ("tools", "tool_choice"):
+        given = members.get(member_name, _NULL)
+        try:
+            found = _named.decode(given)
+        except (msgspec.DecodeError, RecursionError):
+            continue  # what the provider will refuse
+        said = [it.name for it in (found if isinstance(found, list) else [found]) if it is not None and it.name]
+        if all(names.fit(name) == name for name in said):
+            continue
+        whole: Any = _ANYTHING.decode(given)
+        for it in whole if isinstance(whole, list) else [whole]:
+            if it.get("name"):
+                it["name"] = names.fit(it["name"])
+        members = {**members, member_name: raw(whole)}
+    return members
+
+
+def _history(call: Call, members: Members, format: str, names: Names) -> Members:
+    """Leave out thoughts that the model cannot have had, and write names, ids and blank texts as the form takes them."""
     text = bytes(members.get("messages", b""))
     if b'"thinking"' not in text and b'"redacted_thinking"' not in text and b'"tool_use' not in text:
         return members
@@ -189,7 +219,7 @@ def _history(call: Call, members: Members, format: str) -> Members:
         if not isinstance(content, list):
             kept.append(turn)
             continue
-        blocks = [_block(call, block, format) if isinstance(block, dict) else block for block in content]
+        blocks = [_block(call, block, format, names) if isinstance(block, dict) else block for block in content]
         left = [block for block in blocks if block is not None]
         others = [block for block in left if not _is_blank(block)]
         left = others or left
@@ -205,13 +235,16 @@ def _is_blank(block: Any) -> bool:
     return isinstance(block, dict) and block.get("type") == "text" and not str(block.get("text", "")).strip()
 
 
-def _block(call: Call, block: dict[str, Any], format: str) -> dict[str, Any] | None:
+def _block(call: Call, block: dict[str, Any], format: str, names: Names) -> dict[str, Any] | None:
     kind = block.get("type")
     if kind in _THOUGHTS:
         own = own_thought(block, format)
         if own is None:
             call.drop("messages.content.thinking")
         return own
+    tool = block.get("name") if kind == "tool_use" else None
+    if isinstance(tool, str) and names.fit(tool) != tool:
+        block = {**block, "name": names.fit(tool)}
     name = "id" if kind == "tool_use" else "tool_use_id" if kind == "tool_result" else ""
     id = block.get(name)
     if isinstance(id, str) and tool_id(id) != id:

@@ -106,13 +106,13 @@ class MessagesProvider:
         if call.operation == COUNT:
             return decode_count(body, head)
         if call.wire == MESSAGES:
-            return decode_native(body, head)
+            return decode_native(body, head, call.aliases)
         return decode_message(body, head, self._now_s(), self.reasoning_format, call.aliases)
 
     def decoder(self, call: Call, head: Head) -> StreamDecoder:
         """Make the decoder of one stream."""
         if call.wire == MESSAGES:
-            return NativeDecoder(head)
+            return NativeDecoder(head, call.aliases)
         return ChunkDecoder(call, head, self._now_s(), self.reasoning_format)
 
     def fault(self, call: Call, head: Head, body: bytes) -> ProviderFault:  # noqa: ARG002 - the contract's shape

@@ -5,6 +5,8 @@ Wire: docs.anthropic.com/en/api/messages-streaming. `message_stop` alone proves 
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 from msgspec import Raw, Struct
@@ -13,11 +15,12 @@ from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
 from switchgear.wire.chunks import ChunkWriter
 from switchgear.wire.event_decoder import EventDecoder
 from switchgear.wire.members import BROKEN, decode_whole
-from switchgear.wire.messages.answer import Message, thinking_detail
+from switchgear.wire.messages.answer import Message, own_name, thinking_detail
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
 from switchgear.wire.messages.form import Block, StopDetails, TokenCounts, finish_reason, read_tokens
 
 _NULL = Raw(b"null")
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class _Delta(Struct, gc=False):
@@ -97,9 +100,16 @@ class _MessagesDecoder(EventDecoder):
 
 
 class NativeDecoder(_MessagesDecoder):
-    """Passes events on as they are, each under its type as its name."""
+    """Passes events on as they are, each under its type as its name.
 
-    __slots__ = ()
+    `aliases` are the client's names of tools by those they have here.
+    """
+
+    __slots__ = ("_aliases",)
+
+    def __init__(self, head: Head, aliases: Mapping[str, str] = _NO_NAMES) -> None:
+        super().__init__(head)
+        self._aliases = aliases
 
     def _take(self, event: _Event, payload: bytes, events: list[StreamEvent]) -> None:
         kind = event.type
@@ -118,6 +128,10 @@ class NativeDecoder(_MessagesDecoder):
         elif kind == "content_block_start":
             block = event.content_block
             content = 0 if block is None else len(block.text or "") + len(block.name or "") + len(block.data or "")
+            if block is not None and block.name in self._aliases:
+                whole = msgspec.json.decode(payload)
+                whole["content_block"] = own_name(whole["content_block"], self._aliases)
+                payload = msgspec.json.encode(whole)
             events.append(StreamEvent(payload, b"content_block_start", content))
         elif kind == "error" or not (kind.isascii() and kind.isidentifier()):
             raise _NotAnEventError  # a name that is no word could end the line that it is written into

@@ -1,7 +1,7 @@
 """Responses and their output items, made of canonical answers.
 
-Wire: developers.openai.com/api/reference/resources/responses. Ids are made from the provider's id, so that the same answer has
-the same ids whenever it is told.
+Wire: developers.openai.com/api/reference/resources/responses. Ids are made from those of the call and of the provider, so that
+an answer to one call has the same ids whenever it is told.
 """
 
 import hashlib
@@ -18,9 +18,9 @@ from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import SaidChoice, read_completion
 from switchgear.wire.compaction import compaction_item
 from switchgear.wire.members import raw
+from switchgear.wire.packed_reasoning import join, pack, words
 from switchgear_plugins.openai.frames import NULL
 from switchgear_plugins.openai.logprobs import TokenLogprob, read_logprobs
-from switchgear_plugins.openai.responses.reasoning import join, pack, words
 from switchgear_plugins.openai.responses.request import compacts, wants_summary
 from switchgear_plugins.openai.responses.toolbox import CUSTOM, SEARCH, SHELL, Origin, Toolbox, read_object, read_text
 
@@ -52,9 +52,12 @@ _ECHOED: dict[str, Any] = {
 """What a response says again of its request, and what it says where the client said nothing."""
 
 
-def stem(id: str) -> str:
-    """Make what the ids of one response have in common: short, of plain letters, whatever the provider's id looks like."""
-    return hashlib.blake2b(id.encode("utf-8", "replace"), digest_size=16).hexdigest()
+def stem(call: Call, id: str) -> str:
+    """Make what the ids of one response have in common, of the provider's id: short, of plain letters, and this call's alone.
+
+    Some servers call all their answers the same.
+    """
+    return hashlib.blake2b(id.encode("utf-8", "replace"), digest_size=16, key=call.id.encode()[:64]).hexdigest()
 
 
 def response(call: Call, *, id: str, created: int, model: str) -> dict[str, Any]:
@@ -66,7 +69,7 @@ def response(call: Call, *, id: str, created: int, model: str) -> dict[str, Any]
     text = call.member("text", dict[str, Raw]) or {}
     reasoning = call.member("reasoning", dict[str, Raw]) or {}
     return {
-        "id": f"resp_{stem(id)}",
+        "id": f"resp_{stem(call, id)}",
         "object": "response",
         "created_at": created,
         "status": "in_progress",
@@ -76,7 +79,7 @@ def response(call: Call, *, id: str, created: int, model: str) -> dict[str, Any]
         "model": model or call.model,
         "output": [],
         "usage": None,
-        "store": False,
+        "store": "store" in call.handled,
         "text": {"format": {"type": "text"}, **text},
         "reasoning": {"effort": None, "summary": None, **reasoning},
         **echoed,
@@ -183,7 +186,7 @@ def encode_answer(call: Call, answer: Answer) -> bytes:
     found = read_completion(answer.body)
     choice = next((one for one in found.choices if one.index == 0), None)
     begun = response(call, id=found.id, created=found.created, model=found.model)
-    output = [] if choice is None else _output(call, choice, stem(found.id))
+    output = [] if choice is None else _output(call, choice, stem(call, found.id))
     finish = choice.finish_reason if choice is not None else None
     return _encode(finished(begun, output, finish, answer.usage))
 
@@ -192,9 +195,9 @@ def encode_compaction(call: Call, answer: Answer) -> bytes:
     """Make a compacted response of the answer to a call that asks for a summary."""
     found = read_completion(answer.body)
     choice = next((one for one in found.choices if one.index == 0), None)
-    output = [] if choice is None else _output(call, choice, stem(found.id))
+    output = [] if choice is None else _output(call, choice, stem(call, found.id))
     usage = _usage(answer.usage or Usage())
-    head = {"id": f"resp_{stem(found.id)}", "object": "response.compaction", "created_at": found.created}
+    head = {"id": f"resp_{stem(call, found.id)}", "object": "response.compaction", "created_at": found.created}
     return _encode({**head, "output": output, "usage": usage})
 
 

@@ -13,9 +13,9 @@ from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.compaction import COMPACT, read_summary, told_summary
 from switchgear.wire.members import what_and_where
+from switchgear.wire.packed_reasoning import unpack
 from switchgear.wire.texts import members_of, text_of
 from switchgear_plugins.openai.responses.parts import Part, chat_content, chat_part
-from switchgear_plugins.openai.responses.reasoning import unpack
 from switchgear_plugins.openai.responses.toolbox import SEARCH, SHELL, Toolbox, write_text
 
 _ROLES = ("user", "assistant", "system", "developer")

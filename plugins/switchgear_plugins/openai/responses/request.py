@@ -114,10 +114,11 @@ def canonical(call: Call, operation: str = "chat", wire: str = CANONICAL) -> Cal
 def _refuse_state(call: Call) -> None:
     for name, why in _STATE.items():
         given = call.members.get(name, NULL)
-        if given == NULL or (name == "background" and not call.member(name, bool)):
+        if given == NULL or name in call.handled or (name == "background" and not call.member(name, bool)):
             continue
         message = f"`{name}` cannot be carried to this model's provider: {why}."
-        raise InvalidRequest(message, param=name, code="unsupported_parameter")
+        code = "previous_response_not_found" if name == "previous_response_id" else "unsupported_parameter"
+        raise InvalidRequest(message, param=name, code=code)
 
 
 def _messages(call: Call, made: Call, toolbox: Toolbox) -> list[dict[str, Any]]:
@@ -198,7 +199,7 @@ def _add_logprobs(call: Call, made: Call) -> None:
 
 
 def _drop_modes(call: Call, made: Call) -> None:
-    if call.member("store", bool):
+    if call.member("store", bool) and "store" not in call.handled:
         made.drop("store")
     if call.member("truncation", str) not in (None, "disabled"):
         made.drop("truncation")

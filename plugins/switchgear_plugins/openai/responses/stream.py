@@ -14,12 +14,12 @@ from switchgear.errors import ApiError
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import Chunk, ChunkChoice, Delta, ToolCallDelta, read_chunk
 from switchgear.wire.compaction import compaction_item
+from switchgear.wire.packed_reasoning import words
 from switchgear.wire.sse import encode_event
 from switchgear_plugins.openai.frames import NULL
 from switchgear_plugins.openai.logprobs import read_logprobs
 from switchgear_plugins.openai.responses.answer import failed, finished, item_status, response, stem
 from switchgear_plugins.openai.responses.events import CallItem, EventWriter, MessageItem, ReasoningItem
-from switchgear_plugins.openai.responses.reasoning import words
 from switchgear_plugins.openai.responses.request import compacts, wants_summary
 from switchgear_plugins.openai.responses.toolbox import Origin, Toolbox
 
@@ -200,7 +200,7 @@ class ResponsesEncoder:
     def _begin(self) -> dict[str, Any]:
         if self._begun is None:
             first = self._first
-            self._stem = stem(first.id)
+            self._stem = stem(self._call, first.id)
             self._begun = response(self._call, id=first.id, created=first.created, model=first.model)
             self._out.append(self._writer.event("response.created", response=self._begun))
             self._out.append(self._writer.event("response.in_progress", response=self._begun))

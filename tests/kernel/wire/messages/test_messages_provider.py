@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -83,3 +84,33 @@ def test_an_answer_of_little_is_an_answer() -> None:
     answer = PROVIDER.decode(chat_call(), RecordedHead(), b'{"type":"message","content":[],"stop_reason":"end_turn"}')
     choice = json.loads(answer.body)["choices"][0]
     assert (None, "stop", None) == (choice["message"]["content"], choice["finish_reason"], answer.usage)
+
+
+ODD = "mcp.server/go"
+
+
+def call_with_odd_names() -> Call:
+    long = "x" * 130
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in (ODD, long, "fits")]
+    said = [{"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": ODD, "input": {}}]}]
+    said += [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "r"}]}]
+    members: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": said, "tools": tools}
+    members["tool_choice"] = {"type": "tool", "name": ODD}
+    return Call("chat", "messages", {n: Raw(json.dumps(v).encode()) for n, v in members.items()}, model="m")
+
+
+def test_names_of_tools_that_the_form_does_not_take_are_others_there_and_the_clients_own_here() -> None:
+    call = call_with_odd_names()
+    body = json.loads(PROVIDER.prepare(call, MODEL, None).body)
+    sent = [tool["name"] for tool in body["tools"]]
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", name) for name in sent)
+    assert "fits" == sent[2]
+    assert sent[0] == body["messages"][0]["content"][0]["name"] == body["tool_choice"]["name"]
+    block = {"type": "tool_use", "id": "2", "name": sent[0], "input": {"name": sent[0]}}
+    message = {"type": "message", "id": "a", "model": "x", "content": [{"type": "text", "text": sent[0]}, block]}
+    told = json.loads(PROVIDER.decode(call, RecordedHead(200), json.dumps(message).encode()).body)
+    assert [message["content"][0], {**block, "name": ODD}] == told["content"]
+    event = {"type": "content_block_start", "index": 0, "content_block": {**block, "input": {}}}
+    decoder = PROVIDER.decoder(call, RecordedHead(200))
+    (shown,) = decoder.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+    assert ODD == json.loads(shown.data)["content_block"]["name"]

@@ -177,7 +177,7 @@ def _settled(script: Script, asked: Asked) -> Script:
     change = msgspec.structs.replace
     if not asked.thinks:
         script = change(script, reasoning="")
-    if asked.results:
+    if asked.results and not script.goes_on:
         heard = "; ".join(asked.results)
         return change(script, tool_calls=(), reasoning="", content=f"The tools said: {heard}")
     missing = [call.name for call in script.tool_calls if call.name not in asked.tools]

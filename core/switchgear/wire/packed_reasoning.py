@@ -1,6 +1,6 @@
-"""Reasoning that must come back unchanged, carried in the `encrypted_content` of a reasoning item.
+"""Reasoning that must come back unchanged, carried in the `encrypted_content` of a reasoning item of the Responses wire.
 
-Clients of this API give every item back as they got it. What a provider wants back (signatures, encrypted blocks) is packed
+Clients of that wire give every item back as they got it. What a provider wants back (signatures, encrypted blocks) is packed
 into the one member that nobody but its maker reads; a mark tells ours from others'.
 """
 
@@ -13,7 +13,7 @@ import msgspec
 from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import ReasoningDetail
 
-_MARK = "sg1."
+MARK = "sg1."
 _decoder = msgspec.json.Decoder(list[ReasoningDetail])
 
 
@@ -21,15 +21,15 @@ def pack(details: list[ReasoningDetail]) -> str | None:
     """Pack what must come back; None if nothing must."""
     if not details:
         return None
-    return _MARK + base64.urlsafe_b64encode(msgspec.json.encode(details)).decode()
+    return MARK + base64.urlsafe_b64encode(msgspec.json.encode(details)).decode()
 
 
 def unpack(content: str, where: str) -> list[ReasoningDetail] | None:
     """Unpack what `pack` made; None if somebody else made it. Raises `InvalidRequest` naming `where` if it was damaged."""
-    if not content.startswith(_MARK):
+    if not content.startswith(MARK):
         return None
     try:
-        return _decoder.decode(base64.b64decode(content[len(_MARK) :], altchars=b"-_", validate=True))
+        return _decoder.decode(base64.b64decode(content[len(MARK) :], altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
         message = f"`{where}` is damaged: give reasoning items back as they came, or leave them out."
         raise InvalidRequest(message, param=where, code="invalid_encrypted_content") from None
