@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Sequence
 from switchgear.contracts.principal import (
     ALLOWED,
     DENIED,
+    USE,
     Authenticator,
     Authorizer,
     Credentials,
@@ -85,6 +86,10 @@ class Authority:
             answer = authorizer.authorize(principal, action, kind, id)
             opinion = answer if answer is None or isinstance(answer, Scope) else await answer
         return opinion or (ALLOWED if principal.may(action, kind, id) else DENIED)
+
+    def may_use_any(self, principal: Principal) -> bool:
+        """Say whether there may be a model that a principal may use; only where no authorizer is asked that is known ahead."""
+        return bool(self._authorizers) or principal.may_some(USE, "models")
 
     async def may(self, principal: Principal, action: str, kind: str, id: str | None) -> bool:
         """Say whether a principal may do this without bounds, for those who can wait."""

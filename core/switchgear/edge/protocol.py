@@ -382,7 +382,8 @@ class EdgeProtocol(Connection):
             self._open_window()  # the client waits for us
         spent = now - self._window_at
         if spent >= limits.body_grace:
-            if self._window_bytes < limits.body_min_rate * spent:
+            # Who lets much be held must bring more: else a slow client holds all of it until the last byte.
+            if self._window_bytes < (limits.body_min_rate + self._body / limits.body_patience) * spent:
                 self.refuse(refusals.BODY_TIMEOUT)
             else:
                 self._open_window()
