@@ -92,6 +92,10 @@ class Kernel:
             )
         else:
             self.warnings += self._lacking()
+            if off := self.config.left_out:
+                self.warnings.append(
+                    f"{self.config.source} names plugins, so those that it leaves out are off: {', '.join(off)}."
+                )
             self.warnings += (
                 f"{bound} offers `{bound.item.name}` to the {kind.replace('_', ' ')}, and no enabled plugin takes these: it"
                 " is waiting for one."

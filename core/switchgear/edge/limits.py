@@ -43,7 +43,7 @@ class Calls(Protocol):
     """The calls of the data plane: what is theirs of all requests."""
 
     def find(self, method: str, path: str) -> Handler | None:
-        """Return who answers a request, None if it is for the ASGI application. `path` is decoded."""
+        """Return who answers a request, None if it is for the ASGI application. `path` is as it was written."""
         ...
 
     def find_socket(self, path: str) -> Handler | None:

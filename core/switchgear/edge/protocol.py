@@ -43,6 +43,7 @@ class EdgeProtocol(Connection):
         self.url = b""
         self._last_url = b""
         self._target = ("", b"", b"")
+        self._written = ""  # its path, nothing decoded
         self._queue: deque[Request] = deque()
         self._read = 0  # bytes of the read being parsed; -1 for a head that began behind another message's end
         self._head = 0  # bytes of this head in earlier reads
@@ -158,8 +159,9 @@ class EdgeProtocol(Connection):
         self._check_head(version)
         if self.url != self._last_url:
             self._target = split_target(self.url, state.root_path)
+            self._written = self._target[1].decode("ascii")
             self._last_url = self.url
-        path = self._target[0]
+        path = self._written
         method = parser.get_method().decode("ascii")
         handler = state.calls.find(method, path)
         keep_alive = version == "1.1" and not state.draining and parser.should_keep_alive()

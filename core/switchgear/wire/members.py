@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from switchgear.errors import InvalidRequest
+from switchgear.rawjson import crowd
 from switchgear.rawjson import member as member  # noqa: PLC0414 - here is where plugins take both from
 from switchgear.rawjson import what_and_where as what_and_where  # noqa: PLC0414
 
@@ -58,8 +59,8 @@ def parse_object(body: bytes) -> dict[str, Raw]:
             body = whole_characters(body)
         if len(body) <= _LONG:
             return _object.decode(body)
-        if len(body) > _VERY_LONG:
-            _refuse_crowded(body)
+        if len(body) > _VERY_LONG and (too_many := crowd(body, MOST_CONTAINERS, MOST_ITEMS)) is not None:
+            raise _crowded(too_many)
         return _few_members(body)
     except RecursionError:
         raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
@@ -90,6 +91,9 @@ class _Few:
 
     __slots__ = ("left",)
 
+    def __init__(self) -> None:
+        self.left = MOST_MEMBERS
+
     def __call__(self, _type: type, name: str) -> _Name:
         self.left -= 1
         if self.left < 0:
@@ -97,35 +101,15 @@ class _Few:
         return _Name(name)
 
 
-_few = _Few()
-_few_decoder = msgspec.json.Decoder(dict[_Name, Raw], dec_hook=_few)
-_OUT_OF_TEXTS = bytes(set(range(256)) - set(b'"[{,'))
-
-
 def _few_members(body: bytes) -> dict[str, Raw]:
-    _few.left = MOST_MEMBERS
+    few = _Few()
     try:
-        return {str(name): value for name, value in _few_decoder.decode(body).items()}
+        found = msgspec.json.decode(body, type=dict[_Name, Raw], dec_hook=few)
     except msgspec.ValidationError:
-        if _few.left >= 0:
+        if few.left >= 0:
             raise
-    raise _crowded(f"{MOST_MEMBERS} members")
-
-
-def _refuse_crowded(body: bytes) -> None:
-    """Refuse more items than any request has. Texts hold such characters too, so they are left out where there are many."""
-    marks = body.translate(None, _OUT_OF_TEXTS)
-    if len(marks) <= MOST_CONTAINERS:
-        return
-    if b"\\" in body:
-        marks = body.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _OUT_OF_TEXTS)
-    if marks.count(b'"') > 4 * MOST_ITEMS:
-        raise _crowded(f"{MOST_ITEMS} items")
-    outside = b"".join(marks.split(b'"')[::2])
-    if outside.count(b",") >= MOST_ITEMS:
-        raise _crowded(f"{MOST_ITEMS} items")
-    if outside.count(b"{") + outside.count(b"[") > MOST_CONTAINERS:
-        raise _crowded(f"{MOST_CONTAINERS} arrays and objects")
+        raise _crowded(f"{MOST_MEMBERS} members") from None
+    return {str(name): value for name, value in found.items()}
 
 
 def _crowded(most: str) -> InvalidRequest:

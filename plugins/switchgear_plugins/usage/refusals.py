@@ -13,7 +13,8 @@ class Refusals:
 
     def __init__(self, context: Context) -> None:
         self._unrecorded = context.metrics.counter(
-            "usage_refusals_unrecorded", "Refused calls without a record, because their principal had many in the same minute."
+            "usage_refusals_unrecorded",
+            "Refused calls without a record, because their principal had many in the same minute.",
         ).child()
         self._minute = 0
         self._seen: dict[str, int] = {}
