@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from security import proxies
 from support.faultup import FaultUpstream
 from support.gateway import Running, running
 
@@ -18,10 +17,3 @@ async def upstream() -> AsyncIterator[FaultUpstream]:
 async def gateway(tmp_path: Path, upstream: FaultUpstream) -> AsyncIterator[Running]:
     async with running(tmp_path, upstream) as run:
         yield run
-
-
-def pytest_report_header() -> str:
-    missing = [name for name in ("haproxy", "nginx") if name not in proxies.found()]
-    return f"proxies: {', '.join(proxies.found()) or 'none'}" + (
-        f" (apt-get install {' '.join(missing)})" if missing else ""
-    )

@@ -1,7 +1,7 @@
 """Reverse proxies as operators put them in front of the gateway, from the distribution's packages.
 
-Nothing is installed here. `.ci/run` installs both where it can and then says SWITCHGEAR_PROXIES=required, so that they are not left
-out there; elsewhere the tests take those that are found, and the head of the report says which.
+Nothing is installed here. `.ci/run` installs both where it can and then says SWITCHGEAR_PROXIES=required, so that none is left
+out; elsewhere the tests take those that are found, and the head of the report says which.
 """
 
 import asyncio

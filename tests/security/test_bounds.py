@@ -49,7 +49,7 @@ def test_more_than_any_request_needs_is_refused(head: bytes) -> None:
 )
 def test_long_requests_are_taken_whatever_their_texts_look_like(head: bytes) -> None:
     found = parse_object(padded(head))
-    assert ("model", "pad") == (list(found)[0], list(found)[-1])
+    assert ("model", "pad") == (next(iter(found)), list(found)[-1])
     assert {str} == {type(name) for name in found}
 
 

@@ -14,10 +14,7 @@ OTHER_MODELS = frozenset(path.partition(".")[0] for path in _PATHS)
 
 
 def without_other_models(call: Call, members: Mapping[str, Raw]) -> dict[str, Raw]:
-    """Leave them out, and say so: nobody has looked whether this client may use those models.
-
-    The defaults of a model are its operator's, who may name what they like.
-    """
+    """Leave them out, and say so: nobody has looked whether this client may use those models."""
     kept, found = prune(members, _PATHS)
     call.drop(*found)
     return kept
