@@ -11,7 +11,23 @@ _STRANGE: list[Any] = [
     None, True, False, 0, -1, 1.5, 2**63, -(2**63) - 1, 1e308, "", " ", "\0", "\u2028", "é" * 300, "../..", "{{7*7}}", "' OR 1=1 --",
     "<script>", "data:;base64,*", "http://127.0.0.1", [], {}, [[]], [None], {"": None}, {"type": "x"}, [{"type": None}], "null",
 ]  # fmt: skip
-_BYTES = [b"\r\n", b"\n", b"\0", b"\xff", b'"', b"\\", b"\\u0000", b"{", b"[", b"}", b":", b",", b"%", b"\xed\xa0\x80", b"9" * 40]
+_BYTES = [
+    b"\r\n",
+    b"\n",
+    b"\0",
+    b"\xff",
+    b'"',
+    b"\\",
+    b"\\u0000",
+    b"{",
+    b"[",
+    b"}",
+    b":",
+    b",",
+    b"%",
+    b"\xed\xa0\x80",
+    b"9" * 40,
+]
 
 
 def corpus(folder: Path) -> dict[str, bytes]:
