@@ -20,8 +20,8 @@ HOSTS = [
     "127。0。0。1", "①②⑦.⓪.⓪.①", "127.0.0.1%00.example.com", "127.0.0.1\t", "inside.test", "mixed.test", "mapped.test",
     "alias.test", "rebinding.test",
 ]  # fmt: skip
-"""`inside.test` and those behind it are names: of an inside address, of one beside a public one, of a mapped one, of several, and one
-that is another address each time.
+"""`inside.test` and those behind it are names: of an inside address, of one beside a public one, of a mapped one, of several, and
+one that is another address each time.
 """
 NAMES = {
     "inside.test": ["127.0.0.1"],

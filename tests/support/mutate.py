@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 _STRANGE: list[Any] = [
-    None, True, False, 0, -1, 1.5, 2**63, -(2**63) - 1, 1e308, "", " ", "\0", "\u2028", "é" * 300, "../..", "{{7*7}}", "' OR 1=1 --",
+    None, True, False, 0, -1, 1.5, 2**63, -(2**63) - 1, 1e308, "", " ", "\0", "\u2028", "é" * 300, "../..", "{{7*7}}",
+    "' OR 1=1 --",
     "<script>", "data:;base64,*", "http://127.0.0.1", [], {}, [[]], [None], {"": None}, {"type": "x"}, [{"type": None}], "null",
 ]  # fmt: skip
 _BYTES = [

@@ -115,10 +115,14 @@ class Reservations:
     async def look_ahead(self, x: Exchange) -> None:
         """Refuse a request for which there is no room whatever it says; nothing is taken. Raises `ApiError`."""
         for claimant, buckets in self._any_request(x):
-            rooms = self._counters.peek(buckets)
-            if isawaitable(rooms):
-                async with asyncio.timeout(claimant.policy.budget_s):
-                    rooms = await rooms
+            try:
+                rooms = self._counters.peek(buckets)
+                if isawaitable(rooms):
+                    async with asyncio.timeout(claimant.policy.budget_s):
+                        rooms = await rooms
+            except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
+                self._uncountable(Reservation([(claimant, buckets)], buckets), error)
+                continue
             for index, room in enumerate(rooms):
                 if not room.remaining:
                     raise self._refusal(claimant, x, index, room, room.reset_s)
@@ -142,7 +146,7 @@ class Reservations:
                 if (settling := self._counters.settle(x.id)) is not None:
                     await settling
         except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name; it is refused already
-            self._failed(wanted[0][0].name, error)
+            self._blame(Reservation([(one, ()) for one, _, _ in wanted], ()), error)
             return refusal
         if decision.refused is None:
             return refusal
