@@ -10,6 +10,7 @@ import trustme
 from hypothesis import HealthCheck, settings
 from xdist.workermanage import WorkerController
 
+from security import proxies
 from support import order
 from support.pulse import Pulse
 
@@ -42,6 +43,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Say how many workers there are: more than cores, as the tests wait more than they work."""
     cores = os.cpu_count() or 2
     return cores if all(Path(name.partition("::")[0]).is_file() for name in config.args) else cores + 4
+
+
+def pytest_report_header() -> str:
+    """Say behind which proxies the gateway is tested."""
+    return f"proxies: {', '.join(proxies.wanted()) or 'none; apt-get install haproxy nginx-light brings them'}"
 
 
 def pytest_configure_node(node: WorkerController) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Sequence
 from switchgear.contracts.principal import (
     ALLOWED,
     DENIED,
+    USE,
     Authenticator,
     Authorizer,
     Credentials,
@@ -137,6 +138,10 @@ class Authority:
         return Unavailable(
             "What you may do cannot be told now; try again shortly.", code="authorizer_failed", retry_after=1
         )
+
+    def may_use_any(self, principal: Principal) -> bool:
+        """Say whether there may be a model that a principal may use; only where no authorizer is asked that is known ahead."""
+        return bool(self._authorizers) or principal.may_some(USE, "models")
 
     async def may(self, principal: Principal, action: str, kind: str, id: str | None) -> bool:
         """Say whether a principal may do this without bounds, for those who can wait."""

@@ -194,7 +194,7 @@ def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, sto
         ambient=kernel.ambient,
         meters=ground.meters,
         log=log,
-        caps=Caps(body=settings.edge.body_bytes),
+        caps=Caps(body=settings.edge.body_bytes, held=settings.edge.held_bytes),
         total_timeout_s=settings.timeouts.total,
         routing=settings.routing,
         faults=kernel.faults,

@@ -105,6 +105,10 @@ class Kernel:
             self.warnings += self._looked.warnings
             plugins = ((item.installed, item.plugin) for item in self.plugins)
             self.warnings += near_misses(plugins, self.registry, self._looked)
+            if off := self.config.left_out:
+                self.warnings.append(
+                    f"{self.config.source} names plugins, so those that it leaves out are off: {', '.join(off)}."
+                )
             self.warnings += (
                 f"{bound} offers `{bound.item.name}` to the {kind.replace('_', ' ')}, and no enabled plugin takes these: it"
                 " is waiting for one."

@@ -6,9 +6,11 @@ import re
 
 from switchgear.errors import InvalidRequest
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,49}")
 ID_PATTERN = f"^{_ID.pattern}$"
-ID_RULE = "use 1 to 50 letters, digits, hyphens, underscores and dots, a letter or digit first, no two dots in a row"
+ID_RULE = (
+    "use 1 to 50 letters, digits, hyphens, underscores, dots and colons, a letter or digit first, no two dots in a row"
+)
 
 
 MAX_ID = 50

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Generic, TypeVar
+from urllib.parse import unquote
 
 T = TypeVar("T")
 
@@ -63,13 +64,16 @@ class Table(Generic[T]):
         self._patterns = [(pattern.regex, what) for pattern, what in ordered]
 
     def find(self, path: str) -> tuple[list[T], dict[str, str]]:
-        """Return what answers there and the values of the parameters."""
+        """Return what answers there and the values of the parameters. `path` is as it was written.
+
+        What a route has of its own is not found where it is escaped, so that a proxy may go by it; parameters are decoded.
+        """
         found = self.exact.get(path)
         if found is not None:
             return found, {}
         for regex, what in self._patterns:
             if match := regex.fullmatch(path):
-                return what, match.groupdict()
+                return what, {name: unquote(value) for name, value in match.groupdict().items()}
         return [], {}
 
 

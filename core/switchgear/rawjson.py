@@ -10,6 +10,7 @@ from msgspec import Raw
 from switchgear.errors import InvalidRequest
 
 T = TypeVar("T")
+_OUT_OF_TEXTS = bytes(set(range(256)) - set(b'"[{,'))
 
 
 @cache
@@ -28,6 +29,26 @@ def member(members: Mapping[str, Raw], name: str, type: type[T]) -> T | None:
         detail, _ = what_and_where(error)
         raise InvalidRequest(f"`{name}` is invalid: {detail}.", param=name, code="invalid_value") from None
     return found
+
+
+def crowd(body: bytes, containers: int, items: int) -> str | None:
+    """Say what there is more of in JSON than so many arrays and objects, or so much between commas; None if neither.
+
+    No object is made of it. Texts hold such characters too, so they are left out, where there are many.
+    """
+    marks = body.translate(None, _OUT_OF_TEXTS)
+    if len(marks) <= min(containers, items):
+        return None
+    if b"\\" in body:
+        marks = body.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _OUT_OF_TEXTS)
+    if marks.count(b'"') > 4 * items:
+        return f"{items} items"
+    outside = b"".join(marks.split(b'"')[::2])
+    if outside.count(b",") >= items:
+        return f"{items} items"
+    if outside.count(b"{") + outside.count(b"[") > containers:
+        return f"{containers} arrays and objects"
+    return None
 
 
 def what_and_where(error: Exception) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from switchgear.plugin_faults import PluginFaults, is_own_doing
 
-PIECE = 64 * 1024
+PIECE = 16 * 1024
 """Bytes of an answer that are handed to a connection at a time; the rest waits here, once for all who are sent the same."""
 _NOWHERE = "/there-is-nothing-here"
 _PREFIX_PARTS = 4

@@ -53,6 +53,8 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[b
         status, word, detail = error.status_code, HTTPStatus(error.status_code).name.lower(), error.detail
         headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         errors = _litestar_errors(error)
+        if errors:  # of a query: which parameter it is, and what it may be
+            detail = "; ".join(f"`{wrong.pointer[1:]}`: {wrong.detail}" for wrong in errors)
     else:
         known = _as_api_error(request, error)
         status, word, detail = known.status, known.code or known.type, known.message

@@ -69,6 +69,14 @@ class Config:
         self.gateway = self._reader.read(GatewaySettings, ("gateway",)) or GatewaySettings()
         self.enabled = tuple(sorted(name for name in layers.table(("plugins",)) if self._is_enabled(name)))
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The plugins that are on by default and of which a file that names others says nothing."""
+        usual = tomllib.loads(default_source())["plugins"]
+        return tuple(
+            name for name in usual if usual[name].get("enabled") and name not in self._layers.table(("plugins",))
+        )
+
     def settings(self, plugin: str, type: type[S]) -> S:
         """Return the settings of an enabled plugin. Raises `ConfigError` with everything wrong in its table."""
         before = len(self.failures)

@@ -55,6 +55,14 @@ class Policy:
         """
         return ()
 
+    def any_request(self, x: Exchange) -> Sequence[Bucket]:  # noqa: ARG002 - the base counts nothing
+        """Name what a request takes whatever it says: those that `reserve` names first. `x.call` and `x.plan` may be None.
+
+        The host looks at them before it reads a long body, and takes from them, but for slots, what a request costs that is
+        refused before its limits are reserved: what nobody counts, anybody can ask for ever.
+        """
+        return ()
+
     def reserved(self, x: Exchange, rooms: Sequence[Room]) -> None:
         """Learn how the buckets it named stand after the decision, granted or not: for headers of the answer or the error."""
 

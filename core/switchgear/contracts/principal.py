@@ -95,6 +95,10 @@ class Principal:
             return ids.all
         return id in ids.names or (bool(ids.prefixes) and id.startswith(ids.prefixes))
 
+    def may_some(self, action: str, kind: str) -> bool:
+        """Say whether there is any resource of a kind that a grant allows this on."""
+        return bool(self._granted(action, kind))
+
     def holds(self, grant: Grant) -> bool:
         """Say whether everything that a grant allows is allowed by those of this principal."""
         held = self._granted(grant.action, grant.kind)

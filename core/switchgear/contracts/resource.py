@@ -106,6 +106,11 @@ def nothing_else(spec: Mapping[str, Any]) -> Sequence[RelatedWrite]:  # noqa: AR
     return ()
 
 
+def as_stored(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Show a spec as it is stored."""
+    return spec
+
+
 def as_declared(
     spec: Mapping[str, Any],
     users: Sequence[Mapping[str, Any]],  # noqa: ARG001 - the shape of ResourceKind.declare
@@ -155,6 +160,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     secrets     dotted paths of fields that are sealed at rest, shown as `••••` + last 4, kept when sent back masked or left out;
                 or a function to them from the JSON object a client wrote, which nobody has validated yet
     hidden      dotted paths of fields never shown (a hash)
+    shown       how a stored spec is shown where that is not as it is stored (what time has made of it)
     once        names of the members `prepare` and actions show once, for the API description
     keys        unique (index, value) pairs to look it up by, besides its id
     callable    its ids are names a client may write in `model`: one namespace over all such kinds; the live object is a
@@ -181,6 +187,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     references: tuple[Reference, ...] = ()
     secrets: tuple[str, ...] | Callable[[Mapping[str, Any]], Sequence[str]] = ()
     hidden: tuple[str, ...] = ()
+    shown: Callable[[Mapping[str, Any]], Mapping[str, Any]] = as_stored
     once: tuple[str, ...] = ()
     keys: Callable[[SpecT], Sequence[tuple[str, str]]] = no_keys
     also: Callable[[Mapping[str, Any]], Sequence[RelatedWrite]] = nothing_else

@@ -19,6 +19,7 @@ class EdgeLimits(EdgeSettings, frozen=True, forbid_unknown_fields=True):
 
     head_lines, url_bytes  most lines of a head, and most bytes of its URL
     body_grace             the span over which a body's rate is the average
+    body_patience          seconds in which what has come of a body must come again, on top of its least rate
     write_buffer           bytes that wait for a reader before writers do
     linger                 how long a client is listened to after an error answer: a reset would destroy the answer on its way
     max_pipelined          requests of one connection that may wait for the one being answered
@@ -27,6 +28,7 @@ class EdgeLimits(EdgeSettings, frozen=True, forbid_unknown_fields=True):
     head_lines: int = 100
     url_bytes: int = 16 * 1024
     body_grace: float = 10.0
+    body_patience: float = 512.0
     write_buffer: int = 64 * 1024
     linger: float = 2.0
     max_pipelined: int = 8
@@ -41,7 +43,7 @@ class Calls(Protocol):
     """The calls of the data plane: what is theirs of all requests."""
 
     def find(self, method: str, path: str) -> Handler | None:
-        """Return who answers a request, None if it is for the ASGI application. `path` is decoded."""
+        """Return who answers a request, None if it is for the ASGI application. `path` is as it was written."""
         ...
 
     def find_socket(self, path: str) -> Handler | None:

@@ -43,6 +43,7 @@ class EdgeProtocol(Connection):
         self.url = b""
         self._last_url = b""
         self._target = ("", b"", b"")
+        self._written = ""  # its path, nothing decoded
         self._queue: deque[Request] = deque()
         self._read = 0  # bytes of the read being parsed; -1 for a head that began behind another message's end
         self._head = 0  # bytes of this head in earlier reads
@@ -158,8 +159,9 @@ class EdgeProtocol(Connection):
         self._check_head(version)
         if self.url != self._last_url:
             self._target = split_target(self.url, state.root_path)
+            self._written = self._target[1].decode("ascii")
             self._last_url = self.url
-        path = self._target[0]
+        path = self._written
         method = parser.get_method().decode("ascii")
         handler = state.calls.find(method, path)
         keep_alive = version == "1.1" and not state.draining and parser.should_keep_alive()
@@ -382,7 +384,8 @@ class EdgeProtocol(Connection):
             self._open_window()  # the client waits for us
         spent = now - self._window_at
         if spent >= limits.body_grace:
-            if self._window_bytes < limits.body_min_rate * spent:
+            # Who lets much be held must bring more: else a slow client holds all of it until the last byte.
+            if self._window_bytes < (limits.body_min_rate + self._body / limits.body_patience) * spent:
                 self.refuse(refusals.BODY_TIMEOUT)
             else:
                 self._open_window()

@@ -13,7 +13,8 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The bounds of a client's connection.
 
     `head_timeout` runs from the connection's beginning, or from a later request's first byte, to the end of its headers.
-    A body must bring `body_min_rate` bytes per second on average. `write_timeout` is how long a reader may leave the write
+    A body must bring `body_min_rate` bytes per second on average, and more the more of it is held. All bodies together are
+    at most `held_bytes`, and those of one principal half of that. `write_timeout` is how long a reader may leave the write
     buffer full. `max_connections_per_peer` (None: no bound) counts an IPv6 /64 as one peer and leaves loopback alone; behind a
     reverse proxy every connection has the proxy's address. A message of a WebSocket has at most `message_bytes`; a client
     that gives no sign of life for `socket_idle`, though it is asked, is given up.
@@ -23,6 +24,7 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     head_timeout: Seconds = 10.0
     body_bytes: Bytes = 33_554_432
     body_min_rate: Bytes = 1024
+    held_bytes: Bytes = 134_217_728
     keep_alive: Seconds = 75.0
     write_timeout: Seconds = 60.0
     max_connections: Count = 10_000

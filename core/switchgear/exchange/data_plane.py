@@ -49,7 +49,7 @@ class DataPlane:
         }
 
     def find(self, method: str, path: str) -> Handler | None:
-        """Return who answers."""
+        """Return who answers at a path as it was written: a route has one spelling."""
         handler = self._inference.get(path)
         if handler is None or method != "POST":
             handler = self._route(method, path)

@@ -32,6 +32,7 @@ from switchgear.errors import (
     AuthenticationFailed,
     ClientGone,
     InvalidRequest,
+    PermissionDenied,
     PluginFailed,
     Unavailable,
     UnsupportedMedia,
@@ -100,7 +101,7 @@ class Engine:
         self._log = log
         self._caps = caps
         self._total_timeout_s = total_timeout_s
-        self.bodies = Bodies(bodies or BodyLimits(one=caps.body))
+        self.bodies = Bodies(bodies or BodyLimits(caps.body, caps.held))
         routing = routing or RoutingSettings()
         self._attempter = Attempter(Invoker(ambient, caps, routing, TargetFaults(faults)), ambient, routing)
         self.in_flight = InFlight(authority.decide, ambient)
@@ -138,6 +139,8 @@ class Engine:
             cause = watch.cause() if isinstance(failure, asyncio.CancelledError) else None
             error = self._broken.known(x, dialect, cause or failure)
         watch.close()
+        if error is not None and x.principal is not None and not x.admitted_s and isinstance(error, ApiError):
+            error = await x.policies.charge(x, error)
         try:
             unaccounted = await self._settle(x, error)
         finally:
@@ -152,6 +155,9 @@ class Engine:
             await self._finish(x, dialect, request, ending, unaccounted or error)
         except Exception as failure:  # noqa: BLE001 - told of; a stream that has begun is cut
             await self._broken.finish(x, dialect, request, failure)
+        if error is not None:
+            # Its traceback leads back to this frame: a ring that would keep the body until somebody collects garbage.
+            error = x.error = None
 
     async def _answer(
         self, x: Exchange, dialect: Dialect, endpoint: InferenceEndpoint, request: Inbound, watch: Watch, held: Holding
@@ -174,6 +180,7 @@ class Engine:
         body = request.whole_body()
         coding = _coding(headers)
         if body is None or len(body) > UNCOUNTED:
+            await self._may_send(x, principal)
             declared = int(headers.get(b"content-length", b"0"))
             body = await self.bodies.read(request, body, principal.id, declared, held)
         if coding is not None:
@@ -201,6 +208,13 @@ class Engine:
             seen = ending.answer if isinstance(ending, StreamEnd) else replace(ending, wire=endpoint.wire)
             await policies.answered(x, seen)
         return ending
+
+    async def _may_send(self, x: Exchange, principal: Principal) -> None:
+        """Refuse whoever need not send a long body, as it would be refused whatever is in it. Raises `ApiError`."""
+        if not self._authority.may_use_any(principal):
+            raise PermissionDenied("These credentials may use no model.", code="not_permitted")
+        policies: PolicyChain = x.policies
+        await policies.look_ahead(x)
 
     async def _prepared(self, x: Exchange, policies: PolicyChain) -> PolicyChain:
         """Have the call rewritten; return the policies of all that follows, which go by what is called then."""

@@ -87,11 +87,15 @@ class OpenSocket(Socket, Protocol):
 
 
 class BodyLimits(Struct, frozen=True):
-    """Bytes of one body, and of all bodies in flight together, of one principal and of everybody."""
+    """Bytes of one body, and of all bodies in flight together. One principal may have half of all, and one body always."""
 
     one: int = 32 * 1024 * 1024
-    per_principal: int = 128 * 1024 * 1024
-    overall: int = 512 * 1024 * 1024
+    overall: int = 128 * 1024 * 1024
+
+    @property
+    def per_principal(self) -> int:
+        """Bytes of all bodies of one principal."""
+        return max(self.one, self.overall // 2)
 
 
 class Bodies:
@@ -99,6 +103,7 @@ class Bodies:
 
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
+        self._per_principal = limits.per_principal
         self._held: dict[str, int] = {}
         self._total = 0
 
@@ -107,24 +112,25 @@ class Bodies:
     ) -> bytes:
         """Return the whole body and count it: the one that has come, or else what is read.
 
-        The client has `declared` a length (0: it has not). Raises `PayloadTooLarge`, `RateLimited` where its principal has too
-        many bytes in flight, `Unavailable` where all together have, `ClientGone`.
+        The client has `declared` a length (0: it has not): there must be room for that, and what has come is counted. Raises
+        `PayloadTooLarge`, `RateLimited` where its principal has too many bytes in flight, `Unavailable` where all together have,
+        `ClientGone`.
         """
         size = declared if whole is None else len(whole)
         if size > self._limits.one:
             raise self.too_large()
         holding.bodies, holding.principal = self, principal
-        self._take(holding, size)
         if whole is not None:
+            self._take(holding, size)
             return whole
+        self._check(holding, size)
         pieces: list[bytes] = []
         size = 0
         while (piece := await request.read()) is not None:
             size += len(piece)
-            if size > holding.size:
-                if size > self._limits.one:
-                    raise self.too_large()
-                self._take(holding, size - holding.size)
+            if size > self._limits.one:
+                raise self.too_large()
+            self._take(holding, len(piece))
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -159,16 +165,20 @@ class Bodies:
         return self._limits.one
 
     def _take(self, holding: "Holding", size: int) -> None:
+        self._held[holding.principal] = self._check(holding, size)
+        self._total += size
+        holding.size += size
+
+    def _check(self, holding: "Holding", size: int) -> int:
+        """Return what its principal holds with so much more."""
         mine = self._held.get(holding.principal, 0) + size
-        if mine > self._limits.per_principal:
+        if mine > self._per_principal:
             message = "Too many bytes of request bodies are in flight for this principal; send fewer at once."
             raise RateLimited(message, code="body_bytes_exceeded", retry_after=1)
         if self._total + size > self._limits.overall:
             message = "The gateway holds as many bytes of request bodies as it may; try again shortly."
             raise Unavailable(message, code="overloaded", retry_after=1)
-        self._held[holding.principal] = mine
-        self._total += size
-        holding.size += size
+        return mine
 
 
 class Holding:

@@ -38,7 +38,7 @@ from switchgear.exchange.listener import Listener
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reasoning import asked_with_less
 from switchgear.exchange.sound import JSON, check_answer, is_deep
-from switchgear.exchange.stream import Buffering, IdleTimes, StreamEnd, StreamRelay
+from switchgear.exchange.stream import Buffering, IdleTimes, KeptBack, StreamEnd, StreamRelay
 from switchgear.exchange.target_faults import TargetFaults, read_fault
 from switchgear.plugin_faults import heeded
 from switchgear.telemetry.scrub import SHORTEST
@@ -54,9 +54,13 @@ Ending: TypeAlias = Answer | StreamEnd
 
 
 class Caps(Struct, frozen=True):
-    """Bounds of every exchange: bytes of a whole answer; seconds of silence until a stream's client gets a sign of life."""
+    """Bounds of every exchange: bytes of a whole answer; seconds of silence until a stream's client gets a sign of life.
+
+    `held` bounds all of them together: the bytes of request bodies, and of streams that are kept back until they are complete.
+    """
 
     body: int = 32 * 1024 * 1024
+    held: int = 128 * 1024 * 1024
     keep_alive_s: float = 15.0
 
 
@@ -70,6 +74,7 @@ class Invoker:
         self._ambient = ambient
         self._monotonic = ambient.monotonic
         self._caps = caps
+        self._kept = KeptBack(caps.held)
         self._settings = settings
 
     async def ask(self, ctx: AttemptContext, call: Call, step: Step, *, again: bool, others: bool) -> Ending:
@@ -290,19 +295,23 @@ class Invoker:
             raise
         listener = self._listener(ctx, call)
         relay = self._relay(ctx, step, encoder, listener)
-        if not call.stream:
-            answer = await self._whole(ctx, call, attempt, extra)
-            await relay.run(as_stream(answer, usage_wanted=call.usage_wanted))
-        elif target.native is not None:
-            attempt.asked = True
-            await relay.run(_one_by_one(target.native.stream(x, call, target.model, attempt.secret)))
-        else:
-            assert target.provider is not None
-            response = await self._send(call, attempt, extra)
-            try:
-                await relay.run_decoder(response, target.provider.decoder(call, response))
-            finally:
-                await response.close()
+        try:
+            if not call.stream:
+                answer = await self._whole(ctx, call, attempt, extra)
+                await relay.run(as_stream(answer, usage_wanted=call.usage_wanted))
+            elif target.native is not None:
+                attempt.asked = True
+                await relay.run(_one_by_one(target.native.stream(x, call, target.model, attempt.secret)))
+            else:
+                assert target.provider is not None
+                response = await self._send(call, attempt, extra)
+                try:
+                    await relay.run_decoder(response, target.provider.decoder(call, response))
+                finally:
+                    await response.close()
+        finally:
+            if relay.kept:
+                relay.give_back()
         try:
             return StreamEnd(encoder.end(), None if listener is None else listener.streamed())
         except BaseException as error:
@@ -314,7 +323,7 @@ class Invoker:
         silence = IdleTimes(step.target.timeouts.idle, self._caps.keep_alive_s)
         first_s, late = self._first_token(ctx, step)
         until = None if first_s == math.inf else self._monotonic() + first_s
-        hold = Buffering(until, late, whole=ctx.x.plan.recovery == "buffer", most=self._caps.body)
+        hold = Buffering(until, late, whole=ctx.x.plan.recovery == "buffer", most=self._caps.body, kept=self._kept)
         return StreamRelay(ctx.x, ctx.reply, encoder, ctx.watch, silence, self._ambient, hold, listener)
 
     async def _send(self, call: Call, attempt: Attempt, extra: Mapping[str, str] | None) -> UpstreamResponse:

@@ -159,6 +159,14 @@ class PolicyChain:
         later = self._decide(x, index)
         return await later if isawaitable(later) else later
 
+    async def look_ahead(self, x: Exchange) -> None:
+        """Refuse a request whose principal has no room for any. Raises `ApiError`."""
+        await self._reservations.look_ahead(x)
+
+    async def charge(self, x: Exchange, refusal: ApiError) -> ApiError:
+        """Have a request that is refused before its limits were reserved counted by them; return what its client is told."""
+        return await self._reservations.charge(x, refusal)
+
     async def headers(self, x: Exchange, attempt: Attempt) -> dict[str, str]:
         """Return the headers that policies send upstream with one attempt.
 

@@ -22,6 +22,7 @@ LEASE_MARGIN_S = 30.0
 """How long after an exchange's last moment its reservation ends by itself, if the gateway died with it."""
 
 _DEFAULT_TOTAL_S = Timeouts().total
+_HIS_FAULT, _OUR_FAULT, _LIMITED = 400, 500, 429
 
 
 class Claimant:
@@ -122,6 +123,59 @@ class Reservations:
             except Exception:  # noqa: BLE001 - told of a moment ago
                 return None
         return None if answer is None else self._settle_later(held, answer)
+
+    async def look_ahead(self, x: Exchange) -> None:
+        """Refuse a request for which there is no room whatever it says; nothing is taken. Raises `ApiError`."""
+        for claimant, buckets in self._any_request(x):
+            try:
+                rooms = self._counters.peek(buckets)
+                if isawaitable(rooms):
+                    rooms = await bounded(claimant.policy.budget_s, rooms)
+            except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
+                self._uncountable(Reservation([(claimant, buckets)], buckets), error)
+                continue
+            for index, room in enumerate(rooms):
+                if not room.remaining:
+                    raise self._refusal(claimant, x, index, room, room.reset_s)
+
+    async def charge(self, x: Exchange, refusal: ApiError) -> ApiError:
+        """Take what a request costs that was refused before anything was reserved for it. Returns what its client is told."""
+        if x.reservation is not None or not _HIS_FAULT <= refusal.status < _OUR_FAULT or refusal.status == _LIMITED:
+            return refusal
+        wanted = [
+            (one, index, bucket)
+            for one, buckets in self._any_request(x)
+            for index, bucket in enumerate(buckets)
+            if bucket.sort != "slots"
+        ]
+        if not wanted:
+            return refusal
+        seconds = max(one.policy.budget_s for one, _, _ in wanted)
+        try:
+            decision = self._counters.reserve(x.id, [bucket for _, _, bucket in wanted], lease_s(x))
+            if isawaitable(decision):
+                decision = await bounded(seconds, decision)
+            if (settling := self._counters.settle(x.id)) is not None:
+                await bounded(seconds, settling)
+        except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name; it is refused already
+            self._blame(Reservation([(one, ()) for one, _, _ in wanted], ()), error)
+            return refusal
+        if decision.refused is None:
+            return refusal
+        one, index, _ = wanted[decision.refused]
+        return self._refusal(one, x, index, decision.rooms[decision.refused], decision.retry_after_s)
+
+    def _any_request(self, x: Exchange) -> list[Claim]:
+        found: list[Claim] = []
+        for claimant in self._claimants:
+            try:
+                buckets = claimant.policy.any_request(x)
+            except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
+                self._broken(claimant, error)
+                continue
+            if buckets:
+                found.append((claimant, buckets))
+        return found
 
     async def _gather_later(
         self, x: Exchange, claims: list[Claim], index: int, waiting: Awaitable[Sequence[Bucket]] | None

@@ -30,6 +30,8 @@ _HELD_BYTES = 64 * 1024
 """How much a stream may send before its first content; then it is begun without."""
 _MOST_BYTES = 32 * 1024 * 1024
 """How much a stream may show in all: what is put together from it stays in memory."""
+_MOST_SENT = 8 * _MOST_BYTES
+"""How much it may send for that: an event of one token has some hundred bytes around it."""
 _LINGER_S = 0.05
 """How long to wait for the connection to become reusable after the last event."""
 
@@ -51,18 +53,30 @@ class IdleTimes(Struct, frozen=True):
     keep_alive_s: float
 
 
+class KeptBack:
+    """Bytes of all streams that are kept back until they are complete; `most` of them."""
+
+    __slots__ = ("most", "total")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.total = 0
+
+
 class Buffering(Struct, frozen=True):
     """How long a stream is kept back from its client.
 
     until  monotonic second by which the first content must have come, else it is `late`; None: the target's own clocks are enough
     whole  until it is complete, so that another target can answer instead
     most   bytes that may be kept back so, and that a stream may send without showing anything, as an event that does not end
+    kept   what all streams keep back so: a stream for which there is no room is begun
     """
 
     until: float | None = None
     late: type[UpstreamError] = FirstByteTimeout
     whole: bool = False
     most: int = 32 * 1024 * 1024
+    kept: KeptBack | None = None
 
 
 class StreamRelay:
@@ -81,12 +95,14 @@ class StreamRelay:
         "_listener",
         "_quiet",
         "_reply",
+        "_sent",
         "_silence",
         "_size",
         "_sized",
         "_spoke",
         "_terminal",
         "_watch",
+        "kept",
         "x",
     )
 
@@ -113,7 +129,8 @@ class StreamRelay:
         self._flows = False
         self._size = self._sized = 0  # bytes held back, and how many of the pieces were counted
         self._spoke = False
-        self._quiet = 0
+        self._quiet = self._sent = 0
+        self.kept = 0
         self._terminal = False
         self._last = False
         reply.encoder = encoder
@@ -141,7 +158,8 @@ class StreamRelay:
                 elif not self._terminal:
                     self._expect_more()
                 self._quiet = 0 if self.x.stream_bytes > shown else self._quiet + size
-                if self.x.stream_bytes > _MOST_BYTES or self._quiet > self._hold.most:
+                self._sent += size
+                if self.x.stream_bytes > _MOST_BYTES or self._quiet > self._hold.most or self._sent > _MOST_SENT:
                     raise self._too_large()
             else:
                 self._watch.expect(IdleTimeout, _LINGER_S)
@@ -155,7 +173,7 @@ class StreamRelay:
         await self._release()
 
     def _too_large(self) -> ResponseTooLarge:
-        if self.x.stream_bytes > _MOST_BYTES:
+        if self.x.stream_bytes > _MOST_BYTES or self._sent > _MOST_SENT:
             return ResponseTooLarge("the stream passed the cap on answers")
         return ResponseTooLarge(f"one event of the stream is larger than {self._hold.most} bytes")
 
@@ -232,11 +250,29 @@ class StreamRelay:
         if self._hold.whole:
             if self._size > self._hold.most:
                 raise ResponseTooLarge("the stream passed the cap on what is held back")
-            return False
+            if self._keep():
+                return False
         if self._spoke or self.x.committed or self._size > _HELD_BYTES:
             self._begin()
             self._flows = self.x.committed = True
         return self._flows
+
+    def _keep(self) -> bool:
+        """Count what is kept back, unless all streams together keep back as much as they may."""
+        kept = self._hold.kept
+        if kept is not None:
+            more = self._size - self.kept
+            if kept.total + more > kept.most:
+                return False
+            kept.total += more
+            self.kept += more
+        return True
+
+    def give_back(self) -> None:
+        """Count what was kept back no more."""
+        if self._hold.kept is not None:
+            self._hold.kept.total -= self.kept
+            self.kept = 0
 
     async def _release(self) -> None:
         """The stream is complete: begin it if nothing did, and write what was held."""

@@ -13,15 +13,22 @@ from typing import Any, NoReturn
 from switchgear import json_paths as paths
 from switchgear.contracts.resource import Problem
 from switchgear.errors import InvalidRequest, ValidationFailed
+from switchgear.rawjson import crowd
 
 MAX_DEPTH = 64
 MAX_PROBLEMS = 100
+MAX_CONTAINERS = 5_000
+MAX_ITEMS = 20_000
+_LONG = 64 * 1024
+"""Bytes up to which a body is taken apart whatever is in it."""
 SEALED = "$sealed"
 """The member that marks a sealed secret in a stored spec; no client may write one."""
 
 
 def parse_json(raw: bytes) -> Any:
     """Parse a request body. Raises `InvalidRequest` for what is not JSON, or not the same JSON to every reader."""
+    if len(raw) > _LONG and (too_many := crowd(raw, MAX_CONTAINERS, MAX_ITEMS)) is not None:
+        raise InvalidRequest(f"the body has more than {too_many}", code="too_many_items")
     try:
         return json.loads(
             raw.decode(),

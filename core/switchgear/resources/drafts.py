@@ -124,7 +124,7 @@ class Drafter:
         sealing.keep(secrets, body, stored, absent=absent)
         opened = self._compiler.vault.open(kind.name, id, body)
         new, wrong = decode(kind.input or kind.spec, opened.spec)
-        refuse([*problems, *sealing.left_masks(secrets, body), *opened.problems, *wrong])
+        refuse([*problems, *sealing.left_masks(body), *opened.problems, *wrong])
         previous = self._resource(current).spec if current and kind.prepare is not keep_as_written else None
         prepared = self._prepared(lambda: kind.prepare(new, previous, by))
         return self._sealed(kind, id, prepared, stored), prepared.once

@@ -151,14 +151,13 @@ def keep(paths_: tuple[str, ...], body: Any, stored: Any, *, absent: bool) -> No
         _keep(body, stored, path.split("."), absent=absent)
 
 
-def left_masks(paths_: tuple[str, ...], body: Any) -> list[Problem]:
-    """Name the masks that stand for no stored secret."""
-    return [
-        Problem(paths.pointer(spot), "this is the mask of another secret, or of none; send the secret itself")
-        for path in paths_
-        for spot, value in paths.spots(body, path)
-        if isinstance(value, str) and value.startswith(MASK)
-    ]
+def left_masks(body: Any, spot: paths.Spot = ()) -> list[Problem]:
+    """Name the masks that stand for no stored secret, wherever somebody put them."""
+    if isinstance(body, str):
+        said = "this is the mask of another secret, or of none; send the secret itself"
+        return [Problem(paths.pointer(spot), said)] if body.startswith(MASK) else []
+    items = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
+    return [problem for name, item in items for problem in left_masks(item, (*spot, name))]
 
 
 def _keep(body: Any, stored: Any, parts: list[str], *, absent: bool) -> None:

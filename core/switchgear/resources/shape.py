@@ -18,6 +18,8 @@ from switchgear.phrasing import or_rather
 from switchgear.rawjson import what_and_where
 
 T = TypeVar("T")
+_MOST_UNKNOWN = 100
+"""Members without a field that are named in one object."""
 
 
 def decode(type_: type[T], value: Any) -> tuple[T | None, list[Problem]]:
@@ -36,7 +38,14 @@ def _problems(type_: Any, value: Any, spot: Spot) -> Iterator[Problem]:
         try:
             msgspec.convert(value, type_, str_keys=True)
         except msgspec.ValidationError as error:
-            yield _problem(error, spot, _choice(type_, value))
+            yield _problem(error, spot, _elsewhere(value) or _choice(type_, value))
+
+
+def _elsewhere(value: Any) -> str:
+    """Say where what looks like `{ env = … }` is read."""
+    if isinstance(value, dict) and len(value) == 1 and value.keys() <= {"env", "file"}:
+        return "; `env` and `file` are read in files, and there only where a secret stands"
+    return ""
 
 
 def _choice(type_: Any, value: Any) -> str:
@@ -88,8 +97,9 @@ def _struct(type_: Any, value: dict[str, Any], spot: Spot) -> Iterator[Problem]:
             yield from _problems(field.type, value[name], (*spot, name))
         elif field.required:
             yield Problem(pointer((*spot, name)), "is required")
-    for name in value:
-        if name not in fields and name != config.tag_field:
+    unknown = (name for name in value if name not in fields and name != config.tag_field)
+    for count, name in enumerate(unknown):
+        if count < _MOST_UNKNOWN:  # each is compared with all that there is
             yield Problem(pointer((*spot, name)), f"there is no such field{or_rather(name, fields)}")
 
 

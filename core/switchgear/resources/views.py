@@ -44,7 +44,7 @@ def view(kind: ResourceKind[Any, Any], document: Document) -> dict[str, Any]:
             paths.drop(spec, spot)
     return {
         "id": document.id,
-        **spec,
+        **(kind.shown(spec) if spec else spec),
         "version": document.version,
         "created_at": timestamp(document.created_us),
         "updated_at": timestamp(document.updated_us),

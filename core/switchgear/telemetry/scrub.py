@@ -4,7 +4,9 @@ Every pattern starts at a word boundary and has no nested repetition, so the tim
 """
 
 import re
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote
 
 MASKED = "***"
 LIMIT = 500
@@ -13,6 +15,8 @@ LIMIT = 500
 READ = 16_384
 """Characters of a message that are looked at; what comes after could only be shown if nearly all before it were secrets."""
 
+_LONG_ENOUGH = 12
+_URL_SAFE = str.maketrans("+/", "-_")
 SHORTEST = 4
 """A known secret shorter than this is not looked for: blanking every `a` of a message hides nothing and ruins it."""
 
@@ -68,10 +72,10 @@ def flatten(text: str) -> str:
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """Replace known secrets by `***`."""
-    for secret in sorted(set(secrets), key=len, reverse=True):
-        if len(secret) >= SHORTEST:
-            text = text.replace(secret, MASKED)
+    """Replace known secrets by `***`, also where they are encoded."""
+    known = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+    for secret in sorted(known, key=len, reverse=True):
+        text = text.replace(secret, MASKED)
     return text
 
 
@@ -86,6 +90,20 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
         text = text[:READ].rpartition(" ")[0] + " …"  # at a space, for half a key does not look like one
     text = mask(text)
     return text if len(text) <= LIMIT else text[: LIMIT - 1] + "…"
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield a secret as it is, percent-encoded, and in base64 wherever it may begin in what was encoded."""
+    yield secret
+    yield quote(secret, safe="")
+    if len(secret) >= _LONG_ENOUGH:
+        data = secret.encode()
+        for before in range(3):
+            # What the bytes before and behind it have a part in is left off.
+            least, whole = (4 * before + 2) // 3, len(data) - (len(data) + before) % 3
+            text = b64encode(b"\0" * before + data[:whole]).decode()[least:].rstrip("=")
+            yield text
+            yield text.translate(_URL_SAFE)
 
 
 def _keep_scheme(match: re.Match[str]) -> str:

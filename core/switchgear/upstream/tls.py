@@ -50,6 +50,7 @@ class TlsContexts:
         self._made: dict[_Key, _Made] = {}
         self._reading: dict[_Key, Future[_Made]] = {}
         self._looked_at: dict[_Key, float] = {}
+        self._looking: dict[_Key, asyncio.Task[None]] = {}
         self.failures: dict[str, str] = {}
         """What is wrong with files of which an older content is in use, by path."""
 
@@ -71,12 +72,19 @@ class TlsContexts:
         return self._use(key, made)
 
     async def renew(self, settings: ConnectionSettings, used: ssl.SSLContext) -> bool:
-        """Look at the files again because a handshake with `used` failed; say whether there is another context now."""
+        """Look at the files again because a handshake with `used` failed; say whether there is another context now.
+
+        Whoever fails while somebody looks already waits for what is found.
+        """
         key = _key(settings)
         now = asyncio.get_running_loop().time()
-        if key[:2] != (None, None) and now >= self._looked_at.get(key, 0.0) + _PAUSE_S:
+        looking = self._looking.get(key)
+        if looking is None and key[:2] != (None, None) and now >= self._looked_at.get(key, 0.0) + _PAUSE_S:
             self._looked_at[key] = now
-            await self._look(key)
+            looking = self._looking[key] = asyncio.create_task(self._look(key))
+            looking.add_done_callback(lambda _: self._looking.pop(key))
+        if looking is not None:
+            await asyncio.shield(looking)
         made = self._made.get(key)
         return made is not None and made.context is not used
 

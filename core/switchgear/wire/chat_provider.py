@@ -27,6 +27,7 @@ from switchgear.wire.embeddings import decode_embeddings
 from switchgear.wire.fit.chat import ChatGrammar, fit_chat, fit_members
 from switchgear.wire.members import prune, raw, splice
 from switchgear.wire.model_list import read_models
+from switchgear.wire.other_models import OTHER_MODELS, without_other_models
 from switchgear.wire.own_items import with_own_items
 from switchgear.wire.responses import ResponsesDecoder, decode_input_tokens, decode_response
 from switchgear.wire.responses_out import EitherDecoder, is_response, tell_answer, to_responses
@@ -177,6 +178,8 @@ class ChatProvider:
             body = splice(members, {"model": model.name_json}, defaults)
             return OutboundRequest("POST", self.url(RESPONSES, model), self._headers_with(secret), body)
         members = self._fitted(call, self.members(call), model)
+        if not OTHER_MODELS.isdisjoint(members):
+            members = without_other_models(call, members)
         replace = {"model": model.name_json}
         if call.stream and self._ask_usage and call.wire != RESPONSES:
             replace["stream_options"] = _with_usage(call)

@@ -2,8 +2,8 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from switchgear.contracts.principal import EVERYTHING, Principal
 from switchgear.contracts.resource import Prepared, Problem, Resource, ResourceAction, ResourceKind, View
 from switchgear.errors import Conflict, PermissionDenied, ValidationFailed
 from switchgear_plugins.api_keys.live import LiveKey
-from switchgear_plugins.api_keys.spec import EPOCH, ApiKey, ApiKeyInput, Limits, Permissions, Regenerate
+from switchgear_plugins.api_keys.spec import EPOCH, ApiKey, ApiKeyInput, Limits, Permissions, Regenerate, micros
 
 KIND = "api-keys"
 INDEX = "api-key"
@@ -37,6 +37,7 @@ def api_keys(ambient: Ambient) -> ResourceKind[ApiKey, LiveKey]:
         validate=_problems,
         compile=_compile,
         hidden=("hash", "previous_hash"),
+        shown=verbs.shown,
         once=("key",),
         keys=_keys,
         resident=False,
@@ -60,6 +61,16 @@ class _Verbs:
 
     def __init__(self, ambient: Ambient) -> None:
         self._ambient = ambient
+
+    def shown(self, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Say that a key has expired, which nobody writes down when it happens."""
+        until = spec.get("expires_at")
+        if until is None or spec.get("status") != "active":
+            return spec
+        expires_us = micros(datetime.fromisoformat(until))
+        return (
+            {**spec, "status": "expired"} if expires_us is not None and expires_us <= self._ambient.now_us() else spec
+        )
 
     def prepare(self, new: ApiKeyInput, previous: ApiKey | None, by: Principal) -> Prepared[ApiKey]:
         if previous is None or new.permissions != previous.permissions:

@@ -18,6 +18,8 @@ Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=100)], Annotated[str, Meta(max_length=1000)]], Meta(max_length=50)
 ]
 OwnSecret = Annotated[str, Meta(min_length=20, max_length=512, pattern=r"^[\x21-\x7e]*$")]
+_UNREAD = frozenset("?[]")
+"""What stands for other characters elsewhere, and here for itself: no name has it."""
 AtLeastOne = Annotated[int, Meta(ge=1)]
 
 
@@ -50,7 +52,7 @@ class Permissions(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
             Problem(f"/permissions/{name}/{index}", wrong)
             for name, grant in self.used().items()
             for index, id in enumerate(grant.ids)
-            if not id or "*" in id[:-1]
+            if not id or "*" in id[:-1] or not _UNREAD.isdisjoint(id)
         ]
 
 
@@ -83,7 +85,8 @@ class ApiKeyInput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 class ApiKey(Struct, frozen=True, forbid_unknown_fields=True):
     """What is stored. `hash` is the SHA-256 of the whole secret in hex; `prefix` and `last4` let people tell keys apart.
 
-    `previous_hash` is that of the secret before the last regeneration, good until `previous_until`.
+    The status `expired` is shown, never stored: it is what `expires_at` comes to. `previous_hash` is that of the secret before
+    the last regeneration, good until `previous_until`.
     """
 
     name: str
@@ -96,7 +99,7 @@ class ApiKey(Struct, frozen=True, forbid_unknown_fields=True):
     tags: tuple[str, ...] = ()
     metadata: dict[str, str] = {}
     expires_at: Moment | None = None
-    status: Literal["active", "suspended", "revoked"] = "active"
+    status: Literal["active", "suspended", "revoked", "expired"] = "active"
     live: bool = True
     previous_hash: str | None = None
     previous_until: Moment | None = None

@@ -44,9 +44,9 @@ async def list_models(provider: AskableProvider, resources: Resources) -> list[F
         raise provider.refusal(ProviderFault("timeout", 504)) from None
     return [
         FoundModel(
-            m.name,
-            m.title,
-            m.owned_by,
+            provider.scrub(m.name),
+            None if m.title is None else provider.scrub(m.title),
+            None if m.owned_by is None else provider.scrub(m.owned_by),
             m.created_us,
             m.context_window,
             m.max_output_tokens,

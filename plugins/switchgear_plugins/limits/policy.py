@@ -36,6 +36,11 @@ class LimitsPolicy(Policy):
             return ()
         return held.asked(x) if held.measures else held.buckets
 
+    def any_request(self, x: Exchange) -> Sequence[Bucket]:
+        """Name a bucket for each limit on requests."""
+        held = self._held(x)
+        return () if held is None else held.of_requests
+
     def reserved(self, x: Exchange, rooms: Sequence[Room]) -> None:
         """Say in headers how the limits stand that have some."""
         held = self._held(x)
@@ -84,19 +89,21 @@ class LimitsPolicy(Policy):
 class _Held:
     """The limits of one principal as they are compiled.
 
-    `limits` and `buckets` have one order; `shown` are those with headers, `measures` tells whether one counts something else
-    than requests.
+    `limits` and `buckets` have one order, those on requests first (`of_requests`); `shown` are those with headers, `measures`
+    tells whether one counts something else than requests.
     """
 
-    __slots__ = ("_whose", "buckets", "limits", "measures", "shown", "source")
+    __slots__ = ("_whose", "buckets", "limits", "measures", "of_requests", "shown", "source")
 
     def __init__(self, whose: str, source: Mapping[str, int]) -> None:
         self.source = source
         self._whose = whose
-        found = [(limit, value) for limit in LIMITS if (value := source.get(limit.field)) is not None]
+        by_sort = sorted(LIMITS, key=lambda limit: limit.amount is not None)
+        found = [(limit, value) for limit in by_sort if (value := source.get(limit.field)) is not None]
         self.limits = tuple(limit for limit, _ in found)
         self.buckets = tuple(limit.bucket(whose, value) for limit, value in found)
         self.measures = any(limit.amount for limit in self.limits)
+        self.of_requests = tuple(b for b, limit in zip(self.buckets, self.limits, strict=True) if limit.amount is None)
         self.shown = tuple(
             _Shown(index, limit.header, bucket)
             for index, (limit, bucket) in enumerate(zip(self.limits, self.buckets, strict=True))

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from switchgear.contracts.exchange import Attempt, Exchange
-from switchgear.contracts.record import fit_labels, shorten
+from switchgear.contracts.record import fit_labels, shorten, without_keys
 from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, INPUT, OUTPUT, REASONING, Usage
 
 MOST_TEXT = 256
@@ -110,7 +110,7 @@ def _same(x: Exchange, operation: str, model: str, *, stream: bool) -> bytes:
         "tags": principal.tags or None,
         "dialect": x.dialect,
         "operation": operation,
-        "model": model,
+        "model": without_keys(model) if target is None else model,
         "target": None if target is None else target.model.id,
         "provider": None if target is None else target.provider_id,
         "provider_model": None if target is None else target.model.name,

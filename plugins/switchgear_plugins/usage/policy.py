@@ -3,11 +3,12 @@ from collections.abc import Awaitable
 from typing import ClassVar
 
 from switchgear import Context
-from switchgear.contracts.exchange import Exchange
+from switchgear.contracts.exchange import Exchange, Outcome
 from switchgear.contracts.policy import Policy
 from switchgear.errors import ApiError, InternalError, RecordRefused, StoreError, StoreUnavailable, Unavailable
 from switchgear_plugins.usage.encoder import UsageEncoder
 from switchgear_plugins.usage.record import USAGE
+from switchgear_plugins.usage.refusals import Refusals
 
 _LONGEST_FLUSH_S = 30.0
 
@@ -22,10 +23,11 @@ class UsagePolicy(Policy):
     def __init__(self, context: Context) -> None:
         self._context = context
         self._encoder = UsageEncoder()
+        self._refusals = Refusals(context)
 
     def settle(self, x: Exchange) -> Awaitable[None] | None:
         """Keep the record. Raises `ApiError` where that cannot be done."""
-        if x.principal is None:
+        if x.principal is None or (not x.attempts and x.outcome is Outcome.REJECTED and not self._refusals.takes(x)):
             return None
         try:
             flushing = self._context.record(USAGE, x.id, x.started_us, self._encoder.encode(x))

@@ -14,6 +14,7 @@ from litestar.params import QueryParameter
 from msgspec import Struct
 
 from switchgear import Context
+from switchgear.contracts.exchange import Outcome
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import RecordQuery, member_path
 from switchgear.errors import InvalidRequest, StoreError
@@ -138,6 +139,9 @@ def _query(params: Any, kind: RecordKind, *, limit: int, before: tuple[int, str]
 def _typed(name: str, value: str, type: Any) -> str | int | bool | None:
     if value == "null":
         return None
+    if name == "outcome" and value not in list(Outcome):
+        known = ", ".join(Outcome)
+        raise InvalidRequest(f"`outcome` is one of {known}.", param=name, code="invalid_value")
     try:
         converted: str | int | bool | None = msgspec.convert(value, type, strict=False)
     except msgspec.ValidationError:

@@ -218,6 +218,18 @@ async def test_a_slow_body_above_the_minimum_rate_is_served(start):
     assert b"x" * 5000 == (await client.answer())[2]
 
 
+async def test_who_lets_much_be_held_must_bring_more(start):
+    edge = await start(body_grace=0.1, body_min_rate=1, body_patience=1.0)
+    little, much = [await edge.ask(post(b"x" * size, 90_000)) for size in (10, 60_000)]
+    for _ in range(6):
+        await asyncio.sleep(0.05)
+        for client in (little, much):
+            client.writer.write(b"y" * 100)
+    assert (408, "body_timeout") == await much.refusal()
+    await little.send(b"z")
+    assert {"body_timeout": 1} == edge.refused
+
+
 async def test_a_body_that_the_application_does_not_read_yet_is_not_called_slow(start):
     edge = await start(body_grace=0.1, body_min_rate=1000)
     client = await edge.connect()

@@ -237,10 +237,10 @@ def test_paths_find_what_they_describe() -> None:
 
 
 def test_finding_a_doubled_member_takes_time_in_proportion_to_the_body() -> None:
-    members = ",".join(f'"k{n}":1' for n in range(20_000))
+    members = ",".join(f'"k{n}":1' for n in range(19_000))
     began = time.process_time()
-    with pytest.raises(InvalidRequest, match="k19999"):
-        parse_json(f'{{{members},"k19999":2}}'.encode())
+    with pytest.raises(InvalidRequest, match="k18999"):
+        parse_json(f'{{{members},"k18999":2}}'.encode())
     assert (
         time.process_time() - began < 2.0
     )  # comparing each with each takes seven seconds, and minutes for the largest body

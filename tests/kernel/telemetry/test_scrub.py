@@ -1,10 +1,12 @@
 import time
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchgear.telemetry.scrub import LIMIT, flatten, mask, scrub
+from switchgear.telemetry.scrub import LIMIT, MASKED, flatten, mask, scrub
 
 KEY = "sg_live_" + "Ab3-_xYz" * 5
 secret_text = st.text(st.characters(codec="utf-8", exclude_characters="*…"), min_size=4, max_size=60)
@@ -134,3 +136,14 @@ def test_time_is_linear_in_the_text(piece):
 
     small = max(seconds(8_192), 0.0005)
     assert seconds(131_072) < small * 16 * 6, "16 times the text took far more than 32 times as long"
+
+
+@pytest.mark.parametrize("before", ["", "x", "Bearer ", "abc"])
+@pytest.mark.parametrize("behind", ["", "y", "yz"])
+def test_a_known_secret_is_found_in_base64_and_percent_encoded(before: str, behind: str) -> None:
+    secret = "K/any+words of 0123456789"
+    data = f"{before}{secret}{behind}".encode()
+    for told in (b64encode(data).decode(), urlsafe_b64encode(data).decode(), quote(data, safe="")):
+        shown = scrub(f"it was {told}", [secret])
+        assert MASKED in shown
+        assert all(told[at : at + 12] not in shown for at in range(8, len(told) - 20))

@@ -5,10 +5,10 @@ import random
 import re
 import struct
 import zlib
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from switchgear.testing.upstream.script import Script, ToolCall
 
@@ -21,7 +21,7 @@ class Ask(Struct, frozen=True):
 
     model: str = ""
     stream: bool = False
-    n: int | None = None
+    n: Annotated[int, Meta(le=128)] | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     stream_options: dict[str, Any] | None = None

@@ -25,6 +25,7 @@ from switchgear.wire.messages.models import Rules, rules_of
 from switchgear.wire.messages.request import Display, write_request
 from switchgear.wire.messages.stream import ChunkDecoder, NativeDecoder
 from switchgear.wire.messages.turns import Body
+from switchgear.wire.other_models import OTHER_MODELS, without_other_models
 
 MESSAGES = "messages"
 MESSAGES_COUNT = "messages_count"
@@ -135,7 +136,10 @@ class MessagesProvider:
             defaults = {name: value for name, value in model.defaults.items() if name in known}
             if "max_completion_tokens" in model.defaults:
                 defaults.setdefault("max_tokens", model.defaults["max_completion_tokens"])
-        members, _ = fit_host(call, {**defaults, **call.members}, self.host)
+        asked = call.members
+        if not OTHER_MODELS.isdisjoint(asked):
+            asked = without_other_models(call, asked)
+        members, _ = fit_host(call, {**defaults, **asked}, self.host)
         if call.operation == COUNT and "max_tokens" not in members:
             fitted = fit_native(
                 call, {**members, "max_tokens": _SOME}, self.rules(model.name), model, self.reasoning_format
