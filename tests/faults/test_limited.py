@@ -57,6 +57,13 @@ async def test_a_pause_too_long_to_wait_for_is_told_at_once(gateway: Running, up
     assert 1 == len(upstream.ledger.entries), "it is not asked"
 
 
+async def test_whoever_is_paced_is_left_for_another_at_once(gateway: Running, upstream: FaultUpstream) -> None:
+    await gateway.create("chains", id="patient", steps=[{"target": "m", "max_retries": 2}, {"target": "n"}])
+    upstream.script(Script(cause="rate_limit"), times=2)
+    assert ("n", "2") == told(await gateway.chat(model="patient")), "its own pace refuses, and that is no try"
+    assert 1 == len(upstream.ledger.entries)
+
+
 async def test_a_pause_until_a_date_is_kept(gateway: Running, upstream: FaultUpstream) -> None:
     upstream.script(Script(cause="rate_limit", headers={"retry-after": formatdate(time.time() + 30, usegmt=True)}))
     answer = await gateway.chat()

@@ -71,12 +71,15 @@ class Attempter:
     async def _go_through(self, ctx: AttemptContext, plan: Plan) -> Ending:
         x = ctx.x
         failures: list[Failure] = []
-        outgrown: list[Target] = []
+        outgrown: list[Step] = []
         unfit: InvalidRequest | None = None
         steps = _in_order(ctx, plan) if len(plan.steps) > 1 else list(plan.steps)
         while steps:
             step = steps.pop(0)
-            if failures and (self._is_spent(ctx) or not _holds_more(step.target, outgrown)):
+            if failures and self._is_spent(ctx):
+                continue
+            if outgrown and not _holds_more(step.target, outgrown):
+                _note(x, step, "not asked (context_length)")
                 continue
             ctx.step = step
             before = len(x.attempts)
@@ -95,7 +98,7 @@ class Attempter:
                     raise
                 failures.append(error)
                 if cause_of(error) == "context_length":
-                    outgrown.append(x.attempts[-1].target)
+                    outgrown.append(ctx.step)
         if failures:
             raise failures[-1] if x.committed else most_telling(failures)
         raise unfit or _no_target()
@@ -136,9 +139,12 @@ class Attempter:
             most = 0 if others or ctx.x.retried else self._settings.retries
         tries = 0
         while True:
+            asked = len(ctx.x.attempts)
             try:
                 return await self._ask(ctx, call, step, again=tries > 0, others=others)
             except (UpstreamError, ProviderFault) as error:
+                if len(ctx.x.attempts) == asked:
+                    raise  # nobody was asked: it is to be left alone for longer than is waited for
                 wait = None if ctx.x.committed or tries >= most else self._wait(ctx, step.target, error, tries)
                 if wait is None:
                     raise
@@ -253,11 +259,17 @@ def _note(x: Exchange, step: Step, what: str) -> None:
     x.plan = replace(x.plan, why=(*x.plan.why, reason))
 
 
-def _holds_more(target: Target, outgrown: list[Target]) -> bool:
-    """Say whether a target's window is larger than those the prompt was too long for."""
+def _holds_more(target: Target, outgrown: list[Step]) -> bool:
+    """Say whether a target may hold a prompt that was too long for the targets of these steps.
+
+    It does if its window is larger. Where one is not known, the operator may have said that this leads on.
+    """
     window = target.model.context_window
-    tried = [other.model.context_window for other in outgrown]
-    return not tried or (window is not None and all(it is None or window > it for it in tried))
+    for step in outgrown:
+        tried = step.target.model.context_window
+        if (step.on is None) if window is None else (tried is not None and window <= tried):
+            return False
+    return True
 
 
 def _leads_on(error: Exception, step: Step) -> bool:
