@@ -76,10 +76,7 @@ class Attempter:
         steps = _in_order(ctx, plan) if len(plan.steps) > 1 else list(plan.steps)
         while steps:
             step = steps.pop(0)
-            if failures and self._is_spent(ctx):
-                continue
-            if outgrown and not _holds_more(step.target, outgrown):
-                _note(x, step, "not asked (context_length)")
+            if failures and (self._is_spent(ctx) or _is_outgrown(x, step, outgrown)):
                 continue
             ctx.step = step
             before = len(x.attempts)
@@ -259,17 +256,18 @@ def _note(x: Exchange, step: Step, what: str) -> None:
     x.plan = replace(x.plan, why=(*x.plan.why, reason))
 
 
-def _holds_more(target: Target, outgrown: list[Step]) -> bool:
-    """Say whether a target may hold a prompt that was too long for the targets of these steps.
+def _is_outgrown(x: Exchange, step: Step, before: list[Step]) -> bool:
+    """Say whether a prompt that was too long for the targets of the steps before is so for this one, which is then noted.
 
-    It does if its window is larger. Where one is not known, the operator may have said that this leads on.
+    It is unless the window is larger. Where one is not known, the operator may have said that this leads on.
     """
-    window = target.model.context_window
-    for step in outgrown:
-        tried = step.target.model.context_window
-        if (step.on is None) if window is None else (tried is not None and window <= tried):
-            return False
-    return True
+    window = step.target.model.context_window
+    for other in before:
+        tried = other.target.model.context_window
+        if (other.on is None) if window is None else (tried is not None and window <= tried):
+            _note(x, step, "not asked (context_length)")
+            return True
+    return False
 
 
 def _leads_on(error: Exception, step: Step) -> bool:

@@ -152,7 +152,9 @@ def _preset(steps: Sequence[Step], preset: Preset) -> list[Step]:
         Step(
             step.target,
             preset.max_retries if step.retries is None else step.retries,
-            preset.max_latency_ms / 1000 if step.first_token_s is None and step is not steps[-1] else step.first_token_s,
+            preset.max_latency_ms / 1000
+            if step.first_token_s is None and step is not steps[-1]
+            else step.first_token_s,
             step.on,
         )
         for step in steps

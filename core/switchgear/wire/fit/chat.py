@@ -15,7 +15,7 @@ from switchgear.wire.fit.names import BILLING, NameRule, Names, fit_id, fit_user
 from switchgear.wire.fit.results import NO_RESULT, paired
 from switchgear.wire.members import member, raw
 from switchgear.wire.mend import EXTRA
-from switchgear.wire.model_facts import reasons
+from switchgear.wire.model_facts import most_output, reasons
 from switchgear.wire.texts import text_of
 
 Messages = list[dict[str, Raw]]
@@ -107,12 +107,12 @@ def _applies(when: When, call: Call) -> bool:
 
 def bounded(call: Call, members: dict[str, Raw], model: TargetModel) -> dict[str, Raw]:
     """Return the members with a bound on the answer that the model can meet."""
-    most = model.max_output_tokens
-    if most is None:
-        return members
     for name in _BOUNDS:
         wanted = members.get(name)
-        if wanted is not None and wanted != _NULL and (member(members, name, int) or 0) > most:
+        if wanted is None or wanted == _NULL:
+            continue
+        most = model.max_output_tokens or most_output(model.name)
+        if most is not None and (member(members, name, int) or 0) > most:
             call.change(name)
             members = {**members, name: raw(most)}
     return members

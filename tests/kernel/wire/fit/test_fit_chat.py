@@ -144,3 +144,17 @@ def test_one_vendors_billing_line_is_not_told_to_another() -> None:
     parts = [{"type": "text", "text": line}, {"type": "text", "text": "Be brief."}]
     found, _ = fitted(messages=[{"role": "system", "content": parts}, Q])
     assert [{"role": "system", "content": "Be brief."}, Q] == found["messages"]
+
+
+@pytest.mark.parametrize(
+    ("model", "most"), [("gpt-4o-mini", 16_384), ("acme/gpt-4.1", 32_768), ("gpt-5", 128_000), ("o3", 100_000)]
+)
+def test_an_answer_is_bounded_by_what_its_model_can_write(model: str, most: int) -> None:
+    for name in ("max_tokens", "max_completion_tokens"):
+        call = chat_call(messages=[Q], **{name: 200_000})
+        found = fit_chat(call, call.members, ChatGrammar(), TargetModel("m", model, Raw(b'""')))
+        assert [Raw(b"%d" % most)] == [found[it] for it in ("max_tokens", "max_completion_tokens") if it in found]
+        assert (name,) == call.changed
+    call = chat_call(messages=[Q], max_tokens=200_000)
+    found = fit_chat(call, call.members, ChatGrammar(), TargetModel("m", "of-my-own", Raw(b'""')))
+    assert Raw(b"200000") == found["max_tokens"]
