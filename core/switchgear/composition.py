@@ -1,5 +1,6 @@
 """The parts of a gateway, made in the order in which they need each other: the ground, what is stored, calls."""
 
+import math
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -194,7 +195,11 @@ def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, sto
         ambient=kernel.ambient,
         meters=ground.meters,
         log=log,
-        caps=Caps(body=settings.edge.body_bytes, held=settings.edge.held_bytes),
+        caps=Caps(
+            body=settings.edge.body_bytes,
+            held=settings.edge.held_bytes,
+            keep_alive_s=settings.edge.sign_of_life or math.inf,
+        ),
         total_timeout_s=settings.timeouts.total,
         routing=settings.routing,
         faults=kernel.faults,

@@ -77,6 +77,22 @@ async def test_a_prompt_too_long_stays_too_long_for_smaller_windows(
     assert (400, 2) == (answer.status_code, attempts(answer))
 
 
+@pytest.mark.parametrize(
+    ("tried", "next_one", "is_asked"), [(None, None, True), (None, 500, True), (1000, None, True), (1000, 500, False)]
+)
+async def test_a_prompt_too_long_leads_on_where_a_step_says_so(
+    gateway: Running, upstream: FaultUpstream, tried: int | None, next_one: int | None, is_asked: bool
+) -> None:
+    await gateway.patch("/models/m", context_window=tried)
+    await gateway.patch("/models/n", context_window=next_one)
+    await gateway.create("chains", id="long", steps=[{"target": "m", "on": ["context_length"]}, {"target": "n"}])
+    upstream.script(Script(cause="context_length"))
+    answer = await gateway.chat(model="long")
+    assert (200 if is_asked else 400) == answer.status_code
+    record = await gateway.usage_of(answer.headers["x-request-id"])
+    assert is_asked != ("n at q: not asked (context_length)" in record["why"])
+
+
 async def test_content_filters_lead_on_where_a_step_says_so(gateway: Running, upstream: FaultUpstream) -> None:
     await gateway.create("chains", id="bold", steps=[{"target": "m", "on": ["content_filter"]}, {"target": "n"}])
     upstream.script(Script(cause="content_filter"))

@@ -57,6 +57,23 @@ async def test_a_pause_too_long_to_wait_for_is_told_at_once(gateway: Running, up
     assert 1 == len(upstream.ledger.entries), "it is not asked"
 
 
+async def test_whoever_is_paced_is_left_for_another_at_once(gateway: Running, upstream: FaultUpstream) -> None:
+    await gateway.create("chains", id="patient", steps=[{"target": "m", "max_retries": 2}, {"target": "n"}])
+    upstream.script(Script(cause="rate_limit"), times=2)
+    assert ("n", "2") == told(await gateway.chat(model="patient")), "its own pace refuses, and that is no try"
+    assert 1 == len(upstream.ledger.entries)
+
+
+async def test_of_several_that_want_a_pause_the_shortest_is_told(
+    gateway: Running, upstream: FaultUpstream, other: FaultUpstream
+) -> None:
+    upstream.script(Script(cause="rate_limit", headers={"retry-after": "9"}))
+    other.script(Script(cause="rate_limit", headers={"retry-after": "20"}))
+    for _ in range(2):
+        answer = await gateway.chat(model="c")
+        assert (429, True) == (answer.status_code, int(answer.headers["retry-after"]) <= 9)
+
+
 async def test_a_pause_until_a_date_is_kept(gateway: Running, upstream: FaultUpstream) -> None:
     upstream.script(Script(cause="rate_limit", headers={"retry-after": formatdate(time.time() + 30, usegmt=True)}))
     answer = await gateway.chat()

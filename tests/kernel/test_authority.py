@@ -192,6 +192,14 @@ def test_credentials_are_read_from_whichever_header_has_them() -> None:
         assert "t" == Credentials(header).token
     for header in ({}, {b"authorization": b"Basic dDp0"}, {b"authorization": b"Bearer"}, {b"x-api-key": b""}):
         assert Credentials(header).token is None
+    mine = {b"x-switchgear-key": b"t", b"authorization": b"Bearer mine"}
+    assert ("t", {"api_key": "mine", "auth_token": "mine"}) == (
+        Credentials(mine).token,
+        dict(Credentials(mine).own() or {}),
+    )
+    assert {"api_key": "k"} == Credentials({b"x-switchgear-key": b"t", b"x-api-key": b"k"}).own()
+    assert Credentials({b"x-switchgear-key": b"t"}).own() is None
+    assert Credentials({b"authorization": b"Bearer t", b"x-api-key": b"k"}).own() is None
     cookies = Credentials({b"cookie": b'a=1; b="two"; a=3; =x; c; d=e=f'}, "10.0.0.1").cookies
     assert {"a": "1", "b": "two", "d": "e=f"} == cookies
     assert {} == Credentials({}).cookies

@@ -260,3 +260,11 @@ async def test_the_stream_is_framed_and_recorded(gateway: Running, upstream: Fau
     assert answer.text.endswith('event: message_stop\ndata: {"type":"message_stop"}\n\n')
     record = await gateway.usage_of(answer.headers["x-request-id"])
     assert ("complete", 2) == (record["outcome"], record["output_tokens"])
+
+
+async def test_lists_the_models_the_key_may_use(client: AsyncAnthropic) -> None:
+    listed = await client.models.list()
+    assert [("echo", "model"), ("m", "model")] == [(model.id, model.type) for model in listed.data]
+    assert (False, "echo", "m") == (listed.has_more, listed.first_id, listed.last_id)
+    found = await client.models.retrieve("m")
+    assert ("m", True) == (found.display_name, found.created_at.year > 2000)

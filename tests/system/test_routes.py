@@ -192,6 +192,12 @@ async def test_what_is_not_there_is_answered_by_the_dialect_whose_path_is_neares
     assert twice.endswith("The base URL has /v1 already: /v1/chat/completions is meant.")
     slash = (await ask("POST", "/v1/chat/completions/")).json()["error"]["message"]
     assert slash.endswith("/v1/chat/completions is meant, without the slash at its end.")
+    for path in ("/v1/v1/messages", "/v1/messages/", "/messages", "/v1//messages", "/openai/v1/messages/"):
+        told = (await ask("POST", path)).json()
+        if path.startswith("/openai"):
+            assert "urn:switchgear:problem:not_found" == told["type"], "below a path of nobody's nothing is meant"
+        else:
+            assert ("error", True) == (told["type"], "/v1/messages is meant" in told["error"]["message"])
     get = await ask("GET", "/v1/embeddings")
     assert (405, "POST") == (get.status_code, get.headers["allow"])
 

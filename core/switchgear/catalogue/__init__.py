@@ -163,6 +163,10 @@ class Catalogue:
                 problems.append(Problem("/credential_id", detail))
             else:
                 problems += bindings.refuse_elsewhere(spec, credential.hosts)
+        if spec.auth == "client" and spec.credential_id is not None:
+            problems.append(
+                Problem("/credential_id", "Leave it out: with `auth` = `client` each client brings its own.")
+            )
         for field in ("ca_bundle", "client_cert"):
             if (file := getattr(spec, field)) is not None:
                 problems += self._usable(field, file)
@@ -255,6 +259,7 @@ class Catalogue:
             weight=spec.weight,
             mapping=spec.model_mapping,
             concurrency=spec.concurrency,
+            takes_own=spec.auth == "client",
         )
 
     def _merge(self, name: str, providers: Mapping[str, LiveProvider]) -> SharedModel:
@@ -324,6 +329,7 @@ class Catalogue:
             secret=provider.secret,
             credential=provider.credential,
             secret_headers=provider.secret_headers,
+            takes_own=provider.takes_own,
             lines=f"x-switchgear-model: {id}\r\nx-switchgear-provider: {spec.provider_id}\r\n".encode(),
             pricing=self._pricing(spec, provider.type),
             owner=provider.owner,

@@ -48,6 +48,7 @@ class LiveProvider:
         weight: float = 1.0,
         mapping: Mapping[str, str] = MappingProxyType({}),
         concurrency: Mapping[str, int] = MappingProxyType({}),
+        takes_own: bool = False,
     ) -> None:
         self.type = type
         self.owner = owner
@@ -60,6 +61,7 @@ class LiveProvider:
         self.secret = secret
         self.credential = credential
         self.secret_headers = secret_headers
+        self.takes_own = takes_own
         self.weight = weight
         self.mapped = {name: model(self, own) for name, own in mapping.items()}
         self._model = model

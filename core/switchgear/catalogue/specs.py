@@ -1,6 +1,6 @@
 """What is stored of the kernel's own kinds."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -42,12 +42,13 @@ class ProviderSpec(Struct, frozen=True, forbid_unknown_fields=True):
     `user:password`, sealed), `ca_bundle` and `client_cert` (PEM paths) and `max_connections` say how it is reached; `settings`
     are the type's own. `model_mapping` gives names that clients use to models of its own; where several providers map a name,
     `weight` is each one's part. `concurrency` bounds the attempts in flight at each of its models, by the provider's name for it;
-    `*` stands for all others.
+    `*` stands for all others. With `auth` = `client` it has no credential: it is asked with the client's own.
     """
 
     type: str
     base_url: str | None = None
     credential_id: str | None = None
+    auth: Literal["credential", "client"] = "credential"
     headers: dict[str, str] = {}
     settings: dict[str, Any] = {}
     timeouts: Timeouts | None = None

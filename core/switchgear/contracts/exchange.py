@@ -47,7 +47,8 @@ class Target(Struct, frozen=True, eq=False):
     spoken to in, `lacks` the capabilities that a call may need and the model has not. `secret` is what requests are prepared
     with; where that is a token, `credential` is what it was traded for. `concurrency` bounds the attempts in flight. `lines`
     are the header lines by which an answer names it, `secret_headers` the values of those that go with every request
-    and are secret. `owner` is the plugin and the provider type.
+    and are secret. `owner` is the plugin and the provider type. A target that `takes_own` has no credential: it is asked with the
+    client's.
     """
 
     model: TargetModel
@@ -69,6 +70,7 @@ class Target(Struct, frozen=True, eq=False):
     lines: bytes = b""
     secret_headers: tuple[str, ...] = ()
     owner: Owner = UNKNOWN
+    takes_own: bool = False
 
     def is_available(self) -> bool:
         """Say whether it would be asked now, were there others: it fares well, and its credential was not just refused."""
@@ -222,6 +224,7 @@ class Exchange:
     endpoint                where the call came in, which writes answers as its client reads them; None at a route
     sent                    the call as the last target got it, in its wire format
     principal               who asks, once authenticated
+    own                     what the client has of its own at a provider, if it sent that: for targets that take it alone
     parent                  the exchange that this one is a part of, where it was called from inside; None for a client's own
     right, bounds           what was decided of a request at a route: action, kind and id, and the filter within which that is so;
                             None for a call, which is decided by its model, and where a route asks for nothing
@@ -252,6 +255,7 @@ class Exchange:
     strict: bool = False
     sent: Call | None = None
     principal: Principal | None = None
+    own: Secret | None = None
     parent: "Exchange | None" = None
     right: tuple[str, str, str | None] | None = None
     bounds: Mapping[str, tuple[str, ...]] | None = None

@@ -6,6 +6,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
+from switchgear.secret import Secret
+
 USE = "use"
 """The action of the data plane: to have something answer. Kinds are named as resources are, `models` for callable names."""
 
@@ -131,7 +133,7 @@ class Credentials:
     """What a request brought to prove who sent it.
 
     headers  by lower-case name
-    token    that of `Authorization: Bearer`, `x-api-key` or `api-key`; None if there is none
+    token    that of `x-switchgear-key`, `Authorization: Bearer`, `x-api-key` or `api-key`; None if there is none
     peer     the address of whoever is connected, None if that is not known: a proxy's, where there is one
     """
 
@@ -143,6 +145,19 @@ class Credentials:
         self.peer = peer
         self._cookies: Mapping[str, str] | None = None
 
+    def own(self) -> Secret | None:
+        """Return what the client has of its own at a provider: what it says elsewhere where `x-switchgear-key` is there.
+
+        The fields are `api_key`, and `auth_token` as well where it is a bearer's token.
+        """
+        if KEY_HEADER not in self.headers:
+            return None
+        token = _token({name: value for name, value in self.headers.items() if name != KEY_HEADER})
+        if token is None:
+            return None
+        is_bearer = b"authorization" in self.headers
+        return Secret({"api_key": token, **({"auth_token": token} if is_bearer else {})})
+
     @property
     def cookies(self) -> Mapping[str, str]:
         """Cookies by name, as they were sent (RFC 6265); of several with one name the first."""
@@ -151,7 +166,14 @@ class Credentials:
         return self._cookies
 
 
+KEY_HEADER = b"x-switchgear-key"
+"""The header for a key of the gateway's where the usual ones hold what the client has of its own at a provider."""
+
+
 def _token(headers: Mapping[bytes, bytes]) -> str | None:
+    value = headers.get(KEY_HEADER)
+    if value:
+        return value.decode("latin-1")
     value = headers.get(b"authorization")
     if value is not None:
         scheme, _, token = value.partition(b" ")

@@ -17,7 +17,8 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     at most `held_bytes`, and those of one principal half of that. `write_timeout` is how long a reader may leave the write
     buffer full. `max_connections_per_peer` (None: no bound) counts an IPv6 /64 as one peer and leaves loopback alone; behind a
     reverse proxy every connection has the proxy's address. A message of a WebSocket has at most `message_bytes`; a client
-    that gives no sign of life for `socket_idle`, though it is asked, is given up.
+    that gives no sign of life for `socket_idle`, though it is asked, is given up. A client of a stream gets one after each
+    `sign_of_life` of silence; 0: never.
     """
 
     head_bytes: Bytes = 65_536
@@ -31,6 +32,7 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_connections_per_peer: Count | None = None
     message_bytes: Bytes = 1_048_576
     socket_idle: Seconds = 60.0
+    sign_of_life: Annotated[float, Meta(ge=0)] = 15.0
 
 
 class OverloadSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -71,12 +71,12 @@ class Attempter:
     async def _go_through(self, ctx: AttemptContext, plan: Plan) -> Ending:
         x = ctx.x
         failures: list[Failure] = []
-        outgrown: list[Target] = []
+        outgrown: list[Step] = []
         unfit: InvalidRequest | None = None
         steps = _in_order(ctx, plan) if len(plan.steps) > 1 else list(plan.steps)
         while steps:
             step = steps.pop(0)
-            if failures and (self._is_spent(ctx) or not _holds_more(step.target, outgrown)):
+            if failures and (self._is_spent(ctx) or _is_outgrown(x, step, outgrown)):
                 continue
             ctx.step = step
             before = len(x.attempts)
@@ -95,7 +95,7 @@ class Attempter:
                     raise
                 failures.append(error)
                 if cause_of(error) == "context_length":
-                    outgrown.append(x.attempts[-1].target)
+                    outgrown.append(ctx.step)
         if failures:
             raise failures[-1] if x.committed else most_telling(failures)
         raise unfit or _no_target()
@@ -136,9 +136,12 @@ class Attempter:
             most = 0 if others or ctx.x.retried else self._settings.retries
         tries = 0
         while True:
+            asked = len(ctx.x.attempts)
             try:
                 return await self._ask(ctx, call, step, again=tries > 0, others=others)
             except (UpstreamError, ProviderFault) as error:
+                if len(ctx.x.attempts) == asked:
+                    raise  # nobody was asked: it is to be left alone for longer than is waited for
                 wait = None if ctx.x.committed or tries >= most else self._wait(ctx, step.target, error, tries)
                 if wait is None:
                     raise
@@ -253,11 +256,18 @@ def _note(x: Exchange, step: Step, what: str) -> None:
     x.plan = replace(x.plan, why=(*x.plan.why, reason))
 
 
-def _holds_more(target: Target, outgrown: list[Target]) -> bool:
-    """Say whether a target's window is larger than those the prompt was too long for."""
-    window = target.model.context_window
-    tried = [other.model.context_window for other in outgrown]
-    return not tried or (window is not None and all(it is None or window > it for it in tried))
+def _is_outgrown(x: Exchange, step: Step, before: list[Step]) -> bool:
+    """Say whether a prompt that was too long for the targets of the steps before is so for this one, which is then noted.
+
+    It is unless the window is larger. Where one is not known, the operator may have said that this leads on.
+    """
+    window = step.target.model.context_window
+    for other in before:
+        tried = other.target.model.context_window
+        if (other.on is None) if window is None else (tried is not None and window <= tried):
+            _note(x, step, "not asked (context_length)")
+            return True
+    return False
 
 
 def _leads_on(error: Exception, step: Step) -> bool:

@@ -35,6 +35,12 @@ def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target, *, canonical: 
             raise InvalidRequest(message, param="model", code="unsupported_operation")
         if fitting.stream and STREAM not in target.capabilities:
             fitting = _whole(fitting)
+    if target.takes_own and x.own is None:
+        message = (
+            "This model is asked with your own credential: send that as you would send it to the provider, and the "
+            "gateway's key in the header `x-switchgear-key`."
+        )
+        raise InvalidRequest(message, code="no_credentials")
     if target.lacks:
         fitting = _without(target.lacks, fitting, endpoint)
     x.sent = fitting

@@ -64,7 +64,7 @@ class DataPlane:
         return None
 
     def _route(self, method: str, path: str) -> Handler | None:
-        if not self._owners.covers(path) and path not in self._table.exact:
+        if not self._owners.covers(path) and path not in self._table.exact and self._meant(path) is None:
             return None
         found, params = self._table.find(path)
         wanted = "GET" if method == "HEAD" else method
@@ -97,7 +97,8 @@ class DataPlane:
     async def _no_route(self, allowed: Sequence[str], request: Inbound) -> None:
         """Say that nothing is there, or not by this method, as the dialect would whose path is nearest."""
         path = request.path
-        dialect = self._owners.of(path)
+        meant = None if allowed else self._meant(path)
+        dialect = self._owners.of(meant or path)
         ambient = self._ambient
         x = Exchange(
             ambient.new_id(),
@@ -111,7 +112,7 @@ class DataPlane:
             x.headers.append((dialect.request_id_header, x.id.encode()))
         error: ApiError
         if not allowed:
-            error = NotFound(f"There is no {request.method} {path[:100]}.{self._hint(path)}", code="unknown_url")
+            error = NotFound(f"There is no {request.method} {path[:100]}.{_hint(path, meant)}", code="unknown_url")
         else:
             methods = ", ".join(
                 dict.fromkeys("GET, HEAD" if method == "GET" else method for method in allowed if method)
@@ -124,15 +125,27 @@ class DataPlane:
             error.status, error_lines(x, error, now_s), error_body(self._routes.faults, dialect, error, x.id)
         )
 
-    def _hint(self, path: str) -> str:
-        """Name the path that is meant, where that is clear."""
-        first, _, rest = path[1:].partition("/")
-        if rest.startswith(first + "/") and self._table.find(f"/{rest}")[0]:
-            return f" The base URL has /{first} already: /{rest[:100]} is meant."
-        bare = path.rstrip("/")
+    def _meant(self, path: str) -> str | None:
+        """Return the path that is meant by one that nobody has, where that is clear."""
+        known = self._table.exact
+        bare = "/" + "/".join(filter(None, path.split("/")))
         if bare != path and self._table.find(bare)[0]:
-            return f" {bare[:100]} is meant, without the slash at its end."
+            return bare
+        if below := next((root[:-1] + bare for root in self._owners.roots if root[:-1] + bare in known), None):
+            return below
+        rest = "/" + bare[1:].partition("/")[2]
+        return rest if rest in known and self._owners.covers(path) else None
+
+
+def _hint(path: str, meant: str | None) -> str:
+    if meant is None:
         return ""
+    first = path[1:].partition("/")[0]
+    if path == f"/{first}{meant}" and meant.startswith(f"/{first}/"):
+        return f" The base URL has /{first} already: {meant[:100]} is meant."
+    if path.rstrip("/") == meant:
+        return f" {meant[:100]} is meant, without the slash at its end."
+    return f" {meant[:100]} is meant: mend the base URL."
 
 
 class _InPath:

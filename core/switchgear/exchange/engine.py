@@ -23,7 +23,7 @@ from switchgear.ambient import Ambient
 from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
-from switchgear.contracts.principal import USE, Credentials, Principal, Scope
+from switchgear.contracts.principal import KEY_HEADER, USE, Credentials, Principal, Scope
 from switchgear.contracts.provider import CANONICAL, Answer, StreamEvent
 from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import Resources
@@ -169,8 +169,10 @@ class Engine:
         _note_head(x, dialect, headers)
         principal = request.principal
         if principal is None:
-            found = self.identify(Credentials(headers, request.peer))
+            credentials = Credentials(headers, request.peer)
+            found = self.identify(credentials)
             principal = found if isinstance(found, Principal) else await found
+            x.own = credentials.own() if KEY_HEADER in headers else None
         else:
             request.bind(x)
         x.principal = principal

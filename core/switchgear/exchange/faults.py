@@ -18,6 +18,7 @@ from switchgear.errors import (
     InvalidRequest,
     MalformedRequest,
     NotFound,
+    PayloadTooLarge,
     RateLimited,
     ResponseTooLarge,
     SecretUnavailable,
@@ -106,9 +107,13 @@ _MOST_REASON = 300
 def most_telling(failures: Sequence[Exception]) -> Exception:
     """Choose, of the failures of all targets, the one that says most about why nobody answered; the last of equals.
 
-    That the limits of some are used up is said only where nothing else went wrong.
+    That the limits of some are used up is said only where nothing else went wrong; then the shortest wait is told.
     """
-    return max(enumerate(failures), key=lambda it: (_TELLING.get(cause_of(it[1]), _TELLING_OTHER), it[0]))[1]
+    told = max(enumerate(failures), key=lambda it: (_TELLING.get(cause_of(it[1]), _TELLING_OTHER), it[0]))[1]
+    if isinstance(told, ProviderFault) and told.retry_after is not None:
+        waits = (it.retry_after for it in failures if isinstance(it, ProviderFault))
+        told.retry_after = min(wait for wait in waits if wait is not None)
+    return told
 
 
 _TELLING_OTHER = 5
@@ -141,7 +146,8 @@ def _of_fault(fault: ProviderFault, secrets: tuple[str, ...]) -> ApiError:
         told = fault.code if fault.code in _POLICY else _CODES.get(fault.cause)
         code = told or scrub(fault.code or "", secrets) or None
         param = scrub(fault.param or "", secrets) or None
-        refused = InvalidRequest(words or "The provider refused the request as invalid.", code=code, param=param)
+        kind = PayloadTooLarge if fault.status == PayloadTooLarge.status and told is None else InvalidRequest
+        refused = kind(words or "The provider refused the request as invalid.", code=code, param=param)
         if fault.extra:
             refused.extra = _scrubbed(fault.extra, secrets)
         return refused

@@ -19,6 +19,7 @@ from switchgear.contracts.exchange import Attempt, Exchange, Step, Target
 from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault, StreamEvent
 from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.errors import (
+    AuthenticationFailed,
     FirstByteTimeout,
     IdleTimeout,
     InvalidRequest,
@@ -151,6 +152,9 @@ class Invoker:
                 if less is not None:
                     call = less
                     continue
+                if error.cause == "auth" and target.takes_own and not ctx.x.committed:
+                    message = "The provider refuses your own credential."
+                    raise AuthenticationFailed(message, code="invalid_api_key", source="provider") from None
                 if error.cause not in _REFUSED or handle is None or ctx.x.committed:
                     raise
                 refused = ctx.x.attempts[-1].secret
@@ -181,7 +185,7 @@ class Invoker:
             watch.shorten(target.timeouts.total)
             if secret is None and target.secret is not None:
                 secret = await target.secret.get()
-            attempt.secret = secret
+            attempt.secret = secret = x.own if target.takes_own else secret
             self._expect_first_token(ctx, step)
             if ctx.is_streamed:
                 return await self._stream(ctx, call, step, attempt, extra)

@@ -211,6 +211,11 @@ class Channel(asyncio.BufferedProtocol):
             self._paused = False
             self._transport.resume_reading()
 
+    @property
+    def was_heard(self) -> bool:
+        """Whether anything of an answer came that has no body yet."""
+        return self._overhead > 0
+
     def usable(self) -> bool:
         """Tell whether a request can be sent on it."""
         transport = self._transport

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from switchgear.contracts.upstream import ConnectionSettings, OutboundRequest, UpstreamResponse
-from switchgear.errors import ConnectFailed, ConnectTimeout, MalformedRequest
+from switchgear.errors import ConnectFailed, ConnectionBroken, ConnectTimeout, MalformedRequest
 from switchgear.limiter import Limiter
 from switchgear.upstream.dial import Dialer, Tls
 from switchgear.upstream.egress import EgressPolicy
@@ -29,6 +29,8 @@ from switchgear.upstream.target import (
 
 _IDLE_SECONDS: Final = 30.0
 _MAX_ROUTES: Final = 1024
+_STALE_SECONDS: Final = 1.0
+"""An idle connection that breaks later than so many after it was written to may have been worked on."""
 
 
 class _Route:
@@ -85,7 +87,30 @@ class Http1Connection:
         if not slots.take() and not await slots.acquire(self._connect_timeout):
             raise ConnectTimeout("All max_connections of this provider are in use.")
         try:
-            channel = self._take(route.target) or await self._dial(route.target)
+            reused = self._take(route.target)
+            channel = reused or await self._dial(route.target)
+        except BaseException:
+            slots.release()
+            raise
+        response = Response(channel, slots.release)
+        sent_at = channel.loop.time()
+        channel.start(response, head, body, bodiless=route.bodiless)
+        try:
+            if not response.status:
+                await response.head()
+        except ConnectionBroken:
+            if reused is None or channel.was_heard or channel.loop.time() > sent_at + _STALE_SECONDS:
+                raise
+            response = await self._once_more(route, head, body)
+        return response if response.header("content-encoding") is None else unpacked(response)
+
+    async def _once_more(self, route: _Route, head: bytes, body: bytes) -> Response:
+        """Send on a fresh connection what an idle one took without a word: its peer had closed it already."""
+        slots = self._slots
+        if not slots.take() and not await slots.acquire(self._connect_timeout):
+            raise ConnectTimeout("All max_connections of this provider are in use.")
+        try:
+            channel = await self._dial(route.target)
         except BaseException:
             slots.release()
             raise
@@ -93,7 +118,7 @@ class Http1Connection:
         channel.start(response, head, body, bodiless=route.bodiless)
         if not response.status:
             await response.head()
-        return response if response.header("content-encoding") is None else unpacked(response)
+        return response
 
     async def close(self) -> None:
         """Close idle connections; calls in flight finish, and then theirs close too."""

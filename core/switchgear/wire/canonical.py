@@ -88,7 +88,13 @@ class FilePart(Struct, tag_field="type", tag="file", omit_defaults=True):
     cache_control: CacheControl | None = None
 
 
-Part: TypeAlias = TextPart | RefusalPart | ImagePart | AudioPart | FilePart
+class ThinkingPart(Struct, tag_field="type", tag="thinking"):
+    """What an assistant thought, as models write it whose answers are parts: a text, or parts with a `text`."""
+
+    thinking: Raw
+
+
+Part: TypeAlias = TextPart | RefusalPart | ImagePart | AudioPart | FilePart | ThinkingPart
 
 
 class FunctionCall(Struct):

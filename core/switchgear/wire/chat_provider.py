@@ -24,7 +24,7 @@ from switchgear.wire.chat import decode_answer, decode_fault
 from switchgear.wire.chat_stream import ChatDecoder
 from switchgear.wire.completions import CompletionsDecoder, decode_completion
 from switchgear.wire.embeddings import decode_embeddings
-from switchgear.wire.fit.chat import ChatGrammar, fit_chat, fit_members
+from switchgear.wire.fit.chat import ChatGrammar, fit_chat, fit_members, plain_texts
 from switchgear.wire.members import prune, raw, splice
 from switchgear.wire.model_list import read_models
 from switchgear.wire.other_models import OTHER_MODELS, without_other_models
@@ -48,12 +48,13 @@ INPUT_TOKENS = "responses.input_tokens"
 BESIDE = {COMPACT: "/responses/compact", INPUT_TOKENS: "/responses/input_tokens"}
 """What is spoken beside responses by those that have it: a conversation put in short, and the tokens of a request counted."""
 
+_MARKS = "messages.content.cache_control"
 BEYOND = (
     "cache_control",
     "thinking",
     "top_k",
     "messages.cache_control",
-    "messages.content.cache_control",
+    _MARKS,
     "messages.reasoning_content",
     "messages.reasoning_details",
     "tools.cache_control",
@@ -143,11 +144,21 @@ class ChatProvider:
             return with_own_items(call)
         if call.origin == call.wire:
             return call.members
-        kept, dropped = prune(call.members, self._translated_drops) if self._translated_drops else (call.members, ())
-        call.drop(*dropped)
+        kept = self._without(call, self._translated_drops) if self._translated_drops else call.members
         if call.wire == CANONICAL and "max_tokens" in kept and self._max_tokens_member != "max_tokens":
             kept = dict(kept)
             kept[self._max_tokens_member] = kept.pop("max_tokens")
+        return kept
+
+    def _unmarked(self, call: Call) -> dict[str, Raw]:
+        """Return the members without what only other dialects' clients mark texts with."""
+        return call.members if call.origin == call.wire else self._without(call, (_MARKS,))
+
+    def _without(self, call: Call, paths: tuple[str, ...]) -> dict[str, Raw]:
+        kept, dropped = prune(call.members, paths)
+        call.drop(*dropped)
+        if _MARKS in dropped:
+            kept["messages"] = plain_texts(kept["messages"])
         return kept
 
     def prefers_responses(self, call: Call, model: TargetModel) -> bool:  # noqa: ARG002 - some models do
@@ -160,7 +171,7 @@ class ChatProvider:
 
     def rewritten(self, call: Call, model: TargetModel) -> dict[str, Raw]:
         """Return the members of a chat that is asked over the Responses wire."""
-        fitted = call.with_members(fit_chat(call, call.members, self._beside, model))
+        fitted = call.with_members(fit_chat(call, self._unmarked(call), self._beside, model))
         members = to_responses(fitted, encrypted=self.asks_encrypted(model))
         call.dropped, call.changed, call.aliases = fitted.dropped, fitted.changed, fitted.aliases
         return members

@@ -33,5 +33,25 @@ def reasons(model: str) -> bool:
     return _REASONS.match(_bare(model)) is not None
 
 
+def most_output(model: str) -> int | None:
+    """Return how many tokens an answer of a model may have; None for one nobody knows here."""
+    name = _bare(model)
+    return next((most for pattern, most in _MOST if pattern.match(name)), None)
+
+
+_MOST = tuple(
+    (re.compile(pattern), most)
+    for pattern, most in (
+        (r"gpt-3\.5-turbo|gpt-4-turbo|gpt-4o-2024-05-13", 4096),
+        (r"gpt-4o|gpt-[5-9](?:\.\d+)?-chat", 16_384),
+        (r"gpt-4\.1", 32_768),
+        (r"o1-preview", 32_768),
+        (r"o1-mini", 65_536),
+        (r"o[1-4]\b", 100_000),
+        (r"gpt-5", 128_000),
+    )
+)
+
+
 def _bare(model: str) -> str:
     return model.rpartition("/")[2].removeprefix("ft:")

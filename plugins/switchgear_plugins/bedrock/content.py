@@ -152,6 +152,8 @@ class Writer:
                 return self._document(part, where)
             case AudioPart(input_audio=audio):
                 return {"audio": {"format": audio.format, "source": {"bytes": audio.data}}}
+            case _:
+                return None
 
     def _image(self, part: ImagePart, where: str) -> Block:
         image = part.image_url

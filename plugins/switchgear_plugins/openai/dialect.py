@@ -5,6 +5,7 @@ Wire: platform.openai.com/docs/api-reference. The canonical forms are its chat c
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -74,6 +75,7 @@ async def list_models(request: RouteRequest) -> RouteReply:
     found = request.snapshot.callables.items()
     names = sorted([name for name, it in found if it.enabled and await request.may(USE, "models", name)])
     listed: dict[str, Any] = {"object": "list", "data": [_model(name, request) for name in names]}
+    listed |= {"has_more": False, "first_id": names[0] if names else None, "last_id": names[-1] if names else None}
     if "client_version" in request.query:
         listed["models"] = []  # its own catalogue, which a coding agent reads here: it goes by the one it brings
     body = _json.encode(listed)
@@ -106,7 +108,12 @@ async def refuse_socket(request: RouteRequest) -> RouteReply:
 def _model(name: str, request: RouteRequest) -> dict[str, Any]:
     found = request.snapshot.callable(name)
     assert found is not None
-    return {"id": name, "object": "model", "created": found.created_us // 1_000_000, "owned_by": found.owned_by}
+    created_s = found.created_us // 1_000_000
+    # In the words of both APIs: clients of the other one ask here too, and each reads its own.
+    return {
+        "id": name, "object": "model", "created": created_s, "owned_by": found.owned_by, "type": "model",
+        "display_name": name, "created_at": datetime.fromtimestamp(created_s, UTC).isoformat().replace("+00:00", "Z"),
+    }  # fmt: skip
 
 
 ROUTES = (

@@ -38,6 +38,25 @@ Attempts = Annotated[int, Meta(ge=1, le=1000)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
+class Preset(Struct, frozen=True):
+    """What a chain says where it says no more than this word: what its steps and itself leave out is as here.
+
+    `max_latency_ms` is for steps that others wait behind: after the last there is nobody to go on to.
+    """
+
+    max_retries: int
+    max_latency_ms: int
+    recovery: Recovery
+
+
+PresetName: TypeAlias = Literal["interactive", "unattended"]
+PRESETS: dict[PresetName, Preset] = {
+    "interactive": Preset(max_retries=1, max_latency_ms=10_000, recovery="continue"),
+    "unattended": Preset(max_retries=2, max_latency_ms=30_000, recovery="buffer"),
+}
+"""Somebody reads the answer as it comes; or a program takes it, for which whole counts more than soon."""
+
+
 class ChainStep(Struct, frozen=True, forbid_unknown_fields=True):
     """One callable name, tried `max_retries` more times where that may help, for `max_latency_ms` to the first token; `on` says
     what leads on to the next step. What is left out is as the target has it.
@@ -61,11 +80,13 @@ class ChainSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
     `recovery` says what becomes of a stream that breaks: an `error`; `buffer`: it is held until it is complete, so that the next
     target can answer instead; `continue`: the next target whose model takes a prefill goes on with it. After `hedge_after_ms`
-    without a first byte the second target is asked as well. Both are those of the first target where they are left out.
+    without a first byte the second target is asked as well. Both are those of the first target where they are left out. `preset`
+    is a word for careful values of what is left out; see `PRESETS`.
     """
 
     steps: tuple[ChainStep, ...]
     budget: Budget = Budget()
+    preset: PresetName | None = None
     recovery: Recovery | None = None
     hedge_after_ms: Millis | None = None
     enabled: bool = True
@@ -81,6 +102,8 @@ class Chain(Routed):
         spec = resource.spec
         self._spec = spec
         self._steps = [(it, live) for it, live in zip(spec.steps, targets, strict=True) if live.enabled]
+        self._preset = preset = None if spec.preset is None else PRESETS[spec.preset]
+        self._recovery = spec.recovery or (None if preset is None else preset.recovery)
         self._on = [
             None if it.on is None else frozenset().union(*(CAUSES[word] for word in it.on)) for it, _ in self._steps
         ]
@@ -94,13 +117,15 @@ class Chain(Routed):
         steps: list[Step] = []
         for (it, _), on, plan in zip(self._steps, self._on, plans, strict=True):
             steps += _tried(plan.steps, it, on)
+        if self._preset is not None:
+            steps = _preset(steps, self._preset)
         plan = joined(plans, steps, self._why)
         spec = self._spec
         return msgspec.structs.replace(
             plan,
             attempts=plan.attempts if spec.budget.attempts is None else spec.budget.attempts,
             seconds=plan.seconds if spec.budget.seconds is None else spec.budget.seconds,
-            recovery=spec.recovery or plan.recovery,
+            recovery=self._recovery or plan.recovery,
             hedge_s=plan.hedge_s if spec.hedge_after_ms is None else spec.hedge_after_ms / 1000,
         )
 
@@ -118,6 +143,21 @@ def _tried(steps: Sequence[Step], said: ChainStep, on: frozenset[str] | None) ->
             step.on if on is None else on if index == last else on | (_USUAL if step.on is None else step.on),
         )
         for index, step in enumerate(steps)
+    ]
+
+
+def _preset(steps: Sequence[Step], preset: Preset) -> list[Step]:
+    """Return the steps with what they leave out as the preset says."""
+    return [
+        Step(
+            step.target,
+            preset.max_retries if step.retries is None else step.retries,
+            preset.max_latency_ms / 1000
+            if step.first_token_s is None and step is not steps[-1]
+            else step.first_token_s,
+            step.on,
+        )
+        for step in steps
     ]
 
 

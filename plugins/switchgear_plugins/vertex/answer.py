@@ -81,12 +81,17 @@ def thought_detail(text: str | None, signature: str) -> ReasoningDetail:
     return ReasoningDetail(type="reasoning.text", text=text or "", signature=signature, format=FORMAT)
 
 
+_UNEXPECTED = "UNEXPECTED_TOOL_CALL"
+
+
 def finish(candidate: Candidate, *, called: bool, said: bool) -> str | ProviderFault:
     """Return the canonical finish reason of a candidate that has one, or what is wrong with it.
 
     A reason nobody knows is an end like another if anything was said, and a failure if nothing was.
     """
     reason = candidate.finish_reason or ""
+    if reason == _UNEXPECTED and called:
+        return "tool_calls"  # the call is there: what the client makes of it is its own
     if reason in _BROKEN:
         return ProviderFault(_BROKEN[reason], 200, message=candidate.finish_message or "", code=reason)
     found = _FINISH.get(reason)

@@ -119,8 +119,8 @@ def _generation(call: Call, request: ChatRequest, model: TargetModel) -> Json:
         "stopSequences": request.stops or None,
         "seed": request.seed,
         "candidateCount": request.n,
-        "presencePenalty": request.presence_penalty,
-        "frequencyPenalty": request.frequency_penalty,
+        "presencePenalty": request.presence_penalty or None,  # some models refuse one, also of nothing
+        "frequencyPenalty": request.frequency_penalty or None,
         "responseLogprobs": request.logprobs,
         "logprobs": request.top_logprobs or None,
         "thinkingConfig": thinking_config(call, request, model.name),

@@ -30,6 +30,7 @@ _PRO_LEAST = 128
 _FLASH_MOST = 24_576
 _LEVELS_SINCE = 3
 _BUDGETS_SINCE = (2, 5)
+_NO_MINIMAL_SINCE = (3, 7)
 _NULL = Raw(b"null")
 
 
@@ -106,4 +107,5 @@ def _by_effort(call: Call, effort: str, model: str, name: str) -> dict[str, Any]
     if effort in {"none", "xhigh", "max"}:
         call.drop(name)  # the nearest level is what is left
     level = _LEVELS[effort]
-    return {"thinkingLevel": "low" if pro and level == "minimal" else level, **shown}
+    lowest = "low" if pro or (generation(model) or (0, 0)) >= _NO_MINIMAL_SINCE else "minimal"
+    return {"thinkingLevel": lowest if level == "minimal" else level, **shown}

@@ -470,6 +470,31 @@ async def test_an_idle_connection_that_the_peer_closed_is_not_used(connect: Conn
 # Names and addresses.
 
 
+@pytest.mark.parametrize("first_bytes", [b"", b"HTTP/1.1 2"])
+async def test_a_kept_connection_that_breaks_is_replaced_if_nothing_was_heard(
+    connect: Connect, first_bytes: bytes
+) -> None:
+    async def breaks_at_its_second(line: Line) -> None:
+        await line.request()
+        await line.send(OK + b"content-length: 2\r\n\r\nhi")
+        await line.request()
+        if line.peer.accepted == 1:
+            await line.send(first_bytes)
+        else:
+            await line.send(OK + b"content-length: 2\r\n\r\nho")
+
+    async with Peer(breaks_at_its_second) as peer:
+        connection = connect()
+        await (await connection.send(post(peer.url))).body(CAP)
+        if first_bytes:
+            with pytest.raises(ConnectionBroken):
+                await connection.send(post(peer.url, b"twice"))
+            assert (1, 2) == (peer.accepted, len(peer.requests))
+            return
+        assert b"hi" == await (await connection.send(post(peer.url, b"twice"))).body(CAP)
+        assert (2, [b"{}", b"twice", b"twice"]) == (peer.accepted, [it.body for it in peer.requests])
+
+
 async def test_a_name_is_looked_up_once_and_sent_as_host(connect: Connect) -> None:
     asked: list[tuple[str, str]] = []
 

@@ -122,7 +122,6 @@ def assistant(*content: Any) -> list[Any]:
         ),
         ("messages[0].content[0]", {"messages": user({"type": "container_upload", "file_id": "f"})}),
         ("messages[0].content[0]", {"messages": user({"type": "thinking", "thinking": "t", "signature": "s"})}),
-        ("messages[1].content[0]", {"messages": assistant({"type": "server_tool_use", "id": "s", "name": "web"})}),
         ("messages[1].content[0]", {"messages": assistant({"type": "image", "source": {"type": "url", "url": "x"}})}),
         (
             "messages[1].content[0]",
@@ -291,3 +290,18 @@ def test_whatever_comes_is_translated_or_refused(body: dict[str, Any], blocks: l
     except InvalidRequest as refused:
         param = refused.param or ""
     assert bool(roles) != bool(param), "one or the other, and by name"
+
+
+def test_what_a_vendor_ran_in_an_earlier_turn_is_told_in_words_and_named() -> None:
+    found = [{"type": "web_search_result", "url": "https://a.test", "title": "A", "encrypted_content": "x"}]
+    failed = {"type": "web_search_tool_result_error", "error_code": "unavailable"}
+    asked = assistant(
+        {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}},
+        {"type": "web_search_tool_result", "tool_use_id": "s", "content": found},
+        {"type": "web_search_tool_result", "tool_use_id": "s", "content": failed},
+        {"type": "text", "text": "It is A."},
+    )
+    made = MESSAGES.canonical(call(messages=asked))
+    texts = [part["text"] for part in said(made)["messages"][1]["content"]]
+    assert ['[web_search: {"query":"q"}]', "[Found:\nA: https://a.test]", "It is A."] == texts
+    assert {"messages.content.server_tool_use", "messages.content.web_search_tool_result"} == set(made.dropped)

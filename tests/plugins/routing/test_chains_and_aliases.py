@@ -5,7 +5,7 @@ import pytest
 from plugins.routing.planning import Model, asked, chain_of, order, pool_of, resource
 from switchgear.contracts.model import ModelConfig
 from switchgear_plugins.routing.aliases import Alias, AliasSpec
-from switchgear_plugins.routing.chains import CAUSES, Budget
+from switchgear_plugins.routing.chains import CAUSES, PRESETS, Budget, PresetName
 
 
 def test_steps_are_tried_as_the_chain_says() -> None:
@@ -30,6 +30,19 @@ def test_within_a_pool_what_usually_leads_on_still_does() -> None:
         usual = frozenset({"quota"}) if name == "c" else frozenset({"server", "rate_limit", "connect", "not_found"})
         assert usual <= (ons[name] or frozenset())
         assert "context_length" not in (ons[name] or frozenset())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_says_what_is_left_out(name: PresetName) -> None:
+    preset = PRESETS[name]
+    steps = [(Model("a"), {}), (Model("b"), {"max_retries": 0, "max_latency_ms": 60_000}), (Model("c"), {})]
+    plan = chain_of(steps, preset=name).plan(asked())
+    soon = preset.max_latency_ms / 1000
+    assert [(preset.max_retries, soon), (0, 60.0), (preset.max_retries, None)] == [
+        (step.retries, step.first_token_s) for step in plan.steps
+    ]
+    assert preset.recovery == plan.recovery
+    assert "error" == chain_of(steps, preset=name, recovery="error").plan(asked()).recovery
 
 
 def test_a_disabled_step_is_passed_over() -> None:

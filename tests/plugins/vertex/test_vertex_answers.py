@@ -159,6 +159,13 @@ def test_an_end_without_an_answer_is_a_fault(reason, cause):
     assert cause == caught.value.cause
 
 
+def test_a_call_that_was_not_expected_is_a_call() -> None:
+    parts = [{"functionCall": {"name": "f", "args": {"a": 1}}}]
+    body = json.dumps({"candidates": [{"content": {"parts": parts}, "finishReason": "UNEXPECTED_TOOL_CALL"}]}).encode()
+    assert "tool_calls" == provider().decode(call(), RecordedHead(), body).finish_reason
+    assert [(0, "tool_calls")] == reasons(read(b"data: %b\n\n" % body))
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [

@@ -99,3 +99,13 @@ def test_a_result_may_name_its_function_instead_of_its_call():
     response = {"name": "f", "response": {"output": "1"}}
     assert [{"role": "user", "parts": [{"functionResponse": response}]}] == sent["contents"]
     assert () == asked.dropped
+
+
+@pytest.mark.parametrize(
+    ("model", "level"), [("gemini-3-flash", "minimal"), ("gemini-3.7-flash", "low"), ("gemini-3.1-pro", "low")]
+)
+@pytest.mark.parametrize("effort", ["none", "minimal"])
+def test_the_least_thinking_is_what_the_model_takes(model: str, level: str, effort: str) -> None:
+    asked = call(messages=[{"role": "user", "content": "q"}], reasoning_effort=effort)
+    sent = json.loads(provider().prepare(asked, target(model), Secret(KEY)).body)
+    assert level == sent["generationConfig"]["thinkingConfig"]["thinkingLevel"]

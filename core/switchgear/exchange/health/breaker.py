@@ -50,13 +50,15 @@ class Breaker:
         """Say whether `begin` would allow asking now. Takes nothing."""
         return self._closed != 0 or self._monotonic() >= self._retry_at
 
-    def begin(self, *, force: bool = False) -> int:
+    def begin(self, *, force: bool = False, retry: bool = False) -> int:
         """Return a ticket, or 0 if the target is not to be asked now. Takes the probe if one is due.
 
         `force` always gets a ticket, for a target that is the last resort. Where no probe is due its success closes the
-        breaker, its failure changes nothing.
+        breaker, its failure changes nothing. A `retry` is no request of its own: while the breaker is closed, how the first try
+        went is what is counted.
         """
-        return self._closed or self._probe(force)
+        closed = self._closed
+        return (-closed if retry else closed) or self._probe(force)
 
     def _probe(self, force: bool) -> int:  # noqa: FBT001 - the argument of `begin`
         now = self._monotonic()
@@ -73,6 +75,8 @@ class Breaker:
         if ticket == self._closed:
             self._in_a_row = 0
             self._window.note()
+        elif self._closed:
+            self._in_a_row = 0 if ticket == -self._closed else self._in_a_row
         elif abs(ticket) >= self._valid:
             self.reset()
 
@@ -126,7 +130,7 @@ class Breaker:
         self._ticket += 1
         self._valid = self._ticket
         self._closed = 0
-        self._retry_at = self._monotonic() + self._jittered(self._open_s)
+        self._retry_at = self._monotonic() + min(self._jittered(self._open_s), self._settings.open_most)
         self._become("open")
 
     def _jittered(self, seconds: float) -> float:

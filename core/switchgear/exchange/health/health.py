@@ -86,7 +86,7 @@ class Health:
 
     def begin(self, *, force: bool = False, retry: bool = False) -> int:
         """Return a ticket, or 0 if it is not to be asked now; see `Breaker.begin`. A `retry` is no new request."""
-        ticket = self.breaker.begin(force=force)
+        ticket = self.breaker.begin(force=force, retry=retry)
         if ticket and not retry:
             self.budget.note()
         return ticket

@@ -17,7 +17,7 @@ class BreakerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     rate         part of them that fails before the breaker opens
     in_a_row     failures to connect or to answer in time, one after the other, that open it however few requests there were
     open         seconds until a probe is let through; twice that after each probe that fails, a fifth more or less by chance
-    open_most    the longest these seconds become, before chance
+    open_most    the longest these seconds become
     probe_every  seconds after which another probe is let through while the one before has not come back
     """
 

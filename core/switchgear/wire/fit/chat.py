@@ -15,7 +15,7 @@ from switchgear.wire.fit.names import BILLING, NameRule, Names, fit_id, fit_user
 from switchgear.wire.fit.results import NO_RESULT, paired
 from switchgear.wire.members import member, raw
 from switchgear.wire.mend import EXTRA
-from switchgear.wire.model_facts import reasons
+from switchgear.wire.model_facts import most_output, reasons
 from switchgear.wire.texts import text_of
 
 Messages = list[dict[str, Raw]]
@@ -32,6 +32,7 @@ _NOTHING = (None, _NULL, Raw(b"[]"))
 _BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _ABOUT_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 _ANYTHING = msgspec.json.Decoder()
+_list = msgspec.json.Decoder(Messages)
 
 
 class ChatGrammar(Struct, frozen=True):
@@ -107,12 +108,12 @@ def _applies(when: When, call: Call) -> bool:
 
 def bounded(call: Call, members: dict[str, Raw], model: TargetModel) -> dict[str, Raw]:
     """Return the members with a bound on the answer that the model can meet."""
-    most = model.max_output_tokens
-    if most is None:
-        return members
     for name in _BOUNDS:
         wanted = members.get(name)
-        if wanted is not None and wanted != _NULL and (member(members, name, int) or 0) > most:
+        if wanted is None or wanted == _NULL:
+            continue
+        most = model.max_output_tokens or most_output(model.name)
+        if most is not None and (member(members, name, int) or 0) > most:
             call.change(name)
             members = {**members, name: raw(most)}
     return members
@@ -351,6 +352,20 @@ def _joined(call: Call, messages: Messages) -> Messages:
             message = {**message, "content": raw(text)}  # noqa: PLW2901
         fitted.append(message)
     return fitted
+
+
+def plain_texts(messages: Raw) -> Raw:
+    """Write a content of one text as that text, as it is told where nothing was marked in it.
+
+    Marks move on from turn to turn: what was said before is to be told as it was, for the cache of the prompt.
+    """
+    fitted: Messages = []
+    for message in _list.decode(messages):
+        parts = _parts(message)
+        if parts is not None and len(parts) == 1 and parts[0].keys() == {"type", "text"}:
+            message = {**message, "content": raw(parts[0]["text"])}  # noqa: PLW2901 - a value in its stead
+        fitted.append(message)
+    return raw(fitted)
 
 
 def _without_billing(messages: Messages) -> Messages:

@@ -10,12 +10,24 @@ import msgspec
 from msgspec import Raw
 
 from switchgear.contracts.provider import Call, TargetModel
-from switchgear.wire.canonical import ChatRequest, Message, NamedTool, Part, RefusalPart, TextPart, read_chat
+from switchgear.wire.canonical import (
+    ChatRequest,
+    Message,
+    NamedTool,
+    Part,
+    RefusalPart,
+    TextPart,
+    ThinkingPart,
+    read_chat,
+)
 from switchgear.wire.fit.names import BILLING, NameRule, Names
 from switchgear.wire.fit.results import NO_RESULT, paired
+from switchgear.wire.mend import words
 
 _object = msgspec.json.Decoder(dict[str, Raw])
+_anything = msgspec.json.Decoder()
 _PLAIN = NameRule()
+_SETTING = frozenset({"system", "developer"})
 _INVALID = "_invalid"
 """The member in which arguments go on that were no object."""
 
@@ -39,6 +51,9 @@ def read_fitted(call: Call, model: TargetModel, names: NameRule = _PLAIN, *, tak
             tool.function.name = fitted.fit(tool.function.name)
     if isinstance(chat.tool_choice, NamedTool) and chat.tool_choice.function is not None:
         chat.tool_choice.function.name = fitted.fit(chat.tool_choice.function.name)
+    if chat.messages and all(map(_is_setting, chat.messages)):
+        call.change("messages.role")  # nobody has asked anything: what was said last is what is asked
+        chat.messages[-1].role = "user"
     for message in chat.messages:
         _message(call, message, fitted, takes_errors=takes_errors)
     chat.messages = list(_said(iter(_paired(call, chat.messages))))
@@ -75,15 +90,22 @@ def _message(call: Call, message: Message, names: Names, *, takes_errors: bool) 
         if content.isspace():
             message.content = "" if message.content else message.content
     elif content is not None:
+        thought = "".join(words(_anything.decode(part.thinking)) for part in content if isinstance(part, ThinkingPart))
+        message.reasoning_content = message.reasoning_content or thought or None
         message.content = [part for part in content if not _is_blank(part)]
-    if message.role in ("system", "developer") and call.origin != call.wire:
+    if message.role in _SETTING and call.origin != call.wire:
         _leave_billing_out(message)
+
+
+def _is_setting(message: Message) -> bool:
+    """Say whether a message says how to behave rather than what to do, in words."""
+    return message.role in _SETTING and all(isinstance(part, TextPart) for part in message.parts())
 
 
 def _is_blank(part: Part) -> bool:
     if isinstance(part, TextPart):
         return not part.text.strip()
-    return isinstance(part, RefusalPart) and not part.refusal.strip()
+    return isinstance(part, ThinkingPart) or (isinstance(part, RefusalPart) and not part.refusal.strip())
 
 
 def _leave_billing_out(message: Message) -> None:

@@ -5,6 +5,7 @@ System and developer messages all stand in front, in their order. Answers of too
 the user says. Thinking goes back in front of the turn, or behind the tool call that it came behind.
 """
 
+import base64
 import re
 from typing import Any, NoReturn
 
@@ -153,8 +154,14 @@ def _document(file: File, where: str) -> Body:
         _refuse_part(where, "has neither `file_data` nor `file_id`")
     elif (inline := data_url(file.file_data)) is None:
         source = _address(file.file_data, where)
+    elif inline[0].startswith("text/"):
+        try:
+            text = base64.b64decode(inline[1], validate=True).decode()
+        except ValueError:
+            _refuse_part(where, "is not text in UTF-8 and base64")
+        source = {"type": "text", "media_type": "text/plain", "data": text}
     elif inline[0] != "application/pdf":
-        _refuse_part(where, "is not a PDF document; send others as text")
+        _refuse_part(where, "is neither a PDF document nor text")
     else:
         source = {"type": "base64", "media_type": "application/pdf", "data": inline[1].decode()}
     block: Body = {"type": "document", "source": source}

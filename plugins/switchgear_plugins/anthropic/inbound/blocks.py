@@ -98,6 +98,13 @@ class ToolResult(Struct):
     cache_control: CacheControl | None = None
 
 
+class Page(Struct):
+    """A page that a search found."""
+
+    url: str
+    title: str = ""
+
+
 class Turn(Struct):
     """One message."""
 
@@ -156,6 +163,7 @@ Drops = dict[str, None]
 """What cannot be carried, in the order it was met. Places in lists are left out: a conversation would fill the header."""
 
 _kind = msgspec.json.Decoder(Kind)
+_pages = msgspec.json.Decoder(list[Page])
 _raws = msgspec.json.Decoder(dict[str, Raw])
 _NULL = Raw(b"null")
 
@@ -182,6 +190,13 @@ class Reader:
         except (msgspec.DecodeError, RecursionError):
             return None
         return found if isinstance(found, str) else None
+
+    def pages(self, content: Raw) -> list[Page]:
+        """Return what a search found; nothing of what is no list of pages, as the failure of a search."""
+        try:
+            return _pages.decode(content)
+        except (msgspec.DecodeError, RecursionError):
+            return []
 
     def kind(self, part: Raw, where: str) -> str:
         """Return the `type` of a block, empty if it has none. Raises `InvalidRequest` naming it."""

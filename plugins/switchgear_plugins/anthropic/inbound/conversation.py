@@ -39,6 +39,7 @@ from switchgear_plugins.anthropic.inbound.blocks import (
 from switchgear_plugins.anthropic.inbound.thinking import CLAUDE, restore_redacted, restore_thought
 
 _KIND = "messages.content"
+_NULL = Raw(b"null")
 _TEXTS = ("text",)
 _PLAIN = ("text", "image")
 _ALL = ("text", "image", "document")
@@ -136,6 +137,8 @@ def _assistant(reader: Reader, content: str | list[Raw], where: str) -> Message:
         elif kind == "redacted_thinking":
             redacted = restore_redacted(reader.read(raw, RedactedThinking, here, _KIND).data, here)
             details.append(_placed(redacted, calls))
+        elif kind.endswith(("_tool_use", "_tool_result")):
+            said += _ran_elsewhere(reader, raw, here, kind)
         else:
             raise _not_here(here, kind)
     if said or not calls:
@@ -144,6 +147,17 @@ def _assistant(reader: Reader, content: str | list[Raw], where: str) -> Message:
     message.reasoning_content = "".join(thought) or None
     message.reasoning_details = [detail for detail in details if detail is not None] or None
     return message
+
+
+def _ran_elsewhere(reader: Reader, raw: Raw, where: str, kind: str) -> list[Part]:
+    """Tell of a tool that a vendor ran in an earlier turn what others can read: what was searched for, what was found where."""
+    reader.drops[f"{_KIND}.{kind}" if kind.replace("_", "").isalnum() else f"{_KIND}.type"] = None
+    members = reader.members(raw, where)
+    if kind == "server_tool_use":
+        name = reader.text(members.get("name", _NULL)) or "tool"
+        return [TextPart(f"[{name}: {bytes(members.get('input', _NULL)).decode()}]")]
+    pages = [f"{it.title}: {it.url}" for it in reader.pages(members.get("content", _NULL))]
+    return [TextPart("\n".join(["[Found:", *pages]) + "]")] if pages else []
 
 
 def _placed(detail: ReasoningDetail | None, calls: list[ToolCall]) -> ReasoningDetail | None:

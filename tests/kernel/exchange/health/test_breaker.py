@@ -93,6 +93,23 @@ def test_an_answer_of_any_kind_breaks_the_row(between: str) -> None:
     assert toy.breaker.state == "open"
 
 
+def test_retries_are_no_requests() -> None:
+    toy = Toy()
+    for _ in range(9):
+        toy.fail(1)
+        for _ in range(3):
+            toy.breaker.failed(toy.breaker.begin(retry=True), "server")
+    view = toy.breaker.view()
+    assert ("closed", 9, 9) == (view.state, view.requests, view.failures)
+    toy = Toy()
+    toy.fail(4, "connect")
+    toy.breaker.failed(toy.breaker.begin(retry=True), "connect")
+    assert "closed" == toy.breaker.state
+    toy.breaker.succeeded(toy.breaker.begin(retry=True))
+    toy.fail(4, "connect")
+    assert ("closed", 8) == (toy.breaker.state, toy.breaker.view().requests), "an answer breaks the row, whoever got it"
+
+
 def test_what_is_not_the_targets_fault_counts_neither_way() -> None:
     causes = [
         "auth",
@@ -179,7 +196,7 @@ def test_each_probe_that_fails_doubles_the_wait_up_to_the_most() -> None:
         toy.due().fail(1)
         wait = toy.breaker.view().retry_in_s
         assert wait is not None
-        assert 0.8 * seconds <= wait <= LONGEST * seconds
+        assert 0.8 * seconds <= wait <= min(LONGEST * seconds, SETTINGS.open_most)
     toy.due().succeed(1)
     toy.opened()
     wait = toy.breaker.view().retry_in_s

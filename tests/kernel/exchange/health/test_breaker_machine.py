@@ -47,7 +47,7 @@ class BreakerMachine(RuleBasedStateMachine):
         wait = self.breaker.view().retry_in_s
         assert wait is not None
         seconds = min(SETTINGS.open * 2**self.failed_probes, SETTINGS.open_most)
-        assert 0.8 * seconds <= wait + 1e-9 <= 1.2 * seconds + 2e-9
+        assert 0.8 * seconds <= wait + 1e-9 <= min(1.2 * seconds, SETTINGS.open_most) + 2e-9
 
     def inside(self) -> list[str]:
         tenth = int(self.now // (SETTINGS.window / 10))
@@ -86,14 +86,21 @@ class BreakerMachine(RuleBasedStateMachine):
         self.state, self.probe, self.probed_at = "half_open", ticket, self.now
         self.out.append((ticket, self.era, "probe"))
 
+    @precondition(lambda self: self.state == "closed")
+    @rule()
+    def try_again(self) -> None:
+        self.out.append((self.breaker.begin(retry=True), self.era, "retry"))
+
     @precondition(lambda self: self.out)
     @rule(dice=st.integers(0, 1000))
     def succeed(self, dice: int) -> None:
-        ticket, era, _ = self.take(dice)
+        ticket, era, kind = self.take(dice)
         self.breaker.succeeded(ticket)
         if era != self.era:
             return
         self.row = 0
+        if kind == "retry":
+            return
         if self.state == "closed":
             self.count("")
         else:
@@ -104,7 +111,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def fail(self, dice: int, cause: str) -> None:
         ticket, era, kind = self.take(dice)
         self.breaker.failed(ticket, cause)
-        if era != self.era or kind == "forced":
+        if era != self.era or kind in ("forced", "retry"):
             return
         if kind == "probe":
             self.failed_probes += 1

@@ -9,6 +9,7 @@ from msgspec import Raw
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
 from switchgear.testing.provider_suite import chat_call
+from switchgear.wire.chat_provider import BEYOND, ChatProvider
 from switchgear.wire.fit.chat import ChatGrammar, fit_chat
 from switchgear.wire.mend import EXTRA
 
@@ -144,3 +145,30 @@ def test_one_vendors_billing_line_is_not_told_to_another() -> None:
     parts = [{"type": "text", "text": line}, {"type": "text", "text": "Be brief."}]
     found, _ = fitted(messages=[{"role": "system", "content": parts}, Q])
     assert [{"role": "system", "content": "Be brief."}, Q] == found["messages"]
+
+
+@pytest.mark.parametrize(
+    ("model", "most"), [("gpt-4o-mini", 16_384), ("acme/gpt-4.1", 32_768), ("gpt-5", 128_000), ("o3", 100_000)]
+)
+def test_an_answer_is_bounded_by_what_its_model_can_write(model: str, most: int) -> None:
+    for name in ("max_tokens", "max_completion_tokens"):
+        call = chat_call(messages=[Q], **{name: 200_000})
+        found = fit_chat(call, call.members, ChatGrammar(), TargetModel("m", model, Raw(b'""')))
+        assert [Raw(b"%d" % most)] == [found[it] for it in ("max_tokens", "max_completion_tokens") if it in found]
+        assert (name,) == call.changed
+    call = chat_call(messages=[Q], max_tokens=200_000)
+    found = fit_chat(call, call.members, ChatGrammar(), TargetModel("m", "of-my-own", Raw(b'""')))
+    assert Raw(b"200000") == found["max_tokens"]
+
+
+def test_marks_that_move_on_leave_what_was_said_as_it_was() -> None:
+    marked = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}
+    for content in ("a", [marked]):
+        for wires in ({"chat"}, {"responses"}):
+            call = chat_call(messages=[{"role": "user", "content": content}, Q])
+            call.origin = "messages"
+            model = TargetModel("m", "m", Raw(b'"m"'), wires=frozenset(wires))
+            provider = ChatProvider("http://a.test", {}, wires=wires, translated_drops=BEYOND)
+            sent = msgspec.json.decode(provider.prepare(call, model, None).body)
+            assert "a" in [it["content"] for it in sent.get("messages") or sent["input"]]
+            assert ("messages.content.cache_control" in call.dropped) == (content != "a")

@@ -179,3 +179,19 @@ def test_opt_ins_that_a_host_does_not_know_are_dropped_with_their_members() -> N
 )
 def test_half_a_character_does_not_end_a_conversation(body: bytes, text: str) -> None:
     assert text == msgspec.json.decode(parse_object(body)["a"])
+
+
+def test_what_stands_alone_is_asked_though_it_is_the_systems() -> None:
+    call = chat_call(messages=[{"role": "system", "content": "a"}, {"role": "developer", "content": "b"}])
+    chat = read_fitted(call, MODEL)
+    assert [("system", "a"), ("user", "b")] == [(it.role, it.content) for it in chat.messages]
+    assert ("messages.role",) == call.changed
+
+
+@pytest.mark.parametrize("thinking", ["hm", [{"type": "text", "text": "hm"}]])
+def test_thinking_among_the_parts_of_an_answer_is_its_reasoning(thinking: Any) -> None:
+    parts = [{"type": "thinking", "thinking": thinking}, {"type": "text", "text": "42"}]
+    question = {"role": "user", "content": "q"}
+    call = chat_call(messages=[question, {"role": "assistant", "content": parts}, question])
+    answer = read_fitted(call, MODEL).messages[1]
+    assert ("hm", ["42"]) == (answer.reasoning_content, [part.text for part in answer.content])

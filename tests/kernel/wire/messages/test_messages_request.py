@@ -48,6 +48,7 @@ def file(**members: object) -> dict[str, object]:
         ("messages[0].content[0]", user(image("data:text/plain;base64,AAAA"))),
         ("messages[0].content[0]", user(file(filename="a.pdf"))),
         ("messages[0].content[0]", user(file(file_data="data:application/msword;base64,AAAA"))),
+        ("messages[0].content[0]", user(file(file_data="data:text/plain;base64,/w=="))),
         ("messages[0].content[0]", {"role": "system", "content": [image("https://x.test/a.png")]}),
         ("messages[0].content[0]", {"role": "assistant", "content": [image("https://x.test/a.png")]}),
         ("messages[0].content[0]", {"role": "tool", "tool_call_id": "a", "content": [AUDIO]}),

@@ -173,6 +173,7 @@ class Create(Counted, forbid_unknown_fields=True, kw_only=True):
     top_k: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
     service_tier: Literal["auto", "standard_only"] | UnsetType = UNSET
+    context_management: dict[str, Any] | UnsetType = UNSET
 
 
 class VertexCreate(Create, forbid_unknown_fields=True, kw_only=True):
@@ -180,6 +181,7 @@ class VertexCreate(Create, forbid_unknown_fields=True, kw_only=True):
 
     model: str | UnsetType = UNSET  # type: ignore[assignment]  # refused below; count-tokens alone has it
     anthropic_version: Literal["vertex-2023-10-16"]
+    anthropic_beta: list[str] | UnsetType = UNSET
 
 
 class VertexCounted(Counted, forbid_unknown_fields=True, kw_only=True):
