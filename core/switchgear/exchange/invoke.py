@@ -152,25 +152,31 @@ class Invoker:
                 if less is not None:
                     call = less
                     continue
-                if error.cause == "auth" and target.takes_own and not ctx.x.committed:
-                    message = "The provider refuses your own credential."
-                    raise AuthenticationFailed(message, code="invalid_api_key", source="provider") from None
-                if error.cause not in _REFUSED or handle is None or ctx.x.committed:
-                    raise
-                refused = ctx.x.attempts[-1].secret
-                newer = None
-                if not is_newer and refused is not None and error.cause == "auth":
-                    newer = await handle.renew(refused)
-                if newer is None:
-                    _mark_refused(target, error)
-                    raise
-                if ctx.is_spent(self._monotonic()):
-                    raise
-                secret, is_newer = newer, True
+                secret, is_newer = await self._newer_secret(ctx, target, error, is_newer=is_newer), True
             else:
                 if target.credential is not None:
                     target.credential.accepted()
                 return ending
+
+    async def _newer_secret(
+        self, ctx: AttemptContext, target: Target, error: ProviderFault, *, is_newer: bool
+    ) -> Secret:
+        """Return what took the place of a secret that the target refuses. Raises the fault where nothing did in time."""
+        handle, refused = target.secret, ctx.x.attempts[-1].secret
+        if error.cause == "auth" and target.takes_own and not ctx.x.committed:
+            message = "The provider refuses your own credential."
+            raise AuthenticationFailed(message, code="invalid_api_key", source="provider") from None
+        if error.cause not in _REFUSED or handle is None or ctx.x.committed:
+            raise error
+        newer = None
+        if not is_newer and refused is not None and error.cause == "auth":
+            newer = await handle.renew(refused)
+        if newer is None:
+            _mark_refused(target, error)
+            raise error
+        if ctx.is_spent(self._monotonic()):
+            raise error
+        return newer
 
     async def _attempt(self, ctx: AttemptContext, call: Call, step: Step, secret: Secret | None) -> Ending:
         """Prepare, send, read. `secret` is used instead of the target's own."""

@@ -16,6 +16,7 @@ from switchgear.wire.canonical import (
     Part,
     RefusalPart,
     TextPart,
+    ThinkingPart,
     ToolCall,
     drop_others,
 )
@@ -111,6 +112,9 @@ def _content(call: Call, parts: list[Part], where: str, carries: AbstractSet[str
                 )
         if isinstance(part, RefusalPart):
             kept.append(TextPart(part.refusal))
+            continue
+        if isinstance(part, ThinkingPart):
+            call.drop("messages.content.thinking")
             continue
         if not isinstance(part, AudioPart) and part.cache_control is not None and _MARKS not in carries:
             call.drop(_MARKS)
