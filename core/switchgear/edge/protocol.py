@@ -23,7 +23,6 @@ from switchgear.edge.refusals import Refusal, Refused, malformed
 from switchgear.edge.request import Request
 from switchgear.edge.socket import SocketRequest
 
-_FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect"))
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
@@ -46,10 +45,9 @@ class EdgeProtocol(Connection):
         self._queue: deque[Request] = deque()
         self._read = 0  # bytes of the read being parsed; -1 for a head that began behind another message's end
         self._head = 0  # bytes of this head in earlier reads
-        self._hosts = 0
         self._sane_host: bytes | None = None
         self._length = 0
-        self._encoding: bytes | None = None
+        self._chunked = False
         self._upgrading = False
         self._body = 0  # bytes of this body so far
         self._window_at = 0.0  # when the body's rate began to be measured; 0 if it came in one read
@@ -126,30 +124,13 @@ class EdgeProtocol(Connection):
         if self._stage == IDLE:
             self._stage = HEAD
             self._since = self.loop.time()
-        self._head = self._hosts = self._length = 0
-        self._encoding = None
+        self._head = 0
         self.url = b""
-        self.expect_100_continue = False
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, or a trailer; note what framing and Host say."""
-        name = name.lower()
-        if name in _FRAMING:
-            if name == b"host":
-                self._hosts += 1
-                if value != self._sane_host:
-                    if not _HOST.fullmatch(value.strip(b" \t")):
-                        raise Refused(refusals.BAD_HOST)
-                    self._sane_host = value
-            elif name == b"content-length":
-                self._length = int(value)
-            elif name == b"transfer-encoding":
-                # Several lines are one list (RFC 9110, section 5.3): what is not `chunked` alone is refused.
-                self._encoding = value if self._encoding is None else self._encoding + b"," + value
-            elif value.lower() == b"100-continue":
-                self.expect_100_continue = True
-        self.headers.append((name, value))
+        """Keep a header, or a trailer."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Check the head and start the request, or queue it behind the one being answered."""
@@ -195,21 +176,41 @@ class EdgeProtocol(Connection):
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
             if size > limits.head_bytes:
                 raise Refused(refusals.HEAD_TOO_LARGE)
-        if self._hosts != 1:
-            raise Refused(refusals.BAD_HOST)
-        if self._encoding is not None and (version != "1.1" or self._encoding.strip(b" \t").lower() != b"chunked"):
-            raise Refused(refusals.BAD_FRAMING)
+        said = dict(headers)
+        host = said.get(b"host")
+        if host is None or host != self._sane_host or len(said) != len(headers):
+            self._sane_host = self._only_host()
+        self._chunked = b"transfer-encoding" in said
+        if self._chunked:
+            self._check_encoding(version)
+        self.expect_100_continue = b"expect" in said and self._expects()
+        self._length = int(said.get(b"content-length", 0))
         if self._length > limits.body_bytes:
             raise Refused(refusals.BODY_TOO_LARGE)
         if self._queue and len(self._queue) >= limits.max_pipelined:
             raise Refused(refusals.TOO_MANY_PIPELINED)
+
+    def _only_host(self) -> bytes:
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0].strip(b" \t")):
+            raise Refused(refusals.BAD_HOST)
+        return hosts[0]
+
+    def _check_encoding(self, version: str) -> None:
+        # Several lines are one list (RFC 9110, section 5.3): what is not `chunked` alone is refused.
+        encoding = b",".join([value for name, value in self.headers if name == b"transfer-encoding"])
+        if version != "1.1" or encoding.strip(b" \t").lower() != b"chunked":
+            raise Refused(refusals.BAD_FRAMING)
+
+    def _expects(self) -> bool:
+        return any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers)
 
     def _expect_body(self, request: Request) -> None:
         self._stage = BODY
         self._body = self._counted = self._silent = 0
         self._window_at = 0.0
         self._upgrading = self.parser.should_upgrade()
-        if self._encoding is not None:
+        if self._chunked:
             self.headers = []  # trailers go here, not into the scope
         self.cycle = request
 
@@ -291,7 +292,7 @@ class EdgeProtocol(Connection):
     def _asks_for_socket(self, version: str) -> bool:
         return (
             version == "1.1"
-            and not (self._length or self._encoding)
+            and not (self._length or self._chunked)
             and any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
         )
 
@@ -301,7 +302,7 @@ class EdgeProtocol(Connection):
         llhttp passes over the body of such a request, so another parser takes it up, told no more than its framing.
         """
         self._upgrading = False
-        framing = b"content-length: %d" % self._length if self._encoding is None else b"transfer-encoding: chunked"
+        framing = b"content-length: %d" % self._length if not self._chunked else b"transfer-encoding: chunked"
         self.parser = httptools.HttpRequestParser(WithoutHead(self))
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
@@ -322,7 +323,8 @@ class EdgeProtocol(Connection):
             self._queue.clear()
             self._close()
         else:
-            self.flow.resume_reading()
+            if self.flow.read_paused:
+                self.flow.resume_reading()
             if self._queue:
                 self._start(self._queue.popleft())
             elif self._stage == IDLE:

@@ -63,22 +63,17 @@ class Response:
         """Return all header lines as they came."""
         return self.lines
 
-    async def head(self) -> None:
-        """Wait until status and headers have arrived. Cancelling aborts the call at the peer."""
-        while not self.status:
-            if self._error is not None:
-                raise self._error(self._message)
-            await self._wait()
-
     async def read(self) -> bytes | None:
         """Return the next piece of the body, None at its end; see the contract. Cancelling aborts at the peer."""
         pieces = self.pieces
         while not pieces:
-            if self._error is not None:
-                raise self._error(self._message)
             if self.complete:
                 return None
-            await self._wait()
+            try:
+                await self.arrival()
+            except BaseException:
+                self.abort()
+                raise
         if self.buffered <= MAX_PIECE:
             piece = pieces.popleft() if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
@@ -118,15 +113,15 @@ class Response:
             self.fail(ConnectionBroken, "The answer was closed before its end.")
             channel.abort()
 
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        except BaseException:
-            self.abort()
-            raise
-        finally:
-            self._waiter = None
+    def arrival(self) -> "asyncio.Future[None]":
+        """Return what is done once more has arrived, or nothing more will. Raises what the answer failed with.
+
+        Whoever waits for it and is cancelled calls `abort`.
+        """
+        if self._error is not None:
+            raise self._error(self._message)
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     # What the channel calls.
 

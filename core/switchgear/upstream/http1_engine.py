@@ -91,8 +91,12 @@ class Http1Connection:
             raise
         response = Response(channel, slots.release)
         channel.start(response, head, body, bodiless=route.bodiless)
-        if not response.status:
-            await response.head()
+        try:
+            while not response.status:
+                await response.arrival()
+        except BaseException:
+            response.abort()
+            raise
         return response if response.header("content-encoding") is None else unpacked(response)
 
     async def close(self) -> None:
