@@ -205,7 +205,7 @@ class Attempt(Struct):
     cost_microusd: int | None = 0
 
 
-class Exchange:
+class Exchange(Struct, eq=False):
     """The life of one request.
 
     id, client_request_id   ours, and the client's own if it sent one
@@ -240,6 +240,11 @@ class Exchange:
     labels                  texts by name that are recorded with its usage (see `switchgear.contracts.record.fit_labels`)
     """
 
+    id: str
+    dialect: str
+    snapshot: Snapshot
+    began: float
+    started_us: int
     client_request_id: str | None = None
     trace: str | None = None
     call: Call | None = None
@@ -273,17 +278,13 @@ class Exchange:
     _conversation: "ConversationView | None" = None
     lines: bytes = b""
     _estimate: Estimate | None = None
+    attempts: list[Attempt] = []
+    headers: list[tuple[bytes, bytes]] = []
+    notes: dict[str, Any] = {}
+    labels: dict[str, str] = {}
 
-    def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:
-        self.id = id
-        self.dialect = dialect
-        self.snapshot = snapshot
-        self.began = began
-        self.started_us = started_us
-        self.attempts: list[Attempt] = []
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.notes: dict[str, Any] = {}
-        self.labels: dict[str, str] = {}
+    def __repr__(self) -> str:
+        return f"Exchange({self.id})"
 
     @property
     def conversation(self) -> "ConversationView":

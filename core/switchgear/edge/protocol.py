@@ -251,7 +251,8 @@ class EdgeProtocol(Connection):
     def _start(self, request: Request) -> None:
         self._active = request
         request.started_at = self.state.ambient.monotonic()
-        request.task = task = self.loop.create_task(request.run())
+        # Made as the loop would make it, which would also give each a name of its own.
+        request.task = task = asyncio.Task(request.run(), loop=self.loop, name="request")
         self.tasks.add(task)
 
     def on_body(self, body: bytes) -> None:

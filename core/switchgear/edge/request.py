@@ -27,6 +27,7 @@ class Request:
 
     method, path, query, headers  the head; names of headers are lower case
     started, response_complete    how far the answer is
+    peer                          the address of whoever is connected
     lost                          the client left before its answer was complete; `on_lost`, if set, is called then, once
     encoder                       frames an error in a stream that has begun
     """
@@ -64,18 +65,13 @@ class Request:
         keep_alive: bool,
     ) -> None:
         self.connection = connection
+        self.peer = connection.peer
         self.handler = handler
         self.method = method
         self.path, self.raw_path, self.query = target
         self.headers = headers
         self.keep_alive = keep_alive
         self.waiting_for_100_continue = expect_100_continue
-
-    @property
-    def peer(self) -> str | None:
-        """The address of whoever is connected."""
-        client = self.connection.client
-        return None if client is None else client[0]
 
     # What the connection calls.
 

@@ -1,4 +1,4 @@
-"""The life of one exchange, from the head of a request to its settlement. There is one way through here and it ends in `_settle`.
+"""The life of one exchange, from the head of a request to its settlement. There is one way through here, `run`.
 
 identify  who asks, which needs no body
 read      the body, within budgets of bytes; its head is parsed, the rest stays raw
@@ -124,12 +124,14 @@ class Engine:
             ending = await self._answer(x, dialect, endpoint, request, watch, held)
         except asyncio.CancelledError as cancelled:
             error = watch.cause() or cancelled
-        except Exception as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged in _settle
+        except Exception as failure:  # noqa: BLE001 - becomes the outcome; bugs are logged in _conclude
             error = failure
         watch.close()
         try:
-            unaccounted = await self._settle(x, error)
+            self._conclude(x, error)
+            unaccounted = await x.policies.settle(x)
         finally:
+            self._meters.settled(x)
             if x.principal is not None:
                 self.in_flight.leave(x)
             if held.bodies is not None:
@@ -137,7 +139,8 @@ class Engine:
             self._meters.active.value -= 1
         if isinstance(error, asyncio.CancelledError):
             raise error
-        await self._finish(x, dialect, request, ending, unaccounted or error)
+        if (last := self._last(x, dialect, request, ending, unaccounted or error)) is not None:
+            await last
 
     async def _answer(
         self, x: Exchange, dialect: Dialect, endpoint: InferenceEndpoint, request: Inbound, watch: Watch, held: Holding
@@ -268,8 +271,8 @@ class Engine:
         plan: Plan = found.plan(x)
         return plan
 
-    async def _settle(self, x: Exchange, error: BaseException | None) -> ApiError | None:
-        """Choose the outcome and account for it, once. Returns the error of a policy that must account for it and could not."""
+    def _conclude(self, x: Exchange, error: BaseException | None) -> None:
+        """Choose the outcome, and say what all of it consumed and cost, once."""
         x.ended_s = self._monotonic() - x.began
         x.error = error
         if error is None:
@@ -285,31 +288,24 @@ class Engine:
                 "provider failed", request_id=x.id, model=target.model.id, provider=target.provider_id, outcome=str(x.outcome),
                 cause=x.attempts[-1].cause, status=x.attempts[-1].status, reason=x.attempts[-1].reason,
             )  # fmt: skip
-        try:
-            policies: PolicyChain = x.policies
-            return await policies.settle(x)
-        finally:
-            self._meters.settled(x)
 
-    async def _finish(
+    def _last(
         self, x: Exchange, dialect: Dialect, reply: Reply, ending: Ending | None, error: BaseException | None
-    ) -> None:
+    ) -> Awaitable[None] | None:
+        """Return what sends the last byte; None where nobody waits for it."""
         if isinstance(error, ClientGone):
-            return
+            return None
         if error is None:
             assert ending is not None
             if isinstance(ending, StreamEnd):
-                await reply.close(ending.data)
-            else:
-                await reply.whole(200, answer_lines(x, x.ended_s, stream=False), ending.body, ending.media_type)
-            return
+                return reply.close(ending.data)
+            return reply.whole(200, answer_lines(x, x.ended_s, stream=False), ending.body, ending.media_type)
         answer = to_api_error(error, _secrets(x))
         if len(x.attempts) > 1 and answer.source == "provider":
             answer.message += f" Tried: {', '.join(causes(x))}."
         if reply.started:
-            await reply.close(reply.encoder.error(answer, x.id))
-        else:
-            await reply.whole(answer.status, error_lines(x, answer, x.ended_s), dialect.error(answer, x.id))
+            return reply.close(reply.encoder.error(answer, x.id))
+        return reply.whole(answer.status, error_lines(x, answer, x.ended_s), dialect.error(answer, x.id))
 
 
 async def _at_once(events: Sequence[StreamEvent]) -> AsyncIterator[list[StreamEvent]]:
@@ -333,7 +329,7 @@ def _note_head(x: Exchange, dialect: Dialect, headers: Mapping[bytes, bytes]) ->
 
 def _coding(headers: Mapping[bytes, bytes]) -> bytes | None:
     """Return what the body is compressed with, None for nothing. Raises `UnsupportedMedia` unless it is JSON."""
-    if b"json" not in headers.get(b"content-type", b"json"):
+    if headers.get(b"content-type", b"json").find(b"json") < 0:
         raise UnsupportedMedia("The request body must be JSON (`content-type: application/json`).")
     return headers.get(b"content-encoding")
 

@@ -171,12 +171,9 @@ class Bodies:
         holding.size += size
 
 
-class Holding:
+class Holding(Struct, eq=False):
     """The bytes of bodies that one exchange holds."""
 
-    __slots__ = ("bodies", "principal", "size")
-
-    def __init__(self) -> None:
-        self.bodies: Bodies | None = None
-        self.principal = ""
-        self.size = 0
+    bodies: Bodies | None = None
+    principal: str = ""
+    size: int = 0

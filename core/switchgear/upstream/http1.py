@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final, cast
 
 import httptools
+from msgspec import Struct, field
 
 from switchgear.errors import ConnectionBroken, ResponseTooLarge, UpstreamError
 from switchgear.upstream.caps import HEAD_TOO_LARGE, MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_PIECE
@@ -17,47 +18,33 @@ _FINAL: Final = 200  # the first status that is not informational
 _SWITCHING: Final = 101
 
 
-class Response:
+class Response(Struct, eq=False):
     """An answer as it arrives; see `switchgear.contracts.upstream.UpstreamResponse`.
 
     At most two pieces of `MAX_PIECE` are held ahead of the reader; beyond that the peer is not read from. `pieces` of the
     body, of `buffered` bytes in all, come from the channel.
     """
 
-    __slots__ = (
-        "_channel",
-        "_error",
-        "_loop",
-        "_message",
-        "_release",
-        "_waiter",
-        "buffered",
-        "complete",
-        "lines",
-        "pieces",
-        "status",
-    )
-
-    def __init__(self, channel: "Channel", release: Callable[[], None]) -> None:
-        self._loop = channel.loop
-        self._channel: Channel | None = channel
-        self._release = release
-        self._waiter: asyncio.Future[None] | None = None
-        self.pieces: deque[bytes] = deque()
-        self.buffered = 0
-        self.lines: list[tuple[bytes, bytes]] = []
-        self._error: type[UpstreamError] | None = None
-        self._message = ""
-        self.status = 0
-        self.complete = False
+    _channel: "Channel | None"
+    _loop: asyncio.AbstractEventLoop
+    _release: Callable[[], None]
+    _waiter: "asyncio.Future[None] | None" = None
+    _error: type[UpstreamError] | None = None
+    _message: str = ""
+    _by_name: dict[bytes, bytes] | None = None
+    pieces: deque[bytes] = field(default_factory=deque)
+    buffered: int = 0
+    lines: list[tuple[bytes, bytes]] = []
+    status: int = 0
+    complete: bool = False
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whatever its case; None if absent."""
-        wanted = _lower(name)
-        for key, value in self.lines:
-            if key == wanted or (len(key) == len(wanted) and key.lower() == wanted):
-                return value.decode("latin-1")
-        return None
+        by_name = self._by_name
+        if by_name is None:
+            by_name = self._by_name = {name.lower(): value for name, value in reversed(self.lines)}
+        value = by_name.get(_lower(name))
+        return None if value is None else value.decode("latin-1")
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return all header lines as they came."""
@@ -169,6 +156,7 @@ class Channel(asyncio.BufferedProtocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._response: Response | None = None
+        self._lines: list[tuple[bytes, bytes]] = []
         self._ended = False  # the response's message is complete
         self._bodiless = False
         self._keep_alive = False
@@ -185,6 +173,7 @@ class Channel(asyncio.BufferedProtocol):
             response.fail(ConnectionBroken, LOST)
             return
         self._response = response
+        self._lines = response.lines
         self._ended = False
         self._bodiless = bodiless
         self._overhead = 0
@@ -267,9 +256,7 @@ class Channel(asyncio.BufferedProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line; trailers are dropped."""
-        response = self._response
-        if response is not None and not response.status:
-            response.lines.append((name, value))
+        self._lines.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Publish the head, unless it is informational (RFC 9110, section 15.2)."""
@@ -285,6 +272,7 @@ class Channel(asyncio.BufferedProtocol):
             raise ResponseTooLarge(HEAD_TOO_LARGE)
         if status >= _FINAL:
             response.status = status
+            self._lines = []  # trailers go here
             if self._bodiless:
                 # The parser expects the body this length is about, so the connection cannot be kept.
                 self._keep_alive = False
