@@ -140,7 +140,7 @@ class EdgeProtocol(Connection):
         if self.url != self._last_url:
             self._target = split_target(self.url, state.root_path)
             self._last_url = self.url
-        path = self._target[0]
+        path, raw_path, query = self._target
         method = parser.get_method().decode("ascii")
         handler = state.calls.find(method, path)
         keep_alive = version == "1.1" and not state.draining and parser.should_keep_alive()
@@ -154,9 +154,8 @@ class EdgeProtocol(Connection):
             self._shed(path, keep_alive=keep_alive)
             return
         request = make(
-            self, handler, method, self._target, self.headers,
-            expect_100_continue=self.expect_100_continue, keep_alive=keep_alive,
-        )  # fmt: skip
+            self, handler, method, path, raw_path, query, self.headers, self.expect_100_continue, keep_alive, self.peer
+        )
         self._expect_body(request)
         if self._active is None:
             self._start(request)
@@ -224,7 +223,7 @@ class EdgeProtocol(Connection):
         with_body = self.parser.get_method() != b"HEAD"
         self.transport.write(refusal.render(request_id, state.date_line, with_body=with_body, close=False))
         state.total_requests += 1
-        passed = Request(self, None, "", self._target, self.headers, expect_100_continue=False, keep_alive=True)
+        passed = Request(self, None, "", *self._target, self.headers, waiting_for_100_continue=False, keep_alive=True)
         passed.started = passed.response_complete = True
         self._expect_body(passed)
         state.overload.rest(self)
@@ -257,14 +256,14 @@ class EdgeProtocol(Connection):
 
     def on_body(self, body: bytes) -> None:
         """Hand a piece of body to the request, unless its answer is out already."""
-        self._body += len(body)
-        if self._body > self.limits.body_bytes:
+        self._body = size = self._body + len(body)
+        if size > self.limits.body_bytes:
             raise Refused(refusals.BODY_TOO_LARGE)
         request = self.cycle
         assert request is not None
         if not (request.response_complete or request.lost):
             request.add_body(body)
-            if self._body > HIGH_WATER_LIMIT and len(request.body) > HIGH_WATER_LIMIT:
+            if size > HIGH_WATER_LIMIT and len(request.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
 
     def on_message_complete(self) -> None:

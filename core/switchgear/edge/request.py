@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from switchgear.errors import ClientGone
 
 if TYPE_CHECKING:
-    from switchgear.contracts.dialect import StreamEncoder
     from switchgear.contracts.exchange import Exchange
     from switchgear.edge.protocol import EdgeProtocol
 
@@ -22,13 +22,14 @@ _JOINED = 64 * 1024
 """Up to so many bytes a body is written together with its head; a longer one is not copied."""
 
 
-class Request:
+class Request(Struct, eq=False):
     """One request and its answer. Writing after the client left does nothing.
 
     method, path, query, headers  the head; names of headers are lower case
     started, response_complete    how far the answer is
     peer                          the address of whoever is connected
     lost                          the client left before its answer was complete; `on_lost`, if set, is called then, once
+    task                          runs it, since `started_at`
     encoder                       frames an error in a stream that has begun
     """
 
@@ -36,9 +37,19 @@ class Request:
     """Whether it is refused where there is too much to do."""
     principal: ClassVar[None] = None
 
-    encoder: "StreamEncoder"
-    task: asyncio.Task[Any]
-    started_at: float
+    connection: "EdgeProtocol"
+    handler: Any
+    method: str
+    path: str
+    raw_path: bytes
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    waiting_for_100_continue: bool
+    keep_alive: bool
+    peer: str | None = None
+    encoder: Any = None
+    task: Any = None
+    started_at: float = 0.0
     body: bytes | bytearray = b""
     more_body: bool = True
     news: bool = False
@@ -53,37 +64,13 @@ class Request:
     lines: bytes = b""
     """Header lines that its answer has besides those that its handler gives."""
 
-    def __init__(
-        self,
-        connection: "EdgeProtocol",
-        handler: Any,
-        method: str,
-        target: tuple[str, bytes, bytes],
-        headers: list[tuple[bytes, bytes]],
-        *,
-        expect_100_continue: bool,
-        keep_alive: bool,
-    ) -> None:
-        self.connection = connection
-        self.peer = connection.peer
-        self.handler = handler
-        self.method = method
-        self.path, self.raw_path, self.query = target
-        self.headers = headers
-        self.keep_alive = keep_alive
-        self.waiting_for_100_continue = expect_100_continue
-
     # What the connection calls.
 
     def add_body(self, piece: bytes) -> None:
         """Keep a piece of the request's body until it is read."""
         if not self.body:
             self.body = piece
-            self.news = True
-            if self.event is not None:
-                self.event.set()
-            return
-        if isinstance(self.body, bytearray):
+        elif isinstance(self.body, bytearray):
             self.body += piece
         else:
             self.body = bytearray(self.body + piece)

@@ -247,9 +247,8 @@ class Invoker:
         if not is_answer(response, attempt):
             raise await self._fault(call, attempt, response)
         x.first_byte_s = self._monotonic() - x.began
-        if response.complete:
-            body = await response.body(self._caps.body)
-        else:
+        body = response.whole(self._caps.body)
+        if body is None:
             watch, idle_s = ctx.watch, target.timeouts.idle
             watch.expect(IdleTimeout, idle_s)
             try:

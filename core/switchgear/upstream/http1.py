@@ -72,11 +72,15 @@ class Response(Struct, eq=False):
             self.buffered -= len(piece)
         return piece
 
+    def whole(self, limit: int) -> bytes | None:
+        """Take the body if it has arrived in one piece; see the contract."""
+        if not self.complete or len(self.pieces) != 1 or self.buffered > limit:
+            return None
+        self.buffered = 0
+        return self.pieces.popleft()
+
     async def body(self, limit: int, on_piece: Callable[[], None] | None = None) -> bytes:
         """Return the rest of the body; see the contract."""
-        if self.complete and len(self.pieces) == 1 and self.buffered <= limit:
-            self.buffered = 0
-            return self.pieces.popleft()
         parts = []
         size = 0
         while (piece := await self.read()) is not None:

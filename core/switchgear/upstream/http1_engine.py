@@ -80,7 +80,7 @@ class Http1Connection:
         if extra:
             head += self._lines(extra)
         body = request.body
-        head += b"content-length: %d\r\n\r\n" % len(body) if body or route.length else b"\r\n"
+        head = b"%bcontent-length: %d\r\n\r\n" % (head, len(body)) if body or route.length else head + b"\r\n"
         slots = self._slots
         if not slots.take() and not await slots.acquire(self._connect_timeout):
             raise ConnectTimeout("All max_connections of this provider are in use.")

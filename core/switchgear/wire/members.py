@@ -17,8 +17,8 @@ from switchgear.rawjson import what_and_where as what_and_where  # noqa: PLC0414
 
 T = TypeVar("T")
 _BACKSLASH = ord("\\")
-_GLANCE = 64
-"""Bytes of a member that suffice to see what it is: bodies are not written with much white space."""
+_ITEM = re.compile(rb"\[[ \t\r\n]*[^] \t\r\n]")
+"""How an array that holds something begins."""
 
 _object = msgspec.json.Decoder(dict[str, Raw])
 _array = msgspec.json.Decoder(list[Raw])
@@ -66,9 +66,8 @@ def holds_items(members: Mapping[str, Raw], name: str) -> bool:
     value = members.get(name)
     if value is None:
         return False
-    begun = bytes(memoryview(value)[:_GLANCE])
-    if begun[:1] == b"[" and (inner := begun[1:].lstrip()):
-        return inner[:1] != b"]"
+    if _ITEM.match(value) is not None:
+        return True
     return bool(member(members, name, list[Raw]))
 
 

@@ -26,8 +26,10 @@ def refuses_tools(model: str, call: Call) -> bool:
 
 @lru_cache(1024)
 def _version(model: str) -> tuple[int, int] | None:
+    """Return the version of a model that may refuse tools."""
     found = _VERSION.match(_bare(model))
-    return None if found is None else (int(found[1]), int(found[2] or 0))
+    version = (0, 0) if found is None else (int(found[1]), int(found[2] or 0))
+    return version if version >= _REFUSES_EFFORT else None
 
 
 @lru_cache(1024)
