@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from switchgear.wire.faces.view import ConversationView
 
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 class Outcome(StrEnum):
     """How an exchange ended: chosen once, and shown alike to client, usage record, audit, metrics and breaker."""
 
@@ -205,7 +208,7 @@ class Attempt(Struct):
     cost_microusd: int | None = 0
 
 
-class Exchange(Struct, eq=False):
+class Exchange:
     """The life of one request.
 
     id, client_request_id   ours, and the client's own if it sent one
@@ -240,51 +243,57 @@ class Exchange(Struct, eq=False):
     labels                  texts by name that are recorded with its usage (see `switchgear.contracts.record.fit_labels`)
     """
 
-    id: str
-    dialect: str
-    snapshot: Snapshot
-    began: float
-    started_us: int
-    client_request_id: str | None = None
-    trace: str | None = None
-    call: Call | None = None
-    committed: bool = False
-    retried: bool = False
-    strict: bool = False
-    sent: Call | None = None
-    principal: Principal | None = None
-    parent: "Exchange | None" = None
-    right: tuple[str, str, str | None] | None = None
-    bounds: Mapping[str, tuple[str, ...]] | None = None
-    plan: Plan | None = None
-    admitted: int = 0
-    policies: Any = None
-    attached: Mapping[str, Any] = MappingProxyType({})
-    reservation: Any = None
-    cache: str = "bypass"
-    outcome: Outcome | None = None
-    status: int = 0
-    error: BaseException | None = None
-    cause: str | None = None
-    usage: Usage | None = None
-    cost_microusd: int | None = None
-    stream_bytes: int = 0
-    stream_events: int = 0
-    authenticated_s: float = 0.0
-    admitted_s: float = 0.0
-    first_byte_s: float | None = None
-    ended_s: float = 0.0
-    face: Face | None = None
-    _conversation: "ConversationView | None" = None
-    lines: bytes = b""
-    _estimate: Estimate | None = None
-    attempts: list[Attempt] = []
-    headers: list[tuple[bytes, bytes]] = []
-    notes: dict[str, Any] = {}
-    labels: dict[str, str] = {}
+    __slots__ = (
+        "_conversation", "_estimate", "admitted", "admitted_s", "attached", "attempts", "authenticated_s", "began",
+        "bounds", "cache", "call", "cause", "client_request_id", "committed", "cost_microusd", "dialect", "ended_s",
+        "error", "face", "first_byte_s", "headers", "id", "labels", "lines", "notes", "outcome", "parent", "plan",
+        "policies", "principal", "reservation", "retried", "right", "sent", "snapshot", "started_us", "status",
+        "stream_bytes", "stream_events", "strict", "trace", "usage",
+    )  # fmt: skip
 
-    def __repr__(self) -> str:
-        return f"Exchange({self.id})"
+    def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:
+        self.id = id
+        self.dialect = dialect
+        self.snapshot = snapshot
+        self.began = began
+        self.started_us = started_us
+        self.client_request_id: str | None = None
+        self.trace: str | None = None
+        self.call: Call | None = None
+        self.committed = False
+        self.retried = False
+        self.strict = False
+        self.sent: Call | None = None
+        self.principal: Principal | None = None
+        self.parent: Exchange | None = None
+        self.right: tuple[str, str, str | None] | None = None
+        self.bounds: Mapping[str, tuple[str, ...]] | None = None
+        self.plan: Plan | None = None
+        self.admitted = 0
+        self.policies: Any = None
+        self.attached: Mapping[str, Any] = _NOTHING
+        self.reservation: Any = None
+        self.cache = "bypass"
+        self.outcome: Outcome | None = None
+        self.status = 0
+        self.error: BaseException | None = None
+        self.cause: str | None = None
+        self.usage: Usage | None = None
+        self.cost_microusd: int | None = None
+        self.stream_bytes = 0
+        self.stream_events = 0
+        self.authenticated_s = 0.0
+        self.admitted_s = 0.0
+        self.first_byte_s: float | None = None
+        self.ended_s = 0.0
+        self.face: Face | None = None
+        self._conversation: ConversationView | None = None
+        self.lines = b""
+        self._estimate: Estimate | None = None
+        self.attempts: list[Attempt] = []
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.notes: dict[str, Any] = {}
+        self.labels: dict[str, str] = {}
 
     @property
     def conversation(self) -> "ConversationView":

@@ -25,11 +25,11 @@ class AsgiRequest(Request):
 
     is_call: ClassVar[bool] = False
 
-    remaining: int = 0
-    """Bytes of body that the answer's content-length still promises."""
+    __slots__ = ("remaining",)
 
     async def run(self) -> None:
         """Run the application."""
+        self.remaining = 0  # bytes of body the answer's content-length still promises
         app, scope = self.handler, self._scope()
         self.handler = lambda _: app(scope, self.receive, self.send)
         await super().run()

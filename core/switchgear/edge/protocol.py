@@ -45,6 +45,7 @@ class EdgeProtocol(Connection):
         self._queue: deque[Request] = deque()
         self._read = 0  # bytes of the read being parsed; -1 for a head that began behind another message's end
         self._head = 0  # bytes of this head in earlier reads
+        self._fields: dict[bytes, bytes] = {}
         self._sane_host: bytes | None = None
         self._length = 0
         self._chunked = False
@@ -127,10 +128,13 @@ class EdgeProtocol(Connection):
         self._head = 0
         self.url = b""
         self.headers = []
+        self._fields = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header, or a trailer."""
-        self.headers.append((name.lower(), value))
+        name = name.lower()
+        self.headers.append((name, value))
+        self._fields[name] = value
 
     def on_headers_complete(self) -> None:
         """Check the head and start the request, or queue it behind the one being answered."""
@@ -154,7 +158,16 @@ class EdgeProtocol(Connection):
             self._shed(path, keep_alive=keep_alive)
             return
         request = make(
-            self, handler, method, path, raw_path, query, self.headers, self.expect_100_continue, keep_alive, self.peer
+            self,
+            handler,
+            method,
+            path,
+            raw_path,
+            query,
+            self.headers,
+            self._fields,
+            self.expect_100_continue,
+            keep_alive,
         )
         self._expect_body(request)
         if self._active is None:
@@ -175,15 +188,15 @@ class EdgeProtocol(Connection):
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
             if size > limits.head_bytes:
                 raise Refused(refusals.HEAD_TOO_LARGE)
-        said = dict(headers)
-        host = said.get(b"host")
-        if host is None or host != self._sane_host or len(said) != len(headers):
+        fields = self._fields
+        host = fields.get(b"host")
+        if host is None or host != self._sane_host or len(fields) != len(headers):
             self._sane_host = self._only_host()
-        self._chunked = b"transfer-encoding" in said
+        self._chunked = b"transfer-encoding" in fields
         if self._chunked:
             self._check_encoding(version)
-        self.expect_100_continue = b"expect" in said and self._expects()
-        self._length = int(said.get(b"content-length", 0))
+        self.expect_100_continue = b"expect" in fields and self._expects()
+        self._length = int(fields.get(b"content-length", 0))
         if self._length > limits.body_bytes:
             raise Refused(refusals.BODY_TOO_LARGE)
         if self._queue and len(self._queue) >= limits.max_pipelined:
@@ -210,7 +223,7 @@ class EdgeProtocol(Connection):
         self._window_at = 0.0
         self._upgrading = self.parser.should_upgrade()
         if self._chunked:
-            self.headers = []  # trailers go here, not into the scope
+            self.headers, self._fields = [], {}  # trailers go here, not into the request
         self.cycle = request
 
     def _shed(self, path: str, *, keep_alive: bool) -> None:
@@ -223,7 +236,9 @@ class EdgeProtocol(Connection):
         with_body = self.parser.get_method() != b"HEAD"
         self.transport.write(refusal.render(request_id, state.date_line, with_body=with_body, close=False))
         state.total_requests += 1
-        passed = Request(self, None, "", *self._target, self.headers, waiting_for_100_continue=False, keep_alive=True)
+        passed = Request(
+            self, None, "", *self._target, self.headers, self._fields, waiting_for_100_continue=False, keep_alive=True
+        )
         passed.started = passed.response_complete = True
         self._expect_body(passed)
         state.overload.rest(self)

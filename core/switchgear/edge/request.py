@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from switchgear.errors import ClientGone
@@ -22,10 +21,13 @@ _JOINED = 64 * 1024
 """Up to so many bytes a body is written together with its head; a longer one is not copied."""
 
 
-class Request(Struct, eq=False):
+class Request:
     """One request and its answer. Writing after the client left does nothing.
 
     method, path, query, headers  the head; names of headers are lower case
+    fields                        the headers by name; of several lines with one name the last
+    event                         made by the first reader that has to wait
+    lines                         header lines that its answer has besides those that its handler gives
     started, response_complete    how far the answer is
     peer                          the address of whoever is connected
     lost                          the client left before its answer was complete; `on_lost`, if set, is called then, once
@@ -37,32 +39,50 @@ class Request(Struct, eq=False):
     """Whether it is refused where there is too much to do."""
     principal: ClassVar[None] = None
 
-    connection: "EdgeProtocol"
-    handler: Any
-    method: str
-    path: str
-    raw_path: bytes
-    query: bytes
-    headers: list[tuple[bytes, bytes]]
-    waiting_for_100_continue: bool
-    keep_alive: bool
-    peer: str | None = None
-    encoder: Any = None
-    task: Any = None
-    started_at: float = 0.0
-    body: bytes | bytearray = b""
-    more_body: bool = True
-    news: bool = False
-    event: asyncio.Event | None = None
-    """Made by the first reader that has to wait."""
-    lost: bool = False
-    on_lost: Callable[[], None] | None = None
-    started: bool = False
-    response_complete: bool = False
-    chunked: bool = False
-    head: bytes = b""
-    lines: bytes = b""
-    """Header lines that its answer has besides those that its handler gives."""
+    __slots__ = (
+        "body", "chunked", "connection", "encoder", "event", "fields", "handler", "head", "headers", "keep_alive",
+        "lines", "lost", "method", "more_body", "news", "on_lost", "path", "peer", "query", "raw_path",
+        "response_complete", "started", "started_at", "task", "waiting_for_100_continue",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        connection: "EdgeProtocol",
+        handler: Any,
+        method: str,
+        path: str,
+        raw_path: bytes,
+        query: bytes,
+        headers: list[tuple[bytes, bytes]],
+        fields: dict[bytes, bytes],
+        waiting_for_100_continue: bool,  # noqa: FBT001 - a name costs a dictionary for each request
+        keep_alive: bool,  # noqa: FBT001 - likewise
+    ) -> None:
+        self.connection = connection
+        self.handler = handler
+        self.method = method
+        self.path = path
+        self.raw_path = raw_path
+        self.query = query
+        self.headers = headers
+        self.fields = fields
+        self.waiting_for_100_continue = waiting_for_100_continue
+        self.keep_alive = keep_alive
+        self.peer = connection.peer
+        self.encoder: Any = None
+        self.task: Any = None
+        self.started_at = 0.0
+        self.body: bytes | bytearray = b""
+        self.more_body = True
+        self.news = False
+        self.event: asyncio.Event | None = None
+        self.lost = False
+        self.on_lost: Callable[[], None] | None = None
+        self.started = False
+        self.response_complete = False
+        self.chunked = False
+        self.head = b""
+        self.lines = b""
 
     # What the connection calls.
 

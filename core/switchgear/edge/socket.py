@@ -31,7 +31,8 @@ class SocketRequest(Request):
     socket: "EdgeSocket | None" = None
     early: bytes = b""
 
-    def __post_init__(self) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.keep_alive = False  # there is no HTTP behind it
 
     def accept(self, lines: bytes, subprotocols: Sequence[str]) -> "EdgeSocket":

@@ -1,4 +1,4 @@
-"""What is noted of an attempt: what the provider's answer says in its head, why it failed, what it came to."""
+"""What is noted of an attempt: that it began, what the provider's answer says in its head, why it failed, what it came to."""
 
 from collections.abc import Iterable
 
@@ -9,6 +9,15 @@ from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.exchange.cost import account
 from switchgear.exchange.faults import cause_of, reason_of
 from switchgear.telemetry.scrub import SHORTEST
+
+
+def begin(x: Exchange, attempt: Attempt) -> None:
+    """Make an attempt the last one. What the one before it consumed, or showed, is not this one's."""
+    x.attempts.append(attempt)
+    if x.usage is not None or x.stream_bytes or x.stream_events:
+        x.usage = None
+        x.stream_bytes = x.stream_events = 0
+    attempt.target.meters.active.value += 1
 
 
 def is_answer(response: UpstreamResponse, attempt: Attempt) -> bool:

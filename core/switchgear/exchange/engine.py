@@ -148,7 +148,7 @@ class Engine:
         """Do everything but the last write."""
         if request.lost:
             raise ClientGone("The client closed the connection.", code="client_gone")
-        headers = dict(request.headers)
+        headers = request.fields
         _note_head(x, dialect, headers)
         principal = request.principal
         if principal is None:
@@ -274,12 +274,16 @@ class Engine:
     def _conclude(self, x: Exchange, error: BaseException | None) -> None:
         """Choose the outcome, and say what all of it consumed and cost, once."""
         x.ended_s = self._monotonic() - x.began
-        x.error = error
         if error is None:
             x.outcome, x.status = Outcome.COMPLETE, 200
             learn(x)
         else:
-            x.outcome, x.status, x.cause = outcome_of(error), to_api_error(error).status, cause_of(error)
+            x.error, x.outcome, x.status, x.cause = (
+                error,
+                outcome_of(error),
+                to_api_error(error).status,
+                cause_of(error),
+            )
         settle_cost(x)
         if x.outcome is Outcome.ERROR:
             self._log.error("exchange failed", request_id=x.id, exc_info=error)
@@ -317,7 +321,8 @@ def _note_head(x: Exchange, dialect: Dialect, headers: Mapping[bytes, bytes]) ->
     if dialect.request_id_header is not None:
         x.headers.append((dialect.request_id_header, x.id.encode()))
     note_ids(x, headers)
-    x.retried = headers.get(dialect.retry_count_header, b"0") != b"0"
+    if dialect.retry_count_header in headers:
+        x.retried = headers[dialect.retry_count_header] != b"0"
     strict = headers.get(b"x-switchgear-strict")
     if strict is not None:
         word = strict.strip().lower()

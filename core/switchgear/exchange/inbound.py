@@ -33,6 +33,11 @@ class Inbound(Reply, Protocol):
     on_lost: Callable[[], None] | None
 
     @property
+    def fields(self) -> dict[bytes, bytes]:
+        """The headers by name; of several with one name the last."""
+        ...
+
+    @property
     def principal(self) -> Principal | None:
         """Who asks, where that is known already."""
         ...

@@ -27,7 +27,7 @@ from switchgear.errors import (
     UpstreamError,
 )
 from switchgear.exchange.attempt_context import AttemptContext
-from switchgear.exchange.attempt_notes import end, is_answer, note_cause
+from switchgear.exchange.attempt_notes import begin, end, is_answer, note_cause
 from switchgear.exchange.capabilities import count_body
 from switchgear.exchange.faults import cause_of, reason_of
 from switchgear.exchange.filters import face_of
@@ -134,10 +134,7 @@ class Invoker:
         while True:
             attempt = Attempt(target, self._monotonic() - x.began)
             extra = await _headers(x, attempt) if x.trace is not None or x.policies.attempting else None
-            x.attempts.append(attempt)
-            x.usage = None  # what an attempt before this one consumed, or showed, is not this one's
-            x.stream_bytes = x.stream_events = 0
-            target.meters.active.value += 1
+            begin(x, attempt)
             try:
                 watch.shorten(target.timeouts.total)
                 if secret is None and handle is not None:

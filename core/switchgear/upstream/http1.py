@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Final, cast
 
 import httptools
-from msgspec import Struct, field
 
 from switchgear.errors import ConnectionBroken, ResponseTooLarge, UpstreamError
 from switchgear.upstream.caps import HEAD_TOO_LARGE, MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_PIECE
@@ -18,25 +17,31 @@ _FINAL: Final = 200  # the first status that is not informational
 _SWITCHING: Final = 101
 
 
-class Response(Struct, eq=False):
+class Response:
     """An answer as it arrives; see `switchgear.contracts.upstream.UpstreamResponse`.
 
     At most two pieces of `MAX_PIECE` are held ahead of the reader; beyond that the peer is not read from. `pieces` of the
     body, of `buffered` bytes in all, come from the channel.
     """
 
-    _channel: "Channel | None"
-    _loop: asyncio.AbstractEventLoop
-    _release: Callable[[], None]
-    _waiter: "asyncio.Future[None] | None" = None
-    _error: type[UpstreamError] | None = None
-    _message: str = ""
-    _by_name: dict[bytes, bytes] | None = None
-    pieces: deque[bytes] = field(default_factory=deque)
-    buffered: int = 0
-    lines: list[tuple[bytes, bytes]] = []
-    status: int = 0
-    complete: bool = False
+    __slots__ = (
+        "_by_name", "_channel", "_error", "_loop", "_message", "_release", "_waiter", "buffered", "complete", "lines",
+        "pieces", "status",
+    )  # fmt: skip
+
+    def __init__(self, channel: "Channel", release: Callable[[], None]) -> None:
+        self._loop = channel.loop
+        self._channel: Channel | None = channel
+        self._release = release
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: type[UpstreamError] | None = None
+        self._message = ""
+        self._by_name: dict[bytes, bytes] | None = None
+        self.pieces: deque[bytes] = deque()
+        self.buffered = 0
+        self.lines: list[tuple[bytes, bytes]] = []
+        self.status = 0
+        self.complete = False
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whatever its case; None if absent."""

@@ -89,7 +89,7 @@ class Http1Connection:
         except BaseException:
             slots.release()
             raise
-        response = Response(channel, channel.loop, slots.release)
+        response = Response(channel, slots.release)
         channel.start(response, head, body, bodiless=route.bodiless)
         try:
             while not response.status:
