@@ -40,11 +40,13 @@ class Authority:
 
     def identify(self, credentials: Credentials) -> Found:
         """Ask the authenticators in order. No I/O for a token seen before."""
-        for index, authenticator in enumerate(self.authenticators):
+        for authenticator in self.authenticators:
             found = authenticator.authenticate(credentials)
             if found is None:
                 continue
-            return found if isinstance(found, Principal) else self._identify_later(found, credentials, index + 1)
+            if isinstance(found, Principal):
+                return found
+            return self._identify_later(found, credentials, self.authenticators.index(authenticator) + 1)
         return None
 
     async def _identify_later(
@@ -60,13 +62,14 @@ class Authority:
 
     def decide(self, principal: Principal, action: str, kind: str, id: str | None) -> Scope | Awaitable[Scope]:
         """Say whether a principal may do this; what is bounded by a filter is allowed within it."""
-        for index, authorizer in enumerate(self._authorizers):
+        for authorizer in self._authorizers:
             opinion = authorizer.authorize(principal, action, kind, id)
             if opinion is None:
                 continue
             if isinstance(opinion, Scope):
                 return opinion
-            return self._decide_later(opinion, index + 1, principal, action, kind, id)
+            after = self._authorizers.index(authorizer) + 1
+            return self._decide_later(opinion, after, principal, action, kind, id)
         return ALLOWED if principal.may(action, kind, id) else DENIED
 
     async def _decide_later(

@@ -185,7 +185,7 @@ class Callable(Protocol):
         ...
 
 
-class Attempt(Struct):
+class Attempt:
     """One try at one target. `cause` is None when it answered; times are seconds since the exchange began.
 
     `asked` says whether it came to asking the provider: a secret may be missing, or the request be one it cannot be asked.
@@ -194,18 +194,33 @@ class Attempt(Struct):
     told or, where it may be billed and nothing was told, an estimate. The cost is None if unknown, 0 if nobody charges.
     """
 
-    target: Target
-    began_s: float
-    ended_s: float = 0.0
-    status: int | None = None
-    cause: str | None = None
-    request_id: str | None = None
-    reason: str | None = None
-    asked: bool = False
-    secret: Secret | None = None
-    accounted: bool = False
-    usage: Usage | None = None
-    cost_microusd: int | None = 0
+    __slots__ = (
+        "accounted", "asked", "began_s", "cause", "cost_microusd", "ended_s", "reason", "request_id", "secret", "status",
+        "target", "usage",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        target: Target,
+        began_s: float,
+        ended_s: float = 0.0,
+        status: int | None = None,
+        cause: str | None = None,
+        *,
+        asked: bool = False,
+    ) -> None:
+        self.target = target
+        self.began_s = began_s
+        self.ended_s = ended_s
+        self.status = status
+        self.cause = cause
+        self.request_id: str | None = None
+        self.reason: str | None = None
+        self.asked = asked
+        self.secret: Secret | None = None
+        self.accounted = False
+        self.usage: Usage | None = None
+        self.cost_microusd: int | None = 0
 
 
 class Exchange:

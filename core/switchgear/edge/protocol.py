@@ -6,7 +6,6 @@ closes, and nothing that came behind the error is served.
 """
 
 import asyncio
-import re
 from collections import deque
 from typing import Any
 
@@ -18,12 +17,10 @@ from uvicorn.server import ServerState
 from switchgear.edge import refusals
 from switchgear.edge.asgi import AsgiRequest
 from switchgear.edge.connection import BODY, CLOSING, HEAD, IDLE, SOCKET, Connection
-from switchgear.edge.head import WithoutHead, split_target
+from switchgear.edge.head import WithoutHead, check_encoding, only_host, split_target, waits
 from switchgear.edge.refusals import Refusal, Refused, malformed
 from switchgear.edge.request import Request
 from switchgear.edge.socket import SocketRequest
-
-_HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 class EdgeProtocol(Connection):
@@ -191,31 +188,16 @@ class EdgeProtocol(Connection):
         fields = self._fields
         host = fields.get(b"host")
         if host is None or host != self._sane_host or len(fields) != len(headers):
-            self._sane_host = self._only_host()
+            self._sane_host = only_host(headers)
         self._chunked = b"transfer-encoding" in fields
         if self._chunked:
-            self._check_encoding(version)
-        self.expect_100_continue = b"expect" in fields and self._expects()
+            check_encoding(headers, version)
+        self.expect_100_continue = b"expect" in fields and waits(headers)
         self._length = int(fields.get(b"content-length", 0))
         if self._length > limits.body_bytes:
             raise Refused(refusals.BODY_TOO_LARGE)
         if self._queue and len(self._queue) >= limits.max_pipelined:
             raise Refused(refusals.TOO_MANY_PIPELINED)
-
-    def _only_host(self) -> bytes:
-        hosts = [value for name, value in self.headers if name == b"host"]
-        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0].strip(b" \t")):
-            raise Refused(refusals.BAD_HOST)
-        return hosts[0]
-
-    def _check_encoding(self, version: str) -> None:
-        # Several lines are one list (RFC 9110, section 5.3): what is not `chunked` alone is refused.
-        encoding = b",".join([value for name, value in self.headers if name == b"transfer-encoding"])
-        if version != "1.1" or encoding.strip(b" \t").lower() != b"chunked":
-            raise Refused(refusals.BAD_FRAMING)
-
-    def _expects(self) -> bool:
-        return any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers)
 
     def _expect_body(self, request: Request) -> None:
         self._stage = BODY

@@ -198,18 +198,17 @@ class Request:
             await self.drain()
         if self.lost:
             return
-        head = b"%b%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n" % (
-            STATUS_LINE[status], connection.state.date_line, lines, media_type, len(body), self._closing(),
-        )  # fmt: skip
+        kind = b"content-type: %b\r\ncontent-length: %d\r\n" % (media_type, len(body))
         if self.method == "HEAD" or status in _BODILESS:
             body = b""
             if status == HTTPStatus.NO_CONTENT:  # which has neither type nor length
-                head = b"%b%b%b%b\r\n" % (STATUS_LINE[status], connection.state.date_line, lines, self._closing())
+                kind = b""
         self.started = self.response_complete = True
+        parts = STATUS_LINE[status], connection.state.date_line, lines, kind, self._closing(), b"\r\n", body
         if len(body) <= _JOINED:
-            connection.transport.write(head + body)
+            connection.transport.write(b"".join(parts))
         else:
-            connection.transport.writelines((head, body))
+            connection.transport.writelines((b"".join(parts[:-1]), body))
         connection.on_response_complete()
 
     def start(self, lines: bytes, media_type: bytes) -> None:

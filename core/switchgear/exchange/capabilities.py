@@ -25,7 +25,7 @@ def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target, *, canonical: 
     assert call is not None
     if x.strict or target.model.strict or call.strict:
         call.strict = x.strict or target.model.strict
-    if x.sent is not None:
+    if call.dropped or call.changed or call.aliases:
         call.forget()
     own = not canonical or endpoint.wire == CANONICAL
     if own and endpoint.wire in target.wires and (STREAM in target.capabilities or not call.stream):

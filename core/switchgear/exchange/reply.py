@@ -14,11 +14,6 @@ _MOST_CAUSES = 32
 _STREAM = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 _TCHAR = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 _CONTROLS = bytes(set(range(32)) - {9}) + b"\x7f"
-_COMMON = (
-    b"x-request-id: %b\r\nx-switchgear-attempts: %d\r\nx-switchgear-cache: %b\r\n"
-    b"server-timing: auth;dur=%b, policy;dur=%b, upstream;dur=%b, total;dur=%b\r\n%b"
-)
-"""The last of `server-timing` (W3C Server Timing) is the whole, in milliseconds."""
 _FINAL = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
 """The same request would be answered so again: clients that try everything again are told not to."""
 _SHORT = 2000
@@ -73,11 +68,21 @@ def answer_lines(x: Exchange, now_s: float, *, stream: bool, named: bool = True)
         upstream_s += (attempt.ended_s or now_s) - attempt.began_s
     authenticated_s = x.authenticated_s
     policy_s = x.admitted_s - authenticated_s if x.admitted_s else 0.0
-    lines = _COMMON % (
-        x.id.encode(), len(attempts), _BYPASS if x.cache == "bypass" else printable(x.cache),
-        _ms(authenticated_s), _ms(policy_s), _ms(upstream_s), _ms(now_s),
-        attempts[-1].target.lines if attempts and named else b"",
-    )  # fmt: skip
+    last = _STREAM if stream else b"" if x.cost_microusd is None else b"x-switchgear-cost: %d\r\n" % x.cost_microusd
+    # Joining takes half the time of formatting. The last of `server-timing` (W3C Server Timing) is the whole, in milliseconds.
+    return b"".join((
+        b"x-request-id: ", x.id.encode(), b"\r\nx-switchgear-attempts: ", b"%d" % len(attempts),
+        b"\r\nx-switchgear-cache: ", _BYPASS if x.cache == "bypass" else printable(x.cache),
+        b"\r\nserver-timing: auth;dur=", _ms(authenticated_s), b", policy;dur=", _ms(policy_s),
+        b", upstream;dur=", _ms(upstream_s), b", total;dur=", _ms(now_s), b"\r\n",
+        attempts[-1].target.lines if attempts and named else b"", _rarely(x), last, x.lines,
+        header_lines(x.headers) if x.headers else b"",
+    ))  # fmt: skip
+
+
+def _rarely(x: Exchange) -> bytes:
+    """Return the lines that most answers do not have."""
+    lines = b""
     sent = x.sent
     if sent is not None and sent.dropped:
         lines += b"x-switchgear-dropped: %b\r\n" % b", ".join(map(printable, sent.dropped[:_MOST_DROPPED]))
@@ -85,12 +90,7 @@ def answer_lines(x: Exchange, now_s: float, *, stream: bool, named: bool = True)
         lines += b"x-switchgear-changed: %b\r\n" % b", ".join(map(printable, sent.changed[:_MOST_DROPPED]))
     if x.client_request_id is not None:
         lines += b"x-client-request-id: %b\r\n" % x.client_request_id.encode()
-    if stream:
-        lines += _STREAM
-    elif x.cost_microusd is not None:
-        lines += b"x-switchgear-cost: %d\r\n" % x.cost_microusd
-    lines += x.lines
-    return lines + header_lines(x.headers) if x.headers else lines
+    return lines
 
 
 def _ms(seconds: float) -> bytes:

@@ -63,7 +63,7 @@ def fit_chat(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: T
     fitted = _scalars(call, members, grammar, model)
     text = bytes(fitted.get("messages", b""))
     native = call.origin == call.wire and "always" not in (grammar.joined, grammar.front, grammar.reasoning_empty)
-    if native and (_UNDERSCORE not in text or text.find(b"tool_call") < 0) and fitted.keys().isdisjoint(_ABOUT_TOOLS):
+    if native and (_UNDERSCORE not in text or text.find(b"tool_call") < 0) and _ABOUT_TOOLS.isdisjoint(fitted):
         return fitted
     names = Names(call, grammar.names)
     fitted = _tools(call, fitted, names)
