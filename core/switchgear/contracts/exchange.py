@@ -266,7 +266,7 @@ class Exchange:
         "stream_bytes", "stream_events", "strict", "trace", "usage",
     )  # fmt: skip
 
-    def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:
+    def __init__(self, id: str, dialect: str, snapshot: Snapshot, began: float, started_us: int) -> None:
         self.id = id
         self.dialect = dialect
         self.snapshot = snapshot

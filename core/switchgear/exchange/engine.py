@@ -105,16 +105,10 @@ class Engine:
     async def run(self, dialect: Dialect, endpoint: InferenceEndpoint, request: Inbound) -> None:
         """Carry a request to its end and answer the client. Raises nothing of its own."""
         ambient = self._ambient
-        x = Exchange(
-            ambient.new_id(),
-            dialect.name,
-            self._resources.snapshot,
-            began=self._monotonic(),
-            started_us=ambient.now_us(),
-        )
+        x = Exchange(ambient.new_id(), dialect.name, self._resources.snapshot, self._monotonic(), ambient.now_us())
         x.policies = self._always
         REQUEST_ID.set(x.id)
-        watch = Watch(self._loop, self._total_timeout_s, task=request.task)
+        watch = Watch(self._loop, self._total_timeout_s, request.task)
         request.on_lost = watch.client_left
         held = Holding()
         ending: Ending | None = None

@@ -9,6 +9,7 @@ from typing import Final, cast
 import httptools
 
 from switchgear.errors import ConnectionBroken, ResponseTooLarge, UpstreamError
+from switchgear.limiter import Limiter
 from switchgear.upstream.caps import HEAD_TOO_LARGE, MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_PIECE
 
 LOST: Final = "The connection was lost after the request was sent."
@@ -25,14 +26,14 @@ class Response:
     """
 
     __slots__ = (
-        "_by_name", "_channel", "_error", "_loop", "_message", "_release", "_waiter", "buffered", "complete", "lines",
+        "_by_name", "_channel", "_error", "_loop", "_message", "_slots", "_waiter", "buffered", "complete", "lines",
         "pieces", "status",
     )  # fmt: skip
 
-    def __init__(self, channel: "Channel", release: Callable[[], None]) -> None:
+    def __init__(self, channel: "Channel", slots: Limiter) -> None:
         self._loop = channel.loop
         self._channel: Channel | None = channel
-        self._release = release
+        self._slots = slots
         self._waiter: asyncio.Future[None] | None = None
         self._error: type[UpstreamError] | None = None
         self._message = ""
@@ -47,7 +48,10 @@ class Response:
         """Return the first value of a header, whatever its case; None if absent."""
         by_name = self._by_name
         if by_name is None:
-            by_name = self._by_name = {name.lower(): value for name, value in reversed(self.lines)}
+            by_name = {name.lower(): value for name, value in self.lines}
+            if len(by_name) != len(self.lines):
+                by_name = {name.lower(): value for name, value in reversed(self.lines)}
+            self._by_name = by_name
         value = by_name.get(_lower(name))
         return None if value is None else value.decode("latin-1")
 
@@ -135,7 +139,7 @@ class Response:
         """The whole message has arrived."""
         self.complete = True
         self._channel = None
-        self._release()
+        self._slots.release()
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -145,7 +149,7 @@ class Response:
         if self._channel is not None:
             self._error, self._message = error, message
             self._channel = None
-            self._release()
+            self._slots.release()
             self.wake()
 
 

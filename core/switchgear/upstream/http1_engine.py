@@ -89,7 +89,7 @@ class Http1Connection:
         except BaseException:
             slots.release()
             raise
-        response = Response(channel, slots.release)
+        response = Response(channel, slots)
         channel.start(response, head, body, bodiless=route.bodiless)
         try:
             while not response.status:
