@@ -1,6 +1,6 @@
 """The values of one credential, which nothing shows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, ValuesView
 
 from switchgear.errors import SecretUnavailable
 
@@ -27,6 +27,10 @@ class Secret(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def values(self) -> ValuesView[str]:
+        """Return the values."""
+        return self._values.values()
 
     def required(self, name: str) -> str:
         """Return a field that there must be. Raises `SecretUnavailable` naming it."""

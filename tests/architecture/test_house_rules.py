@@ -79,6 +79,7 @@ FEATURES: dict[str, tuple[re.Pattern[str], dict[str, str]]] = {
     "records of usage": (
         re.compile(r"UsageRecord|usage_records?\b|usage_kind|[\"']usage[\"']"),
         {
+            "contracts/exchange.py": "an attribute of an exchange and of an attempt",
             "exchange/continuation.py": "a member of the canonical form",
             "exchange/hedge.py": "an attribute of an attempt",
         },

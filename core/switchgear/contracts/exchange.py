@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from switchgear.wire.faces.view import ConversationView
 
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 class Outcome(StrEnum):
     """How an exchange ended: chosen once, and shown alike to client, usage record, audit, metrics and breaker."""
 
@@ -187,7 +190,7 @@ class Callable(Protocol):
         ...
 
 
-class Attempt(Struct):
+class Attempt:
     """One try at one target. `cause` is None when it answered; times are seconds since the exchange began.
 
     `asked` says whether it came to asking the provider: a secret may be missing, or the request be one it cannot be asked.
@@ -196,18 +199,33 @@ class Attempt(Struct):
     told or, where it may be billed and nothing was told, an estimate. The cost is None if unknown, 0 if nobody charges.
     """
 
-    target: Target
-    began_s: float
-    ended_s: float = 0.0
-    status: int | None = None
-    cause: str | None = None
-    request_id: str | None = None
-    reason: str | None = None
-    asked: bool = False
-    secret: Secret | None = None
-    accounted: bool = False
-    usage: Usage | None = None
-    cost_microusd: int | None = 0
+    __slots__ = (
+        "accounted", "asked", "began_s", "cause", "cost_microusd", "ended_s", "reason", "request_id", "secret", "status",
+        "target", "usage",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        target: Target,
+        began_s: float,
+        ended_s: float = 0.0,
+        status: int | None = None,
+        cause: str | None = None,
+        *,
+        asked: bool = False,
+    ) -> None:
+        self.target = target
+        self.began_s = began_s
+        self.ended_s = ended_s
+        self.status = status
+        self.cause = cause
+        self.request_id: str | None = None
+        self.reason: str | None = None
+        self.asked = asked
+        self.secret: Secret | None = None
+        self.accounted = False
+        self.usage: Usage | None = None
+        self.cost_microusd: int | None = 0
 
 
 class Exchange:
@@ -247,48 +265,55 @@ class Exchange:
     labels                  texts by name that are recorded with its usage (see `switchgear.contracts.record.fit_labels`)
     """
 
-    client_request_id: str | None = None
-    trace: str | None = None
-    call: Call | None = None
-    committed: bool = False
-    retried: bool = False
-    strict: bool = False
-    sent: Call | None = None
-    principal: Principal | None = None
-    own: Secret | None = None
-    parent: "Exchange | None" = None
-    right: tuple[str, str, str | None] | None = None
-    bounds: Mapping[str, tuple[str, ...]] | None = None
-    plan: Plan | None = None
-    admitted: int = 0
-    policies: Any = None
-    attached: Mapping[str, Any] = MappingProxyType({})
-    reservation: Any = None
-    cache: str = "bypass"
-    outcome: Outcome | None = None
-    status: int = 0
-    error: BaseException | None = None
-    cause: str | None = None
-    usage: Usage | None = None
-    cost_microusd: int | None = None
-    stream_bytes: int = 0
-    stream_events: int = 0
-    authenticated_s: float = 0.0
-    admitted_s: float = 0.0
-    first_byte_s: float | None = None
-    ended_s: float = 0.0
-    face: Face | None = None
-    endpoint: "InferenceEndpoint | None" = None
-    _conversation: "ConversationView | None" = None
-    lines: bytes = b""
-    _estimate: Estimate | None = None
+    __slots__ = (
+        "_conversation", "_estimate", "admitted", "admitted_s", "attached", "attempts", "authenticated_s", "began",
+        "bounds", "cache", "call", "cause", "client_request_id", "committed", "cost_microusd", "dialect", "ended_s",
+        "endpoint", "error", "face", "first_byte_s", "headers", "id", "labels", "lines", "notes", "outcome", "own", "parent",
+        "plan", "policies", "principal", "reservation", "retried", "right", "sent", "snapshot", "started_us", "status",
+        "stream_bytes", "stream_events", "strict", "trace", "usage",
+    )  # fmt: skip
 
-    def __init__(self, id: str, dialect: str, snapshot: Snapshot, *, began: float, started_us: int) -> None:
+    def __init__(self, id: str, dialect: str, snapshot: Snapshot, began: float, started_us: int) -> None:
         self.id = id
         self.dialect = dialect
         self.snapshot = snapshot
         self.began = began
         self.started_us = started_us
+        self.client_request_id: str | None = None
+        self.trace: str | None = None
+        self.call: Call | None = None
+        self.committed = False
+        self.retried = False
+        self.strict = False
+        self.sent: Call | None = None
+        self.principal: Principal | None = None
+        self.own: Secret | None = None
+        self.parent: Exchange | None = None
+        self.right: tuple[str, str, str | None] | None = None
+        self.bounds: Mapping[str, tuple[str, ...]] | None = None
+        self.plan: Plan | None = None
+        self.admitted = 0
+        self.policies: Any = None
+        self.attached: Mapping[str, Any] = _NOTHING
+        self.reservation: Any = None
+        self.cache = "bypass"
+        self.outcome: Outcome | None = None
+        self.status = 0
+        self.error: BaseException | None = None
+        self.cause: str | None = None
+        self.usage: Usage | None = None
+        self.cost_microusd: int | None = None
+        self.stream_bytes = 0
+        self.stream_events = 0
+        self.authenticated_s = 0.0
+        self.admitted_s = 0.0
+        self.first_byte_s: float | None = None
+        self.ended_s = 0.0
+        self.face: Face | None = None
+        self.endpoint: InferenceEndpoint | None = None
+        self._conversation: ConversationView | None = None
+        self.lines = b""
+        self._estimate: Estimate | None = None
         self.attempts: list[Attempt] = []
         self.headers: list[tuple[bytes, bytes]] = []
         self.notes: dict[str, Any] = {}

@@ -55,7 +55,7 @@ class Traits(Struct, frozen=True):
     capabilities: frozenset[str] = USUAL
 
 
-class Call:
+class Call(Struct, eq=False):
     """One inference call on its way to a provider.
 
     operation      what is asked for: `chat`, `embedding`, `count` or a dialect's own
@@ -77,45 +77,31 @@ class Call:
     handled        members that a policy has seen to, so that no provider has to: they stay for answers that say them again
     """
 
-    __slots__ = (
-        "aliases", "changed", "dropped", "handled", "headers", "id", "max_tokens", "members", "model", "names",
-        "operation", "origin", "stream", "strict", "usage_wanted", "wire",
-    )  # fmt: skip
+    operation: str
+    wire: str
+    members: dict[str, Raw]
+    model: str
+    stream: bool = False
+    usage_wanted: bool = False
+    max_tokens: int | None = None
+    strict: bool = False
+    origin: str = ""
+    headers: Mapping[str, str] = _NONE
+    names: Mapping[str, str] = _NONE
+    dropped: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = _NONE
+    id: str = ""
+    handled: frozenset[str] = _NOTHING
 
-    def __init__(
-        self,
-        operation: str,
-        wire: str,
-        members: dict[str, Raw],
-        *,
-        model: str,
-        stream: bool = False,
-        usage_wanted: bool = False,
-        max_tokens: int | None = None,
-        strict: bool = False,
-        origin: str | None = None,
-        headers: Mapping[str, str] = _NONE,
-    ) -> None:
-        self.operation = operation
-        self.wire = wire
-        self.origin = origin or wire
-        self.members = members
-        self.model = model
-        self.stream = stream
-        self.usage_wanted = usage_wanted
-        self.max_tokens = max_tokens
-        self.strict = strict
-        self.headers = headers
-        self.names = _NONE
-        self.id = ""
-        self.handled: frozenset[str] = _NOTHING
-        self.forget()
+    def __post_init__(self) -> None:
+        if not self.origin:
+            self.origin = self.wire
 
     def forget(self) -> None:
         """Forget what was dropped, changed and called otherwise on the way to another target."""
-        self.dropped: tuple[str, ...] = ()
-        self.changed: tuple[str, ...] = ()
-        self.aliases: Mapping[str, str] = _NONE
+        self.dropped = self.changed = ()
+        self.aliases = _NONE
 
     def translated(self, operation: str, wire: str, members: dict[str, Raw]) -> "Call":
         """Make the call that says the same in another wire format. A stream's usage is always wanted: the translator needs it."""

@@ -54,8 +54,6 @@ class UpstreamResponse(Protocol):
     """
 
     status: int
-    complete: bool
-    """Whether all of the body has arrived."""
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whatever its case; None if absent."""
@@ -71,6 +69,10 @@ class UpstreamResponse(Protocol):
         The end proves nothing about completeness when the body is close-delimited: the wire format's terminal marker does.
         Raises `ConnectionBroken` when the connection is lost or a chunked or counted body ends early.
         """
+        ...
+
+    def whole(self, limit: int) -> bytes | None:
+        """Take the body if all of it has arrived and it is not over `limit` bytes; None: it is to be read."""
         ...
 
     async def body(self, limit: int, on_piece: Callable[[], None] | None = None) -> bytes:

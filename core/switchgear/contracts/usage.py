@@ -147,6 +147,13 @@ class Usage(Struct, frozen=True, gc=False):
         units = self.units
         return units.get(OUTPUT, 0) if units.keys() <= _PLAIN else self._on(OUTPUT)
 
+    def tokens(self) -> tuple[int, int]:
+        """Return `input_tokens` and `output_tokens`."""
+        units = self.units
+        if units.keys() <= _PLAIN:
+            return units.get(INPUT, 0), units.get(OUTPUT, 0)
+        return self._on(INPUT), self._on(OUTPUT)
+
     @property
     def cached_input_tokens(self) -> int:
         """Tokens read from a cache."""

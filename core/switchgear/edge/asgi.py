@@ -1,7 +1,7 @@
 """A request that an ASGI application answers: what is not a call of the data plane."""
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, STATUS_LINE
@@ -24,7 +24,9 @@ class AsgiRequest(Request):
     response headers are checked once and remembered, values are checked for control characters all at once.
     """
 
-    is_call = False
+    is_call: ClassVar[bool] = False
+
+    __slots__ = ("remaining", "request_id")
 
     async def run(self) -> None:
         """Run the application."""

@@ -39,10 +39,12 @@ class Connection(HttpToolsProtocol):
         self._full_since = 0.0  # when the write buffer filled up; 0 while it has room
         self._close_at = 0.0  # when the connection is cut unless the client closes it; 0 while it is in use
         self._peer_key: str | None = None
+        self.peer: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """Admit the connection or turn it away."""
         super().connection_made(transport)
+        self.peer = None if self.client is None else self.client[0]
         transport.set_write_buffer_limits(high=self.limits.write_buffer)
         if self._admitted():
             self._since = self.loop.time()

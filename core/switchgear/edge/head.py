@@ -1,12 +1,15 @@
 """Parts of reading a request's head that need no connection."""
 
+import re
 import urllib.parse
+from collections.abc import Iterable
 from typing import Protocol
 
 import httptools
 
-from switchgear.edge.refusals import BAD_TARGET, Refused
+from switchgear.edge.refusals import BAD_FRAMING, BAD_HOST, BAD_TARGET, Refused
 
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _SLASH = ord("/")
 
 
@@ -34,6 +37,26 @@ def split_target(target: bytes, root: bytes = b"") -> tuple[str, bytes, bytes]:
         raw_path = raw_path[len(root) :] or b"/"
     path = raw_path.decode("ascii")
     return urllib.parse.unquote(path) if "%" in path else path, raw_path, query
+
+
+def only_host(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the one Host there must be. Raises `Refused`."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0].strip(b" \t")):
+        raise Refused(BAD_HOST)
+    return hosts[0]
+
+
+def check_encoding(headers: Iterable[tuple[bytes, bytes]], version: str) -> None:
+    """Refuse every transfer encoding but `chunked`. Several lines are one list (RFC 9110, section 5.3)."""
+    encoding = b",".join([value for name, value in headers if name == b"transfer-encoding"])
+    if version != "1.1" or encoding.strip(b" \t").lower() != b"chunked":
+        raise Refused(BAD_FRAMING)
+
+
+def waits(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Say whether a client waits for leave to send its body."""
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
 
 
 class ParserCallbacks(Protocol):

@@ -6,7 +6,6 @@ closes, and nothing that came behind the error is served.
 """
 
 import asyncio
-import re
 from collections import deque
 from typing import Any
 
@@ -18,13 +17,10 @@ from uvicorn.server import ServerState
 from switchgear.edge import refusals
 from switchgear.edge.asgi import AsgiRequest
 from switchgear.edge.connection import BODY, CLOSING, HEAD, IDLE, SOCKET, Connection
-from switchgear.edge.head import WithoutHead, split_target
+from switchgear.edge.head import WithoutHead, check_encoding, only_host, split_target, waits
 from switchgear.edge.refusals import Refusal, Refused, malformed
 from switchgear.edge.request import Request
 from switchgear.edge.socket import SocketRequest
-
-_FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"expect"))
-_HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 class EdgeProtocol(Connection):
@@ -47,10 +43,10 @@ class EdgeProtocol(Connection):
         self._queue: deque[Request] = deque()
         self._read = 0  # bytes of the read being parsed; -1 for a head that began behind another message's end
         self._head = 0  # bytes of this head in earlier reads
-        self._hosts = 0
+        self._fields: dict[bytes, bytes] = {}
         self._sane_host: bytes | None = None
         self._length = 0
-        self._encoding: bytes | None = None
+        self._chunked = False
         self._upgrading = False
         self._body = 0  # bytes of this body so far
         self._window_at = 0.0  # when the body's rate began to be measured; 0 if it came in one read
@@ -127,30 +123,16 @@ class EdgeProtocol(Connection):
         if self._stage == IDLE:
             self._stage = HEAD
             self._since = self.loop.time()
-        self._head = self._hosts = self._length = 0
-        self._encoding = None
+        self._head = 0
         self.url = b""
-        self.expect_100_continue = False
         self.headers = []
+        self._fields = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, or a trailer; note what framing and Host say."""
+        """Keep a header, or a trailer."""
         name = name.lower()
-        if name in _FRAMING:
-            if name == b"host":
-                self._hosts += 1
-                if value != self._sane_host:
-                    if not _HOST.fullmatch(value.strip(b" \t")):
-                        raise Refused(refusals.BAD_HOST)
-                    self._sane_host = value
-            elif name == b"content-length":
-                self._length = int(value)
-            elif name == b"transfer-encoding":
-                # Several lines are one list (RFC 9110, section 5.3): what is not `chunked` alone is refused.
-                self._encoding = value if self._encoding is None else self._encoding + b"," + value
-            elif value.lower() == b"100-continue":
-                self.expect_100_continue = True
         self.headers.append((name, value))
+        self._fields[name] = value
 
     def on_headers_complete(self) -> None:
         """Check the head and start the request, or queue it behind the one being answered."""
@@ -161,6 +143,7 @@ class EdgeProtocol(Connection):
             self._target = split_target(self.url, state.root_path)
             self._written = self._target[1].decode("ascii")
             self._last_url = self.url
+        _, raw_path, query = self._target
         path = self._written
         method = parser.get_method().decode("ascii")
         handler = state.calls.find(method, path)
@@ -175,9 +158,17 @@ class EdgeProtocol(Connection):
             self._shed(path, keep_alive=keep_alive)
             return
         request = make(
-            self, handler, method, self._target, self.headers,
-            expect_100_continue=self.expect_100_continue, keep_alive=keep_alive,
-        )  # fmt: skip
+            self,
+            handler,
+            method,
+            path,
+            raw_path,
+            query,
+            self.headers,
+            self._fields,
+            self.expect_100_continue,
+            keep_alive,
+        )
         self._expect_body(request)
         if self._active is None:
             self._start(request)
@@ -197,10 +188,15 @@ class EdgeProtocol(Connection):
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
             if size > limits.head_bytes:
                 raise Refused(refusals.HEAD_TOO_LARGE)
-        if self._hosts != 1:
-            raise Refused(refusals.BAD_HOST)
-        if self._encoding is not None and (version != "1.1" or self._encoding.strip(b" \t").lower() != b"chunked"):
-            raise Refused(refusals.BAD_FRAMING)
+        fields = self._fields
+        host = fields.get(b"host")
+        if host is None or host != self._sane_host or len(fields) != len(headers):
+            self._sane_host = only_host(headers)
+        self._chunked = b"transfer-encoding" in fields
+        if self._chunked:
+            check_encoding(headers, version)
+        self.expect_100_continue = b"expect" in fields and waits(headers)
+        self._length = int(fields.get(b"content-length", 0))
         if self._length > limits.body_bytes:
             raise Refused(refusals.BODY_TOO_LARGE)
         if self._queue and len(self._queue) >= limits.max_pipelined:
@@ -211,8 +207,8 @@ class EdgeProtocol(Connection):
         self._body = self._counted = self._silent = 0
         self._window_at = 0.0
         self._upgrading = self.parser.should_upgrade()
-        if self._encoding is not None:
-            self.headers = []  # trailers go here, not into the scope
+        if self._chunked:
+            self.headers, self._fields = [], {}  # trailers go here, not into the request
         self.cycle = request
 
     def _shed(self, path: str, *, keep_alive: bool) -> None:
@@ -225,7 +221,9 @@ class EdgeProtocol(Connection):
         with_body = self.parser.get_method() != b"HEAD"
         self.transport.write(refusal.render(request_id, state.date_line, with_body=with_body, close=False))
         state.total_requests += 1
-        passed = Request(self, None, "", self._target, self.headers, expect_100_continue=False, keep_alive=True)
+        passed = Request(
+            self, None, "", *self._target, self.headers, self._fields, waiting_for_100_continue=False, keep_alive=True
+        )
         passed.started = passed.response_complete = True
         self._expect_body(passed)
         state.overload.rest(self)
@@ -252,19 +250,20 @@ class EdgeProtocol(Connection):
     def _start(self, request: Request) -> None:
         self._active = request
         request.started_at = self.state.ambient.monotonic()
-        request.task = task = self.loop.create_task(request.run())
+        # Made as the loop would make it, which would also give each a name of its own.
+        request.task = task = asyncio.Task(request.run(), loop=self.loop, name="request")
         self.tasks.add(task)
 
     def on_body(self, body: bytes) -> None:
         """Hand a piece of body to the request, unless its answer is out already."""
-        self._body += len(body)
-        if self._body > self.limits.body_bytes:
+        self._body = size = self._body + len(body)
+        if size > self.limits.body_bytes:
             raise Refused(refusals.BODY_TOO_LARGE)
         request = self.cycle
         assert request is not None
         if not (request.response_complete or request.lost):
             request.add_body(body)
-            if self._body > HIGH_WATER_LIMIT and len(request.body) > HIGH_WATER_LIMIT:
+            if size > HIGH_WATER_LIMIT and len(request.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
@@ -293,7 +292,7 @@ class EdgeProtocol(Connection):
     def _asks_for_socket(self, version: str) -> bool:
         return (
             version == "1.1"
-            and not (self._length or self._encoding)
+            and not (self._length or self._chunked)
             and any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
         )
 
@@ -303,7 +302,7 @@ class EdgeProtocol(Connection):
         llhttp passes over the body of such a request, so another parser takes it up, told no more than its framing.
         """
         self._upgrading = False
-        framing = b"content-length: %d" % self._length if self._encoding is None else b"transfer-encoding: chunked"
+        framing = b"content-length: %d" % self._length if not self._chunked else b"transfer-encoding: chunked"
         self.parser = httptools.HttpRequestParser(WithoutHead(self))
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
@@ -324,7 +323,8 @@ class EdgeProtocol(Connection):
             self._queue.clear()
             self._close()
         else:
-            self.flow.resume_reading()
+            if self.flow.read_paused:
+                self.flow.resume_reading()
             if self._queue:
                 self._start(self._queue.popleft())
             elif self._stage == IDLE:

@@ -12,7 +12,6 @@ from switchgear.plugin_faults import is_own_doing
 from switchgear.telemetry.logs import REQUEST_ID
 
 if TYPE_CHECKING:
-    from switchgear.contracts.dialect import StreamEncoder
     from switchgear.contracts.exchange import Exchange
     from switchgear.edge.protocol import EdgeProtocol
 
@@ -28,8 +27,13 @@ class Request:
     """One request and its answer. Writing after the client left does nothing.
 
     method, path, query, headers  the head; names of headers are lower case
+    fields                        the headers by name; of several lines with one name the last
+    event                         made by the first reader that has to wait
+    lines                         header lines that its answer has besides those that its handler gives
     started, response_complete    how far the answer is
+    peer                          the address of whoever is connected
     lost                          the client left before its answer was complete; `on_lost`, if set, is called then, once
+    task                          runs it, since `started_at`
     encoder                       frames an error in a stream that has begun
     """
 
@@ -37,47 +41,50 @@ class Request:
     """Whether it is refused where there is too much to do."""
     principal: ClassVar[None] = None
 
-    encoder: "StreamEncoder"
-    task: asyncio.Task[Any]
-    started_at: float
-    body: bytes | bytearray = b""
-    more_body: bool = True
-    news: bool = False
-    event: asyncio.Event | None = None
-    """Made by the first reader that has to wait."""
-    lost: bool = False
-    on_lost: Callable[[], None] | None = None
-    started: bool = False
-    response_complete: bool = False
-    chunked: bool = False
-    head: bytes = b""
-    lines: bytes = b""
-    """Header lines that its answer has besides those that its handler gives."""
+    __slots__ = (
+        "body", "chunked", "connection", "encoder", "event", "fields", "handler", "head", "headers", "keep_alive",
+        "lines", "lost", "method", "more_body", "news", "on_lost", "path", "peer", "query", "raw_path",
+        "response_complete", "started", "started_at", "task", "waiting_for_100_continue",
+    )  # fmt: skip
 
     def __init__(
         self,
         connection: "EdgeProtocol",
         handler: Any,
         method: str,
-        target: tuple[str, bytes, bytes],
+        path: str,
+        raw_path: bytes,
+        query: bytes,
         headers: list[tuple[bytes, bytes]],
-        *,
-        expect_100_continue: bool,
-        keep_alive: bool,
+        fields: dict[bytes, bytes],
+        waiting_for_100_continue: bool,  # noqa: FBT001 - a name costs a dictionary for each request
+        keep_alive: bool,  # noqa: FBT001 - likewise
     ) -> None:
         self.connection = connection
         self.handler = handler
         self.method = method
-        self.path, self.raw_path, self.query = target
+        self.path = path
+        self.raw_path = raw_path
+        self.query = query
         self.headers = headers
+        self.fields = fields
+        self.waiting_for_100_continue = waiting_for_100_continue
         self.keep_alive = keep_alive
-        self.waiting_for_100_continue = expect_100_continue
-
-    @property
-    def peer(self) -> str | None:
-        """The address of whoever is connected."""
-        client = self.connection.client
-        return None if client is None else client[0]
+        self.peer = connection.peer
+        self.encoder: Any = None
+        self.task: Any = None
+        self.started_at = 0.0
+        self.body: bytes | bytearray = b""
+        self.more_body = True
+        self.news = False
+        self.event: asyncio.Event | None = None
+        self.lost = False
+        self.on_lost: Callable[[], None] | None = None
+        self.started = False
+        self.response_complete = False
+        self.chunked = False
+        self.head = b""
+        self.lines = b""
 
     # What the connection calls.
 
@@ -85,11 +92,7 @@ class Request:
         """Keep a piece of the request's body until it is read."""
         if not self.body:
             self.body = piece
-            self.news = True
-            if self.event is not None:
-                self.event.set()
-            return
-        if isinstance(self.body, bytearray):
+        elif isinstance(self.body, bytearray):
             self.body += piece
         else:
             self.body = bytearray(self.body + piece)
@@ -197,18 +200,17 @@ class Request:
             await self.drain()
         if self.lost:
             return
-        head = b"%b%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n" % (
-            STATUS_LINE[status], connection.state.date_line, lines, media_type, len(body), self._closing(),
-        )  # fmt: skip
+        kind = b"content-type: %b\r\ncontent-length: %d\r\n" % (media_type, len(body))
         if self.method == "HEAD" or status in _BODILESS:
             body = b""
             if status == HTTPStatus.NO_CONTENT:  # which has neither type nor length
-                head = b"%b%b%b%b\r\n" % (STATUS_LINE[status], connection.state.date_line, lines, self._closing())
+                kind = b""
         self.started = self.response_complete = True
+        parts = STATUS_LINE[status], connection.state.date_line, lines, kind, self._closing(), b"\r\n", body
         if len(body) <= _JOINED:
-            connection.transport.write(head + body)
+            connection.transport.write(b"".join(parts))
         else:
-            connection.transport.writelines((head, body))
+            connection.transport.writelines((b"".join(parts[:-1]), body))
         connection.on_response_complete()
 
     def start(self, lines: bytes, media_type: bytes) -> None:

@@ -5,6 +5,7 @@ others go on with what was said.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import TypeAlias
 
 from msgspec.structs import replace
@@ -53,20 +54,23 @@ class Attempter:
         self._ambient = ambient
         self._settings = settings
 
-    async def run(self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> Ending:
+    def run(self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> Awaitable[Ending]:
         """Return what answers the exchange: a whole answer, or what ends the stream that was written meanwhile."""
         plan = x.plan
         assert plan is not None
         if not plan.steps:
             raise _no_target()
         ctx = AttemptContext(x, endpoint, reply, watch, plan.steps[0])
-        if plan.recovery == "continue":
-            ctx.continuation = _continuation(x, endpoint)
+        return self._go_on(ctx, plan) if plan.recovery == "continue" else self._go_through(ctx, plan)
+
+    async def _go_on(self, ctx: AttemptContext, plan: Plan) -> Ending:
+        """Have others go on where a stream breaks off."""
+        ctx.continuation = _continuation(ctx.x, ctx.endpoint)
         try:
             return await self._go_through(ctx, plan)
         finally:
             if ctx.continuation is not None and ctx.continuation.spent is not None:
-                ctx.continuation.account(x)  # whatever ended it: those that broke off were asked too
+                ctx.continuation.account(ctx.x)  # whatever ended it: those that broke off were asked too
 
     async def _go_through(self, ctx: AttemptContext, plan: Plan) -> Ending:
         x = ctx.x
@@ -130,10 +134,6 @@ class Attempter:
         call = (
             fit(ctx.x, ctx.endpoint, step.target) if ctx.continuation is None else _with_what_was_said(ctx, step.target)
         )
-        most = step.retries
-        # One layer tries again: where others wait behind this target, or the client does so itself, it is not this one.
-        if most is None:
-            most = 0 if others or ctx.x.retried else self._settings.retries
         tries = 0
         while True:
             asked = len(ctx.x.attempts)
@@ -142,13 +142,20 @@ class Attempter:
             except (UpstreamError, ProviderFault) as error:
                 if len(ctx.x.attempts) == asked:
                     raise  # nobody was asked: it is to be left alone for longer than is waited for
-                wait = None if ctx.x.committed or tries >= most else self._wait(ctx, step.target, error, tries)
+                is_last = ctx.x.committed or tries >= self._most_retries(ctx, step, others=others)
+                wait = None if is_last else self._wait(ctx, step.target, error, tries)
                 if wait is None:
                     raise
                 await asyncio.sleep(wait)
                 if self._is_spent(ctx):  # what was asked meanwhile counts too
                     raise
             tries += 1
+
+    def _most_retries(self, ctx: AttemptContext, step: Step, *, others: bool) -> int:
+        if step.retries is not None:
+            return step.retries
+        # One layer tries again: where others wait behind this target, or the client does so itself, it is not this one.
+        return 0 if others or ctx.x.retried else self._settings.retries
 
     def _wait(
         self, ctx: AttemptContext, target: Target, error: UpstreamError | ProviderFault, tries: int

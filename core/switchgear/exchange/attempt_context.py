@@ -32,18 +32,6 @@ class AttemptContext(Struct, eq=False):
     listener: Listener | None = None
     asked: dict[str, Raw] | None = None
 
-    @property
-    def is_streamed(self) -> bool:
-        """Whether the client wants a stream."""
-        call = self.x.call
-        return call is not None and call.stream
-
-    @property
-    def is_timed(self) -> bool:
-        """Whether the plan bounds the time until the first token."""
-        plan = self.x.plan
-        return plan is not None and plan.seconds is not None
-
     def left_s(self, now: float) -> float:
         """Return how many seconds the plan leaves until the first token, at a monotonic second."""
         x = self.x

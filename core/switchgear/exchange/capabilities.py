@@ -23,8 +23,10 @@ def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target, *, canonical: 
     """
     call = x.call
     assert call is not None
-    call.strict = x.strict or target.model.strict
-    call.forget()
+    if x.strict or target.model.strict or call.strict:
+        call.strict = x.strict or target.model.strict
+    if call.dropped or call.changed or call.aliases:
+        call.forget()
     own = not canonical or endpoint.wire == CANONICAL
     if own and endpoint.wire in target.wires and (STREAM in target.capabilities or not call.stream):
         fitting = call

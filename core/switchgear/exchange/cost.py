@@ -12,9 +12,10 @@ _NEVER_ASKED = frozenset({"connect", "connect_timeout", "egress", "request"})
 
 def may_be_billed(x: Exchange, attempt: Attempt) -> bool:
     """Say whether a provider may charge for an attempt: it was asked and did not refuse. Nobody charges for counting tokens."""
-    if not attempt.asked or attempt.cause in _NEVER_ASKED or x.call is None or x.call.operation == COUNT:
+    status, call = attempt.status, x.call
+    if not attempt.asked or attempt.cause in _NEVER_ASKED or call is None or call.operation == COUNT:
         return False
-    return attempt.status is None or 200 <= attempt.status < 300  # noqa: PLR2004 - HTTP's classes
+    return status is None or 200 <= status < 300  # noqa: PLR2004 - HTTP's classes
 
 
 def account(x: Exchange, attempt: Attempt) -> None:

@@ -107,7 +107,7 @@ class DataPlane:
             began=ambient.monotonic(),
             started_us=ambient.now_us(),
         )
-        note_ids(x, dict(request.headers))
+        note_ids(x, request.fields)
         if dialect.request_id_header is not None:
             x.headers.append((dialect.request_id_header, x.id.encode()))
         error: ApiError

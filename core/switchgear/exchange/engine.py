@@ -1,4 +1,4 @@
-"""The life of one exchange, from the head of a request to its settlement. There is one way through here and it ends in `_settle`.
+"""The life of one exchange, from the head of a request to its settlement. There is one way through here, `run`.
 
 identify  who asks, which needs no body
 read      the body, within budgets of bytes; its head is parsed, the rest stays raw
@@ -118,16 +118,10 @@ class Engine:
     async def run(self, dialect: Dialect, endpoint: InferenceEndpoint, request: Inbound) -> None:
         """Carry a request to its end and answer the client. Raises nothing of its own."""
         ambient = self._ambient
-        x = Exchange(
-            ambient.new_id(),
-            dialect.name,
-            self._resources.snapshot,
-            began=self._monotonic(),
-            started_us=ambient.now_us(),
-        )
+        x = Exchange(ambient.new_id(), dialect.name, self._resources.snapshot, self._monotonic(), ambient.now_us())
         x.policies = self._always
         REQUEST_ID.set(x.id)
-        watch = Watch(self._loop, self._total_timeout_s, task=request.task)
+        watch = Watch(self._loop, self._total_timeout_s, request.task)
         request.on_lost = watch.client_left
         held = Holding()
         ending: Ending | None = None
@@ -142,8 +136,10 @@ class Engine:
         if error is not None and x.principal is not None and not x.admitted_s and isinstance(error, ApiError):
             error = await x.policies.charge(x, error)
         try:
-            unaccounted = await self._settle(x, error)
+            self._conclude(x, error)
+            unaccounted = await x.policies.settle(x)
         finally:
+            self._measure(x)
             if x.principal is not None:
                 self.in_flight.leave(x)
             if held.bodies is not None:
@@ -152,7 +148,8 @@ class Engine:
         if isinstance(error, _ENDED):
             raise error
         try:
-            await self._finish(x, dialect, request, ending, unaccounted or error)
+            if (last := self._last(x, dialect, request, ending, unaccounted or error)) is not None:
+                await last
         except Exception as failure:  # noqa: BLE001 - told of; a stream that has begun is cut
             await self._broken.finish(x, dialect, request, failure)
         if error is not None:
@@ -165,7 +162,7 @@ class Engine:
         """Do everything but the last write."""
         if request.lost:
             raise ClientGone("The client closed the connection.", code="client_gone")
-        headers = dict(request.headers)
+        headers = request.fields
         _note_head(x, dialect, headers)
         principal = request.principal
         if principal is None:
@@ -298,16 +295,16 @@ class Engine:
         plan: Plan = found.plan(x)
         return plan
 
-    async def _settle(self, x: Exchange, error: BaseException | None) -> ApiError | None:
-        """Choose the outcome and account for it, once. Returns the error of a policy that must account for it and could not."""
+    def _conclude(self, x: Exchange, error: BaseException | None) -> None:
+        """Choose the outcome, and say what all of it consumed and cost, once."""
         x.ended_s = self._monotonic() - x.began
-        x.error = error
         try:
             if error is None:
                 x.outcome, x.status = Outcome.COMPLETE, 200
                 learn(x)
             else:
-                x.outcome, x.status, x.cause = outcome_of(error), to_api_error(error).status, cause_of(error)
+                x.error, x.outcome, x.cause = error, outcome_of(error), cause_of(error)
+                x.status = to_api_error(error).status
             settle_cost(x)
         except (TypeError, AttributeError, ValueError) as spoilt:
             self._broken.mend(x, spoilt)
@@ -319,37 +316,33 @@ class Engine:
                 "provider failed", request_id=x.id, model=target.model.id, provider=target.provider_id, outcome=str(x.outcome),
                 cause=x.attempts[-1].cause, status=x.attempts[-1].status, reason=x.attempts[-1].reason,
             )  # fmt: skip
-        try:
-            policies: PolicyChain = x.policies
-            return await policies.settle(x)
-        finally:
-            try:
-                self._meters.settled(x)
-            except (TypeError, AttributeError) as spoilt:
-                self._broken.mend(x, spoilt)
-                self._meters.settled(x)
 
-    async def _finish(
+    def _measure(self, x: Exchange) -> None:
+        try:
+            self._meters.settled(x)
+        except (TypeError, AttributeError) as spoilt:
+            self._broken.mend(x, spoilt)
+            self._meters.settled(x)
+
+    def _last(
         self, x: Exchange, dialect: Dialect, reply: Reply, ending: Ending | None, error: BaseException | None
-    ) -> None:
+    ) -> Awaitable[None] | None:
+        """Return what sends the last byte; None where nobody waits for it."""
         if isinstance(error, ClientGone):
-            return
+            return None
         if error is None:
             assert ending is not None
             if isinstance(ending, StreamEnd):
-                await reply.close(ending.data)
-            else:
-                await reply.whole(200, answer_lines(x, x.ended_s, stream=False), ending.body, ending.media_type)
-            return
+                return reply.close(ending.data)
+            return reply.whole(200, answer_lines(x, x.ended_s, stream=False), ending.body, ending.media_type)
         answer = to_api_error(error, _secrets(x))
         if len(x.attempts) > 1 and answer.source == "provider":
             answer.message += f" Tried: {', '.join(causes(x))}."
         if reply.started:
-            await reply.close(reply.encoder.error(answer, x.id))
-        else:
-            await reply.whole(
-                answer.status, error_lines(x, answer, x.ended_s), error_body(self._faults, dialect, answer, x.id)
-            )
+            return reply.close(reply.encoder.error(answer, x.id))
+        return reply.whole(
+            answer.status, error_lines(x, answer, x.ended_s), error_body(self._faults, dialect, answer, x.id)
+        )
 
 
 async def _at_once(events: Sequence[StreamEvent]) -> AsyncIterator[list[StreamEvent]]:
@@ -361,7 +354,8 @@ def _note_head(x: Exchange, dialect: Dialect, headers: Mapping[bytes, bytes]) ->
     if dialect.request_id_header is not None:
         x.headers.append((dialect.request_id_header, x.id.encode()))
     note_ids(x, headers)
-    x.retried = headers.get(dialect.retry_count_header, b"0") != b"0"
+    if dialect.retry_count_header in headers:
+        x.retried = headers[dialect.retry_count_header] != b"0"
     strict = headers.get(b"x-switchgear-strict")
     if strict is not None:
         word = strict.strip().lower()
@@ -373,7 +367,7 @@ def _note_head(x: Exchange, dialect: Dialect, headers: Mapping[bytes, bytes]) ->
 
 def _coding(headers: Mapping[bytes, bytes]) -> bytes | None:
     """Return what the body is compressed with, None for nothing. Raises `UnsupportedMedia` unless it is JSON."""
-    if b"json" not in headers.get(b"content-type", b"json"):
+    if headers.get(b"content-type", b"json").find(b"json") < 0:
         raise UnsupportedMedia("The request body must be JSON (`content-type: application/json`).")
     return headers.get(b"content-encoding")
 

@@ -22,9 +22,8 @@ class FormRequest:
 
     def __init__(self, request: Inbound, most: int) -> None:
         as_json = [(name, value) for name, value in request.headers if name not in _ITS_OWN]
-        vars(self).update(
-            _request=request, _most=most, _is_read=False, headers=[*as_json, (b"content-type", b"application/json")]
-        )
+        as_json.append((b"content-type", b"application/json"))
+        vars(self).update(_request=request, _most=most, _is_read=False, headers=as_json, fields=dict(as_json))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(vars(self)["_request"], name)
@@ -42,7 +41,7 @@ class FormRequest:
             return None
         mine["_is_read"] = True
         request: Inbound = mine["_request"]
-        headers = dict(request.headers)
+        headers = request.fields
         found: dict[str, list[Any]] = {}
         segment: Any = None
         data: list[bytes] = []

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import ANYBODY
 from switchgear.contracts.exchange import Exchange
@@ -19,15 +21,12 @@ Decide: TypeAlias = Callable[[Principal, str, str, str | None], Scope | Awaitabl
 """`switchgear.authority.Authority.decide`."""
 
 
-class _Flight:
+class _Flight(Struct, eq=False):
     """One exchange, what ends it, and the timer of its principal's expiry, if that has one."""
 
-    __slots__ = ("expiry", "watch", "x")
-
-    def __init__(self, x: Exchange, watch: Watch) -> None:
-        self.x = x
-        self.watch = watch
-        self.expiry: asyncio.TimerHandle | None = None
+    x: Exchange
+    watch: Watch
+    expiry: asyncio.TimerHandle | None = None
 
 
 class InFlight:

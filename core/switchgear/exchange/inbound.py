@@ -33,6 +33,11 @@ class Inbound(Reply, Protocol):
     on_lost: Callable[[], None] | None
 
     @property
+    def fields(self) -> dict[bytes, bytes]:
+        """The headers by name; of several with one name the last."""
+        ...
+
+    @property
     def principal(self) -> Principal | None:
         """Who asks, where that is known already."""
         ...
@@ -181,12 +186,9 @@ class Bodies:
         return mine
 
 
-class Holding:
+class Holding(Struct, eq=False):
     """The bytes of bodies that one exchange holds."""
 
-    __slots__ = ("bodies", "principal", "size")
-
-    def __init__(self) -> None:
-        self.bodies: Bodies | None = None
-        self.principal = ""
-        self.size = 0
+    bodies: Bodies | None = None
+    principal: str = ""
+    size: int = 0

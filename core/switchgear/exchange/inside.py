@@ -66,7 +66,7 @@ class InsideCalls:
         members = _members(body, model, stream=stream)
         request = _Request(endpoint, members, principal, parent, labels or {}, stream=stream)
         request.headers = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
-        if parent is not None and parent.trace is not None and b"traceparent" not in dict(request.headers):
+        if parent is not None and parent.trace is not None and b"traceparent" not in request.fields:
             request.headers.append((b"traceparent", parent.trace.encode()))
         request.task = task = asyncio.create_task(self._run(dialect, endpoint, request))
         self._running.add(task)
@@ -131,6 +131,11 @@ class _Request:
         self._reader = _reader(endpoint, members) if stream else None
         self._news = asyncio.Event()
         self._room = asyncio.Event()
+
+    @property
+    def fields(self) -> dict[bytes, bytes]:
+        """The headers by name."""
+        return dict(self.headers)
 
     # What whoever called does.
 

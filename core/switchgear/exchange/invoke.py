@@ -6,8 +6,8 @@ knows of other targets.
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import NoReturn, TypeAlias
+from collections.abc import AsyncIterator, Mapping
+from typing import NoReturn, TypeAlias, TypeGuard
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from switchgear.contracts.credential import Secret
 from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Attempt, Exchange, Step, Target
 from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault, StreamEvent
-from switchgear.contracts.upstream import UpstreamResponse
+from switchgear.contracts.upstream import OutboundRequest, UpstreamResponse
 from switchgear.errors import (
     AuthenticationFailed,
     FirstByteTimeout,
@@ -28,8 +28,8 @@ from switchgear.errors import (
     UpstreamError,
 )
 from switchgear.exchange.attempt_context import AttemptContext
+from switchgear.exchange.attempt_notes import begin, end, is_answer, note_cause
 from switchgear.exchange.capabilities import count_body
-from switchgear.exchange.cost import account
 from switchgear.exchange.faults import cause_of, reason_of
 from switchgear.exchange.filters import face_of
 from switchgear.exchange.health.health import Health
@@ -42,7 +42,6 @@ from switchgear.exchange.sound import JSON, check_answer, is_deep
 from switchgear.exchange.stream import Buffering, IdleTimes, KeptBack, StreamEnd, StreamRelay
 from switchgear.exchange.target_faults import TargetFaults, read_fault
 from switchgear.plugin_faults import heeded
-from switchgear.telemetry.scrub import SHORTEST
 from switchgear.wire.chat import as_stream
 
 CIRCUIT_OPEN = "target_open"
@@ -90,7 +89,7 @@ class Invoker:
             return self._counted(ctx, call, target)
         health = target.health
         if not isinstance(health, Health):
-            return await self._with_secret(ctx, call, step)
+            return await self._attempt(ctx, call, step)
         if health.is_throttled:
             await self._wait_turn(ctx, target, health, others=others)
         limiter = health.limiter
@@ -102,7 +101,7 @@ class Invoker:
         try:
             # The last target of a plan is never ejected; but of several whose circuits are open only one is asked.
             ticket = health.begin(force=not others and (again or not ctx.x.attempts), retry=again) or _circuit_open()
-            ending = await self._with_secret(ctx, call, step)
+            ending = await self._attempt(ctx, call, step)
         except BaseException as error:
             if ticket:
                 _note_failure(health, ticket, error, ctx, step)
@@ -138,91 +137,81 @@ class Invoker:
             message = f"All {health.limiter.limit} slots of this model's provider are in use; try again shortly."
             raise Unavailable(message, code="target_busy", retry_after=max(1.0, wait))
 
-    async def _with_secret(self, ctx: AttemptContext, call: Call, step: Step) -> Ending:
-        """Ask, and once more where the target refuses a secret that was replaced meanwhile, or reasoning that came back."""
-        target = step.target
+    async def _attempt(self, ctx: AttemptContext, call: Call, step: Step) -> Ending:
+        """Prepare, send, read; once more where a secret is refused that was replaced meanwhile, or reasoning that came back."""
+        x, watch, target = ctx.x, ctx.watch, step.target
         handle = target.secret
         secret = None if handle is None else handle.peek()
         is_newer = False
         while True:
+            attempt = Attempt(target, self._monotonic() - x.began)
+            extra = await _headers(x, attempt) if x.trace is not None or x.policies.attempting else None
+            begin(x, attempt)
             try:
-                ending = await self._attempt(ctx, call, step, secret)
-            except ProviderFault as error:
-                less = None if ctx.is_spent(self._monotonic()) else asked_with_less(ctx, call, error)
-                if less is not None:
-                    call = less
-                    continue
-                secret, is_newer = await self._newer_secret(ctx, target, error, is_newer=is_newer), True
+                watch.shorten(target.timeouts.total)
+                if secret is None and handle is not None:
+                    secret = await handle.get()
+                attempt.secret = x.own if target.takes_own else secret
+                self._expect_first_token(ctx, step)
+                if x.call is not None and x.call.stream:
+                    ending: Ending = await self._stream(ctx, call, step, attempt, extra)
+                else:
+                    answer = await self._whole(ctx, call, attempt, extra)
+                    if not answer.body.startswith(b"{") or answer.media_type is not JSON:
+                        check_answer(answer)
+                    x.usage = answer.usage
+                    x.stream_bytes = len(answer.body)
+                    ending = self._told(ctx, call, answer)
+            except BaseException as raised:  # noqa: BLE001 - raised there, but for what may be asked once more
+                fault = self._failure(ctx, attempt, raised)
             else:
                 if target.credential is not None:
                     target.credential.accepted()
                 return ending
+            finally:
+                attempt.ended_s = self._monotonic() - x.began
+                end(x, attempt)
+                watch.relax()
+            less = None if ctx.is_spent(self._monotonic()) else asked_with_less(ctx, call, fault)
+            if less is not None:
+                call = less
+            else:
+                secret, is_newer = await self._newer(ctx, attempt, fault, again=is_newer), True
 
-    async def _newer_secret(
-        self, ctx: AttemptContext, target: Target, error: ProviderFault, *, is_newer: bool
-    ) -> Secret:
-        """Return what took the place of a secret that the target refuses. Raises the fault where nothing did in time."""
-        handle, refused = target.secret, ctx.x.attempts[-1].secret
-        if error.cause == "auth" and target.takes_own and not ctx.x.committed:
+    def _failure(self, ctx: AttemptContext, attempt: Attempt, raised: BaseException) -> ProviderFault:
+        """Note how an attempt failed. Returns a fault after which the target may be asked once more, and raises all others."""
+        error = (ctx.watch.cause() if isinstance(raised, asyncio.CancelledError) else None) or raised
+        error = self._faults.told_as(ctx.x, attempt, ctx.endpoint, error)
+        if not isinstance(error, Exception):
+            raise raised  # it is given up
+        note_cause(attempt, error)
+        if isinstance(error, ProviderFault) and not ctx.x.committed:
+            return error
+        if error is raised:
+            raise error
+        raise error from None
+
+    async def _newer(self, ctx: AttemptContext, attempt: Attempt, refusal: ProviderFault, *, again: bool) -> Secret:
+        """Return the secret that has replaced one that was refused. Raises the fault where none has, or time is up."""
+        target, old, newer = attempt.target, attempt.secret, None
+        if refusal.cause == "auth" and target.takes_own:
             message = "The provider refuses your own credential."
-            raise AuthenticationFailed(message, code="invalid_api_key", source="provider") from None
-        if error.cause not in _REFUSED or handle is None or ctx.x.committed:
-            raise error
-        newer = None
-        if not is_newer and refused is not None and error.cause == "auth":
-            newer = await handle.renew(refused)
+            raise AuthenticationFailed(message, code="invalid_api_key", source="provider")
+        if refusal.cause not in _REFUSED or target.secret is None:
+            raise refusal
+        if not again and old is not None and refusal.cause == "auth":
+            newer = await target.secret.renew(old)
         if newer is None:
-            _mark_refused(target, error)
-            raise error
+            _mark_refused(target, refusal)
+            raise refusal
         if ctx.is_spent(self._monotonic()):
-            raise error
+            raise refusal
         return newer
-
-    async def _attempt(self, ctx: AttemptContext, call: Call, step: Step, secret: Secret | None) -> Ending:
-        """Prepare, send, read. `secret` is used instead of the target's own."""
-        x, watch, target = ctx.x, ctx.watch, step.target
-        attempt = Attempt(target, began_s=self._monotonic() - x.began)
-        extra = await _headers(x, attempt) if x.trace is not None or x.policies.attempting else None
-        x.attempts.append(attempt)
-        x.usage = None  # what an attempt before this one consumed, or showed, is not this one's
-        x.stream_bytes = x.stream_events = 0
-        target.meters.active.value += 1
-        try:
-            watch.shorten(target.timeouts.total)
-            if secret is None and target.secret is not None:
-                secret = await target.secret.get()
-            attempt.secret = secret = x.own if target.takes_own else secret
-            self._expect_first_token(ctx, step)
-            if ctx.is_streamed:
-                return await self._stream(ctx, call, step, attempt, extra)
-            answer = await self._whole(ctx, call, attempt, extra)
-            if not answer.body.startswith(b"{") or answer.media_type is not JSON:
-                check_answer(answer)
-            x.usage = answer.usage
-            x.stream_bytes = len(answer.body)
-            return self._told(ctx, call, answer)
-        except BaseException as raised:
-            error = (watch.cause() if isinstance(raised, asyncio.CancelledError) else None) or raised
-            error = self._faults.told_as(x, attempt, ctx.endpoint, error)
-            if not isinstance(error, Exception):
-                raise  # it is given up
-            attempt.cause, attempt.reason = cause_of(error), reason_of(error)
-            if isinstance(error, ProviderFault):
-                attempt.status, attempt.request_id = error.status or None, error.request_id
-            if error is raised:
-                raise
-            raise error from None
-        finally:
-            attempt.ended_s = self._monotonic() - x.began
-            account(x, attempt)
-            if attempt.request_id is not None and _gives_away(attempt.request_id, target, secret):
-                attempt.request_id = None
-            target.meters.active.value -= 1
-            watch.relax()
 
     def _expect_first_token(self, ctx: AttemptContext, step: Step) -> None:
         timeout_s = step.target.timeouts.first_byte
-        if step.first_token_s is None and not ctx.is_timed:
+        plan = ctx.x.plan
+        if step.first_token_s is None and (plan is None or plan.seconds is None):
             ctx.watch.expect(FirstByteTimeout, timeout_s)
         else:
             first_s, late = self._first_token(ctx, step)
@@ -234,7 +223,7 @@ class Invoker:
         What others left of the plan's time says nothing about this target: that it did not suffice is no failure of its own.
         """
         own_s = math.inf if step.first_token_s is None else step.first_token_s
-        left_s = ctx.left_s(self._monotonic()) if ctx.is_timed else math.inf
+        left_s = ctx.left_s(self._monotonic())
         if left_s < min(own_s, step.target.timeouts.first_byte) and len(ctx.x.attempts) > 1:
             return left_s, TotalTimeout
         return min(own_s, left_s), FirstByteTimeout
@@ -280,11 +269,14 @@ class Invoker:
             x.first_byte_s = self._monotonic() - x.began
             return answer
         assert target.provider is not None
-        response = await self._send(call, attempt, extra)
+        assert target.connection is not None
+        request = self._request(call, attempt)
+        response = await target.connection.send(request, extra)
+        if not is_answer(response, attempt):
+            raise await self._fault(call, attempt, response)
         x.first_byte_s = self._monotonic() - x.began
-        if response.complete:
-            body = await response.body(self._caps.body)
-        else:
+        body = response.whole(self._caps.body)
+        if body is None:
             watch, idle_s = ctx.watch, target.timeouts.idle
             watch.expect(IdleTimeout, idle_s)
             try:
@@ -314,7 +306,11 @@ class Invoker:
                 await relay.run(_one_by_one(target.native.stream(x, call, target.model, attempt.secret)))
             else:
                 assert target.provider is not None
-                response = await self._send(call, attempt, extra)
+                assert target.connection is not None
+                request = self._request(call, attempt)
+                response = await target.connection.send(request, extra)
+                if not is_answer(response, attempt):
+                    raise await self._fault(call, attempt, response)
                 try:
                     await relay.run_decoder(response, target.provider.decoder(call, response))
                 finally:
@@ -336,30 +332,35 @@ class Invoker:
         hold = Buffering(until, late, whole=ctx.x.plan.recovery == "buffer", most=self._caps.body, kept=self._kept)
         return StreamRelay(ctx.x, ctx.reply, encoder, ctx.watch, silence, self._ambient, hold, listener)
 
-    async def _send(self, call: Call, attempt: Attempt, extra: Mapping[str, str] | None) -> UpstreamResponse:
-        target = attempt.target
-        provider, connection = target.provider, target.connection
+    def _request(self, call: Call, attempt: Attempt) -> OutboundRequest:
+        """Return what a provider is asked with."""
+        provider = attempt.target.provider
         assert provider is not None
-        assert connection is not None
         try:
-            request = provider.prepare(call, target.model, attempt.secret)
+            request = provider.prepare(call, attempt.target.model, attempt.secret)
         except RecursionError:
             if not is_deep(call.members):
                 raise
             raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
         attempt.asked = True
-        response = await connection.send(request, extra)
-        attempt.status = status = response.status
-        if 200 <= status < 300:  # noqa: PLR2004 - HTTP's classes
-            attempt.request_id = response.header(provider.request_id_header)
-            return response
+        return request
+
+    async def _fault(self, call: Call, attempt: Attempt, response: UpstreamResponse) -> ProviderFault:
+        """Return what a provider's answer that is none says."""
+        provider = attempt.target.provider
+        assert provider is not None
         try:
             fault = provider.fault(call, response, await read_fault(response))
             if fault.retry_after is None:
                 fault.retry_after = retry_after_date(response, self._ambient.now_us())
-            raise fault
+            return fault
         finally:
             await response.close()
+
+
+def _is_refusal(error: Exception, target: Target) -> TypeGuard[ProviderFault]:
+    """Say whether a target refuses whoever asks it with this secret."""
+    return target.secret is not None and isinstance(error, ProviderFault) and error.cause in _REFUSED
 
 
 def _note_failure(health: Health, ticket: int, error: BaseException, ctx: AttemptContext, step: Step) -> None:
@@ -398,25 +399,6 @@ def _mark_refused(target: Target, fault: ProviderFault) -> None:
     """Mark the credential, not the model: what is refused is who asks."""
     if target.credential is not None:
         target.credential.refused(target.provider_id, _UNAUTHORIZED if fault.cause == "auth" else fault.status)
-
-
-def _gives_away(text: str, target: Target, secret: Secret | None) -> bool:
-    """Return True if a provider sent back, where it is shown and recorded, what it was to keep to itself."""
-    if secret is not None and _holds(text, secret.values()):
-        return True
-    if target.secret_headers and _holds(text, target.secret_headers):
-        return True
-    if target.credential is None or target.credential is target.secret:
-        return False
-    traded = target.credential.peek()  # what the token was got for
-    return traded is not None and _holds(text, traded.values())
-
-
-def _holds(text: str, secrets: Iterable[str]) -> bool:
-    for value in secrets:  # noqa: SIM110 - asked for every request; any() would make a generator each time
-        if value in text and len(value) >= SHORTEST:
-            return True
-    return False
 
 
 async def _one_by_one(events: AsyncIterator[StreamEvent]) -> AsyncIterator[list[StreamEvent]]:

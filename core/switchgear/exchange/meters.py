@@ -44,11 +44,12 @@ class ExchangeMeters:
 
     def settled(self, x: Exchange) -> None:
         """Count an exchange that ended."""
-        if not x.attempts:
+        attempts = x.attempts
+        if not attempts:
             self._requests.child(x.dialect, _NONE, _NONE, str(x.status), str(x.outcome)).value += 1
             self._unknown_duration.observe(x.ended_s)
             return
-        meters = x.attempts[-1].target.meters
+        meters = attempts[-1].target.meters
         ending = x.dialect, x.status, x.outcome
         requests = meters.requests.get(ending)
         if requests is None:
@@ -59,18 +60,19 @@ class ExchangeMeters:
         meters.duration.observe(x.ended_s)
         if x.first_byte_s is not None:
             meters.ttft.observe(x.first_byte_s)
-        for attempt in x.attempts:
+        for attempt in attempts:
             of_target = attempt.target.meters
-            if attempt.usage is not None:
-                of_target.input_tokens.value += attempt.usage.input_tokens
-                of_target.output_tokens.value += attempt.usage.output_tokens
-            if attempt.cost_microusd is None:
+            usage, cost, cause = attempt.usage, attempt.cost_microusd, attempt.cause
+            if usage is not None:
+                read, written = usage.tokens()
+                of_target.input_tokens.value += read
+                of_target.output_tokens.value += written
+            if cost is None:
                 of_target.unpriced.value += 1
-            elif attempt.cost_microusd:
-                of_target.cost.value += attempt.cost_microusd
-            attempts = of_target.attempts.get(attempt.cause)
-            if attempts is None:
-                cause = attempt.cause or "answered"
-                attempts = self._attempts.child(of_target.model, of_target.provider, cause)
-                of_target.attempts[attempt.cause] = attempts
-            attempts.value += 1
+            elif cost:
+                of_target.cost.value += cost
+            tries = of_target.attempts.get(cause)
+            if tries is None:
+                tries = self._attempts.child(of_target.model, of_target.provider, cause or "answered")
+                of_target.attempts[cause] = tries
+            tries.value += 1

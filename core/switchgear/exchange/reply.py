@@ -14,15 +14,11 @@ _MOST_CAUSES = 32
 _STREAM = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 _TCHAR = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 _CONTROLS = bytes(set(range(32)) - {9}) + b"\x7f"
-_COMMON = (
-    b"x-request-id: %b\r\nx-switchgear-attempts: %d\r\nx-switchgear-cache: %b\r\n"
-    b"server-timing: auth;dur=%b, policy;dur=%b, upstream;dur=%b, total;dur=%b\r\n%b"
-)
-"""The last of `server-timing` (W3C Server Timing) is the whole, in milliseconds."""
 _FINAL = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
 """The same request would be answered so again: clients that try everything again are told not to."""
-_SHORT_MS = tuple(b"%d.%02d" % divmod(hundredths, 100) for hundredths in range(2000))
-"""Milliseconds with two digits, up to 20: what most durations are. Formatting a float costs ten times the look-up."""
+_SHORT = 2000
+_SHORT_MS = tuple(b"%d.%02d" % divmod(hundredths, 100) for hundredths in range(_SHORT))
+"""Milliseconds with two digits, up to 20: what durations in here are. Formatting one costs many times the look-up."""
 
 
 class Reply(Protocol):
@@ -72,29 +68,34 @@ def answer_lines(x: Exchange, now_s: float, *, stream: bool, named: bool = True)
         upstream_s += (attempt.ended_s or now_s) - attempt.began_s
     authenticated_s = x.authenticated_s
     policy_s = x.admitted_s - authenticated_s if x.admitted_s else 0.0
-    try:
-        durations: tuple[bytes, ...] = (
-            _SHORT_MS[int(authenticated_s * 1e5)], _SHORT_MS[int(policy_s * 1e5)],
-            _SHORT_MS[int(upstream_s * 1e5)], _SHORT_MS[int(now_s * 1e5)],
-        )  # fmt: skip
-    except IndexError:
-        durations = tuple(b"%.2f" % (it * 1e3) for it in (authenticated_s, policy_s, upstream_s, now_s))
-    lines = _COMMON % (
-        x.id.encode(), len(attempts), _BYPASS if x.cache == "bypass" else printable(x.cache), *durations,
-        attempts[-1].target.lines if attempts and named else b"",
-    )  # fmt: skip
-    if x.sent is not None and x.sent.dropped:
-        lines += b"x-switchgear-dropped: %b\r\n" % b", ".join(map(printable, x.sent.dropped[:_MOST_DROPPED]))
-    if x.sent is not None and x.sent.changed:
-        lines += b"x-switchgear-changed: %b\r\n" % b", ".join(map(printable, x.sent.changed[:_MOST_DROPPED]))
+    last = _STREAM if stream else b"" if x.cost_microusd is None else b"x-switchgear-cost: %d\r\n" % x.cost_microusd
+    # Joining takes half the time of formatting. The last of `server-timing` (W3C Server Timing) is the whole, in milliseconds.
+    return b"".join((
+        b"x-request-id: ", x.id.encode(), b"\r\nx-switchgear-attempts: ", b"%d" % len(attempts),
+        b"\r\nx-switchgear-cache: ", _BYPASS if x.cache == "bypass" else printable(x.cache),
+        b"\r\nserver-timing: auth;dur=", _ms(authenticated_s), b", policy;dur=", _ms(policy_s),
+        b", upstream;dur=", _ms(upstream_s), b", total;dur=", _ms(now_s), b"\r\n",
+        attempts[-1].target.lines if attempts and named else b"", _rarely(x), last, x.lines,
+        header_lines(x.headers) if x.headers else b"",
+    ))  # fmt: skip
+
+
+def _rarely(x: Exchange) -> bytes:
+    """Return the lines that most answers do not have."""
+    lines = b""
+    sent = x.sent
+    if sent is not None and sent.dropped:
+        lines += b"x-switchgear-dropped: %b\r\n" % b", ".join(map(printable, sent.dropped[:_MOST_DROPPED]))
+    if sent is not None and sent.changed:
+        lines += b"x-switchgear-changed: %b\r\n" % b", ".join(map(printable, sent.changed[:_MOST_DROPPED]))
     if x.client_request_id is not None:
         lines += b"x-client-request-id: %b\r\n" % x.client_request_id.encode()
-    if stream:
-        lines += _STREAM
-    elif x.cost_microusd is not None:
-        lines += b"x-switchgear-cost: %d\r\n" % x.cost_microusd
-    lines += x.lines
-    return lines + header_lines(x.headers) if x.headers else lines
+    return lines
+
+
+def _ms(seconds: float) -> bytes:
+    hundredths = int(seconds * 1e5)
+    return _SHORT_MS[hundredths] if hundredths < _SHORT else b"%d.%02d" % divmod(hundredths, 100)
 
 
 def error_lines(x: Exchange, error: ApiError, now_s: float) -> bytes:

@@ -91,11 +91,11 @@ class Reservations:
         """
         claims: list[Claim] = []
         claimants = self._claimants
-        for index, claimant in enumerate(claimants):
+        for claimant in claimants:
             try:
                 buckets = claimant.reserve(x)
                 if buckets.__class__ is not tuple and isawaitable(buckets):
-                    return self._gather_later(x, claims, index, buckets)
+                    return self._gather_later(x, claims, claimants.index(claimant), buckets)
             except ApiError:
                 raise
             except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name

@@ -153,7 +153,7 @@ class Visit:
         engine = house.engine
         if request.lost:
             raise ClientGone("The client closed the connection.", code="client_gone")
-        headers = dict(request.headers)
+        headers = request.fields
         note_ids(x, headers)
         if self._dialect.request_id_header is not None:
             x.headers.append((self._dialect.request_id_header, x.id.encode()))

@@ -239,11 +239,8 @@ class Drain:
         backlog.forget(number)
 
     async def _keep(self, reading: Reading, origin: str) -> None:
-        by_kind: dict[str, list[RecordRow]] = {}
-        for kind, row in reading.records:
-            by_kind.setdefault(kind, []).append(row)
-        for kind, rows in by_kind.items():
-            await self._keep_rows(kind, rows, origin)
+        for kind in dict.fromkeys([kind for kind, _ in reading.records]):
+            await self._keep_rows(kind, [row for of, row in reading.records if of == kind], origin)
 
     async def _keep_rows(self, kind: str, rows: Sequence[RecordRow], origin: str) -> None:
         while rows:

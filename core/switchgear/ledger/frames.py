@@ -41,7 +41,7 @@ def pack(kind: str, id: str, at_us: int, body: bytes) -> bytes:
     try:
         kind_bytes = kind.encode()
         id_bytes = id.encode()
-        payload = _pack_meta(at_us, len(kind_bytes), len(id_bytes)) + kind_bytes + id_bytes + body
+        payload = b"".join((_pack_meta(at_us, len(kind_bytes), len(id_bytes)), kind_bytes, id_bytes, body))
         return _pack_head(len(payload), crc32(payload)) + payload
     except (UnicodeEncodeError, error) as fault:
         raise RecordRefused(

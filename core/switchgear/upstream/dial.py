@@ -82,7 +82,7 @@ class Dialer:
 
         Starts renewing the name's addresses when they are stale.
         """
-        peer = self.peer(target)
+        peer = target if self._proxy is None else self._proxy.target
         if peer.literal:
             return True
         answer = self._resolver.known(peer.host)

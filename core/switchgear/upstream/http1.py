@@ -9,6 +9,7 @@ from typing import Final, cast
 import httptools
 
 from switchgear.errors import ConnectionBroken, ResponseTooLarge, UpstreamError
+from switchgear.limiter import Limiter
 from switchgear.upstream.caps import HEAD_TOO_LARGE, MAX_HEAD_BYTES, MAX_HEAD_LINES, MAX_PIECE
 
 LOST: Final = "The connection was lost after the request was sent."
@@ -25,60 +26,50 @@ class Response:
     """
 
     __slots__ = (
-        "_channel",
-        "_error",
-        "_loop",
-        "_message",
-        "_release",
-        "_waiter",
-        "buffered",
-        "complete",
-        "lines",
-        "pieces",
-        "status",
-    )
+        "_by_name", "_channel", "_error", "_loop", "_message", "_slots", "_waiter", "buffered", "complete", "lines",
+        "pieces", "status",
+    )  # fmt: skip
 
-    def __init__(self, channel: "Channel", release: Callable[[], None]) -> None:
+    def __init__(self, channel: "Channel", slots: Limiter) -> None:
         self._loop = channel.loop
         self._channel: Channel | None = channel
-        self._release = release
+        self._slots = slots
         self._waiter: asyncio.Future[None] | None = None
+        self._error: type[UpstreamError] | None = None
+        self._message = ""
+        self._by_name: dict[bytes, bytes] | None = None
         self.pieces: deque[bytes] = deque()
         self.buffered = 0
         self.lines: list[tuple[bytes, bytes]] = []
-        self._error: type[UpstreamError] | None = None
-        self._message = ""
         self.status = 0
         self.complete = False
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header, whatever its case; None if absent."""
-        wanted = _lower(name)
-        for key, value in self.lines:
-            if key == wanted or (len(key) == len(wanted) and key.lower() == wanted):
-                return value.decode("latin-1")
-        return None
+        by_name = self._by_name
+        if by_name is None:
+            by_name = {name.lower(): value for name, value in self.lines}
+            if len(by_name) != len(self.lines):
+                by_name = {name.lower(): value for name, value in reversed(self.lines)}
+            self._by_name = by_name
+        value = by_name.get(_lower(name))
+        return None if value is None else value.decode("latin-1")
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return all header lines as they came."""
         return self.lines
 
-    async def head(self) -> None:
-        """Wait until status and headers have arrived. Cancelling aborts the call at the peer."""
-        while not self.status:
-            if self._error is not None:
-                raise self._error(self._message)
-            await self._wait()
-
     async def read(self) -> bytes | None:
         """Return the next piece of the body, None at its end; see the contract. Cancelling aborts at the peer."""
         pieces = self.pieces
         while not pieces:
-            if self._error is not None:
-                raise self._error(self._message)
             if self.complete:
                 return None
-            await self._wait()
+            try:
+                await self.arrival()
+            except BaseException:
+                self.abort()
+                raise
         if self.buffered <= MAX_PIECE:
             piece = pieces.popleft() if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
@@ -90,11 +81,15 @@ class Response:
             self.buffered -= len(piece)
         return piece
 
+    def whole(self, limit: int) -> bytes | None:
+        """Take the body if it has arrived in one piece; see the contract."""
+        if not self.complete or len(self.pieces) != 1 or self.buffered > limit:
+            return None
+        self.buffered = 0
+        return self.pieces.popleft()
+
     async def body(self, limit: int, on_piece: Callable[[], None] | None = None) -> bytes:
         """Return the rest of the body; see the contract."""
-        if self.complete and len(self.pieces) == 1 and self.buffered <= limit:
-            self.buffered = 0
-            return self.pieces.popleft()
         parts = []
         size = 0
         while (piece := await self.read()) is not None:
@@ -118,15 +113,15 @@ class Response:
             self.fail(ConnectionBroken, "The answer was closed before its end.")
             channel.abort()
 
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        except BaseException:
-            self.abort()
-            raise
-        finally:
-            self._waiter = None
+    def arrival(self) -> "asyncio.Future[None]":
+        """Return what is done once more has arrived, or nothing more will. Raises what the answer failed with.
+
+        Whoever waits for it and is cancelled calls `abort`.
+        """
+        if self._error is not None:
+            raise self._error(self._message)
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     # What the channel calls.
 
@@ -144,7 +139,7 @@ class Response:
         """The whole message has arrived."""
         self.complete = True
         self._channel = None
-        self._release()
+        self._slots.release()
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -154,7 +149,7 @@ class Response:
         if self._channel is not None:
             self._error, self._message = error, message
             self._channel = None
-            self._release()
+            self._slots.release()
             self.wake()
 
 
@@ -174,6 +169,7 @@ class Channel(asyncio.BufferedProtocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._response: Response | None = None
+        self._lines: list[tuple[bytes, bytes]] = []
         self._ended = False  # the response's message is complete
         self._bodiless = False
         self._keep_alive = False
@@ -190,6 +186,7 @@ class Channel(asyncio.BufferedProtocol):
             response.fail(ConnectionBroken, LOST)
             return
         self._response = response
+        self._lines = response.lines
         self._ended = False
         self._bodiless = bodiless
         self._overhead = 0
@@ -277,9 +274,7 @@ class Channel(asyncio.BufferedProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header line; trailers are dropped."""
-        response = self._response
-        if response is not None and not response.status:
-            response.lines.append((name, value))
+        self._lines.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Publish the head, unless it is informational (RFC 9110, section 15.2)."""
@@ -295,6 +290,7 @@ class Channel(asyncio.BufferedProtocol):
             raise ResponseTooLarge(HEAD_TOO_LARGE)
         if status >= _FINAL:
             response.status = status
+            self._lines = []  # trailers go here
             if self._bodiless:
                 # The parser expects the body this length is about, so the connection cannot be kept.
                 self._keep_alive = False

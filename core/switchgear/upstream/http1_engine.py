@@ -82,7 +82,7 @@ class Http1Connection:
         if extra:
             head += self._lines(extra)
         body = request.body
-        head += b"content-length: %d\r\n\r\n" % len(body) if body or route.length else b"\r\n"
+        head = b"%bcontent-length: %d\r\n\r\n" % (head, len(body)) if body or route.length else head + b"\r\n"
         slots = self._slots
         if not slots.take() and not await slots.acquire(self._connect_timeout):
             raise ConnectTimeout("All max_connections of this provider are in use.")
@@ -92,16 +92,20 @@ class Http1Connection:
         except BaseException:
             slots.release()
             raise
-        response = Response(channel, slots.release)
+        response = Response(channel, slots)
         sent_at = channel.loop.time()
         channel.start(response, head, body, bodiless=route.bodiless)
         try:
-            if not response.status:
-                await response.head()
+            while not response.status:
+                await response.arrival()
         except ConnectionBroken:
+            response.abort()
             if reused is None or channel.was_heard or channel.loop.time() > sent_at + _STALE_SECONDS:
                 raise
             response = await self._once_more(route, head, body)
+        except BaseException:
+            response.abort()
+            raise
         return response if response.header("content-encoding") is None else unpacked(response)
 
     async def _once_more(self, route: _Route, head: bytes, body: bytes) -> Response:
@@ -114,10 +118,14 @@ class Http1Connection:
         except BaseException:
             slots.release()
             raise
-        response = Response(channel, slots.release)
+        response = Response(channel, slots)
         channel.start(response, head, body, bodiless=route.bodiless)
-        if not response.status:
-            await response.head()
+        try:
+            while not response.status:
+                await response.arrival()
+        except BaseException:
+            response.abort()
+            raise
         return response
 
     async def close(self) -> None:

@@ -28,7 +28,6 @@ class Unpacked:
         self._rest = b""
         self._begun = False
         self.status = packed.status
-        self.complete = False  # what has arrived is still to be unpacked
 
     def header(self, name: str) -> str | None:
         """Return a header of what is left when the packing is gone."""
@@ -58,6 +57,9 @@ class Unpacked:
             self._rest = self._unpacker.unconsumed_tail
             if piece:
                 return piece
+
+    def whole(self, limit: int) -> None:
+        """Return None: what has arrived is still to be unpacked."""
 
     async def body(self, limit: int, on_piece: Callable[[], None] | None = None) -> bytes:
         """Return the rest of the body. Raises `ResponseTooLarge` as soon as it passes `limit` bytes."""

@@ -54,16 +54,15 @@ class Watch:
         self,
         loop: asyncio.AbstractEventLoop,
         total_seconds: float,
+        task: asyncio.Task[Any] | None = None,
         *,
         began: float | None = None,
-        task: asyncio.Task[Any] | None = None,
     ) -> None:
         task = task or asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("A Watch is made by the task it watches.")
         self._loop = loop
         self._task: asyncio.Task[Any] = task
-        self._time = loop.time
         now = loop.time()
         self.began = now if began is None else began
         self._total_at = self.began + total_seconds
@@ -75,7 +74,7 @@ class Watch:
 
     def expect(self, error: type[UpstreamError], seconds: float) -> None:
         """From now, the next thing must happen within `seconds`, or the exchange ends with `error`."""
-        due = self._time() + seconds
+        due = self._loop.time() + seconds
         self._error = error
         self._due = due
         if due < self._armed_at:
@@ -99,7 +98,7 @@ class Watch:
         It replaces the one before; what was silence until now counts.
         """
         if self._on_silence is None:
-            self._silent_since = self._time()
+            self._silent_since = self._loop.time()
         self._silence = seconds
         self._on_silence = callback
         due = self._silent_since + seconds
@@ -157,7 +156,7 @@ class Watch:
 
     def _cancel(self) -> None:
         self._made += 1
-        self._cancelled_at = self._time()
+        self._cancelled_at = self._loop.time()
         self._task.cancel()
 
     def _arm(self, when: float) -> None:
@@ -165,10 +164,10 @@ class Watch:
             return
         self._timer.cancel()
         self._armed_at = when
-        self._timer = self._loop.call_later(when - self._time(), self._tick)
+        self._timer = self._loop.call_later(when - self._loop.time(), self._tick)
 
     def _tick(self) -> None:
-        now = self._time()
+        now = self._loop.time()
         when = now + _TICK
         if self._cause is not None:
             if now >= self._cancelled_at + _TICK:

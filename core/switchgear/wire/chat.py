@@ -18,7 +18,7 @@ from switchgear.errors import ConnectionBroken
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.mend import clean, mend_completion
-from switchgear.wire.usage import read_usage
+from switchgear.wire.usage import UsageForm, read_usage, usage_of
 
 _NULL = Raw(b"null")
 NO_ERROR = (_NULL, Raw(b"{}"), Raw(b'""'), Raw(b"false"))
@@ -69,6 +69,12 @@ class _Completion(Struct):
     error: Raw = _NULL
 
 
+class _Usual(_Completion):
+    """A completion whose usage is as the form has it."""
+
+    usage: UsageForm | None = None  # type: ignore[assignment]  # read at once rather than kept
+
+
 class _Error(Struct):
     """What failed. Servers put many things into these members; only text and numbers are taken."""
 
@@ -85,16 +91,14 @@ class _ErrorBody(_Error):
     detail: Any = None
 
 
+_usual_decoder = msgspec.json.Decoder(_Usual)
 _completion_decoder = msgspec.json.Decoder(_Completion)
 _error_decoder = msgspec.json.Decoder(_ErrorBody)
 
 
 def decode_answer(body: bytes, head: Head, call: Call | None = None) -> Answer:
     """Read a whole chat completion, mended where it is nearly right. Raises `ProviderFault` (`protocol`) for anything else."""
-    try:
-        found = decode_text(_completion_decoder, body)
-    except BROKEN:
-        found = None
+    found = _read(body)
     if found is None or (call is not None and _is_odd(found, call)):
         body = _mended(body, head, call)
         try:
@@ -104,8 +108,23 @@ def decode_answer(body: bytes, head: Head, call: Call | None = None) -> Answer:
     if found.error not in NO_ERROR or not found.choices:
         raise decode_fault(head.status, body, head)
     first = found.choices[0]
-    usage = read_usage(first.usage if found.usage == _NULL else found.usage)
+    if isinstance(found, _Usual):
+        usage = read_usage(first.usage) if found.usage is None else usage_of(found.usage)
+    else:
+        usage = read_usage(first.usage if found.usage == _NULL else found.usage)
     return Answer(body, usage, found.model or None, first.finish_reason)
+
+
+def _read(body: bytes) -> _Completion | None:
+    """Decode a completion, one whose usage is odd too; None for what cannot be read as it is."""
+    try:
+        return decode_text(_usual_decoder, body)
+    except BROKEN:
+        pass
+    try:
+        return decode_text(_completion_decoder, body)
+    except BROKEN:
+        return None
 
 
 def _is_odd(found: _Completion, call: Call) -> bool:

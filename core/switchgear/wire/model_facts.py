@@ -1,6 +1,7 @@
 """What models of the canonical form's vendor take, by their names: as `acme/NAME` behind a server that offers others' models."""
 
 import re
+from functools import lru_cache
 
 from switchgear.contracts.provider import Call
 from switchgear.wire.members import holds_items
@@ -16,14 +17,22 @@ def refuses_tools(model: str, call: Call) -> bool:
 
     From gpt-5.4 on they are refused together with an effort, from gpt-5.6 on also without one, unless it is `none`.
     """
-    found = _VERSION.match(_bare(model))
-    if found is None or not (holds_items(call.members, "tools") or holds_items(call.members, "functions")):
+    version = _version(model)
+    if version is None or not (holds_items(call.members, "tools") or holds_items(call.members, "functions")):
         return False
     effort = call.member("reasoning_effort", str)
-    version = (int(found[1]), int(found[2] or 0))
     return effort != "none" and version >= (_THINKS_UNASKED if effort is None else _REFUSES_EFFORT)
 
 
+@lru_cache(1024)
+def _version(model: str) -> tuple[int, int] | None:
+    """Return the version of a model that may refuse tools."""
+    found = _VERSION.match(_bare(model))
+    version = (0, 0) if found is None else (int(found[1]), int(found[2] or 0))
+    return version if version >= _REFUSES_EFFORT else None
+
+
+@lru_cache(1024)
 def reasons(model: str) -> bool:
     """Say whether a model reasons.
 

@@ -30,8 +30,10 @@ class _OutputDetails(Struct):
     audio_tokens: int | None = None
 
 
-class _Usage(Struct):
-    """The members of the form, and after them those that some servers have instead of its details."""
+class UsageForm(Struct):
+    """A canonical `usage` whose counts are counts: the members of the form, then those that some servers have instead of its
+    details.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -44,7 +46,7 @@ class _Usage(Struct):
     cache_creation_input_tokens: int | None = None
 
 
-_decoder = msgspec.json.Decoder(_Usage)
+_decoder = msgspec.json.Decoder(UsageForm)
 
 
 def read_usage(raw: bytes | Raw) -> Usage | None:
@@ -52,7 +54,12 @@ def read_usage(raw: bytes | Raw) -> Usage | None:
     if raw == _NULL:
         return None
     found = read_counts(_decoder, raw)
-    if found is None or (found.prompt_tokens is None and found.completion_tokens is None):
+    return None if found is None else usage_of(found)
+
+
+def usage_of(found: UsageForm) -> Usage | None:
+    """Return what a `usage` tells; None where that is nothing."""
+    if found.prompt_tokens is None and found.completion_tokens is None:
         return None
     read, made, total = max(found.prompt_tokens or 0, 0), max(found.completion_tokens or 0, 0), found.total_tokens or 0
     parts = _parts(found)
@@ -61,7 +68,7 @@ def read_usage(raw: bytes | Raw) -> Usage | None:
     return Usage.of(read, made, total=total, **parts)
 
 
-def _parts(found: _Usage) -> dict[str, int]:
+def _parts(found: UsageForm) -> dict[str, int]:
     """Return the parts of both sides that a usage tells, none of them 0."""
     given, written = found.prompt_tokens_details, found.completion_tokens_details
     cached = found.prompt_cache_hit_tokens or found.cached_tokens or found.cache_read_input_tokens

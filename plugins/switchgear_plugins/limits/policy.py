@@ -7,6 +7,7 @@ from typing import Any
 from switchgear.contracts.counters import Bucket, Counters, Room
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.policy import Policy
+from switchgear.contracts.principal import Principal
 from switchgear.errors import ApiError, RateLimited
 from switchgear_plugins.limits.limit import LIMITS
 
@@ -32,31 +33,25 @@ class LimitsPolicy(Policy):
     def reserve(self, x: Exchange) -> Sequence[Bucket]:
         """Name a bucket for each limit of the principal."""
         held = self._held(x)
-        if held is None:
-            return ()
         return held.asked(x) if held.measures else held.buckets
 
     def any_request(self, x: Exchange) -> Sequence[Bucket]:
         """Name a bucket for each limit on requests."""
-        held = self._held(x)
-        return () if held is None else held.of_requests
+        return self._held(x).of_requests
 
     def reserved(self, x: Exchange, rooms: Sequence[Room]) -> None:
         """Say in headers how the limits stand that have some."""
-        held = self._held(x)
-        if held is not None:
-            for shown in held.shown:
-                x.lines += shown.lines(rooms[shown.index])
+        for shown in self._held(x).shown:
+            x.lines += shown.lines(rooms[shown.index])
 
     def used(self, x: Exchange) -> Sequence[int] | None:
         """Say what was taken of limits that are not on requests."""
         held = self._held(x)
-        return held.used(x) if held is not None and held.measures else None
+        return held.used(x) if held.measures else None
 
     def refused(self, x: Exchange, index: int, room: Room, retry_after_s: float) -> ApiError:  # noqa: ARG002 - the phase's form
         """Name the limit that is reached."""
         held = self._held(x)
-        assert held is not None
         limit = held.limits[index]
         return RateLimited(
             f"Rate limit reached for {limit.words}: limit {held.buckets[index].limit}. Try again in {duration(retry_after_s)}.",
@@ -67,22 +62,20 @@ class LimitsPolicy(Policy):
     def explain(self, x: Exchange) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]] | None:
         """Say what is left of each limit; None for a principal without any."""
         held = self._held(x)
-        if held is None or not held.buckets:
+        if not held.buckets:
             return None
         rooms = self._counters.peek(held.buckets)
         return held.standing(rooms) if isinstance(rooms, tuple) else _standing_later(held, rooms)
 
-    def _held(self, x: Exchange) -> "_Held | None":
-        """Return the compiled limits of the principal; None for one without any."""
+    def _held(self, x: Exchange) -> "_Held":
+        """Return the compiled limits of the principal."""
         principal = x.principal
-        if principal is None or (limits := principal.facts.get("limits")) is None:
-            return None
-        held = self._compiled.get(principal.id)
-        if held is None or held.source is not limits:
+        id = "" if principal is None else principal.id
+        held = self._compiled.get(id)
+        if held is None or held.principal is not principal:
             if len(self._compiled) >= MOST_CACHED:
                 self._compiled.clear()
-            whose = f"{principal.kind}:{principal.id}"
-            held = self._compiled[principal.id] = _Held(whose, limits)
+            held = self._compiled[id] = _Held(principal)
         return held
 
 
@@ -93,11 +86,12 @@ class _Held:
     tells whether one counts something else than requests.
     """
 
-    __slots__ = ("_whose", "buckets", "limits", "measures", "of_requests", "shown", "source")
+    __slots__ = ("_whose", "buckets", "limits", "measures", "of_requests", "principal", "shown")
 
-    def __init__(self, whose: str, source: Mapping[str, int]) -> None:
-        self.source = source
-        self._whose = whose
+    def __init__(self, principal: Principal | None) -> None:
+        self.principal = principal
+        self._whose = whose = "" if principal is None else f"{principal.kind}:{principal.id}"
+        source: Mapping[str, int] = {} if principal is None else principal.facts.get("limits") or {}
         by_sort = sorted(LIMITS, key=lambda limit: limit.amount is not None)
         found = [(limit, value) for limit in by_sort if (value := source.get(limit.field)) is not None]
         self.limits = tuple(limit for limit, _ in found)

@@ -96,17 +96,20 @@ class MemoryCounters:
         if actual is not None and len(actual) != len(buckets):
             self._open[id] = taking
             raise ValueError(f"{len(buckets)} buckets were reserved and {len(actual)} amounts given")
-        for index, part in enumerate(taking[3]):
+        slots, parts = self._slots, taking[3]
+        for bucket, part in zip(buckets, parts, strict=True):
             if part is None:
-                bucket = buckets[index]
-                slots = self._slots
                 held = slots.get(bucket.key, 0) - bucket.amount
                 if held:
                     slots[bucket.key] = held
                 else:
                     slots.pop(bucket.key, None)
-            elif actual is not None or part.__class__ is Period:
-                self._correct(buckets[index], part, None if actual is None else actual[index])
+            elif actual is None and part.__class__ is Period:
+                self._correct(bucket, part, None)
+        if actual is not None:
+            for bucket, part, used in zip(buckets, parts, actual, strict=True):
+                if part is not None:
+                    self._correct(bucket, part, used)
 
     def peek(self, buckets: Sequence[Bucket]) -> tuple[Room, ...]:
         """Say how the buckets stand."""

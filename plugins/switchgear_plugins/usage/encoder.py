@@ -20,6 +20,8 @@ _LEFT_OPEN = frozenset({"connection", "first_byte_timeout", "idle_timeout", "tim
 _TOKENS = (
     b',"input_tokens":%d,"output_tokens":%d,"cached_input_tokens":%d,"cache_write_tokens":%d,"reasoning_tokens":%d'
 )
+_PLAIN_TOKENS = _TOKENS.replace(b"%d", b"0").replace(b":0", b":%d", 2)
+_PLAIN = frozenset({INPUT, OUTPUT})
 _TOLD = frozenset({INPUT, OUTPUT, CACHED_INPUT, CACHE_WRITE, REASONING})
 """Units that have members of their own."""
 _encode = msgspec.json.Encoder().encode
@@ -56,24 +58,25 @@ class UsageEncoder:
         if same is None:
             same = self._templates[key] = _same(x, operation, model, stream=stream)
         own = _encode(x.id)
-        data = b'{"id":%b,"request_id":%b,"at_us":%d,"latency_us":%d,"attempts":%d,%b' % (
-            own, own, x.started_us, int(x.ended_s * 1e6), len(attempts), same,
+        parts = (
+            b'{"id":%b,"request_id":%b,"at_us":%d,"latency_us":%d,"attempts":%d,' % (
+                own, own, x.started_us, int(x.ended_s * 1e6), len(attempts),
+            ),
+            same,
+            b"" if x.usage is None else _tokens(x.usage),
+            b"" if x.first_byte_s is None else b',"ttft_us":%d' % int(x.first_byte_s * 1e6),
+            b"" if x.cost_microusd is None else b',"cost_microusd":%d' % x.cost_microusd,
+            _rarely(x, attempt),
+            b"}",
         )  # fmt: skip
-        usage = x.usage
-        if usage is not None:
-            data += _tokens(usage)
-        if x.first_byte_s is not None:
-            data += b',"ttft_us":%d' % int(x.first_byte_s * 1e6)
-        if x.cost_microusd is not None:
-            data += b',"cost_microusd":%d' % x.cost_microusd
-        return data + _rarely(x, attempt) + b"}"
+        return b"".join(parts)
 
 
 def _tokens(usage: Usage) -> bytes:
     """Return what was consumed."""
     units = usage.units
-    if usage.is_plain:
-        data = _TOKENS % (units.get(INPUT, 0), units.get(OUTPUT, 0), 0, 0, 0)
+    if units.keys() <= _PLAIN:
+        data = _PLAIN_TOKENS % (units.get(INPUT, 0), units.get(OUTPUT, 0))
     else:
         data = _TOKENS % (
             usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.cache_write_tokens, usage.reasoning_tokens,

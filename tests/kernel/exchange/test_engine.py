@@ -90,6 +90,10 @@ class Request:
         self._call = call
         self._ledger = ledger
 
+    @property
+    def fields(self) -> dict[bytes, bytes]:
+        return dict(self.headers)
+
     def whole_body(self) -> bytes:
         return msgspec.json.encode(self._call.members)
 

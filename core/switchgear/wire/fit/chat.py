@@ -30,6 +30,8 @@ _FRONT = (Raw(b'"system"'), Raw(b'"developer"'))
 _NULL = Raw(b"null")
 _NOTHING = (None, _NULL, Raw(b"[]"))
 _BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_UNDERSCORE = ord("_")
+"""A byte is looked for many times faster than several, and as a number than as bytes."""
 _ABOUT_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 _ANYTHING = msgspec.json.Decoder()
 _list = msgspec.json.Decoder(Messages)
@@ -65,7 +67,7 @@ def fit_chat(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: T
     fitted = _scalars(call, members, grammar, model)
     text = bytes(fitted.get("messages", b""))
     native = call.origin == call.wire and "always" not in (grammar.joined, grammar.front, grammar.reasoning_empty)
-    if native and (b"_" not in text or b"tool_call" not in text) and fitted.keys().isdisjoint(_ABOUT_TOOLS):
+    if native and (_UNDERSCORE not in text or text.find(b"tool_call") < 0) and _ABOUT_TOOLS.isdisjoint(fitted):
         return fitted
     names = Names(call, grammar.names)
     fitted = _tools(call, fitted, names)

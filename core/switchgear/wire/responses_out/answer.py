@@ -66,7 +66,7 @@ _kind = msgspec.json.Decoder(_Kind)
 
 def is_response(body: bytes) -> bool:
     """Say whether an answer is a response rather than a completion."""
-    if _LOOKS.search(body) is None:
+    if body.find(b'"response"') < 0 or _LOOKS.search(body) is None:
         return False
     try:
         return _kind.decode(body).object == "response"
