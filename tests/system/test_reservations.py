@@ -62,6 +62,14 @@ CAP = """
         def switchgear_counters(self):
             return [Offer("windows", lambda: self)]
 
+        def reserve(self, id, buckets, lease_s): ...
+
+        def settle(self, id, actual=None): ...
+
+        def peek(self, buckets): ...
+
+        def seed(self, bucket, epoch, total): ...
+
     class Hidden(switchgear.Plugin):
         api = 1
 

@@ -69,7 +69,13 @@ def test_its_plugin_is_listed_under_its_own_distribution_and_switched_on(environ
         rows = json.loads(environment.run("switchgear", "plugins", "list", "--json", cwd=tmp_path))["plugins"]
         return next(row for row in rows if row["name"] == "example")
 
-    found = {"name": "example", "distribution": "switchgear-example-provider", "version": "1.0.0", "waiting": []}
+    found = {
+        "name": "example",
+        "distribution": "switchgear-example-provider",
+        "version": "1.0.0",
+        "waiting": [],
+        "warnings": [],
+    }
     assert {**found, "enabled": False, "brings": {}} == listed()
     environment.run("switchgear", "plugins", "enable", "example", cwd=tmp_path)
     environment.run("switchgear", "config", "check", cwd=tmp_path)
