@@ -52,11 +52,9 @@ class Kept:
             x.call = self._values[_ALL.index("call")]
             if x.call is call:
                 _straighten(call)
-        if any(not isinstance(name, str) or not isinstance(text, str) for name, text in x.labels.items()):
-            wrong.append("x.labels held what is no text")
-            x.labels = {
-                name: text for name, text in x.labels.items() if isinstance(name, str) and isinstance(text, str)
-            }
+        if any(not isinstance(name, str) for name in x.labels):
+            wrong.append("x.labels held a name that is no text")
+            x.labels = {name: text for name, text in x.labels.items() if isinstance(name, str)}
         if len(x.headers) != len(self._headers) or tuple(x.headers) != self._headers:
             try:
                 check_headers(x.headers)
@@ -154,7 +152,7 @@ def mend(x: Exchange) -> list[str]:
         wrong.append(odd)
         _straighten(x.call)
     if any(not isinstance(name, str) for name in x.labels):
-        wrong.append("x.labels held what is no text")
+        wrong.append("x.labels held a name that is no text")
         x.labels = {name: text for name, text in x.labels.items() if isinstance(name, str)}
     kept = []
     for header in x.headers:
