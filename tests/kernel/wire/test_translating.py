@@ -50,7 +50,8 @@ class Toy(TranslatingProvider[NoSettings]):
     own = ("mood",)
 
     def write(self, chat: ChatRequest, call: Call, model: TargetModel) -> dict[str, Any]:
-        return {"turns": chat.messages, "tools": chat.tools, "heat": chat.temperature, "top": chat.top_p}
+        asked = {"model": model.name, "limit": chat.limit, "live": call.stream}
+        return {"turns": chat.messages, "tools": chat.tools, "heat": chat.temperature, "top": chat.top_p, **asked}
 
     def read(self, said: Said, say: AnswerWriter) -> None:
         say.reasoning(said.thought)
@@ -72,6 +73,10 @@ class TestToy(ProviderSuite):
     stream = b'data: {"text": "Hel"}\n\ndata: {"text": "lo", "end": "stop"}\n\ndata: {"usage": 2}\n\ndata: [DONE]\n\n'
     usage = Usage.plain(2)
     faults = ((503, b"", "overloaded"), (400, b'{"message": "no"}', "invalid_request"))
+    stream_faults = ((b'data: {"text": "Hel"}\n\ndata: {"error": {"message": "no"}}\n\n', "server"),)
+    tool_calls = (("f", {"city": "Oslo"}),)
+    tool_answer = b'{"call": {"name": "f", "args": {"city": "Oslo"}, "id": "1"}, "end": "stop"}'
+    tool_stream = b"data: " + tool_answer + b"\n\ndata: [DONE]\n\n"
 
     def make(self) -> Toy:
         return toy()
