@@ -15,6 +15,9 @@ class TestExampleProvider(ProviderSuite):
     answer = b'{"says": "Hello", "ended": "complete", "words": {"heard": 2, "said": 1}}'
     stream = b'data: {"says": "Hel"}\n\ndata: {"says": "lo", "ended": "complete", "words": {"heard": 2, "said": 1}}\n\n'
     usage = Usage.plain(2, 1)
+    tool_answer = b'{"asks": [{"id": "a1", "for": "clock", "with": {"zone": "UTC"}}], "ended": "complete"}'
+    tool_stream = b"data: " + tool_answer + b"\n\n"
+    tool_calls = (("clock", {"zone": "UTC"}),)
     stream_faults = ((b'data: {"says": "Hel"}\n\ndata: {"problem": "busy"}\n\n', "overloaded"),)
     faults = ((503, b'{"problem": "busy"}', "overloaded"), (500, b"", "server"))
 

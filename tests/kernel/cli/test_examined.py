@@ -22,7 +22,6 @@ PLUGIN = """
         def attempting(self, x, attempt): ...
 
     class Bad(Policy):
-        on_error = "perhaps"
         def admit(self, x): raise RuntimeError("always")
 
     class Refuses(Policy):
@@ -31,6 +30,10 @@ PLUGIN = """
     class Attached(Policy):
         attachable = True
         def admit(self, x): ...
+
+    class Grade:
+        def __init__(self, settings): ...
+        async def score(self, query, document): return 1.0, "always"
 
     class Settings(msgspec.Struct):
         greeting: str = "hello"
@@ -41,7 +44,7 @@ PLUGIN = """
         defines = (OfferKind("exporters", object),)
         policies = ()
         def switchgear_policies(self): return [Offer(it.__name__.lower(), it) for it in self.policies]
-        def switchgear_scorers(self): return [Offer("grade", dict)]
+        def switchgear_scorers(self): return [Offer("grade", Grade)]
 
     class GoodPlugin(Mine): policies = (Good, Attached)
     class BadPlugin(Mine): policies = (Bad,)
@@ -51,7 +54,7 @@ PLUGIN = """
     class Nothing(switchgear.Plugin): api = 1
     class Csv(switchgear.Plugin):
         api = 1
-        def switchgear_offers(self): return [Offer("csv", dict, kind="exporters")]
+        def switchgear_offers(self): return [Offer("csv", Grade, kind="exporters")]
 """
 
 

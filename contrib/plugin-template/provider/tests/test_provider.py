@@ -15,6 +15,10 @@ class TestPluginNameProvider(ProviderSuite):
         b'data: {"text": "Hel"}\n\ndata: {"text": "lo", "end": "complete", "tokens": {"read": 2, "written": 1}}\n\n'
     )
     usage = Usage.plain(2, 1)
+    tool_answer = b'{"calls": [{"id": "a1", "name": "clock", "arguments": {"zone": "UTC"}}], "end": "complete"}'
+    tool_stream = b"data: " + tool_answer + b"\n\n"
+    tool_calls = (("clock", {"zone": "UTC"}),)
+    stream_faults = ((b'data: {"text": "Hel"}\n\ndata: {"error": {"code": "rate_limit_exceeded"}}\n\n', "rate_limit"),)
     faults = ((429, b"", "rate_limit"), (500, b"", "server"))
     stream_faults = ((b'data: {"text": "Hel"}\n\ndata: {"error": {"message": "Out of memory."}}\n\n', "server"),)
     tool_calls = (("weather", {"city": "Oslo"}),)
