@@ -155,7 +155,7 @@ def test_what_dropping_would_falsify_is_refused(members: dict[str, Any], param: 
     [
         {"tools": [TOOL]},
         {"messages": [{"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f"}}]}]},
-        {"messages": [{"role": "tool", "tool_call_id": "a", "content": "x"}]},
+        {"messages": [{"role": "tool", "content": "x"}]},
     ],
 )
 def test_tools_are_refused_where_there_are_none(members: dict[str, Any]) -> None:
