@@ -6,7 +6,7 @@ knows of other targets.
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import NoReturn, TypeAlias, TypeGuard
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Attempt, Exchange, Step, Target
-from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault, StreamEvent
+from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault
 from switchgear.contracts.upstream import OutboundRequest, UpstreamResponse
 from switchgear.errors import (
     AuthenticationFailed,
@@ -39,7 +39,7 @@ from switchgear.exchange.listener import Listener
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reasoning import asked_with_less
 from switchgear.exchange.sound import JSON, check_answer, is_deep
-from switchgear.exchange.stream import Buffering, IdleTimes, KeptBack, StreamEnd, StreamRelay
+from switchgear.exchange.stream import Buffering, IdleTimes, KeptBack, StreamEnd, StreamRelay, one_by_one
 from switchgear.exchange.target_faults import TargetFaults, read_fault
 from switchgear.plugin_faults import heeded
 from switchgear.wire.chat import as_stream
@@ -303,7 +303,7 @@ class Invoker:
                 await relay.run(as_stream(answer, usage_wanted=call.usage_wanted))
             elif target.native is not None:
                 attempt.asked = True
-                await relay.run(_one_by_one(target.native.stream(x, call, target.model, attempt.secret)))
+                await relay.run(one_by_one(target.native.stream(x, call, target.model, attempt.secret)))
             else:
                 assert target.provider is not None
                 assert target.connection is not None
@@ -316,8 +316,7 @@ class Invoker:
                 finally:
                     await response.close()
         finally:
-            if relay.kept:
-                relay.give_back()
+            relay.give_back()
         try:
             return StreamEnd(encoder.end(), None if listener is None else listener.streamed())
         except BaseException as error:
@@ -399,8 +398,3 @@ def _mark_refused(target: Target, fault: ProviderFault) -> None:
     """Mark the credential, not the model: what is refused is who asks."""
     if target.credential is not None:
         target.credential.refused(target.provider_id, _UNAUTHORIZED if fault.cause == "auth" else fault.status)
-
-
-async def _one_by_one(events: AsyncIterator[StreamEvent]) -> AsyncIterator[list[StreamEvent]]:
-    async for event in events:
-        yield [event]

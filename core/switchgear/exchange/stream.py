@@ -320,3 +320,9 @@ def _unended() -> ConnectionBroken:
 
 def _no_events() -> TypeError:
     return TypeError("`feed` returned None, no list of events")
+
+
+async def one_by_one(events: AsyncIterator[StreamEvent]) -> AsyncIterator[list[StreamEvent]]:
+    """Make a batch of each event, as `StreamRelay.run` takes them."""
+    async for event in events:
+        yield [event]
