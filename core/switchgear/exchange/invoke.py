@@ -19,7 +19,6 @@ from switchgear.contracts.exchange import Attempt, Exchange, Step, Target
 from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault
 from switchgear.contracts.upstream import OutboundRequest, UpstreamResponse
 from switchgear.errors import (
-    AuthenticationFailed,
     FirstByteTimeout,
     IdleTimeout,
     InvalidRequest,
@@ -38,6 +37,7 @@ from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.listener import Listener
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reasoning import asked_with_less
+from switchgear.exchange.refused import mark_refused, tell_owner
 from switchgear.exchange.sound import JSON, check_answer, is_deep
 from switchgear.exchange.stream import Buffering, IdleTimes, KeptBack, StreamEnd, StreamRelay, one_by_one
 from switchgear.exchange.target_faults import TargetFaults, read_fault
@@ -46,7 +46,6 @@ from switchgear.wire.chat import as_stream
 
 CIRCUIT_OPEN = "target_open"
 _STATUS = {"rate_limit": 429, "overloaded": 503}
-_UNAUTHORIZED = 401
 _REFUSED = frozenset({"auth", "permission"})
 
 Ending: TypeAlias = Answer | StreamEnd
@@ -194,15 +193,13 @@ class Invoker:
     async def _newer(self, ctx: AttemptContext, attempt: Attempt, refusal: ProviderFault, *, again: bool) -> Secret:
         """Return the secret that has replaced one that was refused. Raises the fault where none has, or time is up."""
         target, old, newer = attempt.target, attempt.secret, None
-        if refusal.cause == "auth" and target.takes_own:
-            message = "The provider refuses your own credential."
-            raise AuthenticationFailed(message, code="invalid_api_key", source="provider")
+        tell_owner(target, refusal)
         if refusal.cause not in _REFUSED or target.secret is None:
             raise refusal
         if not again and old is not None and refusal.cause == "auth":
             newer = await target.secret.renew(old)
         if newer is None:
-            _mark_refused(target, refusal)
+            mark_refused(target, refusal)
             raise refusal
         if ctx.is_spent(self._monotonic()):
             raise refusal
@@ -394,7 +391,3 @@ def _circuit_open() -> NoReturn:
     raise Unavailable("The provider is being left alone for a while.", code=CIRCUIT_OPEN, retry_after=1)
 
 
-def _mark_refused(target: Target, fault: ProviderFault) -> None:
-    """Mark the credential, not the model: what is refused is who asks."""
-    if target.credential is not None:
-        target.credential.refused(target.provider_id, _UNAUTHORIZED if fault.cause == "auth" else fault.status)

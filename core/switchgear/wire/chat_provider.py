@@ -24,7 +24,8 @@ from switchgear.wire.chat import decode_answer, decode_fault
 from switchgear.wire.chat_stream import ChatDecoder
 from switchgear.wire.completions import CompletionsDecoder, decode_completion
 from switchgear.wire.embeddings import decode_embeddings
-from switchgear.wire.fit.chat import ChatGrammar, fit_chat, fit_members, plain_texts
+from switchgear.wire.fit.chat import ChatGrammar, fit_chat, fit_members
+from switchgear.wire.fit.marks import plain_texts
 from switchgear.wire.members import prune, raw, splice
 from switchgear.wire.model_list import read_models
 from switchgear.wire.other_models import OTHER_MODELS, without_other_models

@@ -20,10 +20,6 @@ class TestPluginNameProvider(ProviderSuite):
     tool_calls = (("clock", {"zone": "UTC"}),)
     stream_faults = ((b'data: {"text": "Hel"}\n\ndata: {"error": {"code": "rate_limit_exceeded"}}\n\n', "rate_limit"),)
     faults = ((429, b"", "rate_limit"), (500, b"", "server"))
-    stream_faults = ((b'data: {"text": "Hel"}\n\ndata: {"error": {"message": "Out of memory."}}\n\n', "server"),)
-    tool_calls = (("weather", {"city": "Oslo"}),)
-    tool_answer = b'{"calls": [{"id": "1", "name": "weather", "arguments": {"city": "Oslo"}}], "end": "complete"}'
-    tool_stream = b"data: " + tool_answer + b"\n\n"
 
     def make(self) -> PluginNameProvider:
         return PluginNameProvider(provider_config("https://provider.test"))

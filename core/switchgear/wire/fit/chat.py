@@ -34,7 +34,6 @@ _UNDERSCORE = ord("_")
 """A byte is looked for many times faster than several, and as a number than as bytes."""
 _ABOUT_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 _ANYTHING = msgspec.json.Decoder()
-_list = msgspec.json.Decoder(Messages)
 
 
 class ChatGrammar(Struct, frozen=True):
@@ -354,20 +353,6 @@ def _joined(call: Call, messages: Messages) -> Messages:
             message = {**message, "content": raw(text)}  # noqa: PLW2901
         fitted.append(message)
     return fitted
-
-
-def plain_texts(messages: Raw) -> Raw:
-    """Write a content of one text as that text, as it is told where nothing was marked in it.
-
-    Marks move on from turn to turn: what was said before is to be told as it was, for the cache of the prompt.
-    """
-    fitted: Messages = []
-    for message in _list.decode(messages):
-        parts = _parts(message)
-        if parts is not None and len(parts) == 1 and parts[0].keys() == {"type", "text"}:
-            message = {**message, "content": raw(parts[0]["text"])}  # noqa: PLW2901 - a value in its stead
-        fitted.append(message)
-    return raw(fitted)
 
 
 def _without_billing(messages: Messages) -> Messages:
