@@ -1,6 +1,7 @@
 """Finds installed plugins by the names of their entry points, and imports the ones that are enabled."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -168,3 +169,13 @@ def _adapted(found: Installed, plugin: type[Plugin[Any]]) -> type[Plugin[Any]]:
         f"{found}: it was written for plugin API {plugin.api}, which this switchgear (API {API}) no longer adapts. Run"
         f" `pip install --upgrade {found.distribution}`."
     )
+
+
+def modules_of(plugins: Iterable[Installed]) -> dict[str, str]:
+    """Return the modules and packages of imported plugins, for naming who is on a stack: `a or b` where two share one."""
+    owners: dict[str, list[str]] = {}
+    for it in plugins:
+        module = it.entry_point.module
+        for name in {module, sys.modules[module].__package__ or module}:
+            owners.setdefault(name, []).append(it.name)
+    return {module: " or ".join(names) for module, names in owners.items()}

@@ -3,7 +3,6 @@
 import asyncio
 import graphlib
 import heapq
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +19,7 @@ from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.kernel import Task
 from switchgear.counting import uncounted
-from switchgear.discovery import Discovery, Installed, load
+from switchgear.discovery import Discovery, Installed, load, modules_of
 from switchgear.errors import BootError, ConfigError, PluginError
 from switchgear.factories import Looked, look, make, make_all
 from switchgear.hooks import Hooks
@@ -314,7 +313,7 @@ class Kernel:
         failures += self._uncounted()
         if failures:
             raise PluginError(*failures)
-        self.faults.packages = self._packages()
+        self.faults.packages = modules_of(item.installed for item in self.plugins)
         self._shared.record_kinds = {
             bound.item.name: (bound.plugin, bound.item) for bound in registry.all(Hooks.switchgear_record_kinds)
         }
@@ -354,15 +353,6 @@ class Kernel:
         found = make_all(self.registry.all(hook))
         return [(bound, self.faults.own(made, bound.plugin, bound.item.name)) for bound, made in found]
 
-    def _packages(self) -> dict[str, str]:
-        """Return the modules and packages that are plugins' own, for naming who is on a stack: `a or b` where two share one."""
-        owners: dict[str, list[str]] = {}
-        for item in self.plugins:
-            module = item.installed.entry_point.module
-            for name in {module, sys.modules[module].__package__ or module}:
-                owners.setdefault(name, []).append(item.installed.name)
-        return {module: " or ".join(names) for module, names in owners.items()}
-
     async def _start(self, item: Active) -> None:
         if (failure := await self._bounded(item.plugin.start)) is not None:
             await item.context.close(self._timeout)
@@ -371,7 +361,7 @@ class Kernel:
 
     async def _bounded(self, step: Callable[[], Awaitable[None]]) -> str | None:
         """Run a step of a plugin for at most `plugin_timeout` seconds; return how it failed, None if it did not."""
-        task = asyncio.create_task(_awaited(step))
+        task = asyncio.create_task(contained(step()))
         try:
             done, _ = await asyncio.wait({task}, timeout=self._timeout)
         finally:
@@ -390,10 +380,6 @@ async def _periodically(task: Task) -> None:
     while True:
         await contained(task.run())
         await asyncio.sleep(task.every_s)
-
-
-async def _awaited(step: Callable[[], Awaitable[None]]) -> None:
-    await contained(step())
 
 
 def _unmet(item: Active, registry: Registry, looked: Looked) -> Iterable[str]:

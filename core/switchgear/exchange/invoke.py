@@ -389,5 +389,3 @@ def _plan_was_impatient(error: Exception, ctx: AttemptContext, step: Step) -> bo
 
 def _circuit_open() -> NoReturn:
     raise Unavailable("The provider is being left alone for a while.", code=CIRCUIT_OPEN, retry_after=1)
-
-
