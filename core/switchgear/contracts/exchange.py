@@ -212,20 +212,26 @@ class Attempt:
         status: int | None = None,
         cause: str | None = None,
         *,
+        request_id: str | None = None,
+        reason: str | None = None,
         asked: bool = False,
+        secret: Secret | None = None,
+        accounted: bool = False,
+        usage: Usage | None = None,
+        cost_microusd: int | None = 0,
     ) -> None:
         self.target = target
         self.began_s = began_s
         self.ended_s = ended_s
         self.status = status
         self.cause = cause
-        self.request_id: str | None = None
-        self.reason: str | None = None
+        self.request_id = request_id
+        self.reason = reason
         self.asked = asked
-        self.secret: Secret | None = None
-        self.accounted = False
-        self.usage: Usage | None = None
-        self.cost_microusd: int | None = 0
+        self.secret = secret
+        self.accounted = accounted
+        self.usage = usage
+        self.cost_microusd = cost_microusd
 
 
 class Exchange:

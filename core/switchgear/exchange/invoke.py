@@ -7,7 +7,7 @@ knows of other targets.
 import asyncio
 import math
 from collections.abc import Mapping
-from typing import NoReturn, TypeAlias, TypeGuard
+from typing import NoReturn, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -352,11 +352,6 @@ class Invoker:
             return fault
         finally:
             await response.close()
-
-
-def _is_refusal(error: Exception, target: Target) -> TypeGuard[ProviderFault]:
-    """Say whether a target refuses whoever asks it with this secret."""
-    return target.secret is not None and isinstance(error, ProviderFault) and error.cause in _REFUSED
 
 
 def _note_failure(health: Health, ticket: int, error: BaseException, ctx: AttemptContext, step: Step) -> None:
