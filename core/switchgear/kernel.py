@@ -139,7 +139,9 @@ class Kernel:
         for warning in self.warnings:
             structlog.get_logger().warning(warning)
         self._shared.services = services
-        self._watchdog = Watchdog(asyncio.get_running_loop(), self._packages(), self.metrics, self._blocked)
+        self._watchdog = Watchdog(
+            asyncio.get_running_loop(), modules_of(item.installed for item in self.plugins), self.metrics, self._blocked
+        )
         self._watchdog.start()
         try:
             for item in self.plugins:
