@@ -73,9 +73,12 @@ class Config:
     def left_out(self) -> tuple[str, ...]:
         """The plugins that are on by default and of which a file that names others says nothing."""
         usual = tomllib.loads(default_source())["plugins"]
-        return tuple(
-            name for name in usual if usual[name].get("enabled") and name not in self._layers.table(("plugins",))
-        )
+        named = self._layers.table(("plugins",))
+        return tuple(name for name, table in usual.items() if name not in named and self._is_usual(table))
+
+    def _is_usual(self, table: Mapping[str, Any]) -> bool:
+        enabled = table.get("enabled", False)
+        return enabled if isinstance(enabled, bool) else msgspec.convert(enabled, When).holds(self._environ)
 
     def settings(self, plugin: str, type: type[S]) -> S:
         """Return the settings of an enabled plugin. Raises `ConfigError` with everything wrong in its table."""

@@ -143,19 +143,19 @@ class EdgeProtocol(Connection):
             self._target = split_target(self.url, state.root_path)
             self._written = self._target[1].decode("ascii")
             self._last_url = self.url
-        _, raw_path, query = self._target
-        path = self._written
+        path, raw_path, query = self._target
+        written = self._written
         method = parser.get_method().decode("ascii")
-        handler = state.calls.find(method, path)
+        handler = state.calls.find(method, written)
         keep_alive = version == "1.1" and not state.draining and parser.should_keep_alive()
         make: type[Request] = Request
         if method == "GET" and parser.should_upgrade() and self._asks_for_socket(version):
-            found = state.calls.find_socket(path)
+            found = state.calls.find_socket(written)
             make, handler = (SocketRequest, found) if found is not None else (make, handler)
         if handler is None:
             make, handler = AsgiRequest, self.app
         elif self._active is None and len(self.tasks) >= state.overload.ceiling:
-            self._shed(path, keep_alive=keep_alive)
+            self._shed(written, keep_alive=keep_alive)
             return
         request = make(
             self,

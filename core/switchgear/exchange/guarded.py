@@ -16,8 +16,7 @@ from switchgear.wire.chat import decode_answer
 
 _THEIRS = ("call", "principal", "plan", "lines", "cache", "strict", "notes", "labels", "headers")
 """What of an exchange policies may set to something else of its kind; all the rest is the kernel's."""
-_OWN = ("id", "dialect", "snapshot", "began", "started_us", "attempts")
-_KERNELS = (*_OWN, *(name for name in Exchange.__annotations__ if name not in _THEIRS and not name.startswith("_")))
+_KERNELS = tuple(name for name in Exchange.__slots__ if name not in _THEIRS and not name.startswith("_"))
 _ALL = (*_KERNELS, *_THEIRS)
 _of = attrgetter(*_ALL)
 

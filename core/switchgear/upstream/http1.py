@@ -175,6 +175,7 @@ class Channel(asyncio.BufferedProtocol):
         self._keep_alive = False
         self._paused = False
         self._overhead = 0  # bytes received since the last byte of a body
+        self._hung_up = False
         self.loop = asyncio.get_running_loop()
         self.address = ""
         self.idle_since = 0.0
@@ -209,9 +210,9 @@ class Channel(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     @property
-    def was_heard(self) -> bool:
-        """Whether anything of an answer came that has no body yet."""
-        return self._overhead > 0
+    def was_hung_up(self) -> bool:
+        """Whether the peer closed it, rather than broke it off, before anything of an answer came."""
+        return self._hung_up
 
     def usable(self) -> bool:
         """Tell whether a request can be sent on it."""
@@ -253,6 +254,7 @@ class Channel(asyncio.BufferedProtocol):
         response, self._response = self._response, None
         if response is None:
             return
+        self._hung_up = self._overhead == 0
         if response.status and _ends_with_connection(response.lines):
             response.finish()
         else:

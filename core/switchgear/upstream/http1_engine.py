@@ -100,7 +100,7 @@ class Http1Connection:
                 await response.arrival()
         except ConnectionBroken:
             response.abort()
-            if reused is None or channel.was_heard or channel.loop.time() > sent_at + _STALE_SECONDS:
+            if reused is None or not channel.was_hung_up or channel.loop.time() > sent_at + _STALE_SECONDS:
                 raise
             response = await self._once_more(route, head, body)
         except BaseException:

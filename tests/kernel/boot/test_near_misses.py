@@ -95,5 +95,5 @@ def test_what_is_meant_is_not_told(kernel: Any, site: Site, body: str) -> None:
 
 def test_a_new_plugin_with_the_name_of_a_builtin_is_warned_of(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["plugins", "new", "openai", "--directory", str(tmp_path / "new")])
-    assert "There is a plugin `openai` of switchgear" in result.output
-    assert "choose another" in result.output
+    assert "already brings a plugin `openai`" in result.output
+    assert "Choose another name" in result.output

@@ -298,7 +298,7 @@ def test_leaves_out_what_other_dialects_say_and_openai_has_no_place_for() -> Non
     assert {
         "model": "provider-name",
         "messages": [
-            {"role": "system", "content": [{"type": "text", "text": "é"}]},
+            {"role": "system", "content": "é"},
             {"role": "user", "content": "mind cache_control"},
             {"role": "assistant", "content": "Hm"},
         ],
