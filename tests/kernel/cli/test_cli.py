@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -310,7 +311,7 @@ class TestDoctor:
             taken.listen()
             port = str(taken.getsockname()[1])
             result = run("doctor", "--json", "--port", port, "--data-dir", str(tmp_path / "file"))
-        assert 1 == result.exit_code
+        assert 1 == result.exit_code, result.output
         bad = [check["check"] for check in json.loads(result.stdout)["checks"] if not check["ok"]]
         assert ["data directory", "journal", "port", "config"] == bad
 
@@ -365,7 +366,8 @@ class TestNew:
 class TestTest:
     @pytest.fixture(autouse=True)
     def path(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("PYTHONPATH", str(site.root))  # the tests run in a process of their own
+        # The tests run in a process of their own.
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site.root), str(Path(__file__).parents[2])]))
 
     def test_runs_the_tests_of_the_checkout_a_plugin_was_installed_from(self, run, site: Site, tmp_path: Path):
         project = tmp_path / "project"
@@ -381,7 +383,7 @@ class TestTest:
 
     def test_says_what_was_not_run_where_there_are_none(self, run):
         result = run("plugins", "test", "tools")
-        assert 1 == result.exit_code
+        assert 1 == result.exit_code, result.output
         assert "not run: providers `translate`" in result.stdout
         assert "inherit `ProviderSuite` in its tests" in result.stdout
 
