@@ -21,7 +21,7 @@ from support.probe import measured, probing
 ROW = "8 slow reader"
 KIB = 1024
 STALLED = 500
-WRITE_TIMEOUT_S = 20.0
+WRITE_TIMEOUT_S = 40.0
 PIECE = json.dumps({"choices": [{"index": 0, "delta": {"content": "x" * 15_000}, "finish_reason": None}]})
 ENDLESS = Script(events=(f"data: {PIECE}\n\n",) * 100)
 ASK = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
@@ -113,7 +113,7 @@ async def test_five_hundred_stalled_readers_hold_little_and_are_cut_in_time(tmp_
                     if number % 50 == 49:
                         await eventually(lambda seen=number + 1: _streams(gateway, seen), within=10)
                 first_at = time.monotonic()
-                unsent, unread = await stalled(gateway, upstream, within=15)
+                unsent, unread = await stalled(gateway, upstream, within=30)
             memory = gateway.process.rss_bytes() - at_rest
             during = await measured(gateway.port, gateway.key, ASK, count=600)
             assert STALLED <= await _in_flight(gateway), "they were all still there"
