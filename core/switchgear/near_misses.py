@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from switchgear.conformance import members_of, takes
+from switchgear.contracts.event import EVENTS
 from switchgear.contracts.policy import Policy
 from switchgear.discovery import Installed
 from switchgear.factories import Looked, also, offered
@@ -20,8 +21,6 @@ from switchgear.registry import Registry
 _PREFIX = "switchgear_"
 _NEAR = 0.88
 _NEAR_PHASE = 0.75
-_EVENTS = ("credentials.failing", "credentials.recovered", "event_loop.blocked", "targets.closed", "targets.opened")
-"""Those of the kernel, besides `KIND.changed` and `KIND.deleted`."""
 
 
 def near_misses(plugins: Iterable[tuple[Installed, Plugin[Any]]], registry: Registry, looked: Looked) -> Iterator[str]:
@@ -113,7 +112,7 @@ def _unknown_kinds(registry: Registry) -> Iterator[str]:
 def _unheard(registry: Registry, looked: Looked) -> Iterator[str]:
     """Find listeners and sinks for what is never told."""
     kinds = {*KINDS, *(bound.item.name for bound in registry.all(Hooks.switchgear_resource_kinds))}
-    events = {*_EVENTS, *(f"{kind}.{what}" for kind in kinds for what in ("changed", "deleted"))}
+    events = {name.replace("KIND", kind) for name in EVENTS for kind in kinds}
     for bound in registry.all(Hooks.switchgear_event_handlers):
         for name in sorted(bound.item.names - events):
             if hint := did_you_mean(name, events):

@@ -89,17 +89,16 @@ def brought(kernel: Kernel, plugin: str) -> Iterator[Brought]:
             yield Brought(kind, called, getattr(bound.item, "summary", ""), consumer, _STEPS.get(hook, ""))
 
 
-def warnings(item: Active, found: list[Brought], *, enabled: bool) -> list[str]:
-    """Say what its author or operator should know."""
-    said = []
-    plugin = item.plugin
-    if not found:
-        said.append("it brings nothing: no method of its class is a hook (`switchgear.hooks`)")
-    said += [f"nothing consumes `{it.name}` ({it.kind.replace('_', ' ')})" for it in found if it.consumer is None]
-    if plugin.api < API:
-        said.append(f"it was written for plugin API {plugin.api}, and is adapted to {API}")
-    if plugin.settings_type.__struct_fields__ and not plugin.settings_type.__struct_config__.forbid_unknown_fields:
-        said.append("its settings lack `forbid_unknown_fields`: a misspelt one is not told")
+def told_of(kernel: Kernel, name: str) -> list[str]:
+    """Return what boot warns of that concerns a plugin."""
+    return [text for text in kernel.warnings if text.startswith(f"plugin `{name}` ")]
+
+
+def warnings(kernel: Kernel, item: Active, *, enabled: bool) -> list[str]:
+    """Say what its author or operator should know: what boot warns of, and how it stands here."""
+    said = told_of(kernel, item.installed.name)
+    if item.plugin.api < API:
+        said.append(f"it was written for plugin API {item.plugin.api}, and is adapted to {API}")
     if not enabled:
         said.append(f"it is not enabled: `switchgear plugins enable {item.installed.name}`")
     return said

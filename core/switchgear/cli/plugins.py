@@ -6,7 +6,7 @@ from typing import Any
 import click
 from msgspec import structs
 
-from switchgear.cli.brings import brought, settings_of
+from switchgear.cli.brings import brought, settings_of, told_of
 from switchgear.cli.brings import warnings as brings_warnings
 from switchgear.cli.common import answer, config_option, json_option, read_config
 from switchgear.cli.examined import conformance, costs
@@ -44,7 +44,7 @@ def list_(*, path: Path | None, as_json: bool) -> None:
             "version": found.version,
             "brings": kernel.registry.brought_by(found.name),
             "waiting": [kind for kind, it in kernel.registry.waiting() if it.plugin == found.name],
-            "warnings": [text for text in kernel.warnings if text.startswith(f"plugin `{found.name}` ")],
+            "warnings": told_of(kernel, found.name),
         }
         for found in kernel.discovery
     ]
@@ -151,7 +151,7 @@ def doctor(*, name: str, path: Path | None, as_json: bool) -> None:
     kernel.boot()
     [item] = [it for it in kernel.plugins if it.installed.name == name]
     brings = list(brought(kernel, name))
-    warned = brings_warnings(item, brings, enabled=enabled)
+    warned = brings_warnings(kernel, item, enabled=enabled)
     policies: list[dict[str, Any]] = []
     if any(it.kind == "policies" for it in brings):
         try:

@@ -8,10 +8,7 @@ from typing import Any
 import msgspec
 
 from switchgear.contracts.store import END_OF_TIME, Aggregate, RecordQuery, RecordRow, check_records, member_path
-from switchgear.errors import StoreError
-
-_MOST_BY = 3
-_MOST_SUMS = 16
+from switchgear.contracts.store_rules import check_summary
 
 
 class Records:
@@ -52,8 +49,7 @@ class Records:
 
     def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
         """Group matching rows and add up integer members."""
-        if len(by) > _MOST_BY or len(sums) > _MOST_SUMS:
-            raise StoreError(f"a summary takes at most {_MOST_BY} members to group by and {_MOST_SUMS} to add up")
+        check_summary(by, sums)
         grouped, added = [member_path(member) for member in by], [member_path(member) for member in sums]
         groups: dict[tuple[str | None, ...], list[Mapping[str, Any]]] = {}
         for row, body in self._matching(query):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.store import Aggregate, Change, Document, RecordQuery, RecordRow, Replay, Write, check_records
+from switchgear.contracts.store_rules import check_batch, next_version, refuse
 from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreConflict, StoreError, StoreUnavailable
 from switchgear_plugins.memory.records import Records
 
-_MOST_OTHERS = 20
 Name = tuple[str, str]
 
 
@@ -83,8 +83,7 @@ class MemoryStore:
         """Write all or nothing: everything is checked before anything is changed."""
         self._check_open()
         names = {(write.kind, write.id) for write in batch}
-        if len(names) < len(batch):
-            raise StoreError("a batch names a document twice: give only its last state")
+        check_batch(batch)
         if replay is not None and (replay.scope, replay.key) in self._replays:
             raise StoreConflict("exists", "replay", replay.key)
         for kind, row in records:
@@ -198,27 +197,10 @@ class MemoryStore:
         return self._feed[-1].revision if self._feed else 0
 
     def _next_version(self, write: Write, revision: int, at_us: int) -> Document:
-        name = (write.kind, write.id)
-        current = self._current.get(name)
-        if current is None:
-            if write.spec is None or write.expect:
-                raise StoreConflict("missing", *name)
-        elif write.expect == 0:
-            raise StoreConflict("exists", *name)
-        elif write.expect not in {None, current.version}:
-            raise StoreConflict("stale", *name)
-        return Document(
-            kind=write.kind,
-            id=write.id,
-            version=len(self._versions.get(name, ())) + 1,
-            revision=revision,
-            spec=write.spec or b"",
-            owner=write.owner,
-            created_us=at_us if current is None else current.created_us,
-            updated_us=at_us,
-            actor=write.actor,
-            deleted=write.spec is None,
-        )
+        versions = self._versions.get((write.kind, write.id))
+        latest = versions[-1] if versions else None
+        known = None if latest is None else (latest.version, latest.created_us, latest.deleted)
+        return next_version(write, known, revision, at_us)
 
     def _check_keys(self, batch: Sequence[Write], names: set[Name]) -> None:
         taken: dict[tuple[str, str], Name] = {}
@@ -226,7 +208,7 @@ class MemoryStore:
             if write.spec is None:
                 continue
             kept = {key: holder for key in write.keys if (holder := self._holders.get(key)) and holder not in names}
-            _refuse("key_taken", write, [holder for key in write.keys if (holder := kept.get(key) or taken.get(key))])
+            refuse("key_taken", write, [holder for key in write.keys if (holder := kept.get(key) or taken.get(key))])
             taken.update(dict.fromkeys(write.keys, (write.kind, write.id)))
 
     def _check_references(self, batch: Sequence[Write], names: set[Name]) -> None:
@@ -236,10 +218,10 @@ class MemoryStore:
                 missing = [
                     to for to in write.references if to not in after and (to in names or to not in self._current)
                 ]
-                _refuse("missing_reference", write, missing)
+                refuse("missing_reference", write, missing)
         for write in batch:
             if write.spec is None:
-                _refuse("in_use", write, sorted(self._users.get((write.kind, write.id), set()) - names))
+                refuse("in_use", write, sorted(self._users.get((write.kind, write.id), set()) - names))
 
     def _store(self, write: Write, document: Document) -> None:
         name = (write.kind, write.id)
@@ -265,9 +247,3 @@ class MemoryStore:
         self._holders.update(dict.fromkeys(write.keys, name))
         for to in write.references:
             self._users[to].add(name)
-
-
-def _refuse(reason: str, write: Write, others: Sequence[Name]) -> None:
-    names = tuple(dict.fromkeys(f"{kind}/{id}" for kind, id in others))
-    if names:
-        raise StoreConflict(reason, write.kind, write.id, names[:_MOST_OTHERS])

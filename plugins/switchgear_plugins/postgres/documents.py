@@ -1,15 +1,13 @@
 """A write batch: every rule is checked inside the one transaction that also writes."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from psycopg import AsyncConnection
 
 from switchgear.contracts.store import Document, Replay, Write
-from switchgear.errors import StoreConflict, StoreError
+from switchgear.contracts.store_rules import MOST_OTHERS, check_batch, next_version, refuse
+from switchgear.errors import StoreConflict
 from switchgear_plugins.postgres.database import Rows, execute, rows
-
-_MOST_OTHERS = 20
 
 
 class Batch:
@@ -21,8 +19,7 @@ class Batch:
 
     async def write(self, batch: Sequence[Write], at_us: int, replay: Replay | None) -> list[Document]:
         """Write. Raises `StoreConflict`, after which the transaction is to be rolled back."""
-        if len({(write.kind, write.id) for write in batch}) < len(batch):
-            raise StoreError("a batch names a document twice: give only its last state")
+        check_batch(batch)
         if replay is not None:
             await self._remember(replay)
         [[revision]] = await self._rows("revision")
@@ -35,8 +32,8 @@ class Batch:
             await self._point_at_references(write)
         for write in batch:
             if write.spec is None:
-                users = await self._rows("references_to", kind=write.kind, id=write.id, limit=_MOST_OTHERS)
-                _refuse("in_use", write, users)
+                users = await self._rows("references_to", kind=write.kind, id=write.id, limit=MOST_OTHERS)
+                refuse("in_use", write, users)
         return documents
 
     async def _remember(self, replay: Replay) -> None:
@@ -53,27 +50,7 @@ class Batch:
 
     async def _next_version(self, write: Write, revision: int, at_us: int) -> Document:
         latest = await self._rows("latest", kind=write.kind, id=write.id)
-        version, created_us, deleted = latest[0] if latest else (0, at_us, True)
-        if deleted:
-            if write.spec is None or write.expect:
-                raise StoreConflict("missing", write.kind, write.id)
-            created_us = at_us
-        elif write.expect == 0:
-            raise StoreConflict("exists", write.kind, write.id)
-        elif write.expect not in {None, version}:
-            raise StoreConflict("stale", write.kind, write.id)
-        return Document(
-            kind=write.kind,
-            id=write.id,
-            version=version + 1,
-            revision=revision,
-            spec=write.spec or b"",
-            owner=write.owner,
-            created_us=created_us,
-            updated_us=at_us,
-            actor=write.actor,
-            deleted=write.spec is None,
-        )
+        return next_version(write, (latest[0][0], latest[0][1], latest[0][2]) if latest else None, revision, at_us)
 
     async def _store(self, it: Document) -> None:
         values = (
@@ -92,14 +69,14 @@ class Batch:
         holders = [
             holder for index, value in keys for holder in await self._rows("key_holder", key_index=index, value=value)
         ]
-        _refuse("key_taken", write, holders)
+        refuse("key_taken", write, holders)
         for index, value in keys:
             await self._run("insert_key", key_index=index, value=value, kind=write.kind, id=write.id)
 
     async def _point_at_references(self, write: Write) -> None:
         references = write.references if write.spec is not None else ()
         missing = [(kind, id) for kind, id in references if not await self._rows("exists", kind=kind, id=id)]
-        _refuse("missing_reference", write, missing)
+        refuse("missing_reference", write, missing)
         for kind, id in references:
             await self._run("insert_reference", kind=write.kind, id=write.id, to_kind=kind, to_id=id)
 
@@ -108,9 +85,3 @@ class Batch:
 
     async def _run(self, name: str, **values: object) -> None:
         await execute(self._connection, self._queries[name], values)
-
-
-def _refuse(reason: str, write: Write, others: Iterable[tuple[Any, ...]]) -> None:
-    names = tuple(dict.fromkeys(f"{kind}/{id}" for kind, id in others))
-    if names:
-        raise StoreConflict(reason, write.kind, write.id, names[:_MOST_OTHERS])

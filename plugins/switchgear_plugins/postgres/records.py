@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from switchgear.contracts.store import END_OF_TIME, RecordQuery, RecordRow, check_records, member_path
-from switchgear.errors import StoreError
+from switchgear.contracts.store_rules import summary_members
 
 _LAST_ID = "\U0010ffff"
-_MOST_BY = 3
-_MOST_SUMS = 16
 
 
 def rows_of(kind: str, rows: Sequence[RecordRow]) -> dict[str, Any]:
@@ -38,16 +36,9 @@ def bounds(query: RecordQuery) -> dict[str, Any]:
     }
 
 
-def groups(by: Sequence[str], sums: Sequence[str]) -> dict[str, Any]:
+def groups(by: Sequence[str], sums: Sequence[str]) -> dict[str, str | None]:
     """Return the further parameters of a summary. Raises `StoreError`."""
-    if len(by) > _MOST_BY or len(sums) > _MOST_SUMS:
-        raise StoreError(f"a summary takes at most {_MOST_BY} members to group by and {_MOST_SUMS} to add up")
-    values: dict[str, Any] = {}
-    for n in range(_MOST_BY):
-        values[f"by_{n + 1}"] = (by[n] if by[n] == "day" else _path(by[n])) if n < len(by) else None
-    for n in range(_MOST_SUMS):
-        values[f"sum_{n + 1}"] = _path(sums[n]) if n < len(sums) else None
-    return values
+    return summary_members(by, sums, _path)
 
 
 def _path(member: str) -> str:

@@ -1,13 +1,12 @@
 """A write batch: every rule is checked inside the one transaction that also writes."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from switchgear.contracts.store import Document, Replay, Write
-from switchgear.errors import StoreConflict, StoreError
+from switchgear.contracts.store_rules import MOST_OTHERS, check_batch, next_version, refuse
+from switchgear.errors import StoreConflict
 from switchgear_plugins.sqlite.database import row, rows
-
-_MOST_OTHERS = 20
 
 
 def write_batch(
@@ -18,8 +17,7 @@ def write_batch(
     replay: Replay | None,
 ) -> list[Document]:
     """Write a batch inside an open transaction. Raises `StoreConflict`, after which the transaction is to be rolled back."""
-    if len({(write.kind, write.id) for write in batch}) < len(batch):
-        raise StoreError("a batch names a document twice: give only its last state")
+    check_batch(batch)
     if replay is not None:
         if row(connection, queries["recall"], scope=replay.scope, key=replay.key) is not None:
             raise StoreConflict("exists", "replay", replay.key)
@@ -34,7 +32,10 @@ def write_batch(
             },
         )
     revision = rows(connection, queries["revision"])[0][0] + 1
-    documents = [_next_version(connection, queries, write, revision, at_us) for write in batch]
+    documents = [
+        next_version(write, row(connection, queries["latest"], kind=write.kind, id=write.id), revision, at_us)
+        for write in batch
+    ]
     for document in documents:
         _store_version(connection, queries, document)
     for write in batch:
@@ -43,36 +44,9 @@ def write_batch(
         _point_at_references(connection, queries, write)
     for write in batch:
         if write.spec is None:
-            users = rows(connection, queries["references_to"], kind=write.kind, id=write.id, limit=_MOST_OTHERS)
-            _refuse("in_use", write, users)
+            users = rows(connection, queries["references_to"], kind=write.kind, id=write.id, limit=MOST_OTHERS)
+            refuse("in_use", write, users)
     return documents
-
-
-def _next_version(
-    connection: sqlite3.Connection, queries: Mapping[str, str], write: Write, revision: int, at_us: int
-) -> Document:
-    latest = row(connection, queries["latest"], kind=write.kind, id=write.id)
-    version, created_us, deleted = latest or (0, at_us, True)
-    if deleted:
-        if write.spec is None or write.expect:
-            raise StoreConflict("missing", write.kind, write.id)
-        created_us = at_us
-    elif write.expect == 0:
-        raise StoreConflict("exists", write.kind, write.id)
-    elif write.expect not in {None, version}:
-        raise StoreConflict("stale", write.kind, write.id)
-    return Document(
-        kind=write.kind,
-        id=write.id,
-        version=version + 1,
-        revision=revision,
-        spec=write.spec or b"",
-        owner=write.owner,
-        created_us=created_us,
-        updated_us=at_us,
-        actor=write.actor,
-        deleted=write.spec is None,
-    )
 
 
 def _store_version(connection: sqlite3.Connection, queries: Mapping[str, str], document: Document) -> None:
@@ -107,7 +81,7 @@ def _take_keys(connection: sqlite3.Connection, queries: Mapping[str, str], write
         for index, value in keys
         if (holder := row(connection, queries["key_holder"], key_index=index, value=value)) is not None
     ]
-    _refuse("key_taken", write, holders)
+    refuse("key_taken", write, holders)
     for index, value in keys:
         connection.execute(
             queries["insert_key"], {"key_index": index, "value": value, "kind": write.kind, "id": write.id}
@@ -117,14 +91,8 @@ def _take_keys(connection: sqlite3.Connection, queries: Mapping[str, str], write
 def _point_at_references(connection: sqlite3.Connection, queries: Mapping[str, str], write: Write) -> None:
     references = write.references if write.spec is not None else ()
     missing = [(kind, id) for kind, id in references if row(connection, queries["exists"], kind=kind, id=id) is None]
-    _refuse("missing_reference", write, missing)
+    refuse("missing_reference", write, missing)
     for kind, id in references:
         connection.execute(
             queries["insert_reference"], {"kind": write.kind, "id": write.id, "to_kind": kind, "to_id": id}
         )
-
-
-def _refuse(reason: str, write: Write, others: Iterable[tuple[str, str]]) -> None:
-    names = tuple(dict.fromkeys(f"{kind}/{id}" for kind, id in others))
-    if names:
-        raise StoreConflict(reason, write.kind, write.id, names[:_MOST_OTHERS])

@@ -7,12 +7,11 @@ from typing import Any
 import msgspec
 
 from switchgear.contracts.store import RecordQuery, RecordRow, member_path
-from switchgear.errors import RecordRefused, StoreError
+from switchgear.contracts.store_rules import summary_members
+from switchgear.errors import RecordRefused
 
 _END_OF_TIME = 2**62
 _LAST_ID = "\U0010ffff"
-_MOST_BY = 3
-_MOST_SUMS = 16
 _ONE_ROW = "(?, ?, ?, ?)"
 _SIZES = (1024, 256, 64, 16, 4, 1)
 _JSON = msgspec.json.Decoder(msgspec.Raw)
@@ -91,16 +90,9 @@ def bounds(query: RecordQuery) -> dict[str, Any]:
     }
 
 
-def groups(by: Sequence[str], sums: Sequence[str]) -> dict[str, Any]:
+def groups(by: Sequence[str], sums: Sequence[str]) -> dict[str, str | None]:
     """Return the further parameters of a summary. Raises `StoreError`."""
-    if len(by) > _MOST_BY or len(sums) > _MOST_SUMS:
-        raise StoreError(f"a summary takes at most {_MOST_BY} members to group by and {_MOST_SUMS} to add up")
-    values: dict[str, Any] = {}
-    for n in range(_MOST_BY):
-        values[f"by_{n + 1}"] = (by[n] if by[n] == "day" else _json_path(by[n])) if n < len(by) else None
-    for n in range(_MOST_SUMS):
-        values[f"sum_{n + 1}"] = _json_path(sums[n]) if n < len(sums) else None
-    return values
+    return summary_members(by, sums, _json_path)
 
 
 def _json_path(member: str) -> str:

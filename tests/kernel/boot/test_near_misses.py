@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from kernel.boot.test_refused_plugins import brings, install, offers
 from support.distributions import Site
 from switchgear.cli import main
+from switchgear.contracts.event import EVENTS
 
 ROUTE = "@get('/admin/v1/x')\nasync def mine() -> None: ...\n" + brings("routes", "P.mine")
 LOOSE = "class Loose(msgspec.Struct):\n    a: int = 1\n"
@@ -84,6 +85,8 @@ def test_a_near_miss_is_told(kernel: Any, site: Site, tmp_path: Path, case: str)
         "def policies(self): return []\n" + brings("policies", "*self.policies()"),
         "def policies(self, which): return []\n" + brings("tasks"),
         "tasks = 5\n" + brings("policies"),
+        f"names = frozenset({sorted(EVENTS)!r})\ndef handle(self, event): ...\n".replace("KIND", "models")
+        + brings("event_handlers", "self"),
     ],
 )
 def test_what_is_meant_is_not_told(kernel: Any, site: Site, body: str) -> None:

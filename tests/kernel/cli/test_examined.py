@@ -106,7 +106,7 @@ class TestDoctor:
         brings = {(it["kind"], it["name"]): it["consumer"] for it in found["brings"]}
         assert {("policies", "good"), ("policies", "attached"), ("scorers", "grade")} == brings.keys()
         assert brings["scorers", "grade"] is None
-        assert any("nothing consumes `grade`" in it for it in found["warnings"])
+        assert any("offers `grade`" in it and "it is waiting for one" in it for it in found["warnings"])
         assert any("forbid_unknown_fields" in it for it in found["warnings"])
         assert any("plugins enable good" in it for it in found["warnings"])
         good, attached = found["policies"]
@@ -132,7 +132,7 @@ class TestDoctor:
         assert {hook.removeprefix("switchgear_") for hook in hooks} == {*ACTIVE, *CONSUMERS}
 
     def test_says_that_a_plugin_brings_nothing(self, run, plugins: Site):
-        assert "it brings nothing" in run("plugins", "doctor", "nothing").stdout
+        assert "so it brings nothing" in run("plugins", "doctor", "nothing").stdout
 
     def test_is_written_for_people_too(self, run, plugins: Site):
         said = run("plugins", "doctor", "good").stdout
