@@ -48,7 +48,7 @@ class Authority:
     def identify(self, credentials: Credentials) -> Found:
         """Ask the authenticators in order. No I/O for a token seen before.
 
-        One that fails knows nobody, and the others are asked; where nobody else knows who it is, that is an `Unavailable`.
+        An authenticator that raises is passed over. If none of the others knows the credentials, that is an `Unavailable`.
         """
         for index, authenticator in enumerate(self.authenticators):
             try:
@@ -140,7 +140,7 @@ class Authority:
         )
 
     def may_use_any(self, principal: Principal) -> bool:
-        """Say whether there may be a model that a principal may use; only where no authorizer is asked that is known ahead."""
+        """Return False if a principal can use no model at all, which is only known where there are no authorizers."""
         return bool(self._authorizers) or principal.may_some(USE, "models")
 
     async def may(self, principal: Principal, action: str, kind: str, id: str | None) -> bool:

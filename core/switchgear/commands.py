@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """A gateway that serves nobody: its plugins are started, its store is open.
+    """A started gateway without a socket: its store is open and its plugins run.
 
     `plugins` are the enabled ones by name, each with its settings and context; `by` is who runs the command.
     """

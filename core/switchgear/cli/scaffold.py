@@ -60,7 +60,7 @@ def scaffold(name: str, kind: str, directory: Path | None = None) -> Path:
 
 
 def warnings(name: str, kind: str, discovery: Discovery) -> list[str]:
-    """Say what somebody who writes such a plugin should know."""
+    """Return warnings for the author of a plugin of this name and kind."""
     found = [
         f"{it.distribution} {it.version} already brings a plugin `{name}`: with both installed the gateway does not start. Choose"
         " another name."

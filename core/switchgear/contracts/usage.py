@@ -187,11 +187,6 @@ class Usage(Struct, frozen=True, gc=False):
             units[unit] = min(units.get(unit, 0) + count, MOST)
         return Usage(units, self.estimated or other.estimated)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing is known but how many tokens were read and written."""
-        return self.units.keys() <= _PLAIN
-
     def _on(self, wanted: str) -> int:
         return sum(count for unit, count in self.units.items() if side(unit) == wanted)
 
