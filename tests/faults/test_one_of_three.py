@@ -42,19 +42,21 @@ async def test_one_healthy_target_of_three_answers_everything(
     tmp_path: Path, figure: Record, broken: Callable[[FaultUpstream], Awaitable[None]]
 ) -> None:
     row = ROWS[broken]
+    # What waits for targets that hang comes to the others all at once, in the loop that is everybody's here.
+    rate = RATE // 4 if broken is hang else RATE
     async with fleet(tmp_path, 3, first_byte=SILENT_S) as it, Load(it.run.port, it.run.key) as load:
-        await load.offer(RATE, 200, model="m2")
-        healthy = await load.offer(RATE, 1000, model="m2")
+        await load.offer(rate, rate, model="m2")
+        healthy = await load.offer(rate, rate * 5, model="m2")
         for up in it.ups[:2]:
             await broken(up)
-        calls = await load.offer(RATE, 2400, model="c")
+        calls = await load.offer(rate, rate * 12, model="c")
         opened = [call for call in calls if call.due_s > 2 * SILENT_S + 2]  # two breakers, one after the other
         assert 1.0 == share(calls, 200), Counter(call.status for call in calls)
         assert {"m2"} == {call.model for call in calls}
         settled = sum(call.attempts for call in opened) / len(opened)
         assert settled <= 1.1
         added = percentile(latencies(opened), 99) - percentile(latencies(healthy), 99)
-        figure(row, "success of 2,400 requests", percent(share(calls, 200)), ">= 99.99 %")
+        figure(row, f"success of {len(calls):,} requests", percent(share(calls, 200)), ">= 99.99 %")
         figure(row, "attempts a request, breakers open", f"{settled:.3f}", "<= 1.1")
         figure(row, "added p50, breakers open", ms(_median(opened) - _median(healthy)), "")
         figure(row, "added p99, breakers open", ms(added), "< 50 ms")
