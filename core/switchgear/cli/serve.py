@@ -19,6 +19,7 @@ from switchgear.cli.signals import Early
 from switchgear.errors import ConfigError
 from switchgear.first_run import FirstRun
 from switchgear.gateway import Gateway
+from switchgear.memory import keep_large_apart
 from switchgear.settings import GatewaySettings
 from switchgear.telemetry.logs import Logs
 
@@ -58,6 +59,7 @@ def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -
     early: Early = click.get_current_context().meta.get(EARLY) or Early()
     if sys.__stderr__ is not None:  # SIGABRT, with which supervisors end what hangs, says where it hung
         faulthandler.enable(sys.__stderr__, all_threads=False)
+    keep_large_apart()
     config = read_config(path, flags)
     logs = Logs(level=config.gateway.log_level)
     logs.install()

@@ -44,7 +44,7 @@ from switchgear.exchange.cost import learn, settle_cost
 from switchgear.exchange.faults import cause_of, model_broken, model_not_found, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.in_flight import InFlight
-from switchgear.exchange.inbound import UNCOUNTED, Bodies, BodyLimits, Holding, Inbound
+from switchgear.exchange.inbound import UNCOUNTED, Bodies, BodyLimits, Holding, Inbound, parse_yielding
 from switchgear.exchange.invoke import Caps, Ending, Invoker
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
@@ -56,7 +56,7 @@ from switchgear.telemetry.logs import REQUEST_ID
 from switchgear.telemetry.metrics import Metrics
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import as_stream
-from switchgear.wire.members import parse_object
+from switchgear.wire.members import VERY_LONG, parse_object
 
 _AT_ONCE_S = 60.0
 """How long the events of an answer that is there already may take to follow each other: any time is enough."""
@@ -185,7 +185,8 @@ class Engine:
         if coding is not None:
             body = await self.bodies.unpack(body, coding, principal.id, held)
         x.endpoint, x.face = endpoint, endpoint.face
-        call = x.call = endpoint.parse(parse_object(body), headers)
+        members = parse_object(body) if len(body) <= VERY_LONG else await parse_yielding(body)
+        call = x.call = endpoint.parse(members, headers)
         call.id, call.model = x.id, x.snapshot.without_prefix(call.model)
         policies = self._attach(x) if self._attachable or call.wire in self._wires else self._always
         if policies.preparing:

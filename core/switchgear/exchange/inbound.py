@@ -1,10 +1,13 @@
 """A request as the exchange meets it, and the bytes of bodies that may be in flight."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
+from io import BytesIO
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from switchgear.contracts.dialect import Socket
 from switchgear.contracts.exchange import Exchange
@@ -12,6 +15,8 @@ from switchgear.contracts.principal import Principal
 from switchgear.errors import PayloadTooLarge, RateLimited, Unavailable
 from switchgear.exchange.coding import unpack
 from switchgear.exchange.reply import Reply
+from switchgear.memory import Trimming
+from switchgear.wire.members import parse_in_steps
 
 UNCOUNTED = 64 * 1024
 """A body up to so many bytes that came with its head needs no counting."""
@@ -58,6 +63,14 @@ class Inbound(Reply, Protocol):
     async def read(self) -> bytes | None:
         """Return the next piece of the body, None at its end. Raises `ClientGone`."""
         ...
+
+
+class Converted(ABC):
+    """A request whose body the engine gets in another form than it came in."""
+
+    @abstractmethod
+    async def converted(self, hold: Callable[[int], None]) -> bytes:
+        """Return the body. `hold` is told of bytes that are held more, or less, and may refuse them by what it raises."""
 
 
 class Routed(Inbound, Protocol):
@@ -111,6 +124,7 @@ class Bodies:
         self._per_principal = limits.per_principal
         self._held: dict[str, int] = {}
         self._total = 0
+        self._trimming = Trimming()
 
     async def read(
         self, request: Inbound, whole: bytes | None, principal: str, declared: int, holding: "Holding"
@@ -128,16 +142,18 @@ class Bodies:
         if whole is not None:
             self._take(holding, size)
             return whole
+        if isinstance(request, Converted):
+            return await request.converted(partial(self._take, holding))
         self._check(holding, size)
-        pieces: list[bytes] = []
         size = 0
+        found = BytesIO()  # which grows in place, and gives what it has without copying it
         while (piece := await request.read()) is not None:
             size += len(piece)
             if size > self._limits.one:
                 raise self.too_large()
             self._take(holding, len(piece))
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            found.write(piece)
+        return found.getvalue()
 
     def hold(self, size: int, principal: str, holding: "Holding") -> None:
         """Count bytes of a body that are kept besides what was read. Raises as `read` does."""
@@ -148,13 +164,12 @@ class Bodies:
         """Return a body unpacked from its `content-encoding`, and count that too. Raises as `hold` does, `UnsupportedMedia`,
         `InvalidRequest`.
         """
-        found = await unpack(body, coding, self._limits.one)
-        self.hold(len(found), principal, holding)
-        return found
+        return await unpack(body, coding, self._limits.one, lambda size: self.hold(size, principal, holding))
 
     def give_back(self, holding: "Holding") -> None:
         """Count what was held no more."""
         self._total -= holding.size
+        self._trimming.let_go(holding.size)
         left = self._held.pop(holding.principal, 0) - holding.size
         if left > 0:
             self._held[holding.principal] = left
@@ -170,7 +185,8 @@ class Bodies:
         return self._limits.one
 
     def _take(self, holding: "Holding", size: int) -> None:
-        self._held[holding.principal] = self._check(holding, size)
+        held = self._held.get(holding.principal, 0)
+        self._held[holding.principal] = held + size if size < 0 else self._check(holding, size)
         self._total += size
         holding.size += size
 
@@ -192,3 +208,15 @@ class Holding(Struct, eq=False):
     bodies: Bodies | None = None
     principal: str = ""
     size: int = 0
+
+
+async def parse_yielding(body: bytes) -> dict[str, Raw]:
+    """Parse a long body, and let others have their turn meanwhile. Raises `InvalidRequest`."""
+    steps = parse_in_steps(body)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as parsed:
+            members: dict[str, Raw] = parsed.value
+            return members
+        await asyncio.sleep(0)
