@@ -76,6 +76,15 @@ class Policy:
         `x.outcome`, `x.usage` and `x.cost_microusd` are final. Slots are given back whatever is said of them.
         """
 
+    def uncounted(self, x: Exchange, processes: int) -> Sequence[Bucket] | None:  # noqa: ARG002 - the base has nothing instead
+        """Return what to count in this process alone while the counters are away: one bucket for each that it named, with the
+        share of its limit that one of so many `processes` has. None: `on_error` says what becomes of the exchange.
+
+        Asked where the counters do not answer (`CountersUnavailable`) and `[gateway] replicas` says how many there are. The slots
+        and amounts are settled as those of `reserve` would be.
+        """
+        return None
+
     def admit(self, x: Exchange) -> Answer | Awaitable[Answer | None] | None:
         """Decide. None lets it pass, an `Answer` is given to the client instead of calling a provider, an `ApiError` refuses.
 

@@ -21,6 +21,7 @@ from switchgear.errors import ApiError, Unavailable
 from switchgear.exchange.faults import PolicyStop
 from switchgear.exchange.filters import AnswerFilter
 from switchgear.exchange.guarded import Spoilt, guarded, mend
+from switchgear.exchange.outage import HereAlone
 from switchgear.exchange.reservation import Reservations
 from switchgear.plugin_faults import UNKNOWN, PluginFaults, bounded, is_own_doing
 from switchgear.telemetry.metrics import Metrics
@@ -59,6 +60,7 @@ class PolicyChain:
         log: FilteringBoundLogger,
         counters: Counters | None = None,
         faults: PluginFaults | None = None,
+        here: HereAlone | None = None,
     ) -> None:
         self._faults = faults or PluginFaults(metrics, log=log)
         self._owners = {name: self._faults.owner(policy) for name, policy in policies}
@@ -93,7 +95,7 @@ class PolicyChain:
         self._explain = {one.name: one for one in bound("explain")}
         self._phases = {name: tuple(phase for phase in _PHASES if _has(policy, phase)) for name, policy in policies}
         deciding = {one.bit for one in self._admit}
-        self._reservations = Reservations(policies, counters, self._note, self._counters_failed)
+        self._reservations = Reservations(policies, counters, self._note, self._counters_failed, here)
         self._unconditional = sum(one.bit for one in self._settle if one.bit not in deciding)
 
     def begin(self, x: Exchange) -> None:
