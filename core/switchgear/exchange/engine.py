@@ -189,7 +189,7 @@ class Engine:
         call = x.call = endpoint.parse(members, headers)
         call.id, call.model = x.id, x.snapshot.without_prefix(call.model)
         policies = self._attach(x) if self._attachable or call.wire in self._wires else self._always
-        if policies.preparing:
+        if policies.preparing and policies.prepares(body):
             policies = await self._prepared(x, policies)
         assert x.call is not None
         endpoint.check(x.call)
