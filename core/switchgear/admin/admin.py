@@ -116,7 +116,9 @@ def as_written(app: ASGIApp, root_path: str = "") -> ASGIApp:
 
 def _credentials(connection: ASGIConnection[Any, Any, Any, Any]) -> Credentials:
     client = connection.scope["client"]
-    return Credentials(dict(connection.scope["headers"]), None if client is None else client[0])
+    return Credentials(
+        dict(connection.scope["headers"]), None if client is None else client[0], str(connection.scope.get("method"))
+    )
 
 
 def _written(id: str) -> str:

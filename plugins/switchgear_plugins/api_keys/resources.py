@@ -43,7 +43,7 @@ def api_keys(ambient: Ambient) -> ResourceKind[ApiKey, LiveKey]:
         resident=False,
         id_prefix="key_",
         restorable=False,
-        scope="team_id",
+        scope=("team_id",),
         principals=True,
         group="Access",
         actions=(
