@@ -51,11 +51,11 @@ def serve(**options: Any) -> None:
 @click.command()
 @_serving
 def api(**options: Any) -> None:
-    """Run the gateway without an admin UI. This release has none, so it does what `serve` does."""
-    _serve(**options)
+    """Run the gateway as `serve` does, without the files and pages of plugins: there is no console at /ui/."""
+    _serve(pages=False, **options)
 
 
-def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -> None:
+def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool, pages: bool = True) -> None:
     early: Early = click.get_current_context().meta.get(EARLY) or Early()
     if sys.__stderr__ is not None:  # SIGABRT, with which supervisors end what hangs, says where it hung
         faulthandler.enable(sys.__stderr__, all_threads=False)
@@ -63,7 +63,7 @@ def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -
     config = read_config(path, flags)
     logs = Logs(level=config.gateway.log_level)
     logs.install()
-    gateway = Gateway(config, reread=lambda: read_config(path, flags))
+    gateway = Gateway(config, reread=lambda: read_config(path, flags), pages=pages)
     dropped = gateway.kernel.metrics.counter("log_lines_dropped", "Log lines that nobody read in time.").child()
     logs.write_aside(dropped.inc)
     if not allow_open_bind:

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
+from switchgear.contracts.kernel import Group
 from switchgear.contracts.principal import Principal
 
 SpecT = TypeVar("SpecT", bound=Struct)
@@ -188,6 +189,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     scope       the fields that say whose a resource is (`team_id`): what an authorizer may bound somebody to; `id` may be one
     principals  its ids become those of principals, so those that are the gateway's own (`admin-key`) are refused
     actions     verbs beyond create, read, replace, patch, delete
+    group       the heading that consoles list it under
     """
 
     name: str
@@ -218,6 +220,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     scope: tuple[str, ...] = ()
     principals: bool = False
     actions: tuple[ResourceAction[SpecT], ...] = field(default=())
+    group: Group = "Resources"
 
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__bool__": lambda self: False})()  # noqa: ARG005
