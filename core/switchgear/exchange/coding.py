@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Protocol
 
@@ -23,6 +23,13 @@ _AT_ONCE = 32 * 1024
 """A packed body longer than this is unpacked in a thread; and so is what is left of a shorter one after its first piece."""
 _WINDOW_LOG = 23
 """Of zstd: 8 MiB, which RFC 9659 has receivers expect at most."""
+
+
+def coding_of(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Return what the body is compressed with, None for nothing. Raises `UnsupportedMedia` unless it is JSON."""
+    if headers.get(b"content-type", b"json").find(b"json") < 0:
+        raise UnsupportedMedia("The request body must be JSON (`content-type: application/json`).")
+    return headers.get(b"content-encoding")
 
 
 class _Stream(Protocol):

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from typing import Any, Protocol
@@ -14,8 +14,7 @@ from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.principal import Principal
 from switchgear.errors import PayloadTooLarge, RateLimited, Unavailable
 from switchgear.exchange.coding import unpack
-from switchgear.exchange.reply import Reply
-from switchgear.memory import Trimming
+from switchgear.exchange.reply import Reply, printable
 from switchgear.wire.members import parse_in_steps
 
 UNCOUNTED = 64 * 1024
@@ -124,18 +123,15 @@ class Bodies:
         self._per_principal = limits.per_principal
         self._held: dict[str, int] = {}
         self._total = 0
-        self._trimming = Trimming()
 
-    async def read(
-        self, request: Inbound, whole: bytes | None, principal: str, declared: int, holding: "Holding"
-    ) -> bytes:
+    async def read(self, request: Inbound, whole: bytes | None, principal: str, holding: "Holding") -> bytes:
         """Return the whole body and count it: the one that has come, or else what is read.
 
-        The client has `declared` a length (0: it has not): there must be room for that, and what has come is counted. Raises
+        Where the client declares a length, there must be room for that; what has come is counted. Raises
         `PayloadTooLarge`, `RateLimited` where its principal has too many bytes in flight, `Unavailable` where all together have,
         `ClientGone`.
         """
-        size = declared if whole is None else len(whole)
+        size = int(request.fields.get(b"content-length", b"0")) if whole is None else len(whole)
         if size > self._limits.one:
             raise self.too_large()
         holding.bodies, holding.principal = self, principal
@@ -169,7 +165,6 @@ class Bodies:
     def give_back(self, holding: "Holding") -> None:
         """Count what was held no more."""
         self._total -= holding.size
-        self._trimming.let_go(holding.size)
         left = self._held.pop(holding.principal, 0) - holding.size
         if left > 0:
             self._held[holding.principal] = left
@@ -220,3 +215,23 @@ async def parse_yielding(body: bytes) -> dict[str, Raw]:
             members: dict[str, Raw] = parsed.value
             return members
         await asyncio.sleep(0)
+
+
+def note_ids(x: Exchange, headers: Mapping[bytes, bytes]) -> None:
+    """Take over what the client calls its request, for the answer and the trace."""
+    theirs = headers.get(b"x-request-id")
+    if theirs is not None:
+        x.client_request_id = printable(theirs.decode("latin-1")).decode() or None
+    trace = headers.get(b"traceparent")
+    if trace is not None and is_traceparent(trace):
+        x.trace = trace.decode()
+
+
+def is_traceparent(value: bytes) -> bool:
+    """Check a W3C Trace Context version 00 header."""
+    parts = value.split(b"-")
+    return (
+        [len(p) for p in parts] == [2, 32, 16, 2]
+        and all(c in b"0123456789abcdef-" for c in value)
+        and parts[0] == b"00"
+    )

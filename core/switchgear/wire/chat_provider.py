@@ -190,7 +190,7 @@ class ChatProvider:
             body = splice_pieces(members, {"model": model.name_json}, defaults)
             return OutboundRequest("POST", self.url(RESPONSES, model), self._headers_with(secret), body)
         members = self._fitted(call, self.members(call), model)
-        if not OTHER_MODELS.isdisjoint(members):
+        if call.bars_tools or not OTHER_MODELS.isdisjoint(members):
             members = without_other_models(call, members)
         replace = {"model": model.name_json}
         if call.stream and self._ask_usage and call.wire != RESPONSES:
