@@ -1,9 +1,10 @@
 """Policies at work on an exchange: what one spoils is put back and is its failure, and what it raises ends nothing but itself."""
 
+import re
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Raw
 
@@ -14,47 +15,64 @@ from switchgear.exchange.sound import check_answer, check_headers, check_outboun
 from switchgear.plugin_faults import Misbehaviour, is_own_doing, running_task
 from switchgear.wire.chat import decode_answer
 
-_THEIRS = ("call", "principal", "plan", "lines", "cache", "strict", "notes", "labels", "headers")
+_THEIRS = frozenset(("call", "principal", "plan", "lines", "cache", "strict", "notes", "labels", "headers"))
 """What of an exchange policies may set to something else of its kind; all the rest is the kernel's."""
-_KERNELS = tuple(name for name in Exchange.__slots__ if name not in _THEIRS and not name.startswith("_"))
-_ALL = (*_KERNELS, *_THEIRS)
+_ALL = tuple(name for name in Exchange.__slots__ if not name.startswith("_"))
 _of = attrgetter(*_ALL)
+_MISSING = object()
 
 
 class Spoilt(Exception):
     """A policy left something in an exchange that cannot be there; it was put back."""
 
 
-class Kept:
-    """An exchange as it was before a policy ran."""
+class _Watched(Exchange):
+    """An exchange in the hands of a policy: what that may not write is left as it was, and noted.
 
-    __slots__ = ("_attempts", "_headers", "_values")
+    An exchange is of this class for as long as a policy's method runs: looking at each write costs less than looking at all
+    that may have been written. Nothing waits meanwhile, so one list of notes is enough.
+    """
+
+    __slots__ = ()
+    wrong: ClassVar[list[str]] = []
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        before = getattr(self, name, _MISSING)
+        if value is before or name[0] == "_" or _may_be(name, before, value):
+            super().__setattr__(name, value)
+        else:
+            self.wrong.append(_told(name, value))
+
+    def __delattr__(self, name: str) -> None:
+        self.wrong.append(_told(name, _MISSING))
+
+
+class _Held:
+    """What of an exchange can be changed without being written, as it was before a policy ran."""
+
+    __slots__ = ("_attempts", "_call", "_headers")
 
     def __init__(self, x: Exchange) -> None:
-        self._values = _of(x)
-        self._attempts = tuple(x.attempts)
-        self._headers = tuple(x.headers)
+        self._call = x.call
+        self._attempts = x.attempts[:]
+        self._headers = x.headers[:]
 
     def mend(self, x: Exchange) -> list[str]:
         """Put back what was spoilt and say what that was."""
         wrong = []
-        for name, value in zip(_ALL, self._values, strict=True):
-            if getattr(x, name, Spoilt) is not value and not _may_be(x, name, value):
-                wrong.append(f"x.{name} was {_shown(x, name)}")
-                setattr(x, name, value)
-        if tuple(map(id, x.attempts)) != tuple(map(id, self._attempts)):
+        if x.attempts != self._attempts:
             wrong.append("x.attempts was changed")
             x.attempts[:] = self._attempts
         call = x.call
-        if call is not None and (odd := _odd_call(call)) is not None:
+        if call is not None and not _is_usual(call) and (odd := _odd_call(call)) is not None:
             wrong.append(odd)
-            x.call = self._values[_ALL.index("call")]
+            x.call = self._call
             if x.call is call:
                 _straighten(call)
-        if any(not isinstance(name, str) for name in x.labels):
+        if x.labels and any(not isinstance(name, str) for name in x.labels):
             wrong.append("x.labels held a name that is no text")
             x.labels = {name: text for name, text in x.labels.items() if isinstance(name, str)}
-        if len(x.headers) != len(self._headers) or tuple(x.headers) != self._headers:
+        if x.headers != self._headers:
             try:
                 check_headers(x.headers)
             except (TypeError, ValueError) as error:
@@ -62,51 +80,72 @@ class Kept:
                 x.headers[:] = self._headers
         return wrong
 
-    def check(self, x: Exchange) -> None:
-        """Raise `Spoilt` if something had to be put back."""
-        if wrong := self.mend(x):
-            raise Spoilt("; ".join(wrong)[:1000])
+
+class _Kept(_Held):
+    """An exchange as it was before something was waited for on behalf of a policy."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, x: Exchange) -> None:
+        super().__init__(x)
+        self._values = _of(x)
+
+    def mend(self, x: Exchange) -> list[str]:
+        wrong = []
+        for name, value in zip(_ALL, self._values, strict=True):
+            now = getattr(x, name, _MISSING)
+            if now is not value and not _may_be(name, value, now):
+                wrong.append(_told(name, now))
+                setattr(x, name, value)
+        return wrong + super().mend(x)
 
 
-def _shown(x: Exchange, name: str) -> str:
-    value = getattr(x, name, Spoilt)
-    return "deleted" if value is Spoilt else f"set to {type(value).__name__}"
+def _told(name: str, value: Any) -> str:
+    return f"x.{name} was deleted" if value is _MISSING else f"x.{name} was set to {type(value).__name__}"
 
 
-def _may_be(x: Exchange, name: str, before: Any) -> bool:
-    """Say whether something else may be there now."""
-    value: Any = getattr(x, name, Spoilt)
+def _raise(wrong: list[str]) -> None:
+    if wrong:
+        raise Spoilt("; ".join(wrong)[:1000])
+
+
+def _may_be(name: str, before: Any, value: Any) -> bool:
+    """Say whether something else may be where `before` was."""
+    if name == "lines":
+        if type(value) is not bytes:
+            return False
+        return _LINES.fullmatch(value, len(before) if value.startswith(before) else 0) is not None
     if name == "principal":  # what it is may change while a policy waits, who it is may not
         return isinstance(value, Principal) and (before is None or value.id == before.id)
     if name == "call":
         return isinstance(value, Call)
     if name == "plan":
         return isinstance(value, Plan) and all(isinstance(step, Step) for step in value.steps)
-    if name in ("notes", "labels", "headers"):
+    if name in _THEIRS:
         return type(value) is type(before)
-    if name in ("lines", "cache", "strict"):
-        return type(value) is type(before) and (name != "lines" or _are_lines(value))
     same: bool = type(value) is type(before) and isinstance(value, (int, float, str)) and value == before
     return same
 
 
-def _are_lines(lines: bytes) -> bool:
-    """Say whether these are whole header lines."""
-    parts = lines.split(b"\r\n")
-    if parts.pop():
-        return False
-    pairs = [part.partition(b":") for part in parts]
-    try:
-        check_headers([(name, value.strip()) for name, _, value in pairs])
-    except (TypeError, ValueError):
-        return False
-    return all(colon for _, colon, _ in pairs)
+_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9a-z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*")
+"""Header lines whose names are tokens and whose values have no control characters."""
 
 
 _HEAD: tuple[tuple[str, type[Any]], ...] = (
     ("operation", str), ("wire", str), ("origin", str), ("model", str), ("stream", bool), ("strict", bool),
 )  # fmt: skip
 """What a call says besides its members."""
+_head = attrgetter(*(name for name, _ in _HEAD), "max_tokens", "members")
+_USUAL = tuple([(*(kind for _, kind in _HEAD), bound, dict) for bound in (type(None), int)])
+_RAW, _NAMES = {Raw}, {str}
+
+
+def _is_usual(call: Call) -> bool:
+    """Say whether a call is made of what calls are made of, looking at types alone."""
+    if tuple(map(type, _head(call))) not in _USUAL:
+        return False
+    members = call.members
+    return not members or (set(map(type, members.values())) == _RAW and set(map(type, members)) == _NAMES)
 
 
 def _odd_call(call: Call) -> str | None:
@@ -144,8 +183,8 @@ def mend(x: Exchange) -> list[str]:
         ("lines", (bytes,), b""), ("labels", (dict,), {}), ("headers", (list,), []), ("attempts", (list,), []),
         ("client_request_id", (str, type(None)), None), ("sent", (Call, type(None)), None), ("notes", (dict,), {}),
     ):  # fmt: skip
-        if not isinstance(getattr(x, name, Spoilt), kinds):
-            wrong.append(f"x.{name} was {_shown(x, name)}")
+        if not isinstance(getattr(x, name, _MISSING), kinds):
+            wrong.append(_told(name, getattr(x, name, _MISSING)))
             setattr(x, name, instead)
     if x.call is not None and (odd := _odd_call(x.call)) is not None:
         wrong.append(odd)
@@ -178,25 +217,32 @@ def guarded(phase: str, call: Callable[..., Any]) -> Callable[..., Any]:
     check = _RETURNS.get(phase, _anything)
 
     def run(x: Exchange, *args: Any) -> Any:
-        kept = Kept(x)
+        held = _Held(x)
+        kind, wrong = x.__class__, _Watched.wrong
+        wrong.clear()
+        x.__class__ = _Watched
         try:
             result = call(x, *args)
-        except Exception:
-            kept.mend(x)
-            raise
-        except BaseException as error:  # no task is ended within a call that waits for nothing
-            kept.mend(x)
-            raise Misbehaviour(type(error).__name__) from error
-        if result is not None and isawaitable(result):
-            return _later(kept, x, result, check)
-        kept.check(x)
+        except BaseException as error:
+            x.__class__ = kind
+            held.mend(x)
+            if isinstance(error, Exception):
+                raise
+            raise Misbehaviour(type(error).__name__) from error  # no task is ended within a call that waits for nothing
+        x.__class__ = kind
+        left = wrong + held.mend(x)
+        if result is not None and type(result) is not tuple and isawaitable(result):
+            return _later(_Kept(x), x, left, result, check)
+        _raise(left)
         check(x, result)
         return result
 
     return run
 
 
-async def _later(kept: Kept, x: Exchange, result: Awaitable[Any], check: Callable[[Exchange, Any], None]) -> Any:
+async def _later(
+    kept: _Kept, x: Exchange, left: list[str], result: Awaitable[Any], check: Callable[[Exchange, Any], None]
+) -> Any:
     task = running_task()
     try:
         found = await result
@@ -205,7 +251,7 @@ async def _later(kept: Kept, x: Exchange, result: Awaitable[Any], check: Callabl
         if not isinstance(error, Exception) and is_own_doing(error, task):
             raise Misbehaviour(type(error).__name__) from error
         raise
-    kept.check(x)
+    _raise(left + kept.mend(x))
     check(x, found)
     return found
 
