@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from msgspec import Raw
 
-from switchgear.contracts.exchange import Exchange, Plan, Step
+from switchgear.contracts.exchange import Attempt, Exchange, Plan, Step
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import CANONICAL, Answer, Call, ProviderFault
 from switchgear.exchange.sound import check_answer, check_headers, check_outbound, check_usage
@@ -19,6 +19,7 @@ _THEIRS = frozenset(("call", "principal", "plan", "lines", "cache", "strict", "n
 """What of an exchange policies may set to something else of its kind; all the rest is the kernel's."""
 _ALL = tuple(name for name in Exchange.__slots__ if not name.startswith("_"))
 _of = attrgetter(*_ALL)
+_CALL = _ALL.index("call")
 _MISSING = object()
 
 
@@ -47,57 +48,49 @@ class _Watched(Exchange):
         self.wrong.append(_told(name, _MISSING))
 
 
-class _Held:
-    """What of an exchange can be changed without being written, as it was before a policy ran."""
-
-    __slots__ = ("_attempts", "_call", "_headers")
-
-    def __init__(self, x: Exchange) -> None:
-        self._call = x.call
-        self._attempts = x.attempts[:]
-        self._headers = x.headers[:]
-
-    def mend(self, x: Exchange) -> list[str]:
-        """Put back what was spoilt and say what that was."""
-        wrong = []
-        if x.attempts != self._attempts:
-            wrong.append("x.attempts was changed")
-            x.attempts[:] = self._attempts
-        call = x.call
-        if call is not None and not _is_usual(call) and (odd := _odd_call(call)) is not None:
-            wrong.append(odd)
-            x.call = self._call
-            if x.call is call:
-                _straighten(call)
-        if x.labels and any(not isinstance(name, str) for name in x.labels):
-            wrong.append("x.labels held a name that is no text")
-            x.labels = {name: text for name, text in x.labels.items() if isinstance(name, str)}
-        if x.headers != self._headers:
-            try:
-                check_headers(x.headers)
-            except (TypeError, ValueError) as error:
-                wrong.append(str(error))
-                x.headers[:] = self._headers
-        return wrong
+def _mend(x: Exchange, call: Call | None, attempts: list[Attempt], headers: list[tuple[bytes, bytes]]) -> list[str]:
+    """Put back what was spoilt in place, from what was there before, and say what that was."""
+    wrong = []
+    if x.attempts != attempts:
+        wrong.append("x.attempts was changed")
+        x.attempts[:] = attempts
+    now = x.call
+    if now is not None and (odd := _odd_call(now)) is not None:
+        wrong.append(odd)
+        x.call = call
+        if now is call:
+            _straighten(now)
+    if any(not isinstance(name, str) for name in x.labels):
+        wrong.append("x.labels held a name that is no text")
+        x.labels = {name: text for name, text in x.labels.items() if isinstance(name, str)}
+    if x.headers != headers:
+        try:
+            check_headers(x.headers)
+        except (TypeError, ValueError) as error:
+            wrong.append(str(error))
+            x.headers[:] = headers
+    return wrong
 
 
-class _Kept(_Held):
+class _Kept:
     """An exchange as it was before something was waited for on behalf of a policy."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_attempts", "_headers", "_values")
 
     def __init__(self, x: Exchange) -> None:
-        super().__init__(x)
+        self._attempts = x.attempts[:]
+        self._headers = x.headers[:]
         self._values = _of(x)
 
     def mend(self, x: Exchange) -> list[str]:
+        """Put back what was spoilt and say what that was."""
         wrong = []
         for name, value in zip(_ALL, self._values, strict=True):
             now = getattr(x, name, _MISSING)
             if now is not value and not _may_be(name, value, now):
                 wrong.append(_told(name, now))
                 setattr(x, name, value)
-        return wrong + super().mend(x)
+        return wrong + _mend(x, self._values[_CALL], self._attempts, self._headers)
 
 
 def _told(name: str, value: Any) -> str:
@@ -136,16 +129,6 @@ _HEAD: tuple[tuple[str, type[Any]], ...] = (
 )  # fmt: skip
 """What a call says besides its members."""
 _head = attrgetter(*(name for name, _ in _HEAD), "max_tokens", "members")
-_USUAL = tuple([(*(kind for _, kind in _HEAD), bound, dict) for bound in (type(None), int)])
-_RAW, _NAMES = {Raw}, {str}
-
-
-def _is_usual(call: Call) -> bool:
-    """Say whether a call is made of what calls are made of, looking at types alone."""
-    if tuple(map(type, _head(call))) not in _USUAL:
-        return False
-    members = call.members
-    return not members or (set(map(type, members.values())) == _RAW and set(map(type, members)) == _NAMES)
 
 
 def _odd_call(call: Call) -> str | None:
@@ -210,38 +193,48 @@ def mend(x: Exchange) -> list[str]:
     return wrong
 
 
-def guarded(phase: str, call: Callable[..., Any]) -> Callable[..., Any]:
+def guarded(phase: str, method: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a policy's method: it raises what the policy does, `Misbehaviour` for what would end more than that, `Spoilt` for
     what it left behind, and TypeError or ValueError for what it may not return.
     """
-    check = _RETURNS.get(phase, _anything)
+    check = _RETURNS.get(phase)
+    rewrites = phase == "prepare"
+    wrong = _Watched.wrong
 
     def run(x: Exchange, *args: Any) -> Any:
-        held = _Held(x)
-        kind, wrong = x.__class__, _Watched.wrong
-        wrong.clear()
+        kind, call, attempts, headers = x.__class__, x.call, x.attempts[:], x.headers[:]
+        said = None if call is None else _head(call)
         x.__class__ = _Watched
         try:
-            result = call(x, *args)
+            result = method(x, *args)
         except BaseException as error:
             x.__class__ = kind
-            held.mend(x)
+            wrong.clear()
+            _mend(x, call, attempts, headers)
             if isinstance(error, Exception):
                 raise
             raise Misbehaviour(type(error).__name__) from error  # no task is ended within a call that waits for nothing
         x.__class__ = kind
-        left = wrong + held.mend(x)
+        left: list[str] = []
+        if (
+            wrong or rewrites or x.call is not call or x.labels or x.attempts != attempts or x.headers != headers
+            or (call is not None and _head(call) != said)
+        ):  # fmt: skip
+            left = wrong + _mend(x, call, attempts, headers)
+            wrong.clear()
         if result is not None and type(result) is not tuple and isawaitable(result):
             return _later(_Kept(x), x, left, result, check)
-        _raise(left)
-        check(x, result)
+        if left:
+            _raise(left)
+        if check is not None:
+            check(x, result)
         return result
 
     return run
 
 
 async def _later(
-    kept: _Kept, x: Exchange, left: list[str], result: Awaitable[Any], check: Callable[[Exchange, Any], None]
+    kept: _Kept, x: Exchange, left: list[str], result: Awaitable[Any], check: Callable[[Exchange, Any], None] | None
 ) -> Any:
     task = running_task()
     try:
@@ -252,12 +245,9 @@ async def _later(
             raise Misbehaviour(type(error).__name__) from error
         raise
     _raise(left + kept.mend(x))
-    check(x, found)
+    if check is not None:
+        check(x, found)
     return found
-
-
-def _anything(_x: Exchange, _result: Any) -> None:
-    """Nothing is known of what may be returned."""
 
 
 def _nothing(_x: Exchange, result: Any) -> None:
