@@ -1,12 +1,13 @@
 """From a settled exchange to the bytes of its record."""
 
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
 from switchgear.contracts.exchange import Attempt, Exchange
 from switchgear.contracts.record import fit_labels, shorten, without_keys
-from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, INPUT, OUTPUT, REASONING, Usage
+from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, INPUT, OUTPUT, REASONING, Pricing, Usage
 
 MOST_TEXT = 256
 """Characters of a text that a client or a provider chose."""
@@ -122,8 +123,16 @@ def _same(x: Exchange, operation: str, model: str, *, stream: bool) -> bytes:
         "status": x.status,
         "cause": x.cause,
         "cache": x.cache,
+        "price_version": None if target is None or not x.attempts else price_version(target.pricing),
     }
     return _encode({name: value for name, value in members.items() if value is not None})[1:-1]
+
+
+def price_version(pricing: Pricing | None) -> str | None:
+    """Say which prices these are: where a book has them from, or `model` and a checksum of what the model's resource says."""
+    if pricing is None or pricing.version is not None:
+        return None if pricing is None else pricing.version
+    return f"model {crc32(_encode(sorted(pricing.units.items()))):08x}"
 
 
 def _story(reasons: tuple[str, ...], attempts: list[Attempt]) -> bytes:

@@ -17,7 +17,8 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     when no provider was asked; `latency_us` runs to the end of the answer, `ttft_us` to its first content. `why` are the reasons
     of a plan that had a choice and what became of each attempt that failed; `possible_duplicate` says that an attempt before the
     last may have run to its end at its provider, and be billed there. `units` are the counts of units that no other member tells,
-    `labels` what policies noted. Texts of other people are at most 256 characters: a longer one is cut and ends in a hash.
+    `price_version` the prices by which the cost was worked out, `labels` what policies noted. Texts of other people are at most
+    256 characters: a longer one is cut and ends in a hash.
     """
 
     id: str
@@ -45,6 +46,7 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     units: Mapping[str, int] = {}
     usage_estimated: bool = False
     cost_microusd: int | None = None
+    price_version: str | None = None
     ttft_us: int | None = None
     team_id: str | None = None
     user_id: str | None = None
@@ -63,7 +65,7 @@ def usage_kind(keep_s: int | None = None) -> RecordKind:
         UsageRecord,
         dimensions=(
             "request_id", "key_id", "team_id", "user_id", "dialect", "operation", "model", "target", "provider",
-            "provider_model", "stream", "outcome", "status", "cause", "cache", "labels.*",
+            "provider_model", "stream", "outcome", "status", "cause", "cache", "price_version", "labels.*",
         ),
         measures=(
             "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens",
