@@ -96,9 +96,8 @@ async def test_another_service_tier_and_a_longer_call_cost_otherwise(tmp_path: P
 
 
 async def invoke(directory: Path, *arguments: str) -> Any:
-    return await asyncio.to_thread(
-        CliRunner().invoke, main, ["catalogue", *arguments, "--config", str(directory / "plugins.toml")]
-    )
+    place = ["--config", str(directory / "plugins.toml"), "--data-dir", str(directory / "data")]
+    return await asyncio.to_thread(CliRunner().invoke, main, ["catalogue", *arguments, *place])
 
 
 async def test_a_catalogue_is_taken_over_shown_and_refused(tmp_path: Path) -> None:
