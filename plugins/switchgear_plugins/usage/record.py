@@ -72,4 +72,8 @@ def usage_kind(keep_s: int | None = None) -> RecordKind:
             "cost_microusd", "latency_us", "attempts",
         ),
         keep_s=keep_s,
+        rollups=(
+            ("model", "target", "provider", "operation", "outcome"),
+            ("key_id", "team_id", "user_id", "model", "target"),
+        ),
     )  # fmt: skip
