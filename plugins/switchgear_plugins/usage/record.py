@@ -8,6 +8,8 @@ from switchgear.contracts.record import RecordKind
 
 USAGE = "usage"
 """The kind's name."""
+ATTEMPTS = "usage_attempts"
+"""And that of the attempts of an exchange that had several."""
 
 
 class UsageRecord(Struct, frozen=True, omit_defaults=True):
@@ -76,4 +78,46 @@ def usage_kind(keep_s: int | None = None) -> RecordKind:
             ("model", "target", "provider", "operation", "outcome"),
             ("key_id", "team_id", "user_id", "model", "target"),
         ),
+    )  # fmt: skip
+
+
+class AttemptRecord(Struct, frozen=True, omit_defaults=True):
+    """One attempt of an exchange that had several: where it went, how it ended, what it consumed and cost.
+
+    `id` is the exchange's with the number of the attempt, from 0; `cost_microusd` None means unknown, 0 that nobody charges.
+    """
+
+    id: str
+    request_id: str
+    at_us: int
+    number: int
+    target: str
+    provider: str
+    provider_model: str
+    latency_us: int
+    key_id: str
+    model: str
+    team_id: str | None = None
+    user_id: str | None = None
+    status: int | None = None
+    cause: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    units: Mapping[str, int] = {}
+    usage_estimated: bool = False
+    cost_microusd: int | None = None
+    price_version: str | None = None
+    upstream_request_id: str | None = None
+
+
+def attempt_kind(keep_s: int | None = None) -> RecordKind:
+    """Declare the kind."""
+    return RecordKind(
+        ATTEMPTS,
+        AttemptRecord,
+        dimensions=(
+            "request_id", "key_id", "team_id", "user_id", "model", "target", "provider", "provider_model", "cause",
+        ),
+        measures=("input_tokens", "output_tokens", "cost_microusd", "latency_us"),
+        keep_s=keep_s,
     )  # fmt: skip
