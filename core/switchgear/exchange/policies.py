@@ -108,7 +108,13 @@ class PolicyChain:
 
     def prepares(self, body: bytes) -> bool:
         """Say whether any policy has something to prepare in a call whose body is this."""
-        return self._words is None or any(holds(body, word) for word in self._words)
+        words = self._words
+        if words is None:
+            return True
+        for word in words:  # noqa: SIM110 - half the price of any()
+            if holds(body, word):
+                return True
+        return False
 
     async def prepare(self, x: Exchange) -> None:
         """Let policies rewrite the call. Raises `ApiError`."""

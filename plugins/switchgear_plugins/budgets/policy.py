@@ -167,11 +167,13 @@ class BudgetsPolicy(Policy):
 
     def _indexed(self) -> Index:
         self._index = Index(self._resources.snapshot.all(KIND).values())
+        self.idle = self._index.is_empty
         self._found.clear()
         return self._index
 
     def _changed(self, id: str, live: Budget | None) -> None:  # noqa: ARG002 - the shape of on_change
         self._index = None
+        self.idle = False
 
     def _within(self, x: Exchange, index: Index) -> Found:
         """Return the budgets that the exchange is within by its labels."""

@@ -80,9 +80,9 @@ class Roles:
 
     def authorize(self, principal: Principal, action: str, kind: str, id: str | None) -> Scope | None:  # noqa: ARG002 - the shape of Authorizer
         """Decide by the table."""
-        role, team = str(principal.facts.get("role")), principal.labels.get("team")
-        if principal.kind != "user" or action == USE:
+        if action == USE or principal.kind != "user":
             return None
+        role, team = str(principal.facts.get("role")), principal.labels.get("team")
         if role not in TABLE or team is None:
             return DENIED
         if kind == SESSION:
