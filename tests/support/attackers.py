@@ -62,12 +62,16 @@ async def all_send(gateway: Daemon, key: str | Sequence[str], body: bytes, count
 @asynccontextmanager
 async def sink(wait_s: float) -> AsyncIterator[str]:
     """Be a provider that passes over what it is sent, and answers so many seconds later; return its base URL."""
-    answer = b'{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"ok"}}]}'
+    answer = (
+        b'{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"ok"}}]}'
+    )
     lines = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            left = int((await reader.readuntil(b"\r\n\r\n")).lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+            left = int(
+                (await reader.readuntil(b"\r\n\r\n")).lower().partition(b"content-length: ")[2].partition(b"\r")[0]
+            )
             while left and (piece := await reader.read(_PIECE)):
                 left -= len(piece)
             await asyncio.sleep(wait_s)
