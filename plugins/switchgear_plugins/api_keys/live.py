@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 from switchgear.contracts.principal import Principal
 from switchgear_plugins.api_keys.spec import ApiKey, micros
 
@@ -51,3 +53,9 @@ def _principal(id: str, key: ApiKey, hash: str, expires_us: int | None) -> Princ
         session=hash[:_SESSION_LENGTH],
         expires_us=expires_us,
     )
+
+
+NOBODY = LiveKey(
+    "", ApiKey("", "", "", "", status="revoked", previous_hash="", previous_until=datetime.max.replace(tzinfo=UTC))
+)
+"""What a token that is no key is held against, so that who holds one that was revoked cannot tell by the time it takes."""
