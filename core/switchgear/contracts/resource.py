@@ -45,11 +45,13 @@ class Reference(Struct, frozen=True):
     """A field that holds the id of a resource of `kind`. `field` is a dotted path; `*` stands for every item.
 
     The kind `callable` stands for whoever answers to the name: a resource of a callable kind, one with a namespace, or those
-    who share the name. `View.callable` finds it.
+    who share the name. `View.callable` finds it. With `optional` the field is a text like any other where no enabled plugin
+    brings the kind.
     """
 
     field: str
     kind: str
+    optional: bool = False
 
 
 class RelatedWrite(Struct, frozen=True):

@@ -3,7 +3,6 @@
 from msgspec import Struct
 
 from switchgear.contracts.principal import Grant, Principal
-from switchgear_plugins.tenancy.roles import grants
 
 
 class Claims(Struct, frozen=True):
@@ -32,7 +31,12 @@ class LiveUser(Struct, frozen=True, eq=False):
     password_hash: str | None
     epoch: int
     ended: frozenset[str]
-    granted: tuple[Grant, ...]
+    most: tuple[Grant, ...]
+
+    @property
+    def part_of(self) -> str:
+        """The user's team: this and the other members of `Bounds` are what the user's keys are held to."""
+        return self.team_id
 
     def is_good(self, session: str | None, epoch: int) -> bool:
         """Say whether a session has not been ended."""
@@ -45,8 +49,8 @@ class LiveUser(Struct, frozen=True, eq=False):
             "user",
             name=self.username,
             labels={"user": self.id, "team": self.team_id},
-            grants=(*grants(self.team_id, self.role), *self.granted),
-            facts={"role": self.role, "epoch": self.epoch},
+            grants=self.most,
+            facts={"role": self.role, "epoch": self.epoch, "resource": "users"},
             session=session,
             expires_us=expires_us,
         )

@@ -14,7 +14,7 @@ SESSION = "auth"
 RANK: Mapping[str, int] = MappingProxyType({"viewer": 0, "member": 1, "admin": 2, "owner": 3})
 
 _READ = frozenset({"list", "read"})
-_KEEP_KEYS = _READ | {"create", "replace", "patch", "delete", "suspend", "activate", "revoke", "regenerate", "rotate"}
+_KEEP_KEYS = _READ | {"create", "replace", "patch", "delete", "suspend", "activate", "revoke", "rotate"}
 _KEEP_USERS = _READ | {"create", "replace", "patch", "delete", "sign-out"}
 _KEEP_TEAM = _READ | {"replace", "patch"}
 
@@ -77,6 +77,8 @@ def grants(team_id: str, role: str) -> tuple[Grant, ...]:
 
 class Roles:
     """The authorizer: has an opinion on users alone. What they may use is left to their grants."""
+
+    principals = frozenset({"user"})
 
     def authorize(self, principal: Principal, action: str, kind: str, id: str | None) -> Scope | None:  # noqa: ARG002 - the shape of Authorizer
         """Decide by the table."""

@@ -58,9 +58,15 @@ class LiveTeam(Struct, frozen=True):
     id: str
     name: str
     active: bool
-    grants: tuple[Grant, ...]
+    usable: tuple[Grant, ...]
     members_may_create_keys: bool
     keys_per_member: int | None
+    part_of: str | None = None
+
+    @property
+    def most(self) -> tuple[Grant, ...]:
+        """What keys of the team are held to."""
+        return (EVERYTHING, *self.usable) if self.id == ADMINISTRATORS else self.usable
 
 
 _OF_OPERATORS = ("permissions", "status", "keys_per_member")

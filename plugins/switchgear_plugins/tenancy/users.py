@@ -22,7 +22,7 @@ from switchgear.errors import Conflict, PermissionDenied, ValidationFailed
 from switchgear_plugins.tenancy import passwords
 from switchgear_plugins.tenancy.passwords import Passwords
 from switchgear_plugins.tenancy.people import LiveUser
-from switchgear_plugins.tenancy.roles import ADMINISTRATORS, RANK, Role, administers
+from switchgear_plugins.tenancy.roles import ADMINISTRATORS, RANK, Role, administers, grants
 from switchgear_plugins.tenancy.teams import KIND as TEAMS
 
 KIND = "users"
@@ -276,7 +276,7 @@ def _compile(resource: Resource[User], view: View) -> LiveUser:
         password_hash=user.password_hash,
         epoch=user.epoch,
         ended=frozenset(it.id for it in user.ended),
-        granted=() if team is None else team.grants,
+        most=(*grants(user.team_id, user.role), *(() if team is None else team.usable)),
     )
 
 

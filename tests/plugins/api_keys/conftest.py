@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from switchgear import NoSettings
 from switchgear.contracts.principal import Credentials, Principal, operator
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.facade import PluginResources
@@ -12,6 +11,7 @@ from switchgear.resources.writer import Terms
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.context import PluginContext
 from switchgear_plugins.api_keys.plugin import ApiKeysPlugin
+from switchgear_plugins.api_keys.settings import ApiKeysSettings
 from switchgear_plugins.memory.store import MemoryStore
 
 
@@ -27,12 +27,12 @@ class Gateway:
 
     def __init__(self, store: Any, ambient: FixedAmbient, data_dir: Any) -> None:
         self.ambient = ambient
-        declaring = ApiKeysPlugin(NoSettings(), PluginContext("api_keys", data_dir, ambient=ambient, store=store))
+        declaring = ApiKeysPlugin(ApiKeysSettings(), PluginContext("api_keys", data_dir, ambient=ambient, store=store))
         self.engine = ResourceEngine(store, declaring.switchgear_resource_kinds(), ambient)
         context = PluginContext(
             "api_keys", data_dir, ambient=ambient, store=store, resources=PluginResources(self.engine)
         )
-        self.authenticator = ApiKeysPlugin(NoSettings(), context).switchgear_authenticators()[0].factory()
+        self.authenticator = ApiKeysPlugin(ApiKeysSettings(), context).switchgear_authenticators()[0].factory()
 
     async def create(self, **body: Any) -> dict[str, Any]:
         written = await self.engine.create("api-keys", {"name": "n", **body}, Terms(operator("test")))

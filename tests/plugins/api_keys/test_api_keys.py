@@ -192,7 +192,7 @@ async def test_a_change_is_in_force_at_once(gateway):
 async def test_revoking_is_final(gateway):
     made = await gateway.create()
     await gateway.act(made["id"], "revoke")
-    for action in ("activate", "suspend", "regenerate"):
+    for action in ("activate", "suspend", "rotate"):
         with pytest.raises(Conflict, match="is revoked, which is final"):
             await gateway.act(made["id"], action)
     await gateway.patch(made["id"], name="still revoked")
@@ -209,7 +209,7 @@ async def test_a_revoked_secret_cannot_come_back_as_another_key(gateway):
 
 async def test_regenerating_kills_the_old_secret_at_once(gateway):
     made = await gateway.create(test=True)
-    renewed = await gateway.act(made["id"], "regenerate")
+    renewed = await gateway.act(made["id"], "rotate")
     assert ("sg_test_", made["id"]) == (renewed["key"][:8], renewed["id"])
     assert await gateway.who(made["key"]) is None
     assert made["id"] == (await gateway.who(renewed["key"])).id
@@ -217,7 +217,7 @@ async def test_regenerating_kills_the_old_secret_at_once(gateway):
 
 async def test_with_an_overlap_the_old_secret_is_good_until_it_ends(gateway, ambient):
     made = await gateway.create()
-    renewed = await gateway.act(made["id"], "regenerate", overlap_seconds=60)
+    renewed = await gateway.act(made["id"], "rotate", overlap_seconds=60)
     both = [made["key"], renewed["key"]]
     ambient.advance(59.9)
     assert [made["id"]] * 2 == [(await gateway.who(key)).id for key in both]
@@ -227,8 +227,8 @@ async def test_with_an_overlap_the_old_secret_is_good_until_it_ends(gateway, amb
 
 async def test_regenerating_twice_leaves_only_the_last_overlap(gateway):
     first = await gateway.create()
-    second = await gateway.act(first["id"], "regenerate", overlap_seconds=600)
-    third = await gateway.act(first["id"], "regenerate", overlap_seconds=600)
+    second = await gateway.act(first["id"], "rotate", overlap_seconds=600)
+    third = await gateway.act(first["id"], "rotate", overlap_seconds=600)
     assert [False, True, True] == [await gateway.who(made["key"]) is not None for made in (first, second, third)]
     await gateway.act(first["id"], "revoke")
     assert [None] * 3 == [await gateway.who(made["key"]) for made in (first, second, third)]
