@@ -100,6 +100,7 @@ class _Verbs:
             written["owner_id"] = new.owner_id or by.id
         if previous is not None:
             _refuse_secret(new, previous)
+            _refuse_wider(written, previous, by)
             return Prepared(msgspec.structs.replace(previous, **written))
         live = not new.test
         secret = new.key or self._generate(live=live)
@@ -142,6 +143,19 @@ def _refuse_secret(new: ApiKeyInput, previous: ApiKey) -> None:
     if new.test is not None and new.test == previous.live:
         errors.append(("/test", "cannot be changed; create another key"))
     if errors:
+        raise ValidationFailed("; ".join(f"{pointer}: {detail}" for pointer, detail in errors), errors)
+
+
+_SET_BY_OTHERS = ("permissions", "limits", "tags", "expires_at", "team_id", "owner_id")
+
+
+def _refuse_wider(written: Mapping[str, Any], previous: ApiKey, by: Principal) -> None:
+    """Keep what a key was made for from whoever may have keys and not hand them out (`facts["widens"]` False)."""
+    if by.facts.get("widens", True):
+        return
+    changed = [field for field in _SET_BY_OTHERS if written[field] != getattr(previous, field)]
+    if changed:
+        errors = [(f"/{field}", "was set with the key; ask whoever keeps your team's keys") for field in changed]
         raise ValidationFailed("; ".join(f"{pointer}: {detail}" for pointer, detail in errors), errors)
 
 

@@ -1,8 +1,13 @@
-"""Users as requests meet them."""
+"""Teams and users as requests meet them."""
 
 from msgspec import Struct
 
-from switchgear.contracts.principal import Grant, Principal
+from switchgear.contracts.principal import EVERYTHING, Grant, Principal
+
+ADMINISTRATORS = "administrators"
+"""The team whose members see to the gateway itself."""
+WIDENS = frozenset({"owner", "admin"})
+"""Roles that may let a key do more than it was made for."""
 
 
 class Claims(Struct, frozen=True):
@@ -15,6 +20,23 @@ class Claims(Struct, frozen=True):
     epoch: int
     iat: int
     exp: int
+
+
+class LiveTeam(Struct, frozen=True):
+    """A team as its users and keys meet it."""
+
+    id: str
+    name: str
+    active: bool
+    usable: tuple[Grant, ...]
+    members_may_create_keys: bool
+    keys_per_member: int | None
+    part_of: str | None = None
+
+    @property
+    def most(self) -> tuple[Grant, ...]:
+        """What keys of the team are held to."""
+        return (EVERYTHING, *self.usable) if self.id == ADMINISTRATORS else self.usable
 
 
 class LiveUser(Struct, frozen=True, eq=False):
@@ -50,7 +72,7 @@ class LiveUser(Struct, frozen=True, eq=False):
             name=self.username,
             labels={"user": self.id, "team": self.team_id},
             grants=self.most,
-            facts={"role": self.role, "epoch": self.epoch, "resource": "users"},
+            facts={"role": self.role, "epoch": self.epoch, "resource": "users", "widens": self.role in WIDENS},
             session=session,
             expires_us=expires_us,
         )

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from switchgear import Offer, Plugin
-from switchgear.contracts.kernel import Migrations, Seed, Task
+from switchgear.contracts.kernel import Migrations, Notice, Seed, Serving, Task
 from switchgear.contracts.principal import Authenticator, Authorizer, Principal
 from switchgear.contracts.resource import ResourceKind
 from switchgear_plugins.tenancy.front_door import FrontDoor
 from switchgear_plugins.tenancy.passwords import Passwords
-from switchgear_plugins.tenancy.people import LiveUser
+from switchgear_plugins.tenancy.people import LiveTeam, LiveUser
 from switchgear_plugins.tenancy.roles import Roles
 from switchgear_plugins.tenancy.sessions import Sessions
 from switchgear_plugins.tenancy.settings import TenancySettings
@@ -22,6 +22,7 @@ from switchgear_plugins.tenancy.users import Users
 if TYPE_CHECKING:
     from litestar.handlers import HTTPRouteHandler
 
+_MOST_KEYS = 100_000
 _ENSURE_S = 3600.0
 
 
@@ -66,13 +67,20 @@ class TenancyPlugin(Plugin[TenancySettings]):
 
     def switchgear_authorizers(self) -> list[Offer[Authorizer]]:
         """Offer the roles."""
-        return [Offer("roles", Roles, summary="What users may do, by their roles")]
+        return [Offer("roles", lambda: Roles(self._team, self._keys_of), summary="What users may do, by their roles")]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":
         """Bring `/admin/v1/auth/…`."""
         from switchgear_plugins.tenancy.routes import auth_handlers  # noqa: PLC0415 - Litestar takes long to import
 
         return auth_handlers(self)
+
+    def switchgear_notices(self) -> list[Notice]:
+        """Tell of the setup link while there is no administrator."""
+        return [Notice(self._tell)]
+
+    async def _tell(self, serving: Serving) -> str | None:
+        return await self.setup.tell(serving)
 
     def switchgear_tasks(self) -> list[Task]:
         """See to it that there are administrators."""
@@ -108,6 +116,20 @@ class TenancyPlugin(Plugin[TenancySettings]):
     def _user(self, id: str) -> LiveUser | None:
         user: LiveUser | None = self.context.resources.snapshot.live(USERS, id)
         return user
+
+    def _team(self, id: str) -> LiveTeam | None:
+        team: LiveTeam | None = self.context.resources.snapshot.live(TEAMS, id)
+        return team
+
+    async def _keys_of(self, id: str, most: int) -> int:
+        """Count the keys of a user that are not revoked, up to a bound."""
+        count = 0
+        for kind, key in await self.context.store.references_to(USERS, id, limit=_MOST_KEYS):
+            resource = await self.context.resources.get(kind, key) if kind == "api-keys" else None
+            count += resource is not None and resource.spec.status != "revoked"
+            if count >= most:
+                break
+        return count
 
     def _changed(self, id: str, live: LiveUser | None) -> None:
         def is_good(principal: Principal) -> Principal | None:

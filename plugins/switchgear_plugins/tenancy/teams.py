@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from switchgear.contracts.principal import EVERYTHING, USE, Grant, Principal
 from switchgear.contracts.resource import Prepared, Resource, ResourceKind, View
 from switchgear.errors import ValidationFailed
-from switchgear_plugins.tenancy.roles import ADMINISTRATORS
+from switchgear_plugins.tenancy.people import ADMINISTRATORS, LiveTeam
 
 KIND = "teams"
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -50,23 +50,6 @@ class Team(TeamInput, frozen=True, forbid_unknown_fields=True):
     """A team. A suspended one refuses its keys and users."""
 
     last_left_us: int | None = None
-
-
-class LiveTeam(Struct, frozen=True):
-    """A team as its users and keys meet it."""
-
-    id: str
-    name: str
-    active: bool
-    usable: tuple[Grant, ...]
-    members_may_create_keys: bool
-    keys_per_member: int | None
-    part_of: str | None = None
-
-    @property
-    def most(self) -> tuple[Grant, ...]:
-        """What keys of the team are held to."""
-        return (EVERYTHING, *self.usable) if self.id == ADMINISTRATORS else self.usable
 
 
 _OF_OPERATORS = ("permissions", "status", "keys_per_member")

@@ -21,8 +21,8 @@ from switchgear.contracts.resource import (
 from switchgear.errors import Conflict, PermissionDenied, ValidationFailed
 from switchgear_plugins.tenancy import passwords
 from switchgear_plugins.tenancy.passwords import Passwords
-from switchgear_plugins.tenancy.people import LiveUser
-from switchgear_plugins.tenancy.roles import ADMINISTRATORS, RANK, Role, administers, grants
+from switchgear_plugins.tenancy.people import ADMINISTRATORS, LiveUser
+from switchgear_plugins.tenancy.roles import RANK, Role, administers, grants
 from switchgear_plugins.tenancy.teams import KIND as TEAMS
 
 KIND = "users"
@@ -276,7 +276,7 @@ def _compile(resource: Resource[User], view: View) -> LiveUser:
         password_hash=user.password_hash,
         epoch=user.epoch,
         ended=frozenset(it.id for it in user.ended),
-        most=(*grants(user.team_id, user.role), *(() if team is None else team.usable)),
+        most=(*grants(user.team_id, user.role), *(() if team is None or user.role == "viewer" else team.usable)),
     )
 
 
