@@ -50,6 +50,8 @@ class LiveUser(Struct, frozen=True, eq=False):
     team_name: str
     role: str
     active: bool
+    issuer: str | None
+    subject: str | None
     password_hash: str | None
     epoch: int
     ended: frozenset[str]

@@ -3,10 +3,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from switchgear import Offer, Plugin
+from switchgear import Offer, OfferKind, Plugin
 from switchgear.contracts.kernel import Migrations, Notice, Seed, Serving, Task
 from switchgear.contracts.principal import Authenticator, Authorizer, Principal
 from switchgear.contracts.resource import ResourceKind
+from switchgear.contracts.sessions import SessionKeeper
 from switchgear_plugins.tenancy.front_door import FrontDoor
 from switchgear_plugins.tenancy.passwords import Passwords
 from switchgear_plugins.tenancy.people import LiveTeam, LiveUser
@@ -32,6 +33,7 @@ class TenancyPlugin(Plugin[TenancySettings]):
     api = 1
     settings_type = TenancySettings
     requires = ("store",)
+    defines = (OfferKind("sessions", SessionKeeper, "Sessions of people whom another plugin signs in"),)
 
     async def start(self) -> None:
         """Read the keys of sessions."""
@@ -69,6 +71,10 @@ class TenancyPlugin(Plugin[TenancySettings]):
         """Offer the roles."""
         return [Offer("roles", lambda: Roles(self._team, self._keys_of), summary="What users may do, by their roles")]
 
+    def switchgear_offers(self) -> list[Offer[Any]]:
+        """Offer sessions to plugins that sign people in."""
+        return [Offer("tenancy", lambda _: self._keeper(self.door), kind="sessions", summary="Sessions of users")]
+
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":
         """Bring `/admin/v1/auth/…`."""
         from switchgear_plugins.tenancy.routes import auth_handlers  # noqa: PLC0415 - Litestar takes long to import
@@ -99,7 +105,18 @@ class TenancyPlugin(Plugin[TenancySettings]):
     @cached_property
     def door(self) -> FrontDoor:
         """What signs in and out."""
-        return FrontDoor(self.sessions, self.passwords, self.context.ambient, self.context.resources)
+        from switchgear_plugins.tenancy.keeper import Outside, client_options  # noqa: PLC0415 - takes long to import
+
+        door = FrontDoor(self.sessions, self.passwords, self.context.ambient, self.context.resources)
+        if self.settings.login_url is not None:
+            client = self.context.http(**client_options())
+            door.outside = Outside(self.settings.login_url, client, self._keeper(door), self.context.log).login
+        return door
+
+    def _keeper(self, door: FrontDoor) -> SessionKeeper:
+        from switchgear_plugins.tenancy.keeper import Keeper  # noqa: PLC0415 - likewise
+
+        return Keeper(self.context, self.settings, self.sessions, door)
 
     @cached_property
     def setup(self) -> Setup:

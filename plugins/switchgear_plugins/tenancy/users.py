@@ -273,6 +273,8 @@ def _compile(resource: Resource[User], view: View) -> LiveUser:
         team_name="" if team is None else team.name,
         role=user.role,
         active=user.status == "active" and team is not None and team.active,
+        issuer=user.issuer,
+        subject=user.subject,
         password_hash=user.password_hash,
         epoch=user.epoch,
         ended=frozenset(it.id for it in user.ended),
