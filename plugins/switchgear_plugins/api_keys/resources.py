@@ -28,6 +28,7 @@ KIND = "api-keys"
 TEAMS, USERS = "teams", "users"
 """Kinds of those whom keys may belong to, where a plugin brings them; their live objects are `Bounds`."""
 INDEX = "api-key"
+BY_NAME = "api-key-name"
 SECRET_BYTES = 32
 
 
@@ -57,6 +58,7 @@ def api_keys(ambient: Ambient, tests: tuple[str, ...] = ("echo",)) -> ResourceKi
         shown=verbs.shown,
         once=("key",),
         keys=_keys,
+        named=BY_NAME,
         resident=False,
         id_prefix="key_",
         restorable=False,
@@ -200,7 +202,8 @@ def _limits(limits: Limits) -> list[Problem]:
 
 def _keys(key: ApiKey) -> Sequence[tuple[str, str]]:
     # RelatedWrite those of a revoked key: its secret cannot come back as another key's own.
-    return [(INDEX, hash) for hash in (key.hash, key.previous_hash) if hash is not None]
+    named = (BY_NAME, f"{key.name.casefold()}\n{key.hash}")
+    return [named, *((INDEX, hash) for hash in (key.hash, key.previous_hash) if hash is not None)]
 
 
 def _bounds(key: ApiKey, view: View) -> Sequence[Bounds]:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from plugins.api_keys.conftest import bearing
 from switchgear.ambient import Ambient
-from switchgear.contracts.principal import Grant, operator
+from switchgear.contracts.principal import Grant, Scope, operator
 from switchgear.contracts.resource import MISSING
-from switchgear.errors import Conflict, ValidationFailed
+from switchgear.errors import Conflict, InvalidRequest, ValidationFailed
 from switchgear.resources.writer import Terms
 from switchgear.testing.ambient import START_US
 from switchgear_plugins.api_keys.authenticator import ApiKeyAuthenticator
@@ -315,3 +315,36 @@ def test_a_warm_lookup_takes_microseconds():
             authenticator.authenticate(bearing(token))
         best = min(best, (time.process_time() - began) / 10_000)
     assert best < 20e-6, "many times what it takes"
+
+
+async def test_keys_are_found_by_what_their_names_begin_with(gateway):
+    for name in ("Build 1", "build 2", "BUILDER", "deploy", "rebuild", "b"):
+        await gateway.create(name=name)
+    page = await gateway.engine.page("api-keys", prefix="build")
+    assert ["Build 1", "build 2", "BUILDER"] == [it["name"] for it in page.data]
+    assert [] == (await gateway.engine.page("api-keys", prefix="build%")).data
+    assert 1 == len((await gateway.engine.page("api-keys", prefix="build", limit=1)).data)
+    with pytest.raises(InvalidRequest, match="cannot be searched by `prefix`"):
+        await gateway.engine.page("teams", prefix="x")
+
+
+async def test_keys_of_a_team_are_read_without_those_of_others(gateway):
+    for at in range(20):
+        await gateway.create(name=f"k{at}", team_id="red" if at % 5 == 0 else "blue")
+    read = []
+    page = gateway.engine._store.page
+
+    async def counted(kind, **how):
+        found = await page(kind, **how)
+        read.extend(found)
+        return found
+
+    gateway.engine._store.page = counted
+    red = Scope(allowed=True, filter={"team_id": ("red",)})
+    assert 4 == len((await gateway.engine.page("api-keys", scope=red)).data)
+    assert 4 == len(read)
+    assert 4 == len((await gateway.engine.page("api-keys", equals={"team_id": "red"})).data)
+    assert 8 == len(read)
+    assert ["k0", "k10", "k15", "k5"] == sorted(
+        it["name"] for it in (await gateway.engine.page("api-keys", prefix="K", scope=red)).data
+    )
