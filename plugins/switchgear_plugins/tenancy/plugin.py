@@ -21,6 +21,7 @@ from switchgear_plugins.tenancy.users import KIND as USERS
 from switchgear_plugins.tenancy.users import Users
 
 if TYPE_CHECKING:
+    import click
     from litestar.handlers import HTTPRouteHandler
 
 _MOST_KEYS = 100_000
@@ -80,6 +81,12 @@ class TenancyPlugin(Plugin[TenancySettings]):
         from switchgear_plugins.tenancy.routes import auth_handlers  # noqa: PLC0415 - Litestar takes long to import
 
         return auth_handlers(self)
+
+    def switchgear_commands(self) -> "list[click.Command]":
+        """Bring `switchgear users`."""
+        from switchgear_plugins.tenancy.commands import users  # noqa: PLC0415 - a gateway that serves has no use for it
+
+        return [users]
 
     def switchgear_notices(self) -> list[Notice]:
         """Tell of the setup link while there is no administrator."""
