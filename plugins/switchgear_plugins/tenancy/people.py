@@ -31,6 +31,7 @@ class LiveTeam(Struct, frozen=True):
     usable: tuple[Grant, ...]
     members_may_create_keys: bool
     keys_per_member: int | None
+    last_left: str | None = None
     part_of: str | None = None
 
     @property

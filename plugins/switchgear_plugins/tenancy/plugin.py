@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from switchgear.contracts.resource import ResourceKind
 from switchgear.contracts.sessions import SessionKeeper
 from switchgear_plugins.tenancy.front_door import FrontDoor
 from switchgear_plugins.tenancy.passwords import Passwords
-from switchgear_plugins.tenancy.people import LiveTeam, LiveUser
+from switchgear_plugins.tenancy.people import ADMINISTRATORS, LiveTeam, LiveUser
 from switchgear_plugins.tenancy.roles import Roles
 from switchgear_plugins.tenancy.sessions import Sessions
 from switchgear_plugins.tenancy.settings import TenancySettings
@@ -53,7 +53,8 @@ class TenancyPlugin(Plugin[TenancySettings]):
     def switchgear_resource_kinds(self) -> list[ResourceKind[Any, Any]]:
         """Declare `teams` and `users`."""
         longest_us = round(max(self.settings.refresh_minutes, self.settings.cookie_minutes) * 60_000_000)
-        users = Users(self.context.ambient, self.passwords, self._everybody, longest_us)
+        administrators = partial(self._team, ADMINISTRATORS)
+        users = Users(self.context.ambient, self.passwords, self._everybody, administrators, longest_us)
         return [teams(), users.kind()]
 
     def switchgear_first_run(self) -> list[Seed]:

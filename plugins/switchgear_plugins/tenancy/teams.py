@@ -49,7 +49,7 @@ class TeamInput(Struct, frozen=True, forbid_unknown_fields=True):
 class Team(TeamInput, frozen=True, forbid_unknown_fields=True):
     """A team. A suspended one refuses its keys and users."""
 
-    last_left_us: int | None = None
+    last_left: str | None = None
 
 
 _OF_OPERATORS = ("permissions", "status", "keys_per_member")
@@ -63,7 +63,7 @@ def teams() -> ResourceKind[Team, LiveTeam]:
         title="team",
         spec=Team,
         input=TeamInput,
-        hidden=("last_left_us",),
+        hidden=("last_left",),
         prepare=_prepare,
         compile=_compile,
         refuse_delete=_refuse_delete,
@@ -81,8 +81,8 @@ def _prepare(new: TeamInput, previous: Team | None, by: Principal) -> Prepared[T
         ]
         if errors:
             raise ValidationFailed("; ".join(f"{pointer}: {detail}" for pointer, detail in errors), errors)
-    last_left_us = None if previous is None else previous.last_left_us
-    return Prepared(Team(**msgspec.structs.asdict(new), last_left_us=last_left_us))
+    last_left = None if previous is None else previous.last_left
+    return Prepared(Team(**msgspec.structs.asdict(new), last_left=last_left))
 
 
 def _compile(resource: Resource[Team], view: View) -> LiveTeam:  # noqa: ARG001 - the shape of ResourceKind.compile
@@ -96,6 +96,7 @@ def _compile(resource: Resource[Team], view: View) -> LiveTeam:  # noqa: ARG001 
         team.permissions.grants(),
         team.members_may_create_keys,
         team.keys_per_member,
+        team.last_left,
     )
 
 
