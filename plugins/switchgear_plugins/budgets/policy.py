@@ -61,6 +61,7 @@ class BudgetsPolicy(Policy):
     order: ClassVar[int] = -10
     """Before whoever reserves by the length of the answer, which may be bounded here."""
     first_attempt: ClassVar[bool] = False
+    guarded: ClassVar[bool] = False
 
     def __init__(self, context: Context, most_tokens: int) -> None:
         self._context = context
