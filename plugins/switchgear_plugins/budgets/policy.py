@@ -93,7 +93,7 @@ class BudgetsPolicy(Policy):
         for bucket, room in zip(claim.buckets, rooms, strict=True):
             left[bucket.key, bucket.start_us] = room.remaining
         if x.reservation is not None:
-            self.seeds.held[x.id] = claim.buckets, _lease_s(x)
+            self.seeds.hold(x.id, claim.buckets, _lease_s(x))
 
     def refused(self, x: Exchange, index: int, room: Room, retry_after_s: float) -> ApiError:
         """Say that the money is spent; or, if the counters lost it, that it is counted anew."""
