@@ -28,6 +28,7 @@ class Policy:
     order       where it stands among policies: lower comes first; among equals, plugin order
     attachable  whether it runs only where a resource of the kind `policy-attachments` attaches it. The settings that it has
                 there are in `x.attached`, under the name of its offer, as the offer's `settings_type`
+    first_attempt  whether `attempting` is asked before the first attempt of an exchange too, or only before those that follow
     sorts       of the buckets that `reserve` returns; the gateway does not start when the active counters lack one
     wires       the wire formats of the calls in which it runs, as clients send them; None: in all, and at counted routes
     """
@@ -37,6 +38,7 @@ class Policy:
     sorts: ClassVar[frozenset[str]] = frozenset()
     order: ClassVar[int] = 0
     attachable: ClassVar[bool] = False
+    first_attempt: ClassVar[bool] = True
     wires: ClassVar[frozenset[str] | None] = None
 
     def prepare(self, x: Exchange) -> Awaitable[None] | None:

@@ -45,12 +45,13 @@ class PolicyChain:
     """Runs the phases of every policy in order; `counters` are those that they reserve in, if any does.
 
     `preparing`, `attempting`, `reading` and `answering` are the policies of those phases: where one is empty, nothing is asked.
+    `again` are those asked before an attempt that is not the first.
     `listening` says whether any policy sees answers.
     """
 
     __slots__ = (
         "_admit", "_counters", "_errors", "_explain", "_faults", "_owners", "_phases", "_reservations", "_settle",
-        "_unconditional", "answering", "attempting", "listening", "names", "preparing", "reading",
+        "_unconditional", "again", "answering", "attempting", "listening", "names", "preparing", "reading",
     )  # fmt: skip
 
     def __init__(
@@ -84,7 +85,8 @@ class PolicyChain:
             )
 
         self.preparing = bound("prepare")
-        self.attempting = bound("attempting")
+        self.again = bound("attempting")
+        self.attempting = tuple(one for one in self.again if one.policy.first_attempt)
         self.reading = bound("reads")
         self.answering = bound("answered")
         self.listening = bool(self.reading or self.answering)
@@ -175,7 +177,7 @@ class PolicyChain:
         Raises `ApiError`, `Unavailable` (`target_vetoed`) where the target is passed over.
         """
         headers: dict[str, str] = {}
-        for one in self.attempting:
+        for one in self.again if x.attempts else self.attempting:
             try:
                 headers.update(await self._run(one, x, attempt) or {})
             except Veto as veto:
