@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,17 @@ from switchgear.contracts.store import (
     RecordQuery,
     RecordRow,
     Replay,
+    TableRows,
     Write,
 )
 from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreError
 from switchgear.migrate import Migration, core_migrations, migrate, of_plugins, status
-from switchgear_plugins.postgres.database import Database, Rows, execute, load_queries, translated
+from switchgear_plugins.postgres.database import Database, Pool, Rows, execute, load_queries, translated
 from switchgear_plugins.postgres.documents import Batch
 from switchgear_plugins.postgres.jobs import PostgresJobs
 from switchgear_plugins.postgres.migrations import PostgresMigrations
+from switchgear_plugins.postgres.moving import load, unload
 from switchgear_plugins.postgres.records import bounds, groups, rows_of
 from switchgear_plugins.postgres.settings import PostgresSettings
 from switchgear_plugins.postgres.tables import PostgresTables
@@ -71,6 +73,14 @@ class PostgresStore:
         self._plugin_migrations, _ = of_plugins(migrations, "postgres")
         return await asyncio.to_thread(self._migration_status)
 
+    def unload(self) -> Iterator[TableRows]:
+        """Yield every table."""
+        return unload(self._database.url, self._database.options, self._queries)
+
+    def load(self, tables: Iterable[TableRows]) -> Mapping[str, int]:
+        """Fill the tables of an empty database."""
+        return load(self._database.url, self._database.options, self._queries, tables)
+
     async def close(self) -> None:
         """Finish what was begun and let go."""
         if self._listening is not None:
@@ -97,12 +107,12 @@ class PostgresStore:
 
     async def page(self, kind: str, *, after: str = "", limit: int = 100) -> list[Document]:
         """Return current documents of a kind in id order."""
-        return await self._documents("page", kind=kind, after=after, limit=limit)
+        return await self._documents("page", "admin", kind=kind, after=after, limit=limit)
 
     async def versions(self, kind: str, id: str, *, before: int | None = None, limit: int = 100) -> list[Document]:
         """Return versions newest first."""
         most = _LAST_VERSION if before is None else before
-        return await self._documents("versions", kind=kind, id=id, before=most, limit=limit)
+        return await self._documents("versions", "admin", kind=kind, id=id, before=most, limit=limit)
 
     async def write(
         self,
@@ -136,7 +146,7 @@ class PostgresStore:
 
     async def references_to(self, kind: str, id: str, *, limit: int = 20) -> list[tuple[str, str]]:
         """Return the (kind, id) of documents that name this one."""
-        found = await self._rows("references_to", kind=kind, id=id, limit=limit)
+        found = await self._rows("references_to", "admin", kind=kind, id=id, limit=limit)
         return [(its_kind, its_id) for its_kind, its_id in found]
 
     async def revision(self) -> int:
@@ -181,32 +191,32 @@ class PostgresStore:
 
     async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
         """Append records, ignoring those that are there already."""
-        return await self._database.execute(self._queries["append"], rows_of(kind, rows), ledger=True) if rows else 0
+        return await self._database.execute(self._queries["append"], rows_of(kind, rows), pool="ledger") if rows else 0
 
     async def expire(self, kind: str, before_us: int, *, limit: int = 1000) -> int:
         """Delete the oldest records of a kind that are older than `before_us`."""
         values = {"kind": kind, "before_us": before_us, "limit": limit}
-        return await self._database.execute(self._queries["expire"], values, ledger=True)
+        return await self._database.execute(self._queries["expire"], values, pool="ledger")
 
     async def scan(self, query: RecordQuery) -> list[RecordRow]:
         """Return records that match, newest first."""
-        found = await self._rows("scan", **bounds(query))
+        found = await self._rows("scan", "admin", **bounds(query))
         return [RecordRow(id, at_us, body.encode()) for id, at_us, body in found]
 
     async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
         """Group matching records and add up integer members."""
-        found = await self._rows("summarise", **bounds(query), **groups(by, sums))
+        found = await self._rows("summarise", "admin", **bounds(query), **groups(by, sums))
         wanted = slice(_COUNT + 1, _COUNT + 1 + len(sums))
         return [
             Aggregate(line[: len(by)], line[_COUNT], tuple(None if it is None else int(it) for it in line[wanted]))
             for line in found
         ]
 
-    async def _rows(self, name: str, **values: Any) -> Rows:
-        return await self._database.rows(self._queries[name], values or None)
+    async def _rows(self, statement: str, pool: Pool = "main", /, **values: Any) -> Rows:
+        return await self._database.rows(self._queries[statement], values or None, pool=pool)
 
-    async def _documents(self, name: str, **values: Any) -> list[Document]:
-        return [Document(*line) for line in await self._rows(name, **values)]
+    async def _documents(self, statement: str, pool: Pool = "main", /, **values: Any) -> list[Document]:
+        return [Document(*line) for line in await self._rows(statement, pool, **values)]
 
     def _tell(self) -> None:
         self._changed.set()

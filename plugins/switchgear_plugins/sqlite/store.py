@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from switchgear.contracts.store import (
     RecordQuery,
     RecordRow,
     Replay,
+    TableRows,
     Write,
 )
 from switchgear.contracts.tables import Tables
@@ -28,6 +29,7 @@ from switchgear_plugins.sqlite.database import Database, load_queries, row, rows
 from switchgear_plugins.sqlite.documents import write_batch
 from switchgear_plugins.sqlite.jobs import SqliteJobs
 from switchgear_plugins.sqlite.migrations import SqliteMigrations
+from switchgear_plugins.sqlite.moving import load, unload
 from switchgear_plugins.sqlite.records import Appends, append_statements, bounds, groups
 from switchgear_plugins.sqlite.settings import SqliteSettings
 from switchgear_plugins.sqlite.tables import SqliteTables
@@ -88,6 +90,14 @@ class SqliteStore:
         self._plugin_migrations, _ = of_plugins(migrations, "sqlite")
         now, path = self._ambient.now_us(), self._database.path
         return await asyncio.to_thread(restore, path, source, self._judge, over_newer=over_newer, at_us=now)
+
+    def unload(self) -> Iterator[TableRows]:
+        """Yield every table."""
+        return unload(self._database.path, self._queries)
+
+    def load(self, tables: Iterable[TableRows]) -> Mapping[str, int]:
+        """Fill the tables of an empty file."""
+        return load(self._database.path, self._queries, tables)
 
     def _judge(self, connection: sqlite3.Connection) -> int:
         found = status(SqliteMigrations(connection, self._queries).applied(), self._migrations())
