@@ -18,6 +18,16 @@ FILE = HERE / "compose.yaml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 PROFILES = ("full", "dev", "postgres", "test")
+_ECHO = """
+kind: models
+id: echo
+provider_id: echo
+provider_model: echo
+---
+kind: providers
+id: echo
+type: echo
+"""
 GATEWAYS = sorted(name for name, it in SERVICES.items() if it["image"] == "switchgear" and "command" not in it)
 
 
@@ -75,9 +85,7 @@ def test_the_seed_of_the_dev_profile_is_taken(tmp_path: Path) -> None:
     assert SERVICES["seed"]["command"][:3] == ["apply", "-f", "/seed"]
     first = [program, "apply", "-f", str(HERE / "seed"), *data]
     models = tmp_path / "echo.yaml"
-    models.write_text(
-        "kind: models\nid: echo\nprovider_id: echo\nprovider_model: echo\n---\nkind: providers\nid: echo\ntype: echo\n"
-    )
+    models.write_text(_ECHO)
     for argv in ([program, "apply", "-f", str(models), *data], first):
         run = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
         assert 0 == run.returncode, run.stderr

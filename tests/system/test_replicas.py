@@ -1,6 +1,4 @@
-"""Four gateways as processes over one PostgreSQL and one Redis: one limit, one configuration, and what becomes of both while one of
-those is away.
-"""
+"""Four gateways as processes over one PostgreSQL and one Redis, and what becomes of calls while one of those is away."""
 
 import asyncio
 import os
@@ -33,7 +31,7 @@ allow = ["127.0.0.0/8"]
 max_lag = 30.0
 [plugins]
 postgres = { enabled = true, url = { env = "DATABASE_URL" }, connect = 3.0 }
-redis = { enabled = true, url = { env = "REDIS_URL" }, timeout = 1.0, rest = 0.3 }
+redis = { enabled = true, url = { env = "REDIS_URL" }, timeout = 0.5, rest = 0.3 }
 api_keys = { enabled = true }
 limits = { enabled = true }
 usage = { enabled = true }

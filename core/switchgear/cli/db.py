@@ -100,8 +100,8 @@ def copy(
 
     Resources with all their versions, records, jobs and the tables of plugins. The other store is that of another configuration
     (`--to`), or of the same one with other variables: `--with DATABASE_URL=postgresql://...`, and back with
-    `--with DATABASE_URL=`. Nothing else should write meanwhile: what comes later is not in the copy. Secrets stay encrypted, under
-    the same master key.
+    `--with DATABASE_URL=`. Nothing else should write meanwhile: what comes later is not in the copy. Secrets stay encrypted,
+    under the same master key.
     """
     if target is None and not environ:
         raise click.UsageError("Say where to: --to FILE, or --with NAME=VALUE.")
