@@ -72,14 +72,20 @@ def open_data_plane(
 
 
 def admin_routes(
-    registry: Registry, own: "Sequence[HTTPRouteHandler]", root_path: str = ""
+    registry: Registry, own: "Sequence[HTTPRouteHandler]", root_path: str = "", *, pages: bool = True
 ) -> "list[HTTPRouteHandler]":
-    """Return the kernel's `own` handlers and those of plugins, and their pages and files."""
+    """Return the kernel's `own` handlers and those of plugins; with `pages`, their pages and files as well."""
     files: dict[str, list[Files]] = {}
-    for bound in registry.all(Hooks.switchgear_assets):
-        files.setdefault(bound.plugin, []).append(Files(bound.item.directory))
-    pages = [
-        Page(it.plugin, it.item.slug, it.item.title, it.item.module) for it in registry.all(Hooks.switchgear_ui_pages)
+    front: tuple[Files, str] | None = None
+    for bound in registry.all(Hooks.switchgear_assets) if pages else ():
+        found = Files(bound.item.directory)
+        files.setdefault(bound.plugin, []).append(found)
+        if bound.item.front is not None:
+            front = (found, bound.item.front)
+    listed = [
+        Page(it.plugin, it.item.slug, it.item.title, it.item.module, it.item.group, it.item.kind)
+        for it in registry.all(Hooks.switchgear_ui_pages)
+        if pages
     ]
     brought = (bound.item for bound in registry.all(Hooks.switchgear_routes))
-    return [*own, *page_handlers(files, pages, root_path), *brought]
+    return [*own, *page_handlers(files, listed, root_path, front), *brought]

@@ -39,6 +39,7 @@ from switchgear.exchange.inside import InsideCalls
 from switchgear.first_run import FIRST_KEY, FirstRun, seed
 from switchgear.hooks import Hooks
 from switchgear.housekeeping import housekeeping
+from switchgear.introspection import introspection_handlers
 from switchgear.kernel import Kernel
 from switchgear.no_store import NoStore
 from switchgear.phrasing import raised
@@ -56,8 +57,8 @@ T = TypeVar("T")
 class Gateway:
     """One gateway in one process and one event loop. On SIGHUP it takes what `reread` returns for its configuration.
 
-    `lookup` replaces the system's name lookup for outbound calls. One of several workers is given its `listeners`, bound already,
-    and where its `siblings` are, with its own place among them.
+    `lookup` replaces the system's name lookup for outbound calls. Without `pages`, files and pages of plugins are not served.
+    One of several workers is given its `listeners`, bound already, and where its `siblings` are, with its own place among them.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Gateway:
         ambient: Ambient | None = None,
         reread: Callable[[], Config] | None = None,
         lookup: Lookup | None = None,
+        pages: bool = True,
         listeners: Sequence[socket.socket] | None = None,
         siblings: tuple[Path, int] | None = None,
     ) -> None:
@@ -78,6 +80,7 @@ class Gateway:
         self._siblings = siblings
         self._reread = reread or (lambda: config)
         self._lookup = lookup
+        self._pages = pages
         self._ambient = self.kernel.ambient
         self._log = structlog.get_logger()
         self._stack = AsyncExitStack()
@@ -225,6 +228,7 @@ class Gateway:
 
     def _open_admin(self, ground: Ground, stored: Stored, calls: Calls, recording: Recording) -> None:
         """Make the admin side: routes of resources, of plugins, and of the gateway itself."""
+        kernel = self.kernel
         self._configuration = LiveConfiguration(
             self.kernel,
             stored.engine,
@@ -247,12 +251,13 @@ class Gateway:
         own = [
             *target_handlers(ground.health),
             *configuration_handlers(self._configuration),
+            *introspection_handlers(kernel, ground.backends),
             *self._system.handlers(),
         ]
         admin = create_admin_app(
             stored.engine,
             authority=calls.authority,
-            extra_handlers=admin_routes(self.kernel.registry, own, self.settings.root_path),
+            extra_handlers=admin_routes(kernel.registry, own, self.settings.root_path, pages=self._pages),
             dialects=calls.dialects,
             root_path=self.settings.root_path,
             faults=self.kernel.faults,

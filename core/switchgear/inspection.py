@@ -290,8 +290,14 @@ def _commands(registry: Registry, declared: Iterable[EntryPoint]) -> Iterator[st
 
 
 def _files(registry: Registry) -> Iterator[str]:
-    """Find what is not on the disk: assets, modules of pages, migrations."""
+    """Find what is not on the disk: assets, modules of pages, migrations; and consoles when there are two."""
     roots: dict[str, list[Path]] = {}
+    fronts = [bound for bound in registry.all(Hooks.switchgear_assets) if bound.item.front is not None]
+    for one, other in pairwise(fronts):
+        yield f"{one} and {other} both bring a console, which answers at /ui/. Disable one of them."
+    for bound in fronts:
+        if not _is_served(bound.item.directory, bound.item.front or ""):
+            yield f"{_its(bound, 'assets')} have no file {bound.item.front}, which is to be their `front`. Mend the path."
     for bound in registry.all(Hooks.switchgear_assets):
         roots.setdefault(bound.plugin, []).append(bound.item.directory)
         if not bound.item.directory.is_dir():

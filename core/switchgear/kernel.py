@@ -18,7 +18,7 @@ from switchgear.context import PluginContext, PluginOffer, Services, Shared
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.kernel import Task
-from switchgear.counting import uncounted
+from switchgear.counting import uncounted, unshared
 from switchgear.discovery import Discovery, Installed, load, modules_of
 from switchgear.errors import BootError, ConfigError, PluginError
 from switchgear.factories import Looked, look, make, make_all
@@ -313,7 +313,7 @@ class Kernel:
         for item in self.plugins:
             failures += _unmet(item, registry, self._looked)
         failures += self._uncounted()
-        failures += self._unshared()
+        failures += unshared(registry, self.config)
         if failures:
             raise PluginError(*failures)
         self.faults.packages = modules_of(item.installed for item in self.plugins)
@@ -335,27 +335,6 @@ class Kernel:
             return uncounted(policies, active[0][1], active[0][0])
         # Which of several are active is not known then, and told elsewhere.
         return [] if self.registry.all(Hooks.switchgear_counters) else uncounted(policies, None, None)
-
-    def _unshared(self) -> list[str]:
-        """Say what several workers would each have for themselves, though it must be one."""
-        settings = self.config.gateway
-        if settings.workers == 1:
-            return []
-        found: list[str] = []
-        for what, hook, name in (
-            ("store", Hooks.switchgear_stores, None),
-            ("backend of counters", Hooks.switchgear_counters, settings.counters),
-            ("job queue", Hooks.switchgear_job_queues, settings.jobs),
-        ):
-            bounds: list[Bound[Offer[Any]]] = self.registry.all(hook)
-            found += [
-                f"{self.config.origin(('gateway', 'workers'))}: [gateway] workers: {settings.workers} processes must have one"
-                f" {what} together, and `{bound.item.name}` ({bound}) is another in each of them."
-                f" {bound.item.instead or 'Enable one that is shared.'} Or serve with one worker."
-                for bound in bounds
-                if name in (None, bound.item.name) and not bound.item.shared
-            ]
-        return found
 
     def _look(self) -> Looked:
         """Call every factory, to see what it makes."""

@@ -7,7 +7,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "api": (
             "switchgear.cli.serve:api",
-            "Run the gateway without an admin UI; there is none yet, so the same as serve.",
+            "Run the gateway without the files and pages of plugins: no console.",
         ),
         "config": ("switchgear.cli.config:config", "Check, show and describe the configuration."),
         "db": ("switchgear.cli.db:db", "Show and migrate the schema of the store, back it up and restore it."),
@@ -33,8 +33,13 @@ ADMIN = "/admin/v1"
 
 ROUTES = frozenset(
     {
+        ("GET", "/admin/v1/config/settings"),
         ("GET", "/admin/v1/config/version"),
+        ("GET", "/admin/v1/kinds"),
+        ("GET", "/admin/v1/kinds/{}"),
         ("GET", "/admin/v1/pages"),
+        ("GET", "/admin/v1/plugins"),
+        ("GET", "/admin/v1/search"),
         ("GET", "/admin/v1/targets"),
         ("POST", "/admin/v1/config/reload"),
         ("POST", "/admin/v1/credentials/{}/enter"),

@@ -105,6 +105,10 @@ class PluginFaults:
             raised = raised.__cause__
         return UNKNOWN
 
+    def counted(self, plugin: str) -> int:
+        """Return how many of a plugin were counted."""
+        return int(sum(it.value for (named, _), it in self._errors.children.items() if named == plugin))
+
     def count(self, owner: Owner) -> None:
         """Count one."""
         self._errors.child(owner.plugin, owner.offer).inc()

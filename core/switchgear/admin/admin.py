@@ -20,7 +20,9 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from switchgear.admin import conditions, problems, replay
 from switchgear.admin.docs import docs_handlers
+from switchgear.admin.kinds import kind_list
 from switchgear.admin.replay import Answer
+from switchgear.admin.search import search_handler
 from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect
 from switchgear.contracts.principal import Credentials
@@ -73,6 +75,7 @@ def create_admin_app(
         )
 
     generated = [handler for kind in engine.kinds.values() for handler in kind_handlers(engine, kind)]
+    extra_handlers = [*kind_list(engine.kinds), search_handler(engine, authority), *extra_handlers]
     return Litestar(
         [*generated, *extra_handlers, *docs_handlers(engine.kinds, extra_handlers, dialects, root_path)],
         guards=[guard],
@@ -113,7 +116,9 @@ def as_written(app: ASGIApp, root_path: str = "") -> ASGIApp:
 
 def _credentials(connection: ASGIConnection[Any, Any, Any, Any]) -> Credentials:
     client = connection.scope["client"]
-    return Credentials(dict(connection.scope["headers"]), None if client is None else client[0])
+    return Credentials(
+        dict(connection.scope["headers"]), None if client is None else client[0], str(connection.scope.get("method"))
+    )
 
 
 def _written(id: str) -> str:

@@ -13,12 +13,13 @@ _PREFIX_PARTS = 4
 
 
 def is_normal(raw_path: bytes) -> bool:
-    """Say whether a path is written as its route is: no empty part, no dots, no slash at the end, nothing of the route escaped.
+    """Say whether a path is written as its route is: no empty part, no dots, no slash at the end (but that of the
+    console), nothing of the route escaped.
 
     A proxy that forbids `/metrics` or `/admin` compares what is written: another spelling of the same route would pass it by.
     """
     parts = raw_path.partition(b"?")[0].split(b"/")
-    if parts[1:] == [b""]:
+    if parts[1:] in ([b""], [b"ui", b""]):
         return True
     return (
         b"" not in parts[1:]

@@ -1,4 +1,4 @@
-"""Files and pages that plugins bring: /ui/PLUGIN/… and the list of pages for whoever shows them.
+"""Files and pages that plugins bring: /ui/PLUGIN/…, the console at /ui/, and the list of pages for whoever shows them.
 
 What there is to serve is read once, when the gateway starts: a path is looked up among its names, so none leads elsewhere.
 """
@@ -15,6 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
 
+from switchgear import __version__
 from switchgear.admin.conditions import JSON, PREFIX
 from switchgear.errors import NotFound
 
@@ -41,16 +42,37 @@ _TYPES = {
     ".woff2": "font/woff2",
 }
 """Told the same on every machine, which the system's own table is not."""
+_ROOT = {
+    "name": "Switchgear",
+    "version": __version__,
+    "api": "v1",
+    "admin": "admin/v1",
+    "docs": "docs",
+    "openapi": "openapi.json",
+}
+"""What a client is told that asks for nothing; paths are relative, as a proxy may have them below one of its own."""
+_WELCOME = b"""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Switchgear</title></head>
+<body>
+<h1>Switchgear</h1>
+<p>This is a gateway for large language models. Applications send their requests to <code>/v1</code>.</p>
+<p>There is no console here; <a href="docs">the API is described</a>, and <a href="openapi.json">in OpenAPI</a>.</p>
+</body>
+</html>
+"""
 _PUBLIC: dict[str, Any] = {"action": "read", "resource": "pages", "public": True}
 
 
 class Page(Struct, frozen=True):
-    """A page: where the ES module is that shows it."""
+    """A page: where the ES module is that shows it, and where in navigation it stands."""
 
     plugin: str
     slug: str
     title: str
     module: str
+    group: str
+    kind: str | None
 
 
 class Files:
@@ -75,9 +97,12 @@ class Files:
 
 
 def page_handlers(
-    files: Mapping[str, Sequence[Files]], pages: Sequence[Page], root_path: str = ""
+    files: Mapping[str, Sequence[Files]],
+    pages: Sequence[Page],
+    root_path: str = "",
+    front: tuple[Files, str] | None = None,
 ) -> list[HTTPRouteHandler]:
-    """Make the routes. `files` are those of each plugin; `pages` name modules among them."""
+    """Make the routes. `files` are those of each plugin; `pages` name modules among them; `front` answers at /ui/."""
 
     @get("/ui/{plugin:str}/{path:path}", opt=_PUBLIC, include_in_schema=False)
     async def asset(
@@ -87,20 +112,51 @@ def page_handlers(
         held = next((it for it in files.get(plugin, ()) if name in it.paths), None)
         if held is None:
             raise NotFound("There is no such file.", code="not_found")
-        try:
-            tag = await asyncio.to_thread(held.tag, name)
-            headers = {"etag": tag, "cache-control": "no-cache", "content-security-policy": POLICY}
-            if request.headers.get("if-none-match") == tag:
-                return Response(None, status_code=304, headers=headers)
-            content = await asyncio.to_thread(held.paths[name].read_bytes)
-        except OSError as error:
-            raise NotFound("There is no such file any more.", code="not_found") from error
-        kind = _TYPES.get(held.paths[name].suffix.lower(), "application/octet-stream")
-        return Response(content, media_type=kind, headers=headers)
+        return await _file(request, held, name)
 
     @get(f"{PREFIX}/pages", opt={"action": "list", "resource": "pages"}, summary="List the pages that plugins bring")
     async def list_pages() -> Response[bytes]:
         data = [msgspec.structs.replace(page, module=f"{root_path}/ui/{page.plugin}/{page.module}") for page in pages]
         return Response(msgspec.json.encode({"data": data}), media_type=JSON)
 
-    return [asset, list_pages]
+    return [asset, list_pages, *_front_handlers(front)]
+
+
+def _front_handlers(front: tuple[Files, str] | None) -> list[HTTPRouteHandler]:
+    """Make the routes of who comes without a path. Those lead on by relative paths: a proxy may have it all below another."""
+
+    @get("/", opt=_PUBLIC, sync_to_thread=False, include_in_schema=False)
+    def root(request: Request[Any, Any, Any]) -> Response[bytes]:
+        if "text/html" not in request.headers.get("accept", ""):
+            return Response(msgspec.json.encode(_ROOT), media_type=JSON)
+        if front is not None:
+            return Response(b"", status_code=302, headers={"location": "ui/"})
+        return Response(_WELCOME, media_type="text/html", headers={"content-security-policy": "default-src 'none'"})
+
+    @get("/ui", opt=_PUBLIC, include_in_schema=False)
+    async def console(request: Request[Any, Any, Any]) -> Response[bytes | None]:
+        if front is None:
+            raise NotFound("No enabled plugin brings a console.", code="not_found")
+        if not request.scope.get("raw_path", b"").endswith(b"/"):  # what the page names is beside it
+            return Response(b"", status_code=302, headers={"location": "ui/"})
+        return await _file(request, *front)
+
+    return [root, console]
+
+
+async def _file(request: Request[Any, Any, Any], held: Files, name: str) -> Response[bytes | None]:
+    try:
+        tag = await asyncio.to_thread(held.tag, name)
+        headers = {
+            "etag": tag,
+            "cache-control": "no-cache",
+            "content-security-policy": POLICY,
+            "referrer-policy": "no-referrer",
+        }
+        if request.headers.get("if-none-match") == tag:
+            return Response(None, status_code=304, headers=headers)
+        content = await asyncio.to_thread(held.paths[name].read_bytes)
+    except OSError as error:
+        raise NotFound("There is no such file any more.", code="not_found") from error
+    kind = _TYPES.get(held.paths[name].suffix.lower(), "application/octet-stream")
+    return Response(content, media_type=kind, headers=headers)

@@ -21,8 +21,8 @@ class CredentialInput(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CredentialSpec(CredentialInput, frozen=True, forbid_unknown_fields=True):
-    """A credential as stored. `hosts` is where its secret may be sent: where the first provider that named it goes, or what
-    was said when it was entered again.
+    """A secret, where it is held and where it may be sent. `hosts` are those: where the first provider that named it goes,
+    or what was said when it was entered again.
     """
 
     hosts: tuple[str, ...] = ()

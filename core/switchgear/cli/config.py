@@ -1,6 +1,5 @@
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -9,18 +8,11 @@ import click
 import msgspec
 
 from switchgear.cli.common import answer, booted, config_option, gateway_flags, json_option
-from switchgear.config import Origin
 from switchgear.config import Path as Keys
-from switchgear.contracts.credential import MASK
 from switchgear.discovery import Discovery, load
 from switchgear.errors import PluginError
-from switchgear.kernel import Kernel
+from switchgear.introspection import effective
 from switchgear.settings import GatewaySettings
-
-_SECRET_NAME = re.compile(r"(?:^|_)(?:key|secret|secret_id|password|token|credential)s?$")
-_PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):[^@/\s]+(?=@)")
-
-Row = tuple[Keys, Any, Origin]
 
 
 @click.group()
@@ -51,7 +43,7 @@ def check(*, path: Path | None, as_json: bool) -> None:
 @json_option
 def show(*, path: Path | None, flags: dict[str, str], origin: bool, as_json: bool) -> None:
     """Show every setting in effect, with secrets masked."""
-    rows = list(_rows(booted(path, flags)))
+    rows = list(effective(booted(path, flags)))
     if as_json:
         answer({".".join(keys): {"value": value, "origin": str(origin)} for keys, value, origin in rows})
         return
@@ -131,27 +123,6 @@ def _with_references(schema: Any) -> Any:
     if schema.get("type") == "string":
         return {"anyOf": [schema, {"$ref": "#/$defs/_reference"}]}
     return {key: value if key == "default" else _with_references(value) for key, value in schema.items()}
-
-
-def _rows(kernel: Kernel) -> Iterator[Row]:
-    config = kernel.config
-    for keys, value, origin, secret in config.rows(config.gateway, ("gateway",)):
-        yield keys, _masked(keys, value, secret=secret), origin
-    for item in kernel.plugins:
-        at = ("plugins", item.installed.name)
-        yield (*at, "enabled"), True, config.origin((*at, "enabled"))
-        for keys, value, origin, secret in config.rows(item.settings, at):
-            yield keys, _masked(keys, value, secret=secret), origin
-
-
-def _masked(keys: Keys, value: Any, *, secret: bool) -> Any:
-    if isinstance(value, dict):
-        return {key: _masked((*keys, key), item, secret=secret) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_masked(keys, item, secret=secret) for item in value]
-    if not isinstance(value, str) or not value:
-        return value
-    return MASK if secret or _SECRET_NAME.search(keys[-1]) else _PASSWORD_IN_URL.sub(rf"\1:{MASK}", value)
 
 
 def _toml(value: Any) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 import click
 from msgspec import structs
 
-from switchgear.cli.brings import brought, settings_of, told_of
-from switchgear.cli.brings import warnings as brings_warnings
+from switchgear.brings import brought, settings_of, told_of
+from switchgear.brings import warnings as brings_warnings
 from switchgear.cli.common import answer, config_option, json_option, read_config
 from switchgear.cli.examined import conformance, costs
 from switchgear.cli.scaffold import KINDS, scaffold, warnings

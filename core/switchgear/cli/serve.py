@@ -19,6 +19,7 @@ from switchgear.cli.signals import Early
 from switchgear.errors import ConfigError
 from switchgear.first_run import FirstRun
 from switchgear.gateway import Gateway
+from switchgear.memory import give_back, keep_large_apart
 from switchgear.settings import GatewaySettings
 from switchgear.telemetry.logs import Logs
 
@@ -53,14 +54,15 @@ def serve(**options: Any) -> None:
 @click.command()
 @_serving
 def api(**options: Any) -> None:
-    """Run the gateway without an admin UI. This release has none, so it does what `serve` does."""
-    _serve(**options)
+    """Run the gateway as `serve` does, without the files and pages of plugins: there is no console at /ui/."""
+    _serve(pages=False, **options)
 
 
-def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -> None:
+def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool, pages: bool = True) -> None:
     early: Early = click.get_current_context().meta.get(EARLY) or Early()
     if sys.__stderr__ is not None:  # SIGABRT, with which supervisors end what hangs, says where it hung
         faulthandler.enable(sys.__stderr__, all_threads=False)
+    keep_large_apart()
     config = read_config(path, flags)
     logs = Logs(level=config.gateway.log_level)
     logs.install()
@@ -76,6 +78,7 @@ def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool) -
     gateway = Gateway(
         config,
         reread=lambda: read_config(path, flags),
+        pages=pages,
         listeners=None if worker is None else worker.listeners,
         siblings=None if worker is None else (worker.directory, worker.index),
     )
@@ -136,6 +139,7 @@ async def _serve_until_stopped(gateway: Gateway, early: Early, leaving: Leaving,
             worker.began()
         early.serving()
 
+    giving_back = asyncio.create_task(give_back())
     try:
         # What is alive now lives as long as the process, so the collector need not look at it again. What
         # comes later is mostly freed as its exchange ends, without the collector, which therefore need not look often.
@@ -149,6 +153,7 @@ async def _serve_until_stopped(gateway: Gateway, early: Early, leaving: Leaving,
             loop.add_reader(worker.watched, stop.set)  # the one that watches is gone
         await gateway.serve(ready, stop, draining)
     finally:
+        giving_back.cancel()
         await gateway.stop()
 
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import RecordRow
+
+Group = Literal["Resources", "Access", "Integrations", "Testing", "Operations"]
+"""Headings of the navigation of consoles."""
 
 
 class Task(Struct, frozen=True):
@@ -68,17 +71,29 @@ class Assets(Struct, frozen=True):
 
     Names that begin with a dot, and links out of the directory, are left out. Scripts, styles, images and fonts come from the
     gateway alone, none from a page's own text (`content-security-policy`).
+
+    front  the file among them that answers at /ui/, to which / leads a browser: the console. One plugin at a time has one
     """
 
     directory: Path
+    front: str | None = None
 
 
 class UIPage(Struct, frozen=True):
-    """A page of the admin UI: `module` is the path of a native ES module among the plugin's assets."""
+    """A page of the admin UI.
+
+    slug    its name in addresses
+    title   its name in navigation
+    module  path of a native ES module among the plugin's assets
+    group   the heading of navigation that it stands under
+    kind    the kind of resource that it is about, whose generated page it then replaces in navigation
+    """
 
     slug: str
     title: str
     module: str
+    group: Group = "Operations"
+    kind: str | None = None
 
 
 class RecordSink(Protocol):

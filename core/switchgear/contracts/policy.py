@@ -31,6 +31,8 @@ class Policy:
     first_attempt  whether `attempting` is asked before the first attempt of an exchange too, or only before those that follow
     sorts       of the buckets that `reserve` returns; the gateway does not start when the active counters lack one
     wires       the wire formats of the calls in which it runs, as clients send them; None: in all, and at counted routes
+    mentions    bytes that the body of a request must hold for `prepare` to have anything to do: without them it need not run, and
+                costs a search; None: it always has
     """
 
     on_error: ClassVar[Literal["deny", "allow"]] = "deny"
@@ -40,6 +42,7 @@ class Policy:
     attachable: ClassVar[bool] = False
     first_attempt: ClassVar[bool] = True
     wires: ClassVar[frozenset[str] | None] = None
+    mentions: ClassVar[bytes | None] = None
 
     def prepare(self, x: Exchange) -> Awaitable[None] | None:
         """Rewrite the call before it is planned. `x.call` and `x.principal` are set. Raise `ApiError` to refuse.

@@ -1,6 +1,6 @@
 """Who asks, how that is known, and what they may do."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -133,16 +133,18 @@ class Credentials:
     """What a request brought to prove who sent it.
 
     headers  by lower-case name
+    method   `GET`, `POST` … of an admin request; None where a call is made, and whenever it is not known
     token    that of `x-switchgear-key`, `Authorization: Bearer`, `x-api-key` or `api-key`; None if there is none
     peer     the address of whoever is connected, None if that is not known: a proxy's, where there is one
     """
 
-    __slots__ = ("_cookies", "headers", "peer", "token")
+    __slots__ = ("_cookies", "headers", "method", "peer", "token")
 
-    def __init__(self, headers: Mapping[bytes, bytes], peer: str | None = None) -> None:
+    def __init__(self, headers: Mapping[bytes, bytes], peer: str | None = None, method: str | None = None) -> None:
         self.headers = headers
         self.token = _token(headers)
         self.peer = peer
+        self.method = method
         self._cookies: Mapping[str, str] | None = None
 
     def own(self) -> Secret | None:
@@ -231,8 +233,8 @@ class Directory(Protocol):
 class Scope(Struct, frozen=True):
     """Whether something is allowed, and within what.
 
-    filter  the field that a kind calls its `scope`, and the values it may have: resources with another one look as if they did
-            not exist, and none can be written; None: no such bounds. What cannot be bounded so is then refused
+    filter  fields of those that a kind calls its `scope`, and the values each may have: resources with another one look as if
+            they did not exist, and none can be written; None: no such bounds. What cannot be bounded so is then refused
     """
 
     allowed: bool
@@ -242,11 +244,11 @@ class Scope(Struct, frozen=True):
         if any(isinstance(values, str) for values in (self.filter or {}).values()):
             raise TypeError("each field of a filter has a tuple of values, not one string")
 
-    def covers(self, scope: str | None, spec: Mapping[str, Any]) -> bool:
-        """Say whether a resource is within; `scope` is the field that its kind says it is bounded by."""
+    def covers(self, scope: Collection[str], resource: Mapping[str, Any]) -> bool:
+        """Say whether a resource is within, `id` among its fields; `scope` are those that its kind says it is bounded by."""
         if self.filter is None:
             return self.allowed
-        within = all(field == scope and spec.get(field) in values for field, values in self.filter.items())
+        within = all(field in scope and resource.get(field) in values for field, values in self.filter.items())
         return self.allowed and within
 
 

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
+from switchgear.contracts.kernel import Group
 from switchgear.contracts.principal import Principal
 
 SpecT = TypeVar("SpecT", bound=Struct)
@@ -130,6 +131,16 @@ def no_reason(old: Mapping[str, Any]) -> str | None:  # noqa: ARG001 - the shape
     return None
 
 
+def may_go(resource: Resource[Any], by: Principal) -> str | None:  # noqa: ARG001 - the shape of ResourceKind.refuse_delete
+    """Let every resource be deleted that nobody names."""
+    return None
+
+
+async def as_sent(body: dict[str, Any]) -> dict[str, Any]:
+    """Take a body as a client sent it."""
+    return body
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shared:
     """Callable names that several resources of one kind have together, without anybody writing a resource for them.
@@ -150,6 +161,8 @@ class ResourceKind(Generic[SpecT, LiveT]):
     title       the singular, for people: `API key`
     spec        what is stored; `id` is not a field of it
     input       what a client may write, when that is less than `spec` (default: `spec`)
+    receive     what is to be awaited of a body before anything is made of it: gets the JSON object a client wrote, which nobody
+                has validated yet, and returns what stands in for it (the hash of a password, from a thread). Not for files
     prepare     from input, previous spec and who writes to what is stored (generate a key, hash it, …)
     validate    problems that types cannot express; sees other live objects and who writes
     also        from the spec as it will be stored to changes of other resources that belong to the same write
@@ -172,15 +185,18 @@ class ResourceKind(Generic[SpecT, LiveT]):
     id_slashes  ids may be several joined by slashes, as names of models are; in paths a slash is written %2F
     restorable  whether an old version may be written again; False where that would undo something final (a revocation)
     refuse_restore  where old versions may be written again: from the stored spec of one to why that one may not, None if it may
-    scope       the field of the spec that says whose a resource is (`team_id`): what an authorizer may bound somebody to
+    refuse_delete  from a resource and who would delete it to why it must stay, None if it may go
+    scope       the fields that say whose a resource is (`team_id`): what an authorizer may bound somebody to; `id` may be one
     principals  its ids become those of principals, so those that are the gateway's own (`admin-key`) are refused
     actions     verbs beyond create, read, replace, patch, delete
+    group       the heading that consoles list it under
     """
 
     name: str
     title: str
     spec: type[SpecT]
     input: type[Struct] | None = None
+    receive: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]] = as_sent
     prepare: Callable[[Any, SpecT | None, Principal], Prepared[SpecT]] = keep
     validate: Callable[[SpecT, View, Principal], Sequence[Problem]] = no_problems
     compile: Callable[[Resource[SpecT], View], LiveT] = as_resource
@@ -200,9 +216,11 @@ class ResourceKind(Generic[SpecT, LiveT]):
     id_slashes: bool = False
     restorable: bool = True
     refuse_restore: Callable[[Mapping[str, Any]], str | None] = no_reason
-    scope: str | None = None
+    refuse_delete: Callable[[Resource[SpecT], Principal], str | None] = may_go
+    scope: tuple[str, ...] = ()
     principals: bool = False
     actions: tuple[ResourceAction[SpecT], ...] = field(default=())
+    group: Group = "Resources"
 
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__bool__": lambda self: False})()  # noqa: ARG005

@@ -337,7 +337,8 @@ class Store(Protocol):
 
         Members are named as in `RecordQuery`.
 
-        The `by` member `day` means the UTC date of `at_us` (YYYY-MM-DD). Strings stand as they are, integers in decimal,
+        The `by` members `day`, `hour` and `minute` mean the UTC time that `at_us` falls in (2026-01-31, 2026-01-31T12:00Z,
+        2026-01-31T12:34Z). Strings stand as they are, integers in decimal,
         `true`, `false`, and None for null or absent. Order: by key, None first. Members that are not integers do not
         count in sums.
         """

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 
 from switchgear.contracts.store import Document, Write
 from switchgear.errors import StoreConflict, StoreError
@@ -11,6 +12,8 @@ MOST_OTHERS = 20
 MOST_BY = 3
 MOST_SUMS = 16
 """Members that a summary groups by, and adds up, at most."""
+TIMES: Mapping[str, str] = MappingProxyType({"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00Z", "minute": "%Y-%m-%dT%H:%MZ"})
+"""What a summary groups by besides members: the time of a record in UTC, written so."""
 
 
 def check_batch(batch: Sequence[Write]) -> None:
@@ -68,7 +71,7 @@ def summary_members(by: Sequence[str], sums: Sequence[str], path: Callable[[str]
     check_summary(by, sums)
     values: dict[str, str | None] = {}
     for n in range(MOST_BY):
-        values[f"by_{n + 1}"] = (by[n] if by[n] == "day" else path(by[n])) if n < len(by) else None
+        values[f"by_{n + 1}"] = (by[n] if by[n] in TIMES else path(by[n])) if n < len(by) else None
     for n in range(MOST_SUMS):
         values[f"sum_{n + 1}"] = path(sums[n]) if n < len(sums) else None
     return values

@@ -24,6 +24,7 @@ from switchgear.exchange.guarded import Spoilt, guarded, mend
 from switchgear.exchange.outage import HereAlone
 from switchgear.exchange.reservation import Reservations
 from switchgear.plugin_faults import UNKNOWN, PluginFaults, bounded, is_own_doing
+from switchgear.rawjson import holds
 from switchgear.telemetry.metrics import Metrics
 
 _PHASES = ("prepare", "reserve", "admit", "attempting", "reads", "answered", "settle")
@@ -51,7 +52,7 @@ class PolicyChain:
 
     __slots__ = (
         "_admit", "_counters", "_errors", "_explain", "_faults", "_owners", "_phases", "_reservations", "_settle",
-        "_unconditional", "again", "answering", "attempting", "listening", "names", "preparing", "reading",
+        "_unconditional", "_words", "again", "answering", "attempting", "listening", "names", "preparing", "reading",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +86,7 @@ class PolicyChain:
             )
 
         self.preparing = bound("prepare")
+        self._words = _words(self.preparing)
         self.again = bound("attempting")
         self.attempting = tuple(one for one in self.again if one.policy.first_attempt)
         self.reading = bound("reads")
@@ -103,6 +105,10 @@ class PolicyChain:
     def begin(self, x: Exchange) -> None:
         """Mark the policies to settle whatever comes: those that have nothing to decide."""
         x.admitted = self._unconditional
+
+    def prepares(self, body: bytes) -> bool:
+        """Say whether any policy has something to prepare in a call whose body is this."""
+        return self._words is None or any(holds(body, word) for word in self._words)
 
     async def prepare(self, x: Exchange) -> None:
         """Let policies rewrite the call. Raises `ApiError`."""
@@ -313,6 +319,12 @@ class PolicyChain:
 
     def _counters_failed(self, error: BaseException) -> None:
         self._faults.note(self._faults.owner(self._counters), "counters", error)
+
+
+def _words(preparing: Sequence[_Bound]) -> tuple[bytes, ...] | None:
+    """Return what bodies have to mention for these to have something to do; None where one always has."""
+    words = [one.policy.mentions for one in preparing]
+    return None if None in words else tuple(word for word in words if word is not None)
 
 
 def _has(policy: Policy, phase: str) -> bool:

@@ -43,8 +43,11 @@ def in_declarations(kinds: Sequence[ResourceKind[Any, Any]]) -> list[str]:
                 for field in fields_of(type_)
                 if field in OWN_FIELDS
             ]
-        if kind.scope is not None and kind.scope not in fields_of(kind.spec):
-            wrong.append(f"{said}: its `scope` is `{kind.scope}`, which is no field of {kind.spec.__name__}")
+        wrong += [
+            f"{said}: its `scope` has `{field}`, which is no field of {kind.spec.__name__}"
+            for field in kind.scope
+            if field != "id" and field not in fields_of(kind.spec)
+        ]
         wrong += [
             f"{said}: an action cannot be named `{action.name}`"
             for action in kind.actions
@@ -62,13 +65,22 @@ def in_id(kind: ResourceKind[Any, Any], id: object) -> list[Problem]:
     return []
 
 
-def outside(kind: ResourceKind[Any, Any], spec: Mapping[str, Any] | None, scope: Scope) -> list[Problem]:
-    """Find fault with a spec that would be out of the bounds of whoever writes it."""
-    if spec is None or scope.filter is None or scope.covers(kind.scope, spec):
+def outside(kind: ResourceKind[Any, Any], id: str, spec: Mapping[str, Any] | None, scope: Scope) -> list[Problem]:
+    """Find fault with a resource that would be out of the bounds of whoever writes it."""
+    if spec is None or scope.filter is None or scope.covers(kind.scope, resource := {**spec, "id": id}):
         return []
-    values = scope.filter.get(kind.scope, ()) if kind.scope is not None else ()
-    detail = f"must be one of {', '.join(f'`{value}`' for value in values)}" if values else "is out of your bounds"
-    return [Problem("" if kind.scope is None else paths.pointer((kind.scope,)), detail)]
+    wrong = {
+        field: values
+        for field, values in scope.filter.items()
+        if field in kind.scope and resource.get(field) not in values
+    }
+    return [
+        Problem(
+            paths.pointer((field,)),
+            f"must be one of {', '.join(f'`{value}`' for value in values)}" if values else "is out of your bounds",
+        )
+        for field, values in wrong.items()
+    ] or [Problem("", "is out of your bounds")]
 
 
 def not_there(kind: ResourceKind[Any, Any], id: str) -> NotFound:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.principal import Principal
-from switchgear.contracts.resource import Prepared, Problem, Resource, ResourceKind
+from switchgear.contracts.resource import Prepared, Problem, Resource, ResourceKind, may_go
 from switchgear.contracts.resource import keep as keep_as_written
 from switchgear.contracts.store import Document, Write
 from switchgear.errors import Conflict, NotFound
@@ -75,6 +75,15 @@ class Drafter:
         body = merge_patch(written_form(kind, sealing.masked(msgspec.json.decode(current.spec))), written)
         spec, once = self._build(kind, current.id, body, current, absent=False, problems=problems, by=by)
         return Draft(current.kind, current.id, spec, current.version, current.owner, once)
+
+    def delete(self, current: Document, *, by: Principal) -> Draft:
+        """Draft that a resource goes, unless its kind has a reason why it must stay. What nobody can read any more may go."""
+        kind = self._kinds[current.kind]
+        if kind.refuse_delete is not may_go:
+            resource, _ = self._compiler.decoded(current, secrets=False)
+            if resource is not None and (why := kind.refuse_delete(resource, by)) is not None:
+                raise Conflict(why, code="must_stay")
+        return Draft(current.kind, current.id, None, current.version, current.owner)
 
     def restore(self, current: Document | None, old: Document) -> Draft:
         """Draft an old version's spec, secrets included, as it was stored."""

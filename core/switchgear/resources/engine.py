@@ -168,7 +168,7 @@ class ResourceEngine:
     ) -> Written:
         """Create a resource; the id is given here, as the body's `id`, or made by the kind."""
         declared = self.kind(kind)
-        spec = plain(body)
+        spec = await declared.receive(plain(body))
         given = spec.pop("id", None) if id is None else id
         if given is None and declared.id_prefix is not None:
             given = f"{declared.id_prefix}{self.ambient.new_id()}"
@@ -179,15 +179,17 @@ class ResourceEngine:
 
     async def replace(self, kind: str, id: str, body: Mapping[str, Any], terms: Terms) -> Written:
         """Write a whole new spec."""
-        return await self._change(kind, id, terms, lambda it: self.drafter.replace(it, body, by=terms.by))
+        received = await self.kind(kind).receive(plain(body))
+        return await self._change(kind, id, terms, lambda it: self.drafter.replace(it, received, by=terms.by))
 
     async def patch(self, kind: str, id: str, patch: Mapping[str, Any], terms: Terms) -> Written:
         """Lay a merge patch (RFC 7396) over the spec."""
-        return await self._change(kind, id, terms, lambda it: self.drafter.patch(it, patch, by=terms.by))
+        received = await self.kind(kind).receive(plain(patch))
+        return await self._change(kind, id, terms, lambda it: self.drafter.patch(it, received, by=terms.by))
 
     async def delete(self, kind: str, id: str, terms: Terms) -> Written:
         """Delete a resource nobody names; its versions stay."""
-        return await self._change(kind, id, terms, lambda it: Draft(kind, id, None, it.version, it.owner))
+        return await self._change(kind, id, terms, lambda it: self.drafter.delete(it, by=terms.by))
 
     async def act(self, kind: str, id: str, action: str, body: Any, terms: Terms) -> Written:
         """Run one of the kind's own actions."""

@@ -86,7 +86,7 @@ class Writer:
             for _ in range(TRIES):
                 await self._refresh()
                 current = await read()
-                if current is not None and not _covers(terms.scope, self._kinds[current.kind], current.spec):
+                if current is not None and not _covers(terms.scope, self._kinds[current.kind], current):
                     raise conflicts.not_there(self._kinds[current.kind], current.id)
                 _check_version(current, terms.expect)
                 if current is not None:
@@ -113,7 +113,7 @@ class Writer:
 
     async def _one(self, draft: Draft, current: Document | None, terms: Terms) -> Written:
         kind, at_us = self._kinds[draft.kind], self._ambient.now_us()
-        refuse(conflicts.outside(kind, draft.spec, terms.scope))
+        refuse(conflicts.outside(kind, draft.id, draft.spec, terms.scope))
         if current is not None and draft.spec is not None and msgspec.json.decode(current.spec) == draft.spec:
             written = Written(draft.id, current.version, view(kind, current), draft.once)
             if terms.remember is not None:
@@ -229,8 +229,11 @@ def _stored(names: Sequence[Key]) -> tuple[Key, ...]:
     return tuple(key for key in names if key[0] != SHARED)
 
 
-def _covers(scope: Scope, kind: ResourceKind[Any, Any], spec: bytes | None) -> bool:
-    return scope.filter is None or (spec is not None and scope.covers(kind.scope, msgspec.json.decode(spec)))
+def _covers(scope: Scope, kind: ResourceKind[Any, Any], document: Document) -> bool:
+    if scope.filter is None:
+        return True
+    spec: dict[str, Any] = msgspec.json.decode(document.spec) if document.spec else {}
+    return scope.covers(kind.scope, {**spec, "id": document.id})
 
 
 async def _nothing() -> Document | None:

@@ -215,6 +215,9 @@ class RecordSuite:
             Aggregate(("2025-12-31", "x"), 1, (1,)),
         ]
         assert expected == await store.summarise(RecordQuery("usage"), ["day", "model"], ["n"])
+        found = await store.summarise(RecordQuery("usage", limit=3), ["hour", "minute"], [])
+        assert [("1970-01-01T00:00Z", "1970-01-01T00:00Z"), ("1970-01-01T23:00Z", "1970-01-01T23:59Z"),
+                ("1970-01-02T00:00Z", "1970-01-02T00:00Z")] == [group.by for group in found]  # fmt: skip
 
     async def test_a_summary_writes_keys_as_text(self, store: Store) -> None:
         values = [True, False, 7, -3, "7", "true", None, ""]

@@ -43,8 +43,9 @@ def api_keys(ambient: Ambient) -> ResourceKind[ApiKey, LiveKey]:
         resident=False,
         id_prefix="key_",
         restorable=False,
-        scope="team_id",
+        scope=("team_id",),
         principals=True,
+        group="Access",
         actions=(
             ResourceAction(name="suspend", summary="Refuse the key until it is activated again", apply=_suspend),
             ResourceAction(name="activate", summary="Accept a suspended key again", apply=_activate),

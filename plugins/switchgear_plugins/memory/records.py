@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from switchgear.contracts.store import END_OF_TIME, Aggregate, RecordQuery, RecordRow, check_records, member_path
-from switchgear.contracts.store_rules import check_summary
+from switchgear.contracts.store_rules import TIMES, check_summary
 
 
 class Records:
@@ -53,7 +53,7 @@ class Records:
         grouped, added = [member_path(member) for member in by], [member_path(member) for member in sums]
         groups: dict[tuple[str | None, ...], list[Mapping[str, Any]]] = {}
         for row, body in self._matching(query):
-            key = tuple(_day(row) if path == ("day",) else _as_key(_at(body, path)) for path in grouped)
+            key = tuple(_time(row, path[0]) if path[0] in TIMES else _as_key(_at(body, path)) for path in grouped)
             groups.setdefault(key, []).append(body)
         ordered = sorted(groups, key=lambda key: [(part is not None, part) for part in key])
         return [
@@ -84,8 +84,8 @@ def _same(value: Any, wanted: Any) -> bool:
     return type(value) is type(wanted) and bool(value == wanted)
 
 
-def _day(row: RecordRow) -> str:
-    return datetime.fromtimestamp(row.at_us // 1_000_000, UTC).date().isoformat()
+def _time(row: RecordRow, name: str) -> str:
+    return datetime.fromtimestamp(row.at_us // 1_000_000, UTC).strftime(TIMES[name])
 
 
 def _as_key(value: Any) -> str | None:

@@ -244,12 +244,18 @@ SELECT by_1, by_2, by_3, count(*),
 FROM (
   SELECT members,
     CASE WHEN %(by_1)s::text = 'day' THEN to_char(to_timestamp(at_us / 1000000), 'YYYY-MM-DD')
+      WHEN %(by_1)s::text = 'hour' THEN to_char(to_timestamp(at_us / 1000000), 'YYYY-MM-DD"T"HH24:00"Z"')
+      WHEN %(by_1)s::text = 'minute' THEN to_char(to_timestamp(at_us / 1000000), 'YYYY-MM-DD"T"HH24:MI"Z"')
       WHEN %(by_1)s::text IS NOT NULL THEN members #>> (%(by_1)s::text)::text[]
     END COLLATE "C" AS by_1,
     CASE WHEN %(by_2)s::text = 'day' THEN to_char(to_timestamp(at_us / 1000000), 'YYYY-MM-DD')
+      WHEN %(by_2)s::text = 'hour' THEN to_char(to_timestamp(at_us / 1000000), 'YYYY-MM-DD"T"HH24:00"Z"')
+      WHEN %(by_2)s::text = 'minute' THEN to_char(to_timestamp(at_us / 1000000), 'YYYY-MM-DD"T"HH24:MI"Z"')
       WHEN %(by_2)s::text IS NOT NULL THEN members #>> (%(by_2)s::text)::text[]
     END COLLATE "C" AS by_2,
     CASE WHEN %(by_3)s::text = 'day' THEN to_char(to_timestamp(at_us / 1000000), 'YYYY-MM-DD')
+      WHEN %(by_3)s::text = 'hour' THEN to_char(to_timestamp(at_us / 1000000), 'YYYY-MM-DD"T"HH24:00"Z"')
+      WHEN %(by_3)s::text = 'minute' THEN to_char(to_timestamp(at_us / 1000000), 'YYYY-MM-DD"T"HH24:MI"Z"')
       WHEN %(by_3)s::text IS NOT NULL THEN members #>> (%(by_3)s::text)::text[]
     END COLLATE "C" AS by_3
   FROM (

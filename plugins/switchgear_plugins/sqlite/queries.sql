@@ -159,17 +159,26 @@ SELECT by_1, by_2, by_3, count(*),
   sum(CASE WHEN :sum_16 IS NOT NULL THEN CASE json_type(body, :sum_16) WHEN 'integer' THEN json_extract(body, :sum_16) END END)
 FROM (
   SELECT body,
-    CASE WHEN :by_1 = 'day' THEN date(at_us / 1000000, 'unixepoch') WHEN :by_1 IS NOT NULL THEN
+    CASE WHEN :by_1 = 'day' THEN date(at_us / 1000000, 'unixepoch')
+      WHEN :by_1 = 'hour' THEN strftime('%Y-%m-%dT%H:00Z', at_us / 1000000, 'unixepoch')
+      WHEN :by_1 = 'minute' THEN strftime('%Y-%m-%dT%H:%MZ', at_us / 1000000, 'unixepoch')
+      WHEN :by_1 IS NOT NULL THEN
       CASE json_type(body, :by_1)
         WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(json_extract(body, :by_1) AS TEXT)
       END
     END AS by_1,
-    CASE WHEN :by_2 = 'day' THEN date(at_us / 1000000, 'unixepoch') WHEN :by_2 IS NOT NULL THEN
+    CASE WHEN :by_2 = 'day' THEN date(at_us / 1000000, 'unixepoch')
+      WHEN :by_2 = 'hour' THEN strftime('%Y-%m-%dT%H:00Z', at_us / 1000000, 'unixepoch')
+      WHEN :by_2 = 'minute' THEN strftime('%Y-%m-%dT%H:%MZ', at_us / 1000000, 'unixepoch')
+      WHEN :by_2 IS NOT NULL THEN
       CASE json_type(body, :by_2)
         WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(json_extract(body, :by_2) AS TEXT)
       END
     END AS by_2,
-    CASE WHEN :by_3 = 'day' THEN date(at_us / 1000000, 'unixepoch') WHEN :by_3 IS NOT NULL THEN
+    CASE WHEN :by_3 = 'day' THEN date(at_us / 1000000, 'unixepoch')
+      WHEN :by_3 = 'hour' THEN strftime('%Y-%m-%dT%H:00Z', at_us / 1000000, 'unixepoch')
+      WHEN :by_3 = 'minute' THEN strftime('%Y-%m-%dT%H:%MZ', at_us / 1000000, 'unixepoch')
+      WHEN :by_3 IS NOT NULL THEN
       CASE json_type(body, :by_3)
         WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(json_extract(body, :by_3) AS TEXT)
       END

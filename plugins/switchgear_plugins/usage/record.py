@@ -63,7 +63,8 @@ def usage_kind(keep_s: int | None = None) -> RecordKind:
         UsageRecord,
         dimensions=(
             "request_id", "key_id", "team_id", "user_id", "dialect", "operation", "model", "target", "provider",
-            "provider_model", "stream", "outcome", "status", "cause", "cache", "labels.*",
+            "provider_model", "stream", "outcome", "status", "cause", "cache", "client_request_id", "upstream_request_id",
+            "labels.*",
         ),
         measures=(
             "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens",

@@ -21,7 +21,7 @@ from switchgear.errors import InvalidRequest, StoreError
 from switchgear_plugins.usage.record import UsageRecord, usage_kind
 
 _MOST_BY = 3
-_ONLY_SUMMARY = ("day",)
+_ONLY_SUMMARY = ("day", "hour", "minute")
 _MICROSECONDS = re.compile(r"[0-9]{1,18}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LEAST_MICROSECONDS = 10**14
@@ -94,7 +94,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
     async def summary(
         request: Request[Any, Any, Any],
         by: Annotated[
-            str, QueryParameter(description="Up to three dimensions, or `day`, separated by commas")
+            str, QueryParameter(description="Up to three dimensions, or `day`, `hour`, `minute`, separated by commas")
         ] = "model",
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 1000,
     ) -> UsageSummary:

@@ -257,7 +257,7 @@ KINDS = {
         "kind(references=(Reference('modle', 'models'),))", ("`references` has `modle`", "did you mean `model`?"),
     ),
     "a reference that is no text": ("kind(references=(Reference('port', 'models'),))", ("`references` has `port`", "no string")),
-    "a scope that names nothing": ("kind(scope='team')", ("`scope` is `team`", "no field of Spec")),
+    "a scope that names nothing": ("kind(scope=('team',))", ("`scope` has `team`", "no field of Spec")),
     "names that are shared": ("kind(shared=Shared(field='many', merge=lambda name, live: None))", ("`shared`", "Leave them out")),
     "a prefix that no id can have": ("kind(id_prefix='_x')", ("`id_prefix`", "a letter or digit first")),
     "an action of the gateway's": (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.distributions import Site
-from switchgear.cli.brings import ACTIVE, CONSUMERS
+from switchgear.brings import ACTIVE, CONSUMERS
 from switchgear.hooks import WAITING, Hooks
 
 PLUGIN = """

@@ -420,15 +420,15 @@ def test_wrong_declarations_are_reported_together() -> None:
     with pytest.raises(PluginError) as caught:
         ResourceEngine(None, [replace(MODELS, spec=clash, name="Bad Name"), MODELS, MODELS], None)  # type: ignore[arg-type]
     assert len(caught.value.failures) == 3
-    with pytest.raises(PluginError, match="its `scope` is `team`, which is no field of Model"):
-        ResourceEngine(None, [replace(MODELS, scope="team")], None)  # type: ignore[arg-type]
+    with pytest.raises(PluginError, match="its `scope` has `team`, which is no field of Model"):
+        ResourceEngine(None, [replace(MODELS, scope=("team",))], None)  # type: ignore[arg-type]
 
 
 async def test_what_somebody_is_bounded_to_is_all_there_is(engine: ResourceEngine) -> None:
     for id, name in (("a", "red"), ("b", "blue"), ("c", "red")):
         await engine.create("credentials", {"id": id, "source": {"backend": "vault", "path": "p"}, "note": name}, ME)
     await engine.patch("credentials", "c", {"note": "blue"}, ME)
-    bounded = ResourceEngine(engine._store, [replace(it, scope="note") if it.name == "credentials" else it for it in KINDS],
+    bounded = ResourceEngine(engine._store, [replace(it, scope=("note",)) if it.name == "credentials" else it for it in KINDS],
                              engine.ambient, engine.vault.sealer)  # fmt: skip
     await bounded.start()
     red = Scope(allowed=True, filter={"note": ("red",)})

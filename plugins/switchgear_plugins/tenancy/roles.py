@@ -1,0 +1,96 @@
+"""What each role may do, as data: one table that decides every admin route for users."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from switchgear.contracts.principal import DENIED, EVERYTHING, USE, Grant, Principal, Scope
+
+Role: TypeAlias = Literal["owner", "admin", "member", "viewer"]
+ADMINISTRATORS = "administrators"
+"""The team whose members see to the gateway itself."""
+SESSION = "auth"
+"""What the routes of one's own session are about."""
+RANK: Mapping[str, int] = MappingProxyType({"viewer": 0, "member": 1, "admin": 2, "owner": 3})
+
+_READ = frozenset({"list", "read"})
+_KEEP_KEYS = _READ | {"create", "replace", "patch", "delete", "suspend", "activate", "revoke", "regenerate", "rotate"}
+_KEEP_USERS = _READ | {"create", "replace", "patch", "delete", "sign-out"}
+_KEEP_TEAM = _READ | {"replace", "patch"}
+
+OWN, TEAM = "own", "team"
+"""How far a right reaches: what is one's own, or all of the team."""
+
+TABLE: Mapping[str, Mapping[str, tuple[frozenset[str], str]]] = MappingProxyType(
+    {
+        "owner": {
+            "teams": (_KEEP_TEAM, TEAM),
+            "users": (_KEEP_USERS, TEAM),
+            "api-keys": (_KEEP_KEYS, TEAM),
+            "usage": (_READ, TEAM),
+        },
+        "admin": {
+            "teams": (_READ, TEAM),
+            "users": (_KEEP_USERS, TEAM),
+            "api-keys": (_KEEP_KEYS, TEAM),
+            "usage": (_READ, TEAM),
+        },
+        "member": {
+            "teams": (_READ, TEAM),
+            "users": (_READ, TEAM),
+            "api-keys": (_KEEP_KEYS, OWN),
+            "usage": (_READ, OWN),
+        },
+        "viewer": {
+            "teams": (_READ, TEAM),
+            "users": (_READ, TEAM),
+            "api-keys": (_READ, TEAM),
+            "usage": (_READ, TEAM),
+        },
+    }
+)
+"""By role and kind of resource: the actions, and how far they reach. What is not here is denied."""
+
+_FIELDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "teams": {TEAM: ("id",)},
+        "users": {TEAM: ("team_id",)},
+        "api-keys": {TEAM: ("team_id",), OWN: ("team_id", "owner_id")},
+        "usage": {TEAM: ("team_id",), OWN: ("team_id", "user_id")},
+    }
+)
+"""The fields that say whose something is."""
+
+_OF_TEAM = frozenset({"id", "team_id"})
+_ALLOWED = Scope(allowed=True)
+
+
+def administers(team_id: str, role: str) -> bool:
+    """Say whether somebody may do everything on the admin side."""
+    return team_id == ADMINISTRATORS and RANK[role] >= RANK["admin"]
+
+
+def grants(team_id: str, role: str) -> tuple[Grant, ...]:
+    """Return what comes with a role besides the use of models."""
+    return (EVERYTHING,) if administers(team_id, role) else ()
+
+
+class Roles:
+    """The authorizer: has an opinion on users alone. What they may use is left to their grants."""
+
+    def authorize(self, principal: Principal, action: str, kind: str, id: str | None) -> Scope | None:  # noqa: ARG002 - the shape of Authorizer
+        """Decide by the table."""
+        role, team = str(principal.facts.get("role")), principal.labels.get("team")
+        if principal.kind != "user" or action == USE:
+            return None
+        if role not in TABLE or team is None:
+            return DENIED
+        if kind == SESSION:
+            return _ALLOWED
+        if team == ADMINISTRATORS and (RANK[role] >= RANK["admin"] or action in _READ):
+            return _ALLOWED
+        actions, reach = TABLE[role].get(kind, (frozenset(), TEAM))
+        if action not in actions:
+            return DENIED
+        values = {field: (team if field in _OF_TEAM else principal.id,) for field in _FIELDS[kind][reach]}
+        return Scope(allowed=True, filter=values)

@@ -1,0 +1,21 @@
+// The kit of parts: what pages of plugins import, the builtin ones and others alike: `import { html, Page } from "../ui/kit.js"`.
+export * from "./kit/dom.js";
+export { base, client, send, checked, path, id, session, hasKey, Problem, isAbort } from "./kit/api.js";
+export { place, go, href, setQuery } from "./kit/router.js";
+export * from "./kit/format.js";
+export * from "./kit/parts.js";
+export * from "./kit/text.js";
+export * from "./kit/table.js";
+export { SchemaForm, NumberInput, JsonInput, resolve, useDraft } from "./kit/form.js";
+export { Picker, findIn, findAmong } from "./kit/picker.js";
+export { Chart, Bar } from "./kit/chart.js";
+export { kinds, kindNamed, describe, offers, placeOf, callables } from "./kit/kinds.js";
+
+import { html, render } from "./kit/dom.js";
+import { ErrorBoundary } from "./kit/parts.js";
+
+// Makes a component the `show` of a page's module: `export const show = page(Component)`. It gets `api` and the parts of the address below.
+export const page = (Component) => (element, api, below) => {
+  render(html`<${ErrorBoundary}><${Component} api=${api} below=${below} /><//>`, element);
+  return () => render(null, element);
+};

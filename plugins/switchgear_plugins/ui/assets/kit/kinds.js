@@ -1,0 +1,42 @@
+// The kinds of resource there are here, as GET /admin/v1/kinds tells them.
+import { signal } from "./dom.js";
+import { client } from "./api.js";
+
+export const kinds = signal(null);
+export const plugins = signal([]);
+const described = new Map();
+
+export async function loadKinds() {
+  kinds.value = (await client()("kinds")).data;
+  return kinds.value;
+}
+
+export const kindNamed = (name) => kinds.value?.find((it) => it.name === name);
+
+// With schemas of what is written and shown; asked for once.
+export function describe(name) {
+  if (!described.has(name)) described.set(name, client()(`kinds/${name}`).catch((error) => { described.delete(name); throw error; }));
+  return described.get(name);
+}
+
+// What plugins offer: { providers: [{ name, summary, settings }], … }.
+let offered = null;
+export function offers() {
+  offered ||= client()("plugins").then(({ data }) => {
+    const found = {};
+    for (const plugin of data) for (const it of plugin.brings) (found[it.kind] ||= []).push({ ...it, plugin: plugin.name });
+    return found;
+  }).catch((error) => { offered = null; throw error; });
+  return offered;
+}
+
+// Where a resource has its page.
+export const placeOf = (kind, id) => (id === undefined ? ["k", kind] : ["k", kind, id]);
+
+// The names that a client may write in `model`: all ids of callable kinds, found by a word.
+export async function callables(word, signal, limit = 20) {
+  const wanted = (kinds.value || []).filter((it) => it.callable);
+  const api = client(signal);
+  const found = await Promise.all(wanted.map((kind) => api(kind.name, { query: { q: word, limit } }).then(({ data }) => data.map((it) => ({ id: it.id, kind: kind.name, title: kind.title, it })), () => [])));
+  return found.flat();
+}
