@@ -49,8 +49,8 @@ def unshared(registry: Registry, config: Config) -> list[str]:
     ):
         bounds: list[Bound[Offer[Any]]] = registry.all(hook)
         found += [
-            f"{config.origin(('gateway', 'workers'))}: [gateway] workers: {settings.workers} processes must have one {what} together, and"
-            f" `{bound.item.name}` ({bound}) is another in each of them."
+            f"{config.origin(('gateway', 'workers'))}: [gateway] workers: {settings.workers} processes must have one {what}"
+            f" together, and `{bound.item.name}` ({bound}) is another in each of them."
             f" {bound.item.instead or 'Enable one that is shared.'} Or serve with one worker."
             for bound in bounds
             if name in (None, bound.item.name) and not bound.item.shared

@@ -39,7 +39,7 @@ def content(file: Path) -> dict[str, Any]:
     """Return all that a SQLite store holds, but for what is its own."""
     with sqlite3.connect(file) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        tables = {*names} - {"schema_migrations", "leases", "sqlite_stat1"}
+        tables = {*names} - {"schema_migrations", "leases", "record_rollups", "record_hours", "sqlite_stat1"}
         return {name: sorted(map(repr, connection.execute(f'SELECT * FROM "{name}"'))) for name in tables}
 
 

@@ -178,7 +178,7 @@ async def test_a_revoked_key_is_refused_by_all_within_a_second_under_load(four: 
 
 async def test_a_redis_that_forgets_or_stands_still_or_dies_hangs_nobody_and_widens_nothing(four: Replicas) -> None:
     _, closed = await four.new_key(concurrent_requests=100)
-    _, local = await four.new_key(requests_per_minute=40, outage="local")
+    _, local = await four.new_key(requests_per_hour=40, outage="local")
     _, free = await four.new_key()
     assert [200] * REPLICAS == [await four.ask(closed, n) for n in range(REPLICAS)]
     four.redis.freeze()
