@@ -5,9 +5,10 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -49,6 +50,7 @@ from switchgear.reload import LiveConfiguration
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.facade import PluginResources
 from switchgear.resources.resolution import resolve
+from switchgear.telemetry.siblings import Siblings
 from switchgear.upstream.resolve import Lookup
 
 T = TypeVar("T")
@@ -58,6 +60,7 @@ class Gateway:
     """One gateway in one process and one event loop. On SIGHUP it takes what `reread` returns for its configuration.
 
     `lookup` replaces the system's name lookup for outbound calls. Without `pages`, files and pages of plugins are not served.
+    One of several workers is given its `listeners`, bound already, and where its `siblings` are, with its own place among them.
     """
 
     def __init__(
@@ -68,12 +71,15 @@ class Gateway:
         reread: Callable[[], Config] | None = None,
         lookup: Lookup | None = None,
         pages: bool = True,
+        listeners: Sequence[socket.socket] | None = None,
+        siblings: tuple[Path, int] | None = None,
     ) -> None:
         self.kernel = Kernel(config, ambient=ambient)
         self.kernel.boot()
         self.settings = config.gateway
         self.first_run: FirstRun | None = None
-        self._listeners: list[socket.socket] | None = None
+        self._listeners = None if listeners is None else list(listeners)
+        self._siblings = siblings
         self._reread = reread or (lambda: config)
         self._lookup = lookup
         self._pages = pages
@@ -95,7 +101,8 @@ class Gateway:
 
     def bind(self) -> None:
         """Take the address that will be served, so that nothing is begun where it is taken. Raises `BootError`."""
-        self._listeners = bind(self.settings.host, self.settings.port)
+        if self._listeners is None:
+            self._listeners = bind(self.settings.host, self.settings.port)
         for listener in self._listeners:
             self._stack.callback(listener.close)
 
@@ -196,6 +203,11 @@ class Gateway:
         self._inside.attach(calls.engine, calls.dialects)
         self.dry_run.attach(calls.dialects, calls.policies, calls.authority)
         await recording.connect()
+        if self._siblings is not None:
+            others = Siblings(*self._siblings, settings.workers, kernel.metrics, self._ambient.monotonic)
+            await others.start()
+            self._stack.push_async_callback(others.close)
+            self._system.siblings = others
         self._overload = Overload(
             settings.overload, ambient=self._ambient, dialects=calls.dialects, metrics=kernel.metrics
         )

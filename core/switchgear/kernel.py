@@ -18,7 +18,7 @@ from switchgear.context import PluginContext, PluginOffer, Services, Shared
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.kernel import Task
-from switchgear.counting import uncounted
+from switchgear.counting import uncounted, unshared
 from switchgear.discovery import Discovery, Installed, load, modules_of
 from switchgear.errors import BootError, ConfigError, PluginError
 from switchgear.factories import Looked, look, make, make_all
@@ -313,6 +313,7 @@ class Kernel:
         for item in self.plugins:
             failures += _unmet(item, registry, self._looked)
         failures += self._uncounted()
+        failures += unshared(registry, self.config)
         if failures:
             raise PluginError(*failures)
         self.faults.packages = modules_of(item.installed for item in self.plugins)

@@ -90,8 +90,8 @@ class Policy:
         """Return what to count in this process alone while the counters are away: one bucket for each that it named, with the
         share of its limit that one of so many `processes` has. None: `on_error` says what becomes of the exchange.
 
-        Asked where the counters do not answer (`CountersUnavailable`) and `[gateway] replicas` says how many there are. The slots
-        and amounts are settled as those of `reserve` would be.
+        Asked where the counters do not answer (`CountersUnavailable`, or not in time) and `[gateway] replicas` says how many
+        there are. The slots and amounts are settled as those of `reserve` would be.
         """
         return None
 

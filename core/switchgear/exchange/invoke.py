@@ -111,29 +111,33 @@ class Invoker:
             # Where it went on with an answer, the first byte was another's.
             if x.first_byte_s is not None and x.attempts and x.first_byte_s >= (began_s := x.attempts[-1].began_s):
                 health.note_latency(x.first_byte_s - began_s)
-            health.succeeded(ticket)
+            health.succeeded(ticket, whose_is(x) if health.is_throttled else None)
             return ending
         finally:
             limiter.release()
 
     async def _wait_turn(self, ctx: AttemptContext, target: Target, health: Health, *, others: bool) -> None:
         """Wait out a pause that a target asked for, or until the next turn at its pace; a longer wait is the answer."""
-        wait = health.wait_s()
+        whose = whose_is(ctx.x)
+        wait = health.wait_s(whose)
+        if not health.is_meant(whose):
+            return
         most = min(self._settings.retry.wait_most, ctx.left_s(self._monotonic()))
-        if wait and (others or wait > most or health.pacer.is_full()):
+        if wait and (others or wait > most or health.pacer.is_full(whose)):
             cause = health.throttle_reason
             raise ProviderFault(cause, _STATUS[cause], retry_after=wait)
         health.pacer.take()
         if wait:
             ctx.watch.shorten(target.timeouts.total)
-            await asyncio.sleep(wait)
+            with health.pacer.waiting(whose):
+                await asyncio.sleep(wait)
 
     async def _wait_place(self, ctx: AttemptContext, target: Target, health: Health, *, others: bool) -> None:
         wait = 0.0
         if not others:
             wait = min(self._settings.queue, ctx.left_s(self._monotonic()))
             ctx.watch.shorten(target.timeouts.total)
-        if not await health.limiter.acquire(wait):
+        if not await health.limiter.acquire(wait, whose_is(ctx.x)):
             message = f"All {health.limiter.limit} slots of this model's provider are in use; try again shortly."
             raise Unavailable(message, code="target_busy", retry_after=max(1.0, wait))
 
@@ -356,10 +360,15 @@ class Invoker:
             await response.close()
 
 
+def whose_is(x: Exchange) -> str:
+    """Say for whom an exchange is: places and turns at a target are shared by that."""
+    return "" if x.principal is None else x.principal.id
+
+
 def _note_failure(health: Health, ticket: int, error: BaseException, ctx: AttemptContext, step: Step) -> None:
     """Tell a target's health how an attempt failed, if it was the target that did."""
     if isinstance(error, (UpstreamError, ProviderFault)) and not _plan_was_impatient(error, ctx, step):
-        health.failed(ticket, cause_of(error), getattr(error, "retry_after", None), reason_of(error))
+        health.failed(ticket, cause_of(error), getattr(error, "retry_after", None), reason_of(error), whose_is(ctx.x))
     else:
         health.abandoned(ticket)
 

@@ -317,7 +317,7 @@ class Reservations:
         claims: list[Claim] = []
         for claimant, wanted in held.claims:
             buckets = None
-            if self._here is not None and isinstance(error, CountersUnavailable):
+            if self._here is not None and isinstance(error, (CountersUnavailable, TimeoutError)):
                 try:
                     buckets = claimant.policy.uncounted(x, self._here.processes)
                     if buckets is not None and len(buckets) != len(wanted):

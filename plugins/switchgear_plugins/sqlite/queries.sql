@@ -350,3 +350,28 @@ WHERE id = :id AND worker = :worker AND state = 'running';
 DELETE FROM jobs WHERE id IN (
   SELECT id FROM jobs WHERE ended_us IS NOT NULL AND ended_us + keep_us <= :now_us LIMIT 500
 );
+
+-- name: moving_tables
+SELECT name FROM sqlite_master
+WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT IN ('schema_migrations', 'leases', 'record_rollups', 'record_hours') ORDER BY name;
+
+-- name: moving_parents
+SELECT DISTINCT "table" FROM pragma_foreign_key_list(:name);
+
+-- name: moving_columns
+SELECT name FROM pragma_table_info(:name) ORDER BY cid;
+
+-- name: moving_has_order
+SELECT 1 FROM pragma_table_list WHERE name = :name AND schema = 'main' AND NOT wr;
+
+-- name: moving_rows
+SELECT {columns} FROM {table};
+
+-- name: moving_rows_in_order
+SELECT {columns} FROM {table} ORDER BY rowid;
+
+-- name: moving_some
+SELECT 1 FROM {table} LIMIT 1;
+
+-- name: moving_take
+INSERT INTO {table} ({columns}) VALUES ({values});

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from switchgear.contracts.store import (
     RecordQuery,
     RecordRow,
     Replay,
+    TableRows,
     Write,
 )
 from switchgear.contracts.store_rules import LAST_CHARACTER
@@ -31,6 +32,7 @@ from switchgear_plugins.sqlite.documents import write_batch
 from switchgear_plugins.sqlite.hours import Hours
 from switchgear_plugins.sqlite.jobs import SqliteJobs
 from switchgear_plugins.sqlite.migrations import SqliteMigrations
+from switchgear_plugins.sqlite.moving import load, unload
 from switchgear_plugins.sqlite.records import Appends, append_statements, bounds, groups, json_path
 from switchgear_plugins.sqlite.settings import SqliteSettings
 from switchgear_plugins.sqlite.tables import SqliteTables
@@ -95,6 +97,14 @@ class SqliteStore:
         self._plugin_migrations, _ = of_plugins(migrations, "sqlite")
         now, path = self._ambient.now_us(), self._database.path
         return await asyncio.to_thread(restore, path, source, self._judge, over_newer=over_newer, at_us=now)
+
+    def unload(self) -> Iterator[TableRows]:
+        """Yield every table."""
+        return unload(self._database.path, self._queries)
+
+    def load(self, tables: Iterable[TableRows]) -> Mapping[str, int]:
+        """Fill the tables of an empty file."""
+        return load(self._database.path, self._queries, tables)
 
     def _judge(self, connection: sqlite3.Connection) -> int:
         found = status(SqliteMigrations(connection, self._queries).applied(), self._migrations())
