@@ -244,6 +244,16 @@ class PluginContext:
         self._refuse_while_looking("emit")
         self._shared.events.emit(event)
 
+    async def announce(self, event: Event) -> bool:
+        """Announce an event, and wait until it was heard."""
+        self._refuse_while_looking("announce")
+        return await self._shared.events.announce(event)
+
+    @property
+    def announced(self) -> Mapping[str, str]:
+        """What is announced, by name, and when."""
+        return self._shared.events.known
+
     def principals_changed(self, is_good: Callable[[Principal], Principal | None], *, id: str | None = None) -> None:
         """End what could not begin any more."""
         self._existing("principals_changed", self._shared.services.principals_changed)(is_good, id)

@@ -124,6 +124,10 @@ class Gateway:
         """Undo `start`: what was acknowledged is in the store or in the journal afterwards."""
         await self._stack.aclose()
 
+    def work(self) -> None:
+        """Begin what runs in the background while a gateway serves: the jobs and the periodic work of plugins."""
+        self.kernel.run_tasks()
+
     async def serve(
         self,
         ready: Callable[[int], None],
@@ -140,7 +144,7 @@ class Gateway:
 
         def serving(port: int) -> None:
             self._system.serve()
-            self.kernel.run_tasks()
+            self.work()
             ready(port)
 
         refused = self.kernel.metrics.counter("edge_refused", "Requests refused before they were read.", ("code",))

@@ -21,6 +21,7 @@ like a hook of `switchgear.hooks` are its implementations; there is no decorator
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -141,6 +142,19 @@ class Context(Protocol):
         """Announce something to the event handlers. Never blocks."""
         ...
 
+    async def announce(self, event: "Event") -> bool:
+        """Announce something that nobody may miss: returns once every event handler has taken note, and whether none failed.
+
+        Whoever announces keeps what is to be told until then, and announces it again, under the same `id`, if that was not so or
+        its process died.
+        """
+        ...
+
+    @property
+    def announced(self) -> "Mapping[str, str]":
+        """Return what is announced, by the kernel and by the enabled plugins (`announces`): when, by name."""
+        ...
+
     def principals_changed(self, is_good: "Callable[[Principal], Principal | None]", *, id: str | None = None) -> None:
         """Say that what principals may do has changed: `is_good` returns what one is now, None if it is no longer good, and the
         same one if it has nothing to do with it. With `id`, only those with this id are looked at.
@@ -162,6 +176,7 @@ class Plugin(Generic[SettingsT]):
     settings_type  Struct of its table in plugins.toml, less `enabled`
     requires       kinds of thing it cannot do without: `store`, `counters`, `jobs`, `sealer`, `authenticator`
     defines        kinds of offer that it takes from other plugins, which `context.offers` returns
+    announces      events of its own, by name: when each is announced, and its data
     after          names of plugins that come before it when they are enabled; order only
     live           whether it takes new settings while running (`reconfigure`, upon SIGHUP); else they take a restart
     """
@@ -170,6 +185,7 @@ class Plugin(Generic[SettingsT]):
     settings_type: ClassVar[type[Struct]] = NoSettings
     requires: ClassVar[tuple[str, ...]] = ()
     defines: ClassVar[tuple[OfferKind[Any], ...]] = ()
+    announces: ClassVar[Mapping[str, str]] = MappingProxyType({})
     after: ClassVar[tuple[str, ...]] = ()
     live: ClassVar[bool] = False
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from switchgear.ambient import Ambient
+from switchgear.contracts.event import EVENTS
 from switchgear.errors import PluginError
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.ambient import FixedAmbient
@@ -171,6 +172,16 @@ class PluginContext:
     def emit(self, event: "Event") -> None:
         """Keep the event in `events`."""
         self.events.append(event)
+
+    async def announce(self, event: "Event") -> bool:
+        """Keep the event in `events`."""
+        self.events.append(event)
+        return True
+
+    @property
+    def announced(self) -> Mapping[str, str]:
+        """Return what the kernel announces: there is no other plugin."""
+        return EVENTS
 
     def principals_changed(self, is_good: "Callable[[Principal], Principal | None]", *, id: str | None = None) -> None:
         """Keep it in `changes`."""
