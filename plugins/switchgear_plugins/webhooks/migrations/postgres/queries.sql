@@ -15,9 +15,6 @@ WHERE d.webhook = %(webhook)s AND d.state = 'pending' AND d.due_us <= %(now_us)s
 -- name: claim
 UPDATE webhooks_deliveries SET due_us = %(until_us)s WHERE id = %(id)s AND state = 'pending' AND due_us <= %(now_us)s;
 
--- name: next_due
-SELECT MIN(due_us) AS due_us FROM webhooks_deliveries WHERE state = 'pending';
-
 -- name: tried
 UPDATE webhooks_deliveries
 SET state = %(state)s, tries = tries + 1, due_us = %(due_us)s, ended_us = %(ended_us)s, status = %(status)s, answer = %(answer)s,

@@ -15,9 +15,6 @@ WHERE d.webhook = :webhook AND d.state = 'pending' AND d.due_us <= :now_us ORDER
 -- name: claim
 UPDATE webhooks_deliveries SET due_us = :until_us WHERE id = :id AND state = 'pending' AND due_us <= :now_us;
 
--- name: next_due
-SELECT MIN(due_us) AS due_us FROM webhooks_deliveries WHERE state = 'pending';
-
 -- name: tried
 UPDATE webhooks_deliveries
 SET state = :state, tries = tries + 1, due_us = :due_us, ended_us = :ended_us, status = :status, answer = :answer,
