@@ -15,10 +15,12 @@ from switchgear.contracts.counters import Counters
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.dry_run import DryRun
 from switchgear.contracts.event import Event
+from switchgear.contracts.exchange import Target
 from switchgear.contracts.inside import CallInside
 from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.offers import Offered
 from switchgear.contracts.principal import Principal
+from switchgear.contracts.provider import NativeProvider
 from switchgear.contracts.provider_access import ProviderAccess
 from switchgear.contracts.record import Ledger, RecordKind, Records
 from switchgear.contracts.resource import Problem, Resources
@@ -89,6 +91,7 @@ class Services:
     call: CallInside | None = None
     dry_run: DryRun | None = None
     providers: ProviderAccess | None = None
+    target: Callable[[str, str, NativeProvider], Target] | None = None
     principals_changed: Callable[[Callable[[Principal], Principal | None], str | None], None] | None = None
 
 
@@ -188,6 +191,10 @@ class PluginContext:
     def providers(self) -> ProviderAccess:
         """Providers, to be asked outside of calls."""
         return self._existing("providers", self._shared.services.providers)
+
+    def target(self, id: str, native: NativeProvider) -> Target:
+        """Make a target that the plugin answers at itself."""
+        return self._existing("target", self._shared.services.target)(self.plugin, id, native)
 
     @property
     def records(self) -> Records:

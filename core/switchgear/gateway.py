@@ -21,6 +21,7 @@ from switchgear.admin.targets import target_handlers
 from switchgear.ambient import Ambient
 from switchgear.background import Background
 from switchgear.catalogue.access import Access
+from switchgear.catalogue.own_targets import OwnTargets
 from switchgear.composition import Calls, Ground, Stored, connect_calls, declare_resources, load_resources, open_ground
 from switchgear.config import Config
 from switchgear.context import Services
@@ -214,6 +215,7 @@ class Gateway:
                 call=self._inside,
                 dry_run=self.dry_run,
                 providers=Access(lambda: stored.face.snapshot, stored.catalogue.stand_in),
+                target=OwnTargets(ground.meters, ground.health, self.settings.timeouts).make,
             )
         )
         self._stack.push_async_callback(self.kernel.stop)

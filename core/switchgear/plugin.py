@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.dry_run import DryRun
     from switchgear.contracts.event import Event
+    from switchgear.contracts.exchange import Target
     from switchgear.contracts.inside import CallInside
     from switchgear.contracts.jobs import JobQueue
     from switchgear.contracts.offers import Offered
     from switchgear.contracts.principal import Principal
+    from switchgear.contracts.provider import NativeProvider
     from switchgear.contracts.provider_access import ProviderAccess
     from switchgear.contracts.record import Records
     from switchgear.contracts.resource import Resources
@@ -106,6 +108,14 @@ class Context(Protocol):
     @property
     def providers(self) -> "ProviderAccess":
         """Providers, to be asked outside of calls: for their models, files, batches. Usable once `start` has returned."""
+        ...
+
+    def target(self, id: str, native: "NativeProvider") -> "Target":
+        """Make the target of a name that the plugin answers to in this process: for `compile` of a callable kind of its own.
+
+        The kind's live object plans it (`Plan((Step(target),))`). What it consumes itself costs nothing (`Usage()`): the calls
+        that it makes in its course have prices and records of their own.
+        """
         ...
 
     @property

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.dry_run import DryRun
     from switchgear.contracts.event import Event
+    from switchgear.contracts.exchange import Target
     from switchgear.contracts.inside import CallInside
     from switchgear.contracts.jobs import JobQueue
     from switchgear.contracts.offers import Offered
     from switchgear.contracts.principal import Principal
+    from switchgear.contracts.provider import NativeProvider
     from switchgear.contracts.provider_access import ProviderAccess
     from switchgear.contracts.record import Ledger, Records
     from switchgear.contracts.resource import Resources
@@ -145,6 +147,10 @@ class PluginContext:
         if self._call is None:
             raise PluginError(f"{self.plugin} has models called; give PluginContext a `call`")
         return self._call
+
+    def target(self, id: str, native: "NativeProvider") -> "Target":  # noqa: ARG002 - the contract's shape
+        """Refuse: only a gateway makes targets."""
+        raise PluginError(f"{self.plugin} answers to names; try it in a whole gateway (the fixture `gateway`)")
 
     def record(self, kind: str, id: str, at_us: int, body: "msgspec.Struct | bytes") -> Awaitable[None] | None:
         """Keep the record in `recorded`, and in the ledger if the test gave one."""
