@@ -22,6 +22,7 @@ from switchgear.admin.targets import target_handlers
 from switchgear.ambient import Ambient
 from switchgear.background import Background
 from switchgear.catalogue.access import Access
+from switchgear.catalogue.own_targets import OwnTargets
 from switchgear.composition import Calls, Ground, Stored, connect_calls, declare_resources, load_resources, open_ground
 from switchgear.config import Config
 from switchgear.context import Services
@@ -145,6 +146,10 @@ class Gateway:
         """Undo `start`: what was acknowledged is in the store or in the journal afterwards."""
         await self._stack.aclose()
 
+    def work(self) -> None:
+        """Begin what runs in the background while a gateway serves: the jobs and the periodic work of plugins."""
+        self.kernel.run_tasks()
+
     async def serve(
         self,
         ready: Callable[[int], None],
@@ -161,7 +166,7 @@ class Gateway:
 
         def serving(port: int) -> None:
             self._system.serve()
-            self.kernel.run_tasks()
+            self.work()
             ready(port)
 
         refused = self.kernel.metrics.counter("edge_refused", "Requests refused before they were read.", ("code",))
@@ -236,6 +241,7 @@ class Gateway:
                 call=self._inside,
                 dry_run=self.dry_run,
                 providers=Access(lambda: stored.face.snapshot, stored.catalogue.stand_in),
+                target=OwnTargets(ground.meters, ground.health, self.settings.timeouts).make,
             )
         )
         self._stack.push_async_callback(self.kernel.stop)

@@ -59,6 +59,39 @@ def api(**options: Any) -> None:
     _serve(pages=False, **options)
 
 
+@click.command()
+@config_option
+@gateway_flags("data_dir", "log_level")
+def worker(*, path: Path | None, flags: dict[str, str]) -> None:
+    """Run background jobs until SIGTERM or Ctrl-C, and listen nowhere: beside gateways that share its store, any number of them.
+
+    What it has begun when it ends is put back for others.
+    """
+    early: Early = click.get_current_context().meta.get(EARLY) or Early()
+    config = read_config(path, flags)
+    logs = Logs(level=config.gateway.log_level)
+    logs.install()
+    gateway = Gateway(config)
+    leaving = Leaving(gateway.kernel.faults, logs.flush, gateway.kernel.ambient.monotonic)
+    _run_loop(_work(gateway, early, leaving))
+
+
+async def _work(gateway: Gateway, early: Early, leaving: Leaving) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    early.on_end(lambda: loop.call_soon_threadsafe(stop.set))
+    await gateway.start()
+    try:
+        gateway.work()
+        with contextlib.suppress(OSError):
+            click.echo(f"Switchgear works on background jobs (data in {gateway.settings.data_path})")
+        await stop.wait()
+    finally:
+        leaving.begin(gateway.settings.drain_grace + gateway.settings.plugin_timeout)
+        await gateway.stop()
+    await leaving.end()
+
+
 def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool, pages: bool = True) -> None:
     early: Early = click.get_current_context().meta.get(EARLY) or Early()
     if sys.__stderr__ is not None:  # SIGABRT, with which supervisors end what hangs, says where it hung
@@ -88,10 +121,10 @@ def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool, p
     if not allow_open_bind:
         _refuse_open_bind(config.gateway)
     leaving = Leaving(gateway.kernel.faults, logs.flush, gateway.kernel.ambient.monotonic)
-    _loop_runner(_run(gateway, early, leaving, worker))
+    _run_loop(_run(gateway, early, leaving, worker))
 
 
-def _loop_runner(work: Coroutine[Any, Any, None]) -> None:
+def _run_loop(work: Coroutine[Any, Any, None]) -> None:
     if sys.platform == "win32":
         asyncio.run(work)
     else:
