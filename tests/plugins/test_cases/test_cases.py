@@ -13,7 +13,8 @@ from switchgear_plugins.test_cases.results import ResultRecord, change_of, diff_
 
 HI: dict[str, Any] = {"model": "m", "content": "hi", "assertions": [{"type": "contains", "value": "hi"}]}
 EVERY: list[dict[str, Any]] = [
-    {"type": "contains", "value": "a", "ignore_case": True}, {"type": "not_contains", "value": "b"}, {"type": "equals", "value": "c"},
+    {"type": "contains", "value": "a", "ignore_case": True}, {"type": "not_contains", "value": "b"},
+    {"type": "equals", "value": "c"},
     {"type": "regex", "pattern": "a+"}, {"type": "json_path", "path": "$.a", "equals": [1, None]},
     {"type": "length", "min": 1, "max": 2, "unit": "words"}, {"type": "json_schema", "schema": {"type": "object"}},
     {"type": "latency", "max_ms": 5}, {"type": "cost", "max_microusd": 5},
@@ -76,11 +77,11 @@ def test_a_version_of_a_prompt_goes_to_every_reference() -> None:
 
 
 def result(**members: Any) -> ResultRecord:
-    made: dict[str, Any] = dict(
-        id="r", at_us=1, run="run", case="c", case_version=1, variant="v", subject="m", status="passed", change="new",
-        previous_run=None, verdicts=[], text="hi", diff="", error=None, latency_ms=1500, input_tokens=1, output_tokens=1,
-        cost_microusd=None, request_id=None,
-    )  # fmt: skip
+    made: dict[str, Any] = {
+        "id": "r", "at_us": 1, "run": "run", "case": "c", "case_version": 1, "variant": "v", "subject": "m", "status": "passed",
+        "change": "new", "previous_run": None, "verdicts": [], "text": "hi", "diff": "", "error": None, "latency_ms": 1500,
+        "input_tokens": 1, "output_tokens": 1, "cost_microusd": None, "request_id": None,
+    }  # fmt: skip
     return ResultRecord(**{**made, **members})
 
 
