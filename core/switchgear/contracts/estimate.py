@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import COUNT, Call
 from switchgear.contracts.usage import INPUT, MOST, OUTPUT, REQUEST, Pricing
@@ -48,9 +48,11 @@ def service_of(call: Call) -> str | None:
         return None
 
 
-def estimate(call: Call, target: "Target") -> Estimate:
-    """Estimate a request at one target. Counting tokens is free."""
+def estimate(call: Call, target: "Target", *, fitted: bool = False) -> Estimate:
+    """Estimate a request at one target; `fitted` says that the call is in its form already. Counting tokens is free."""
     read = target.estimator.input(call.members)
+    if target.preamble is not None and not fitted:
+        read += target.estimator.input({"system": Raw(msgspec.json.encode(target.preamble))})
     written = _longest(call, target)
     if call.operation == COUNT:
         return Estimate(read, 0, 0, 0)
