@@ -2,6 +2,7 @@
 
 from switchgear.contracts.provider import CANONICAL, Call, ProviderConfig, TargetModel, Traits
 from switchgear.wire.chat_provider import BESIDE, BEYOND, PATHS, RESPONSES, ChatProvider
+from switchgear.wire.fit.chat import holds_addresses
 from switchgear.wire.model_facts import reasons, refuses_tools
 from switchgear_plugins.openai.models import traits
 from switchgear_plugins.openai.settings import OpenAIProviderSettings
@@ -39,8 +40,8 @@ class OpenAIProvider(ChatProvider):
         return traits(model)
 
     def prefers_responses(self, call: Call, model: TargetModel) -> bool:
-        """Say whether a model refuses this chat for its tools."""
-        return refuses_tools(model.name, call)
+        """Say whether a model refuses this chat for its tools, or for files that it names by their address."""
+        return refuses_tools(model.name, call) or (call.origin != call.wire and holds_addresses(call))
 
     def asks_encrypted(self, model: TargetModel) -> bool:
         """Ask models that reason."""

@@ -14,7 +14,7 @@ from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import JSON_ONLY, ChatRequest, NamedTool, drop_others, wants_json
 from switchgear.wire.fit.names import NameRule, fit_user
 from switchgear.wire.fit.request import read_fitted
-from switchgear.wire.fit.schema import fit_schema, is_fit
+from switchgear.wire.fit.schema import fit_root, fit_schema, is_fit
 from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.thinking import fit_thinking, lacks_thinking
 from switchgear.wire.messages.turns import Body, marker, write_turns
@@ -80,7 +80,9 @@ def _tools(call: Call, chat: ChatRequest, rules: Rules) -> list[Body]:
         tool: Body = {"name": function.name}
         if function.description is not None:
             tool["description"] = function.description
-        tool["input_schema"] = {**(function.parameters or {}), "type": "object"}
+        tool["input_schema"], lost = fit_root(function.parameters or {})
+        if lost:
+            call.change("tools.function.parameters")
         if function.strict is not None:
             fits = not function.strict or is_fit(tool["input_schema"])
             if rules.json_schema and fits:

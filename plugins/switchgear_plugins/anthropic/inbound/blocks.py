@@ -105,6 +105,12 @@ class Page(Struct):
     title: str = ""
 
 
+class Said(Struct):
+    """A text among others."""
+
+    text: str = ""
+
+
 class Turn(Struct):
     """One message."""
 
@@ -163,6 +169,7 @@ Drops = dict[str, None]
 """What cannot be carried, in the order it was met. Places in lists are left out: a conversation would fill the header."""
 
 _kind = msgspec.json.Decoder(Kind)
+_texts = msgspec.json.Decoder(list[Said])
 _pages = msgspec.json.Decoder(list[Page])
 _raws = msgspec.json.Decoder(dict[str, Raw])
 _NULL = Raw(b"null")
@@ -190,6 +197,13 @@ class Reader:
         except (msgspec.DecodeError, RecursionError):
             return None
         return found if isinstance(found, str) else None
+
+    def texts(self, content: Raw) -> list[str]:
+        """Return what the texts of a list of blocks say."""
+        try:
+            return [said.text for said in _texts.decode(content) if said.text]
+        except (msgspec.DecodeError, RecursionError):
+            return []
 
     def pages(self, content: Raw) -> list[Page]:
         """Return what a search found; nothing of what is no list of pages, as the failure of a search."""
