@@ -239,6 +239,7 @@ class ChatRequest(Struct):
     user: str | None = None
     metadata: dict[str, Any] | None = None
     service_tier: str | None = None
+    web_search_options: dict[str, Any] | None = None
     thinking: Raw | UnsetType = UNSET
 
     @property

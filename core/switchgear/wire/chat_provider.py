@@ -124,7 +124,7 @@ class ChatProvider:
         self._translated_drops = translated_drops
         self._grammar = grammar
         self._beside = structs.replace(
-            grammar, media=True, front="never", joined="never", new_bound=False, addresses=True
+            grammar, media=True, front="never", joined="never", new_bound=False, addresses=True, searches=True
         )
         """What is read over the Responses wire: pictures in results, texts in any place, files by address, one bound."""
         self._authorised: tuple[Secret | None, dict[str, str]] | None = None

@@ -214,6 +214,7 @@ class AnthropicDialect:
     name = "anthropic"
     request_id_header: bytes | None = b"request-id"
     retry_count_header: bytes = b"x-stainless-retry-count"
+    own_header = b"anthropic-version"
     routes: tuple[Route | WebSocketRoute, ...] = ()
 
     def __init__(self, ambient: Ambient | None = None) -> None:

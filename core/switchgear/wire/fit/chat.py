@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
+from switchgear.wire import web_search
 from switchgear.wire.fit.calls import whole_calls
 from switchgear.wire.fit.names import NameRule, Names, fit_id, fit_user
 from switchgear.wire.fit.results import NO_RESULT, paired
@@ -58,6 +59,7 @@ class ChatGrammar(Struct, frozen=True):
     media            takes pictures and files in tool messages
     new_bound        knows `max_completion_tokens`, and some of its models nothing else
     addresses        takes files by their address
+    searches         takes `web_search_options` for any model, not only for those that do nothing else
     others           takes what other servers' models thought, and what came with their calls, as they said it
     """
 
@@ -71,6 +73,7 @@ class ChatGrammar(Struct, frozen=True):
     media: bool = False
     new_bound: bool = True
     addresses: bool = False
+    searches: bool = False
     others: bool = True
 
 
@@ -89,6 +92,9 @@ def fit_chat(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: T
     fitted = _tools(call, fitted, names)
     if call.origin != call.wire:
         fitted = fit_schemas(call, fitted)
+        if web_search.MEMBER in fitted and not grammar.searches and "search" not in model.name:
+            call.drop(web_search.MEMBER)
+            fitted = {name: value for name, value in fitted.items() if name != web_search.MEMBER}
     steps = _steps(call, text, grammar, names)
     if not steps:
         return fitted

@@ -176,11 +176,15 @@ _NULL = Raw(b"null")
 
 
 class Reader:
-    """Decodes parts of one request, and collects what it says that cannot be carried, and tools by name that are left out."""
+    """Decodes parts of one request, and collects what it says that cannot be carried, and tools by name that are left out.
+
+    `search` is what the request calls the tool that searches the web, if it has that.
+    """
 
     def __init__(self) -> None:
         self.drops: Drops = {}
         self.left_out: set[str] = set()
+        self.search: str | None = None
         self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
     def members(self, part: Raw, where: str) -> dict[str, Raw]:
