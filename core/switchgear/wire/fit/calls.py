@@ -39,14 +39,18 @@ def whole_calls(messages: Messages) -> Messages:
     A call without an id is given one, and so is the result that answers it by its place.
     """
     found: Messages = []
+    turn = Ids()
     waiting: list[str] = []
     for message in messages:
         role = message.get("role")
         if role == _ASSISTANT and "tool_calls" in message:
             message = _called(message, len(found))  # noqa: PLW2901 - a value in its stead
-            waiting = _ids(message)
+            given, turn = _ids(message), Ids()
+            waiting = turn.called(given)
+            if waiting != given:
+                message = _renamed(message, waiting)  # noqa: PLW2901
         elif role == _TOOL:
-            message = _answering(message, waiting)  # noqa: PLW2901
+            message = _answering(message, waiting, turn)  # noqa: PLW2901
         found.append(message)
     return found
 
@@ -77,9 +81,18 @@ def _ids(message: dict[str, Raw]) -> list[str]:
     return [str(call.get("id")) for call in calls or () if isinstance(call, dict)]
 
 
-def _answering(message: dict[str, Raw], waiting: list[str]) -> dict[str, Raw]:
-    if (id := text_of(message.get("tool_call_id"))) and id in waiting:
-        waiting.remove(id)
+def _renamed(message: dict[str, Raw], ids: list[str]) -> dict[str, Raw]:
+    calls: Any = _anything.decode(message["tool_calls"])
+    return {**message, "tool_calls": raw([{**call, "id": id} for call, id in zip(calls, ids, strict=True)])}
+
+
+def _answering(message: dict[str, Raw], waiting: list[str], turn: "Ids") -> dict[str, Raw]:
+    id = text_of(message.get("tool_call_id"))
+    now = turn.answered(id) if id else None
+    if now in waiting:
+        waiting.remove(now)
+        if now != id:
+            message = {**message, "tool_call_id": raw(now)}
     elif not id and waiting:
         message = {**message, "tool_call_id": raw(waiting.pop(0))}
     if message.get("content", _NULL) in (_NULL, _NOTHING):
