@@ -277,9 +277,11 @@ def read_chat(call: Call, model: TargetModel) -> ChatRequest:
         defaults = {name: value for name, value in defaults.items() if name != "max_tokens"}
     try:
         try:
-            return _decoder.decode(_encoder.encode({**defaults, **call.members}))
+            chat = _decoder.decode(_encoder.encode({**defaults, **call.members}))
         except msgspec.ValidationError:
-            return _decoder.decode(_encoder.encode({**defaults, **_readable(call)}))
+            chat = None
+        if chat is None or any(it.role == "tool" and not it.tool_call_id for it in chat.messages):
+            chat = _decoder.decode(_encoder.encode({**defaults, **_readable(call)}))
     except RecursionError:
         raise InvalidRequest("The request is nested too deeply.", code="invalid_json") from None
     except msgspec.DecodeError as error:
@@ -287,6 +289,7 @@ def read_chat(call: Call, model: TargetModel) -> ChatRequest:
         param = where.lstrip(".") or None
         named = f"`{param}` is invalid: " if param else "The request is invalid: "
         raise InvalidRequest(f"{named}{detail}.", param=param, code="invalid_value") from None
+    return chat
 
 
 def _readable(call: Call) -> dict[str, Raw]:

@@ -73,6 +73,7 @@ def test_ids_that_were_given_before_are_told_apart() -> None:
     [
         [called(f(arguments={"a": 1})), result()],
         [called(f(None)), result("")],
+        [called(f("a"), f("b")), {"role": "tool", "content": "1"}, {"role": "tool", "content": "2"}],
         [called(f("0")), result("0"), called(f("0")), result("0"), called(f("0"), f("0")), result("0"), result("0")],
         [called(f(), reasoning_details=[{"type": "reasoning.text", "text": "hm", "index": "0"}]), result()],
         [{"role": "user", "content": ["q", {"type": "image_url", "image_url": "https://e.com/a.png"}]}],
