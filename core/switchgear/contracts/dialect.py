@@ -237,7 +237,9 @@ class Dialect(Protocol):
 
     `request_id_header` is the lower-case name under which its clients look for the id of a request, besides `x-request-id`
     which every answer has; None if that is where they look. `retry_count_header` is the lower-case name under which they say how
-    often they have tried a request before; empty if they do not. Its paths may be any that are not the gateway's own.
+    often they have tried a request before; empty if they do not. Its paths may be any that are not the gateway's own. One may
+    also have an `own_header`, the lower-case name of a header that only its clients send: they are told in its shape that a path
+    is nobody's.
     """
 
     name: str

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import COUNT, Call
-from switchgear.contracts.usage import INPUT, MOST, OUTPUT, REQUEST, Pricing
+from switchgear.contracts.usage import INPUT, MOST, OUTPUT, REQUEST, Pricing, Usage
 from switchgear.errors import InvalidRequest
+from switchgear.tokens import TokenEstimator
 
 if TYPE_CHECKING:
     from switchgear.contracts.exchange import Target
@@ -36,6 +37,15 @@ class Estimate(Struct, frozen=True):
 def writes_tokens(call: Call) -> bool:
     """Say whether the answer to a call is text that is paid for by its tokens."""
     return call.operation == "chat" or call.max_tokens is not None
+
+
+def untold(call: Call, shown: int) -> Usage:
+    """Estimate what an answer consumed whose provider does not say: `call` was asked, and `shown` bytes of text came.
+
+    For wires that must say it; zeros would look as if they were true.
+    """
+    estimator = TokenEstimator()
+    return Usage.plain(estimator.input(call.members), estimator.output(shown, min(shown, 1)), estimated=True)
 
 
 def service_of(call: Call) -> str | None:

@@ -45,6 +45,7 @@ class DataPlane:
         self._narrowed = Table(narrowed)
         self._marks = {f"{when[0]}=".encode() for _, (_, e) in narrowed if (when := _when(e)) is not None}
         self._table = Table(entries)
+        self._signed = [(header, d) for d in dialects if (header := getattr(d, "own_header", b""))]
         self._owners = Owners([(path, dialect) for path, (dialect, _) in entries])
         self._inference: dict[str, Handler] = {
             path: self._endpoint(d, e)
@@ -117,6 +118,8 @@ class DataPlane:
         path = request.path
         meant = None if allowed else self._meant(path)
         dialect = self._owners.of(meant or path)
+        if meant is None and not allowed:  # whose a client is, it may say itself
+            dialect = next((signed for header, signed in self._signed if header in request.fields), dialect)
         ambient = self._ambient
         x = Exchange(
             ambient.new_id(),
