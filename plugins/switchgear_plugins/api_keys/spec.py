@@ -83,7 +83,8 @@ class ApiKeyInput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
 
 class ApiKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """A key that a client calls with, as it is stored. `hash` is the SHA-256 of the whole secret in hex; `prefix` and `last4` let people tell keys apart.
+    """A key that a client calls with, as it is stored. `hash` is the SHA-256 of the whole secret in hex; `prefix` and `last4` let
+    people tell keys apart.
 
     The status `expired` is shown, never stored: it is what `expires_at` comes to. `previous_hash` is that of the secret before
     the last regeneration, good until `previous_until`.

@@ -1,11 +1,7 @@
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from switchgear import NoSettings, Plugin
 from switchgear.contracts.kernel import Assets
-
-if TYPE_CHECKING:
-    import click
 
 
 class UiPlugin(Plugin[NoSettings]):

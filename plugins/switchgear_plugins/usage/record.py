@@ -56,6 +56,10 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     labels: dict[str, str] = {}
 
 
+class ShownUsage(UsageRecord, frozen=True, omit_defaults=False):
+    """A usage record with every field said, null where it is not known."""
+
+
 def usage_kind(keep_s: int | None = None) -> RecordKind:
     """Declare the kind."""
     return RecordKind(

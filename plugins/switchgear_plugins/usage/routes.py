@@ -18,7 +18,8 @@ from switchgear.contracts.exchange import Outcome
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import RecordQuery, member_path
 from switchgear.errors import InvalidRequest, StoreError
-from switchgear_plugins.usage.record import UsageRecord, usage_kind
+from switchgear_plugins.usage.export import export_handler
+from switchgear_plugins.usage.record import ShownUsage, usage_kind
 
 _MOST_BY = 3
 _ONLY_SUMMARY = ("day", "hour", "minute")
@@ -32,10 +33,6 @@ _TIMES = (
     "A time is RFC 3339 (UTC if it does not say), or microseconds since 1970. A date is a whole day in UTC: "
     "`since=2026-11-30&until=2026-11-30` is that day. `labels.NAME=…` is a label; `null` is no value."
 )
-
-
-class ShownUsage(UsageRecord, frozen=True, omit_defaults=False):
-    """A usage record with every field said, null where it is not known."""
 
 
 class UsagePage(Struct, frozen=True):
@@ -114,7 +111,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
         ]
         return UsageSummary(names, data)
 
-    return [usage, summary]
+    return [usage, summary, export_handler(context, kind, filters, _query)]
 
 
 def _query(params: Any, kind: RecordKind, *, limit: int, before: tuple[int, str] | None = None) -> RecordQuery:
@@ -122,7 +119,7 @@ def _query(params: Any, kind: RecordKind, *, limit: int, before: tuple[int, str]
     fields = {field.name: field.type for field in msgspec.structs.fields(kind.type)}
     since, until = 0, None
     for name, value in params.items():
-        if name in ("limit", "cursor", "by"):
+        if name in ("limit", "cursor", "by", "format"):
             continue
         if name == "since":
             since = _instant(name, value)

@@ -9,10 +9,11 @@ export function Chart({ times, series, stacked = false, bars = false, height = 2
   const box = useRef(null);
   const key = JSON.stringify([times, series.map((it) => [it.label, it.values]), stacked, bars]);
   useEffect(() => {
-    let chart = null, over = false, watch = null;
+    let chart = null, over = false, watch = null, redraw = null;
     import("../vendor/uplot.js").then(({ default: UPlot }) => {
       if (over || !box.current) return;
       const draw = () => {
+        if (over || !box.current) return;
         chart?.destroy();
         box.current.replaceChildren();
         const sums = series.map((it) => it.values);
@@ -34,12 +35,12 @@ export function Chart({ times, series, stacked = false, bars = false, height = 2
         }, [times, ...order.map((n) => drawn[n])], box.current);
       };
       draw();
-      watch = new ResizeObserver(() => { if (chart && Math.abs(chart.width - box.current.clientWidth) > 2) chart.setSize({ width: Math.max(200, box.current.clientWidth), height }); });
+      watch = new ResizeObserver(() => { if (!over && chart && box.current && Math.abs(chart.width - box.current.clientWidth) > 2) chart.setSize({ width: Math.max(200, box.current.clientWidth), height }); });
       watch.observe(box.current);
       addEventListener("themechange", draw);
-      box.current.redraw = draw;
+      redraw = draw;
     });
-    return () => { over = true; watch?.disconnect(); if (box.current?.redraw) removeEventListener("themechange", box.current.redraw); chart?.destroy(); };
+    return () => { over = true; watch?.disconnect(); if (redraw) removeEventListener("themechange", redraw); chart?.destroy(); };
   }, [key]);
   return html`<figure class="chart" role="img" aria-label=${label}><div ref=${box} style=${{ minHeight: `${height + 30}px` }}></div></figure>`;
 }

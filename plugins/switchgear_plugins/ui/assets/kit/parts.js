@@ -219,9 +219,9 @@ export function Field({ label, hint, error, children, inline }) {
   const id = useId();
   return html`<div class=${cx("field", inline && "inline", error && "wrong")}>
     <label for=${id}>${label}</label>
-    ${children(id, error ? `${id}-error` : hint ? `${id}-hint` : undefined)}
-    ${error && html`<p class="field-error" id=${`${id}-error`}>${error}</p>`}
-    ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}
+    <div>${children(id, error ? `${id}-error` : hint ? `${id}-hint` : undefined)}
+      ${error && html`<p class="field-error" id=${`${id}-error`}>${error}</p>`}
+      ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}</div>
   </div>`;
 }
 

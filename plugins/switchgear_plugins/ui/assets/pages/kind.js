@@ -11,7 +11,8 @@ const many = (kind) => capital(kind.name.replaceAll("-", " ").replace(/^api\b/, 
 const an = (text) => `${/^[aeiou]/i.test(text) ? "an" : "a"} ${text}`;
 
 // What schemas call secret and what a credential's backend does.
-const secretsOf = (kind) => [...kind.secrets, ...(kind.name === "credentials" ? ["source.values.*", "source.values"] : []), ...(kind.name === "api-keys" ? ["key"] : [])];
+const TELLING = /(^|_)(password|secret|passphrase)(_hash)?$/;
+const secretsOf = (kind) => [...kind.secrets, ...Object.keys(resolve(kind.schemas.create, kind.$defs).properties || {}).filter((name) => TELLING.test(name)), ...(kind.name === "credentials" ? ["source.values.*", "source.values"] : []), ...(kind.name === "api-keys" ? ["key"] : [])];
 
 function usualColumns(kind, schema) {
   const found = Object.entries(schema.properties || {}).filter(([name]) => !OWN.has(name)).map(([name, it]) => ({ name, it: resolve(it, kind.$defs) }));

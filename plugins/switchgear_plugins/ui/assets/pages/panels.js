@@ -1,6 +1,6 @@
 // What some kinds have besides their generated page: panels of one, fields of their own, columns of the list.
 import {
-  Bar, Button, Code, Codes, Empty, Field, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, base, cell, complain, describe, findAmong, html, kindNamed, money,
+  Bar, Button, Code, Codes, Empty, Field, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, base, cell, client, complain, describe, findAmong, html, kindNamed, money,
   number, offers, plural, span, title, toast, useEffect, useLoad, useMemo, useState, JsonInput, id as escaped, compact, go, resolve,
 } from "../kit.js";
 import { Explained } from "./explained.js";
@@ -51,6 +51,13 @@ export function ownFields(kind, value) {
   }
   if (kind.name === "credentials") {
     return { type: (it) => html`<${Offered} ...${it} kind="providers" label="Which sort of provider it is for" />`, source: (it) => html`<${Source} ...${it} />` };
+  }
+  if (kind.name === "models") {
+    return { provider_model: ({ id, described, value: now, onChange }) => html`<${Picker} id=${id} describedBy=${described} value=${now} onChange=${(text) => onChange(text || undefined)} placeholder="What the provider calls it" find=${async (word, signal) => {
+      if (!value.provider_id) return [];
+      const { data } = await client(signal)(`providers/${escaped(value.provider_id)}/models`);
+      return findAmong(data.map((it) => ({ id: it.name, title: it.title })))(word);
+    }} />` };
   }
   if (kind.name === "policy-attachments") return { policy: (it) => html`<${Offered} ...${it} kind="policies" label="Which policy" />` };
   return {};
