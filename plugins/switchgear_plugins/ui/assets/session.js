@@ -52,7 +52,12 @@ async function begun(answer) {
 }
 
 export const signIn = async (username, password) => begun(await client()("auth/login", { method: "POST", body: { username, password, cookie: true } }));
-export const signInFirst = async (token, username, password) => begun(await client()("auth/setup", { method: "POST", body: { token, username, password, cookie: true } }));
+export async function signInFirst(token, username, password) {
+  const answer = await client()("auth/setup", { method: "POST", body: { token, username, password, cookie: true } });
+  history.replaceState(null, "", "#/setup"); // the link is used up
+  dispatchEvent(new Event("hashchange"));
+  await begun(answer);
+}
 
 export async function signOut() {
   if (session.value.who?.kind === "user") await client()("auth/logout", { method: "POST", body: {} }).catch(() => {});

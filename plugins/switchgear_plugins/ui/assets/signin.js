@@ -27,7 +27,8 @@ export function SignIn() {
     setError(null);
     try {
       if (way === "key") await signInWithKey(form.key.trim());
-      else if (way === "first") { await signInFirst(token, form.username, form.password); location.hash = "#/setup"; } else await signIn(form.username, form.password);
+      else if (way === "first") await signInFirst(token, form.username, form.password);
+      else await signIn(form.username, form.password);
     } catch (refusal) { setError(refusal); setBusy(false); }
   };
   const said = error?.errors?.length ? error.errors.map((it) => it.detail).join("; ") : error?.message;

@@ -20,7 +20,7 @@ export function money(microusd) {
 // A span in microseconds.
 export function span(us) {
   if (us === null || us === undefined) return "–";
-  if (us < 1000) return `${us} µs`;
+  if (us < 1000) return `${Math.round(us)} µs`;
   if (us < 1e6) return `${us < 1e4 ? (us / 1000).toFixed(1) : Math.round(us / 1000)} ms`;
   if (us < 120e6) return `${(us / 1e6).toFixed(us < 1e7 ? 2 : 1)} s`;
   const minutes = Math.round(us / 60e6);

@@ -151,7 +151,7 @@ export function UsageOf({ api, query, names = {} }) {
     if (!data.length) return html`<p class="muted">Nothing in the last ${DAYS} days.</p>`;
     const days = Array.from({ length: DAYS }, (_, n) => new Date(Date.parse(since) + n * 864e5).toISOString().slice(0, 10));
     const of = Object.fromEntries(data.map((it) => [it.group.day, it]));
-    return html`<${Chart} label="Requests a day" times=${days.map((it) => Date.parse(it) / 1000)} series=${[{ label: "Requests", values: days.map((it) => of[it]?.requests || 0) }]} bars height=${150} />
+    return html`<${Chart} label="Requests per day" times=${days.map((it) => Date.parse(it) / 1000)} series=${[{ label: "Requests", values: days.map((it) => of[it]?.requests || 0) }]} bars height=${150} />
       <dl class="facts"><dt>Requests</dt><dd>${number(data.reduce((all, it) => all + it.requests, 0))}</dd><dt>Tokens</dt><dd>${compact(data.reduce((all, it) => all + (it.sums.input_tokens || 0) + (it.sums.output_tokens || 0), 0))}</dd>
       <dt>Cost</dt><dd>${money(data.reduce((all, it) => all + (it.sums.cost_microusd || 0), 0))}</dd></dl>`;
   }}<//>`;
