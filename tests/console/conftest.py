@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
@@ -40,7 +40,7 @@ class House:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._stack = AsyncExitStack()
 
-    def __enter__(self) -> "House":
+    def __enter__(self) -> Self:
         self._thread.start()
         self.do(self._start())
         return self
@@ -106,7 +106,9 @@ class Console:
 
     def settled(self) -> None:
         """Wait until nothing is loading any more."""
-        self.page.wait_for_function("() => !document.querySelector('.skeleton, [aria-busy=true]') && document.querySelector('main h1')")
+        self.page.wait_for_function(
+            "() => !document.querySelector('.skeleton, [aria-busy=true]') && document.querySelector('main h1')"
+        )
 
     def sign_in_with_key(self, key: str = ADMIN_KEY) -> None:
         """Sign in with an admin key."""

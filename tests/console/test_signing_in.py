@@ -8,7 +8,9 @@ from console.conftest import PASSWORD, Console, House, Opens
 from switchgear.testing.gateway import ADMIN_KEY
 
 
-def test_a_password_begins_a_session_that_survives_a_reload_and_leaves_nothing_for_scripts(house: House, console: Console) -> None:
+def test_a_password_begins_a_session_that_survives_a_reload_and_leaves_nothing_for_scripts(
+    house: House, console: Console
+) -> None:
     console.page.reload()
     console.page.wait_for_selector(".shell")
     kept = console.page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")

@@ -79,7 +79,8 @@ function Member({ name, schema, path, value, onChange, required, note, at }) {
   const label = title(name);
   const special = Object.entries(at.own).find(([pattern]) => matches(pattern, path))?.[1];
   const hint = note || (it.description && it.type !== "object" ? it.description : undefined);
-  if (special) return html`<${Field} label=${label} hint=${hint} error=${error}>${(id, described) => special({ id, described, value, onChange, path })}<//>`;
+  const named = html`${label}${required ? html`<span class="needed" title="Needed"> *</span>` : null}`;
+  if (special) return html`<${Field} label=${named} hint=${hint} error=${error}>${(id, described) => special({ id, described, value, onChange, path })}<//>`;
   if (it.type === "object" && it.properties && Object.keys(it.properties).length) {
     return html`<${Group} label=${label} it=${it} path=${path} value=${value} onChange=${onChange} at=${at} hint=${note || prose(it.description)} error=${error} />`;
   }
@@ -87,7 +88,7 @@ function Member({ name, schema, path, value, onChange, required, note, at }) {
     const Part = it.type === "array" ? Items : Pairs;
     return html`<${Parts} label=${label} required=${required} hint=${hint} error=${error}><${Part} it=${it} path=${path} value=${value} onChange=${onChange} at=${at} label=${label} /><//>`;
   }
-  return html`<${Field} label=${html`${label}${required ? html`<span class="needed" title="Needed"> *</span>` : null}`} hint=${hint} error=${error}>
+  return html`<${Field} label=${named} hint=${hint} error=${error}>
     ${(id, described) => html`<${Single} id=${id} described=${described} it=${it} path=${path} value=${value} onChange=${onChange} required=${required} at=${at} />`}<//>`;
 }
 

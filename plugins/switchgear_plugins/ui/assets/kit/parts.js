@@ -114,7 +114,7 @@ export function Empty({ title, children, action }) {
   return html`<div class="empty"><h2>${title}</h2><div class="muted">${children}</div>${action && html`<p>${action}</p>`}</div>`;
 }
 
-export const Skeleton = ({ lines = 6 }) => html`<div class="skeleton" aria-busy="true" aria-label="Loading">${Array.from({ length: lines }, (_, n) => html`<i style=${{ width: `${90 - ((n * 17) % 45)}%` }}></i>`)}</div>`;
+export const Skeleton = ({ lines = 6 }) => html`<div class="skeleton" role="status" aria-busy="true" aria-label="Loading">${Array.from({ length: lines }, (_, n) => html`<i style=${{ width: `${90 - ((n * 17) % 45)}%` }}></i>`)}</div>`;
 
 // ----- loading: what was there stays while the next comes; what is left behind is cancelled.
 

@@ -1,11 +1,11 @@
 // A member's own area: keys, use, limits, and how clients are set up. It works whatever a budget says: nothing here asks a model.
-import { Button, Codes, Dialog, Empty, Field, Fragment, Link, Loaded, Page, Status, Time, Trouble, cell, complain, confirm, html, id as escaped, money, number, page, session, toast, useLoad, useState, useCredentials } from "../kit.js";
+import { Button, Codes, Dialog, Empty, Field, Fragment, Link, Loaded, Page, Status, Time, Trouble, cell, complain, confirm, html, id as escaped, kindNamed, money, number, page, session, toast, useLoad, useState, useCredentials } from "../kit.js";
 import { UsageOf } from "./panels.js";
 import { clientLines } from "./snippets.js";
 
 function Keys({ api, user }) {
   const [cursor, setCursor] = useState(null);
-  const query = user ? { owner_id: user.id, limit: 50 } : { limit: 10 };
+  const query = user && kindNamed("api-keys")?.filters.includes("owner_id") ? { owner_id: user.id, limit: 50 } : { limit: 10 };
   const found = useLoad((signal) => api("api-keys", { query: { ...query, cursor }, signal }), [cursor]);
   const [shown, setShown] = useState(null);
   const act = async (key, action, body) => {

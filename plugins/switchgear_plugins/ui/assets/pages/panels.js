@@ -100,8 +100,9 @@ export function Trial({ api, id }) {
 }
 
 // The models a provider says it has, each of which can be added.
-export function Discovered({ api, provider, onAdded }) {
-  const found = useLoad((signal) => api(`providers/${escaped(provider)}/models`, { signal }), [provider]);
+export function Discovered({ api, provider, onAdded, asked = false }) {
+  const [asking, setAsking] = useState(asked);
+  const found = useLoad(async (signal) => (asking ? api(`providers/${escaped(provider)}/models`, { signal }) : { data: [] }), [provider, asking]);
   const [word, setWord] = useState("");
   const [added, setAdded] = useState({});
   const add = async (name) => {
@@ -113,6 +114,8 @@ export function Discovered({ api, provider, onAdded }) {
       onAdded?.(made);
     } catch (error) { complain(error); }
   };
+  if (!asking) return html`<p><${Button} onClick=${() => setAsking(true)}>Ask it which models it has<//></p>`;
+  if (found.error?.code === "not_supported") return html`<p class="muted">${found.error.message}.</p>`;
   return html`<${Loaded} from=${found} lines=${5}>${({ data }) => {
     const wanted = data.filter((it) => !word || `${it.name} ${it.title || ""}`.toLowerCase().includes(word.toLowerCase()));
     return html`<div class="bar tools"><input class="small" type="search" placeholder=${`Find among ${data.length}`} aria-label="Find among the models" value=${word} onInput=${(event) => setWord(event.target.value)} /></div>
@@ -128,7 +131,7 @@ function ProviderPanel({ api, resource, reload }) {
   return html`<${Fragment}>
     <section><h2>Credential</h2>${resource.credential_id ? html`<div class="bar"><${Link} to=${["k", "credentials", resource.credential_id]}>${resource.credential_id}<//><${Trial} api=${api} id=${resource.credential_id} /></div>` : html`<p class="muted">It has none${resource.auth === "client" ? ": it is asked with the client's own" : ""}.</p>`}</section>
     <section><h2>Health of its models, in the process that answers</h2><${Targets} api=${api} provider=${resource.id} /></section>
-    <section><h2>Models it says it has</h2><${Discovered} api=${api} provider=${resource.id} onAdded=${reload} /></section>
+    <section><h2>Models it has</h2><${Discovered} api=${api} provider=${resource.id} onAdded=${reload} /></section>
   <//>`;
 }
 

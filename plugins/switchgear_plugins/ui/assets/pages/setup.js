@@ -70,7 +70,7 @@ function Setup({ api }) {
           ${lost.length ? html`<p class="field-error" role="alert">${lost.map((it) => it.detail).join("; ")}</p>` : null}
           <div class="bar"><${Button} kind="primary" type="submit" busy=${busy}>Connect<//><${Button} kind="quiet" onClick=${() => { setProvider("echo"); setModel({ id: "echo" }); }}>Try with the model echo, without one<//></div></form>`}<//>
       <${Step} number=${2} title="Choose a model" state=${model ? "done" : provider ? "now" : ""}>${model ? html`<p>Clients may ask for <${Link} to=${["k", "models", model.id]}>${model.id}<//>.</p>`
-        : html`<${Discovered} api=${api} provider=${provider} onAdded=${setModel} /><form onSubmit=${byHand} class="bar section"><span class="muted">or by name</span><input class="small" aria-label="The provider's name of a model" placeholder="as gpt-4o" value=${named} onInput=${(event) => setNamed(event.target.value)} /><${Button} type="submit" disabled=${!named}>Add<//></form>`}<//>
+        : html`<${Discovered} api=${api} provider=${provider} onAdded=${setModel} asked /><form onSubmit=${byHand} class="bar section"><span class="muted">or by name</span><input class="small" aria-label="The provider's name of a model" placeholder="as gpt-4o" value=${named} onInput=${(event) => setNamed(event.target.value)} /><${Button} type="submit" disabled=${!named}>Add<//></form>`}<//>
       <${Step} number=${3} title="Ask it" state=${answer && !answer.busy && !answer.error ? "done" : model ? "now" : ""}>
         <p class="muted">With a key made for 8 hours. <q>Say hello in one short sentence.</q></p>
         <${Button} kind="primary" onClick=${first} busy=${answer?.busy}>Ask ${model?.id}<//>
