@@ -56,7 +56,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("drain", "/switchgear_plugins/postgres/", ""),
     ("journal", "/switchgear/ledger/", ""),
     ("limits", "/switchgear_plugins/limits/", ""),
-    ("limits", "/switchgear_plugins/memory/counters", ""),
+    ("limits", "/switchgear/counters/", ""),
     ("limits", "/switchgear_plugins/redis/", ""),
     ("plan", "/switchgear_plugins/routing/", ""),
     ("plan", "/switchgear/catalogue/", ""),

@@ -18,6 +18,7 @@ from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import ResourceKind
 from switchgear.contracts.store import Store
+from switchgear.counters import MemoryCounters
 from switchgear.counting import check_sorts
 from switchgear.credentials import SecretKeeper
 from switchgear.doors import open_data_plane, open_dialects
@@ -27,6 +28,7 @@ from switchgear.exchange.engine import Engine
 from switchgear.exchange.health.registry import HealthRegistry
 from switchgear.exchange.invoke import Caps
 from switchgear.exchange.meters import ExchangeMeters
+from switchgear.exchange.outage import HereAlone
 from switchgear.hooks import Hooks
 from switchgear.kernel import Kernel
 from switchgear.no_store import NoStore
@@ -184,7 +186,12 @@ def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, sto
     made = kernel.make_all(Hooks.switchgear_policies)
     check_sorts(made, ground.counters, ground.counters_offer)
     policies = Policies(
-        [(bound.item.name, policy) for bound, policy in made], kernel.metrics, log, ground.counters, kernel.faults
+        [(bound.item.name, policy) for bound, policy in made],
+        kernel.metrics,
+        log,
+        ground.counters,
+        kernel.faults,
+        None if settings.processes is None else HereAlone(MemoryCounters(kernel.ambient), settings.processes),
     )
     stored.attachments.attachable = policies.attachable
     engine = Engine(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from switchgear.contracts.counters import Counters
 from switchgear.contracts.policy import Policy
 from switchgear.errors import PluginError
-from switchgear.exchange.reservation import reserves
+from switchgear.exchange.claims import reserves
 from switchgear.offer import Offer
 from switchgear.phrasing import listed
 from switchgear.registry import Bound

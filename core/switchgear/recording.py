@@ -85,6 +85,7 @@ class Recording:
 
     async def _catch_up(self) -> None:
         if self._drain is not None:
+            await self._drain.recover()
             await self._drain.drain_now()
 
     def _journal(self, *folder: str) -> Journal:

@@ -74,6 +74,7 @@ def platform_data_dir() -> str:
 class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The kernel's own settings.
 
+    `workers` is how many processes serve on one machine, `replicas` how many gateways like this one share counters.
     `model_prefix` may come before every name in `model`: with "acme", `acme/gpt-4o` is `gpt-4o`.
     `plugin_timeout` bounds each plugin's start and stop, `drain_grace` the streams still running at shutdown; `counters` and
     `jobs` name the active counters and job queue when several plugins offer some; `admin_key` is a secret that opens
@@ -99,6 +100,8 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     drain_grace: Annotated[float, Meta(ge=0)] = 30.0
     counters: str | None = None
     jobs: str | None = None
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    replicas: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     model_prefix: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
     root_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
     egress: EgressSettings = EgressSettings()
@@ -117,6 +120,11 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
                 force_setattr(self, "admin_key", fitted(self.admin_key) or None)
             except ValueError as error:
                 raise ValueError(f"admin_key (ADMIN_KEY) cannot be meant: {error}") from None
+
+    @property
+    def processes(self) -> int | None:
+        """How many processes share the counters, None where nobody says."""
+        return None if self.replicas is None else self.replicas * self.workers
 
     @property
     def data_path(self) -> Path:

@@ -87,7 +87,7 @@ FEATURES: dict[str, tuple[re.Pattern[str], dict[str, str]]] = {
 }
 """Words of what plugins do, with the modules of the kernel that have such a word all the same, and why."""
 
-PUBLIC_PACKAGES = frozenset({"switchgear.contracts", "switchgear.testing", "switchgear.wire"})
+PUBLIC_PACKAGES = frozenset({"switchgear.contracts", "switchgear.counters", "switchgear.testing", "switchgear.wire"})
 """All that is in them is for plugins."""
 PUBLIC = frozenset({
     "switchgear.admin.bodies", "switchgear.ambient", "switchgear.commands", "switchgear.errors", "switchgear.json_paths",

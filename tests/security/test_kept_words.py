@@ -124,3 +124,55 @@ async def test_a_key_in_the_place_of_a_model_is_not_written_down(gateway: Runnin
 async def test_a_key_has_no_name_of_the_gateways_own(gateway: Running, id: str) -> None:
     answer = await gateway.admin.post("/api-keys", json={"id": id, "name": "x"})
     assert (422, True) == (answer.status_code, "is the gateway's own" in answer.text)
+
+
+ANSWERS = {
+    "/v1/messages": '{"id":"x","type":"message","role":"assistant","model":"x","content":[],"stop_reason":"end_turn","usage":{}}',
+    "/v1/responses": '{"id":"x","object":"response","status":"completed","model":"x","output":[]}',
+}
+TOOLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "an adviser": ("/v1/messages", {"type": "advisor_20260301", "name": "advisor", "model": "secret"}),
+    "pictures": ("/v1/responses", {"type": "image_generation", "model": "secret"}),
+    "a fusion": ("/v1/chat/completions", {"type": "openrouter:fusion", "parameters": {"models": ["secret", "m"]}}),
+    "escaped": ("/v1/responses", {"type": "image_generation", "mod\\u0065l": "secret"}),
+}
+
+
+@pytest.mark.parametrize("what", list(TOOLS))
+async def test_models_of_tools_are_those_that_the_key_may_use(
+    gateway: Running, upstream: FaultUpstream, what: str
+) -> None:
+    path, tool = TOOLS[what]
+    type, base_url = "openai_compatible", upstream.base_url
+    settings: dict[str, Any] = {"settings": {"wires": ["chat", "responses"]}}
+    if path == "/v1/messages":
+        type, base_url, settings = "anthropic", upstream.base_url.removesuffix("/v1"), {}
+    await gateway.create("credentials", id="k", type=type, source=SOURCE)
+    await gateway.create("providers", id="o", type=type, base_url=base_url, credential_id="k", **settings)
+    await gateway.create("models", id="mine", provider_id="o", provider_model="claude-mine")
+    said = {"input": "x"} if path == "/v1/responses" else {"max_tokens": 9, **CHAT}
+    body = json.dumps({"model": "mine", **said, "tools": [tool]}).replace("\\\\u0065", "\\u0065").encode()
+
+    async def ask(models: list[str]) -> tuple[bytes, str]:
+        _, key = await gateway.new_key(permissions={"models": models})
+        upstream.script(Script(body=ANSWERS.get(path)))
+        answer = await gateway.http.post(path, content=body, headers={"authorization": f"Bearer {key}"})
+        assert 200 == answer.status_code, answer.text
+        return upstream.ledger.entries[-1].body, answer.headers.get("x-switchgear-dropped", "")
+
+    sent, dropped = await ask(["mine"])
+    assert (False, True) == (b"secret" in sent, "model" in dropped), (sent, dropped)
+    for models in (["mine", "secret", "m"], ["*"]):
+        sent, dropped = await ask(models)
+        assert (True, "") == (b"secret" in sent, dropped)
+
+
+async def test_a_schema_that_has_a_model_in_it_names_none(gateway: Running, upstream: FaultUpstream) -> None:
+    _, key = await gateway.new_key(permissions={"models": ["m"]})
+    schema = {"type": "object", "properties": {"model": {"type": "string", "enum": ["secret"]}}}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
+    body = {"model": "m", **CHAT, "tools": tools, "extra_body": {"model": "other", "models": ["other"], "a": 1}}
+    answer = await gateway.http.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"})
+    sent = json.loads(upstream.ledger.entries[-1].body)
+    assert (tools, {"a": 1}) == (sent["tools"], sent["extra_body"])
+    assert "extra_body.model, extra_body.models" == answer.headers["x-switchgear-dropped"]

@@ -64,6 +64,23 @@ async def test_who_has_limits_waits_for_redis_to_come_back_and_nobody_else_does(
         assert "switchgear_redis_unanswered_total" in (await run.http.get("/metrics")).text
 
 
+async def test_limits_that_may_be_counted_here_go_on_with_a_share_while_redis_stands_still(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    gateway = COUNTERS + "\nreplicas = 4"
+    async with running(tmp_path, gateway=gateway, plugins=settings(server, timeout=0.2, rest=0.5)) as run:
+        _, key = await run.new_key(limits={"requests_per_minute": 20, "concurrent_requests": 8, "outage": "local"})
+        _, closed = await run.new_key(limits={"requests_per_minute": 20})
+        assert 200 == await echo(run, key)
+        server.freeze()
+        codes = [await echo(run, key) for _ in range(10)]
+        assert (5, 5) == (codes.count(200), codes.count(429)), "a quarter of the limit"
+        assert 503 == await echo(run, closed)
+        server.thaw()
+        await eventually(lambda: _answers(run, closed))
+        assert 200 == await echo(run, key)
+
+
 async def _answers(run: Running, key: str) -> bool:
     return await echo(run, key) == 200
 

@@ -56,13 +56,13 @@ class Switchgear(Contender):
         provider = {"id": "bench", "type": self.provider, "base_url": url_of, "credential_id": "bench"}
         model = {"id": "gpt-4o-mini", "provider_id": "bench", "provider_model": "gpt-4o-mini"}
         key = {"name": "bench", "permissions": {"models": ["*"]}, **json.loads(self._options.key)}
-        self._admin(url, "credentials", {"id": "bench", "type": self.provider, "source": secret})
-        self._admin(url, "providers", provider)
-        self._admin(url, "models", model)
-        made = self._admin(url, "api-keys", key)
+        self.admin(url, "credentials", {"id": "bench", "type": self.provider, "source": secret})
+        self.admin(url, "providers", provider)
+        self.admin(url, "models", model)
+        made = self.admin(url, "api-keys", key)
         return Target(model["id"], {"authorization": f"Bearer {made['key']}"})
 
-    def _admin(self, url: str, kind: str, body: Any) -> Any:
+    def admin(self, url: str, kind: str, body: Any) -> Any:
         return call(url, "POST", f"/admin/v1/{kind}", body, {"authorization": f"Bearer {self._admin_key}"})
 
 

@@ -19,6 +19,7 @@ from switchgear.cli.signals import Early
 from switchgear.errors import ConfigError
 from switchgear.first_run import FirstRun
 from switchgear.gateway import Gateway
+from switchgear.memory import give_back, keep_large_apart
 from switchgear.settings import GatewaySettings
 from switchgear.telemetry.logs import Logs
 
@@ -58,6 +59,7 @@ def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool, p
     early: Early = click.get_current_context().meta.get(EARLY) or Early()
     if sys.__stderr__ is not None:  # SIGABRT, with which supervisors end what hangs, says where it hung
         faulthandler.enable(sys.__stderr__, all_threads=False)
+    keep_large_apart()
     config = read_config(path, flags)
     logs = Logs(level=config.gateway.log_level)
     logs.install()
@@ -115,6 +117,7 @@ async def _serve_until_stopped(gateway: Gateway, early: Early, leaving: Leaving)
         _announce(gateway, port)
         early.serving()
 
+    giving_back = asyncio.create_task(give_back())
     try:
         # What is alive now lives as long as the process, so the collector need not look at it again. What
         # comes later is mostly freed as its exchange ends, without the collector, which therefore need not look often.
@@ -126,6 +129,7 @@ async def _serve_until_stopped(gateway: Gateway, early: Early, leaving: Leaving)
         early.on_end(lambda: loop.call_soon_threadsafe(stop.set))
         await gateway.serve(ready, stop, draining)
     finally:
+        giving_back.cancel()
         await gateway.stop()
 
 

@@ -28,8 +28,11 @@ class Policy:
     order       where it stands among policies: lower comes first; among equals, plugin order
     attachable  whether it runs only where a resource of the kind `policy-attachments` attaches it. The settings that it has
                 there are in `x.attached`, under the name of its offer, as the offer's `settings_type`
+    first_attempt  whether `attempting` is asked before the first attempt of an exchange too, or only before those that follow
     sorts       of the buckets that `reserve` returns; the gateway does not start when the active counters lack one
     wires       the wire formats of the calls in which it runs, as clients send them; None: in all, and at counted routes
+    mentions    bytes that the body of a request must hold for `prepare` to have anything to do: without them it need not run, and
+                costs a search; None: it always has
     """
 
     on_error: ClassVar[Literal["deny", "allow"]] = "deny"
@@ -37,7 +40,9 @@ class Policy:
     sorts: ClassVar[frozenset[str]] = frozenset()
     order: ClassVar[int] = 0
     attachable: ClassVar[bool] = False
+    first_attempt: ClassVar[bool] = True
     wires: ClassVar[frozenset[str] | None] = None
+    mentions: ClassVar[bytes | None] = None
 
     def prepare(self, x: Exchange) -> Awaitable[None] | None:
         """Rewrite the call before it is planned. `x.call` and `x.principal` are set. Raise `ApiError` to refuse.
@@ -75,6 +80,15 @@ class Policy:
 
         `x.outcome`, `x.usage` and `x.cost_microusd` are final. Slots are given back whatever is said of them.
         """
+
+    def uncounted(self, x: Exchange, processes: int) -> Sequence[Bucket] | None:  # noqa: ARG002 - the base has nothing instead
+        """Return what to count in this process alone while the counters are away: one bucket for each that it named, with the
+        share of its limit that one of so many `processes` has. None: `on_error` says what becomes of the exchange.
+
+        Asked where the counters do not answer (`CountersUnavailable`) and `[gateway] replicas` says how many there are. The slots
+        and amounts are settled as those of `reserve` would be.
+        """
+        return None
 
     def admit(self, x: Exchange) -> Answer | Awaitable[Answer | None] | None:
         """Decide. None lets it pass, an `Answer` is given to the client instead of calling a provider, an `ApiError` refuses.

@@ -75,6 +75,7 @@ class Call(Struct, eq=False):
     changed        what was rewritten on the way rather than lost, likewise
     aliases        the client's names of tools that had to be called otherwise there, by what they are called there
     handled        members that a policy has seen to, so that no provider has to: they stay for answers that say them again
+    bars_tools     tools of the provider's own name models that the client may not use: providers leave those names out
     """
 
     operation: str
@@ -93,6 +94,7 @@ class Call(Struct, eq=False):
     aliases: Mapping[str, str] = _NONE
     id: str = ""
     handled: frozenset[str] = _NOTHING
+    bars_tools: bool = False
 
     def __post_init__(self) -> None:
         if not self.origin:
@@ -107,7 +109,7 @@ class Call(Struct, eq=False):
         """Make the call that says the same in another wire format. A stream's usage is always wanted: the translator needs it."""
         call = Call(operation, wire, members, model=self.model, stream=self.stream, usage_wanted=True)
         call.max_tokens, call.strict, call.origin = self.max_tokens, self.strict, self.origin
-        call.id, call.handled = self.id, self.handled
+        call.id, call.handled, call.bars_tools = self.id, self.handled, self.bars_tools
         return call
 
     def with_members(self, members: dict[str, Raw]) -> "Call":

@@ -6,7 +6,7 @@ A provider builds an `OutboundRequest` and reads bytes; only `switchgear.upstrea
 from collections.abc import Callable, Mapping
 from typing import Annotated, Protocol
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 Seconds = Annotated[float, Meta(gt=0, le=604_800)]
 
@@ -14,12 +14,18 @@ Seconds = Annotated[float, Meta(gt=0, le=604_800)]
 class OutboundRequest(Struct, frozen=True, gc=False):
     """One HTTP request on its way out. `url` is absolute; header names are lower case. The engine adds
     `host` and `content-length`, and unless they are there `accept-encoding: identity` and `user-agent: switchgear`.
+
+    A long `body` may be a tuple of its pieces, so that what the client sent goes out without being copied.
     """
 
     method: str
     url: str
     headers: dict[str, str]
-    body: bytes = b""
+    body: bytes | tuple[bytes | Raw, ...] = b""
+
+    def whole_body(self) -> bytes:
+        """Return the body as one."""
+        return self.body if isinstance(self.body, bytes) else b"".join(self.body)
 
 
 class Timeouts(Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from switchgear.contracts.dry_run import AttachmentView
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.resource import Snapshot
+from switchgear.exchange.outage import HereAlone
 from switchgear.exchange.policies import PolicyChain
 from switchgear.plugin_faults import PluginFaults
 from switchgear.telemetry.metrics import Metrics
@@ -71,6 +72,7 @@ class Policies:
         log: FilteringBoundLogger,
         counters: Counters | None = None,
         faults: PluginFaults | None = None,
+        here: HereAlone | None = None,
     ) -> None:
         self._policies = policies
         self.attachable = frozenset(name for name, policy in policies if policy.attachable)
@@ -80,7 +82,7 @@ class Policies:
         def make(selected: frozenset[str]) -> PolicyChain:
             always = {name for name, _ in policies} - self.attachable - self._bound.keys()
             chosen = [(name, it) for name, it in policies if name in always or name in selected]
-            return PolicyChain(chosen, metrics, log, counters, faults)
+            return PolicyChain(chosen, metrics, log, counters, faults, here)
 
         self._make = make
         self._chains: dict[frozenset[str], PolicyChain] = {}

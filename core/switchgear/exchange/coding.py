@@ -3,6 +3,8 @@
 import asyncio
 import sys
 import zlib
+from collections.abc import Callable, Mapping
+from io import BytesIO
 from typing import Protocol
 
 from switchgear.errors import InvalidRequest, PayloadTooLarge, UnsupportedMedia
@@ -21,6 +23,13 @@ _AT_ONCE = 32 * 1024
 """A packed body longer than this is unpacked in a thread; and so is what is left of a shorter one after its first piece."""
 _WINDOW_LOG = 23
 """Of zstd: 8 MiB, which RFC 9659 has receivers expect at most."""
+
+
+def coding_of(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Return what the body is compressed with, None for nothing. Raises `UnsupportedMedia` unless it is JSON."""
+    if headers.get(b"content-type", b"json").find(b"json") < 0:
+        raise UnsupportedMedia("The request body must be JSON (`content-type: application/json`).")
+    return headers.get(b"content-encoding")
 
 
 class _Stream(Protocol):
@@ -159,21 +168,19 @@ class Unpacker:
         return InvalidRequest(message, param="content-encoding", code="invalid_content_encoding")
 
 
-async def unpack(body: bytes, coding: bytes, limit: int) -> bytes:
-    """Return a whole body unpacked; `identity` is as it is. A large one is unpacked in a thread. Raises as `Unpacker`."""
+async def unpack(body: bytes, coding: bytes, limit: int, hold: Callable[[int], None]) -> bytes:
+    """Return a whole body unpacked; `identity` is as it is. A large one is unpacked in a thread. Raises as `Unpacker`.
+
+    `hold` is told of the bytes there are more by now, and may refuse them by what it raises.
+    """
     if coding.strip().lower() in (b"identity", b""):
         return body
     unpacker = Unpacker(coding, limit)
     unpacker.feed(body)
-    if len(body) > _AT_ONCE:
-        return await asyncio.to_thread(_rest, unpacker, b"")
-    first = unpacker.take()
-    return _rest(unpacker, first) if len(first) < _PIECE else await asyncio.to_thread(_rest, unpacker, first)
-
-
-def _rest(unpacker: Unpacker, first: bytes) -> bytes:
-    pieces = [first]
-    while piece := unpacker.take():
-        pieces.append(piece)
+    found = BytesIO()
+    is_short = len(body) <= _AT_ONCE
+    while piece := (unpacker.take() if is_short and found.tell() < _PIECE else await asyncio.to_thread(unpacker.take)):
+        hold(len(piece))
+        found.write(piece)
     unpacker.end()
-    return b"".join(pieces)
+    return found.getvalue()

@@ -16,9 +16,9 @@ from switchgear.contracts.provider import Call
 from switchgear.errors import ApiError, MethodNotAllowed, NotFound
 from switchgear.exchange.broken import error_body
 from switchgear.exchange.cors import Cors
-from switchgear.exchange.engine import Engine, note_ids
+from switchgear.exchange.engine import Engine
 from switchgear.exchange.forms import FormRequest, is_form
-from switchgear.exchange.inbound import Inbound
+from switchgear.exchange.inbound import Inbound, note_ids
 from switchgear.exchange.reply import error_lines
 from switchgear.exchange.routes import RouteRunner
 from switchgear.paths import Owners, Table

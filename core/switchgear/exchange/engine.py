@@ -24,7 +24,7 @@ from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
 from switchgear.contracts.principal import KEY_HEADER, USE, Credentials, Principal, Scope
-from switchgear.contracts.provider import CANONICAL, Answer, StreamEvent
+from switchgear.contracts.provider import CANONICAL, Answer, Call, StreamEvent
 from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import Resources
 from switchgear.errors import (
@@ -35,20 +35,20 @@ from switchgear.errors import (
     PermissionDenied,
     PluginFailed,
     Unavailable,
-    UnsupportedMedia,
 )
 from switchgear.exchange.attachments import Policies
 from switchgear.exchange.attempt import Attempter
 from switchgear.exchange.broken import BrokenExchanges, error_body
+from switchgear.exchange.coding import coding_of
 from switchgear.exchange.cost import learn, settle_cost
 from switchgear.exchange.faults import cause_of, model_broken, model_not_found, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.in_flight import InFlight
-from switchgear.exchange.inbound import UNCOUNTED, Bodies, BodyLimits, Holding, Inbound
+from switchgear.exchange.inbound import UNCOUNTED, Bodies, BodyLimits, Holding, Inbound, note_ids, parse_yielding
 from switchgear.exchange.invoke import Caps, Ending, Invoker
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
-from switchgear.exchange.reply import Reply, answer_lines, causes, error_lines, printable
+from switchgear.exchange.reply import Reply, answer_lines, causes, error_lines
 from switchgear.exchange.stream import IdleTimes, StreamEnd, StreamRelay
 from switchgear.exchange.target_faults import TargetFaults
 from switchgear.plugin_faults import PluginFaults
@@ -56,7 +56,8 @@ from switchgear.telemetry.logs import REQUEST_ID
 from switchgear.telemetry.metrics import Metrics
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import as_stream
-from switchgear.wire.members import parse_object
+from switchgear.wire.members import VERY_LONG, parse_object
+from switchgear.wire.other_models import models_of_tools
 
 _AT_ONCE_S = 60.0
 """How long the events of an answer that is there already may take to follow each other: any time is enough."""
@@ -177,21 +178,20 @@ class Engine:
         self._always.begin(x)
         x.authenticated_s = self._monotonic() - x.began
         body = request.whole_body()
-        coding = _coding(headers)
-        if body is None or len(body) > UNCOUNTED:
-            await self._may_send(x, principal)
-            declared = int(headers.get(b"content-length", b"0"))
-            body = await self.bodies.read(request, body, principal.id, declared, held)
-        if coding is not None:
-            body = await self.bodies.unpack(body, coding, principal.id, held)
+        coding = coding_of(headers)
+        if body is None or coding is not None or len(body) > UNCOUNTED:
+            body = await self._long_body(x, request, body, coding, held)
         x.endpoint, x.face = endpoint, endpoint.face
-        call = x.call = endpoint.parse(parse_object(body), headers)
+        members = parse_object(body) if len(body) <= VERY_LONG else await parse_yielding(body)
+        call = x.call = endpoint.parse(members, headers)
         call.id, call.model = x.id, x.snapshot.without_prefix(call.model)
         policies = self._attach(x) if self._attachable or call.wire in self._wires else self._always
-        if policies.preparing:
+        if policies.preparing and policies.prepares(body):
             policies = await self._prepared(x, policies)
         assert x.call is not None
         endpoint.check(x.call)
+        if "tools" in x.call.members:
+            await self._look_at_tools(x.call, x.principal)
         scope = self._authority.decide(x.principal, USE, "models", x.call.model)
         x.plan = self._plan(x, scope if isinstance(scope, Scope) else await self._decided(x, scope))
         if not self._ledger.has_room:
@@ -208,12 +208,23 @@ class Engine:
             await policies.answered(x, seen)
         return ending
 
-    async def _may_send(self, x: Exchange, principal: Principal) -> None:
-        """Refuse whoever need not send a long body, as it would be refused whatever is in it. Raises `ApiError`."""
-        if not self._authority.may_use_any(principal):
-            raise PermissionDenied("These credentials may use no model.", code="not_permitted")
-        policies: PolicyChain = x.policies
-        await policies.look_ahead(x)
+    async def _long_body(
+        self, x: Exchange, request: Inbound, body: bytes | None, coding: bytes | None, held: Holding
+    ) -> bytes:
+        """Read a body, unless its sender would be refused whatever is in it, and unpack it. Raises `ApiError`."""
+        principal, policies = x.principal, x.policies
+        assert principal is not None
+        if body is None or len(body) > UNCOUNTED:
+            if not self._authority.may_use_any(principal):
+                raise PermissionDenied("These credentials may use no model.", code="not_permitted")
+            await policies.look_ahead(x)
+            body = await self.bodies.read(request, body, principal.id, held)
+        return body if coding is None else await self.bodies.unpack(body, coding, principal.id, held)
+
+    async def _look_at_tools(self, call: Call, principal: Principal) -> None:
+        for name in models_of_tools(call.members):
+            if not await self._authority.may(principal, USE, "models", name):
+                call.bars_tools = True
 
     async def _prepared(self, x: Exchange, policies: PolicyChain) -> PolicyChain:
         """Have the call rewritten; return the policies of all that follows, which go by what is called then."""
@@ -363,33 +374,6 @@ def _note_head(x: Exchange, dialect: Dialect, headers: Mapping[bytes, bytes]) ->
             message = "The header `x-switchgear-strict` is `true` or `false`."
             raise InvalidRequest(message, param="x-switchgear-strict", code="invalid_header")
         x.strict = word == b"true"
-
-
-def _coding(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """Return what the body is compressed with, None for nothing. Raises `UnsupportedMedia` unless it is JSON."""
-    if headers.get(b"content-type", b"json").find(b"json") < 0:
-        raise UnsupportedMedia("The request body must be JSON (`content-type: application/json`).")
-    return headers.get(b"content-encoding")
-
-
-def note_ids(x: Exchange, headers: Mapping[bytes, bytes]) -> None:
-    """Take over what the client calls its request, for the answer and the trace."""
-    theirs = headers.get(b"x-request-id")
-    if theirs is not None:
-        x.client_request_id = printable(theirs.decode("latin-1")).decode() or None
-    trace = headers.get(b"traceparent")
-    if trace is not None and is_traceparent(trace):
-        x.trace = trace.decode()
-
-
-def is_traceparent(value: bytes) -> bool:
-    """Check a W3C Trace Context version 00 header."""
-    parts = value.split(b"-")
-    return (
-        [len(p) for p in parts] == [2, 32, 16, 2]
-        and all(c in b"0123456789abcdef-" for c in value)
-        and parts[0] == b"00"
-    )
 
 
 def _secrets(x: Exchange) -> tuple[str, ...]:

@@ -5,25 +5,26 @@ A field is a member, a string; several of one name, or of a name that ends in `[
 """
 
 import asyncio
-from base64 import b64encode
+from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import msgspec
 from multipart import MultipartSegment
 
-from switchgear.exchange.inbound import Inbound
-from switchgear.exchange.pieces import parts_of, pieces_of
+from switchgear.exchange.inbound import Converted, Inbound
+from switchgear.exchange.pieces import parts_of, pieces_of, too_large
 
 _ITS_OWN = frozenset((b"content-type", b"content-length", b"content-encoding"))
 
 
-class FormRequest:
+class FormRequest(Converted):
     """A request whose form is read as JSON, once it is asked for; `most` bytes of it."""
 
     def __init__(self, request: Inbound, most: int) -> None:
         as_json = [(name, value) for name, value in request.headers if name not in _ITS_OWN]
         as_json.append((b"content-type", b"application/json"))
-        vars(self).update(_request=request, _most=most, _is_read=False, headers=as_json, fields=dict(as_json))
+        vars(self).update(_request=request, _most=most, headers=as_json, fields=dict(as_json))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(vars(self)["_request"], name)
@@ -35,24 +36,33 @@ class FormRequest:
         """Return None: it is yet to be read."""
 
     async def read(self) -> bytes | None:
-        """Return all of it, once."""
+        """Return nothing: it is converted as a whole."""
+        return None
+
+    async def converted(self, hold: Callable[[int], None]) -> bytes:
+        """Return the JSON that says what the form does. Of what came nothing is held after that."""
         mine = vars(self)
-        if mine["_is_read"]:
-            return None
-        mine["_is_read"] = True
         request: Inbound = mine["_request"]
         headers = request.fields
         found: dict[str, list[Any]] = {}
         segment: Any = None
-        data: list[bytes] = []
+        data, size = BytesIO(), 0
         async for event in parts_of(headers, pieces_of(request, headers, mine["_most"])):
             if isinstance(event, MultipartSegment):
-                segment, data = event, []
+                segment, data = event, BytesIO()
             elif event is not None:
-                data.append(bytes(event))
+                hold(len(event))
+                size += len(event)
+                data.write(event)
             else:
-                found.setdefault(segment.name, []).append((segment, b"".join(data)))
-        return await asyncio.to_thread(_encoded, found)
+                found.setdefault(segment.name, []).append((segment, data.getvalue()))
+        del data
+        hold(size // 3)
+        encoded = await asyncio.to_thread(_encoded, found)
+        if len(encoded) > mine["_most"]:
+            raise too_large(mine["_most"])
+        hold(len(encoded) - size - size // 3)
+        return encoded
 
 
 def is_form(request: Inbound) -> bool:
@@ -74,4 +84,4 @@ def _value(segment: Any, data: bytes) -> Any:
     if segment.filename is None:
         return data.decode(errors="replace")
     media_type = segment.content_type or "application/octet-stream"
-    return {"filename": segment.filename, "media_type": media_type, "data": b64encode(data).decode()}
+    return {"filename": segment.filename, "media_type": media_type, "data": data}  # which is written as base64

@@ -1,17 +1,21 @@
 """A request as the exchange meets it, and the bytes of bodies that may be in flight."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from io import BytesIO
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from switchgear.contracts.dialect import Socket
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.principal import Principal
 from switchgear.errors import PayloadTooLarge, RateLimited, Unavailable
 from switchgear.exchange.coding import unpack
-from switchgear.exchange.reply import Reply
+from switchgear.exchange.reply import Reply, printable
+from switchgear.wire.members import parse_in_steps
 
 UNCOUNTED = 64 * 1024
 """A body up to so many bytes that came with its head needs no counting."""
@@ -58,6 +62,14 @@ class Inbound(Reply, Protocol):
     async def read(self) -> bytes | None:
         """Return the next piece of the body, None at its end. Raises `ClientGone`."""
         ...
+
+
+class Converted(ABC):
+    """A request whose body the engine gets in another form than it came in."""
+
+    @abstractmethod
+    async def converted(self, hold: Callable[[int], None]) -> bytes:
+        """Return the body. `hold` is told of bytes that are held more, or less, and may refuse them by what it raises."""
 
 
 class Routed(Inbound, Protocol):
@@ -112,32 +124,32 @@ class Bodies:
         self._held: dict[str, int] = {}
         self._total = 0
 
-    async def read(
-        self, request: Inbound, whole: bytes | None, principal: str, declared: int, holding: "Holding"
-    ) -> bytes:
+    async def read(self, request: Inbound, whole: bytes | None, principal: str, holding: "Holding") -> bytes:
         """Return the whole body and count it: the one that has come, or else what is read.
 
-        The client has `declared` a length (0: it has not): there must be room for that, and what has come is counted. Raises
+        Where the client declares a length, there must be room for that; what has come is counted. Raises
         `PayloadTooLarge`, `RateLimited` where its principal has too many bytes in flight, `Unavailable` where all together have,
         `ClientGone`.
         """
-        size = declared if whole is None else len(whole)
+        size = int(request.fields.get(b"content-length", b"0")) if whole is None else len(whole)
         if size > self._limits.one:
             raise self.too_large()
         holding.bodies, holding.principal = self, principal
         if whole is not None:
             self._take(holding, size)
             return whole
+        if isinstance(request, Converted):
+            return await request.converted(partial(self._take, holding))
         self._check(holding, size)
-        pieces: list[bytes] = []
         size = 0
+        found = BytesIO()  # which grows in place, and gives what it has without copying it
         while (piece := await request.read()) is not None:
             size += len(piece)
             if size > self._limits.one:
                 raise self.too_large()
             self._take(holding, len(piece))
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            found.write(piece)
+        return found.getvalue()
 
     def hold(self, size: int, principal: str, holding: "Holding") -> None:
         """Count bytes of a body that are kept besides what was read. Raises as `read` does."""
@@ -148,9 +160,7 @@ class Bodies:
         """Return a body unpacked from its `content-encoding`, and count that too. Raises as `hold` does, `UnsupportedMedia`,
         `InvalidRequest`.
         """
-        found = await unpack(body, coding, self._limits.one)
-        self.hold(len(found), principal, holding)
-        return found
+        return await unpack(body, coding, self._limits.one, lambda size: self.hold(size, principal, holding))
 
     def give_back(self, holding: "Holding") -> None:
         """Count what was held no more."""
@@ -170,7 +180,8 @@ class Bodies:
         return self._limits.one
 
     def _take(self, holding: "Holding", size: int) -> None:
-        self._held[holding.principal] = self._check(holding, size)
+        held = self._held.get(holding.principal, 0)
+        self._held[holding.principal] = held + size if size < 0 else self._check(holding, size)
         self._total += size
         holding.size += size
 
@@ -192,3 +203,35 @@ class Holding(Struct, eq=False):
     bodies: Bodies | None = None
     principal: str = ""
     size: int = 0
+
+
+async def parse_yielding(body: bytes) -> dict[str, Raw]:
+    """Parse a long body, and let others have their turn meanwhile. Raises `InvalidRequest`."""
+    steps = parse_in_steps(body)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as parsed:
+            members: dict[str, Raw] = parsed.value
+            return members
+        await asyncio.sleep(0)
+
+
+def note_ids(x: Exchange, headers: Mapping[bytes, bytes]) -> None:
+    """Take over what the client calls its request, for the answer and the trace."""
+    theirs = headers.get(b"x-request-id")
+    if theirs is not None:
+        x.client_request_id = printable(theirs.decode("latin-1")).decode() or None
+    trace = headers.get(b"traceparent")
+    if trace is not None and is_traceparent(trace):
+        x.trace = trace.decode()
+
+
+def is_traceparent(value: bytes) -> bool:
+    """Check a W3C Trace Context version 00 header."""
+    parts = value.split(b"-")
+    return (
+        [len(p) for p in parts] == [2, 32, 16, 2]
+        and all(c in b"0123456789abcdef-" for c in value)
+        and parts[0] == b"00"
+    )

@@ -144,7 +144,8 @@ class Invoker:
         is_newer = False
         while True:
             attempt = Attempt(target, self._monotonic() - x.began)
-            extra = await _headers(x, attempt) if x.trace is not None or x.policies.attempting else None
+            told = x.policies.again if x.attempts else x.policies.attempting
+            extra = await _headers(x, attempt) if told or x.trace is not None else None
             begin(x, attempt)
             try:
                 watch.shorten(target.timeouts.total)
@@ -366,7 +367,7 @@ async def _headers(x: Exchange, attempt: Attempt) -> dict[str, str]:
     """Return the headers of one attempt: the client's trace context, and what policies send."""
     policies: PolicyChain = x.policies
     headers: dict[str, str] = {} if x.trace is None else {"traceparent": x.trace}
-    if policies.attempting:
+    if policies.again if x.attempts else policies.attempting:
         headers.update(await policies.headers(x, attempt))
     return headers
 

@@ -21,8 +21,10 @@ from switchgear.errors import ApiError, Unavailable
 from switchgear.exchange.faults import PolicyStop
 from switchgear.exchange.filters import AnswerFilter
 from switchgear.exchange.guarded import Spoilt, guarded, mend
+from switchgear.exchange.outage import HereAlone
 from switchgear.exchange.reservation import Reservations
 from switchgear.plugin_faults import UNKNOWN, PluginFaults, bounded, is_own_doing
+from switchgear.rawjson import holds
 from switchgear.telemetry.metrics import Metrics
 
 _PHASES = ("prepare", "reserve", "admit", "attempting", "reads", "answered", "settle")
@@ -44,12 +46,13 @@ class PolicyChain:
     """Runs the phases of every policy in order; `counters` are those that they reserve in, if any does.
 
     `preparing`, `attempting`, `reading` and `answering` are the policies of those phases: where one is empty, nothing is asked.
+    `again` are those asked before an attempt that is not the first.
     `listening` says whether any policy sees answers.
     """
 
     __slots__ = (
         "_admit", "_counters", "_errors", "_explain", "_faults", "_owners", "_phases", "_reservations", "_settle",
-        "_unconditional", "answering", "attempting", "listening", "names", "preparing", "reading",
+        "_unconditional", "_words", "again", "answering", "attempting", "listening", "names", "preparing", "reading",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +62,7 @@ class PolicyChain:
         log: FilteringBoundLogger,
         counters: Counters | None = None,
         faults: PluginFaults | None = None,
+        here: HereAlone | None = None,
     ) -> None:
         self._faults = faults or PluginFaults(metrics, log=log)
         self._owners = {name: self._faults.owner(policy) for name, policy in policies}
@@ -82,7 +86,9 @@ class PolicyChain:
             )
 
         self.preparing = bound("prepare")
-        self.attempting = bound("attempting")
+        self._words = _words(self.preparing)
+        self.again = bound("attempting")
+        self.attempting = tuple(one for one in self.again if one.policy.first_attempt)
         self.reading = bound("reads")
         self.answering = bound("answered")
         self.listening = bool(self.reading or self.answering)
@@ -93,12 +99,16 @@ class PolicyChain:
         self._explain = {one.name: one for one in bound("explain")}
         self._phases = {name: tuple(phase for phase in _PHASES if _has(policy, phase)) for name, policy in policies}
         deciding = {one.bit for one in self._admit}
-        self._reservations = Reservations(policies, counters, self._note, self._counters_failed)
+        self._reservations = Reservations(policies, counters, self._note, self._counters_failed, here)
         self._unconditional = sum(one.bit for one in self._settle if one.bit not in deciding)
 
     def begin(self, x: Exchange) -> None:
         """Mark the policies to settle whatever comes: those that have nothing to decide."""
         x.admitted = self._unconditional
+
+    def prepares(self, body: bytes) -> bool:
+        """Say whether any policy has something to prepare in a call whose body is this."""
+        return self._words is None or any(holds(body, word) for word in self._words)
 
     async def prepare(self, x: Exchange) -> None:
         """Let policies rewrite the call. Raises `ApiError`."""
@@ -173,7 +183,7 @@ class PolicyChain:
         Raises `ApiError`, `Unavailable` (`target_vetoed`) where the target is passed over.
         """
         headers: dict[str, str] = {}
-        for one in self.attempting:
+        for one in self.again if x.attempts else self.attempting:
             try:
                 headers.update(await self._run(one, x, attempt) or {})
             except Veto as veto:
@@ -309,6 +319,12 @@ class PolicyChain:
 
     def _counters_failed(self, error: BaseException) -> None:
         self._faults.note(self._faults.owner(self._counters), "counters", error)
+
+
+def _words(preparing: Sequence[_Bound]) -> tuple[bytes, ...] | None:
+    """Return what bodies have to mention for these to have something to do; None where one always has."""
+    words = [one.policy.mentions for one in preparing]
+    return None if None in words else tuple(word for word in words if word is not None)
 
 
 def _has(policy: Policy, phase: str) -> bool:

@@ -4,18 +4,25 @@ A policy names buckets (`Policy.reserve`); all of them together are reserved und
 no policy stands in another's way and a refusal by one takes nothing from the others. Where no policy names any, nothing is asked.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
 from typing import Any
-
-from msgspec import Struct
 
 from switchgear.contracts.counters import Bucket, Counters, Decision, Room
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.upstream import Timeouts
 from switchgear.errors import ApiError, CountersUnavailable, Unavailable
-from switchgear.exchange.guarded import guarded
+from switchgear.exchange.claims import (
+    Claim,
+    Claimant,
+    Reservation,
+    are_buckets,
+    less_held_above,
+    reserves,
+    with_held_above,
+)
+from switchgear.exchange.outage import HereAlone
 from switchgear.plugin_faults import bounded
 
 LEASE_MARGIN_S = 30.0
@@ -25,47 +32,14 @@ _DEFAULT_TOTAL_S = Timeouts().total
 _HIS_FAULT, _OUR_FAULT, _LIMITED = 400, 500, 429
 
 
-class Claimant:
-    """A policy that reserves. `reserved` and `used` are None where it leaves them alone."""
-
-    __slots__ = ("name", "policy", "refused", "reserve", "reserved", "used")
-
-    def __init__(self, name: str, policy: Policy, *, is_alone: bool = True) -> None:
-        def made(phase: str) -> Any:  # one that is alone is looked at where it fails, and not before
-            return getattr(policy, phase) if is_alone else guarded(phase, getattr(policy, phase))
-
-        self.name = name
-        self.policy = policy
-        self.reserve: Callable[[Exchange], Sequence[Bucket] | Awaitable[Sequence[Bucket]]] = made("reserve")
-        self.refused = made("refused")
-        self.reserved: Any = made("reserved") if _overrides(policy, "reserved") else None
-        self.used = made("used") if _overrides(policy, "used") else None
-
-
-Claim = tuple[Claimant, Sequence[Bucket]]
-"""What one policy wants of one exchange: at least one bucket."""
-
-
-class Reservation(Struct, eq=False, gc=False):
-    """What an exchange holds.
-
-    `buckets` are those of all claims in their order, `rooms` how they stood after the decision. `held_above` says where slots
-    were left out because an exchange that this one is part of holds them already, and how they stood then.
-    """
-
-    claims: Sequence[Claim]
-    buckets: Sequence[Bucket]
-    rooms: tuple[Room, ...] = ()
-    held_above: Mapping[int, Room] | None = None
-
-
 class Reservations:
     """Makes and settles the reservations of exchanges; compiled once from the policies that override `reserve`.
 
-    `failed` is told of a policy, by name, that raised anything but an `ApiError`; `on_error` says what follows from it.
+    `failed` is told of a policy, by name, that raised anything but an `ApiError`; `on_error` says what follows from it. `here` is
+    what is counted with while the counters are away, None where nobody knows how many processes there are.
     """
 
-    __slots__ = ("_claimants", "_counters", "_counters_failed", "_failed", "_measures")
+    __slots__ = ("_claimants", "_counters", "_counters_failed", "_failed", "_held_here", "_here", "_measures")
 
     def __init__(
         self,
@@ -73,6 +47,7 @@ class Reservations:
         counters: Counters | None,
         failed: Callable[[str, BaseException], None],
         counters_failed: Callable[[BaseException], None] = lambda _: None,
+        here: HereAlone | None = None,
     ) -> None:
         reserving = [(name, policy) for name, policy in policies if reserves(policy)]
         self._claimants = tuple(Claimant(name, policy, is_alone=len(reserving) == 1) for name, policy in reserving)
@@ -81,6 +56,8 @@ class Reservations:
             raise ValueError("policies that reserve need counters")
         self._counters: Any = counters
         self._failed = failed
+        self._here = here
+        self._held_here: dict[str, Reservation] = {}
         self._measures = any(one.used is not None for one in self._claimants)
 
     def reserve(self, x: Exchange) -> Awaitable[None] | None:
@@ -111,6 +88,8 @@ class Reservations:
         if held is None:
             return None
         x.reservation = None
+        if self._held_here:
+            self._settle_here(x)
         actual = self._used(x, held) if self._measures else None
         try:
             answer = self._counters.settle(x.id, actual)
@@ -132,7 +111,7 @@ class Reservations:
                 if isawaitable(rooms):
                     rooms = await bounded(claimant.policy.budget_s, rooms)
             except Exception as error:  # noqa: BLE001 - counted and logged under the policy's name
-                self._uncountable(Reservation([(claimant, buckets)], buckets), error)
+                self._instead(x, Reservation([(claimant, buckets)], buckets), error)
                 continue
             for index, room in enumerate(rooms):
                 if not room.remaining:
@@ -201,11 +180,11 @@ class Reservations:
         # It stands before the counters are asked: who is interrupted while they answer may hold something.
         held = x.reservation = Reservation(claims, buckets)
         if x.parent is not None:
-            buckets = _less_held_above(x.parent, held)
+            buckets = less_held_above(x.parent, held)
         try:
             answer = self._counters.reserve(x.id, buckets, lease_s(x)) if buckets else Decision(())
         except Exception as error:  # noqa: BLE001 - counted and logged under the names of the policies it concerns
-            self._uncountable(held, error)
+            self._uncountable(x, held, error)
             return None
         if isinstance(answer, Decision):
             try:
@@ -213,7 +192,7 @@ class Reservations:
             except ApiError:
                 raise
             except Exception as error:  # noqa: BLE001 - counted and logged under the names of the policies it concerns
-                self._uncountable(held, error)
+                self._uncountable(x, held, error)
             return None
         return self._take_later(x, held, answer)
 
@@ -226,7 +205,7 @@ class Reservations:
         except ApiError:
             raise
         except Exception as error:  # noqa: BLE001 - counted and logged under the names of the policies it concerns
-            self._uncountable(held, error)
+            self._uncountable(x, held, error)
 
     async def _settle_later(self, held: Reservation, answer: Awaitable[None]) -> None:
         try:
@@ -241,7 +220,7 @@ class Reservations:
         if refused is not None:
             x.reservation = None
         if held.held_above is not None:
-            rooms, refused = _with_held_above(held, decision)
+            rooms, refused = with_held_above(held, decision)
         held.rooms = rooms
         if len(held.claims) == 1:
             claimant = held.claims[0][0]
@@ -308,18 +287,63 @@ class Reservations:
             return [amount for index, amount in enumerate(amounts) if index not in held.held_above]
         return amounts
 
-    def _uncountable(self, held: Reservation, error: Exception) -> None:
-        """The counters failed. The exchange goes on only where every policy that wanted something counted says so."""
+    def _uncountable(self, x: Exchange, held: Reservation, error: Exception) -> None:
+        """The counters failed. The exchange goes on only where every policy that wanted something counted says so, or what it
+        wants counted in this process alone has room.
+        """
+        claims = self._instead(x, held, error)
+        if not claims or self._here is None:
+            return
+        here = Reservation(claims, tuple(bucket for _, wanted in claims for bucket in wanted))
+        buckets = here.buckets if x.parent is None else less_held_above(x.parent, here)
+        try:
+            decision = self._here.counters.reserve(x.id, buckets, lease_s(x))
+        except ValueError as wrong:
+            self._blame(here, wrong)
+            raise _undecided(claims[0][0]) from wrong
+        if decision.refused is None:
+            self._held_here[x.id] = here
+        try:
+            self._decided(x, here, decision)
+        finally:
+            x.reservation = held  # whether the counters took it as well is not known: it is settled with both
+            held.rooms = here.rooms
+
+    def _instead(self, x: Exchange, held: Reservation, error: Exception) -> list[Claim]:
+        """Return what is to be counted in this process alone. Raises what the client is told where a policy must have decided."""
         self._blame(held, error)
-        for claimant, _ in held.claims:
-            if claimant.policy.on_error == "deny":
+        claims: list[Claim] = []
+        for claimant, wanted in held.claims:
+            buckets = None
+            if self._here is not None and isinstance(error, CountersUnavailable):
+                try:
+                    buckets = claimant.policy.uncounted(x, self._here.processes)
+                    if buckets is not None and len(buckets) != len(wanted):
+                        raise ValueError(f"{len(wanted)} buckets were named and {len(buckets)} instead")  # noqa: TRY301
+                except Exception as wrong:  # noqa: BLE001 - counted and logged under the policy's name
+                    self._failed(claimant.name, wrong)
+                    buckets = None
+            if buckets:
+                claims.append((claimant, buckets))
+            elif claimant.policy.on_error == "deny":
                 raise _undecided(claimant) from error
+        return claims
+
+    def _settle_here(self, x: Exchange) -> None:
+        here = self._held_here.pop(x.id, None)
+        if here is None or self._here is None:
+            return
+        try:
+            self._here.counters.settle(x.id, self._used(x, here) if self._measures else None)
+        except Exception as error:  # noqa: BLE001 - counted and logged under the names of the policies it concerns
+            self._blame(here, error)
+            self._here.counters.settle(x.id)
 
     def _blame(self, held: Reservation, error: Exception) -> None:
         """Say whose failure it is: that of policies which named what is no bucket, or else the counters', which all feel."""
         if isinstance(error, CountersUnavailable):
             return  # told already, and no fault of theirs
-        wrong = [one for one, wanted in held.claims if not _are_buckets(wanted)]
+        wrong = [one for one, wanted in held.claims if not are_buckets(wanted)]
         if not wrong:
             self._counters_failed(error)
         for claimant in wrong or [claimant for claimant, _ in held.claims]:
@@ -332,18 +356,6 @@ class Reservations:
             raise _undecided(claimant) from error
 
 
-def _are_buckets(wanted: object) -> bool:
-    return isinstance(wanted, Sequence) and all(
-        isinstance(it, Bucket) and isinstance(it.key, str) and isinstance(it.limit, int) and isinstance(it.amount, int)
-        for it in wanted
-    )
-
-
-def reserves(policy: Policy) -> bool:
-    """Say whether the policy wants anything counted."""
-    return _overrides(policy, "reserve")
-
-
 def lease_s(x: Exchange) -> float:
     """Return for how long a reservation holds by itself: until the exchange must be over, and a margin."""
     steps = x.plan.steps if x.plan is not None else ()
@@ -352,37 +364,5 @@ def lease_s(x: Exchange) -> float:
     return max((step.target.timeouts.total for step in steps), default=_DEFAULT_TOTAL_S) + LEASE_MARGIN_S
 
 
-def _overrides(policy: Policy, method: str) -> bool:
-    return getattr(type(policy), method) is not getattr(Policy, method)
-
-
 def _undecided(claimant: Claimant) -> Unavailable:
     return Unavailable(f"The policy `{claimant.name}` could not decide.", code="policy_failed", retry_after=1)
-
-
-def _less_held_above(parent: Exchange | None, held: Reservation) -> Sequence[Bucket]:
-    """Return the buckets to reserve: less the slots that exchanges above hold, which is why this one runs at all."""
-    above: dict[str, Room] = {}
-    while parent is not None:
-        if (theirs := parent.reservation) is not None:
-            for bucket, room in zip(
-                theirs.buckets, theirs.rooms, strict=False
-            ):  # there are no rooms before the decision
-                if bucket.sort == "slots":
-                    above.setdefault(bucket.key, room)
-        parent = parent.parent
-    held.held_above = {
-        index: above[bucket.key]
-        for index, bucket in enumerate(held.buckets)
-        if bucket.sort == "slots" and bucket.key in above
-    }
-    return tuple(bucket for index, bucket in enumerate(held.buckets) if index not in held.held_above)
-
-
-def _with_held_above(held: Reservation, decision: Decision) -> tuple[tuple[Room, ...], int | None]:
-    """Return rooms and the refused index as if nothing had been left out."""
-    above = held.held_above or {}
-    asked = [index for index in range(len(held.buckets)) if index not in above]
-    rooms = {**above, **dict(zip(asked, decision.rooms, strict=True))}
-    refused = None if decision.refused is None else asked[decision.refused]
-    return tuple(rooms[index] for index in range(len(held.buckets))), refused

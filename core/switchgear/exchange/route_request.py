@@ -72,8 +72,7 @@ class RoutedRequest(RouteRequest):
         check_length(self.headers, self._most)
         body = self._request.whole_body()
         if body is None or len(body) > UNCOUNTED:
-            declared = int(self.headers.get(b"content-length", b"0"))
-            body = await self._bodies.read(self._request, body, self.principal.id, declared, self._held)
+            body = await self._bodies.read(self._request, body, self.principal.id, self._held)
         if (coding := self.headers.get(b"content-encoding")) is not None:
             body = await self._bodies.unpack(body, coding, self.principal.id, self._held)
         if len(body) > self._most:

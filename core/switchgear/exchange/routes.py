@@ -22,10 +22,10 @@ from switchgear.errors import ClientGone, InternalError, PermissionDenied, Unava
 from switchgear.exchange.attachments import Policies
 from switchgear.exchange.broken import error_body
 from switchgear.exchange.cors import Cors
-from switchgear.exchange.engine import Engine, note_ids
+from switchgear.exchange.engine import Engine
 from switchgear.exchange.faults import Draining, cause_of, model_not_found, outcome_of, to_api_error
 from switchgear.exchange.guarded import mend
-from switchgear.exchange.inbound import Holding, Opening, Routed
+from switchgear.exchange.inbound import Holding, Opening, Routed, note_ids
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.reply import answer_lines, error_lines, header_lines
 from switchgear.exchange.route_request import RoutedRequest, check_media_type

@@ -127,6 +127,7 @@ class Drain:
         self._batch = batch
         self._log = structlog.get_logger("switchgear.ledger")
         self._turn = asyncio.Lock()
+        self._recovering = asyncio.Lock()
         self._cursor = Cursor()
         self._recover_at = 0.0
 
@@ -171,14 +172,15 @@ class Drain:
 
     async def recover(self) -> None:
         """Drain and remove the journals of processes that are no more. Raises what the store raises."""
-        for directory in await asyncio.to_thread(_other_instances, self._journal):
-            dead, cursor = await asyncio.to_thread(DeadJournal, directory), Cursor()
-            try:
-                while dead.segments:
-                    await self._step(dead, cursor)
-            finally:
-                cursor.move(0)
-                dead.close()
+        async with self._recovering:  # who asks meanwhile waits for what is being recovered
+            for directory in await asyncio.to_thread(_other_instances, self._journal):
+                dead, cursor = await asyncio.to_thread(DeadJournal, directory), Cursor()
+                try:
+                    while dead.segments:
+                        await self._step(dead, cursor)
+                finally:
+                    cursor.move(0)
+                    dead.close()
 
     async def _step(self, backlog: Backlog, cursor: Cursor) -> None:
         """Move one batch of the oldest segment."""

@@ -75,7 +75,7 @@ class ExchangeSuite:
             "method": request.method,
             "url": request.url,
             "headers": request.headers,
-            "body": msgspec.json.decode(request.body),
+            "body": msgspec.json.decode(request.whole_body()),
         }
         answered = golden["answered"]
         told = self._told(call, answered)

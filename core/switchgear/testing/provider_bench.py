@@ -181,10 +181,10 @@ class ProviderChecks:
     def said(self, request: OutboundRequest) -> Any:
         """Return what a request's body says, as JSON values. Override it where the body is not JSON."""
         try:
-            return msgspec.json.decode(request.body)
+            return msgspec.json.decode(request.whole_body())
         except msgspec.DecodeError as error:
             pytest.fail(
-                f"the body is not JSON ({error}); if it is not meant to be, override `said`: {request.body[:500]!r}"
+                f"the body is not JSON ({error}); if it is not meant to be, override `said`: {request.whole_body()[:500]!r}"
             )
 
     def tell(self, text: str) -> bytes:
@@ -245,6 +245,6 @@ def is_in(text: str, request: OutboundRequest) -> bool:
     """Say whether a text of plain letters is anywhere in a request."""
     return (
         text in unquote(request.url)
-        or text.encode() in request.body
+        or text.encode() in request.whole_body()
         or any(text in it for it in request.headers.values())
     )

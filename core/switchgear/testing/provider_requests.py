@@ -120,7 +120,7 @@ class RequestSuite(ProviderChecks):
         for name, value in request.headers.items():
             assert name == name.lower(), f"the header `{name}` must be in lower case"
             assert value.isprintable(), f"the header `{name}` has characters that no header can have"
-        assert b"Say hello" in request.body, "what the user says is not sent"
+        assert b"Say hello" in request.whole_body(), "what the user says is not sent"
         assert before == call.members, "prepare changed the call, which a fallback needs again"
 
     def test_says_the_same_for_the_same_call(self) -> None:
@@ -208,7 +208,7 @@ class RequestSuite(ProviderChecks):
         ]
         refused = self._refused(messages)
         if refused is None:
-            body = self.prepare(chat_call(messages=messages)).body
+            body = self.prepare(chat_call(messages=messages)).whole_body()
             lost = [text for text in said if text.encode() not in body]
             assert not lost, f"of the conversation {lost} was lost"
             places = [body.index(text.encode()) for text in order]

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import httptools
+from msgspec import Raw
 
 from switchgear.errors import ConnectionBroken, ResponseTooLarge, UpstreamError
 from switchgear.limiter import Limiter
@@ -14,6 +15,10 @@ from switchgear.upstream.caps import HEAD_TOO_LARGE, MAX_HEAD_BYTES, MAX_HEAD_LI
 
 LOST: Final = "The connection was lost after the request was sent."
 
+Body: TypeAlias = bytes | tuple[bytes | Raw, ...]
+_AT_ONCE: Final = 1024 * 1024
+"""Bytes of a body up to which all of it is handed to the transport."""
+_PIECE: Final = 256 * 1024
 _FINAL: Final = 200  # the first status that is not informational
 _SWITCHING: Final = 101
 
@@ -176,12 +181,17 @@ class Channel(asyncio.BufferedProtocol):
         self._paused = False
         self._overhead = 0  # bytes received since the last byte of a body
         self._hung_up = False
+        self._unsent: Iterator[memoryview] | None = None
+        self._write_paused = False
         self.loop = asyncio.get_running_loop()
         self.address = ""
         self.idle_since = 0.0
 
-    def start(self, response: Response, head: bytes, body: bytes, *, bodiless: bool) -> None:
-        """Send a head and a body; the answer goes to `response`. `bodiless` is for HEAD."""
+    def start(self, response: Response, head: bytes, body: Body, *, bodiless: bool) -> None:
+        """Send a head and a body; the answer goes to `response`. `bodiless` is for HEAD.
+
+        A long body is handed to the transport a piece at a time, as the peer takes them: encrypted it exists twice.
+        """
         transport = self._transport
         if transport is None:
             response.fail(ConnectionBroken, LOST)
@@ -191,15 +201,28 @@ class Channel(asyncio.BufferedProtocol):
         self._ended = False
         self._bodiless = bodiless
         self._overhead = 0
-        if len(body) <= MAX_PIECE:
+        if type(body) is not bytes or len(body) > _AT_ONCE:
+            transport.write(head)
+            self._unsent = _cut(body if isinstance(body, tuple) else (body,))
+            self._write_on()
+        elif len(body) <= MAX_PIECE:
             transport.write(head + body)
         else:
             transport.writelines((head, body))
 
+    def _write_on(self) -> None:
+        """Hand on what is unsent, up to where the transport wants no more."""
+        while self._unsent is not None and not self._write_paused:
+            piece = next(self._unsent, None)
+            if piece is None or self._transport is None:
+                self._unsent = None
+            else:
+                self._transport.write(piece)
+
     def abort(self) -> None:
         """Close the connection at once, discarding what was not sent."""
         transport, self._transport = self._transport, None
-        self._response = None
+        self._response = self._unsent = None
         if transport is not None:
             transport.abort()
 
@@ -223,6 +246,13 @@ class Channel(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 - asyncio's
         self._transport = cast("asyncio.Transport", transport)
+
+    def pause_writing(self) -> None:  # noqa: D102 - asyncio's
+        self._write_paused = True
+
+    def resume_writing(self) -> None:  # noqa: D102 - asyncio's
+        self._write_paused = False
+        self._write_on()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002, D102 - asyncio's
         return self._buffer
@@ -261,7 +291,7 @@ class Channel(asyncio.BufferedProtocol):
             response.fail(ConnectionBroken, "The provider closed the connection before its answer was complete.")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002, D102 - asyncio's
-        self._transport = None
+        self._transport = self._unsent = None
         response, self._response = self._response, None
         if response is not None:
             response.fail(ConnectionBroken, LOST)
@@ -323,6 +353,7 @@ class Channel(asyncio.BufferedProtocol):
         response.finish()
         if (
             self._keep_alive
+            and self._unsent is None
             and transport is not None
             and not transport.get_write_buffer_size()
             and not transport.is_closing()
@@ -341,6 +372,13 @@ class Channel(asyncio.BufferedProtocol):
         else:
             response.fail(ConnectionBroken, "The answer is not HTTP/1.1.")
         self.abort()
+
+
+def _cut(pieces: Iterable[Any]) -> Iterator[memoryview]:
+    for piece in pieces:
+        view = memoryview(piece)
+        for at in range(0, len(view), _PIECE):
+            yield view[at : at + _PIECE]
 
 
 @lru_cache(256)

@@ -13,7 +13,7 @@ from switchgear.errors import ConnectFailed, ConnectionBroken, ConnectTimeout, M
 from switchgear.limiter import Limiter
 from switchgear.upstream.dial import Dialer, Tls
 from switchgear.upstream.egress import EgressPolicy
-from switchgear.upstream.http1 import Channel, Response
+from switchgear.upstream.http1 import Body, Channel, Response
 from switchgear.upstream.packed import unpacked
 from switchgear.upstream.resolve import Resolver
 from switchgear.upstream.target import (
@@ -82,7 +82,8 @@ class Http1Connection:
         if extra:
             head += self._lines(extra)
         body = request.body
-        head = b"%bcontent-length: %d\r\n\r\n" % (head, len(body)) if body or route.length else head + b"\r\n"
+        size = len(body) if isinstance(body, bytes) else sum(len(piece) for piece in body)
+        head = b"%bcontent-length: %d\r\n\r\n" % (head, size) if size or route.length else head + b"\r\n"
         slots = self._slots
         if not slots.take() and not await slots.acquire(self._connect_timeout):
             raise ConnectTimeout("All max_connections of this provider are in use.")
@@ -108,7 +109,7 @@ class Http1Connection:
             raise
         return response if response.header("content-encoding") is None else unpacked(response)
 
-    async def _once_more(self, route: _Route, head: bytes, body: bytes) -> Response:
+    async def _once_more(self, route: _Route, head: bytes, body: Body) -> Response:
         """Send on a fresh connection what an idle one took without a word: its peer had closed it already."""
         slots = self._slots
         if not slots.take() and not await slots.acquire(self._connect_timeout):

@@ -5,14 +5,16 @@ or odd white space differently, and what the gateway checked must be what the pr
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from codecs import getincrementaldecoder
+from collections.abc import Generator, Iterable, Mapping
+from io import BytesIO
 from typing import TypeVar
 
 import msgspec
 from msgspec import Raw
 
 from switchgear.errors import InvalidRequest
-from switchgear.rawjson import crowd
+from switchgear.rawjson import PIECE, crowd_in_steps, drained
 from switchgear.rawjson import member as member  # noqa: PLC0414 - here is where plugins take both from
 from switchgear.rawjson import what_and_where as what_and_where  # noqa: PLC0414
 
@@ -39,11 +41,12 @@ _HALVES = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.", re.DOTALL
 )
 _WHOLE, _ESCAPE = 12, 2
+_REPLACEMENT = b"\\ufffd"
 
 
 def _replaced(found: re.Match[bytes]) -> bytes:
     text = found[0]
-    return text if len(text) in (_WHOLE, _ESCAPE) else b"\\ufffd"
+    return text if len(text) in (_WHOLE, _ESCAPE) else _REPLACEMENT
 
 
 def parse_object(body: bytes) -> dict[str, Raw]:
@@ -52,30 +55,69 @@ def parse_object(body: bytes) -> dict[str, Raw]:
     A long one is refused before anything is made of it where it has more members, arrays and objects, or items than any
     request needs: each costs a hundred bytes of memory and a microsecond that everybody waits.
     """
+    if len(body) > VERY_LONG:
+        return drained(parse_in_steps(body))
     try:
         if not body.isascii():
             body.decode()
         # A byte is looked for many times faster than two, and as a number than as bytes.
         if _BACKSLASH in body:
             body = whole_characters(body)
-        if len(body) <= _LONG:
-            return _object.decode(body)
-        if len(body) > _VERY_LONG and (too_many := crowd(body, MOST_CONTAINERS, MOST_ITEMS)) is not None:
+        return _object.decode(body) if len(body) <= _LONG else _few_members(body)
+    except BROKEN as error:
+        raise _no_object(error) from None
+
+
+def parse_in_steps(body: bytes) -> Generator[None, None, dict[str, Raw]]:
+    """Do what `parse_object` does, in steps of a millisecond or two between which others may have their turn."""
+    try:
+        if not body.isascii():
+            characters = getincrementaldecoder("utf-8")()
+            for at in range(0, len(body), PIECE):
+                characters.decode(body[at : at + PIECE], at + PIECE >= len(body))
+                yield
+        if (too_many := (yield from crowd_in_steps(body, MOST_CONTAINERS, MOST_ITEMS))) is not None:
             raise _crowded(too_many)
+        yield
+        if _BACKSLASH in body and _HALF.search(body) is not None:
+            body = yield from _whole_characters_in_steps(body)
+        yield
         return _few_members(body)
-    except RecursionError:
-        raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
-    except UnicodeDecodeError:
-        raise InvalidRequest("The request body is not valid UTF-8.", code="invalid_json") from None
-    except msgspec.DecodeError as error:
-        message = f"The request body must be a JSON object: {error}."
-        raise InvalidRequest(message, code="invalid_json") from None
+    except BROKEN as error:
+        raise _no_object(error) from None
+
+
+def _whole_characters_in_steps(body: bytes) -> Generator[None, None, bytes]:
+    written, done = BytesIO(), 0
+    for count, found in enumerate(_HALVES.finditer(body)):
+        start, done_at = found.span()
+        if done_at - start not in (_WHOLE, _ESCAPE):
+            written.write(memoryview(body)[done:start])
+            written.write(_REPLACEMENT)
+            done = done_at
+        if count % _ESCAPES_AT_ONCE == 0:
+            yield
+    if not done:
+        return body
+    written.write(memoryview(body)[done:])
+    return written.getvalue()
+
+
+_ESCAPES_AT_ONCE = 4096
+
+
+def _no_object(error: Exception) -> InvalidRequest:
+    if isinstance(error, RecursionError):
+        return InvalidRequest("The request body is nested too deeply.", code="invalid_json")
+    if isinstance(error, UnicodeDecodeError):
+        return InvalidRequest("The request body is not valid UTF-8.", code="invalid_json")
+    return InvalidRequest(f"The request body must be a JSON object: {error}.", code="invalid_json")
 
 
 _LONG = 64 * 1024
 """Bytes up to which a body cannot hold so many members that it matters."""
-_VERY_LONG = 512 * 1024
-"""And so many items."""
+VERY_LONG = 512 * 1024
+"""And so many items; a longer one is better parsed in steps."""
 MOST_MEMBERS = 1000
 MOST_CONTAINERS = 50_000
 """Arrays and objects of one request, which are messages, parts of messages and tools: OpenAI takes 2,048 messages."""
@@ -198,6 +240,25 @@ def _without(value: Raw, path: list[str]) -> Raw | None:
 def splice(members: Mapping[str, Raw], replace: Mapping[str, Raw], defaults: Mapping[str, Raw]) -> bytes:
     """Encode an object: `defaults` where the client left a member out, then its members, then `replace` over them."""
     return _encoder.encode({**defaults, **members, **replace} if defaults else {**members, **replace})
+
+
+def splice_pieces(
+    members: Mapping[str, Raw], replace: Mapping[str, Raw], defaults: Mapping[str, Raw]
+) -> bytes | tuple[bytes | Raw, ...]:
+    """Do what `splice` does; where that is long, return pieces of which the long ones are the members themselves, not copies."""
+    if sum(map(len, members.values())) <= VERY_LONG:
+        return splice(members, replace, defaults)
+    pieces: list[bytes | Raw] = []
+    short = bytearray(b"{")
+    for name, value in {**defaults, **members, **replace}.items():
+        short += b"%b:" % _encoder.encode(name)
+        if len(value) <= _LONG:
+            short += b"%b," % value
+        else:
+            pieces += bytes(short), value
+            short = bytearray(b",")
+    short[-1:] = b"}"
+    return (*pieces, bytes(short))
 
 
 def raw(value: object) -> Raw:

@@ -152,11 +152,9 @@ def _problems(new: ApiKey, view: View, by: Principal) -> Sequence[Problem]:  # n
 
 
 def _limits(limits: Limits) -> list[Problem]:
-    return [
-        Problem(f"/limits/{name}", "must not be negative; leave it out for no limit")
-        for name in Limits.__struct_fields__
-        if (getattr(limits, name) or 0) < 0
-    ]
+    if limits.burst is not None and limits.requests_per_second is None:
+        return [Problem("/limits/burst", "goes with `requests_per_second`")]
+    return []
 
 
 def _keys(key: ApiKey) -> Sequence[tuple[str, str]]:

@@ -57,11 +57,20 @@ class Permissions(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How much a key may ask for at once and over time. None: no limit of that sort."""
+    """How much a key may ask for at once and over time. None: no limit of that sort.
+
+    `burst` requests may come at once where there are so many per second. `outage` says what becomes of requests while shared
+    counters are away: they are refused (`closed`), or each process counts its share alone (`local`).
+    """
 
     requests_per_minute: AtLeastOne | None = None
     tokens_per_minute: AtLeastOne | None = None
     concurrent_requests: AtLeastOne | None = None
+    requests_per_second: AtLeastOne | None = None
+    burst: AtLeastOne | None = None
+    requests_per_hour: AtLeastOne | None = None
+    requests_per_day: AtLeastOne | None = None
+    outage: Literal["closed", "local"] | None = None
 
 
 class ApiKeyInput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -2,7 +2,7 @@ from switchgear import Offer, Plugin
 from switchgear.contracts.counters import Counters
 from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.store import Store
-from switchgear_plugins.memory.counters import MemoryCounters
+from switchgear.counters import MemoryCounters
 from switchgear_plugins.memory.settings import MemorySettings
 
 

@@ -20,6 +20,9 @@ SORTS = frozenset({"window", "slots", "bucket", "period"})
 _MOST_AT_ONCE = 256
 """Steps of one script, so that none holds Redis for long."""
 
+_MOST_KNOWN = 4096
+"""Sequences of buckets that are kept packed."""
+
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 _Step = tuple[Any, ...]
@@ -36,12 +39,13 @@ class RedisCounters:
         self._clock = clock
         self._waiting: deque[tuple[_Step, asyncio.Future[Any]]] = deque()
         self._work: asyncio.Task[None] | None = None
+        self._known: dict[int, tuple[Sequence[Bucket], msgspec.Raw]] = {}
 
     async def reserve(self, id: str, buckets: Sequence[Bucket], lease_s: float) -> Decision:
         """Take from every bucket or from none."""
         if not buckets:
             return Decision(())
-        answer = await self._ask(("reserve", id, _plain(buckets), _us(lease_s)))
+        answer = await self._ask(("reserve", id, self._packed(buckets), _us(lease_s)))
         if answer[0] == "error":
             raise ValueError(f"the id {id} holds a reservation of other buckets: take an id of your own")
         refused, wait_s, rooms = answer
@@ -55,7 +59,7 @@ class RedisCounters:
 
     async def peek(self, buckets: Sequence[Bucket]) -> tuple[Room, ...]:
         """Say how the buckets stand."""
-        return _rooms((await self._ask(("peek", _plain(buckets))))[0]) if buckets else ()
+        return _rooms((await self._ask(("peek", self._packed(buckets))))[0]) if buckets else ()
 
     async def seed(self, bucket: Bucket, epoch: str, total: int) -> None:
         """Replace what was counted, once per epoch."""
@@ -67,6 +71,18 @@ class RedisCounters:
         answer = await self._ask(("settle", id, False if actual is None else list(actual)))
         if answer:
             raise ValueError(f"{answer[2]} buckets were reserved and {len(actual or ())} amounts given")
+
+    def _packed(self, buckets: Sequence[Bucket]) -> msgspec.Raw:
+        """Return buckets as the script reads them. Those of one principal are the same at each of its requests."""
+        known = self._known.get(id(buckets))
+        if known is not None and known[0] is buckets:
+            return known[1]
+        packed = _text(_pack(_plain(buckets)))
+        if isinstance(buckets, tuple):  # nobody changes it, and its id is its own while it is kept
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[id(buckets)] = (buckets, packed)
+        return packed
 
     def _ask(self, step: _Step) -> Awaitable[Any]:
         """Have a step done with the others that wait; one script is on its way at a time, so that steps keep their order."""
@@ -114,5 +130,10 @@ def _us(seconds: float) -> int:
     return round(seconds * 1e6)
 
 
+def _text(data: bytes) -> msgspec.Raw:
+    """Return MessagePack of these bytes as a text, which is all that Redis knows of strings."""
+    return msgspec.Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)
+
+
 def _rooms(found: Sequence[Any]) -> tuple[Room, ...]:
-    return tuple([Room(int(left), float(reset_s), seeded) for left, reset_s, seeded in found])
+    return tuple([Room(int(found[at]), float(found[at + 1]), found[at + 2]) for at in range(0, len(found), 3)])

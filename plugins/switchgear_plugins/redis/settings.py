@@ -16,5 +16,5 @@ class RedisSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     url: str
     prefix: Annotated[str, Meta(min_length=1, max_length=100)] = "{switchgear}:"
-    timeout: Seconds = 0.1
+    timeout: Seconds = 0.08
     rest: Seconds = 1.0

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.filter import Piece
@@ -15,6 +17,7 @@ from switchgear.contracts.provider import Answer
 from switchgear.errors import ApiError, RateLimited, Unavailable
 from switchgear.exchange.faults import PolicyStop
 from switchgear.exchange.policies import PolicyChain
+from switchgear.rawjson import holds
 from switchgear.telemetry.metrics import Metrics
 from switchgear_plugins.openai.dialect import ChatCompletions
 
@@ -271,3 +274,23 @@ async def test_policies_say_what_they_know_and_one_that_breaks_is_counted() -> N
     assert [] == log, "nobody is asked to admit anything"
     for name in ("p4", "p5", "p6"):
         assert f'switchgear_policy_errors_total{{policy="{name}"}} 1.0' in metrics.expose().decode()
+
+
+def test_a_policy_prepares_only_what_mentions_its_bytes():
+    class Mentioned(Policy):
+        mentions = b'"some_word"'
+
+        def prepare(self, x: Exchange) -> None: ...
+
+    class Always(Policy):
+        def prepare(self, x: Exchange) -> None: ...
+
+    assert not chain(Mentioned())[0].prepares(b'{"other_word": 1}')
+    assert chain(Mentioned())[0].prepares(b'{"some_word": 1}')
+    assert chain(Mentioned(), Always())[0].prepares(b"{}")
+
+
+@given(st.text("_ab", max_size=30), st.sampled_from(["", "a", "_", "a_", "some_word"]), st.integers(0, 200))
+def test_a_word_is_found_wherever_it_stands(text: str, word: str, marks: int):
+    for body in (text, text + word + text, "x" * 5000 + "_" * marks + text, "_" * marks + "x" * 5000 + word + text):
+        assert (word in body) == holds(body.encode(), word.encode())

@@ -12,6 +12,7 @@ import structlog
 from switchgear.contracts.counters import Bucket, Room
 from switchgear.contracts.exchange import Exchange, Outcome
 from switchgear.contracts.policy import Policy
+from switchgear.counters.memory import MemoryCounters
 from switchgear.counting import check_sorts
 from switchgear.errors import ApiError, InvalidRequest, PluginError, RateLimited, Unavailable
 from switchgear.exchange.policies import PolicyChain
@@ -19,7 +20,6 @@ from switchgear.exchange.reservation import LEASE_MARGIN_S, Reservations
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.ambient import START_US, FixedAmbient
 from switchgear.testing.policy_suite import make_exchange
-from switchgear_plugins.memory.counters import MemoryCounters
 
 
 async def admitted(chain: PolicyChain, x: Exchange) -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import Phase, settings
 
 from switchgear.contracts.counters import Bucket, Decision, Room
+from switchgear.counters.memory import MemoryCounters
+from switchgear.counters.sorts import ENTRIES, Period, TokenBucket
 from switchgear.testing.ambient import START_US
 from switchgear.testing.counters_suite import CountersSuite
-from switchgear_plugins.memory.counters import MemoryCounters
-from switchgear_plugins.memory.sorts import ENTRIES, Period, TokenBucket
 
 
 def changed(bucket: Bucket, **members: Any) -> Bucket:

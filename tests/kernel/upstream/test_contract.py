@@ -8,6 +8,7 @@ import threading
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from kernel.upstream.conftest import Connect, post
 from kernel.upstream.peer import Line, Peer, answers, hangs, plays, until
@@ -596,3 +597,42 @@ async def test_the_pieces_joined_are_what_was_sent_however_it_was_split(
     async with Peer(script) as peer:
         response = await connect().send(post(peer.url))
         assert body == b"".join(await drained(response))
+
+
+LONG = bytes(range(256)) * (20 * 1024)  # 5 MiB
+
+
+@pytest.mark.parametrize("pieces", [False, True])
+async def test_a_long_body_waits_until_the_peer_takes_it(connect: Connect, pieces: bool) -> None:
+    """No more of it than a piece lies at the transport meanwhile: encrypted, it would exist there once more."""
+    goes_on = asyncio.Event()
+
+    async def slow(line: Line) -> None:
+        await goes_on.wait()
+        await line.request()
+        await line.send(OK + b"content-length: 2\r\n\r\nok")
+
+    body = tuple(Raw(LONG[at : at + 700_000]) for at in range(0, len(LONG), 700_000)) if pieces else LONG
+    async with Peer(slow) as peer:
+        connection = connect()
+        sending = asyncio.create_task(connection.send(OutboundRequest("POST", f"{peer.url}/x", {}, body)))
+        await until(lambda: any(channel._write_paused for channel in connection._open))  # type: ignore[attr-defined]
+        [channel] = connection._open  # type: ignore[attr-defined]
+        assert channel._transport.get_write_buffer_size() <= CAP
+        goes_on.set()
+        assert b"ok" == await (await sending).body(CAP)
+        assert LONG == peer.requests[0].body
+
+
+async def test_an_answer_before_the_end_of_a_long_body_is_heard(connect: Connect) -> None:
+    async def impatient(line: Line) -> None:
+        await line.reader.readuntil(b"\r\n\r\n")
+        await line.send(b"HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno")
+        await line.gone()
+
+    async with Peer(impatient) as peer:
+        connection = connect()
+        for _ in range(2):  # what has unsent bytes is not used again
+            response = await connection.send(post(f"{peer.url}/x", LONG))
+            assert (413, b"no") == (response.status, await response.body(CAP))
+        assert 2 == peer.accepted

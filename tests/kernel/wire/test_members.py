@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from switchgear.errors import InvalidRequest
-from switchgear.wire.members import holds_items, parse_object, prune, splice
+from switchgear.rawjson import PIECE, crowd
+from switchgear.wire.members import VERY_LONG, holds_items, parse_object, prune, splice, splice_pieces
 
 
 def pruned(body: str, *paths: str) -> tuple[str, list[str]]:
@@ -82,3 +83,62 @@ def test_an_array_is_known_by_its_beginning(value: bytes | None, expected: bool)
 def test_what_is_no_array_is_refused_as_ever() -> None:
     with pytest.raises(InvalidRequest, match=r"`a` is invalid: Expected `array \| null`, got `str`"):
         holds_items({"a": Raw(b'"text"')}, "a")
+
+
+TEXTS = st.text(alphabet='a"\\{[,é\n😀', max_size=8)
+
+
+@given(value=st.recursive(TEXTS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=3)),
+       gap=st.integers(0, 40), ascii=st.booleans())  # fmt: skip
+def test_a_long_body_is_counted_as_if_it_were_looked_at_at_once(value: object, gap: int, ascii: bool) -> None:
+    """Wherever a piece ends: within a text, an escape, a character."""
+
+    def containers(it: object) -> int:
+        if isinstance(it, (list, dict)):
+            return 1 + sum(map(containers, it.values() if isinstance(it, dict) else it))
+        return 0
+
+    text = json.dumps(["x" * (PIECE - 25 - gap), value], ensure_ascii=ascii).encode()
+    count = containers(value) + 1
+    assert (count > 3) == (crowd(text, 3, 1000) == "3 arrays and objects") or count <= 3
+
+
+@given(tail=TEXTS, gap=st.integers(0, 30), ascii=st.booleans())
+def test_a_long_body_is_parsed_as_a_short_one(tail: str, gap: int, ascii: bool) -> None:
+    long = {"pad": "x" * (2 * PIECE - 30 - gap) + tail * 4, "model": "m", "rest": "y" * PIECE}
+    found = parse_object(json.dumps(long, ensure_ascii=ascii).encode())
+    assert long == {name: json.loads(bytes(value)) for name, value in found.items()}
+
+
+@pytest.mark.parametrize("half", ["\\ud83d", "\\ude00", "\\ud83d\\\\ude00"])
+def test_halves_of_characters_are_mended_in_a_long_body_too(half: str) -> None:
+    text = "\\ud83d\\ude00" + half + "x"
+    short = parse_object(f'{{"a":"{text}"}}'.encode())["a"]
+    long = parse_object(f'{{"a":"{text}","pad":"{"x" * VERY_LONG}"}}'.encode())["a"]
+    assert (bytes(short), True) == (bytes(long), b"\\ufffd" in bytes(long))
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\xc3", "é".encode()[:1] + b"x"])
+def test_a_long_body_that_is_no_text_is_refused(bad: bytes) -> None:
+    for end in (b'"}', b""):
+        with pytest.raises(InvalidRequest, match="UTF-8"):
+            parse_object(b'{"a":"' + b"x" * (2 * VERY_LONG) + bad + end)
+
+
+@pytest.mark.parametrize("defaults", [{}, {"n": Raw(b"1"), "a": Raw(b"0")}])
+@pytest.mark.parametrize("order", [("a", "b", "c"), ("b", "a", "c"), ("b",), ("c", "b"), ("b", "d")])
+def test_pieces_say_what_one_body_would(order: tuple[str, ...], defaults: dict[str, Raw]) -> None:
+    values = {
+        "a": Raw(b"1"),
+        "b": Raw(b'"' + b"x" * VERY_LONG + b'"'),
+        "c": Raw(b"[]"),
+        "d": Raw(b'"' + b"y" * VERY_LONG + b'"'),
+    }
+    members = {name: values[name] for name in order}
+    replace = {"c": Raw(b'"new"'), "e\n": Raw(b"null")}
+    pieces = splice_pieces(members, replace, defaults)
+    assert splice(members, replace, defaults) == b"".join(pieces)
+    assert [piece for piece in pieces if len(piece) > VERY_LONG] == [
+        value for value in members.values() if len(value) > VERY_LONG
+    ]
+    assert isinstance(splice_pieces({"a": Raw(b"1")}, replace, defaults), bytes)

@@ -11,13 +11,13 @@ from switchgear.contracts.exchange import Exchange, Outcome
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.upstream import Timeouts
 from switchgear.contracts.usage import Usage
+from switchgear.counters.memory import MemoryCounters
 from switchgear.errors import RateLimited
 from switchgear.exchange.reservation import LEASE_MARGIN_S, Reservations
 from switchgear.testing.context import PluginContext
 from switchgear.testing.policy_suite import PolicySuite, WatchedCounters, make_exchange
 from switchgear_plugins.limits.plugin import LimitsPlugin
 from switchgear_plugins.limits.policy import MOST_CACHED, LimitsPolicy, duration
-from switchgear_plugins.memory.counters import MemoryCounters
 
 
 def principal(rpm: int | None = None, concurrent: int | None = None, id: str = "key_1") -> Principal:

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.counters import Bucket
+from switchgear.counters.memory import MemoryCounters
+from switchgear.counters.sorts import ENTRIES
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.counters_suite import CountersSuite
-from switchgear_plugins.memory.counters import MemoryCounters
-from switchgear_plugins.memory.sorts import ENTRIES
 
 
 def rpm(limit, key="rpm:k", amount=1):

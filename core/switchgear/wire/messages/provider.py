@@ -137,7 +137,7 @@ class MessagesProvider:
             if "max_completion_tokens" in model.defaults:
                 defaults.setdefault("max_tokens", model.defaults["max_completion_tokens"])
         asked = call.members
-        if not OTHER_MODELS.isdisjoint(asked):
+        if call.bars_tools or not OTHER_MODELS.isdisjoint(asked):
             asked = without_other_models(call, asked)
         members, _ = fit_host(call, {**defaults, **asked}, self.host)
         if call.operation == COUNT and "max_tokens" not in members:

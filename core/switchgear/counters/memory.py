@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.counters import Bucket, Decision, Room
-from switchgear_plugins.memory.sorts import SOON_S, Entry, Period, TokenBucket, Window, period_end_us
+from switchgear.counters.sorts import SOON_S, Entry, Period, TokenBucket, Window, period_end_us
 
 SWEEP_S = 1.0
 """How often leases and idle keys are looked at, by whoever comes next."""
@@ -82,7 +82,7 @@ class MemoryCounters:
                 rooms.append(self._room(bucket, now))
         decision = Decision(tuple(rooms))
         until = now + lease_s
-        if until < self._first_lease_end:  # noqa: PLR1730 - half the price of min()
+        if until < self._first_lease_end:  # noqa: PLR1730 - half of what min() takes
             self._first_lease_end = until
         self._open[id] = (until, decision, buckets, parts)
         return decision

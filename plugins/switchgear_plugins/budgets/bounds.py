@@ -1,0 +1,183 @@
+"""The most that one attempt at a call may cost, and the bound on its answer that makes it so."""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+from msgspec import Raw
+
+from switchgear.contracts.estimate import writes_tokens
+from switchgear.contracts.exchange import Exchange, Target
+from switchgear.contracts.provider import Call
+from switchgear.contracts.usage import INPUT, MOST, OUTPUT, REQUEST
+from switchgear.errors import ApiError, InvalidRequest, PermissionDenied
+from switchgear.wire.members import raw
+
+BOUNDS = {
+    "chat": ("max_completion_tokens", "max_tokens"), "messages": ("max_tokens",), "responses": ("max_output_tokens",),
+    "completions": ("max_tokens",),
+}  # fmt: skip
+"""How the bound on an answer is called, by wire format; the last is what is written where a client wrote none."""
+
+_BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/=]{256,}")
+_FRAME = 64
+"""Tokens that a provider may put around a prompt."""
+_PICTURE = 4096
+"""Tokens of something that is sent as base64: what the models that see cost most of."""
+_STORED = ("previous_response_id", "conversation")
+_SEVERAL = ("n", "best_of")
+_KEPT = 4096
+
+
+class Priced:
+    """A target's dearest prices, microusd for a million; `frame` is for the request itself."""
+
+    __slots__ = ("frame", "most", "read", "written")
+
+    def __init__(self, target: Target) -> None:
+        pricing = target.pricing
+        self.most = target.model.max_output_tokens
+        default = target.model.defaults.get("max_tokens")
+        if default is not None:
+            with suppress(msgspec.DecodeError):
+                self.most = msgspec.json.decode(default, type=int)
+        self.read = self.written = None if pricing is None else 0
+        self.frame = 0
+        if pricing is not None:
+            self.read, self.written = pricing.dearest(INPUT), pricing.dearest(OUTPUT)
+            self.frame = pricing.units.get(REQUEST, 0)
+        elif target.native is not None:  # it runs in this process, and nobody sends a bill for it
+            self.read = self.written = 0
+
+
+class Bounds:
+    """Works out worst cases. What it knows of targets goes with the snapshot they belong to."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._priced: dict[Target, Priced] = {}
+        self._snapshot: object = None
+
+    def of(self, target: Target) -> Priced:
+        """Return a target's prices."""
+        found = self._priced.get(target)
+        if found is None:
+            found = self._priced[target] = Priced(target)
+        return found
+
+    def question(self, x: Exchange) -> "Question":
+        """Return what a planned call may cost, as far as its answer has a bound. Raises `ApiError` where that cannot be known."""
+        call, plan = x.call, x.plan
+        assert call is not None
+        assert plan is not None
+        if x.snapshot is not self._snapshot or len(self._priced) >= _KEPT:
+            self._priced.clear()
+            self._snapshot = x.snapshot
+        targets = [step.target for step in plan.steps]
+        priced = [self.of(target) for target in targets]
+        question = Question(call, priced, longest_input(call, targets), at_once=1 if plan.hedge_s is None else 2)
+        if not question.writes:
+            return question
+        bound = _bound(call)
+        if bound is None or bound <= 0:  # a provider may read less than nothing, or nothing, as no bound at all
+            question.is_open = bound != 0
+            bound = min((self._most if one.most is None else one.most for one in priced), default=self._most)
+        question.bound = bound
+        return question
+
+
+class Question:
+    """What a call may cost. `is_open`: its client set no bound, so that the gateway may."""
+
+    __slots__ = ("_answers", "_at_once", "_call", "_priced", "bound", "is_open", "read", "writes")
+
+    def __init__(self, call: Call, priced: Sequence[Priced], read: int, *, at_once: int) -> None:
+        self._call = call
+        self._priced = priced
+        self._at_once = at_once
+        self.read = read
+        self.bound = 0
+        self.is_open = False
+        self.writes = writes_tokens(call) or call.wire in BOUNDS
+        self._answers = _answers(call)
+        for one in priced:
+            if one.read is None or (one.written is None and self.writes):
+                message = (
+                    "This model has no price, and there is a hard budget to keep. Give the model `pricing`, or take it out of"
+                    " the budget's scope."
+                )
+                raise PermissionDenied(message, code="price_unknown", param="model")
+
+    def worst(self) -> int:
+        """Return microusd: the dearest target's, rounded up."""
+        return min(max((self.at(one) for one in self._priced), default=0) * self._at_once, MOST)
+
+    def at(self, one: Priced) -> int:
+        """Return what one attempt at one target may cost."""
+        written = max(0, self.bound) * self._answers
+        return -(-(self.read * (one.read or 0) + written * (one.written or 0) + one.frame) // 1_000_000)
+
+    def longest(self, microusd: int) -> int:
+        """Return the longest answer, in tokens, that so much money pays for at every target; -1: not even for the question."""
+        left = self.bound
+        for one in self._priced:
+            budget = microusd // self._at_once * 1_000_000 - self.read * (one.read or 0) - one.frame
+            if budget < 0:
+                return -1
+            if one.written:
+                left = min(left, budget // (one.written * self._answers))
+        return left
+
+    def write(self, tokens: int) -> None:
+        """Bound the answer. Raises `ApiError` where this wire format has no such member."""
+        self.bound = tokens
+        names = BOUNDS.get(self._call.wire)
+        if names is None:
+            raise unbounded()
+        self._call.max_tokens = tokens
+        self._call.members[names[-1]] = Raw(raw(tokens))
+
+
+def unbounded() -> ApiError:
+    """Make the error of a call whose answer could be of any length."""
+    message = "There is a budget to keep: say how long the answer may be."
+    return InvalidRequest(message, code="unbounded", param="max_tokens")
+
+
+def longest_input(call: Call, targets: Sequence[Target]) -> int:
+    """Return more tokens than a prompt can have: no token is shorter than a byte."""
+    size = 0
+    for value in call.members.values():
+        size += len(value)
+    if size > _KEPT and any(b"base64" in bytes(value) for value in call.members.values()):
+        size = 0
+        for value in call.members.values():
+            text, pictures = _BASE64.subn(b"", bytes(value))
+            size += len(text) + pictures * _PICTURE
+    windows = [target.model.context_window for target in targets]
+    if any(name in call.members for name in _STORED):  # what the provider has of it already is as long as it may be
+        return max(size, *(0 if window is None else window for window in windows), 0) + _FRAME
+    return size + _FRAME
+
+
+def _bound(call: Call) -> int | None:
+    """Return the bound that a client set; of several names for it the most, as it is the provider's to choose."""
+    found = call.max_tokens
+    if call.wire in BOUNDS:
+        for name in _BOUNDS:
+            if name in call.members:
+                with suppress(InvalidRequest):  # the provider will say so
+                    said = call.member(name, int)
+                    found = said if found is None else found if said is None else min(said, 0) or max(found, said)
+    return found
+
+
+def _answers(call: Call) -> int:
+    most = 1
+    for name in _SEVERAL:
+        if name in call.members:
+            with suppress(InvalidRequest):  # the provider will say so
+                most = max(most, call.member(name, int) or 1)
+    return most
