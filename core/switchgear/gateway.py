@@ -5,7 +5,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from switchgear.composition import Calls, Ground, Stored, connect_calls, declare
 from switchgear.config import Config
 from switchgear.context import Services
 from switchgear.contracts.event import Event
+from switchgear.contracts.kernel import Serving
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.store import Change, Store
 from switchgear.doors import admin_routes
@@ -42,6 +43,7 @@ from switchgear.introspection import introspection_handlers
 from switchgear.kernel import Kernel
 from switchgear.no_store import NoStore
 from switchgear.phrasing import raised
+from switchgear.plugin_faults import contained
 from switchgear.recording import Recording, Work
 from switchgear.reload import LiveConfiguration
 from switchgear.resources.engine import ResourceEngine
@@ -81,6 +83,7 @@ class Gateway:
         self._system = System(self.kernel.metrics, self._ambient, plugins=len(self.kernel.plugins))
         self._engine: Engine | None = None
         self._app: Any = None
+        self._admin: Any = None
         self._calls: DataPlane
         self._inside = InsideCalls()
         self.store: Store
@@ -119,6 +122,17 @@ class Gateway:
     @property
     def _has_store(self) -> bool:
         return not isinstance(self.store, NoStore)
+
+    async def notices(self, serving: Serving) -> AsyncIterator[str]:
+        """Yield what plugins have to tell whoever started it, once it serves."""
+        for bound in self.kernel.registry.all(Hooks.switchgear_notices):
+            try:
+                text = await contained(bound.item.tell(serving))
+            except Exception as error:  # noqa: BLE001 - counted and logged under the plugin's name; it serves all the same
+                self.kernel.failed(bound.plugin, "a notice", raised(error))
+            else:
+                if text is not None:
+                    yield text
 
     async def stop(self) -> None:
         """Undo `start`: what was acknowledged is in the store or in the journal afterwards."""
@@ -250,6 +264,7 @@ class Gateway:
             root_path=self.settings.root_path,
             faults=self.kernel.faults,
         )
+        self._admin = admin
         self._app = fronted(as_written(admin, self.settings.root_path), self.kernel.faults)
 
     def _begin(self, *work: Work) -> None:

@@ -102,7 +102,7 @@ def _unknown_kinds(registry: Registry) -> Iterator[str]:
     known = {*KINDS, *(bound.item.name for bound in kinds), "callable"}
     for bound in kinds:
         for reference in bound.item.references:
-            if reference.kind not in known:
+            if reference.kind not in known and not reference.optional:
                 yield (
                     f"{bound}: `{reference.field}` of its resource kind `{bound.item.name}` names resources of the kind"
                     f" `{reference.kind}`, which no enabled plugin brings.{did_you_mean(reference.kind, known)}"

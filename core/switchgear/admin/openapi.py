@@ -155,6 +155,12 @@ _PARAMETERS: Json = {
         "schema": {"type": "string"},
     },
     "Search": {"name": "q", "in": "query", "description": "A word in the id or name.", "schema": {"type": "string"}},
+    "Prefix": {
+        "name": "prefix",
+        "in": "query",
+        "description": "What the name begins with; the list is then in the order of names, without pages.",
+        "schema": {"type": "string"},
+    },
     "IfMatch": {
         "name": "If-Match",
         "in": "header",
@@ -201,7 +207,8 @@ def _kind_paths(types: KindTypes, refs: Mapping[Any, Json]) -> Json:
 
     title, id = kind.title, "IdWithSlashes" if kind.id_slashes else "Id"
     writes = (id, "IfMatch", "IdempotencyKey")
-    listing = operation("list", f"List {kind.name}", 200, types.page, None, "Limit", "Cursor", "Search")
+    search = ("Search",) if kind.named is None else ("Search", "Prefix")
+    listing = operation("list", f"List {kind.name}", 200, types.page, None, "Limit", "Cursor", *search)
     listing["parameters"] += _filters(types)
     creating = operation("create", f"Create a {title}", 201, types.shown_once, types.create, "IdempotencyKey")
     creating["responses"]["201"]["headers"]["Location"] = {"schema": {"type": "string"}}

@@ -16,6 +16,7 @@ from switchgear.cli import EARLY
 from switchgear.cli.common import config_option, gateway_flags, read_config
 from switchgear.cli.leaving import Leaving
 from switchgear.cli.signals import Early
+from switchgear.contracts.kernel import Serving
 from switchgear.errors import ConfigError
 from switchgear.first_run import FirstRun
 from switchgear.gateway import Gateway
@@ -113,9 +114,12 @@ async def _serve_until_stopped(gateway: Gateway, early: Early, leaving: Leaving)
     def draining() -> None:
         leaving.begin(settings.drain_grace + settings.plugin_timeout)
 
+    telling: list[asyncio.Task[None]] = []
+
     def ready(port: int) -> None:
         _announce(gateway, port)
         early.serving()
+        telling.append(asyncio.create_task(_tell(gateway, port)))
 
     giving_back = asyncio.create_task(give_back())
     try:
@@ -138,10 +142,21 @@ def _announce(gateway: Gateway, port: int) -> None:
         _say_hello(gateway, port)
 
 
+async def _tell(gateway: Gateway, port: int) -> None:
+    is_seen = sys.stdout is not None and sys.stdout.isatty()
+    async for text in gateway.notices(Serving(_url(gateway, port), is_seen)):
+        with contextlib.suppress(OSError):
+            click.echo(text)
+
+
+def _url(gateway: Gateway, port: int) -> str:
+    host = gateway.settings.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{gateway.settings.root_path}"
+
+
 def _say_hello(gateway: Gateway, port: int) -> None:
     settings = gateway.settings
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{port}"
+    url = _url(gateway, port)
     click.echo(f"Switchgear serves {url} (data in {settings.data_path})")
     for warning in gateway.kernel.warnings:
         click.echo(f"Note: {warning}")

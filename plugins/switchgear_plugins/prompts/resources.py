@@ -51,7 +51,9 @@ class LivePrompt(Struct, frozen=True, eq=False):
 
 def prompts() -> ResourceKind[Prompt, LivePrompt]:
     """Declare the kind."""
-    return ResourceKind(name=KIND, title="prompt", spec=Prompt, validate=_problems, compile=_compile, scope=("team_id",))
+    return ResourceKind(
+        name=KIND, title="prompt", spec=Prompt, validate=_problems, compile=_compile, scope=("team_id",)
+    )
 
 
 def live(id: str, version: int, spec: Prompt) -> LivePrompt:

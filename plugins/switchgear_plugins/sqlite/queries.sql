@@ -39,6 +39,18 @@ FROM documents AS d JOIN versions AS v USING (kind, id, version)
 WHERE d.kind = :kind AND d.id > :after
 ORDER BY d.id LIMIT :limit;
 
+-- name: page_naming
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM document_references AS r JOIN documents AS d USING (kind, id) JOIN versions AS v USING (kind, id, version)
+WHERE r.to_kind = :to_kind AND r.to_id = :to_id AND r.kind = :kind AND r.id > :after
+ORDER BY r.id LIMIT :limit;
+
+-- name: search
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM document_keys AS k JOIN documents AS d USING (kind, id) JOIN versions AS v USING (kind, id, version)
+WHERE k.key_index = :key_index AND k.value >= :prefix AND k.value < :beyond
+ORDER BY k.value LIMIT :limit;
+
 -- name: versions
 SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
 FROM versions AS v

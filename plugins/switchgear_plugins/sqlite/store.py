@@ -20,6 +20,7 @@ from switchgear.contracts.store import (
     Replay,
     Write,
 )
+from switchgear.contracts.store_rules import LAST_CHARACTER
 from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreError
 from switchgear.migrate import Migration, core_migrations, migrate, of_plugins, status
@@ -125,9 +126,21 @@ class SqliteStore:
         """Return the document that holds a unique key."""
         return _first(await self._documents("lookup", key_index=index, value=value))
 
-    async def page(self, kind: str, *, after: str = "", limit: int = 100) -> list[Document]:
+    async def search(self, index: str, prefix: str, *, limit: int = 100) -> list[Document]:
+        """Return the documents that hold a unique key which begins so."""
+        return await self._documents(
+            "search", key_index=index, prefix=prefix, beyond=prefix + LAST_CHARACTER, limit=limit
+        )
+
+    async def page(
+        self, kind: str, *, after: str = "", limit: int = 100, naming: tuple[str, str] | None = None
+    ) -> list[Document]:
         """Return current documents of a kind in id order."""
-        return await self._documents("page", kind=kind, after=after, limit=limit)
+        if naming is None:
+            return await self._documents("page", kind=kind, after=after, limit=limit)
+        return await self._documents(
+            "page_naming", kind=kind, after=after, limit=limit, to_kind=naming[0], to_id=naming[1]
+        )
 
     async def versions(self, kind: str, id: str, *, before: int | None = None, limit: int = 100) -> list[Document]:
         """Return versions newest first."""

@@ -12,7 +12,6 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from switchgear import Context
-from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import RecordQuery, RecordRow
 from switchgear_plugins.usage.record import ShownUsage
 
@@ -23,13 +22,13 @@ _FORMULA = frozenset("=+-@\t\r")
 
 
 def export_handler(
-    context: Context, kind: RecordKind, filters: str, query: Callable[..., RecordQuery]
+    context: Context, asked: Callable[[Request[Any, Any, Any], int], RecordQuery], filters: str
 ) -> HTTPRouteHandler:
-    """Make the route."""
+    """Make the route. `asked` reads what a request wants, within the bounds of who asks, in pages of so many."""
 
     @get(
         "/admin/v1/usage/export",
-        opt={"action": "list", "resource": "usage"},
+        opt={"action": "list", "resource": "usage", "scoped": True},
         summary="Usage records as a file, newest first",
         description=f"It is made as it is read, a page at a time. {filters}",
         tags=["usage"],
@@ -37,10 +36,9 @@ def export_handler(
     async def export(
         request: Request[Any, Any, Any], format: Annotated[Literal["csv", "ndjson"], QueryParameter()] = "ndjson"
     ) -> Stream:
-        asked = query(request.query_params, kind, limit=_PAGE)
         media, write = ("text/csv", _csv) if format == "csv" else ("application/x-ndjson", _ndjson)
         headers = {"content-disposition": f'attachment; filename="usage.{format}"'}
-        return Stream(_pieces(context, asked, write), media_type=media, headers=headers)
+        return Stream(_pieces(context, asked(request, _PAGE), write), media_type=media, headers=headers)
 
     return export
 

@@ -15,9 +15,10 @@ from msgspec import Struct
 
 from switchgear import Context
 from switchgear.contracts.exchange import Outcome
+from switchgear.contracts.principal import Scope
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import RecordQuery, member_path
-from switchgear.errors import InvalidRequest, StoreError
+from switchgear.errors import InvalidRequest, PermissionDenied, StoreError
 from switchgear_plugins.usage.export import export_handler
 from switchgear_plugins.usage.record import ShownUsage, usage_kind
 
@@ -64,7 +65,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
 
     @get(
         "/admin/v1/usage",
-        opt={"action": "list", "resource": "usage"},
+        opt={"action": "list", "resource": "usage", "scoped": True},
         summary="Usage records, newest first",
         description=filters,
         tags=["usage"],
@@ -75,6 +76,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
         cursor: Annotated[str | None, QueryParameter()] = None,
     ) -> UsagePage:
         query = _query(request.query_params, kind, limit=limit + 1, before=_decode_cursor(cursor))
+        query = _bounded(query, request.state.scope, kind)
         rows = await context.records.scan(query)
         more = len(rows) > limit
         rows = rows[:limit]
@@ -83,7 +85,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
 
     @get(
         "/admin/v1/usage/summary",
-        opt={"action": "list", "resource": "usage"},
+        opt={"action": "list", "resource": "usage", "scoped": True},
         summary="Usage summed up by up to three dimensions",
         description=filters,
         tags=["usage"],
@@ -101,7 +103,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
         ):
             known = ", ".join((*kind.dimensions, *_ONLY_SUMMARY))
             raise InvalidRequest(f"`by` takes one to three of {known}.", param="by", code="invalid_value")
-        query = _query(request.query_params, kind, limit=limit)
+        query = _bounded(_query(request.query_params, kind, limit=limit), request.state.scope, kind)
         groups = await context.records.summarise(query, names, kind.measures)
         data = [
             UsageGroup(
@@ -111,7 +113,10 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
         ]
         return UsageSummary(names, data)
 
-    return [usage, summary, export_handler(context, kind, filters, _query)]
+    def asked(request: Request[Any, Any, Any], limit: int) -> RecordQuery:
+        return _bounded(_query(request.query_params, kind, limit=limit), request.state.scope, kind)
+
+    return [usage, summary, export_handler(context, asked, filters)]
 
 
 def _query(params: Any, kind: RecordKind, *, limit: int, before: tuple[int, str] | None = None) -> RecordQuery:
@@ -131,6 +136,17 @@ def _query(params: Any, kind: RecordKind, *, limit: int, before: tuple[int, str]
             message = f"There is no filter `{name}`; filters are since, until, {', '.join(kind.dimensions)}."
             raise InvalidRequest(message, param=name, code="unknown_parameter")
     return RecordQuery(kind.name, since, until, equals, before, limit)
+
+
+def _bounded(query: RecordQuery, scope: Scope, kind: RecordKind) -> RecordQuery:
+    """Leave of a query what is within somebody's bounds, which are dimensions with one value each."""
+    equals = dict(query.equals)
+    for name, values in (scope.filter or {}).items():
+        if not _is_dimension(kind, name) or len(values) != 1:
+            raise PermissionDenied("You may not see usage here.", code="not_permitted")
+        if equals.setdefault(name, values[0]) != values[0]:
+            return msgspec.structs.replace(query, since_us=0, until_us=0)  # somebody else's: nothing is there
+    return msgspec.structs.replace(query, equals=equals)
 
 
 def _typed(name: str, value: str, type: Any) -> str | int | bool | None:

@@ -17,7 +17,7 @@ function Keys({ api, user }) {
     } catch (error) { complain(error); }
   };
   const rotate = async (key) => {
-    if (await confirm({ title: `A new secret for ${key.name}?`, body: html`<p>The old one stays good for an hour, so that you can change it where it is used.</p>`, action: "Make a new secret" })) act(key, "regenerate", { overlap_seconds: 3600 });
+    if (await confirm({ title: `A new secret for ${key.name}?`, body: html`<p>The old one stays good for an hour, so that you can change it where it is used.</p>`, action: "Make a new secret" })) act(key, "rotate", { overlap_seconds: 3600 });
   };
   const revoke = async (key) => {
     if (await confirm({ title: `Revoke ${key.name}?`, body: html`<p>Whatever uses <code>${key.prefix}…${key.last4}</code> is refused from now on. This is final.</p>`, action: `Revoke ${key.name}`, danger: true })) act(key, "revoke");
