@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import structlog
 
+from switchgear.contracts.rollups import MOST_MEASURES, RollsUp, Rollup
 from switchgear.contracts.store import Store
 from switchgear.errors import StoreUnavailable
 from switchgear.hooks import Hooks
@@ -73,7 +74,16 @@ class Recording:
         assert self._drain is not None
         yield "journal", self._drain.run
         yield from (("record sink", outlet.drain.run) for outlet in self._outlets)
+        if isinstance(self._store, RollsUp):
+            yield "rollups", partial(self._roll_up, self._store)
         yield "retention", Retention(self._store, self.kinds.values(), self._kernel.ambient).run
+
+    async def _roll_up(self, store: RollsUp) -> None:
+        """Have the store keep the sums that kinds of record want; of what is there it takes a while, once."""
+        for kind in self.kinds.values():
+            await store.roll_up(
+                kind.name, [Rollup(kind.name, by, kind.measures[:MOST_MEASURES]) for by in kind.rollups]
+            )
 
     async def _drain_last(self, drain: Drain) -> None:
         try:

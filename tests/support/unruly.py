@@ -255,7 +255,7 @@ class Listener:
 class Book:
     """Knows prices."""
 
-    def price(self, type: str, model: str, at_us: int) -> Any:
+    def price(self, type: str, model: str, at_us: int, host: str | None) -> Any:
         return at("price", model)
 
 

@@ -206,7 +206,7 @@ BOOKS = """
     ASKED = []
 
     class Book:
-        def price(self, provider_type, provider_model, at_us):
+        def price(self, provider_type, provider_model, at_us, host):
             ASKED.append((provider_type, provider_model, at_us > 10**15))
             return Pricing({"input": 1_000_000, "output": 2_000_000}, "acme 2026-11") if provider_model != "echo" else None
 

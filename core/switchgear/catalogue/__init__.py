@@ -6,7 +6,7 @@ They are what an attempt needs (a secret, somewhere to send it, a name to ask fo
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -260,6 +260,7 @@ class Catalogue:
             mapping=spec.model_mapping,
             concurrency=spec.concurrency,
             takes_own=spec.auth == "client",
+            host=None if base_url is None else urlsplit(base_url).hostname,
         )
 
     def _merge(self, name: str, providers: Mapping[str, LiveProvider]) -> SharedModel:
@@ -331,18 +332,18 @@ class Catalogue:
             secret_headers=provider.secret_headers,
             takes_own=provider.takes_own,
             lines=f"x-switchgear-model: {id}\r\nx-switchgear-provider: {spec.provider_id}\r\n".encode(),
-            pricing=self._pricing(spec, provider.type),
+            pricing=self._pricing(spec, provider),
             owner=provider.owner,
         )
 
-    def _pricing(self, spec: ModelSpec, provider_type: str) -> Pricing | None:
+    def _pricing(self, spec: ModelSpec, provider: LiveProvider) -> Pricing | None:
         """Return what a model's resource says it costs, else what the first price book says that knows it."""
         if spec.pricing is not None:
             return Pricing(spec.pricing)
         now_us = self._credentials.ambient.now_us()
         for book in self.price_books:
             try:
-                pricing = book.price(provider_type, spec.provider_model, now_us)
+                pricing = book.price(provider.type, spec.provider_model, now_us, provider.host)
                 if pricing is not None and not isinstance(pricing, Pricing):
                     raise TypeError(f"a price book returned {type(pricing).__name__}, no Pricing")  # noqa: TRY301
             except Exception as error:  # noqa: BLE001 - counted and logged under its plugin; it knows no price

@@ -49,8 +49,10 @@ class LiveProvider:
         mapping: Mapping[str, str] = MappingProxyType({}),
         concurrency: Mapping[str, int] = MappingProxyType({}),
         takes_own: bool = False,
+        host: str | None = None,
     ) -> None:
         self.type = type
+        self.host = host
         self.owner = owner
         self.enabled = enabled
         self.timeouts = timeouts

@@ -38,6 +38,16 @@ def writes_tokens(call: Call) -> bool:
     return call.operation == "chat" or call.max_tokens is not None
 
 
+def service_of(call: Call) -> str | None:
+    """Return the service tier that a call asks for."""
+    if "service_tier" not in call.members:
+        return None
+    try:
+        return call.member("service_tier", str)
+    except InvalidRequest:  # the provider will say so
+        return None
+
+
 def estimate(call: Call, target: "Target") -> Estimate:
     """Estimate a request at one target. Counting tokens is free."""
     read = target.estimator.input(call.members)
@@ -47,6 +57,8 @@ def estimate(call: Call, target: "Target") -> Estimate:
     pricing = target.pricing
     if pricing is None:
         return Estimate(read, written)
+    if pricing.services:
+        pricing = pricing.serving(service_of(call))
     price, worst = pricing.price(INPUT), None if written is None else _worst(pricing, read, written)
     return Estimate(read, written, None if price is None else _microusd(read * price), worst)
 

@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from switchgear.contracts.rollups import MOST_DIMENSIONS
 from switchgear.contracts.store import Aggregate, RecordQuery, RecordRow
 from switchgear.telemetry.scrub import mask
 
@@ -33,6 +34,7 @@ class RecordKind:
     dimensions  members that may be filtered and grouped by; `labels.*` means every member of the object `labels`
     measures    integer members that may be summed, likewise
     keep_s      seconds that a record is kept in the store, None for ever
+    rollups     sets of at most six dimensions, texts, by which a store may keep the sums of the first eight measures by the hour
     """
 
     name: str
@@ -40,12 +42,17 @@ class RecordKind:
     dimensions: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
     keep_s: int | None = None
+    rollups: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.name) is None:
             raise ValueError(f"{self.name!r} is not a name of records: lower-case letters, digits and `_`, at most 64")
         if self.keep_s is not None and self.keep_s <= 0:
             raise ValueError(f"`keep_s` of the records `{self.name}` is {self.keep_s}; it must be more than 0 seconds")
+        if any(not 0 < len(by) <= MOST_DIMENSIONS or not set(by) <= set(self.dimensions) for by in self.rollups):
+            raise ValueError(
+                f"`rollups` of the records `{self.name}` are of one to {MOST_DIMENSIONS} of its dimensions"
+            )
         known = {field.encode_name for field in msgspec.structs.fields(self.type)}
         for member in (*self.dimensions, *self.measures):
             if _MEMBER.fullmatch(member) is None or member.removesuffix(MEMBERS) not in known:

@@ -17,7 +17,7 @@ A unit is a kind of another one, its parent, and is priced like it where it has 
 `cache_write`, which is an `input`; `reasoning` is an `output`; whatever `x` is, `x_input` is an `input`, `x_output` an `output`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
@@ -205,11 +205,25 @@ def _with_what_is_missing(
     return read, written + missing, told
 
 
+class Tier(Struct, frozen=True):
+    """Prices of calls that read more than `above` tokens: all of such a call costs these; what is not named costs as usual."""
+
+    above: int
+    units: Mapping[str, int]
+
+
 class Pricing(Struct, frozen=True):
-    """What units cost, in microusd per million of each. `version` names where the prices are from; None: the model's resource."""
+    """What units cost, in microusd per million of each.
+
+    version   names where the prices are from; None: the model's resource
+    tiers     prices of longer calls, in the order of `above`
+    services  prices of calls that ask for another service tier (`priority`, `flex`), by its name
+    """
 
     units: Mapping[str, int]
     version: str | None = None
+    tiers: tuple[Tier, ...] = ()
+    services: Mapping[str, "Pricing"] = {}
 
     def price(self, unit: str) -> int | None:
         """Return what a million of a unit costs: its own price, or that of the next one above it; None where none has any."""
@@ -223,6 +237,8 @@ class Pricing(Struct, frozen=True):
 
     def cost(self, usage: Usage) -> int | None:
         """Return what one attempt cost, in microusd, rounded half up once; None (unknown) where a unit of it has no price."""
+        if self.tiers and (tier := self._tier(usage.input_tokens)) is not None:
+            return tier.cost(usage)
         total = 0
         for unit, count in usage.units.items():
             price = self.units.get(unit)
@@ -234,14 +250,36 @@ class Pricing(Struct, frozen=True):
         return min((total + _MILLION // 2) // _MILLION, MOST)
 
     def dearest(self, unit: str) -> int | None:
-        """Return the most that a million of a unit may cost, whatever kind of it they turn out to be; None: unknown."""
+        """Return the most that a million of a unit may cost, whatever kind of it, however long the call; None: unknown."""
         own = self.price(unit)
-        return None if own is None else max([own, *(price for it, price in self.units.items() if side(it) == unit)])
+        if own is None:
+            return None
+        of_kinds = (price for units in self._all_units() for it, price in units.items() if side(it) == unit)
+        return max([own, *of_kinds])
+
+    def serving(self, service: str | None) -> "Pricing":
+        """Return the prices of a service tier; these, where it has none of its own."""
+        return self if service is None else self.services.get(service, self)
+
+    def _tier(self, read: int) -> "Pricing | None":
+        found = None
+        for tier in self.tiers:
+            if read > tier.above:
+                found = tier
+        return None if found is None else Pricing({**self.units, **found.units}, self.version)
+
+    def _all_units(self) -> Iterator[Mapping[str, int]]:
+        yield self.units
+        for tier in self.tiers:
+            yield tier.units
 
 
 class PriceBook(Protocol):
     """Knows what models cost. Asked once when a target is compiled, and only where the model's resource has no `pricing`."""
 
-    def price(self, provider_type: str, provider_model: str, at_us: int) -> Pricing | None:
-        """Return the prices of a provider's model at a time (wall clock microseconds); None for one it does not know. No I/O."""
+    def price(self, provider_type: str, provider_model: str, at_us: int, host: str | None) -> Pricing | None:
+        """Return the prices of a provider's model at a time (wall clock microseconds); None for one it does not know. No I/O.
+
+        `host` is where the provider is, None where that is its type's own place.
+        """
         ...

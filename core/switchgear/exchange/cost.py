@@ -1,6 +1,6 @@
 """What attempts consumed and cost: each is accounted for when it ends, the exchange once it settles, before it is recorded."""
 
-from switchgear.contracts.estimate import writes_tokens
+from switchgear.contracts.estimate import service_of, writes_tokens
 from switchgear.contracts.exchange import Attempt, Exchange
 from switchgear.contracts.provider import COUNT
 from switchgear.contracts.usage import MOST, Usage
@@ -27,7 +27,7 @@ def account(x: Exchange, attempt: Attempt) -> None:
     usage = x.usage
     if usage is None and is_billed:
         usage = _estimate(x, attempt, x.stream_bytes, x.stream_events)
-    _charge(attempt, usage, is_billed=is_billed)
+    _charge(x, attempt, usage, is_billed=is_billed)
 
 
 def settle_cost(x: Exchange) -> None:
@@ -40,7 +40,7 @@ def settle_cost(x: Exchange) -> None:
     for attempt in x.attempts:
         if not attempt.accounted:  # it was given up and does not heed it
             is_billed = may_be_billed(x, attempt)
-            _charge(attempt, _estimate(x, attempt, 0, 0) if is_billed else None, is_billed=is_billed)
+            _charge(x, attempt, _estimate(x, attempt, 0, 0) if is_billed else None, is_billed=is_billed)
         if attempt.usage is not None:
             usage = attempt.usage if usage is None else usage + attempt.usage
         cost = None if cost is None or attempt.cost_microusd is None else min(cost + attempt.cost_microusd, MOST)
@@ -60,10 +60,12 @@ def learn(x: Exchange) -> None:
         attempt.target.estimator.learn(text_bytes(x.sent.members), usage.input_tokens, received, shown)
 
 
-def _charge(attempt: Attempt, usage: Usage | None, *, is_billed: bool) -> None:
+def _charge(x: Exchange, attempt: Attempt, usage: Usage | None, *, is_billed: bool) -> None:
     attempt.accounted = True
     attempt.usage = usage
     pricing = attempt.target.pricing
+    if pricing is not None and pricing.services and x.sent is not None:
+        pricing = pricing.serving(service_of(x.sent))
     if not is_billed:
         attempt.cost_microusd = 0
     else:

@@ -25,9 +25,9 @@ class PriceBookSuite:
     def test_it_knows_its_prices(self) -> None:
         book = self.make()
         for type, model in self.known:
-            pricing = book.price(type, model, _NOW_US)
+            pricing = book.price(type, model, _NOW_US, None)
             assert isinstance(pricing, Pricing), f"`price({type!r}, {model!r})` is no Pricing but {pricing!r}"
-            assert pricing == book.price(type, model, _NOW_US), "asked again it says another price"
+            assert pricing == book.price(type, model, _NOW_US, None), "asked again it says another price"
             for unit, price in pricing.units.items():
                 assert isinstance(unit, str), "units are named"
                 assert _is_whole(price), (
@@ -40,7 +40,9 @@ class PriceBookSuite:
         book = self.make()
         for type in ("no-such-type", "", *{type for type, _ in self.known}):
             for model in ("no-such-model", "", "a/b:c", "\u00e9"):
-                assert book.price(type, model, _NOW_US) is None, "of a model that it does not know a book says None"
+                assert book.price(type, model, _NOW_US, None) is None, (
+                    "of a model that it does not know a book says None"
+                )
 
 
 def _is_whole(value: object) -> bool:

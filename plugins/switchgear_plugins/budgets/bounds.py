@@ -7,20 +7,17 @@ from contextlib import suppress
 import msgspec
 from msgspec import Raw
 
-from switchgear.contracts.estimate import writes_tokens
+from switchgear.contracts.estimate import service_of, writes_tokens
 from switchgear.contracts.exchange import Exchange, Target
 from switchgear.contracts.provider import Call
 from switchgear.contracts.usage import INPUT, MOST, OUTPUT, REQUEST
 from switchgear.errors import ApiError, InvalidRequest, PermissionDenied
 from switchgear.wire.members import raw
 
-BOUNDS = {
-    "chat": ("max_completion_tokens", "max_tokens"), "messages": ("max_tokens",), "responses": ("max_output_tokens",),
-    "completions": ("max_tokens",),
-}  # fmt: skip
-"""How the bound on an answer is called, by wire format; the last is what is written where a client wrote none."""
+BOUNDS = {"chat": "max_tokens", "messages": "max_tokens", "responses": "max_output_tokens", "completions": "max_tokens"}
+"""How the bound on an answer is called, by wire format."""
 
-_BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=]{256,}")
 _FRAME = 64
 """Tokens that a provider may put around a prompt."""
@@ -36,8 +33,8 @@ class Priced:
 
     __slots__ = ("frame", "most", "read", "written")
 
-    def __init__(self, target: Target) -> None:
-        pricing = target.pricing
+    def __init__(self, target: Target, service: str | None) -> None:
+        pricing = None if target.pricing is None else target.pricing.serving(service)
         self.most = target.model.max_output_tokens
         default = target.model.defaults.get("max_tokens")
         if default is not None:
@@ -57,14 +54,15 @@ class Bounds:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._priced: dict[Target, Priced] = {}
+        self._priced: dict[tuple[Target, str | None], Priced] = {}
         self._snapshot: object = None
 
-    def of(self, target: Target) -> Priced:
-        """Return a target's prices."""
-        found = self._priced.get(target)
+    def of(self, target: Target, call: Call) -> Priced:
+        """Return a target's prices, for the service tier that a call asks for."""
+        service = service_of(call) if target.pricing is not None and target.pricing.services else None
+        found = self._priced.get((target, service))
         if found is None:
-            found = self._priced[target] = Priced(target)
+            found = self._priced[target, service] = Priced(target, service)
         return found
 
     def question(self, x: Exchange) -> "Question":
@@ -76,7 +74,7 @@ class Bounds:
             self._priced.clear()
             self._snapshot = x.snapshot
         targets = [step.target for step in plan.steps]
-        priced = [self.of(target) for target in targets]
+        priced = [self.of(target, call) for target in targets]
         question = Question(call, priced, longest_input(call, targets), at_once=1 if plan.hedge_s is None else 2)
         if not question.writes:
             return question
@@ -91,10 +89,10 @@ class Bounds:
 class Question:
     """What a call may cost. `is_open`: its client set no bound, so that the gateway may."""
 
-    __slots__ = ("_answers", "_at_once", "_call", "_priced", "bound", "is_open", "read", "writes")
+    __slots__ = ("_answers", "_at_once", "_priced", "bound", "call", "is_open", "read", "writes")
 
     def __init__(self, call: Call, priced: Sequence[Priced], read: int, *, at_once: int) -> None:
-        self._call = call
+        self.call = call
         self._priced = priced
         self._at_once = at_once
         self.read = read
@@ -133,11 +131,13 @@ class Question:
     def write(self, tokens: int) -> None:
         """Bound the answer. Raises `ApiError` where this wire format has no such member."""
         self.bound = tokens
-        names = BOUNDS.get(self._call.wire)
-        if names is None:
+        own = BOUNDS.get(self.call.wire)
+        if own is None:
             raise unbounded()
-        self._call.max_tokens = tokens
-        self._call.members[names[-1]] = Raw(raw(tokens))
+        call, value = self.call, Raw(raw(tokens))
+        call.max_tokens = tokens
+        for name in [name for name in _NAMES if name in call.members] or [own]:
+            call.members[name] = value
 
 
 def unbounded() -> ApiError:
@@ -163,15 +163,15 @@ def longest_input(call: Call, targets: Sequence[Target]) -> int:
 
 
 def _bound(call: Call) -> int | None:
-    """Return the bound that a client set; of several names for it the most, as it is the provider's to choose."""
-    found = call.max_tokens
+    """Return the bound that a client set; of several names for it the largest, as the provider may go by any."""
+    said = [] if call.max_tokens is None else [call.max_tokens]
     if call.wire in BOUNDS:
-        for name in _BOUNDS:
+        for name in _NAMES:
             if name in call.members:
                 with suppress(InvalidRequest):  # the provider will say so
-                    said = call.member(name, int)
-                    found = said if found is None else found if said is None else min(said, 0) or max(found, said)
-    return found
+                    if (bound := call.member(name, int)) is not None:
+                        said.append(bound)
+    return None if not said else max(said) if min(said) >= 0 else -1
 
 
 def _answers(call: Call) -> int:

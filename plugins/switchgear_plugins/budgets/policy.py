@@ -113,7 +113,7 @@ class BudgetsPolicy(Policy):
             return None
         question = claim.question
         spent = sum(claim.reserved if it.cost_microusd is None else it.cost_microusd for it in x.attempts)
-        need = spent + question.at(self._bounds.of(attempt.target))
+        need = spent + question.at(self._bounds.of(attempt.target, question.call))
         held = claim.reserved + sum(amount for _, amount in claim.more)
         return self._more(x, claim, need - held) if need > held else None
 

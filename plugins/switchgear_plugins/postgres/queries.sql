@@ -283,3 +283,56 @@ FROM (
 ) AS grouped
 GROUP BY by_1, by_2, by_3
 ORDER BY by_1 NULLS FIRST, by_2 NULLS FIRST, by_3 NULLS FIRST LIMIT %(limit)s;
+
+-- name: rollups
+SELECT kind, name, by_1, by_2, by_3, by_4, by_5, by_6, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8 FROM record_rollups ORDER BY kind, name;
+
+-- name: unhurried
+SET LOCAL statement_timeout = 0;
+
+-- name: lock_records
+LOCK TABLE records IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: add_rollup
+INSERT INTO record_rollups (kind, name, by_1, by_2, by_3, by_4, by_5, by_6, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
+VALUES (%(kind)s, %(name)s, %(by_1)s, %(by_2)s, %(by_3)s, %(by_4)s, %(by_5)s, %(by_6)s, %(sum_1)s, %(sum_2)s, %(sum_3)s, %(sum_4)s, %(sum_5)s, %(sum_6)s, %(sum_7)s, %(sum_8)s);
+
+-- name: drop_rollup
+DELETE FROM record_rollups WHERE kind = %(kind)s AND name = %(name)s;
+
+-- name: drop_hours
+DELETE FROM record_hours WHERE kind = %(kind)s AND name = %(name)s;
+
+-- name: roll_up_all
+-- What was there before anybody asked for the sums.
+INSERT INTO record_hours (kind, name, hour, key, by_1, by_2, by_3, by_4, by_5, by_6, records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
+SELECT r.kind, r.name, n.at_us / 3600000000 AS hour,
+    json_build_array(m.members #> r.by_1::text[], m.members #> r.by_2::text[], m.members #> r.by_3::text[], m.members #> r.by_4::text[], m.members #> r.by_5::text[], m.members #> r.by_6::text[])::text AS key,
+    min(m.members #>> r.by_1::text[]), min(m.members #>> r.by_2::text[]), min(m.members #>> r.by_3::text[]), min(m.members #>> r.by_4::text[]), min(m.members #>> r.by_5::text[]), min(m.members #>> r.by_6::text[]), count(*),
+    sum(CASE WHEN json_typeof(m.members #> r.sum_1::text[]) = 'number' AND (m.members #>> r.sum_1::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_1::text[])::bigint END),
+    sum(CASE WHEN json_typeof(m.members #> r.sum_2::text[]) = 'number' AND (m.members #>> r.sum_2::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_2::text[])::bigint END),
+    sum(CASE WHEN json_typeof(m.members #> r.sum_3::text[]) = 'number' AND (m.members #>> r.sum_3::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_3::text[])::bigint END),
+    sum(CASE WHEN json_typeof(m.members #> r.sum_4::text[]) = 'number' AND (m.members #>> r.sum_4::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_4::text[])::bigint END),
+    sum(CASE WHEN json_typeof(m.members #> r.sum_5::text[]) = 'number' AND (m.members #>> r.sum_5::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_5::text[])::bigint END),
+    sum(CASE WHEN json_typeof(m.members #> r.sum_6::text[]) = 'number' AND (m.members #>> r.sum_6::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_6::text[])::bigint END),
+    sum(CASE WHEN json_typeof(m.members #> r.sum_7::text[]) = 'number' AND (m.members #>> r.sum_7::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_7::text[])::bigint END),
+    sum(CASE WHEN json_typeof(m.members #> r.sum_8::text[]) = 'number' AND (m.members #>> r.sum_8::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_8::text[])::bigint END)
+  FROM records AS n JOIN record_rollups AS r ON r.kind = n.kind
+  CROSS JOIN LATERAL (SELECT (CASE WHEN n.plain THEN n.body ELSE replace(n.body, '\u0000', '\ufffd') END)::json AS members) AS m WHERE r.kind = %(kind)s AND r.name = %(name)s
+  GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
+
+-- name: expire_hours
+DELETE FROM record_hours WHERE kind = %(kind)s AND hour < %(before_us)s::bigint / 3600000000;
+
+-- name: summarise_hours
+-- `by_1` says which member is grouped by: its place among those of the sums, or `day`.
+SELECT group_1, group_2, group_3, sum(records)::bigint, sum(sum_1), sum(sum_2), sum(sum_3), sum(sum_4), sum(sum_5), sum(sum_6), sum(sum_7), sum(sum_8) FROM (
+  SELECT records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8,
+    CASE %(by_1)s::text WHEN 'day' THEN to_char(to_timestamp(hour * 3600), 'YYYY-MM-DD') WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END COLLATE "C" AS group_1,
+    CASE %(by_2)s::text WHEN 'day' THEN to_char(to_timestamp(hour * 3600), 'YYYY-MM-DD') WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END COLLATE "C" AS group_2,
+    CASE %(by_3)s::text WHEN 'day' THEN to_char(to_timestamp(hour * 3600), 'YYYY-MM-DD') WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END COLLATE "C" AS group_3
+  FROM record_hours WHERE kind = %(kind)s AND name = %(rollup)s AND hour >= %(from_hour)s AND hour < %(to_hour)s
+    AND (%(is_1)s = 0 OR by_1 IS NOT DISTINCT FROM %(value_1)s::text) AND (%(is_2)s = 0 OR by_2 IS NOT DISTINCT FROM %(value_2)s::text) AND (%(is_3)s = 0 OR by_3 IS NOT DISTINCT FROM %(value_3)s::text) AND (%(is_4)s = 0 OR by_4 IS NOT DISTINCT FROM %(value_4)s::text) AND (%(is_5)s = 0 OR by_5 IS NOT DISTINCT FROM %(value_5)s::text) AND (%(is_6)s = 0 OR by_6 IS NOT DISTINCT FROM %(value_6)s::text)
+) AS grouped
+GROUP BY group_1, group_2, group_3
+ORDER BY group_1 NULLS FIRST, group_2 NULLS FIRST, group_3 NULLS FIRST LIMIT %(limit)s;

@@ -38,10 +38,10 @@ def bounds(query: RecordQuery) -> dict[str, Any]:
 
 def groups(by: Sequence[str], sums: Sequence[str]) -> dict[str, str | None]:
     """Return the further parameters of a summary. Raises `StoreError`."""
-    return summary_members(by, sums, _path)
+    return summary_members(by, sums, path_of)
 
 
-def _path(member: str) -> str:
+def path_of(member: str) -> str:
     """Write the path of a member as a literal of an array; the names in it have no characters that would end one."""
     return "{" + ",".join(f'"{name}"' for name in member_path(member)) + "}"
 
@@ -51,7 +51,7 @@ def _equal(equals: Mapping[str, str | int | bool | None]) -> dict[str, list[Any]
     types: list[str] = []
     texts: list[str | None] = []
     for member, wanted in equals.items():
-        paths.append(_path(member))
+        paths.append(path_of(member))
         if wanted is None:
             types.append("null")
             texts.append(None)

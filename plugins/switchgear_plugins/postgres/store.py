@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from msgspec.structs import replace
 
 from switchgear.ambient import Ambient
+from switchgear.contracts.rollups import Rollup, from_hours, hours_of, merged, named, paths_of
 from switchgear.contracts.store import (
     Aggregate,
     Change,
@@ -23,11 +25,11 @@ from switchgear.contracts.store_rules import LAST_CHARACTER
 from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreError
 from switchgear.migrate import Migration, core_migrations, migrate, of_plugins, status
-from switchgear_plugins.postgres.database import Database, Rows, execute, load_queries, translated
+from switchgear_plugins.postgres.database import Database, Rows, execute, load_queries, rows, translated
 from switchgear_plugins.postgres.documents import Batch
 from switchgear_plugins.postgres.jobs import PostgresJobs
 from switchgear_plugins.postgres.migrations import PostgresMigrations
-from switchgear_plugins.postgres.records import bounds, groups, rows_of
+from switchgear_plugins.postgres.records import bounds, groups, path_of, rows_of
 from switchgear_plugins.postgres.settings import PostgresSettings
 from switchgear_plugins.postgres.tables import PostgresTables
 
@@ -54,6 +56,7 @@ class PostgresStore:
         self._plugin_migrations: list[Migration] = []
         self._statements: Mapping[str, Mapping[str, str]] = {}
         self._changed = asyncio.Event()
+        self._rollups: list[Rollup] = []
         self._listening: asyncio.Task[None] | None = None
 
     async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
@@ -62,6 +65,7 @@ class PostgresStore:
         await self._database.open()
         try:
             await asyncio.to_thread(self._migrate)
+            await self._read_rollups()
         except BaseException:
             await self._database.close()
             raise
@@ -199,6 +203,8 @@ class PostgresStore:
     async def expire(self, kind: str, before_us: int, *, limit: int = 1000) -> int:
         """Delete the oldest records of a kind that are older than `before_us`."""
         values = {"kind": kind, "before_us": before_us, "limit": limit}
+        hours = {"kind": kind, "before_us": before_us}
+        await self._database.execute(self._queries["expire_hours"], hours, ledger=True)
         return await self._database.execute(self._queries["expire"], values, ledger=True)
 
     async def scan(self, query: RecordQuery) -> list[RecordRow]:
@@ -208,12 +214,36 @@ class PostgresStore:
 
     async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
         """Group matching records and add up integer members."""
-        found = await self._rows("summarise", **bounds(query), **groups(by, sums))
-        wanted = slice(_COUNT + 1, _COUNT + 1 + len(sums))
-        return [
-            Aggregate(line[: len(by)], line[_COUNT], tuple(None if it is None else int(it) for it in line[wanted]))
-            for line in found
-        ]
+        values = groups(by, sums)
+        plan = from_hours(self._rollups, query, by, sums)
+        if plan is None:
+            return _aggregates(await self._rows("summarise", **bounds(query), **values), by, range(len(sums)))
+        hours = await self._rows("summarise_hours", **hours_of(plan, query, by))
+        parts = [_aggregates(hours, by, [plan.rollup.sums.index(name) for name in sums])]
+        for since_us, until_us in plan.edges:
+            edge = replace(query, since_us=since_us, until_us=until_us)
+            parts.append(_aggregates(await self._rows("summarise", **bounds(edge), **values), by, range(len(sums))))
+        return merged(parts, query.limit)
+
+    async def roll_up(self, kind: str, rollups: Sequence[Rollup]) -> None:
+        """Keep these sums of a kind, and no others."""
+        wanted = {rollup.name: rollup for rollup in rollups}
+        if {rollup.name for rollup in self._rollups if rollup.kind == kind} == wanted.keys():
+            return
+        async with self._database.writer() as connection:
+            await execute(connection, self._queries["lock_records"])
+            there = {name for of, name, *_ in await rows(connection, self._queries["rollups"]) if of == kind}
+            for name in there - wanted.keys():
+                await execute(connection, self._queries["drop_rollup"], {"kind": kind, "name": name})
+                await execute(connection, self._queries["drop_hours"], {"kind": kind, "name": name})
+            for name in wanted.keys() - there:
+                await execute(connection, self._queries["unhurried"])
+                await execute(connection, self._queries["add_rollup"], paths_of(wanted[name], path_of))
+                await execute(connection, self._queries["roll_up_all"], {"kind": kind, "name": name})
+        await self._read_rollups()
+
+    async def _read_rollups(self) -> None:
+        self._rollups = [named(kind, name) for kind, name, *_ in await self._rows("rollups")]
 
     async def _rows(self, name: str, **values: Any) -> Rows:
         return await self._database.rows(self._queries[name], values or None)
@@ -235,6 +265,17 @@ class PostgresStore:
     def _migration_status(self) -> list[MigrationState]:
         with translated(), psycopg.connect(self._database.url, **self._database.options) as connection:
             return status(PostgresMigrations(connection, self._queries).applied(), self._migrations())
+
+
+def _aggregates(lines: Rows, by: Sequence[str], places: Sequence[int]) -> list[Aggregate]:
+    return [
+        Aggregate(
+            line[: len(by)],
+            line[_COUNT],
+            tuple(None if (it := line[_COUNT + 1 + n]) is None else int(it) for n in places),
+        )
+        for line in lines
+    ]
 
 
 def _first(documents: list[Document]) -> Document | None:

@@ -92,10 +92,11 @@ def bounds(query: RecordQuery) -> dict[str, Any]:
 
 def groups(by: Sequence[str], sums: Sequence[str]) -> dict[str, str | None]:
     """Return the further parameters of a summary. Raises `StoreError`."""
-    return summary_members(by, sums, _json_path)
+    return summary_members(by, sums, json_path)
 
 
-def _json_path(member: str) -> str:
+def json_path(member: str) -> str:
+    """Write the path of a member."""
     first, *rest = member_path(member)
     return "$." + first + "".join(f'."{name}"' for name in rest)
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from switchgear.ambient import Ambient
+from switchgear.contracts.rollups import Rollup, from_hours, hours_of, merged, named, paths_of
 from switchgear.contracts.store import (
     Aggregate,
     Change,
@@ -29,7 +30,7 @@ from switchgear_plugins.sqlite.database import Database, load_queries, row, rows
 from switchgear_plugins.sqlite.documents import write_batch
 from switchgear_plugins.sqlite.jobs import SqliteJobs
 from switchgear_plugins.sqlite.migrations import SqliteMigrations
-from switchgear_plugins.sqlite.records import Appends, append_statements, bounds, groups
+from switchgear_plugins.sqlite.records import Appends, append_statements, bounds, groups, json_path
 from switchgear_plugins.sqlite.settings import SqliteSettings
 from switchgear_plugins.sqlite.tables import SqliteTables
 
@@ -55,6 +56,7 @@ class SqliteStore:
         self._plugin_migrations: list[Migration] = []
         self._statements: Mapping[str, Mapping[str, str]] = {}
         self._changed = asyncio.Event()
+        self._rollups: list[Rollup] = []
         self._appends = append_statements(self._queries["append"])
 
     async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
@@ -63,6 +65,7 @@ class SqliteStore:
         await self._database.open()
         try:
             await self._database.write(self._migrate)
+            self._rollups = await self._database.read(self._read_rollups)
         except BaseException:
             await self._database.close()
             raise
@@ -251,7 +254,9 @@ class SqliteStore:
 
         def work(connection: sqlite3.Connection) -> int:
             values = {"kind": kind, "before_us": before_us, "limit": limit}
-            return connection.execute(self._queries["expire"], values).rowcount
+            with transaction(connection):
+                connection.execute(self._queries["expire_hours"], {"kind": kind, "before_us": before_us})
+                return connection.execute(self._queries["expire"], values).rowcount
 
         return await self._database.write(work)
 
@@ -263,9 +268,39 @@ class SqliteStore:
 
     async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
         """Group matching records and add up integer members."""
-        values = bounds(query) | groups(by, sums)
-        found = await self._rows("summarise", **values)
-        return [Aggregate(line[: len(by)], line[_COUNT], line[_COUNT + 1 : _COUNT + 1 + len(sums)]) for line in found]
+        values = groups(by, sums)
+        plan = from_hours(self._rollups, query, by, sums)
+        if plan is None:
+            return _aggregates(await self._rows("summarise", **bounds(query), **values), by, range(len(sums)))
+        hours = await self._rows("summarise_hours", **hours_of(plan, query, by))
+        parts = [_aggregates(hours, by, [plan.rollup.sums.index(name) for name in sums])]
+        for since_us, until_us in plan.edges:
+            edge = msgspec.structs.replace(query, since_us=since_us, until_us=until_us)
+            parts.append(_aggregates(await self._rows("summarise", **bounds(edge), **values), by, range(len(sums))))
+        return merged(parts, query.limit)
+
+    async def roll_up(self, kind: str, rollups: Sequence[Rollup]) -> None:
+        """Keep these sums of a kind, and no others."""
+        wanted = {rollup.name: rollup for rollup in rollups}
+        kept = {rollup.name for rollup in self._rollups if rollup.kind == kind}
+        if kept == wanted.keys():
+            return
+
+        def work(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                there = {name for of, name, *_ in rows(connection, self._queries["rollups"]) if of == kind}
+                for name in there - wanted.keys():
+                    connection.execute(self._queries["drop_rollup"], {"kind": kind, "name": name})
+                    connection.execute(self._queries["drop_hours"], {"kind": kind, "name": name})
+                for name in wanted.keys() - there:
+                    connection.execute(self._queries["add_rollup"], paths_of(wanted[name], json_path))
+                    connection.execute(self._queries["roll_up_all"], {"kind": kind, "name": name})
+
+        await self._database.write(work)
+        self._rollups = await self._database.read(self._read_rollups)
+
+    def _read_rollups(self, connection: sqlite3.Connection) -> list[Rollup]:
+        return [named(kind, name) for kind, name, *_ in rows(connection, self._queries["rollups"])]
 
     async def _rows(self, name: str, **values: Any) -> list[Any]:
         return await self._database.read(lambda connection: rows(connection, self._queries[name], **values))
@@ -282,6 +317,12 @@ class SqliteStore:
 
 def _first(documents: list[Document]) -> Document | None:
     return documents[0] if documents else None
+
+
+def _aggregates(lines: Sequence[Any], by: Sequence[str], places: Sequence[int]) -> list[Aggregate]:
+    return [
+        Aggregate(line[: len(by)], line[_COUNT], tuple(line[_COUNT + 1 + place] for place in places)) for line in lines
+    ]
 
 
 def _or(value: int | None, default: int) -> int:

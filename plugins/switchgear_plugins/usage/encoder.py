@@ -1,12 +1,14 @@
 """From a settled exchange to the bytes of its record."""
 
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
 from switchgear.contracts.exchange import Attempt, Exchange
 from switchgear.contracts.record import fit_labels, shorten, without_keys
-from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, INPUT, OUTPUT, REASONING, Usage
+from switchgear.contracts.usage import CACHE_WRITE, CACHED_INPUT, INPUT, OUTPUT, REASONING, Pricing, Usage
+from switchgear_plugins.usage.record import AttemptRecord
 
 MOST_TEXT = 256
 """Characters of a text that a client or a provider chose."""
@@ -122,8 +124,48 @@ def _same(x: Exchange, operation: str, model: str, *, stream: bool) -> bytes:
         "status": x.status,
         "cause": x.cause,
         "cache": x.cache,
+        "price_version": None if target is None or not x.attempts else price_version(target.pricing),
     }
     return _encode({name: value for name, value in members.items() if value is not None})[1:-1]
+
+
+def attempt_record(x: Exchange, number: int) -> AttemptRecord:
+    """Return the record of one attempt of an exchange that is settled."""
+    attempt = x.attempts[number]
+    principal, target, usage = x.principal, attempt.target, attempt.usage
+    assert principal is not None
+    labels = principal.labels
+    request_id = attempt.request_id
+    return AttemptRecord(
+        id=f"{x.id}-{number}",
+        request_id=x.id,
+        at_us=x.started_us + int(attempt.began_s * 1e6),
+        number=number,
+        target=target.model.id,
+        provider=target.provider_id,
+        provider_model=target.model.name,
+        latency_us=max(0, int((attempt.ended_s - attempt.began_s) * 1e6)),
+        key_id=labels.get("key", principal.id),
+        model="" if x.call is None else shorten(x.call.model, MOST_TEXT),
+        team_id=labels.get("team"),
+        user_id=labels.get("user"),
+        status=attempt.status,
+        cause=attempt.cause,
+        input_tokens=None if usage is None else usage.input_tokens,
+        output_tokens=None if usage is None else usage.output_tokens,
+        units={} if usage is None else usage.units,
+        usage_estimated=usage is not None and usage.estimated,
+        cost_microusd=attempt.cost_microusd,
+        price_version=price_version(target.pricing),
+        upstream_request_id=None if request_id is None else shorten(request_id, MOST_TEXT),
+    )
+
+
+def price_version(pricing: Pricing | None) -> str | None:
+    """Say which prices these are: where a book has them from, or `model` and a checksum of what the model's resource says."""
+    if pricing is None or pricing.version is not None:
+        return None if pricing is None else pricing.version
+    return f"model {crc32(_encode(sorted(pricing.units.items()))):08x}"
 
 
 def _story(reasons: tuple[str, ...], attempts: list[Attempt]) -> bytes:

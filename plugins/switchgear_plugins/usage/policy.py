@@ -6,8 +6,8 @@ from switchgear import Context
 from switchgear.contracts.exchange import Exchange, Outcome
 from switchgear.contracts.policy import Policy
 from switchgear.errors import ApiError, InternalError, RecordRefused, StoreError, StoreUnavailable, Unavailable
-from switchgear_plugins.usage.encoder import UsageEncoder
-from switchgear_plugins.usage.record import USAGE
+from switchgear_plugins.usage.encoder import UsageEncoder, attempt_record
+from switchgear_plugins.usage.record import ATTEMPTS, USAGE
 from switchgear_plugins.usage.refusals import Refusals
 
 _LONGEST_FLUSH_S = 30.0
@@ -30,6 +30,10 @@ class UsagePolicy(Policy):
         if x.principal is None or (not x.attempts and x.outcome is Outcome.REJECTED and not self._refusals.takes(x)):
             return None
         try:
+            if len(x.attempts) > 1:
+                for number in range(len(x.attempts)):
+                    one = attempt_record(x, number)
+                    self._context.record(ATTEMPTS, one.id, one.at_us, one)
             flushing = self._context.record(USAGE, x.id, x.started_us, self._encoder.encode(x))
         except StoreError as lost:
             raise self._lost(x, lost) from lost

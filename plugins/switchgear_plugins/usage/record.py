@@ -8,6 +8,8 @@ from switchgear.contracts.record import RecordKind
 
 USAGE = "usage"
 """The kind's name."""
+ATTEMPTS = "usage_attempts"
+"""And that of the attempts of an exchange that had several."""
 
 
 class UsageRecord(Struct, frozen=True, omit_defaults=True):
@@ -17,7 +19,8 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     when no provider was asked; `latency_us` runs to the end of the answer, `ttft_us` to its first content. `why` are the reasons
     of a plan that had a choice and what became of each attempt that failed; `possible_duplicate` says that an attempt before the
     last may have run to its end at its provider, and be billed there. `units` are the counts of units that no other member tells,
-    `labels` what policies noted. Texts of other people are at most 256 characters: a longer one is cut and ends in a hash.
+    `price_version` the prices by which the cost was worked out, `labels` what policies noted. Texts of other people are at most
+    256 characters: a longer one is cut and ends in a hash.
     """
 
     id: str
@@ -45,6 +48,7 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     units: Mapping[str, int] = {}
     usage_estimated: bool = False
     cost_microusd: int | None = None
+    price_version: str | None = None
     ttft_us: int | None = None
     team_id: str | None = None
     user_id: str | None = None
@@ -56,10 +60,6 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     labels: dict[str, str] = {}
 
 
-class ShownUsage(UsageRecord, frozen=True, omit_defaults=False):
-    """A usage record with every field said, null where it is not known."""
-
-
 def usage_kind(keep_s: int | None = None) -> RecordKind:
     """Declare the kind."""
     return RecordKind(
@@ -67,12 +67,58 @@ def usage_kind(keep_s: int | None = None) -> RecordKind:
         UsageRecord,
         dimensions=(
             "request_id", "key_id", "team_id", "user_id", "dialect", "operation", "model", "target", "provider",
-            "provider_model", "stream", "outcome", "status", "cause", "cache", "client_request_id", "upstream_request_id",
-            "labels.*",
+            "provider_model", "stream", "outcome", "status", "cause", "cache", "price_version", "client_request_id",
+            "upstream_request_id", "labels.*",
         ),
         measures=(
             "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens",
             "cost_microusd", "latency_us", "attempts",
         ),
+        keep_s=keep_s,
+        rollups=(
+            ("model", "target", "provider", "operation", "outcome"),
+            ("key_id", "team_id", "user_id", "model", "target"),
+        ),
+    )  # fmt: skip
+
+
+class AttemptRecord(Struct, frozen=True, omit_defaults=True):
+    """One attempt of an exchange that had several: where it went, how it ended, what it consumed and cost.
+
+    `id` is the exchange's with the number of the attempt, from 0; `cost_microusd` None means unknown, 0 that nobody charges.
+    """
+
+    id: str
+    request_id: str
+    at_us: int
+    number: int
+    target: str
+    provider: str
+    provider_model: str
+    latency_us: int
+    key_id: str
+    model: str
+    team_id: str | None = None
+    user_id: str | None = None
+    status: int | None = None
+    cause: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    units: Mapping[str, int] = {}
+    usage_estimated: bool = False
+    cost_microusd: int | None = None
+    price_version: str | None = None
+    upstream_request_id: str | None = None
+
+
+def attempt_kind(keep_s: int | None = None) -> RecordKind:
+    """Declare the kind."""
+    return RecordKind(
+        ATTEMPTS,
+        AttemptRecord,
+        dimensions=(
+            "request_id", "key_id", "team_id", "user_id", "model", "target", "provider", "provider_model", "cause",
+        ),
+        measures=("input_tokens", "output_tokens", "cost_microusd", "latency_us"),
         keep_s=keep_s,
     )  # fmt: skip

@@ -1,45 +1,48 @@
-"""`GET /admin/v1/usage` and `/usage/summary`: what was consumed, up to the moment of asking."""
+"""`GET /admin/v1/usage` and below: what was consumed, up to the moment of asking."""
 
-import base64
-import binascii
-import re
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import get
 from litestar.connection import Request
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
+from litestar.response import Stream
 from msgspec import Struct
 
 from switchgear import Context
-from switchgear.contracts.exchange import Outcome
-from switchgear.contracts.principal import Scope
-from switchgear.contracts.record import RecordKind
-from switchgear.contracts.store import RecordQuery, member_path
-from switchgear.errors import InvalidRequest, PermissionDenied, StoreError
-from switchgear_plugins.usage.export import export_handler
-from switchgear_plugins.usage.record import ShownUsage, usage_kind
+from switchgear_plugins.usage.anomalies import Anomaly, anomaly_kind
+from switchgear_plugins.usage.asking import TIMES, bounded, decode_cursor, encode_cursor, groups_of, query_of
+from switchgear_plugins.usage.exports import MEDIA_TYPES, lines
+from switchgear_plugins.usage.record import AttemptRecord, UsageRecord, attempt_kind, usage_kind
 
-_MOST_BY = 3
-_ONLY_SUMMARY = ("day", "hour", "minute")
-_MICROSECONDS = re.compile(r"[0-9]{1,18}")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_LEAST_MICROSECONDS = 10**14
-"""In March 1973: what is less are seconds, milliseconds, or a date without its dashes."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_TIMES = (
-    "A time is RFC 3339 (UTC if it does not say), or microseconds since 1970. A date is a whole day in UTC: "
-    "`since=2026-11-30&until=2026-11-30` is that day. `labels.NAME=…` is a label; `null` is no value."
-)
+
+class ShownUsage(UsageRecord, frozen=True, omit_defaults=False):
+    """A usage record with every field said, null where it is not known."""
 
 
 class UsagePage(Struct, frozen=True):
     """A page of usage records, newest first."""
 
     data: list[ShownUsage]
+    next_cursor: str | None
+
+
+class ShownAttempt(AttemptRecord, frozen=True, omit_defaults=False):
+    """A record of an attempt with every field said."""
+
+
+class AttemptPage(Struct, frozen=True):
+    """A page of records of attempts, newest first."""
+
+    data: list[ShownAttempt]
+    next_cursor: str | None
+
+
+class AnomalyPage(Struct, frozen=True):
+    """A page of hours in which spending left its usual band, newest first."""
+
+    data: list[Anomaly]
     next_cursor: str | None
 
 
@@ -58,10 +61,23 @@ class UsageSummary(Struct, frozen=True):
     data: list[UsageGroup]
 
 
+Limit = Annotated[int, QueryParameter(ge=1, le=500)]
+Cursor = Annotated[str | None, QueryParameter()]
+
+
 def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
     """Make the routes. Filters are query parameters named like the record's dimensions: `?model=gpt-4o&outcome=complete`."""
     kind = usage_kind()
-    filters = f"Filters: `since`, `until` and any of {', '.join(kind.dimensions)}. {_TIMES}"
+    filters = f"Filters: `since`, `until` and any of {', '.join(kind.dimensions)}. {TIMES}"
+
+    async def page(request: Request[Any, Any, Any], of: Any, type: Any, limit: int, cursor: str | None) -> Any:
+        query = query_of(request.query_params, of, limit=limit + 1, before=decode_cursor(cursor))
+        query = bounded(query, request.state.scope, of)
+        rows = await context.records.scan(query)
+        more = len(rows) > limit
+        rows = rows[:limit]
+        data = [msgspec.json.decode(row.body, type=type) for row in rows]
+        return data, encode_cursor(rows[-1].at_us, rows[-1].id) if more else None
 
     @get(
         "/admin/v1/usage",
@@ -70,18 +86,45 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
         description=filters,
         tags=["usage"],
     )
-    async def usage(
+    async def usage(request: Request[Any, Any, Any], limit: Limit = 100, cursor: Cursor = None) -> UsagePage:
+        return UsagePage(*await page(request, kind, ShownUsage, limit, cursor))
+
+    @get(
+        "/admin/v1/usage/attempts",
+        opt={"action": "list", "resource": "usage", "scoped": True},
+        summary="Attempts of calls that had several, newest first",
+        description=f"Filters: `since`, `until` and any of {', '.join(attempt_kind().dimensions)}. {TIMES}",
+        tags=["usage"],
+    )
+    async def attempts(request: Request[Any, Any, Any], limit: Limit = 100, cursor: Cursor = None) -> AttemptPage:
+        return AttemptPage(*await page(request, attempt_kind(), ShownAttempt, limit, cursor))
+
+    @get(
+        "/admin/v1/usage/anomalies",
+        opt={"action": "list", "resource": "usage", "scoped": True},
+        summary="Hours in which spending left its usual band, newest first",
+        description=f"Filters: `since`, `until` and any of {', '.join(anomaly_kind().dimensions)}. {TIMES}",
+        tags=["usage"],
+    )
+    async def anomalies(request: Request[Any, Any, Any], limit: Limit = 100, cursor: Cursor = None) -> AnomalyPage:
+        return AnomalyPage(*await page(request, anomaly_kind(), Anomaly, limit, cursor))
+
+    @get(
+        "/admin/v1/usage/export",
+        opt={"action": "list", "resource": "usage", "scoped": True},
+        summary="Usage records as a file: CSV, NDJSON or FOCUS",
+        description=filters,
+        tags=["usage"],
+        media_type="text/csv",
+    )
+    async def export(
         request: Request[Any, Any, Any],
-        limit: Annotated[int, QueryParameter(ge=1, le=500)] = 100,
-        cursor: Annotated[str | None, QueryParameter()] = None,
-    ) -> UsagePage:
-        query = _query(request.query_params, kind, limit=limit + 1, before=_decode_cursor(cursor))
-        query = _bounded(query, request.state.scope, kind)
-        rows = await context.records.scan(query)
-        more = len(rows) > limit
-        rows = rows[:limit]
-        data = [msgspec.json.decode(row.body, type=ShownUsage) for row in rows]
-        return UsagePage(data, _encode_cursor(rows[-1].at_us, rows[-1].id) if more else None)
+        format: Annotated[Literal["csv", "ndjson", "focus"], QueryParameter()] = "csv",
+    ) -> Stream:
+        query = bounded(query_of(request.query_params, kind, limit=1), request.state.scope, kind)
+        name = "usage.ndjson" if format == "ndjson" else f"usage-{format}.csv" if format == "focus" else "usage.csv"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return Stream(lines(context.records, query, format), media_type=MEDIA_TYPES[format], headers=headers)
 
     @get(
         "/admin/v1/usage/summary",
@@ -97,13 +140,8 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
         ] = "model",
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 1000,
     ) -> UsageSummary:
-        names = [name for name in by.split(",") if name]
-        if not 0 < len(names) <= _MOST_BY or not all(
-            name in _ONLY_SUMMARY or _is_dimension(kind, name) for name in names
-        ):
-            known = ", ".join((*kind.dimensions, *_ONLY_SUMMARY))
-            raise InvalidRequest(f"`by` takes one to three of {known}.", param="by", code="invalid_value")
-        query = _bounded(_query(request.query_params, kind, limit=limit), request.state.scope, kind)
+        names = groups_of(by, kind)
+        query = bounded(query_of(request.query_params, kind, limit=limit), request.state.scope, kind)
         groups = await context.records.summarise(query, names, kind.measures)
         data = [
             UsageGroup(
@@ -113,93 +151,4 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
         ]
         return UsageSummary(names, data)
 
-    def asked(request: Request[Any, Any, Any], limit: int) -> RecordQuery:
-        return _bounded(_query(request.query_params, kind, limit=limit), request.state.scope, kind)
-
-    return [usage, summary, export_handler(context, asked, filters)]
-
-
-def _query(params: Any, kind: RecordKind, *, limit: int, before: tuple[int, str] | None = None) -> RecordQuery:
-    equals: dict[str, str | int | bool | None] = {}
-    fields = {field.name: field.type for field in msgspec.structs.fields(kind.type)}
-    since, until = 0, None
-    for name, value in params.items():
-        if name in ("limit", "cursor", "by", "format"):
-            continue
-        if name == "since":
-            since = _instant(name, value)
-        elif name == "until":
-            until = _instant(name, value, end=True)
-        elif _is_dimension(kind, name):
-            equals[name] = _typed(name, value, fields.get(name, str))
-        else:
-            message = f"There is no filter `{name}`; filters are since, until, {', '.join(kind.dimensions)}."
-            raise InvalidRequest(message, param=name, code="unknown_parameter")
-    return RecordQuery(kind.name, since, until, equals, before, limit)
-
-
-def _bounded(query: RecordQuery, scope: Scope, kind: RecordKind) -> RecordQuery:
-    """Leave of a query what is within somebody's bounds, which are dimensions with one value each."""
-    equals = dict(query.equals)
-    for name, values in (scope.filter or {}).items():
-        if not _is_dimension(kind, name) or len(values) != 1:
-            raise PermissionDenied("You may not see usage here.", code="not_permitted")
-        if equals.setdefault(name, values[0]) != values[0]:
-            return msgspec.structs.replace(query, since_us=0, until_us=0)  # somebody else's: nothing is there
-    return msgspec.structs.replace(query, equals=equals)
-
-
-def _typed(name: str, value: str, type: Any) -> str | int | bool | None:
-    if value == "null":
-        return None
-    if name == "outcome" and value not in list(Outcome):
-        known = ", ".join(Outcome)
-        raise InvalidRequest(f"`outcome` is one of {known}.", param=name, code="invalid_value")
-    try:
-        converted: str | int | bool | None = msgspec.convert(value, type, strict=False)
-    except msgspec.ValidationError:
-        raise InvalidRequest(f"`{name}` cannot be {value[:50]!r}.", param=name, code="invalid_value") from None
-    return converted
-
-
-def _is_dimension(kind: RecordKind, name: str) -> bool:
-    if not kind.has_dimension(name):
-        return False
-    try:
-        member_path(name)
-    except StoreError:
-        return False
-    return True
-
-
-def _instant(name: str, value: str, *, end: bool = False) -> int:
-    """Read microseconds since the epoch, or an RFC 3339 time (UTC if it does not say), or a date: its begin or its `end`."""
-    if _MICROSECONDS.fullmatch(value) and (int(value) >= _LEAST_MICROSECONDS or not int(value)):
-        return int(value)
-    try:
-        if _MICROSECONDS.fullmatch(value):
-            raise ValueError(value)  # noqa: TRY301 - what is no time is refused in one place
-        moment = datetime.fromisoformat(value)
-        if _DATE.fullmatch(value) and end:
-            moment += timedelta(days=1)
-    except (ValueError, OverflowError):
-        message = f"`{name}` is a time as 2026-01-31T12:00:00Z, a date as 2026-01-31, or microseconds since 1970."
-        raise InvalidRequest(message, param=name, code="invalid_value") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0, (moment - _EPOCH) // _MICROSECOND)
-
-
-def _encode_cursor(at_us: int, id: str) -> str:
-    return base64.urlsafe_b64encode(f"{at_us}:{id}".encode()).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str | None) -> tuple[int, str] | None:
-    if cursor is None:
-        return None
-    try:
-        at_us, _, id_ = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
-    except (binascii.Error, ValueError):
-        at_us, id_ = "", ""
-    if not _MICROSECONDS.fullmatch(at_us):
-        raise InvalidRequest("`cursor` is not one this endpoint gave out.", param="cursor", code="invalid_cursor")
-    return int(at_us), id_
+    return [usage, attempts, anomalies, export, summary]

@@ -188,7 +188,7 @@ CONTRACTS = {
         "authenticators", ("`authenticate` takes ()", "(credentials)"),
     ),
     "a price book that waits": (
-        "async def price(self, type, model, at_us): ...\n" + offers("price_books", "lambda: stub(PriceBook, price=P.price)"),
+        "async def price(self, type, model, at_us, host): ...\n" + offers("price_books", "lambda: stub(PriceBook, price=P.price)"),
         "price_books", ("`price` is not awaited",),
     ),
     "a backend whose source has no tag": (

@@ -12,7 +12,7 @@ from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import CANONICAL, Call, TargetModel
 from switchgear.contracts.record import fit_labels, shorten
 from switchgear.contracts.upstream import Timeouts
-from switchgear.contracts.usage import Usage
+from switchgear.contracts.usage import Pricing, Usage
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.telemetry.metrics import Metrics
 from switchgear.wire.members import raw
@@ -37,6 +37,7 @@ def target(name: str) -> Target:
         capabilities=USUAL,
         timeouts=Timeouts(),
         meters=METERS.of_target("m", "p"),
+        pricing=None if name == "a" else Pricing({"input": 5}, "book 1"),
     )
 
 
@@ -144,6 +145,7 @@ def whole(x: Exchange) -> bytes:
             units={unit: n for unit, n in usage.units.items() if unit not in TOLD} if usage else {},
             usage_estimated=usage is not None and usage.estimated,
             cost_microusd=x.cost_microusd,
+            price_version=last.target.pricing.version if last and last.target.pricing else None,
             ttft_us=None if x.first_byte_s is None else int(x.first_byte_s * 1e6),
             team_id=x.principal.labels.get("team"),
             user_id=x.principal.labels.get("user"),

@@ -117,31 +117,31 @@ class TestRightListener(EventHandlerSuite):
 
 
 class RightBook:
-    def price(self, provider_type, provider_model, at_us):
+    def price(self, provider_type, provider_model, at_us, host):
         known = {("acme", "large"): {"input": 2_000_000, "output": 8_000_000}}
         units = known.get((provider_type, provider_model))
         return None if units is None else Pricing(units, version="1")
 
 
 class PricesEverything(RightBook):
-    def price(self, provider_type, provider_model, at_us):
-        return super().price("acme", "large", at_us)
+    def price(self, provider_type, provider_model, at_us, host):
+        return super().price("acme", "large", at_us, host)
 
 
 class Dollars(RightBook):
-    def price(self, provider_type, provider_model, at_us):
-        found = super().price(provider_type, provider_model, at_us)
+    def price(self, provider_type, provider_model, at_us, host):
+        found = super().price(provider_type, provider_model, at_us, host)
         return found and Pricing({"input": 2.5, "output": 8.5})
 
 
 class Breaks(RightBook):
-    def price(self, provider_type, provider_model, at_us):
+    def price(self, provider_type, provider_model, at_us, host):
         return Pricing({("acme", "large"): {"input": 1}}[provider_type, provider_model])
 
 
 class OutputAlone(RightBook):
-    def price(self, provider_type, provider_model, at_us):
-        return super().price(provider_type, provider_model, at_us) and Pricing({"output": 1})
+    def price(self, provider_type, provider_model, at_us, host):
+        return super().price(provider_type, provider_model, at_us, host) and Pricing({"output": 1})
 
 
 class TestRightBook(PriceBookSuite):

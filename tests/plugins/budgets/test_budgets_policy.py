@@ -1,0 +1,297 @@
+import asyncio
+from datetime import UTC, datetime
+from inspect import isawaitable
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
+
+from switchgear.contracts.exchange import Attempt, Plan, Step
+from switchgear.contracts.principal import Principal
+from switchgear.contracts.resource import Resource
+from switchgear.contracts.store import Aggregate
+from switchgear.contracts.usage import Pricing, Usage
+from switchgear.errors import ApiError, RateLimited
+from switchgear.exchange.reservation import Reservations
+from switchgear.telemetry.metrics import Metrics
+from switchgear.testing.ambient import FixedAmbient
+from switchgear.testing.policy_suite import PolicySuite, WatchedCounters, make_exchange, make_target
+from switchgear_plugins.budgets.live import Budget
+from switchgear_plugins.budgets.periods import Calendar
+from switchgear_plugins.budgets.policy import BudgetsPolicy
+from switchgear_plugins.budgets.spec import BudgetSpec, Scope
+from switchgear_plugins.memory.counters import MemoryCounters
+
+PRICING = Pricing({"input": 1_000_000, "output": 10_000_000})
+
+
+def budget(id: str = "b", amount: int = 10_000, **members: Any) -> Budget:
+    members.setdefault("scope", Scope(all=True))
+    return Budget(Resource(id, BudgetSpec(amount_microusd=amount, **members), 1, 1, "api", 5, 5))
+
+
+class Records:
+    """The ledger: what each call cost, by what its record says."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, dict[str, str], int]] = []
+
+    async def summarise(self, query: Any, by: Any, sums: Any) -> list[Aggregate]:
+        groups: dict[tuple[str | None, ...], int] = {}
+        for at_us, members, cost in self.rows:
+            if at_us >= query.since_us and all(members.get(name) == value for name, value in query.equals.items()):
+                group = tuple(members.get(name) for name in by)
+                groups[group] = groups.get(group, 0) + cost
+        return [Aggregate(group, 1, (total,)) for group, total in groups.items()]
+
+
+class Host:
+    """The policy with its counters, in the phases as the gateway runs them."""
+
+    def __init__(self, *budgets: Budget, counters: Any = None, ambient: FixedAmbient | None = None) -> None:
+        self.ambient = ambient or FixedAmbient()
+        self.counters = MemoryCounters(self.ambient) if counters is None else counters
+        self.records = Records()
+        self.begin(*budgets)
+        self.number = 0
+
+    def begin(self, *budgets: Budget) -> None:
+        self.budgets = {it.id: it for it in budgets}
+        snapshot = SimpleNamespace(all=lambda _: self.budgets)
+        resources = SimpleNamespace(snapshot=snapshot, on_change=lambda *_: None)
+        log = SimpleNamespace(warning=lambda *_, **__: None)
+        context: Any = SimpleNamespace(
+            ambient=self.ambient,
+            counters=self.counters,
+            records=self.records,
+            resources=resources,
+            metrics=Metrics(),
+            log=log,
+        )
+        self.policy = BudgetsPolicy(context, 50)
+        self.reservations = Reservations([("budgets", self.policy)], self.counters, _broke)
+
+    def exchange(self, principal: Principal, longest: int | None, pricing: Pricing | None = PRICING) -> Any:
+        self.number += 1
+        x = make_exchange(principal, id=f"x{self.number}")
+        x.started_us = self.ambient.now_us()
+        x.plan = Plan((Step(replace(make_target(), pricing=pricing)),))
+        assert x.call is not None
+        x.call.max_tokens = longest
+        return x
+
+    async def reserve(self, x: Any) -> None:
+        waiting = self.reservations.reserve(x)
+        if isawaitable(waiting):
+            await waiting
+
+    async def settle(self, x: Any, cost: int | None, *, estimated: bool = False) -> None:
+        x.cost_microusd = cost
+        x.usage = Usage({"input": 1}, estimated)
+        waiting = self.reservations.settle(x)
+        if isawaitable(waiting):
+            await waiting
+
+
+def _broke(name: str, error: BaseException) -> None:
+    raise AssertionError(f"{name} broke: {error!r}") from error
+
+
+class TestBudgetsPolicy(PolicySuite):
+    def make(self, counters: WatchedCounters) -> BudgetsPolicy:
+        return Host(budget(), counters=counters).policy
+
+
+KEY = Principal("key_1", "key", labels={"team": "red", "user": "ann", "tier": "gold"})
+
+
+@pytest.mark.parametrize(
+    ("scope", "fits"),
+    [
+        ({"all": True}, True),
+        ({"keys": ["key_1", "key_2"]}, True),
+        ({"keys": ["key_2"]}, False),
+        ({"teams": ["red"], "users": ["ann"]}, True),
+        ({"teams": ["red"], "users": ["bob"]}, False),
+        ({"labels": {"team": "red", "tier": "gold"}}, True),
+        ({"labels": {"team": "red", "tier": "iron"}}, False),
+        ({"labels": {"team": "blue"}, "teams": ["red"]}, False),
+        ({"models": ["m"]}, True),
+        ({"models": ["other"]}, False),
+        ({"each": "user"}, True),
+        ({"each": "desk"}, False),
+        ({"teams": ["red"], "each": "model"}, True),
+    ],
+)
+async def test_a_call_is_within_a_budget_if_it_fits_every_member(scope: Any, fits: bool) -> None:
+    host = Host(budget(amount=0, scope=msgspec.convert(scope, Scope)))
+    x = host.exchange(KEY, 5)
+    if not fits:
+        await host.reserve(x)
+        return
+    with pytest.raises(RateLimited, match="budget `b`"):
+        await host.reserve(x)
+
+
+async def test_a_budget_that_is_not_enabled_holds_nobody() -> None:
+    host = Host(budget(amount=0, enabled=False))
+    await host.reserve(host.exchange(KEY, 5))
+
+
+async def test_labels_that_a_budget_goes_by_stand_in_the_record() -> None:
+    host = Host(budget(scope=Scope(labels={"tier": "gold"})))
+    x = host.exchange(KEY, 5)
+    await host.reserve(x)
+    assert {"tier": "gold"} == x.labels
+
+
+async def test_an_attempt_after_one_that_may_be_billed_reserves_what_it_may_cost_on_top() -> None:
+    host = Host(budget(amount=10_000))
+    x = host.exchange(KEY, 50)
+    await host.reserve(x)
+    held = host.policy.reserve(x)[0].amount
+    target = x.plan.targets[0]
+    assert host.policy.attempting(x, Attempt(target, 0.0)) is None, "the first is what was reserved"
+    x.attempts.append(Attempt(target, 0.0, accounted=True, cost_microusd=100))
+    more = host.policy.attempting(x, Attempt(target, 0.0))
+    assert more is not None
+    await more
+    [bucket] = x.notes["budgets"].buckets
+    assert 10_000 - held - 100 == host.counters.peek((bucket,))[0].remaining
+    await host.settle(x, 250)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert 10_000 - 250 == host.counters.peek((bucket,))[0].remaining
+
+
+async def test_an_attempt_that_the_budget_cannot_pay_is_refused() -> None:
+    host = Host(budget(amount=700))
+    x = host.exchange(KEY, 50)
+    await host.reserve(x)
+    x.attempts.append(Attempt(x.plan.targets[0], 0.0, accounted=True, cost_microusd=None))
+    more = host.policy.attempting(x, Attempt(x.plan.targets[0], 0.0))
+    assert more is not None
+    with pytest.raises(RateLimited):
+        await more
+
+
+@pytest.mark.parametrize("bound", [b"-1", b"1000000000"])
+async def test_whichever_name_has_the_larger_bound_counts(bound: bytes) -> None:
+    host = Host(budget(amount=100_000))
+    x = host.exchange(KEY, 5)
+    x.call.members["max_completion_tokens"] = msgspec.Raw(b"5")
+    x.call.members["max_tokens"] = msgspec.Raw(bound)
+    if bound == b"-1":
+        await host.reserve(x)
+        assert b"50" == bytes(x.call.members["max_tokens"]), "less than nothing is no bound, and one is set"
+    else:
+        with pytest.raises(RateLimited):
+            await host.reserve(x)
+
+
+@pytest.mark.parametrize(
+    ("period", "zone", "moment", "begin", "end"),
+    [
+        ("day", "UTC", "2026-11-30T23:59:59+00:00", "2026-11-30T00:00:00+00:00", "2026-12-01T00:00:00+00:00"),
+        ("day", "Europe/Berlin", "2026-10-25T12:00:00+01:00", "2026-10-25T00:00:00+02:00", "2026-10-26T00:00:00+01:00"),
+        ("day", "Asia/Kolkata", "2026-11-30T19:00:00+00:00", "2026-12-01T00:00:00+05:30", "2026-12-02T00:00:00+05:30"),
+        ("week", "UTC", "2026-11-29T10:00:00+00:00", "2026-11-23T00:00:00+00:00", "2026-11-30T00:00:00+00:00"),
+        (
+            "month",
+            "America/New_York",
+            "2026-12-01T03:00:00+00:00",
+            "2026-11-01T00:00:00-04:00",
+            "2026-12-01T00:00:00-05:00",
+        ),
+        ("month", "UTC", "2028-02-29T03:00:00+00:00", "2028-02-01T00:00:00+00:00", "2028-03-01T00:00:00+00:00"),
+    ],
+)
+def test_periods_are_the_calendars(period: Any, zone: str, moment: str, begin: str, end: str) -> None:
+    at, *bounds = (
+        int(datetime.fromisoformat(it).astimezone(UTC).timestamp()) * 1_000_000 for it in (moment, begin, end)
+    )
+    assert tuple(bounds) == Calendar(period, zone, 0).at(at)
+
+
+class BudgetMachine(RuleBasedStateMachine):
+    """A budget against a model of it: what was spent, what is held, and what can be refused."""
+
+    amount = 3_000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.host = Host(budget(amount=self.amount, period="total"))
+        self.open: dict[Any, int] = {}
+        self.spent = 0
+
+    def teardown(self) -> None:
+        self.loop.close()
+
+    @rule(longest=st.one_of(st.none(), st.integers(1, 120)))
+    def call(self, longest: int | None) -> None:
+        x = self.host.exchange(KEY, longest)
+        before = self.amount - self.spent - sum(self.open.values())
+        try:
+            self.loop.run_until_complete(self.host.reserve(x))
+        except ApiError as error:
+            refusal: ApiError | None = error
+        else:
+            refusal = None
+        if refusal is not None:
+            assert "budget_exceeded" == refusal.code
+            assert x.notes["budgets"].reserved > before, "a refusal implies that there was no room"
+            return
+        claim = x.notes["budgets"]
+        assert claim.reserved <= before
+        if longest is None:
+            assert 16 <= claim.question.bound <= 50
+        self.open[x] = claim.reserved
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def settle(self, data: Any) -> None:
+        x = data.draw(st.sampled_from(list(self.open)))
+        held = self.open.pop(x)
+        cost = data.draw(st.one_of(st.none(), st.integers(0, held)))
+        self.loop.run_until_complete(self.host.settle(x, cost))
+        actual = held if cost is None else cost
+        self.spent += actual
+        self.host.records.rows.append((x.started_us, {}, actual))
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def cut(self, data: Any) -> None:
+        x = data.draw(st.sampled_from(list(self.open)))
+        held = self.open.pop(x)
+        cost = data.draw(st.integers(0, held))
+        self.loop.run_until_complete(self.host.settle(x, cost, estimated=True))
+        kept = cost + -(-(held - cost) // 4)
+        self.spent += kept
+        self.host.records.rows.append((x.started_us, {}, kept))
+
+    @precondition(lambda self: not self.open)
+    @rule()
+    def restart(self) -> None:
+        self.host.counters = MemoryCounters(self.host.ambient)
+        self.host.begin(*self.host.budgets.values())
+
+    @rule()
+    def time_passes(self) -> None:
+        self.host.ambient.advance(400)
+        for x in list(self.open):  # what timed out was given back: its gateway must have died
+            if self.host.ambient.now_us() - x.started_us > 700e6:
+                del self.open[x]
+
+    @invariant()
+    def never_more_than_there_is(self) -> None:
+        assert self.spent + sum(self.open.values()) <= self.amount
+
+
+BudgetMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestBudgetMachine = BudgetMachine.TestCase
