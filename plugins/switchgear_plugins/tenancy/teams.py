@@ -61,6 +61,7 @@ def teams() -> ResourceKind[Team, LiveTeam]:
     return ResourceKind(
         name=KIND,
         title="team",
+        group="Access",
         spec=Team,
         input=TeamInput,
         hidden=("last_left",),

@@ -114,6 +114,7 @@ class Users:
         return ResourceKind(
             name=KIND,
             title="user",
+            group="Access",
             spec=User,
             input=UserInput,
             receive=self._receive,

@@ -91,7 +91,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
 
     @get(
         "/admin/v1/usage/attempts",
-        opt={"action": "list", "resource": "usage"},
+        opt={"action": "list", "resource": "usage", "scoped": True},
         summary="Attempts of calls that had several, newest first",
         description=f"Filters: `since`, `until` and any of {', '.join(attempt_kind().dimensions)}. {TIMES}",
         tags=["usage"],
@@ -101,7 +101,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
 
     @get(
         "/admin/v1/usage/anomalies",
-        opt={"action": "list", "resource": "usage"},
+        opt={"action": "list", "resource": "usage", "scoped": True},
         summary="Hours in which spending left its usual band, newest first",
         description=f"Filters: `since`, `until` and any of {', '.join(anomaly_kind().dimensions)}. {TIMES}",
         tags=["usage"],
@@ -111,7 +111,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
 
     @get(
         "/admin/v1/usage/export",
-        opt={"action": "list", "resource": "usage"},
+        opt={"action": "list", "resource": "usage", "scoped": True},
         summary="Usage records as a file: CSV, NDJSON or FOCUS",
         description=filters,
         tags=["usage"],
@@ -141,9 +141,8 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 1000,
     ) -> UsageSummary:
         names = groups_of(by, kind)
-        groups = await context.records.summarise(
-            bounded(query_of(request.query_params, kind, limit=limit), request.state.scope, kind), names, kind.measures
-        )
+        query = bounded(query_of(request.query_params, kind, limit=limit), request.state.scope, kind)
+        groups = await context.records.summarise(query, names, kind.measures)
         data = [
             UsageGroup(
                 dict(zip(names, group.by, strict=True)), group.count, dict(zip(kind.measures, group.sums, strict=True))
