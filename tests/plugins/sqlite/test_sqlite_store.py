@@ -1,6 +1,6 @@
 import asyncio
-import re
 import os
+import re
 import sqlite3
 import stat
 import time
