@@ -232,7 +232,9 @@ class PostgresStore:
         parts = [_aggregates(hours, by, [plan.rollup.sums.index(name) for name in sums])]
         for since_us, until_us in plan.edges:
             edge = replace(query, since_us=since_us, until_us=until_us)
-            parts.append(_aggregates(await self._rows("summarise", "admin", **bounds(edge), **values), by, range(len(sums))))
+            parts.append(
+                _aggregates(await self._rows("summarise", "admin", **bounds(edge), **values), by, range(len(sums)))
+            )
         return merged(parts, query.limit)
 
     async def roll_up(self, kind: str, rollups: Sequence[Rollup]) -> None:
