@@ -20,7 +20,7 @@ from switchgear_plugins.sqlite.store import SqliteStore
 HOUR = 3_600_000_000
 START = 500_000 * HOUR
 SUMS = ("tokens", "cost")
-ROLLUPS = [Rollup("usage", ("model", "team"), SUMS), Rollup("usage", ("key", "team", "model"), SUMS)]
+ROLLUPS = [Rollup("usage", ("model", "team"), SUMS, 24), Rollup("usage", ("key", "team", "model"), SUMS)]
 
 
 @pytest.fixture(scope="module")
