@@ -65,7 +65,7 @@ def from_hours(
         return None
     fitting = [it for it in rollups if it.kind == query.kind and wanted <= set(it.by) and set(sums) <= set(it.sums)]
     plans = [plan for it in fitting if (plan := _plan(it, query)) is not None]
-    return min(plans, key=lambda it: (it.left_over, len(it.rollup.by)), default=None)
+    return min(plans, key=lambda it: (it.left_over, -it.rollup.hours, len(it.rollup.by)), default=None)
 
 
 def _plan(rollup: Rollup, query: RecordQuery) -> FromHours | None:
