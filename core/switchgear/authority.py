@@ -4,8 +4,11 @@ Nothing is allowed by default. Everything here is plain and at once where the pl
 """
 
 import hmac
+import inspect
+from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
 
+from switchgear.ambient import Ambient
 from switchgear.contracts.principal import (
     ALLOWED,
     DENIED,
@@ -20,18 +23,53 @@ from switchgear.contracts.principal import (
     Scope,
     operator,
 )
-from switchgear.errors import ApiError, AuthenticationFailed, PermissionDenied, StoreError, Unavailable
+from switchgear.errors import ApiError, AuthenticationFailed, PermissionDenied, RateLimited, StoreError, Unavailable
 from switchgear.plugin_faults import PluginFaults, bounded, is_own_doing
 from switchgear.telemetry.metrics import Metrics
 
 OPERATOR = operator("admin-key")
 """Whoever has the operator's key of the environment, which opens the admin side alone."""
+_MINUTE_S = 60.0
+_MOST_ADDRESSES = 10_000
 _LONGEST_S = 15.0
 """How long an authenticator or authorizer may take over one answer."""
 
 
+class Failures:
+    """How often somebody at one address may come with credentials that are not good: a bucket that fills again by itself.
+
+    Of one process, and bounded. Who has no address has no bound, and `per_minute` 0 is none for anybody.
+    """
+
+    def __init__(self, per_minute: int, ambient: Ambient) -> None:
+        self._refill_s = _MINUTE_S / per_minute if per_minute else None
+        self._monotonic = ambient.monotonic
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+
+    def check(self, address: str | None) -> None:
+        """Raise `RateLimited` while there have been too many."""
+        full_at = None if address is None else self._full_at.get(address)
+        if full_at is not None and (wait_s := full_at - self._monotonic() - _MINUTE_S) > 0:
+            message = "Too many credentials that are not good came from this address; wait a little and try again."
+            raise RateLimited(message, code="too_many_failures", retry_after=wait_s)
+
+    def count(self, address: str | None) -> None:
+        """Count one. Raises as `check` does."""
+        self.check(address)
+        if address is None or self._refill_s is None:
+            return
+        now = self._monotonic()
+        self._full_at[address] = max(self._full_at.get(address, now), now) + self._refill_s
+        self._full_at.move_to_end(address)
+        if len(self._full_at) > _MOST_ADDRESSES:
+            self._full_at.popitem(last=False)
+
+
 class Authority:
-    """Identifies and decides. `admin_key` None or empty: nobody is let in with it."""
+    """Identifies and decides. `admin_key` None or empty: nobody is let in with it.
+
+    Who is not known without I/O waits while too many of the same address's credentials were not good.
+    """
 
     def __init__(
         self,
@@ -39,10 +77,14 @@ class Authority:
         authorizers: Sequence[Authorizer] = (),
         admin_key: str | None = None,
         faults: PluginFaults | None = None,
+        failures: Failures | None = None,
     ) -> None:
+        self._failures = failures or Failures(0, Ambient())
         self._faults = faults or PluginFaults(Metrics())
         self.authenticators = tuple(authenticators)
         self._authorizers = tuple(authorizers)
+        self._by_kind: dict[str, tuple[Authorizer, ...]] = {}
+        """The authorizers that have an opinion on a kind of principal."""
         self._admin_key = (admin_key or "").encode()
 
     def identify(self, credentials: Credentials) -> Found:
@@ -58,9 +100,25 @@ class Authority:
             if found is None:
                 continue
             return found if isinstance(found, Principal) else self._identify_later(found, credentials, index)
+        if credentials.token is not None:
+            self._failures.count(credentials.peer)
         return None
 
     async def _identify_later(
+        self, asked: Awaitable[Principal | None], credentials: Credentials, first: int
+    ) -> Principal | None:
+        try:
+            self._failures.check(credentials.peer)
+        except RateLimited:
+            if inspect.iscoroutine(asked):
+                asked.close()
+            raise
+        found = await self._in_turn(asked, credentials, first)
+        if found is None and credentials.token is not None:
+            self._failures.count(credentials.peer)
+        return found
+
+    async def _in_turn(
         self, asked: Awaitable[Principal | None], credentials: Credentials, first: int
     ) -> Principal | None:
         failed = False
@@ -92,18 +150,22 @@ class Authority:
 
     def decide(self, principal: Principal, action: str, kind: str, id: str | None) -> Scope | Awaitable[Scope]:
         """Say whether a principal may do this; what is bounded by a filter is allowed within it."""
-        for index, authorizer in enumerate(self._authorizers):
-            try:
-                opinion = authorizer.authorize(principal, action, kind, id)
-            except ApiError:
-                raise
-            except BaseException as error:  # nothing is waited for here
-                raise self._undecided(authorizer, error) from error
-            if opinion is None:
-                continue
-            if isinstance(opinion, Scope):
-                return opinion
-            return self._decide_later(opinion, index, principal, action, kind, id)
+        asked = self._by_kind.get(principal.kind)
+        if asked is None:
+            asked = self._by_kind[principal.kind] = self._asked(principal.kind)
+        if asked:
+            for index, authorizer in enumerate(asked):
+                try:
+                    opinion = authorizer.authorize(principal, action, kind, id)
+                except ApiError:
+                    raise
+                except BaseException as error:  # nothing is waited for here
+                    raise self._undecided(authorizer, error) from error
+                if opinion is None:
+                    continue
+                if isinstance(opinion, Scope):
+                    return opinion
+                return self._decide_later(opinion, index, principal, action, kind, id)
         return ALLOWED if principal.may(action, kind, id) else DENIED
 
     async def _decide_later(
@@ -115,9 +177,10 @@ class Authority:
         kind: str,
         id: str | None,
     ) -> Scope:
-        for authorizer in self._authorizers[first:]:
+        authorizers = self._asked(principal.kind)
+        for authorizer in authorizers[first:]:
             try:
-                is_asked = authorizer is self._authorizers[first]
+                is_asked = authorizer is authorizers[first]
                 answer = asked if is_asked else authorizer.authorize(principal, action, kind, id)
                 opinion = answer if answer is None or isinstance(answer, Scope) else await bounded(_LONGEST_S, answer)
                 if opinion is not None and not isinstance(opinion, Scope):
@@ -132,6 +195,9 @@ class Authority:
                 return opinion
         return ALLOWED if principal.may(action, kind, id) else DENIED
 
+    def _asked(self, kind: str) -> tuple[Authorizer, ...]:
+        return tuple(it for it in self._authorizers if kind in (getattr(it, "principals", None) or (kind,)))
+
     def _undecided(self, authorizer: Authorizer, error: BaseException) -> Unavailable:
         """Tell of an authorizer that failed. What it would have said may be a no, so nothing is allowed."""
         self._faults.note(self._faults.owner(authorizer), "what somebody may do", error)
@@ -141,7 +207,7 @@ class Authority:
 
     def may_use_any(self, principal: Principal) -> bool:
         """Return False if a principal can use no model at all, which is only known where there are no authorizers."""
-        return bool(self._authorizers) or principal.may_some(USE, "models")
+        return bool(self._asked(principal.kind)) or principal.may_some(USE, "models")
 
     async def may(self, principal: Principal, action: str, kind: str, id: str | None) -> bool:
         """Say whether a principal may do this without bounds, for those who can wait."""

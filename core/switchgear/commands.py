@@ -19,7 +19,8 @@ def count(*, path, flags, as_json):
 The plugin that declares the command (`self` above) is another one, made to know its commands, and never started.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +28,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from switchgear.cli.common import answer, config_option, gateway_flags, json_option, require_output
 
 if TYPE_CHECKING:
+    import httpx
+
     from switchgear.config import Config
     from switchgear.contracts.declared import Declarations
     from switchgear.contracts.dry_run import DryRun
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from switchgear.gateway import Gateway
     from switchgear.plugin import Plugin
 
-__all__ = ["Local", "answer", "config_option", "gateway_flags", "json_option", "local", "require_output"]
+__all__ = ["Local", "answer", "client", "config_option", "gateway_flags", "json_option", "local", "require_output"]
 
 T = TypeVar("T")
 
@@ -73,3 +76,20 @@ def local(path: Path | None, flags: dict[str, str], work: Callable[[Local], Awai
         )
 
     return with_gateway(path, flags, run)
+
+
+@asynccontextmanager
+async def client(**options: Any) -> "AsyncIterator[httpx.AsyncClient]":
+    """Lend a command an HTTP client without a gateway. It goes wherever whoever runs the command says, private networks too.
+
+    `options` are httpx's own; `max_body` is how many bytes an answer may have.
+    """
+    from switchgear.ambient import Ambient  # noqa: PLC0415 - help has no use for any of it
+    from switchgear.upstream.client import Upstream  # noqa: PLC0415
+    from switchgear.upstream.egress import EgressPolicy  # noqa: PLC0415
+
+    upstream = Upstream(EgressPolicy(("0.0.0.0/0", "::/0")), Ambient())
+    try:
+        yield upstream.http(**options)
+    finally:
+        await upstream.close()

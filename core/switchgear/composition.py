@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import structlog
 
-from switchgear.authority import Authority
+from switchgear.authority import Authority, Failures
 from switchgear.catalogue import Catalogue, token_of
 from switchgear.catalogue.attachments import PolicyAttachments
 from switchgear.contracts.counters import Counters
@@ -181,6 +181,7 @@ def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, sto
         [made for _, made in kernel.make_all(Hooks.switchgear_authorizers)],
         settings.admin_key,
         kernel.faults,
+        Failures(settings.failed_credentials, kernel.ambient),
     )
     dialects = open_dialects(kernel)
     made = kernel.make_all(Hooks.switchgear_policies)

@@ -5,7 +5,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,12 @@ from switchgear.admin.targets import target_handlers
 from switchgear.ambient import Ambient
 from switchgear.background import Background
 from switchgear.catalogue.access import Access
+from switchgear.catalogue.own_targets import OwnTargets
 from switchgear.composition import Calls, Ground, Stored, connect_calls, declare_resources, load_resources, open_ground
 from switchgear.config import Config
 from switchgear.context import Services
 from switchgear.contracts.event import Event
+from switchgear.contracts.kernel import Serving
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.store import Change, Store
 from switchgear.doors import admin_routes
@@ -43,6 +45,7 @@ from switchgear.introspection import introspection_handlers
 from switchgear.kernel import Kernel
 from switchgear.no_store import NoStore
 from switchgear.phrasing import raised
+from switchgear.plugin_faults import contained
 from switchgear.recording import Recording, Work
 from switchgear.reload import LiveConfiguration
 from switchgear.resources.engine import ResourceEngine
@@ -87,6 +90,7 @@ class Gateway:
         self._system = System(self.kernel.metrics, self._ambient, plugins=len(self.kernel.plugins))
         self._engine: Engine | None = None
         self._app: Any = None
+        self._admin: Any = None
         self._calls: DataPlane
         self._inside = InsideCalls()
         self.store: Store
@@ -127,9 +131,24 @@ class Gateway:
     def _has_store(self) -> bool:
         return not isinstance(self.store, NoStore)
 
+    async def notices(self, serving: Serving) -> AsyncIterator[str]:
+        """Yield what plugins have to tell whoever started it, once it serves."""
+        for bound in self.kernel.registry.all(Hooks.switchgear_notices):
+            try:
+                text = await contained(bound.item.tell(serving))
+            except Exception as error:  # noqa: BLE001 - counted and logged under the plugin's name; it serves all the same
+                self.kernel.failed(bound.plugin, "a notice", raised(error))
+            else:
+                if text is not None:
+                    yield text
+
     async def stop(self) -> None:
         """Undo `start`: what was acknowledged is in the store or in the journal afterwards."""
         await self._stack.aclose()
+
+    def work(self) -> None:
+        """Begin what runs in the background while a gateway serves: the jobs and the periodic work of plugins."""
+        self.kernel.run_tasks()
 
     async def serve(
         self,
@@ -147,7 +166,7 @@ class Gateway:
 
         def serving(port: int) -> None:
             self._system.serve()
-            self.kernel.run_tasks()
+            self.work()
             ready(port)
 
         refused = self.kernel.metrics.counter("edge_refused", "Requests refused before they were read.", ("code",))
@@ -222,6 +241,7 @@ class Gateway:
                 call=self._inside,
                 dry_run=self.dry_run,
                 providers=Access(lambda: stored.face.snapshot, stored.catalogue.stand_in),
+                target=OwnTargets(ground.meters, ground.health, self.settings.timeouts).make,
             )
         )
         self._stack.push_async_callback(self.kernel.stop)
@@ -262,6 +282,7 @@ class Gateway:
             root_path=self.settings.root_path,
             faults=self.kernel.faults,
         )
+        self._admin = admin
         self._app = fronted(as_written(admin, self.settings.root_path), self.kernel.faults)
 
     def _begin(self, *work: Work) -> None:

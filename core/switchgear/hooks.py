@@ -19,7 +19,7 @@ from switchgear.contracts.credential import CredentialBackend
 from switchgear.contracts.dialect import Dialect
 from switchgear.contracts.event import EventHandler
 from switchgear.contracts.jobs import JobHandler, JobQueue
-from switchgear.contracts.kernel import Assets, Migrations, RecordSink, Seed, Task, UIPage
+from switchgear.contracts.kernel import Assets, Migrations, Notice, RecordSink, Seed, Task, UIPage
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.principal import Authenticator, Authorizer
 from switchgear.contracts.provider import NativeProvider, Provider
@@ -124,6 +124,10 @@ class Hooks:
     @hookspec
     def switchgear_first_run(self) -> Iterable[Seed]:  # type: ignore[empty-body]
         """Bring resources to create when the gateway starts over an empty store."""
+
+    @hookspec
+    def switchgear_notices(self) -> Iterable[Notice]:  # type: ignore[empty-body]
+        """Bring what is told to whoever starts the gateway from the command line."""
 
     @hookspec
     def switchgear_routes(self) -> "Iterable[HTTPRouteHandler]":  # type: ignore[empty-body]

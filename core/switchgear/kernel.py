@@ -324,6 +324,7 @@ class Kernel:
             kind: {it.item.name: PluginOffer(it.plugin, it.item) for it in found}
             for kind, found in registry.offers().items()
         }
+        self.events.known |= {name: when for item in self.plugins for name, when in item.plugin.announces.items()}
         for bound in registry.all(Hooks.switchgear_event_handlers):
             self.events.listen(bound.plugin, bound.item)
 

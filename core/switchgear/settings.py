@@ -78,7 +78,9 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     `model_prefix` may come before every name in `model`: with "acme", `acme/gpt-4o` is `gpt-4o`.
     `plugin_timeout` bounds each plugin's start and stop, `drain_grace` the streams still running at shutdown; `counters` and
     `jobs` name the active counters and job queue when several plugins offer some; `admin_key` is a secret that opens
-    /admin/v1. Everything is served below `root_path` too, as a proxy may have it ("/llm"), and links begin with it.
+    /admin/v1. From an address that sent more than `failed_credentials` a minute that were not good, only those are taken that
+    are known already; 0: no such bound. Everything is served below `root_path` too, as a proxy may have it ("/llm"), and links
+    begin with it.
     """
 
     variables: ClassVar[Mapping[str, str]] = {
@@ -103,6 +105,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
     replicas: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     model_prefix: Annotated[str, Meta(pattern=ID_PATTERN)] | None = None
+    failed_credentials: Annotated[int, Meta(ge=0)] = 600
     root_path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
     egress: EgressSettings = EgressSettings()
     cors: CorsSettings = CorsSettings()

@@ -26,7 +26,7 @@ async def test_kinds_and_routes_of_the_kernel_are_its_own(tmp_path: Path) -> Non
     theirs = {_shape(path) for it in registry.all(Hooks.switchgear_routes) for path in it.item.paths}
     every = {(method.upper(), _shape(path)) for path, methods in paths.items() for method in methods}
     of_kinds = re.compile(rf"/admin/v1/({'|'.join(kinds)})(/{{}}(/versions(/{{}})?|/restore)?)?")
-    of_actions = {f"/admin/v1/api-keys/{{}}/{name}" for name in ("suspend", "activate", "revoke", "regenerate")}
+    of_actions = {f"/admin/v1/api-keys/{{}}/{name}" for name in ("suspend", "activate", "revoke", "rotate")}
     rest = {(m, p) for m, p in every if p.startswith(own.ADMIN) and not of_kinds.fullmatch(p)}
     assert own.ROUTES == {(m, p) for m, p in rest if p not in theirs | of_actions}
 

@@ -197,7 +197,9 @@ def test_a_schema_that_newer_code_only_added_to_is_one_to_work_with(connection, 
     migrate(target, [ONE, notes], at_us=5)
     assert migrate(target, [ONE], at_us=6) == []
     assert [line.state for line in status(target.applied(), [ONE])] == ["applied", "unknown"]
-    assert migrate(target, [ONE, notes, Migration("switchgear", 3, "three", "CREATE TABLE three (n INTEGER);\n")], at_us=7)
+    assert migrate(
+        target, [ONE, notes, Migration("switchgear", 3, "three", "CREATE TABLE three (n INTEGER);\n")], at_us=7
+    )
 
 
 _ADDS = re.compile(

@@ -93,7 +93,7 @@ async def test_what_is_not_yours_looks_like_what_is_not_there(gateway: Running) 
                 await lea.get(f"{path}/versions/1"),
                 await lea.patch(path, json={"name": "mine"}, headers=merge),
                 await lea.post(f"{path}/suspend"),
-                await lea.post(f"{path}/regenerate"),
+                await lea.post(f"{path}/rotate"),
                 await lea.patch(path, json={"name": "mine"}, headers={**merge, "if-match": '"7"'}),
             ]
             return [(it.status_code, str(plain(it)).replace(id, "ID")) for it in replies]
@@ -159,7 +159,7 @@ async def test_nobody_gives_more_than_they_have(
 async def test_nobody_gets_a_secret_of_a_key_that_may_do_more(gateway: Running) -> None:
     mighty = await key_of(gateway, "red", permissions={"models": ["*"]})
     async with as_user(gateway, "lea") as lea:
-        refused = await lea.post(f"/api-keys/{mighty['id']}/regenerate")
+        refused = await lea.post(f"/api-keys/{mighty['id']}/rotate")
         assert (403, "not_permitted") == problem(refused)
         renamed = await lea.patch(
             f"/api-keys/{mighty['id']}", json={"name": "x"}, headers={"content-type": "application/merge-patch+json"}

@@ -170,7 +170,7 @@ async def administer(gateway: Daemon, upstream: FaultUpstream, seen: Seen) -> No
     for _ in range(2):
         made = await admin.post("/api-keys", json={"name": "shown once"}, headers=again)
         seen.generated.append(made.json()["key"])
-    renewed = await admin.post(f"/api-keys/{made.json()['id']}/regenerate")
+    renewed = await admin.post(f"/api-keys/{made.json()['id']}/rotate")
     seen.generated.append(renewed.json()["key"])
     bad = CANARIES["bad admin body"]
     url = f"http://user:{CANARIES['address']}@127.0.0.1/v1"

@@ -31,7 +31,7 @@ async def upstream() -> AsyncIterator[FaultUpstream]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: FaultUpstream) -> AsyncIterator[Running]:
-    async with running(tmp_path_factory.mktemp("gateway"), upstream) as run:
+    async with running(tmp_path_factory.mktemp("gateway"), upstream, gateway="failed_credentials = 0") as run:
         for name in ("endless", "silent"):
             await run.create("models", id=name, provider_id="p", provider_model=f"fault-{name}")
         yield run
@@ -90,13 +90,13 @@ HIDDEN = (404, "model_not_found")
     [
         (lambda g, key: act(g, key, "suspend"), GONE),
         (lambda g, key: act(g, key, "revoke"), GONE),
-        (lambda g, key: act(g, key, "regenerate"), GONE),
+        (lambda g, key: act(g, key, "rotate"), GONE),
         (lambda g, key: patch(g, key, expires_at="2020-01-01T00:00:00Z"), GONE),
         (delete, GONE),
         (lambda g, key: patch(g, key, permissions={"models": ["m", "echo"]}), HIDDEN),
         (lambda g, key: patch(g, key, permissions={"models": []}), HIDDEN),
     ],
-    ids=["suspend", "revoke", "regenerate", "expire", "delete", "narrow", "nothing"],
+    ids=["suspend", "revoke", "rotate", "expire", "delete", "narrow", "nothing"],
 )
 async def test_what_a_key_may_no_longer_do_is_refused_and_cut(gateway: Running, upstream, change, refusal) -> None:
     id, secret = await gateway.new_key()
@@ -163,14 +163,14 @@ async def test_a_suspended_key_is_good_again_once_activated(gateway: Running) ->
         assert (200, None) == await ask(gateway, secret)
 
 
-async def test_a_regenerated_key_with_an_overlap_has_two_secrets_until_it_ends(gateway: Running) -> None:
+async def test_a_rotated_key_with_an_overlap_has_two_secrets_until_it_ends(gateway: Running) -> None:
     id, old = await gateway.new_key()
     async with streaming(gateway, old) as begun_with_old:
-        new = (await act(gateway, id, "regenerate", overlap_seconds=600))["key"]
+        new = (await act(gateway, id, "rotate", overlap_seconds=600))["key"]
         assert [(200, None)] * 2 == [await ask(gateway, secret) for secret in (old, new)]
         assert await goes_on(begun_with_old)
         async with streaming(gateway, new) as begun_with_new:
-            newest = (await act(gateway, id, "regenerate", overlap_seconds=1))["key"]
+            newest = (await act(gateway, id, "rotate", overlap_seconds=1))["key"]
             await assert_cut(gateway, begun_with_old, "invalid_api_key")
             assert await goes_on(begun_with_new)
             assert [GONE, (200, None)] == [await ask(gateway, secret) for secret in (old, newest)]

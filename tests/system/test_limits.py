@@ -161,7 +161,7 @@ async def test_new_limits_hold_from_the_next_request(gateway: Running) -> None:
 async def test_a_new_secret_does_not_bring_new_limits(gateway: Running) -> None:
     id, secret = await limited(gateway, requests_per_minute=2)
     assert 200 == await status(gateway, secret)
-    new = (await gateway.act(f"/api-keys/{id}/regenerate", overlap_seconds=600))["key"]
+    new = (await gateway.act(f"/api-keys/{id}/rotate", overlap_seconds=600))["key"]
     assert [200, 429, 429] == [await status(gateway, one) for one in (new, secret, new)]
     _, other = await limited(gateway, requests_per_minute=2)
     assert 200 == await status(gateway, other), "another key has its own"

@@ -10,7 +10,7 @@ from switchgear import Offer, Plugin
 from switchgear.contracts.principal import USE, Authenticator, Authorizer, Credentials, Grant, Principal, Scope
 
 _READ = frozenset({"list", "read"})
-_KEEP = _READ | {"create", "patch", "suspend", "activate", "revoke", "regenerate"}
+_KEEP = _READ | {"create", "patch", "suspend", "activate", "revoke", "rotate"}
 
 
 class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -154,9 +154,12 @@ def _reading(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, on
         found = conditions.parameters(request)
         limit = conditions.number(found, "limit", default=100, least=1, most=MAX_PAGE)
         assert limit is not None
-        cursor, word = found.pop("cursor", None), found.pop("q", None)
+        cursor, word, prefix = found.pop("cursor", None), found.pop("q", None), found.pop("prefix", None)
+        scope = request.state.scope
         return _reply(
-            await engine.page(kind.name, cursor=cursor, limit=limit, equals=found, word=word, scope=request.state.scope)
+            await engine.page(
+                kind.name, cursor=cursor, limit=limit, equals=found, word=word, prefix=prefix, scope=scope
+            )
         )
 
     @get(one, opt=declares("read", kind))

@@ -26,6 +26,8 @@ from switchgear.resources.views import filter_fields
 Json = dict[str, Any]
 Timestamp = Annotated[datetime, Meta(tz=True)]
 _IN_PATH = {"in": "path", "required": True}
+_PARAMETER = re.compile(r"\{(\w+):\w+\}")
+"""A parameter of a route's path with its type, which the description says elsewhere."""
 
 
 class KindTypes:
@@ -155,6 +157,12 @@ _PARAMETERS: Json = {
         "schema": {"type": "string"},
     },
     "Search": {"name": "q", "in": "query", "description": "A word in the id or name.", "schema": {"type": "string"}},
+    "Prefix": {
+        "name": "prefix",
+        "in": "query",
+        "description": "What the name begins with; the list is then in the order of names, without pages.",
+        "schema": {"type": "string"},
+    },
     "IfMatch": {
         "name": "If-Match",
         "in": "header",
@@ -201,7 +209,8 @@ def _kind_paths(types: KindTypes, refs: Mapping[Any, Json]) -> Json:
 
     title, id = kind.title, "IdWithSlashes" if kind.id_slashes else "Id"
     writes = (id, "IfMatch", "IdempotencyKey")
-    listing = operation("list", f"List {kind.name}", 200, types.page, None, "Limit", "Cursor", "Search")
+    search = ("Search",) if kind.named is None else ("Search", "Prefix")
+    listing = operation("list", f"List {kind.name}", 200, types.page, None, "Limit", "Cursor", *search)
     listing["parameters"] += _filters(types)
     creating = operation("create", f"Create a {title}", 201, types.shown_once, types.create, "IdempotencyKey")
     creating["responses"]["201"]["headers"]["Location"] = {"schema": {"type": "string"}}
@@ -271,5 +280,6 @@ def _extra(handlers: Sequence[HTTPRouteHandler], refs: Mapping[Any, Json]) -> Js
         if (body := handler.opt.get("body")) is not None:
             content = {JSON: {"schema": refs[body]}}
             for path, method in product(handler.paths, handler.http_methods):
-                found["paths"][path][method.lower()]["requestBody"] = {"required": True, "content": content}
+                plain = _PARAMETER.sub(r"{\1}", path)
+                found["paths"][plain][method.lower()]["requestBody"] = {"required": True, "content": content}
     return found

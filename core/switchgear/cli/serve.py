@@ -16,6 +16,7 @@ from switchgear.cli import EARLY
 from switchgear.cli.common import config_option, gateway_flags, read_config
 from switchgear.cli.leaving import Leaving
 from switchgear.cli.signals import Early
+from switchgear.contracts.kernel import Serving
 from switchgear.errors import ConfigError
 from switchgear.first_run import FirstRun
 from switchgear.gateway import Gateway
@@ -58,6 +59,39 @@ def api(**options: Any) -> None:
     _serve(pages=False, **options)
 
 
+@click.command()
+@config_option
+@gateway_flags("data_dir", "log_level")
+def worker(*, path: Path | None, flags: dict[str, str]) -> None:
+    """Run background jobs until SIGTERM or Ctrl-C, and listen nowhere: beside gateways that share its store, any number of them.
+
+    What it has begun when it ends is put back for others.
+    """
+    early: Early = click.get_current_context().meta.get(EARLY) or Early()
+    config = read_config(path, flags)
+    logs = Logs(level=config.gateway.log_level)
+    logs.install()
+    gateway = Gateway(config)
+    leaving = Leaving(gateway.kernel.faults, logs.flush, gateway.kernel.ambient.monotonic)
+    _run_loop(_work(gateway, early, leaving))
+
+
+async def _work(gateway: Gateway, early: Early, leaving: Leaving) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    early.on_end(lambda: loop.call_soon_threadsafe(stop.set))
+    await gateway.start()
+    try:
+        gateway.work()
+        with contextlib.suppress(OSError):
+            click.echo(f"Switchgear works on background jobs (data in {gateway.settings.data_path})")
+        await stop.wait()
+    finally:
+        leaving.begin(gateway.settings.drain_grace + gateway.settings.plugin_timeout)
+        await gateway.stop()
+    await leaving.end()
+
+
 def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool, pages: bool = True) -> None:
     early: Early = click.get_current_context().meta.get(EARLY) or Early()
     if sys.__stderr__ is not None:  # SIGABRT, with which supervisors end what hangs, says where it hung
@@ -87,10 +121,10 @@ def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool, p
     if not allow_open_bind:
         _refuse_open_bind(config.gateway)
     leaving = Leaving(gateway.kernel.faults, logs.flush, gateway.kernel.ambient.monotonic)
-    _loop_runner(_run(gateway, early, leaving, worker))
+    _run_loop(_run(gateway, early, leaving, worker))
 
 
-def _loop_runner(work: Coroutine[Any, Any, None]) -> None:
+def _run_loop(work: Coroutine[Any, Any, None]) -> None:
     if sys.platform == "win32":
         asyncio.run(work)
     else:
@@ -132,12 +166,15 @@ async def _serve_until_stopped(gateway: Gateway, early: Early, leaving: Leaving,
     def draining() -> None:
         leaving.begin(settings.drain_grace + settings.plugin_timeout)
 
+    telling: list[asyncio.Task[None]] = []
+
     def ready(port: int) -> None:
         if worker is None or worker.announces:
             _announce(gateway, port)
         if worker is not None:
             worker.began()
         early.serving()
+        telling.append(asyncio.create_task(_tell(gateway, port)))
 
     giving_back = asyncio.create_task(give_back())
     try:
@@ -162,10 +199,21 @@ def _announce(gateway: Gateway, port: int) -> None:
         _say_hello(gateway, port)
 
 
+async def _tell(gateway: Gateway, port: int) -> None:
+    is_seen = sys.stdout is not None and sys.stdout.isatty()
+    async for text in gateway.notices(Serving(_url(gateway, port), is_seen)):
+        with contextlib.suppress(OSError):
+            click.echo(text)
+
+
+def _url(gateway: Gateway, port: int) -> str:
+    host = gateway.settings.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{gateway.settings.root_path}"
+
+
 def _say_hello(gateway: Gateway, port: int) -> None:
     settings = gateway.settings
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{port}"
+    url = _url(gateway, port)
     click.echo(f"Switchgear serves {url} (data in {settings.data_path})")
     for warning in gateway.kernel.warnings:
         click.echo(f"Note: {warning}")

@@ -66,6 +66,22 @@ def seeds_from_environment(
     ]
 
 
+class Serving(Struct, frozen=True):
+    """How a process serves: `url` is where, `terminal` whether what it prints is seen by whoever started it and nobody else."""
+
+    url: str
+    terminal: bool
+
+
+class Notice(Struct, frozen=True):
+    """Something to tell whoever starts `switchgear serve`: `tell` returns the text, None if there is nothing to tell.
+
+    A secret is told on a terminal alone; elsewhere it goes into a file that only this user can read.
+    """
+
+    tell: Callable[[Serving], Awaitable[str | None]]
+
+
 class Assets(Struct, frozen=True):
     """Files of a plugin that anybody may read, at /ui/PLUGIN/PATH: what is in a directory when the gateway starts.
 

@@ -1,6 +1,6 @@
 """Who asks, how that is known, and what they may do."""
 
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -106,9 +106,42 @@ class Principal:
         held = self._granted(grant.action, grant.kind)
         return all(any(_covers(pattern, id) for pattern in held) for id in grant.ids)
 
+    def allowed(self, *grants: Grant) -> "Principal":
+        """Make the same somebody with more grants: for what follows from what they may do, as a call for who may try a model."""
+        return Principal(
+            self.id, self.kind, name=self.name, labels=self.labels, tags=self.tags, grants=(*self.grants, *grants),
+            facts=self.facts, session=self.session, expires_us=self.expires_us,
+        )  # fmt: skip
+
     def _granted(self, action: str, kind: str) -> tuple[str, ...]:
         found = (it.ids for it in self.grants if _acts(it.action, action) and _covers(it.kind, kind))
         return tuple(pattern for ids in found for pattern in ids)
+
+
+@runtime_checkable
+class Bounds(Protocol):
+    """What bounds those who belong to it: the live object of a resource that others name as whose they are.
+
+    active   whether they are good at all
+    most     what they may do at the most, whatever was given to them
+    part_of  the id of what it belongs to itself, None if it stands alone
+    """
+
+    @property
+    def active(self) -> bool: ...  # noqa: D102 - as above
+
+    @property
+    def most(self) -> tuple[Grant, ...]: ...  # noqa: D102
+
+    @property
+    def part_of(self) -> str | None: ...  # noqa: D102
+
+
+def within(grants: Iterable[Grant], most: Iterable[Grant]) -> tuple[Grant, ...]:
+    """Return what of some grants others allow too."""
+    bounds = tuple(most)
+    found = (_meet(grant, bound) for grant in grants for bound in bounds)
+    return tuple(dict.fromkeys(grant for grant in found if grant is not None))
 
 
 def operator(id: str) -> Principal:
@@ -127,6 +160,21 @@ def _acts(held: str, wanted: str) -> bool:
 def _covers(held: str, wanted: str) -> bool:
     """Say whether a pattern matches all that another one, or a name, stands for."""
     return wanted.startswith(held[:-1]) if held.endswith("*") else held == wanted
+
+
+def _meet(one: Grant, other: Grant) -> Grant | None:
+    """Return what two grants both allow, None if that is nothing."""
+    if (one.action == USE) != (other.action == USE):
+        return None
+    action, kind = _narrower(one.action, other.action), _narrower(one.kind, other.kind)
+    pairs = (_narrower(this, that) for this in one.ids for that in other.ids)
+    ids = tuple(dict.fromkeys(id for id in pairs if id is not None))
+    return Grant(action, kind, ids) if action is not None and kind is not None and ids else None
+
+
+def _narrower(one: str, other: str) -> str | None:
+    """Return the pattern for what two patterns both match, None if there is nothing."""
+    return one if _covers(other, one) else other if _covers(one, other) else None
 
 
 class Credentials:
@@ -259,6 +307,7 @@ DENIED = Scope(allowed=False)
 class Authorizer(Protocol):
     """Decides who may do what, on both planes.
 
+    One that has an attribute `principals` is asked about principals of those kinds alone.
     Authorizers are asked in plugin order, and the first opinion counts. Without one the principal's grants decide; without a
     grant it is denied. Asked for each request, so no I/O for what was asked before.
     """

@@ -45,11 +45,13 @@ class Reference(Struct, frozen=True):
     """A field that holds the id of a resource of `kind`. `field` is a dotted path; `*` stands for every item.
 
     The kind `callable` stands for whoever answers to the name: a resource of a callable kind, one with a namespace, or those
-    who share the name. `View.callable` finds it.
+    who share the name. `View.callable` finds it. With `optional` the field is a text like any other where no enabled plugin
+    brings the kind.
     """
 
     field: str
     kind: str
+    optional: bool = False
 
 
 class RelatedWrite(Struct, frozen=True):
@@ -176,6 +178,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     shown       how a stored spec is shown where that is not as it is stored (what time has made of it)
     once        names of the members `prepare` and actions show once, for the API description
     keys        unique (index, value) pairs to look it up by, besides its id
+    named       the index of `keys` whose values begin with what a resource is called, casefolded: lists take a `prefix` then
     callable    its ids are names a client may write in `model`: one namespace over all such kinds; the live object is a
                 `switchgear.contracts.exchange.Callable`
     namespace   clients may write `id/name` in `model`: the live object's `callable(name)` returns a `Callable` or None
@@ -208,6 +211,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     keys: Callable[[SpecT], Sequence[tuple[str, str]]] = no_keys
     also: Callable[[Mapping[str, Any]], Sequence[RelatedWrite]] = nothing_else
     declare: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]], bool], Mapping[str, Any]] = as_declared
+    named: str | None = None
     callable: bool = False
     namespace: bool = False
     shared: Shared | None = None

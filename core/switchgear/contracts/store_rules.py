@@ -7,6 +7,8 @@ from types import MappingProxyType
 from switchgear.contracts.store import Document, Write
 from switchgear.errors import StoreConflict, StoreError
 
+LAST_CHARACTER = "\U0010ffff"
+"""What comes after all that follows a prefix, in the order of code points."""
 MOST_OTHERS = 20
 """How many of the documents in the way a conflict names."""
 MOST_BY = 3

@@ -34,12 +34,13 @@ from switchgear.exchange.filters import face_of
 from switchgear.exchange.health.health import Health
 from switchgear.exchange.health.retry import retry_after_date
 from switchgear.exchange.health.settings import RoutingSettings
+from switchgear.exchange.held import Held, read_answer, sent
 from switchgear.exchange.listener import Listener
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reasoning import asked_with_less
 from switchgear.exchange.refused import mark_refused, tell_owner
 from switchgear.exchange.sound import JSON, check_answer, is_deep
-from switchgear.exchange.stream import Buffering, IdleTimes, KeptBack, StreamEnd, StreamRelay, one_by_one
+from switchgear.exchange.stream import Buffering, IdleTimes, StreamEnd, StreamRelay, one_by_one
 from switchgear.exchange.target_faults import TargetFaults, read_fault
 from switchgear.plugin_faults import heeded
 from switchgear.wire.chat import as_stream
@@ -55,7 +56,7 @@ Ending: TypeAlias = Answer | StreamEnd
 class Caps(Struct, frozen=True):
     """Bounds of every exchange: bytes of a whole answer; seconds of silence until a stream's client gets a sign of life.
 
-    `held` bounds all of them together: the bytes of request bodies, and of streams that are kept back until they are complete.
+    `held` bounds all of them together (`held.py`).
     """
 
     body: int = 32 * 1024 * 1024
@@ -67,13 +68,13 @@ class Invoker:
     """Asks targets that may be asked, and tells their health what came of it."""
 
     def __init__(
-        self, ambient: Ambient, caps: Caps, settings: RoutingSettings, faults: TargetFaults | None = None
+        self, ambient: Ambient, caps: Caps, settings: RoutingSettings, faults: TargetFaults, held: Held
     ) -> None:
-        self._faults = faults or TargetFaults()
+        self._faults = faults
         self._ambient = ambient
         self._monotonic = ambient.monotonic
         self._caps = caps
-        self._kept = KeptBack(caps.held)
+        self._held = held
         self._settings = settings
 
     async def ask(self, ctx: AttemptContext, call: Call, step: Step, *, again: bool, others: bool) -> Ending:
@@ -272,8 +273,7 @@ class Invoker:
             return answer
         assert target.provider is not None
         assert target.connection is not None
-        request = self._request(call, attempt)
-        response = await target.connection.send(request, extra)
+        response = await sent(target.connection, self._request(call, attempt), extra, self._held)
         if not is_answer(response, attempt):
             raise await self._fault(call, attempt, response)
         x.first_byte_s = self._monotonic() - x.began
@@ -282,7 +282,9 @@ class Invoker:
             watch, idle_s = ctx.watch, target.timeouts.idle
             watch.expect(IdleTimeout, idle_s)
             try:
-                body = await response.body(self._caps.body, lambda: watch.expect(IdleTimeout, idle_s))
+                body = await read_answer(
+                    response, self._caps.body, self._held, lambda: watch.expect(IdleTimeout, idle_s)
+                )
             finally:
                 await response.close()
         return target.provider.decode(call, response, body)
@@ -309,8 +311,7 @@ class Invoker:
             else:
                 assert target.provider is not None
                 assert target.connection is not None
-                request = self._request(call, attempt)
-                response = await target.connection.send(request, extra)
+                response = await sent(target.connection, self._request(call, attempt), extra, self._held)
                 if not is_answer(response, attempt):
                     raise await self._fault(call, attempt, response)
                 try:
@@ -330,7 +331,7 @@ class Invoker:
         silence = IdleTimes(step.target.timeouts.idle, self._caps.keep_alive_s)
         first_s, late = self._first_token(ctx, step)
         until = None if first_s == math.inf else self._monotonic() + first_s
-        hold = Buffering(until, late, whole=ctx.x.plan.recovery == "buffer", most=self._caps.body, kept=self._kept)
+        hold = Buffering(until, late, whole=ctx.x.plan.recovery == "buffer", most=self._caps.body, kept=self._held)
         return StreamRelay(ctx.x, ctx.reply, encoder, ctx.watch, silence, self._ambient, hold, listener)
 
     def _request(self, call: Call, attempt: Attempt) -> OutboundRequest:

@@ -69,6 +69,8 @@ class Reservations:
         claims: list[Claim] = []
         claimants = self._claimants
         for claimant in claimants:
+            if claimant.policy.idle:
+                continue
             try:
                 buckets = claimant.reserve(x)
                 if buckets.__class__ is not tuple and isawaitable(buckets):

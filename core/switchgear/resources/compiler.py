@@ -47,6 +47,8 @@ class Compiler:
         A callable name that nobody has is of the kind `NOBODY`, one that resources share of the kind `SHARED`.
         """
         for reference in kind.references:
+            if reference.optional and reference.kind not in self.kinds:
+                continue
             for spot, id_ in paths.spots(spec, reference.field):
                 if isinstance(id_, str):
                     yield spot, naming.owner(id_) if reference.kind == "callable" else (reference.kind, id_)

@@ -106,21 +106,29 @@ class ResourceEngine:
         limit: int = 100,
         equals: Mapping[str, str] | None = None,
         word: str | None = None,
+        prefix: str | None = None,
         scope: Scope = ALLOWED,
     ) -> Page:
         """List resources in id order. A filtered page may be short, even empty, and still have a `next_cursor`.
 
-        `equals` compares top-level scalar fields, written as in JSON; `word` is looked for in id and `name`.
+        `equals` compares top-level scalar fields, written as in JSON; `word` is looked for in id and `name`; `prefix` is what the
+        name begins with, whatever its case: then the list is by name, and what is beyond `limit` takes a longer prefix.
         """
         # A cursor holds the id it stands at, which must not be somebody else's: within bounds a list is never cut short.
         bounded = scope.filter is not None
         declared = self.kind(kind)
-        wanted = Filter(declared, dict(equals or {}), word)
+        wanted = Filter(declared, dict(equals or {}), word, prefix)
+        naming = self._naming(declared, {**(equals or {}), **_only(scope)})
+        if prefix is not None and not bounded:
+            assert declared.named is not None
+            named = await self._store.search(declared.named, prefix.casefold(), limit=MAX_PAGE)
+            views = (view(declared, document) for document in named)
+            return Page([shown for shown in views if wanted(shown)][:limit])
         after = decode_cursor(kind, cursor, slashes=declared.id_slashes) if cursor else ""
         data: list[dict[str, Any]] = []
         size, seen = (MAX_PAGE if wanted or bounded else limit + 1), 0
         while True:
-            documents = await self._store.page(kind, after=after, limit=size)
+            documents = await self._store.page(kind, after=after, limit=size, naming=naming)
             for document in documents:
                 if len(data) == limit:
                     return Page(data, encode_cursor(kind, after))
@@ -133,6 +141,14 @@ class ResourceEngine:
                 return Page(data)
             if seen >= SCAN and not bounded:
                 return Page(data, encode_cursor(kind, after))
+
+    def _naming(self, kind: ResourceKind[Any, Any], equals: Mapping[str, str]) -> tuple[str, str] | None:
+        """Return what all name that have these values, so that the store looks at no others; of several references the last."""
+        found = None
+        for reference in kind.references:
+            if reference.kind in self.kinds and (id := equals.get(reference.field)) not in (None, "null"):
+                found = (reference.kind, id)
+        return found
 
     async def versions(
         self,
@@ -274,3 +290,8 @@ class ResourceEngine:
 
     async def _change(self, kind: str, id: str, terms: Terms, draft: Callable[[Document], Draft]) -> Written:
         return await self._writer.change(lambda: self.document(kind, id), draft, terms)
+
+
+def _only(scope: Scope) -> Mapping[str, str]:
+    """Return the values of somebody's bounds where there is no choice."""
+    return {field: values[0] for field, values in (scope.filter or {}).items() if len(values) == 1}

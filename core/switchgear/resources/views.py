@@ -75,7 +75,11 @@ class Filter:
     an object (`metadata.team=x`), and a word in the id or name.
     """
 
-    def __init__(self, kind: ResourceKind[Any, Any], equals: dict[str, str], word: str | None) -> None:
+    def __init__(
+        self, kind: ResourceKind[Any, Any], equals: dict[str, str], word: str | None, prefix: str | None = None
+    ) -> None:
+        if prefix is not None and kind.named is None:
+            raise _refused("prefix", f"{kind.name} cannot be searched by `prefix`; `q` is a word in the id or name")
         known = {"owner", *filter_fields(kind)}
         types = fields_of(kind.spec)
         for name, value in equals.items():
@@ -91,15 +95,18 @@ class Filter:
                 raise _refused(name, f"`{top}` is `true` or `false`")
         self._equals = equals
         self._word = word.casefold() if word else None
+        self._prefix = prefix.casefold() if prefix else None
 
     def __bool__(self) -> bool:
-        return bool(self._equals) or self._word is not None
+        return bool(self._equals) or self._word is not None or self._prefix is not None
 
     def __call__(self, view: dict[str, Any]) -> bool:
         """Say whether a view is wanted."""
         if self._word is not None and not any(
             self._word in str(view.get(name, "")).casefold() for name in ("id", "name")
         ):
+            return False
+        if self._prefix is not None and not str(view.get("name", "")).casefold().startswith(self._prefix):
             return False
         return all(_has(view, name, value) for name, value in self._equals.items())
 

@@ -32,6 +32,11 @@ class ModelStore:
                 return self.read(kind, id)
         return None
 
+    def search(self, index: str, prefix: str) -> list[Document]:
+        """Search every key of every current document."""
+        found = sorted((value, name) for name, write in self.current.items() for of, value in write.keys if of == index)
+        return [it for value, name in found if value.startswith(prefix) and (it := self.read(*name)) is not None]
+
     def page(self, kind: str) -> list[Document]:
         """Return every current document of a kind, in id order."""
         found = [self.read(*name) for name in sorted(self.current) if name[0] == kind]

@@ -13,7 +13,7 @@ from switchgear_plugins.api_keys.resources import KIND
 
 @click.group()
 def keys() -> None:
-    """Create, list and revoke API keys, in the store itself: no gateway needs to run, and one that runs sees it."""
+    """Create, list, rotate, suspend and revoke API keys in the store itself: no gateway needs to run, one that runs sees it."""
 
 
 @keys.command()
@@ -21,6 +21,9 @@ def keys() -> None:
 @click.option(
     "--model", "models", multiple=True, help="A model the key may use; may be given again. Default: every model."
 )
+@click.option("--team", "team_id", help="The team the key belongs to.")
+@click.option("--owner", "owner_id", help="The id of the user who owns the key.")
+@click.option("--test", is_flag=True, help="Make a key for tests, which reaches the model echo alone.")
 @click.option("--admin", is_flag=True, help="Let the key into the admin API.")
 @click.option("--rpm", type=click.IntRange(min=1), help="Most requests per minute. Default: no limit.")
 @click.option("--tpm", type=click.IntRange(min=1), help="Most tokens per minute. Default: no limit.")
@@ -32,6 +35,9 @@ def create(
     *,
     name: str,
     models: tuple[str, ...],
+    team_id: str | None,
+    owner_id: str | None,
+    test: bool,
     admin: bool,
     rpm: int | None,
     tpm: int | None,
@@ -44,6 +50,8 @@ def create(
     permissions = {"models": list(models) or ["*"], "admin": admin}
     limits = {"requests_per_minute": rpm, "tokens_per_minute": tpm, "concurrent_requests": concurrent}
     body: dict[str, Any] = {"name": name, "permissions": permissions}
+    given = {"team_id": team_id, "owner_id": owner_id, "test": test or None}
+    body |= {field: value for field, value in given.items() if value is not None}
     if any(limits.values()):
         body["limits"] = {field: value for field, value in limits.items() if value is not None}
 
@@ -108,17 +116,65 @@ def list_(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
 
 @keys.command()
 @click.argument("id")
+@click.option(
+    "--overlap",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Seconds for which the old secret stays good beside the new one. Default: it is refused at once.",
+)
+@config_option
+@gateway_flags("data_dir")
+@json_option
+def rotate(*, id: str, overlap: int, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
+    """Give the API key with this ID a new secret and show it. It cannot be shown again."""
+    require_output("the key")
+    rotated = _act(path, flags, id, "rotate", {"overlap_seconds": overlap})
+    if as_json:
+        answer(rotated)
+    else:
+        click.echo(rotated["key"])
+        click.echo("This is the only time the key is shown.", err=True)
+
+
+@keys.command()
+@click.argument("id")
+@config_option
+@gateway_flags("data_dir")
+@json_option
+def suspend(*, id: str, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
+    """Suspend the API key with this ID, until it is activated again. Running gateways refuse it within about a second."""
+    _done(_act(path, flags, id, "suspend"), f"{id} is suspended.", as_json=as_json)
+
+
+@keys.command()
+@click.argument("id")
+@config_option
+@gateway_flags("data_dir")
+@json_option
+def activate(*, id: str, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
+    """Accept the suspended API key with this ID again."""
+    _done(_act(path, flags, id, "activate"), f"{id} is active.", as_json=as_json)
+
+
+@keys.command()
+@click.argument("id")
 @config_option
 @gateway_flags("data_dir")
 @json_option
 def revoke(*, id: str, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
     """Revoke the API key with this ID, for good. Running gateways refuse it within about a second."""
+    _done(_act(path, flags, id, "revoke"), f"{id} is revoked.", as_json=as_json)
 
+
+def _act(path: Path | None, flags: dict[str, str], id: str, action: str, body: Any = None) -> dict[str, Any]:
     async def work(it: Local) -> dict[str, Any]:
-        return dict(await it.resources.act(KIND, id, "revoke", by=it.by))
+        return dict(await it.resources.act(KIND, id, action, body, by=it.by))
 
-    revoked = local(path, flags, work)
+    return local(path, flags, work)
+
+
+def _done(changed: dict[str, Any], said: str, *, as_json: bool) -> None:
     if as_json:
-        answer(revoked)
+        answer(changed)
     else:
-        click.echo(f"{id} is revoked.")
+        click.echo(said)

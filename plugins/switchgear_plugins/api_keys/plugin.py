@@ -1,27 +1,31 @@
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from switchgear import NoSettings, Offer, Plugin
+from switchgear import Offer, Plugin
 from switchgear.contracts.kernel import Seed
-from switchgear.contracts.principal import Authenticator, Principal
+from switchgear.contracts.principal import Authenticator, Bounds, Principal
 from switchgear.contracts.resource import ResourceKind
+from switchgear.errors import NotFound
 from switchgear_plugins.api_keys.authenticator import ApiKeyAuthenticator
-from switchgear_plugins.api_keys.live import LiveKey
-from switchgear_plugins.api_keys.resources import INDEX, KIND, api_keys
+from switchgear_plugins.api_keys.live import LiveKey, narrowed
+from switchgear_plugins.api_keys.resources import INDEX, KIND, TEAMS, USERS, api_keys
+from switchgear_plugins.api_keys.settings import ApiKeysSettings
 
 if TYPE_CHECKING:
     import click
 
 
-class ApiKeysPlugin(Plugin[NoSettings]):
+class ApiKeysPlugin(Plugin[ApiKeysSettings]):
     """API keys: the resource kind, the authenticator that knows principals by them, and the command `keys`."""
 
     api = 1
+    settings_type = ApiKeysSettings
     requires = ("store",)
 
     def switchgear_resource_kinds(self) -> list[ResourceKind[Any, Any]]:
         """Declare `api-keys`."""
-        return [api_keys(self.context.ambient)]
+        return [api_keys(self.context.ambient, self.settings.test_models)]
 
     def switchgear_first_run(self) -> list[Seed]:
         """Make a first key, for every model."""
@@ -40,7 +44,24 @@ class ApiKeysPlugin(Plugin[NoSettings]):
     def _authenticator(self) -> ApiKeyAuthenticator:
         resources = self.context.resources
         resources.on_change(KIND, self._changed)
+        for kind, label in ((TEAMS, "team"), (USERS, "user")):
+            with contextlib.suppress(NotFound):  # no enabled plugin brings it
+                resources.on_change(kind, partial(self._bounded, label))
         return ApiKeyAuthenticator(resources.cache(KIND, INDEX), self.context.ambient, partial(resources.get, KIND))
+
+    def _bounded(self, label: str, id: str, live: Any | None) -> None:
+        """Go by what has become of those whom keys belong to. Keys themselves are read anew by whoever comes next."""
+
+        def is_good(principal: Principal) -> Principal | None:
+            if principal.kind != "key" or principal.labels.get(label) != id:
+                return principal
+            if not isinstance(live, Bounds) or not live.active:
+                return None
+            if label == "user" and live.part_of != principal.labels.get("team"):
+                return None
+            return narrowed(principal, live.most)
+
+        self.context.principals_changed(is_good)
 
     def _changed(self, id: str, live: LiveKey | None) -> None:
         now_us = self.context.ambient.now_us()

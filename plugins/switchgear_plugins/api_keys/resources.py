@@ -7,16 +7,28 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.principal import EVERYTHING, Principal
-from switchgear.contracts.resource import Prepared, Problem, Resource, ResourceAction, ResourceKind, View
+from switchgear.contracts.principal import EVERYTHING, USE, Bounds, Grant, Principal, within
+from switchgear.contracts.resource import (
+    Prepared,
+    Problem,
+    Reference,
+    Resource,
+    ResourceAction,
+    ResourceKind,
+    View,
+)
 from switchgear.errors import Conflict, PermissionDenied, ValidationFailed
 from switchgear_plugins.api_keys.live import LiveKey
-from switchgear_plugins.api_keys.spec import EPOCH, ApiKey, ApiKeyInput, Limits, Permissions, Regenerate, micros
+from switchgear_plugins.api_keys.spec import EPOCH, ApiKey, ApiKeyInput, Limits, Permissions, Rotate, micros
 
 KIND = "api-keys"
+TEAMS, USERS = "teams", "users"
+"""Kinds of those whom keys may belong to, where a plugin brings them; their live objects are `Bounds`."""
 INDEX = "api-key"
+BY_NAME = "api-key-name"
 SECRET_BYTES = 32
 
 
@@ -25,9 +37,14 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def api_keys(ambient: Ambient) -> ResourceKind[ApiKey, LiveKey]:
-    """Declare the kind."""
+def api_keys(ambient: Ambient, tests: tuple[str, ...] = ("echo",)) -> ResourceKind[ApiKey, LiveKey]:
+    """Declare the kind. `tests` are the models that test keys may use."""
     verbs = _Verbs(ambient)
+    for_tests = (Grant(USE, "models", tests),)
+
+    def compile(resource: Resource[ApiKey], view: View) -> LiveKey:
+        return LiveKey(resource.id, resource.spec, _bounds(resource.spec, view), for_tests)
+
     return ResourceKind(
         name=KIND,
         title="API key",
@@ -35,24 +52,24 @@ def api_keys(ambient: Ambient) -> ResourceKind[ApiKey, LiveKey]:
         input=ApiKeyInput,
         prepare=verbs.prepare,
         validate=_problems,
-        compile=_compile,
+        compile=compile,
+        references=(Reference("team_id", TEAMS, optional=True), Reference("owner_id", USERS, optional=True)),
         hidden=("hash", "previous_hash"),
         shown=verbs.shown,
         once=("key",),
         keys=_keys,
+        named=BY_NAME,
         resident=False,
         id_prefix="key_",
         restorable=False,
-        scope=("team_id",),
+        scope=("team_id", "owner_id"),
         principals=True,
         group="Access",
         actions=(
             ResourceAction(name="suspend", summary="Refuse the key until it is activated again", apply=_suspend),
             ResourceAction(name="activate", summary="Accept a suspended key again", apply=_activate),
             ResourceAction(name="revoke", summary="Refuse the key for good", apply=_revoke),
-            ResourceAction(
-                name="regenerate", summary="Give the key a new secret", apply=verbs.regenerate, input=Regenerate
-            ),
+            ResourceAction(name="rotate", summary="Give the key a new secret", apply=verbs.rotate, input=Rotate),
         ),
     )
 
@@ -78,10 +95,14 @@ class _Verbs:
             _refuse_more(new.permissions, by)
         written: dict[str, Any] = {
             name: getattr(new, name)
-            for name in ("name", "team_id", "permissions", "limits", "tags", "metadata", "expires_at")
+            for name in ("name", "team_id", "owner_id", "permissions", "limits", "tags", "metadata", "expires_at")
         }
+        if previous is None and by.facts.get("resource") == USERS and not by.holds(EVERYTHING):
+            written["team_id"] = new.team_id or by.labels.get("team")
+            written["owner_id"] = new.owner_id or by.id
         if previous is not None:
             _refuse_secret(new, previous)
+            _refuse_wider(written, previous, by)
             return Prepared(msgspec.structs.replace(previous, **written))
         live = not new.test
         secret = new.key or self._generate(live=live)
@@ -89,7 +110,7 @@ class _Verbs:
         spec = ApiKey(prefix=prefix, hash=digest(secret), last4=secret[-4:], live=live, **written)
         return Prepared(spec, {} if new.key else {"key": secret})
 
-    def regenerate(self, resource: Resource[ApiKey], wanted: Regenerate, by: Principal) -> Prepared[ApiKey]:
+    def rotate(self, resource: Resource[ApiKey], wanted: Rotate, by: Principal) -> Prepared[ApiKey]:
         old = _not_revoked(resource)
         if not _holds(by, old.permissions):  # who gets the secret can do what the key can
             raise PermissionDenied(
@@ -120,10 +141,23 @@ def _prefix(*, live: bool) -> str:
 def _refuse_secret(new: ApiKeyInput, previous: ApiKey) -> None:
     errors = []
     if new.key is not None and digest(new.key) != previous.hash:
-        errors.append(("/key", "is only taken when a key is created; the action regenerate makes a new secret"))
+        errors.append(("/key", "is only taken when a key is created; the action rotate makes a new secret"))
     if new.test is not None and new.test == previous.live:
         errors.append(("/test", "cannot be changed; create another key"))
     if errors:
+        raise ValidationFailed("; ".join(f"{pointer}: {detail}" for pointer, detail in errors), errors)
+
+
+_SET_BY_OTHERS = ("permissions", "limits", "tags", "expires_at", "team_id", "owner_id")
+
+
+def _refuse_wider(written: Mapping[str, Any], previous: ApiKey, by: Principal) -> None:
+    """Keep what a key was made for from whoever may have keys and not hand them out (`facts["widens"]` False)."""
+    if by.facts.get("widens", True):
+        return
+    changed = [field for field in _SET_BY_OTHERS if written[field] != getattr(previous, field)]
+    if changed:
+        errors = [(f"/{field}", "was set with the key; ask whoever keeps your team's keys") for field in changed]
         raise ValidationFailed("; ".join(f"{pointer}: {detail}" for pointer, detail in errors), errors)
 
 
@@ -144,11 +178,20 @@ def _refuse_more(wanted: Permissions, by: Principal) -> None:
     raise ValidationFailed("; ".join(f"{pointer}: {detail}" for pointer, detail in errors), errors)
 
 
-def _problems(new: ApiKey, view: View, by: Principal) -> Sequence[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
-    return [
-        *new.permissions.problems(),
-        *_limits(new.limits),
-    ]
+def _problems(new: ApiKey, view: View, by: Principal) -> Sequence[Problem]:
+    return [*new.permissions.problems(), *_limits(new.limits), *_owner(new, view, by)]
+
+
+def _owner(new: ApiKey, view: View, by: Principal) -> list[Problem]:
+    team = None if new.team_id is None else view.live(TEAMS, new.team_id)
+    if new.permissions.admin and isinstance(team, Bounds) and EVERYTHING not in within((EVERYTHING,), team.most):
+        return [Problem("/permissions/admin", f"is not for keys of the team `{new.team_id}`")]
+    owner = None if new.owner_id is None else view.live(USERS, new.owner_id)
+    if isinstance(owner, Bounds) and owner.part_of != new.team_id:
+        mine = by.labels.get("team")
+        whose = f" `{owner.part_of}`" if by.holds(EVERYTHING) or owner.part_of == mine else ""
+        return [Problem("/owner_id", f"is of another team{whose}: the key's team is its owner's")]
+    return []
 
 
 def _limits(limits: Limits) -> list[Problem]:
@@ -159,11 +202,29 @@ def _limits(limits: Limits) -> list[Problem]:
 
 def _keys(key: ApiKey) -> Sequence[tuple[str, str]]:
     # RelatedWrite those of a revoked key: its secret cannot come back as another key's own.
-    return [(INDEX, hash) for hash in (key.hash, key.previous_hash) if hash is not None]
+    named = (BY_NAME, f"{key.name.casefold()}\n{key.hash}")
+    return [named, *((INDEX, hash) for hash in (key.hash, key.previous_hash) if hash is not None)]
 
 
-def _compile(resource: Resource[ApiKey], view: View) -> LiveKey:  # noqa: ARG001 - the shape of ResourceKind.compile
-    return LiveKey(resource.id, resource.spec)
+def _bounds(key: ApiKey, view: View) -> Sequence[Bounds]:
+    """Return whose a key is, as far as plugins bring those kinds. Whoever has left the key's team makes it no good."""
+    team = None if key.team_id is None else view.live(TEAMS, key.team_id)
+    owner = None if key.owner_id is None else view.live(USERS, key.owner_id)
+    found = [it for it in (team, owner) if isinstance(it, Bounds)]
+    if isinstance(owner, Bounds) and owner.part_of != key.team_id:
+        found.append(_LEFT)
+    return found
+
+
+class _Nobody(Struct, frozen=True):
+    """Bounds of what is no good any more."""
+
+    active: bool = False
+    most: tuple[Grant, ...] = ()
+    part_of: str | None = None
+
+
+_LEFT = _Nobody()
 
 
 def _suspend(resource: Resource[ApiKey], _: None, by: Principal) -> Prepared[ApiKey]:  # noqa: ARG001 - the shape of ResourceAction.apply

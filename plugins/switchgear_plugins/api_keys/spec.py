@@ -76,12 +76,14 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 class ApiKeyInput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a client may write.
 
-    Without `permissions` a key may do nothing. `key` brings a secret of one's own (20 to 512 printable ASCII characters) and
-    `test` makes a `sg_test_` key; both only when the key is created. `expires_at` is RFC 3339 with a zone.
+    Without `permissions` a key may do nothing; it never may more than its team and the user who owns it. `key` brings a secret of
+    one's own (20 to 512 printable ASCII characters) and `test` makes a `sg_test_` key, which may use models for tests alone;
+    both only when the key is created. `expires_at` is RFC 3339 with a zone.
     """
 
     name: Name
     team_id: str | None = None
+    owner_id: str | None = None
     permissions: Permissions = Permissions()
     limits: Limits = Limits()
     tags: Tags = ()
@@ -92,10 +94,11 @@ class ApiKeyInput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
 
 class ApiKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """A key that a client calls with, as it is stored. `hash` is the SHA-256 of the whole secret in hex; `prefix` and `last4` let people tell keys apart.
+    """A key that a client calls with, as it is stored. `hash` is the SHA-256 of the whole secret in hex; `prefix` and `last4`
+    let people tell keys apart.
 
     The status `expired` is shown, never stored: it is what `expires_at` comes to. `previous_hash` is that of the secret before
-    the last regeneration, good until `previous_until`.
+    the last rotation, good until `previous_until`.
     """
 
     name: str
@@ -103,6 +106,7 @@ class ApiKey(Struct, frozen=True, forbid_unknown_fields=True):
     hash: str
     last4: str
     team_id: str | None = None
+    owner_id: str | None = None
     permissions: Permissions = Permissions()
     limits: Limits = Limits()
     tags: tuple[str, ...] = ()
@@ -114,7 +118,7 @@ class ApiKey(Struct, frozen=True, forbid_unknown_fields=True):
     previous_until: Moment | None = None
 
 
-class Regenerate(Struct, frozen=True, forbid_unknown_fields=True):
+class Rotate(Struct, frozen=True, forbid_unknown_fields=True):
     """The old secret stays good for `overlap_seconds` beside the new one; without, it is dead at once."""
 
     overlap_seconds: Annotated[int, Meta(ge=0, le=30 * 86_400)] = 0

@@ -65,10 +65,20 @@ class MemoryStore:
         holder = self._holders.get((index, value))
         return None if holder is None else self._current[holder]
 
-    async def page(self, kind: str, *, after: str = "", limit: int = 100) -> list[Document]:
+    async def search(self, index: str, prefix: str, *, limit: int = 100) -> list[Document]:
+        """Return the documents that hold a unique key which begins so."""
+        self._check_open()
+        found = sorted(value for of, value in self._holders if of == index and value.startswith(prefix))
+        return [self._current[self._holders[index, value]] for value in found[:limit]]
+
+    async def page(
+        self, kind: str, *, after: str = "", limit: int = 100, naming: tuple[str, str] | None = None
+    ) -> list[Document]:
         """Return current documents of a kind in id order."""
         self._check_open()
         ids = self._ids.get(kind, [])
+        if naming is not None:
+            ids = sorted(id for of, id in self._users.get(naming, ()) if of == kind)
         start = bisect_right(ids, after)
         return [self._current[kind, id] for id in ids[start : start + limit]]
 

@@ -53,8 +53,11 @@ class Database:
     def __init__(self, settings: PostgresSettings, queries: Mapping[str, str]) -> None:
         try:
             given = conninfo_to_dict(settings.url)
-        except psycopg.ProgrammingError as error:
-            raise ConfigError(f"[plugins.postgres] url: {_first_line(error)}") from None
+        except psycopg.ProgrammingError:  # whose words quote the address, and with it the password
+            raise ConfigError(
+                "[plugins.postgres] url: it is no address of a database. Write postgresql://user:password@host:5432/database; "
+                "what is neither letter nor digit in a password is percent-encoded."
+            ) from None
         self._settings = settings
         self._pools: dict[Pool, AsyncConnectionPool] | None = None
         self._writing = asyncio.Lock()

@@ -26,6 +26,18 @@ FROM documents AS d JOIN versions AS v USING (kind, id, version)
 WHERE d.kind = %(kind)s AND d.id > %(after)s
 ORDER BY d.id LIMIT %(limit)s;
 
+-- name: page_naming
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM document_references AS r JOIN documents AS d USING (kind, id) JOIN versions AS v USING (kind, id, version)
+WHERE r.to_kind = %(to_kind)s AND r.to_id = %(to_id)s AND r.kind = %(kind)s AND r.id > %(after)s
+ORDER BY r.id LIMIT %(limit)s;
+
+-- name: search
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM document_keys AS k JOIN documents AS d USING (kind, id) JOIN versions AS v USING (kind, id, version)
+WHERE k.key_index = %(key_index)s AND k.value >= %(prefix)s AND k.value < %(beyond)s
+ORDER BY k.value LIMIT %(limit)s;
+
 -- name: versions
 SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
 FROM versions AS v

@@ -22,6 +22,7 @@ from switchgear.contracts.store import (
     TableRows,
     Write,
 )
+from switchgear.contracts.store_rules import LAST_CHARACTER
 from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreError
 from switchgear.migrate import Migration, core_migrations, migrate, of_plugins, status
@@ -109,9 +110,21 @@ class PostgresStore:
         """Return the document that holds a unique key."""
         return _first(await self._documents("lookup", key_index=index, value=value))
 
-    async def page(self, kind: str, *, after: str = "", limit: int = 100) -> list[Document]:
+    async def search(self, index: str, prefix: str, *, limit: int = 100) -> list[Document]:
+        """Return the documents that hold a unique key which begins so."""
+        return await self._documents(
+            "search", key_index=index, prefix=prefix, beyond=prefix + LAST_CHARACTER, limit=limit
+        )
+
+    async def page(
+        self, kind: str, *, after: str = "", limit: int = 100, naming: tuple[str, str] | None = None
+    ) -> list[Document]:
         """Return current documents of a kind in id order."""
-        return await self._documents("page", "admin", kind=kind, after=after, limit=limit)
+        if naming is None:
+            return await self._documents("page", "admin", kind=kind, after=after, limit=limit)
+        return await self._documents(
+            "page_naming", "admin", kind=kind, after=after, limit=limit, to_kind=naming[0], to_id=naming[1]
+        )
 
     async def versions(self, kind: str, id: str, *, before: int | None = None, limit: int = 100) -> list[Document]:
         """Return versions newest first."""
@@ -219,7 +232,9 @@ class PostgresStore:
         parts = [_aggregates(hours, by, [plan.rollup.sums.index(name) for name in sums])]
         for since_us, until_us in plan.edges:
             edge = replace(query, since_us=since_us, until_us=until_us)
-            parts.append(_aggregates(await self._rows("summarise", "admin", **bounds(edge), **values), by, range(len(sums))))
+            parts.append(
+                _aggregates(await self._rows("summarise", "admin", **bounds(edge), **values), by, range(len(sums)))
+            )
         return merged(parts, query.limit)
 
     async def roll_up(self, kind: str, rollups: Sequence[Rollup]) -> None:

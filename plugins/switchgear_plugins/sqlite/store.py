@@ -22,12 +22,14 @@ from switchgear.contracts.store import (
     TableRows,
     Write,
 )
+from switchgear.contracts.store_rules import LAST_CHARACTER
 from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreError
 from switchgear.migrate import Migration, core_migrations, migrate, of_plugins, status
 from switchgear_plugins.sqlite.backup import back_up, restore
 from switchgear_plugins.sqlite.database import Database, load_queries, row, rows, transaction
 from switchgear_plugins.sqlite.documents import write_batch
+from switchgear_plugins.sqlite.hours import Hours
 from switchgear_plugins.sqlite.jobs import SqliteJobs
 from switchgear_plugins.sqlite.migrations import SqliteMigrations
 from switchgear_plugins.sqlite.moving import load, unload
@@ -58,6 +60,7 @@ class SqliteStore:
         self._statements: Mapping[str, Mapping[str, str]] = {}
         self._changed = asyncio.Event()
         self._rollups: list[Rollup] = []
+        self._hours = Hours(self._queries, ambient.monotonic)
         self._appends = append_statements(self._queries["append"])
 
     async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
@@ -67,6 +70,7 @@ class SqliteStore:
         try:
             await self._database.write(self._migrate)
             self._rollups = await self._database.read(self._read_rollups)
+            self._hours.keep(self._rollups)
         except BaseException:
             await self._database.close()
             raise
@@ -138,9 +142,21 @@ class SqliteStore:
         """Return the document that holds a unique key."""
         return _first(await self._documents("lookup", key_index=index, value=value))
 
-    async def page(self, kind: str, *, after: str = "", limit: int = 100) -> list[Document]:
+    async def search(self, index: str, prefix: str, *, limit: int = 100) -> list[Document]:
+        """Return the documents that hold a unique key which begins so."""
+        return await self._documents(
+            "search", key_index=index, prefix=prefix, beyond=prefix + LAST_CHARACTER, limit=limit
+        )
+
+    async def page(
+        self, kind: str, *, after: str = "", limit: int = 100, naming: tuple[str, str] | None = None
+    ) -> list[Document]:
         """Return current documents of a kind in id order."""
-        return await self._documents("page", kind=kind, after=after, limit=limit)
+        if naming is None:
+            return await self._documents("page", kind=kind, after=after, limit=limit)
+        return await self._documents(
+            "page_naming", kind=kind, after=after, limit=limit, to_kind=naming[0], to_id=naming[1]
+        )
 
     async def versions(self, kind: str, id: str, *, before: int | None = None, limit: int = 100) -> list[Document]:
         """Return versions newest first."""
@@ -161,8 +177,9 @@ class SqliteStore:
             appends = [Appends(self._appends, kind, [row for its, row in records if its == kind]) for kind in kinds]
             with transaction(connection):
                 written = write_batch(connection, self._queries, batch, at_us, replay)
-                for append in appends:
-                    append.run(connection)
+                new = [append.run(connection) for append in appends]
+            for append, count in zip(appends, new, strict=True):
+                self._hours.add(connection, append.kind, append.rows, count)
             return written
 
         documents = await self._database.write(work)
@@ -240,9 +257,12 @@ class SqliteStore:
         def work(connection: sqlite3.Connection) -> int:
             appends = Appends(self._appends, kind, rows)
             if appends.is_one:
-                return appends.run(connection)
-            with transaction(connection):
-                return appends.run(connection)
+                new = appends.run(connection)
+            else:
+                with transaction(connection):
+                    new = appends.run(connection)
+            self._hours.add(connection, kind, rows, new)
+            return new
 
         return await self._database.write(work)
 
@@ -269,6 +289,7 @@ class SqliteStore:
         plan = from_hours(self._rollups, query, by, sums)
         if plan is None:
             return _aggregates(await self._rows("summarise", **bounds(query), **values), by, range(len(sums)))
+        await self._database.write(self._hours.write)
         hours = await self._rows("summarise_hours", **hours_of(plan, query, by))
         parts = [_aggregates(hours, by, [plan.rollup.sums.index(name) for name in sums])]
         for since_us, until_us in plan.edges:
@@ -285,16 +306,20 @@ class SqliteStore:
 
         def work(connection: sqlite3.Connection) -> None:
             with transaction(connection):
+                up_to = self._hours.catch_up(connection)
                 there = {name for of, name, *_ in rows(connection, self._queries["rollups"]) if of == kind}
                 for name in there - wanted.keys():
                     connection.execute(self._queries["drop_rollup"], {"kind": kind, "name": name})
                     connection.execute(self._queries["drop_hours"], {"kind": kind, "name": name})
                 for name in wanted.keys() - there:
                     connection.execute(self._queries["add_rollup"], paths_of(wanted[name], json_path))
-                    connection.execute(self._queries["roll_up_all"], {"kind": kind, "name": name})
+                    span = {"kind": kind, "name": name, "after": 0, "up_to": up_to}
+                    connection.execute(self._queries["roll_up"], span)
+                self._rollups = self._read_rollups(connection)
+            self._hours.caught_up()
+            self._hours.keep(self._rollups)
 
         await self._database.write(work)
-        self._rollups = await self._database.read(self._read_rollups)
 
     def _read_rollups(self, connection: sqlite3.Connection) -> list[Rollup]:
         return [named(kind, name) for kind, name, *_ in rows(connection, self._queries["rollups"])]

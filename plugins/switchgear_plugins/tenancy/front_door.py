@@ -1,6 +1,6 @@
 """Signing in: who somebody is by name and password, what they get for it, and how it ends."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -38,6 +38,8 @@ class FrontDoor:
         self._passwords = hashes
         self._resources = resources
         self._throttle = Throttle(ambient)
+        self.outside: Callable[[str, str], Awaitable[str | None]] | None = None
+        """Asked about names that are no user's with a password here; returns the id of whoever it is."""
 
     async def login(self, username: str, password: str, peer: str | None, *, in_cookie: bool) -> SignedIn:
         """Begin a session. Raises `AuthenticationFailed`, the same whatever is wrong, and `RateLimited`."""
@@ -47,7 +49,12 @@ class FrontDoor:
         hash = None if user is None or not user.active else user.password_hash
         good = await self._passwords.verify(hash, password[:LONGEST])
         user = self._named(name)  # as it is now
-        if not good or user is None or not user.active or user.password_hash != hash:
+        if not good and self.outside is not None and (user is None or user.issuer is not None):
+            id = await self.outside(username, password)
+            user = None if id is None else self._sessions.user(id)
+        elif not good or user is None or user.password_hash != hash:
+            user = None
+        if user is None or not user.active:
             self._throttle.failed(peer, name)
             raise AuthenticationFailed("The username or the password is wrong.", code="invalid_login")
         self._throttle.succeeded(peer, name)
@@ -62,7 +69,11 @@ class FrontDoor:
 
     def refresh(self, token: str | None, credentials: Credentials) -> SignedIn:
         """Go on with the session of a refresh token, or with that in a cookie. Raises `AuthenticationFailed`."""
-        found = self._sessions.authenticate(credentials) if token is None else self._sessions.known(token, REFRESH)
+        found: object
+        if token is not None:
+            found = self._sessions.known(token, REFRESH)
+        else:  # an access token is not made to last by asking for a cookie
+            found = self._sessions.authenticate(credentials) if credentials.token is None else None
         user = self._sessions.user(found.id) if isinstance(found, Principal) else None
         if user is None or not isinstance(found, Principal):
             raise AuthenticationFailed("This session has ended; sign in again.", code="session_ended")

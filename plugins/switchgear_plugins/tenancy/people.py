@@ -1,9 +1,13 @@
-"""Users as requests meet them."""
+"""Teams and users as requests meet them."""
 
 from msgspec import Struct
 
-from switchgear.contracts.principal import Grant, Principal
-from switchgear_plugins.tenancy.roles import grants
+from switchgear.contracts.principal import EVERYTHING, Grant, Principal
+
+ADMINISTRATORS = "administrators"
+"""The team whose members see to the gateway itself."""
+WIDENS = frozenset({"owner", "admin"})
+"""Roles that may let a key do more than it was made for."""
 
 
 class Claims(Struct, frozen=True):
@@ -18,6 +22,24 @@ class Claims(Struct, frozen=True):
     exp: int
 
 
+class LiveTeam(Struct, frozen=True):
+    """A team as its users and keys meet it."""
+
+    id: str
+    name: str
+    active: bool
+    usable: tuple[Grant, ...]
+    members_may_create_keys: bool
+    keys_per_member: int | None
+    last_left: str | None = None
+    part_of: str | None = None
+
+    @property
+    def most(self) -> tuple[Grant, ...]:
+        """What keys of the team are held to."""
+        return (EVERYTHING, *self.usable) if self.id == ADMINISTRATORS else self.usable
+
+
 class LiveUser(Struct, frozen=True, eq=False):
     """A user, and what decides whether a session is good now."""
 
@@ -29,10 +51,17 @@ class LiveUser(Struct, frozen=True, eq=False):
     team_name: str
     role: str
     active: bool
+    issuer: str | None
+    subject: str | None
     password_hash: str | None
     epoch: int
     ended: frozenset[str]
-    granted: tuple[Grant, ...]
+    most: tuple[Grant, ...]
+
+    @property
+    def part_of(self) -> str:
+        """The user's team: this and the other members of `Bounds` are what the user's keys are held to."""
+        return self.team_id
 
     def is_good(self, session: str | None, epoch: int) -> bool:
         """Say whether a session has not been ended."""
@@ -45,8 +74,8 @@ class LiveUser(Struct, frozen=True, eq=False):
             "user",
             name=self.username,
             labels={"user": self.id, "team": self.team_id},
-            grants=(*grants(self.team_id, self.role), *self.granted),
-            facts={"role": self.role, "epoch": self.epoch},
+            grants=self.most,
+            facts={"role": self.role, "epoch": self.epoch, "resource": "users", "widens": self.role in WIDENS},
             session=session,
             expires_us=expires_us,
         )

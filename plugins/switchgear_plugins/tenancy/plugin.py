@@ -1,15 +1,16 @@
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from switchgear import Offer, Plugin
-from switchgear.contracts.kernel import Migrations, Seed, Task
+from switchgear import Offer, OfferKind, Plugin
+from switchgear.contracts.kernel import Migrations, Notice, Seed, Serving, Task
 from switchgear.contracts.principal import Authenticator, Authorizer, Principal
 from switchgear.contracts.resource import ResourceKind
+from switchgear.contracts.sessions import SessionKeeper
 from switchgear_plugins.tenancy.front_door import FrontDoor
 from switchgear_plugins.tenancy.passwords import Passwords
-from switchgear_plugins.tenancy.people import LiveUser
+from switchgear_plugins.tenancy.people import ADMINISTRATORS, LiveTeam, LiveUser
 from switchgear_plugins.tenancy.roles import Roles
 from switchgear_plugins.tenancy.sessions import Sessions
 from switchgear_plugins.tenancy.settings import TenancySettings
@@ -20,8 +21,10 @@ from switchgear_plugins.tenancy.users import KIND as USERS
 from switchgear_plugins.tenancy.users import Users
 
 if TYPE_CHECKING:
+    import click
     from litestar.handlers import HTTPRouteHandler
 
+_MOST_KEYS = 100_000
 _ENSURE_S = 3600.0
 
 
@@ -31,6 +34,7 @@ class TenancyPlugin(Plugin[TenancySettings]):
     api = 1
     settings_type = TenancySettings
     requires = ("store",)
+    defines = (OfferKind("sessions", SessionKeeper, "Sessions of people whom another plugin signs in"),)
 
     async def start(self) -> None:
         """Read the keys of sessions."""
@@ -49,7 +53,8 @@ class TenancyPlugin(Plugin[TenancySettings]):
     def switchgear_resource_kinds(self) -> list[ResourceKind[Any, Any]]:
         """Declare `teams` and `users`."""
         longest_us = round(max(self.settings.refresh_minutes, self.settings.cookie_minutes) * 60_000_000)
-        users = Users(self.context.ambient, self.passwords, self._everybody, longest_us)
+        administrators = partial(self._team, ADMINISTRATORS)
+        users = Users(self.context.ambient, self.passwords, self._everybody, administrators, longest_us)
         return [teams(), users.kind()]
 
     def switchgear_first_run(self) -> list[Seed]:
@@ -66,13 +71,30 @@ class TenancyPlugin(Plugin[TenancySettings]):
 
     def switchgear_authorizers(self) -> list[Offer[Authorizer]]:
         """Offer the roles."""
-        return [Offer("roles", Roles, summary="What users may do, by their roles")]
+        return [Offer("roles", lambda: Roles(self._team, self._keys_of), summary="What users may do, by their roles")]
+
+    def switchgear_offers(self) -> list[Offer[Any]]:
+        """Offer sessions to plugins that sign people in."""
+        return [Offer("tenancy", lambda _: self._keeper(self.door), kind="sessions", summary="Sessions of users")]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":
         """Bring `/admin/v1/auth/…`."""
         from switchgear_plugins.tenancy.routes import auth_handlers  # noqa: PLC0415 - Litestar takes long to import
 
         return auth_handlers(self)
+
+    def switchgear_commands(self) -> "list[click.Command]":
+        """Bring `switchgear users`."""
+        from switchgear_plugins.tenancy.commands import users  # noqa: PLC0415 - a gateway that serves has no use for it
+
+        return [users]
+
+    def switchgear_notices(self) -> list[Notice]:
+        """Tell of the setup link while there is no administrator."""
+        return [Notice(self._tell)]
+
+    async def _tell(self, serving: Serving) -> str | None:
+        return await self.setup.tell(serving)
 
     def switchgear_tasks(self) -> list[Task]:
         """See to it that there are administrators."""
@@ -91,7 +113,18 @@ class TenancyPlugin(Plugin[TenancySettings]):
     @cached_property
     def door(self) -> FrontDoor:
         """What signs in and out."""
-        return FrontDoor(self.sessions, self.passwords, self.context.ambient, self.context.resources)
+        from switchgear_plugins.tenancy.keeper import Outside, client_options  # noqa: PLC0415 - takes long to import
+
+        door = FrontDoor(self.sessions, self.passwords, self.context.ambient, self.context.resources)
+        if self.settings.login_url is not None:
+            client = self.context.http(**client_options())
+            door.outside = Outside(self.settings.login_url, client, self._keeper(door), self.context.log).login
+        return door
+
+    def _keeper(self, door: FrontDoor) -> SessionKeeper:
+        from switchgear_plugins.tenancy.keeper import Keeper  # noqa: PLC0415 - likewise
+
+        return Keeper(self.context, self.settings, self.sessions, door)
 
     @cached_property
     def setup(self) -> Setup:
@@ -108,6 +141,20 @@ class TenancyPlugin(Plugin[TenancySettings]):
     def _user(self, id: str) -> LiveUser | None:
         user: LiveUser | None = self.context.resources.snapshot.live(USERS, id)
         return user
+
+    def _team(self, id: str) -> LiveTeam | None:
+        team: LiveTeam | None = self.context.resources.snapshot.live(TEAMS, id)
+        return team
+
+    async def _keys_of(self, id: str, most: int) -> int:
+        """Count the keys of a user that are not revoked, up to a bound."""
+        count = 0
+        for kind, key in await self.context.store.references_to(USERS, id, limit=_MOST_KEYS):
+            resource = await self.context.resources.get(kind, key) if kind == "api-keys" else None
+            count += resource is not None and resource.spec.status != "revoked"
+            if count >= most:
+                break
+        return count
 
     def _changed(self, id: str, live: LiveUser | None) -> None:
         def is_good(principal: Principal) -> Principal | None:

@@ -1,21 +1,23 @@
 """What each role may do, as data: one table that decides every admin route for users."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from switchgear.contracts.principal import DENIED, EVERYTHING, USE, Grant, Principal, Scope
+from switchgear.errors import PermissionDenied
+from switchgear_plugins.tenancy.people import ADMINISTRATORS, LiveTeam
 
 Role: TypeAlias = Literal["owner", "admin", "member", "viewer"]
-ADMINISTRATORS = "administrators"
-"""The team whose members see to the gateway itself."""
 SESSION = "auth"
 """What the routes of one's own session are about."""
 RANK: Mapping[str, int] = MappingProxyType({"viewer": 0, "member": 1, "admin": 2, "owner": 3})
 
 _READ = frozenset({"list", "read"})
-_KEEP_KEYS = _READ | {"create", "replace", "patch", "delete", "suspend", "activate", "revoke", "regenerate", "rotate"}
+_KEEP_KEYS = _READ | {"create", "replace", "patch", "delete", "suspend", "activate", "revoke", "rotate"}
+_KEEP_OWN_KEYS = _READ | {"create", "replace", "patch", "delete", "revoke", "rotate"}
 _KEEP_USERS = _READ | {"create", "replace", "patch", "delete", "sign-out"}
+_KEEP = _READ | {"create", "replace", "patch", "delete", "restore"}
 _KEEP_TEAM = _READ | {"replace", "patch"}
 
 OWN, TEAM = "own", "team"
@@ -27,24 +29,28 @@ TABLE: Mapping[str, Mapping[str, tuple[frozenset[str], str]]] = MappingProxyType
             "teams": (_KEEP_TEAM, TEAM),
             "users": (_KEEP_USERS, TEAM),
             "api-keys": (_KEEP_KEYS, TEAM),
+            "prompts": (_KEEP, TEAM),
             "usage": (_READ, TEAM),
         },
         "admin": {
             "teams": (_READ, TEAM),
             "users": (_KEEP_USERS, TEAM),
             "api-keys": (_KEEP_KEYS, TEAM),
+            "prompts": (_KEEP, TEAM),
             "usage": (_READ, TEAM),
         },
         "member": {
             "teams": (_READ, TEAM),
             "users": (_READ, TEAM),
-            "api-keys": (_KEEP_KEYS, OWN),
+            "api-keys": (_KEEP_OWN_KEYS, OWN),
+            "prompts": (_READ, TEAM),
             "usage": (_READ, OWN),
         },
         "viewer": {
             "teams": (_READ, TEAM),
             "users": (_READ, TEAM),
             "api-keys": (_READ, TEAM),
+            "prompts": (_READ, TEAM),
             "usage": (_READ, TEAM),
         },
     }
@@ -56,6 +62,7 @@ _FIELDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "teams": {TEAM: ("id",)},
         "users": {TEAM: ("team_id",)},
         "api-keys": {TEAM: ("team_id",), OWN: ("team_id", "owner_id")},
+        "prompts": {TEAM: ("team_id",)},
         "usage": {TEAM: ("team_id",), OWN: ("team_id", "user_id")},
     }
 )
@@ -78,11 +85,24 @@ def grants(team_id: str, role: str) -> tuple[Grant, ...]:
 class Roles:
     """The authorizer: has an opinion on users alone. What they may use is left to their grants."""
 
-    def authorize(self, principal: Principal, action: str, kind: str, id: str | None) -> Scope | None:  # noqa: ARG002 - the shape of Authorizer
-        """Decide by the table."""
-        role, team = str(principal.facts.get("role")), principal.labels.get("team")
-        if principal.kind != "user" or action == USE:
+    principals = frozenset({"user"})
+
+    def __init__(self, team: Callable[[str], LiveTeam | None], keys_of: Callable[[str, int], Awaitable[int]]) -> None:
+        """`team` returns one by id, `keys_of` counts a user's keys that are good, as far as a bound."""
+        self._team = team
+        self._keys_of = keys_of
+
+    def authorize(
+        self,
+        principal: Principal,
+        action: str,
+        kind: str,
+        id: str | None,  # noqa: ARG002 - the shape of Authorizer
+    ) -> Scope | Awaitable[Scope | None] | None:
+        """Decide by the table, and new keys by what the team lets its members do."""
+        if action == USE or principal.kind != "user":
             return None
+        role, team = str(principal.facts.get("role")), principal.labels.get("team")
         if role not in TABLE or team is None:
             return DENIED
         if kind == SESSION:
@@ -93,4 +113,18 @@ class Roles:
         if action not in actions:
             return DENIED
         values = {field: (team if field in _OF_TEAM else principal.id,) for field in _FIELDS[kind][reach]}
-        return Scope(allowed=True, filter=values)
+        scope = Scope(allowed=True, filter=values)
+        return (
+            self._another_key(principal, team, scope) if (kind, action, reach) == ("api-keys", "create", OWN) else scope
+        )
+
+    def _another_key(self, principal: Principal, team_id: str, scope: Scope) -> Scope | Awaitable[Scope | None]:
+        team = self._team(team_id)
+        if team is None or not team.members_may_create_keys:
+            return DENIED
+        return scope if team.keys_per_member is None else self._up_to(team.keys_per_member, principal, scope)
+
+    async def _up_to(self, most: int, principal: Principal, scope: Scope) -> Scope:
+        if await self._keys_of(principal.id, most) >= most:
+            raise PermissionDenied(f"Your team lets a member have {most} keys; revoke one first.", code="too_many_keys")
+        return scope

@@ -10,9 +10,10 @@ from switchgear.admin.bodies import read
 from switchgear.contracts.principal import Credentials, Principal
 from switchgear.errors import PermissionDenied
 from switchgear_plugins.tenancy.front_door import FrontDoor, SignedIn
+from switchgear_plugins.tenancy.keeper import cookie_of
 from switchgear_plugins.tenancy.people import LiveUser
 from switchgear_plugins.tenancy.roles import SESSION
-from switchgear_plugins.tenancy.sessions import COOKIE, Sessions
+from switchgear_plugins.tenancy.sessions import Sessions
 from switchgear_plugins.tenancy.settings import LONGEST, TenancySettings
 from switchgear_plugins.tenancy.setup import Setup
 
@@ -262,8 +263,7 @@ def person(user: LiveUser) -> Person:
 
 
 def _cookie(request: AnyRequest, value: str, max_age: int, *, secure: bool | None) -> Cookie:
-    is_secure = request.scope["scheme"] == "https" if secure is None else secure
-    return Cookie(COOKIE, "/", value, max_age=max_age, httponly=True, samesite="strict", secure=is_secure)
+    return cookie_of(value, max_age, secure=request.scope["scheme"] == "https" if secure is None else secure)
 
 
 def _user(request: AnyRequest) -> Principal:

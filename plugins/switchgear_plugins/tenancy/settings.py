@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
@@ -19,6 +19,9 @@ class TenancySettings(Struct, frozen=True, forbid_unknown_fields=True):
     access_minutes, refresh_minutes, cookie_minutes   how long an access token, a refresh token, a session in a cookie is good
     secure_cookies  whether cookies go over TLS alone; default: where the request came so
     hashes          passwords that are hashed at the same time, each in a thread with 19 MiB
+    login_url       where names and passwords are tried that are no user's here: POST {"username", "password"} answers
+                    {"staff": true, "username", "subject", "email", "name", "team_id", "role"}; nobody else is let in
+    outside_team, outside_role   what a user from elsewhere is in where nobody says so; without a team there they are refused
     """
 
     users_jwks: str | None = None
@@ -29,6 +32,10 @@ class TenancySettings(Struct, frozen=True, forbid_unknown_fields=True):
     cookie_minutes: Minutes = 12 * 60.0
     secure_cookies: bool | None = None
     hashes: Annotated[int, Meta(ge=1, le=16)] = 2
+
+    login_url: Annotated[str, Meta(pattern=r"^https?://")] | None = None
+    outside_team: str | None = None
+    outside_role: Literal["owner", "admin", "member", "viewer"] = "member"
 
     variables: ClassVar[Mapping[str, str]] = {
         "USERS_JWKS": "users_jwks",

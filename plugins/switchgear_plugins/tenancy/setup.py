@@ -1,16 +1,18 @@
 """The first administrator: by a link that works once, or with the password that the environment has."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any, cast
 
 from switchgear import Context
+from switchgear.contracts.kernel import Serving
 from switchgear.contracts.resource import Resources
 from switchgear.errors import AuthenticationFailed, Conflict
 from switchgear_plugins.tenancy import passwords
 from switchgear_plugins.tenancy.front_door import BY
-from switchgear_plugins.tenancy.people import LiveUser
-from switchgear_plugins.tenancy.roles import ADMINISTRATORS, administers
+from switchgear_plugins.tenancy.people import ADMINISTRATORS, LiveUser
+from switchgear_plugins.tenancy.roles import administers
 from switchgear_plugins.tenancy.teams import KIND as TEAMS
 from switchgear_plugins.tenancy.throttle import Throttle
 from switchgear_plugins.tenancy.users import KIND as USERS
@@ -61,6 +63,19 @@ class Setup:
             await t.execute("offer_setup", digest=_digest(token), made_us=self._context.ambient.now_us())
         return token
 
+    async def tell(self, serving: Serving) -> str | None:
+        """Say where the setup link is, a new one with each start, while there is no administrator."""
+        file = link_file(self._context)
+        if not self.is_needed():
+            file.unlink(missing_ok=True)
+            return None
+        link = f"{serving.url}/ui/#/setup-link?token={await self.offer()}"
+        if serving.terminal:
+            return f"Nobody administers this gateway yet. This link makes the first administrator, once, within a day:\n  {link}"
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            out.write(f"{link}\n")
+        return f"Nobody administers this gateway yet. The link that makes the first administrator is in {file}"
+
     async def use(self, token: str, username: str, password: str, peer: str | None) -> LiveUser:
         """Make the first administrator. Raises `AuthenticationFailed` for a token that is not good, or not any more."""
         self._throttle.check(peer, _NAME)
@@ -72,7 +87,7 @@ class Setup:
                 "This setup link is not good any more; start the gateway again.", code="setup_over"
             )
         user = await self._taking(named, username, password)
-        (self._context.data_dir / LINK_FILE).unlink(missing_ok=True)
+        link_file(self._context).unlink(missing_ok=True)
         return user
 
     async def _taking(self, named: dict[str, Any], username: str, password: str) -> LiveUser:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import hmac
 import os
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from switchgear_plugins.tenancy.settings import TenancySettings
 ISSUER = "switchgear"
 LONGEST = 4096
 """Characters of a token. Ours have less than a thousand."""
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){2}")
 _FILE = "session.key"
 _SIZE = 32
 _LEAST_BITS = 2048
@@ -59,7 +61,7 @@ class Ring:
 
     def verify(self, token: str, audience: str, now_s: float) -> Claims | None:
         """Return what a token of this audience says, None if it is not one of ours that is good now."""
-        if len(token) > LONGEST:
+        if len(token) > LONGEST or not _TOKEN.fullmatch(token):
             return None
         try:
             header = get_unverified_header(token)

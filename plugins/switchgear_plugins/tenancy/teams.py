@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from switchgear.contracts.principal import EVERYTHING, USE, Grant, Principal
 from switchgear.contracts.resource import Prepared, Resource, ResourceKind, View
 from switchgear.errors import ValidationFailed
-from switchgear_plugins.tenancy.roles import ADMINISTRATORS
+from switchgear_plugins.tenancy.people import ADMINISTRATORS, LiveTeam
 
 KIND = "teams"
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -49,18 +49,7 @@ class TeamInput(Struct, frozen=True, forbid_unknown_fields=True):
 class Team(TeamInput, frozen=True, forbid_unknown_fields=True):
     """A team. A suspended one refuses its keys and users."""
 
-    last_left_us: int | None = None
-
-
-class LiveTeam(Struct, frozen=True):
-    """A team as its users and keys meet it."""
-
-    id: str
-    name: str
-    active: bool
-    grants: tuple[Grant, ...]
-    members_may_create_keys: bool
-    keys_per_member: int | None
+    last_left: str | None = None
 
 
 _OF_OPERATORS = ("permissions", "status", "keys_per_member")
@@ -72,9 +61,10 @@ def teams() -> ResourceKind[Team, LiveTeam]:
     return ResourceKind(
         name=KIND,
         title="team",
+        group="Access",
         spec=Team,
         input=TeamInput,
-        hidden=("last_left_us",),
+        hidden=("last_left",),
         prepare=_prepare,
         compile=_compile,
         refuse_delete=_refuse_delete,
@@ -92,8 +82,8 @@ def _prepare(new: TeamInput, previous: Team | None, by: Principal) -> Prepared[T
         ]
         if errors:
             raise ValidationFailed("; ".join(f"{pointer}: {detail}" for pointer, detail in errors), errors)
-    last_left_us = None if previous is None else previous.last_left_us
-    return Prepared(Team(**msgspec.structs.asdict(new), last_left_us=last_left_us))
+    last_left = None if previous is None else previous.last_left
+    return Prepared(Team(**msgspec.structs.asdict(new), last_left=last_left))
 
 
 def _compile(resource: Resource[Team], view: View) -> LiveTeam:  # noqa: ARG001 - the shape of ResourceKind.compile
@@ -107,6 +97,7 @@ def _compile(resource: Resource[Team], view: View) -> LiveTeam:  # noqa: ARG001 
         team.permissions.grants(),
         team.members_may_create_keys,
         team.keys_per_member,
+        team.last_left,
     )
 
 

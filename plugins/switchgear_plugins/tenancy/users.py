@@ -18,11 +18,11 @@ from switchgear.contracts.resource import (
     ResourceKind,
     View,
 )
-from switchgear.errors import Conflict, PermissionDenied, ValidationFailed
+from switchgear.errors import Conflict, PermissionDenied, StoreConflict, ValidationFailed
 from switchgear_plugins.tenancy import passwords
 from switchgear_plugins.tenancy.passwords import Passwords
-from switchgear_plugins.tenancy.people import LiveUser
-from switchgear_plugins.tenancy.roles import ADMINISTRATORS, RANK, Role, administers
+from switchgear_plugins.tenancy.people import ADMINISTRATORS, LiveTeam, LiveUser
+from switchgear_plugins.tenancy.roles import RANK, Role, administers, grants
 from switchgear_plugins.tenancy.teams import KIND as TEAMS
 
 KIND = "users"
@@ -60,6 +60,13 @@ class Ended(Struct, frozen=True):
     until_us: int
 
 
+class SteppedDown(Struct, frozen=True):
+    """The write by which an administrator leaves: its id, and that of the one before, as far as whoever decided knew."""
+
+    id: str
+    after: str | None
+
+
 class User(Struct, frozen=True, forbid_unknown_fields=True):
     """Somebody who may sign in. What a disabled user had open ends within a second, and its keys are refused."""
 
@@ -74,7 +81,7 @@ class User(Struct, frozen=True, forbid_unknown_fields=True):
     subject: str | None = None
     epoch: int = 0
     ended: tuple[Ended, ...] = ()
-    stepped_down_us: int | None = None
+    stepped_down: SteppedDown | None = None
 
 
 class SignOut(Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,18 +91,22 @@ class SignOut(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Users:
-    """The kind's verbs. `everybody` returns the live users by id, `longest_us` is how long a session can last."""
+    """The kind's verbs. `everybody` returns the live users by id, `administrators` the team of those, `longest_us` is how long a
+    session can last.
+    """
 
     def __init__(
         self,
         ambient: Ambient,
         hashes: Passwords,
         everybody: Callable[[], Mapping[str, LiveUser]],
+        administrators: Callable[[], LiveTeam | None],
         longest_us: int,
     ) -> None:
         self._ambient = ambient
         self._passwords = hashes
         self._everybody = everybody
+        self._administrators = administrators
         self._longest_us = longest_us
 
     def kind(self) -> ResourceKind[User, LiveUser]:
@@ -103,6 +114,7 @@ class Users:
         return ResourceKind(
             name=KIND,
             title="user",
+            group="Access",
             spec=User,
             input=UserInput,
             receive=self._receive,
@@ -110,12 +122,12 @@ class Users:
             validate=_problems,
             compile=_compile,
             references=(Reference("team_id", TEAMS),),
-            hidden=("password_hash", "epoch", "ended", "stepped_down_us"),
+            hidden=("password_hash", "epoch", "ended", "stepped_down"),
             keys=_keys,
             also=_also,
             id_prefix="usr_",
             restorable=False,
-            refuse_delete=_refuse_delete,
+            refuse_delete=self._refuse_delete,
             scope=("team_id", "id"),
             principals=True,
             actions=(
@@ -141,6 +153,7 @@ class Users:
     def _prepare(self, new: UserInput, previous: User | None, by: Principal) -> Prepared[User]:
         if new.password is not None:
             raise ValueError("a file has no passwords: write `password_hash`, or set the password over the API")
+        by = self._behind(by)
         written = {field: getattr(new, field) for field in UserInput.__struct_fields__ if field != "password"}
         if previous is None:
             _refuse_more(written, None, by)
@@ -148,25 +161,44 @@ class Users:
         if new.password_hash is None:
             written["password_hash"] = previous.password_hash
         _refuse_more(written, previous, by)
-        user = msgspec.structs.replace(previous, **written)
+        user = msgspec.structs.replace(previous, **written, stepped_down=None)
         if any(getattr(user, field) != getattr(previous, field) for field in _ENDING):
             user = msgspec.structs.replace(user, epoch=previous.epoch + 1, ended=())
         if _is_administrator(previous) and not _is_administrator(user):
-            self._refuse_last(previous)
-            user = msgspec.structs.replace(user, stepped_down_us=self._ambient.now_us())
+            user = msgspec.structs.replace(user, stepped_down=self._stepping_down(previous))
         return Prepared(user)
 
-    def _refuse_last(self, leaving: User) -> None:
-        """Keep one administrator. Two that leave at once write the same team, so that the store lets one of them decide anew."""
+    def _stepping_down(self, leaving: User) -> SteppedDown:
+        """Keep one administrator. Whoever leaves writes so into their team, over what was there when this was decided: of two who
+        leave at once, at whatever gateways, one has to decide anew.
+        """
         others = (it for it in self._everybody().values() if it.username != leaving.username)
         if not any(it.active and administers(it.team_id, it.role) for it in others):
             raise Conflict("this is the last administrator; make another one first", code="last_administrator")
+        team = self._administrators()
+        return SteppedDown(self._ambient.token(8).hex(), None if team is None else team.last_left)
+
+    def _behind(self, by: Principal) -> Principal:
+        """Return the user whose key somebody comes with: a key is no way around what its owner may not do."""
+        owner = self._everybody().get(by.labels.get("user", "")) if by.kind == "key" else None
+        return by if owner is None else owner.principal()
+
+    def _refuse_delete(self, resource: Resource[User], by: Principal) -> str | None:
+        user, by = resource.spec, self._behind(by)
+        if by.kind == "user" and by.id == resource.id:
+            return "nobody deletes themselves"
+        if by.kind == "user" and not _may_touch(by, user):
+            return "this user stands above you"
+        if _is_administrator(user):
+            return "an administrator is not deleted: disable the user first, or give them another role"
+        return None
 
     def _sign_out(self, resource: Resource[User], wanted: SignOut, by: Principal) -> Prepared[User]:
-        user = resource.spec
+        user, by = resource.spec, self._behind(by)
         if by.kind == "user" and by.id != resource.id and not _may_touch(by, user):
             raise PermissionDenied("You may not end the sessions of this user.", code="not_permitted")
         now_us = self._ambient.now_us()
+        user = msgspec.structs.replace(user, stepped_down=None)
         ended = tuple(it for it in user.ended if it.until_us > now_us)
         if wanted.session is None or len(ended) >= _MOST_ENDED:
             return Prepared(msgspec.structs.replace(user, epoch=user.epoch + 1, ended=()))
@@ -251,15 +283,17 @@ def _keys(user: User) -> Sequence[tuple[str, str]]:
 
 
 def _also(spec: Mapping[str, Any]) -> Sequence[RelatedWrite]:
-    """Let an administrator's leaving touch their team."""
-    at_us = spec.get("stepped_down_us")
-    if at_us is None:
+    """Let an administrator's leaving be written into their team."""
+    leaving = spec.get("stepped_down")
+    if leaving is None:
         return ()
-    return [
-        RelatedWrite(
-            TEAMS, ADMINISTRATORS, lambda team: {**team, "last_left_us": max(at_us, team.get("last_left_us") or 0)}
-        )
-    ]
+
+    def left(team: dict[str, Any]) -> dict[str, Any]:
+        if team.get("last_left") != leaving["after"]:
+            raise StoreConflict("stale", TEAMS, ADMINISTRATORS)
+        return {**team, "last_left": leaving["id"]}
+
+    return [RelatedWrite(TEAMS, ADMINISTRATORS, left)]
 
 
 def _compile(resource: Resource[User], view: View) -> LiveUser:
@@ -273,19 +307,10 @@ def _compile(resource: Resource[User], view: View) -> LiveUser:
         team_name="" if team is None else team.name,
         role=user.role,
         active=user.status == "active" and team is not None and team.active,
+        issuer=user.issuer,
+        subject=user.subject,
         password_hash=user.password_hash,
         epoch=user.epoch,
         ended=frozenset(it.id for it in user.ended),
-        granted=() if team is None else team.grants,
+        most=(*grants(user.team_id, user.role), *(() if team is None or user.role == "viewer" else team.usable)),
     )
-
-
-def _refuse_delete(resource: Resource[User], by: Principal) -> str | None:
-    user = resource.spec
-    if by.kind == "user" and by.id == resource.id:
-        return "nobody deletes themselves"
-    if by.kind == "user" and not _may_touch(by, user):
-        return "this user stands above you"
-    if _is_administrator(user):
-        return "an administrator is not deleted: disable the user first, or give them another role"
-    return None

@@ -1,8 +1,8 @@
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from switchgear import NoSettings, Plugin
 from switchgear.contracts.kernel import Assets
+from switchgear_plugins.ui.files import ASSETS
 
 if TYPE_CHECKING:
     import click
@@ -15,4 +15,10 @@ class UiPlugin(Plugin[NoSettings]):
 
     def switchgear_assets(self) -> list[Assets]:
         """Bring the console's files."""
-        return [Assets(Path(__file__).parent / "assets", front="index.html")]
+        return [Assets(ASSETS, front="index.html")]
+
+    def switchgear_commands(self) -> "list[click.Command]":
+        """Bring `switchgear ui`."""
+        from switchgear_plugins.ui.commands import ui  # noqa: PLC0415 - a gateway that serves has no use for it
+
+        return [ui]

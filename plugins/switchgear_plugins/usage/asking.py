@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from switchgear.contracts.exchange import Outcome
+from switchgear.contracts.principal import Scope
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.store import RecordQuery, member_path
-from switchgear.errors import InvalidRequest, StoreError
+from switchgear.errors import InvalidRequest, PermissionDenied, StoreError
 
 MOST_BY = 3
 ONLY_SUMMARY = ("day", "hour", "minute")
@@ -58,6 +59,17 @@ def query_of(
             message = f"There is no filter `{name}`; filters are since, until, {', '.join(kind.dimensions)}."
             raise InvalidRequest(message, param=name, code="unknown_parameter")
     return RecordQuery(kind.name, since, until, equals, before, limit)
+
+
+def bounded(query: RecordQuery, scope: Scope, kind: RecordKind) -> RecordQuery:
+    """Leave of a query what is within somebody's bounds, which are dimensions with one value each. Raises `PermissionDenied`."""
+    equals = dict(query.equals)
+    for name, values in (scope.filter or {}).items():
+        if not _is_dimension(kind, name) or len(values) != 1:
+            raise PermissionDenied("You may not see usage here.", code="not_permitted")
+        if equals.setdefault(name, values[0]) != values[0]:
+            return msgspec.structs.replace(query, since_us=0, until_us=0)  # somebody else's: nothing is there
+    return msgspec.structs.replace(query, equals=equals)
 
 
 def _typed(name: str, value: str, type: Any) -> str | int | bool | None:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from switchgear import Context
 from switchgear_plugins.usage.anomalies import Anomaly, anomaly_kind
-from switchgear_plugins.usage.asking import TIMES, decode_cursor, encode_cursor, groups_of, query_of
+from switchgear_plugins.usage.asking import TIMES, bounded, decode_cursor, encode_cursor, groups_of, query_of
 from switchgear_plugins.usage.exports import MEDIA_TYPES, lines
 from switchgear_plugins.usage.record import AttemptRecord, UsageRecord, attempt_kind, usage_kind
 
@@ -72,6 +72,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
 
     async def page(request: Request[Any, Any, Any], of: Any, type: Any, limit: int, cursor: str | None) -> Any:
         query = query_of(request.query_params, of, limit=limit + 1, before=decode_cursor(cursor))
+        query = bounded(query, request.state.scope, of)
         rows = await context.records.scan(query)
         more = len(rows) > limit
         rows = rows[:limit]
@@ -80,7 +81,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
 
     @get(
         "/admin/v1/usage",
-        opt={"action": "list", "resource": "usage"},
+        opt={"action": "list", "resource": "usage", "scoped": True},
         summary="Usage records, newest first",
         description=filters,
         tags=["usage"],
@@ -90,7 +91,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
 
     @get(
         "/admin/v1/usage/attempts",
-        opt={"action": "list", "resource": "usage"},
+        opt={"action": "list", "resource": "usage", "scoped": True},
         summary="Attempts of calls that had several, newest first",
         description=f"Filters: `since`, `until` and any of {', '.join(attempt_kind().dimensions)}. {TIMES}",
         tags=["usage"],
@@ -100,7 +101,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
 
     @get(
         "/admin/v1/usage/anomalies",
-        opt={"action": "list", "resource": "usage"},
+        opt={"action": "list", "resource": "usage", "scoped": True},
         summary="Hours in which spending left its usual band, newest first",
         description=f"Filters: `since`, `until` and any of {', '.join(anomaly_kind().dimensions)}. {TIMES}",
         tags=["usage"],
@@ -110,7 +111,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
 
     @get(
         "/admin/v1/usage/export",
-        opt={"action": "list", "resource": "usage"},
+        opt={"action": "list", "resource": "usage", "scoped": True},
         summary="Usage records as a file: CSV, NDJSON or FOCUS",
         description=filters,
         tags=["usage"],
@@ -120,14 +121,14 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
         request: Request[Any, Any, Any],
         format: Annotated[Literal["csv", "ndjson", "focus"], QueryParameter()] = "csv",
     ) -> Stream:
-        query = query_of(request.query_params, kind, limit=1)
+        query = bounded(query_of(request.query_params, kind, limit=1), request.state.scope, kind)
         name = "usage.ndjson" if format == "ndjson" else f"usage-{format}.csv" if format == "focus" else "usage.csv"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return Stream(lines(context.records, query, format), media_type=MEDIA_TYPES[format], headers=headers)
 
     @get(
         "/admin/v1/usage/summary",
-        opt={"action": "list", "resource": "usage"},
+        opt={"action": "list", "resource": "usage", "scoped": True},
         summary="Usage summed up by up to three dimensions",
         description=filters,
         tags=["usage"],
@@ -140,9 +141,8 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
         limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 1000,
     ) -> UsageSummary:
         names = groups_of(by, kind)
-        groups = await context.records.summarise(
-            query_of(request.query_params, kind, limit=limit), names, kind.measures
-        )
+        query = bounded(query_of(request.query_params, kind, limit=limit), request.state.scope, kind)
+        groups = await context.records.summarise(query, names, kind.measures)
         data = [
             UsageGroup(
                 dict(zip(names, group.by, strict=True)), group.count, dict(zip(kind.measures, group.sums, strict=True))

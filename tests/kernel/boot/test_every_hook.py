@@ -27,6 +27,7 @@ BROUGHT = {
     "switchgear_price_books": "Offer('one', lambda: stub(PriceBook))",
     "switchgear_resource_kinds": "ResourceKind(name='one', title='one', spec=NoSettings)",
     "switchgear_first_run": "Seed('models', {'id': 'one'})",
+    "switchgear_notices": "Notice(tell)",
     "switchgear_routes": "one",
     "switchgear_tasks": "Task('one', 1.0, beat)",
     "switchgear_commands": "click.Command('one')",
@@ -47,7 +48,7 @@ PLUGIN = """
     from switchgear.contracts.credential import CredentialBackend
     from switchgear.contracts.dialect import Dialect
     from switchgear.contracts.jobs import JobHandler, JobQueue
-    from switchgear.contracts.kernel import Assets, Migrations, RecordSink, Seed, Task, UIPage
+    from switchgear.contracts.kernel import Assets, Migrations, Notice, RecordSink, Seed, Task, UIPage
     from switchgear.contracts.policy import Policy
     from switchgear.contracts.principal import Authenticator, Authorizer
     from switchgear.contracts.provider import Provider
@@ -61,6 +62,8 @@ PLUGIN = """
     async def work(run): ...
 
     async def beat(): ...
+
+    async def tell(serving): ...
 
     class Listener:
         names = frozenset()

@@ -1,17 +1,20 @@
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
-from switchgear import NoSettings
-from switchgear.contracts.principal import Credentials, Principal, operator
+from switchgear.contracts.principal import Credentials, Grant, Principal, operator
+from switchgear.contracts.resource import Resource, ResourceKind, View
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.facade import PluginResources
 from switchgear.resources.writer import Terms
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.context import PluginContext
 from switchgear_plugins.api_keys.plugin import ApiKeysPlugin
+from switchgear_plugins.api_keys.settings import ApiKeysSettings
 from switchgear_plugins.memory.store import MemoryStore
 
 
@@ -22,19 +25,36 @@ def bearing(token: str) -> Credentials:
     return credentials
 
 
+class Team(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom keys belong to."""
+
+    active: bool = True
+    models: tuple[str, ...] = ("*",)
+
+
+def _bounds(resource: Resource[Team], view: View) -> Any:
+    team = resource.spec
+    return SimpleNamespace(active=team.active, most=(Grant("use", "models", team.models),), part_of=None)
+
+
+TEAMS = ResourceKind(name="teams", title="team", spec=Team, compile=_bounds)
+
+
 class Gateway:
     """The plugin over the real resource engine and a store, as the kernel would put them together."""
 
     def __init__(self, store: Any, ambient: FixedAmbient, data_dir: Any) -> None:
         self.ambient = ambient
-        declaring = ApiKeysPlugin(NoSettings(), PluginContext("api_keys", data_dir, ambient=ambient, store=store))
-        self.engine = ResourceEngine(store, declaring.switchgear_resource_kinds(), ambient)
+        declaring = ApiKeysPlugin(ApiKeysSettings(), PluginContext("api_keys", data_dir, ambient=ambient, store=store))
+        self.engine = ResourceEngine(store, [*declaring.switchgear_resource_kinds(), TEAMS], ambient)
         context = PluginContext(
             "api_keys", data_dir, ambient=ambient, store=store, resources=PluginResources(self.engine)
         )
-        self.authenticator = ApiKeysPlugin(NoSettings(), context).switchgear_authenticators()[0].factory()
+        self.authenticator = ApiKeysPlugin(ApiKeysSettings(), context).switchgear_authenticators()[0].factory()
 
     async def create(self, **body: Any) -> dict[str, Any]:
+        if body.get("team_id") and await self.engine.find("teams", body["team_id"]) is None:
+            await self.engine.create("teams", {"id": body["team_id"]}, Terms(operator("test")))
         written = await self.engine.create("api-keys", {"name": "n", **body}, Terms(operator("test")))
         return {**(written.view or {}), **written.once}
 

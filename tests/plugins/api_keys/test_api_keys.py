@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import hashlib
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 
 from plugins.api_keys.conftest import bearing
 from switchgear.ambient import Ambient
-from switchgear.contracts.principal import Grant, operator
+from switchgear.contracts.principal import Grant, Scope, operator
 from switchgear.contracts.resource import MISSING
-from switchgear.errors import Conflict, ValidationFailed
+from switchgear.errors import Conflict, InvalidRequest, ValidationFailed
 from switchgear.resources.writer import Terms
 from switchgear.testing.ambient import START_US
 from switchgear_plugins.api_keys.authenticator import ApiKeyAuthenticator
@@ -192,7 +193,7 @@ async def test_a_change_is_in_force_at_once(gateway):
 async def test_revoking_is_final(gateway):
     made = await gateway.create()
     await gateway.act(made["id"], "revoke")
-    for action in ("activate", "suspend", "regenerate"):
+    for action in ("activate", "suspend", "rotate"):
         with pytest.raises(Conflict, match="is revoked, which is final"):
             await gateway.act(made["id"], action)
     await gateway.patch(made["id"], name="still revoked")
@@ -209,7 +210,7 @@ async def test_a_revoked_secret_cannot_come_back_as_another_key(gateway):
 
 async def test_regenerating_kills_the_old_secret_at_once(gateway):
     made = await gateway.create(test=True)
-    renewed = await gateway.act(made["id"], "regenerate")
+    renewed = await gateway.act(made["id"], "rotate")
     assert ("sg_test_", made["id"]) == (renewed["key"][:8], renewed["id"])
     assert await gateway.who(made["key"]) is None
     assert made["id"] == (await gateway.who(renewed["key"])).id
@@ -217,7 +218,7 @@ async def test_regenerating_kills_the_old_secret_at_once(gateway):
 
 async def test_with_an_overlap_the_old_secret_is_good_until_it_ends(gateway, ambient):
     made = await gateway.create()
-    renewed = await gateway.act(made["id"], "regenerate", overlap_seconds=60)
+    renewed = await gateway.act(made["id"], "rotate", overlap_seconds=60)
     both = [made["key"], renewed["key"]]
     ambient.advance(59.9)
     assert [made["id"]] * 2 == [(await gateway.who(key)).id for key in both]
@@ -227,8 +228,8 @@ async def test_with_an_overlap_the_old_secret_is_good_until_it_ends(gateway, amb
 
 async def test_regenerating_twice_leaves_only_the_last_overlap(gateway):
     first = await gateway.create()
-    second = await gateway.act(first["id"], "regenerate", overlap_seconds=600)
-    third = await gateway.act(first["id"], "regenerate", overlap_seconds=600)
+    second = await gateway.act(first["id"], "rotate", overlap_seconds=600)
+    third = await gateway.act(first["id"], "rotate", overlap_seconds=600)
     assert [False, True, True] == [await gateway.who(made["key"]) is not None for made in (first, second, third)]
     await gateway.act(first["id"], "revoke")
     assert [None] * 3 == [await gateway.who(made["key"]) for made in (first, second, third)]
@@ -279,6 +280,29 @@ async def test_a_known_token_needs_no_io(gateway):
     assert gateway.authenticator.authenticate(bearing("unknown")) is None
 
 
+async def test_an_unknown_token_goes_the_way_of_a_revoked_one(gateway):
+    """So that the time it takes tells whoever holds one nothing."""
+    made = await gateway.create()
+    await gateway.act(made["id"], "revoke")
+    tokens = [made["key"], "unknown"]
+    for token in tokens:
+        assert await gateway.who(token) is None  # from now on both are known as what they are
+
+    def way(token: str) -> list[str]:
+        seen: list[str] = []
+        credentials = bearing(token)
+        sys.setprofile(lambda frame, event, _: seen.append(frame.f_code.co_name) if event == "call" else None)
+        try:
+            assert gateway.authenticator.authenticate(credentials) is None
+        finally:
+            sys.setprofile(None)
+        return seen
+
+    revoked, unknown = map(way, tokens)
+    assert "admit" in revoked
+    assert revoked == unknown
+
+
 async def nothing_stored(_id: str) -> None:
     return None
 
@@ -315,3 +339,36 @@ def test_a_warm_lookup_takes_microseconds():
             authenticator.authenticate(bearing(token))
         best = min(best, (time.process_time() - began) / 10_000)
     assert best < 20e-6, "many times what it takes"
+
+
+async def test_keys_are_found_by_what_their_names_begin_with(gateway):
+    for name in ("Build 1", "build 2", "BUILDER", "deploy", "rebuild", "b"):
+        await gateway.create(name=name)
+    page = await gateway.engine.page("api-keys", prefix="build")
+    assert ["Build 1", "build 2", "BUILDER"] == [it["name"] for it in page.data]
+    assert [] == (await gateway.engine.page("api-keys", prefix="build%")).data
+    assert 1 == len((await gateway.engine.page("api-keys", prefix="build", limit=1)).data)
+    with pytest.raises(InvalidRequest, match="cannot be searched by `prefix`"):
+        await gateway.engine.page("teams", prefix="x")
+
+
+async def test_keys_of_a_team_are_read_without_those_of_others(gateway):
+    for at in range(20):
+        await gateway.create(name=f"k{at}", team_id="red" if at % 5 == 0 else "blue")
+    read = []
+    page = gateway.engine._store.page
+
+    async def counted(kind, **how):
+        found = await page(kind, **how)
+        read.extend(found)
+        return found
+
+    gateway.engine._store.page = counted
+    red = Scope(allowed=True, filter={"team_id": ("red",)})
+    assert 4 == len((await gateway.engine.page("api-keys", scope=red)).data)
+    assert 4 == len(read)
+    assert 4 == len((await gateway.engine.page("api-keys", equals={"team_id": "red"})).data)
+    assert 8 == len(read)
+    assert ["k0", "k10", "k15", "k5"] == sorted(
+        it["name"] for it in (await gateway.engine.page("api-keys", prefix="K", scope=red)).data
+    )

@@ -40,4 +40,4 @@ class TestApiKeys(ResourceKindSuite):
         {"name": "own", "key": OWN, "permissions": {"models": []}},
     )
     secret_values: ClassVar = (OWN,)
-    inputs: ClassVar = {"regenerate": {}}
+    inputs: ClassVar = {"rotate": {}}

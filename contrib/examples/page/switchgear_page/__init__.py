@@ -17,4 +17,4 @@ class PagePlugin(Plugin[NoSettings]):
 
     def switchgear_ui_pages(self) -> list[UIPage]:
         """Bring the page."""
-        return [UIPage("models", "Models at a glance", "page.js")]
+        return [UIPage("models", "Models at a glance", "page.js", group="Resources")]

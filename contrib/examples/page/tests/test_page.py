@@ -7,5 +7,5 @@ async def test_the_page_is_listed_and_its_files_are_served(gateway: Any) -> None
         assert {"slug": "models", "title": "Models at a glance", "module": "/ui/page/page.js"}.items() <= page.items()
         module = await run.http.get(page["module"])
         assert (200, "text/javascript; charset=utf-8") == (module.status_code, module.headers["content-type"])
-        assert "export async function show" in module.text
+        assert "export const show" in module.text
         assert 200 == (await run.http.get("/ui/page/index.html")).status_code

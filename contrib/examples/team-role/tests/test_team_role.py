@@ -41,7 +41,7 @@ async def ask(
 
 
 async def test_users_see_and_keep_the_keys_of_their_team(gateway: Any) -> None:
-    async with gateway(plugins={"team_role": {"users": USERS}}) as run:
+    async with gateway(plugins={"team_role": {"users": USERS}, "tenancy": {"enabled": False}}) as run:
         red, blue = [(await run.new_key(team_id=team))[0] for team in ("red", "blue")]
         for cookie in (False, True):
             listed = await ask(run, "rita", "GET", "/admin/v1/api-keys", cookie=cookie)
@@ -55,7 +55,7 @@ async def test_users_see_and_keep_the_keys_of_their_team(gateway: Any) -> None:
 
 
 async def test_users_call_the_models_that_are_theirs(gateway: Any) -> None:
-    async with gateway(plugins={"team_role": {"users": USERS}}) as run:
+    async with gateway(plugins={"team_role": {"users": USERS}, "tenancy": {"enabled": False}}) as run:
         chat = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
         assert 200 == (await ask(run, "lea", "POST", "/v1/chat/completions", **chat)).status_code
         assert 404 == (await ask(run, "rita", "POST", "/v1/chat/completions", **chat)).status_code

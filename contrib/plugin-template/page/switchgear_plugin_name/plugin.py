@@ -5,7 +5,7 @@ from switchgear.contracts.kernel import Assets, UIPage
 
 
 class PluginNamePlugin(Plugin[NoSettings]):
-    """Brings a page for consoles, `/ui/plugin_name/page.js`, and the files it is made of."""
+    """Brings a page to the console, `/ui/plugin_name/page.js`, and the files it is made of."""
 
     api = 1
 

@@ -8,4 +8,4 @@ def test_its_module_is_among_its_files(plugin_context: PluginContext) -> None:
     plugin = PluginNamePlugin(NoSettings(), plugin_context)
     [assets], [page] = plugin.switchgear_assets(), plugin.switchgear_ui_pages()
     assert (assets.directory / page.module).is_file()
-    assert "export async function show" in (assets.directory / page.module).read_text()
+    assert "export const show" in (assets.directory / page.module).read_text()

@@ -1,6 +1,6 @@
 // The kit of parts: what pages of plugins import, the builtin ones and others alike: `import { html, Page } from "../ui/kit.js"`.
 export * from "./kit/dom.js";
-export { base, client, send, checked, path, id, session, hasKey, Problem, isAbort } from "./kit/api.js";
+export { base, client, send, checked, path, id, session, hasKey, useCredentials, Problem, isAbort } from "./kit/api.js";
 export { place, go, href, setQuery } from "./kit/router.js";
 export * from "./kit/format.js";
 export * from "./kit/parts.js";

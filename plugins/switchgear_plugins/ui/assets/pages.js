@@ -1,18 +1,19 @@
-// The console's own pages. Each is a module with `show(element, api, below)`, as those of other plugins are.
+// The console's own pages. Each is a module with `show(element, api, below)`, as those of other plugins are. `forAll`: of use also
+// to whoever may see to their own things alone.
 export const GROUPS = ["Resources", "Access", "Integrations", "Testing", "Operations"];
 
 export const PAGES = [
+  { slug: "account", title: "Your area", forAll: true },
   { slug: "overview", title: "Overview" },
   { slug: "setup", title: "Setup" },
   { slug: "live", title: "Live requests" },
-  { slug: "requests", title: "Request log" },
-  { slug: "playground", title: "Playground", group: "Testing" },
+  { slug: "requests", title: "Request log", forAll: true },
+  { slug: "playground", title: "Playground", group: "Testing", forAll: true },
   { slug: "simulate", title: "Simulate a request", group: "Testing" },
-  { slug: "usage", title: "Usage and cost", group: "Operations" },
+  { slug: "usage", title: "Usage and cost", group: "Operations", forAll: true },
   { slug: "limits", title: "Limits", group: "Access" },
   { slug: "health", title: "Health", group: "Operations" },
   { slug: "plugins", title: "Plugins", group: "Operations" },
   { slug: "settings", title: "Settings", group: "Operations" },
-  { slug: "account", title: "Your account", hidden: true },
   { slug: "k", title: "Resources", hidden: true, module: "kind" },
 ];

@@ -1,7 +1,7 @@
 // What is around every page: navigation, search, who is signed in.
 import { html, useEffect, useRef, useState, cx, Fragment } from "./kit/dom.js";
 import { base, client, session } from "./kit/api.js";
-import { go, href, place } from "./kit/router.js";
+import { before, href, place } from "./kit/router.js";
 import { Asked, Button, ErrorBoundary, Skeleton, Toasts, Trouble } from "./kit/parts.js";
 import { kinds, plugins } from "./kit/kinds.js";
 import { capital } from "./kit/format.js";
@@ -15,10 +15,11 @@ const many = (kind) => capital(kind.name.replaceAll("-", " ").replace(/^api\b/, 
 
 // What navigation offers: the console's pages, those of plugins, and every kind that no page is about.
 export function entries() {
-  const own = PAGES.filter((it) => !it.hidden).map((it) => ({ title: it.title, group: it.group || "", to: [it.slug] }));
+  const { limited } = session.value.who || {};
+  const own = PAGES.filter((it) => !it.hidden && (!limited || it.forAll)).map((it) => ({ title: it.title, group: it.group || "", to: [it.slug] }));
   const brought = plugins.value.map((it) => ({ title: it.title, group: it.group, to: ["p", it.plugin, it.slug], kind: it.kind }));
   const covered = new Set(brought.map((it) => it.kind).filter(Boolean));
-  const generated = (kinds.value || []).filter((it) => !covered.has(it.name)).map((it) => ({ title: many(it), group: it.group, to: ["k", it.name] }));
+  const generated = (kinds.value || []).filter((it) => !covered.has(it.name) && (!limited || it.group === "Access")).map((it) => ({ title: many(it), group: it.group, to: ["k", it.name] }));
   const all = [...own, ...generated, ...brought];
   return ["", ...GROUPS].map((group) => [group, all.filter((it) => it.group === group)]).filter(([, found]) => found.length);
 }
@@ -43,19 +44,25 @@ function Account() {
     <${Button} onClick=${signOut}>Sign out<//></div></details>`;
 }
 
+// What tells one page from another; the rest of an address is the page's own.
+const whereOf = ([first = "", second, third]) => (first === "p" ? `p/${second}/${third}` : first === "k" ? `k/${second}` : first);
+
 // The page of this address: its module is fetched when first shown, and what it began is ended when it is left.
 function Outlet() {
   const box = useRef(null);
   const [state, setState] = useState({ busy: true, error: null });
   const [turn, setTurn] = useState(0);
   const { parts } = place.value;
-  const [first = "overview", second, third] = parts;
-  const where = first === "p" ? `p/${second}/${third}` : first === "k" ? `k/${second}/${third === undefined ? "" : third}` : first;
+  const [first = session.value.who?.limited ? "account" : "overview", second, third] = parts;
+  const where = whereOf(parts);
   useEffect(() => {
     const ending = new AbortController();
     let leave = null;
     const element = document.createElement("div");
     element.className = "page";
+    const end = () => { ending.abort(); if (typeof leave === "function") leave(); leave = null; };
+    const tell = (next) => { if (whereOf(next.parts) !== where) end(); };
+    before.add(tell);
     setState({ busy: true, error: null });
     const find = async () => {
       if (first === "p") {
@@ -78,7 +85,7 @@ function Outlet() {
       else if (typeof leave === "function") leave();
     }).catch((error) => { if (!ending.signal.aborted) { console.error(error); setState({ busy: false, error }); } });
     document.getElementById("main")?.scrollTo(0, 0);
-    return () => { ending.abort(); if (typeof leave === "function") leave(); element.remove(); };
+    return () => { before.delete(tell); end(); element.remove(); };
   }, [where, turn]);
   return html`<${Fragment}>${state.error ? html`<${Trouble} error=${state.error} again=${() => setTurn((it) => it + 1)} />` : state.busy && !box.current?.firstChild ? html`<${Skeleton} lines=${8} />` : null}<div ref=${box}></div><//>`;
 }

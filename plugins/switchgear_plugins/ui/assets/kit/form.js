@@ -76,20 +76,26 @@ function Member({ name, schema, path, value, onChange, required, note, at }) {
   const it = resolve(schema, at.defs);
   const wrong = at.errors.filter((error) => error.pointer === pointer(path) || (it.type !== "object" && it.type !== "array" && error.pointer.startsWith(`${pointer(path)}/`)));
   const error = wrong.map((one) => one.detail).join("; ") || undefined;
-  const label = title(name) + (required ? "" : "");
+  const label = title(name);
   const special = Object.entries(at.own).find(([pattern]) => matches(pattern, path))?.[1];
   const hint = note || (it.description && it.type !== "object" ? it.description : undefined);
-  if (special) return html`<${Field} label=${label} hint=${hint} error=${error}>${(id, described) => special({ id, described, value, onChange, path })}<//>`;
+  const named = html`${label}${required ? html`<span class="needed" title="Needed"> *</span>` : null}`;
+  if (special) return html`<${Field} label=${named} hint=${hint} error=${error}>${(id, described) => special({ id, described, value, onChange, path })}<//>`;
   if (it.type === "object" && it.properties && Object.keys(it.properties).length) {
     return html`<${Group} label=${label} it=${it} path=${path} value=${value} onChange=${onChange} at=${at} hint=${note || prose(it.description)} error=${error} />`;
   }
   if (it.type === "array" || (it.type === "object" && typeof it.additionalProperties === "object")) {
     const Part = it.type === "array" ? Items : Pairs;
-    return html`<fieldset class=${cx("group", error && "wrong")}><legend>${label}</legend>${hint && html`<p class="hint">${hint}</p>`}
-      <${Part} it=${it} path=${path} value=${value} onChange=${onChange} at=${at} label=${label} />${error && html`<p class="field-error">${error}</p>`}</fieldset>`;
+    return html`<${Parts} label=${label} required=${required} hint=${hint} error=${error}><${Part} it=${it} path=${path} value=${value} onChange=${onChange} at=${at} label=${label} /><//>`;
   }
-  return html`<${Field} label=${html`${label}${required ? html`<span class="needed" title="Needed"> *</span>` : null}`} hint=${hint} error=${error}>
+  return html`<${Field} label=${named} hint=${hint} error=${error}>
     ${(id, described) => html`<${Single} id=${id} described=${described} it=${it} path=${path} value=${value} onChange=${onChange} required=${required} at=${at} />`}<//>`;
+}
+
+function Parts({ label, required, hint, error, children }) {
+  const id = useId();
+  return html`<div class=${cx("field", error && "wrong")} role="group" aria-labelledby=${id}><span class="label" id=${id}>${label}${required ? html`<span class="needed" title="Needed"> *</span>` : null}</span>
+    <div>${children}${error && html`<p class="field-error">${error}</p>`}${hint && html`<p class="hint">${hint}</p>`}</div></div>`;
 }
 
 function Group({ label, it, path, value, onChange, at, hint, error }) {
@@ -190,7 +196,7 @@ function Items({ it, path, value, onChange, at, label }) {
         ${wrong && html`<p class="field-error">${wrong}</p>`}</div>
       ${isObject && html`<${Button} kind="quiet" disabled=${n === 0} onClick=${() => move(n, -1)} aria-label=${`Move ${label} ${n + 1} up`}>↑<//>`}
       <${Button} kind="quiet" onClick=${() => drop(n)} aria-label=${`Take out ${label} ${n + 1}`}>✕<//></div>`;
-  })}<${Button} kind="quiet" onClick=${add}>Add<//></div>`;
+  })}<${Button} kind="link" onClick=${add}>Add<span class="sr"> to ${label}</span><//></div>`;
 }
 
 function Pairs({ it, path, value, onChange, at, label }) {
@@ -214,7 +220,7 @@ function Pairs({ it, path, value, onChange, at, label }) {
         : html`<${Single} it=${inner} path=${`${path}.${name}`} value=${one} onChange=${(to) => put(shown.map((row, m) => (m === n ? [row[0], to ?? ""] : row)))} required at=${at} label=${`Value of ${name || n + 1} in ${label}`} />`}
         ${wrong && html`<p class="field-error">${wrong}</p>`}</div>
       <${Button} kind="quiet" onClick=${() => put(shown.filter((_, m) => m !== n))} aria-label=${`Take out ${name || n + 1} of ${label}`}>✕<//></div>`;
-  })}<${Button} kind="quiet" onClick=${() => setRows([...shown, ["", inner.type === "string" ? "" : undefined]])}>Add<//></div>`;
+  })}<${Button} kind="link" onClick=${() => setRows([...shown, ["", inner.type === "string" ? "" : undefined]])}>Add<span class="sr"> to ${label}</span><//></div>`;
 }
 
 // ----- drafts: what was begun and not saved survives a refresh of this tab; secrets are left out.

@@ -20,7 +20,7 @@ export function money(microusd) {
 // A span in microseconds.
 export function span(us) {
   if (us === null || us === undefined) return "–";
-  if (us < 1000) return `${us} µs`;
+  if (us < 1000) return `${Math.round(us)} µs`;
   if (us < 1e6) return `${us < 1e4 ? (us / 1000).toFixed(1) : Math.round(us / 1000)} ms`;
   if (us < 120e6) return `${(us / 1e6).toFixed(us < 1e7 ? 2 : 1)} s`;
   const minutes = Math.round(us / 60e6);
@@ -72,6 +72,6 @@ export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const KNOWN = { id: "ID", api_key: "API key", url: "URL", base_url: "Base URL", ttft_us: "First token", latency_us: "Latency", cost_microusd: "Cost", verify_tls: "Verify TLS", ca_bundle: "CA bundle", at_us: "Time", rpm: "RPM", tpm: "TPM" };
 export function title(name) {
   if (KNOWN[name]) return KNOWN[name];
-  const bare = name.replace(/_(id|at|us)$/, "").replace(/[_-]+/g, " ").trim();
-  return capital(bare.replace(/\b(api|id|url|tls|ms|usd)\b/g, (it) => it.toUpperCase()));
+  const bare = name.replace(/_(id|at|us)$/, "").replace(/_ms$/, " (ms)").replace(/_s$/, " (s)").replace(/[_-]+/g, " ").trim();
+  return capital(bare.replace(/\b(api|id|url|tls|usd)\b/g, (it) => it.toUpperCase()));
 }

@@ -114,7 +114,7 @@ export function Empty({ title, children, action }) {
   return html`<div class="empty"><h2>${title}</h2><div class="muted">${children}</div>${action && html`<p>${action}</p>`}</div>`;
 }
 
-export const Skeleton = ({ lines = 6 }) => html`<div class="skeleton" aria-busy="true" aria-label="Loading">${Array.from({ length: lines }, (_, n) => html`<i style=${{ width: `${90 - ((n * 17) % 45)}%` }}></i>`)}</div>`;
+export const Skeleton = ({ lines = 6 }) => html`<div class="skeleton" role="status" aria-busy="true" aria-label="Loading">${Array.from({ length: lines }, (_, n) => html`<i style=${{ width: `${90 - ((n * 17) % 45)}%` }}></i>`)}</div>`;
 
 // ----- loading: what was there stays while the next comes; what is left behind is cancelled.
 
@@ -219,9 +219,9 @@ export function Field({ label, hint, error, children, inline }) {
   const id = useId();
   return html`<div class=${cx("field", inline && "inline", error && "wrong")}>
     <label for=${id}>${label}</label>
-    ${children(id, error ? `${id}-error` : hint ? `${id}-hint` : undefined)}
-    ${error && html`<p class="field-error" id=${`${id}-error`}>${error}</p>`}
-    ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}
+    <div>${children(id, error ? `${id}-error` : hint ? `${id}-hint` : undefined)}
+      ${error && html`<p class="field-error" id=${`${id}-error`}>${error}</p>`}
+      ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}</div>
   </div>`;
 }
 

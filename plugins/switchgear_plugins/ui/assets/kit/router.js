@@ -8,7 +8,14 @@ function read() {
 }
 
 export const place = signal(read());
-addEventListener("hashchange", () => { place.value = read(); });
+
+// Who is to know of the next address before anything is drawn for it: a page that is left ends first.
+export const before = new Set();
+addEventListener("hashchange", () => {
+  const next = read();
+  for (const tell of before) tell(next);
+  place.value = next;
+});
 
 export function href(parts, query) {
   const path = (Array.isArray(parts) ? parts : [parts]).map(encodeURIComponent).join("/");

@@ -11,7 +11,8 @@ const many = (kind) => capital(kind.name.replaceAll("-", " ").replace(/^api\b/, 
 const an = (text) => `${/^[aeiou]/i.test(text) ? "an" : "a"} ${text}`;
 
 // What schemas call secret and what a credential's backend does.
-const secretsOf = (kind) => [...kind.secrets, ...(kind.name === "credentials" ? ["source.values.*", "source.values"] : []), ...(kind.name === "api-keys" ? ["key"] : [])];
+const TELLING = /(^|_)(password|secret|passphrase)(_hash)?$/;
+const secretsOf = (kind) => [...kind.secrets, ...Object.keys(resolve(kind.schemas.create, kind.$defs).properties || {}).filter((name) => TELLING.test(name)), ...(kind.name === "credentials" ? ["source.values.*", "source.values"] : []), ...(kind.name === "api-keys" ? ["key"] : [])];
 
 function usualColumns(kind, schema) {
   const found = Object.entries(schema.properties || {}).filter(([name]) => !OWN.has(name)).map(([name, it]) => ({ name, it: resolve(it, kind.$defs) }));
@@ -215,7 +216,7 @@ function One({ kind, api, id }) {
     return html`<${Page} title=${id}><${Empty} title=${`There is no ${kind.title} ${id}`} action=${html`<${Link} to=${["k", kind.name]} class="button">All ${many(kind).toLowerCase()}<//>`}>It may have been deleted. If it ever was, its versions are still here.<//>
       <div class="section"><h2>Versions</h2><${Versions} kind=${kind} api=${api} id=${id} onChanged=${found.reload} /></div><//>`;
   }
-  return html`<${Loaded} from=${found}>${(it) => html`<${Page} title=${it.name || it.id}
+  return html`<${Loaded} from=${found}>${(it) => html`<${Page} title=${it.name || it.username || it.title || it.id}
       about=${html`<span class="bar"><span>${capital(kind.title)}</span><${Id} value=${it.id} /> <span>version ${it.version}, changed <${Time} at=${it.updated_at} relative /></span>${it.owner !== "api" ? html`<${Tag}>from ${it.owner}, read-only here<//>` : null}</span>`}
       actions=${html`${kind.actions.map((action) => html`<${Action} key=${action.name} kind=${kind} api=${api} id=${id} action=${action} onDone=${(done) => { toast(`${title(action.name)}: ${id}`); if (kind.once.some((name) => done?.[name])) setOnce(done); found.reload(); }} />`)}
         <${Button} kind="danger" onClick=${drop}>Delete<//>`}>

@@ -75,8 +75,8 @@ function Overview({ api }) {
           <${Figure} label="In flight" value=${number(health.data?.exchanges_in_flight)}>in this process<//>
         </div>
         <div class="columns">
-          <section><h2>Requests a ${unit}</h2><${Chart} label=${`Requests a ${unit}`} times=${times} stacked series=${[{ label: "complete", values: spread(good, (it) => it.requests) }, { label: "other", values: spread((it) => !good(it), (it) => it.requests) }]} /></section>
-          <section><h2>Cost a ${unit}</h2><${Chart} label=${`Cost a ${unit}`} times=${times} show=${(it) => money(Math.round(it))} series=${[{ label: "cost", values: spread(() => true, (it) => it.sums.cost_microusd) }]} bars /></section>
+          <section><h2>Requests per ${unit}</h2><${Chart} label=${`Requests per ${unit}`} times=${times} stacked series=${[{ label: "complete", values: spread(good, (it) => it.requests) }, { label: "other", values: spread((it) => !good(it), (it) => it.requests) }]} /></section>
+          <section><h2>Cost per ${unit}</h2><${Chart} label=${`Cost per ${unit}`} times=${times} show=${(it) => money(Math.round(it))} least=${1e6} series=${[{ label: "cost", values: spread(() => true, (it) => it.sums.cost_microusd) }]} bars /></section>
         </div><//>`;
     }}<//>
     <section class="section"><h2>Models at providers</h2><${Targets} api=${api} /></section>

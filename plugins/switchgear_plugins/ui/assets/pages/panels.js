@@ -1,6 +1,6 @@
 // What some kinds have besides their generated page: panels of one, fields of their own, columns of the list.
 import {
-  Bar, Button, Code, Codes, Empty, Field, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, base, cell, complain, describe, findAmong, html, kindNamed, money,
+  Bar, Button, Code, Codes, Empty, Field, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, base, cell, client, complain, describe, findAmong, html, kindNamed, money,
   number, offers, plural, span, title, toast, useEffect, useLoad, useMemo, useState, JsonInput, id as escaped, compact, go, resolve,
 } from "../kit.js";
 import { Explained } from "./explained.js";
@@ -52,6 +52,13 @@ export function ownFields(kind, value) {
   if (kind.name === "credentials") {
     return { type: (it) => html`<${Offered} ...${it} kind="providers" label="Which sort of provider it is for" />`, source: (it) => html`<${Source} ...${it} />` };
   }
+  if (kind.name === "models") {
+    return { provider_model: ({ id, described, value: now, onChange }) => html`<${Picker} id=${id} describedBy=${described} value=${now} onChange=${(text) => onChange(text || undefined)} placeholder="What the provider calls it" find=${async (word, signal) => {
+      if (!value.provider_id) return [];
+      const { data } = await client(signal)(`providers/${escaped(value.provider_id)}/models`);
+      return findAmong(data.map((it) => ({ id: it.name, title: it.title })))(word);
+    }} />` };
+  }
   if (kind.name === "policy-attachments") return { policy: (it) => html`<${Offered} ...${it} kind="policies" label="Which policy" />` };
   return {};
 }
@@ -93,8 +100,9 @@ export function Trial({ api, id }) {
 }
 
 // The models a provider says it has, each of which can be added.
-export function Discovered({ api, provider, onAdded }) {
-  const found = useLoad((signal) => api(`providers/${escaped(provider)}/models`, { signal }), [provider]);
+export function Discovered({ api, provider, onAdded, asked = false }) {
+  const [asking, setAsking] = useState(asked);
+  const found = useLoad(async (signal) => (asking ? api(`providers/${escaped(provider)}/models`, { signal }) : { data: [] }), [provider, asking]);
   const [word, setWord] = useState("");
   const [added, setAdded] = useState({});
   const add = async (name) => {
@@ -106,6 +114,8 @@ export function Discovered({ api, provider, onAdded }) {
       onAdded?.(made);
     } catch (error) { complain(error); }
   };
+  if (!asking) return html`<p><${Button} onClick=${() => setAsking(true)}>Ask it which models it has<//></p>`;
+  if (found.error?.code === "not_supported") return html`<p class="muted">${found.error.message}.</p>`;
   return html`<${Loaded} from=${found} lines=${5}>${({ data }) => {
     const wanted = data.filter((it) => !word || `${it.name} ${it.title || ""}`.toLowerCase().includes(word.toLowerCase()));
     return html`<div class="bar tools"><input class="small" type="search" placeholder=${`Find among ${data.length}`} aria-label="Find among the models" value=${word} onInput=${(event) => setWord(event.target.value)} /></div>
@@ -121,7 +131,7 @@ function ProviderPanel({ api, resource, reload }) {
   return html`<${Fragment}>
     <section><h2>Credential</h2>${resource.credential_id ? html`<div class="bar"><${Link} to=${["k", "credentials", resource.credential_id]}>${resource.credential_id}<//><${Trial} api=${api} id=${resource.credential_id} /></div>` : html`<p class="muted">It has none${resource.auth === "client" ? ": it is asked with the client's own" : ""}.</p>`}</section>
     <section><h2>Health of its models, in the process that answers</h2><${Targets} api=${api} provider=${resource.id} /></section>
-    <section><h2>Models it says it has</h2><${Discovered} api=${api} provider=${resource.id} onAdded=${reload} /></section>
+    <section><h2>Models it has</h2><${Discovered} api=${api} provider=${resource.id} onAdded=${reload} /></section>
   <//>`;
 }
 
@@ -144,7 +154,7 @@ export function UsageOf({ api, query, names = {} }) {
     if (!data.length) return html`<p class="muted">Nothing in the last ${DAYS} days.</p>`;
     const days = Array.from({ length: DAYS }, (_, n) => new Date(Date.parse(since) + n * 864e5).toISOString().slice(0, 10));
     const of = Object.fromEntries(data.map((it) => [it.group.day, it]));
-    return html`<${Chart} label="Requests a day" times=${days.map((it) => Date.parse(it) / 1000)} series=${[{ label: "Requests", values: days.map((it) => of[it]?.requests || 0) }]} bars height=${150} />
+    return html`<${Chart} label="Requests per day" times=${days.map((it) => Date.parse(it) / 1000)} series=${[{ label: "Requests", values: days.map((it) => of[it]?.requests || 0) }]} bars height=${150} />
       <dl class="facts"><dt>Requests</dt><dd>${number(data.reduce((all, it) => all + it.requests, 0))}</dd><dt>Tokens</dt><dd>${compact(data.reduce((all, it) => all + (it.sums.input_tokens || 0) + (it.sums.output_tokens || 0), 0))}</dd>
       <dt>Cost</dt><dd>${money(data.reduce((all, it) => all + (it.sums.cost_microusd || 0), 0))}</dd></dl>`;
   }}<//>`;

@@ -2,7 +2,7 @@ import {
   Button, Codes, Copy, Dialog, Drawer, Empty, Field, Fragment, Id, JsonInput, Link, Long, NumberInput, Page, Picker, Status, Tag, compact, complain, findIn, go, html, isAbort, money, number, page, place, setQuery,
   span, toast, useDraft, useEffect, useMemo, useRef, useState,
 } from "../kit.js";
-import { KeyChoice, playKey } from "./playkey.js";
+import { KeyChoice, playKey, useYourself } from "./playkey.js";
 import { ask } from "./ask.js";
 import { requestLines } from "./snippets.js";
 
@@ -41,6 +41,7 @@ function Turn({ turn, onResult }) {
 }
 
 function Playground({ api }) {
+  useYourself();
   const models = useMemo(() => (place.value.query.models || "").split(",").filter(Boolean).slice(0, MOST), [place.value.query.models]);
   const [draft, setDraft] = useDraft("playground");
   const set = draft?.set || {};
@@ -81,7 +82,7 @@ function Playground({ api }) {
   const submit = async (event) => {
     event?.preventDefault();
     const pending = models.some((model) => (chats[model] || []).at(-1)?.tools?.length);
-    if (!models.length || !playKey.value || (!text.trim() && !pending)) return;
+    if (!models.length || !playKey.value?.name || (!text.trim() && !pending)) return;
     setBusy(true);
     const turn = text.trim() ? [{ role: "user", text, images }] : [];
     setDraft({ ...draft, set, text: "" });
@@ -110,7 +111,7 @@ function Playground({ api }) {
         </section>`)}</div>
         <form onSubmit=${submit} class="section"><${Field} label="Message">${(id) => html`<textarea id=${id} rows="4" value=${text} placeholder="Ctrl-Enter sends" onInput=${(event) => setDraft({ ...draft, set, text: event.target.value })} onKeyDown=${(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit(event); }}></textarea>`}<//>
           ${images.length ? html`<div class="bar">${images.map((url, n) => html`<span class="chip"><img src=${url} alt="" width="32" height="32" /><button type="button" aria-label=${`Take out image ${n + 1}`} onClick=${() => setImages(images.filter((_, m) => m !== n))}>✕</button></span>`)}</div>` : null}
-          <div class="bar"><${Button} kind="primary" type="submit" busy=${busy} disabled=${!models.length || !playKey.value}>Send<//>${busy && html`<${Button} onClick=${() => running.current.forEach((it) => it.abort())}>Stop<//>`}
+          <div class="bar"><${Button} kind="primary" type="submit" busy=${busy} disabled=${!models.length || !playKey.value?.name}>Send<//>${busy && html`<${Button} onClick=${() => running.current.forEach((it) => it.abort())}>Stop<//>`}
             <input ref=${file} type="file" accept="image/*" multiple hidden onChange=${attach} /><${Button} onClick=${() => file.current.click()}>Attach an image<//></div></form>
       </div>
       <div>

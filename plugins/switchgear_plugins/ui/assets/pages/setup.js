@@ -1,7 +1,7 @@
 import { Button, Code, Codes, Empty, Field, Fragment, Link, Loaded, Page, Picker, SchemaForm, Status, complain, cx, findAmong, go, html, offers, page, toast, useLoad, useState, id as escaped } from "../kit.js";
 import { Discovered, Trial } from "./panels.js";
 import { ask } from "./ask.js";
-import { makeKey, playKey } from "./playkey.js";
+import { makeKey, playKey, useYourself } from "./playkey.js";
 import { clientLines } from "./snippets.js";
 
 // Types whose providers want nothing but a key.
@@ -52,7 +52,8 @@ function Setup({ api }) {
   const first = async () => {
     setAnswer({ text: "", busy: true });
     try {
-      const own = playKey.value || (await makeKey(api, "console setup"));
+      useYourself();
+      const own = playKey.value?.name ? playKey.value : await makeKey(api, "console setup");
       const body = { model: model?.id || "echo", messages: [{ role: "user", content: "Say hello in one short sentence." }], stream: true };
       const so = await ask({ body, key: own.secret, signal: api.signal, onPiece: (it) => setAnswer({ ...it, busy: true }) });
       setAnswer({ ...so, busy: false });
@@ -70,9 +71,9 @@ function Setup({ api }) {
           ${lost.length ? html`<p class="field-error" role="alert">${lost.map((it) => it.detail).join("; ")}</p>` : null}
           <div class="bar"><${Button} kind="primary" type="submit" busy=${busy}>Connect<//><${Button} kind="quiet" onClick=${() => { setProvider("echo"); setModel({ id: "echo" }); }}>Try with the model echo, without one<//></div></form>`}<//>
       <${Step} number=${2} title="Choose a model" state=${model ? "done" : provider ? "now" : ""}>${model ? html`<p>Clients may ask for <${Link} to=${["k", "models", model.id]}>${model.id}<//>.</p>`
-        : html`<${Discovered} api=${api} provider=${provider} onAdded=${setModel} /><form onSubmit=${byHand} class="bar section"><span class="muted">or by name</span><input class="small" aria-label="The provider's name of a model" placeholder="as gpt-4o" value=${named} onInput=${(event) => setNamed(event.target.value)} /><${Button} type="submit" disabled=${!named}>Add<//></form>`}<//>
+        : html`<${Discovered} api=${api} provider=${provider} onAdded=${setModel} asked /><form onSubmit=${byHand} class="bar section"><span class="muted">or by name</span><input class="small" aria-label="The provider's name of a model" placeholder="as gpt-4o" value=${named} onInput=${(event) => setNamed(event.target.value)} /><${Button} type="submit" disabled=${!named}>Add<//></form>`}<//>
       <${Step} number=${3} title="Ask it" state=${answer && !answer.busy && !answer.error ? "done" : model ? "now" : ""}>
-        <p class="muted">With a key made for 8 hours. <q>Say hello in one short sentence.</q></p>
+        <p class="muted"><q>Say hello in one short sentence.</q></p>
         <${Button} kind="primary" onClick=${first} busy=${answer?.busy}>Ask ${model?.id}<//>
         ${answer && html`<div class="turn" role="status" data-answer><span class="wrap">${answer.text}</span>${answer.error && html`<${Status} value="error">${answer.error}<//>`}</div>`}<//>
       <${Step} number=${4} title="Put it to use" state=${answer && !answer.busy && !answer.error ? "now" : ""}>

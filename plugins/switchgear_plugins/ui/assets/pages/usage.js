@@ -3,7 +3,7 @@ import { FILTERS, filtersOf } from "./log.js";
 import { Export } from "./requests.js";
 import { steps } from "./overview.js";
 
-const BY = { model: "Asked for", target: "Served by", provider: "Provider", key_id: "Key", team_id: "Team", user_id: "User", operation: "Operation", dialect: "API", outcome: "Outcome" };
+const BY = { model: "Model asked for", target: "Model that served", provider: "Provider", key_id: "Key", team_id: "Team", user_id: "User", operation: "Operation", dialect: "API", outcome: "Outcome" };
 const WHAT = {
   cost: ["Cost", (it) => it.sums.cost_microusd, money], requests: ["Requests", (it) => it.requests, number],
   tokens: ["Tokens", (it) => (it.sums.input_tokens || 0) + (it.sums.output_tokens || 0), compact], input: ["Tokens in", (it) => it.sums.input_tokens, compact], output: ["Tokens out", (it) => it.sums.output_tokens, compact],
@@ -16,10 +16,9 @@ function Usage({ api }) {
   const range = RANGES[query.range] ? query.range : "30d";
   const label = query.label;
   const by = label ? `labels.${label}` : BY[query.by] ? query.by : "model";
-  const what = WHAT[query.what] ? query.what : "cost";
   const { by: _b, what: _w, label: _l, ...others } = filtersOf(query);
+  const chosen = WHAT[query.what] ? query.what : "";
   const [, length, unit, every] = RANGES[range];
-  const [name, of, show] = WHAT[what];
   const found = useLoad(async (signal) => {
     const until = Date.now();
     const since = unit === "day" ? Date.parse(new Date(until - length + 864e5).toISOString().slice(0, 10)) : until - length;
@@ -34,12 +33,14 @@ function Usage({ api }) {
   return html`<${Page} title="Usage and cost" about="What was consumed, compared with as long a time before." actions=${html`<${Export} query=${{ ...forExport, since: (Date.now() - length) * 1000 }} />`}>
     <div class="bar tools">
       <select class="small" aria-label="Time" value=${range} onChange=${(event) => setQuery({ range: event.target.value })}>${Object.entries(RANGES).map(([key, [text]]) => html`<option value=${key}>${text}</option>`)}</select>
-      <select class="small" aria-label="What" value=${what} onChange=${(event) => setQuery({ what: event.target.value })}>${Object.entries(WHAT).map(([key, [text]]) => html`<option value=${key}>${text}</option>`)}</select>
+      <select class="small" aria-label="What" value=${chosen} onChange=${(event) => setQuery({ what: event.target.value })}><option value="">Cost, where known</option>${Object.entries(WHAT).map(([key, [text]]) => html`<option value=${key}>${text}</option>`)}</select>
       <select class="small" aria-label="By" value=${label ? "label" : by} onChange=${(event) => (event.target.value === "label" ? setQuery({ label: prompt("Which label?") || "" }) : setQuery({ by: event.target.value, label: "" }))}>${Object.entries(BY).map(([key, text]) => html`<option value=${key}>by ${text.toLowerCase()}</option>`)}<option value="label">by a label…</option></select>
       <${Filters} filters=${FILTERS} values=${others} onChange=${setQuery} />
     </div>
     <${Loaded} from=${found}>${({ now, before, since, until }) => {
       if (!now.length) return html`<${Empty} title="Nothing was used" action=${html`<${Link} to=${["playground"]} class="button">Try the playground<//>`}>There is no call in this time${Object.keys(others).length ? " that fits the filters" : ""}.<//>`;
+      const what = chosen || (now.some((it) => it.sums.cost_microusd) ? "cost" : "requests");
+      const [name, of, show] = WHAT[what];
       const total = new Map(), was = new Map(before.map((it) => [it.group[by] ?? "none", it]));
       for (const it of now) {
         const key = it.group[by] ?? "none";
@@ -66,7 +67,7 @@ function Usage({ api }) {
       const whole = sum(now, of);
       return html`<${Fragment}>
         <div class="figures">${["cost", "requests", "input", "output"].map((key) => html`<${Figure} key=${key} label=${WHAT[key][0]} value=${key === "cost" ? money(sum(now, WHAT.cost[1])) : compact(sum(now, WHAT[key][1]))} change=${change(WHAT[key][1])}>before: ${key === "cost" ? money(sum(before, WHAT.cost[1])) : compact(sum(before, WHAT[key][1]))}<//>`)}</div>
-        <section><h2>${name} a ${unit}, ${label ? `by the label ${label}` : `by ${BY[by].toLowerCase()}`}</h2><${Chart} label=${`${name} a ${unit}`} times=${times} series=${series} stacked show=${(it) => show(Math.round(it))} height=${240} /></section>
+        <section><h2>${name} per ${unit}, ${label ? `by the label ${label}` : `by ${BY[by].toLowerCase()}`}</h2><${Chart} label=${`${name} per ${unit}`} times=${times} series=${series} stacked show=${(it) => show(Math.round(it))} least=${what === "cost" ? 1e6 : 1} height=${240} /></section>
         <section class="section"><div class="table-box"><table><thead><tr><th>${label || BY[by]}</th><th></th><th class="num">Requests</th><th class="num">Tokens in</th><th class="num">Tokens out</th><th class="num">Cost</th><th class="num">Before</th><th class="num">On average</th></tr></thead><tbody>${rows.map(([key, it]) => html`<tr key=${key}>
           <td>${key === "none" ? html`<span class="muted">none</span>` : html`<${Link} to=${["requests"]} query=${{ ...others, [by]: key }}>${key}<//>`}</td>
           <td class="fix"><${Bar} part=${of(it) || 0} whole=${whole} /> <span class="muted">${percent(of(it) || 0, whole)}</span></td>
