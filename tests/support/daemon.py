@@ -40,7 +40,6 @@ async def daemon(
     environ: dict[str, str] | None = None,
     under: Sequence[str] = (),
     patience: float = 20.0,
-    store: str = SQLITE,
 ) -> AsyncIterator[Daemon]:
     """Serve a gateway over `directory`, by a command that is put behind `under`; give it a provider at `upstream`.
 
