@@ -50,7 +50,7 @@ class Wf(Plugin[NoSettings]):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def upstream() -> AsyncIterator[FaultUpstream]:
     async with FaultUpstream() as up:
-        up.register("slow", Script(chunks=500, chunk_delay_ms=50))
+        up.register("slow", Script(hang=True))
         up.register("broken", Script(status=500))
         yield up
 
