@@ -294,3 +294,15 @@ async def test_a_run_goes_on_after_a_kill_and_does_nothing_twice(tmp_path: Path)
         assert found is not None
         assert (30, 30) == (len(found["results"]), found["totals"]["passed"])
         assert 30 == len({it["case"] for it in found["results"]})
+
+
+async def test_odd_names_and_answers_are_kept(gateway: Running) -> None:
+    text = "\u2028 \U0001f600 </x> \ue000" + "é" * 20_000
+    id = "c" * 60
+    await case(gateway, id, contains("\u2028"), content=text)
+    variants = [{"name": "\U0001f600" * 64}, {"name": "x" * 64}]
+    found = await ended(gateway, await begin(gateway, cases=[id], variants=variants))
+    assert ("done", 2) == (found["state"], found["totals"]["passed"]), found["error"]
+    assert all(it["text"].startswith(text[:100]) for it in found["results"])
+    refused = await gateway.admin.post("/test-runs", json={"cases": [id], "variants": [{"name": "a\x00"}]})
+    assert "/variants/0/name" in refused.text

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -155,7 +156,7 @@ class Runner:
         previous = await self.results.last(id, subject, run)
         at_us = ambient.now_us()
         result = ResultRecord(
-            id=f"{run}.{id}.{variant.name}",
+            id=f"{run}.{sha256(f'{id} {variant.name}'.encode()).hexdigest()[:32]}",
             at_us=at_us,
             run=run,
             case=id,
