@@ -509,6 +509,8 @@ async def test_operators_delete_what_somebody_wants_forgotten(client: Client) ->
     described = (await client.run.http.get("/openapi.json", headers={})).json()["paths"]
     assert {"get", "patch", "delete"} <= described["/v1/dialogs/{dialog_id}"].keys()
     assert "/admin/v1/dialogs" in described
+    said = described["/v1/dialogs/{dialog_id}/messages"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert {"content", "messages", "parameters", "stream"} == said["properties"].keys()
 
 
 async def test_dialogs_are_forgotten_that_nobody_touched(tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ async def test_a_run_goes_on_after_a_kill_and_does_nothing_twice(tmp_path: Path)
 
 async def test_odd_names_and_answers_are_kept(gateway: Running) -> None:
     text = "\u2028 \U0001f600 </x> \ue000" + "é" * 20_000
-    id = "c" * 60
+    id = "c" * 50
     await case(gateway, id, contains("\u2028"), content=text)
     variants = [{"name": "\U0001f600" * 64}, {"name": "x" * 64}]
     found = await ended(gateway, await begin(gateway, cases=[id], variants=variants))

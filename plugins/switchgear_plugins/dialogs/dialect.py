@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from switchgear.contracts.dialect import InferenceEndpoint, Route, RouteReply, RouteRequest, WebSocketRoute
 from switchgear.errors import ApiError, InvalidRequest
@@ -43,21 +43,36 @@ class DialogsDialect:
         json = ("application/json",)
         one = "/v1/dialogs/{dialog_id}"
 
-        def route(method: str, path: str, handler: Any, summary: str, gives: tuple[str, ...] = json) -> Route:
+        def route(
+            method: str,
+            path: str,
+            handler: Any,
+            summary: str,
+            body: type[Struct] | None = None,
+            gives: tuple[str, ...] = json,
+        ) -> Route:
             takes = json if method in {"POST", "PATCH"} else ()
             # What is sent is JSON, in which a character may take six bytes, and there is something around it.
             most = 6 * message_bytes + 64 * 1024
             return Route(
-                method, path, handler, open_to="principals", summary=summary, takes=takes, gives=gives, max_body=most
+                method,
+                path,
+                handler,
+                open_to="principals",
+                summary=summary,
+                takes=takes,
+                gives=gives,
+                max_body=most,
+                body=body,
             )
 
         self.routes: tuple[Route | WebSocketRoute, ...] = (
-            route("POST", "/v1/dialogs", self._create, "Begin a dialog"),
+            route("POST", "/v1/dialogs", self._create, "Begin a dialog", DialogSpec),
             route("GET", "/v1/dialogs", self._list, "List your dialogs, the one touched last in front"),
             route("GET", one, self._read, "Get a dialog with its messages"),
-            route("PATCH", one, self._change, "Rename a dialog, or have another model answer"),
+            route("PATCH", one, self._change, "Rename a dialog, or have another model answer", DialogSpec),
             route("DELETE", one, self._delete, "Delete a dialog with its messages"),
-            route("POST", f"{one}/messages", self._post, "Say something, and get the answer", (*json, "text/event-stream")),
+            route("POST", f"{one}/messages", self._post, "Say something, get the answer", Posted, (*json, "text/event-stream")),
         )  # fmt: skip
 
     def error(self, error: ApiError, request_id: str) -> bytes:
