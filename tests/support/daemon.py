@@ -35,6 +35,7 @@ async def daemon(
     upstream: Upstream | None = None,
     *,
     gateway: str = "",
+    store: str = SQLITE,
     plugins: str = "",
     environ: dict[str, str] | None = None,
     under: Sequence[str] = (),
