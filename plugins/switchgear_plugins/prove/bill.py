@@ -28,7 +28,7 @@ class BillingUpstream(ScriptedUpstream):
         """Whether it still breaks off and fails."""
 
     def choose(self, request: Request, model: str) -> Script | None:  # noqa: ARG002 - the shape of ScriptedUpstream
-        """Choose what becomes of a request. What is no stream is billed as a whole when it is asked, whether it arrives or not."""
+        """Choose what becomes of a request. What is no stream is billed whole when it is asked, whether it arrives or not."""
         dice, delay_ms = self._chance.random(), self._chance.uniform(_FEWEST_MS, _MOST_MS)
         streamed = b'"stream":true' in request.body.replace(b" ", b"")
         answer = Script(
