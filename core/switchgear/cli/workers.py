@@ -65,9 +65,8 @@ class Supervisor:
     """Starts the workers and starts those again that die. `run` returns in each of them, never in its caller's process."""
 
     def __init__(self, host: str, port: int, count: int, ambient: Ambient) -> None:
-        first = bind(
-            host, port
-        )  # refused where somebody else is there, which sockets that share an address do not notice
+        # Refused where somebody else is there, which sockets that share an address do not notice.
+        first = bind(host, port)
         port = first[0].getsockname()[1]
         for listener in first:
             listener.close()
