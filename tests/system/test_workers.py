@@ -22,7 +22,11 @@ class Workers(Server):
 
     def __init__(self, directory: Path, *flags: str, **environ: str) -> None:
         argv = switchgear("--data-dir", str(directory / "data"), "--workers", str(WORKERS), *flags)
-        super().__init__(argv, env={**os.environ, "ADMIN_KEY": "k", **environ}, cwd=directory)
+        super().__init__(
+            argv,
+            env={**os.environ, "ADMIN_KEY": "k", "SWITCHGEAR__PLUGINS__REDIS__TIMEOUT": "20", **environ},
+            cwd=directory,
+        )
 
     def workers(self) -> list[int]:
         return [pid for pid in self.family() if pid != self.pid]
