@@ -15,18 +15,7 @@ from switchgear.cli.declared import declared_commands, summary
 from switchgear.config import default_source
 
 DECLARED = (
-    "apply",
-    "budgets",
-    "catalogue",
-    "explain",
-    "export",
-    "keys",
-    "prompts",
-    "prove",
-    "test",
-    "ui",
-    "usage",
-    "users",
+    *("apply", "budgets", "catalogue", "explain", "export", "keys", "prompts", "prove", "test", "ui", "usage", "users"),
     "workflows",
 )
 """Commands of builtin plugins that are enabled by default."""
