@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
+from switchgear_plugins.memory.counters import MemoryCounters
 
 from switchgear.contracts.exchange import Attempt, Plan, Step
 from switchgear.contracts.principal import Principal
@@ -25,7 +26,6 @@ from switchgear_plugins.budgets.live import Budget
 from switchgear_plugins.budgets.periods import Calendar
 from switchgear_plugins.budgets.policy import BudgetsPolicy
 from switchgear_plugins.budgets.spec import BudgetSpec, Scope
-from switchgear_plugins.memory.counters import MemoryCounters
 
 PRICING = Pricing({"input": 1_000_000, "output": 10_000_000})
 
