@@ -6,12 +6,14 @@ COPY core core
 COPY plugins plugins
 COPY migrations migrations
 COPY contrib/plugin-template contrib/plugin-template
-RUN pip wheel --no-cache-dir --wheel-dir /wheels .
+ARG EXTRAS=postgres
+RUN pip wheel --no-cache-dir --wheel-dir /wheels ".[$EXTRAS]"
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /data --create-home switchgear
+ARG EXTRAS=postgres
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links /wheels switchgear
+    pip install --no-cache-dir --no-index --find-links /wheels "switchgear[$EXTRAS]"
 USER switchgear
 WORKDIR /data
 VOLUME /data

@@ -15,10 +15,12 @@ from switchgear.contracts.counters import Counters
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.dry_run import DryRun
 from switchgear.contracts.event import Event
+from switchgear.contracts.exchange import Target
 from switchgear.contracts.inside import CallInside
 from switchgear.contracts.jobs import JobQueue
 from switchgear.contracts.offers import Offered
 from switchgear.contracts.principal import Principal
+from switchgear.contracts.provider import NativeProvider
 from switchgear.contracts.provider_access import ProviderAccess
 from switchgear.contracts.record import Ledger, RecordKind, Records
 from switchgear.contracts.resource import Problem, Resources
@@ -89,6 +91,7 @@ class Services:
     call: CallInside | None = None
     dry_run: DryRun | None = None
     providers: ProviderAccess | None = None
+    target: Callable[[str, str, NativeProvider], Target] | None = None
     principals_changed: Callable[[Callable[[Principal], Principal | None], str | None], None] | None = None
 
 
@@ -189,6 +192,10 @@ class PluginContext:
         """Providers, to be asked outside of calls."""
         return self._existing("providers", self._shared.services.providers)
 
+    def target(self, id: str, native: NativeProvider) -> Target:
+        """Make a target that the plugin answers at itself."""
+        return self._existing("target", self._shared.services.target)(self.plugin, id, native)
+
     @property
     def records(self) -> Records:
         """Records of every kind, to be read."""
@@ -243,6 +250,16 @@ class PluginContext:
         """Announce an event."""
         self._refuse_while_looking("emit")
         self._shared.events.emit(event)
+
+    async def announce(self, event: Event) -> bool:
+        """Announce an event, and wait until it was heard."""
+        self._refuse_while_looking("announce")
+        return await self._shared.events.announce(event)
+
+    @property
+    def announced(self) -> Mapping[str, str]:
+        """What is announced, by name, and when."""
+        return self._shared.events.known
 
     def principals_changed(self, is_good: Callable[[Principal], Principal | None], *, id: str | None = None) -> None:
         """End what could not begin any more."""

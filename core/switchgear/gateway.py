@@ -5,9 +5,10 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -21,6 +22,7 @@ from switchgear.admin.targets import target_handlers
 from switchgear.ambient import Ambient
 from switchgear.background import Background
 from switchgear.catalogue.access import Access
+from switchgear.catalogue.own_targets import OwnTargets
 from switchgear.composition import Calls, Ground, Stored, connect_calls, declare_resources, load_resources, open_ground
 from switchgear.config import Config
 from switchgear.context import Services
@@ -49,6 +51,7 @@ from switchgear.reload import LiveConfiguration
 from switchgear.resources.engine import ResourceEngine
 from switchgear.resources.facade import PluginResources
 from switchgear.resources.resolution import resolve
+from switchgear.telemetry.siblings import Siblings
 from switchgear.upstream.resolve import Lookup
 
 T = TypeVar("T")
@@ -58,6 +61,7 @@ class Gateway:
     """One gateway in one process and one event loop. On SIGHUP it takes what `reread` returns for its configuration.
 
     `lookup` replaces the system's name lookup for outbound calls. Without `pages`, files and pages of plugins are not served.
+    One of several workers is given its `listeners`, bound already, and where its `siblings` are, with its own place among them.
     """
 
     def __init__(
@@ -68,12 +72,15 @@ class Gateway:
         reread: Callable[[], Config] | None = None,
         lookup: Lookup | None = None,
         pages: bool = True,
+        listeners: Sequence[socket.socket] | None = None,
+        siblings: tuple[Path, int] | None = None,
     ) -> None:
         self.kernel = Kernel(config, ambient=ambient)
         self.kernel.boot()
         self.settings = config.gateway
         self.first_run: FirstRun | None = None
-        self._listeners: list[socket.socket] | None = None
+        self._listeners = None if listeners is None else list(listeners)
+        self._siblings = siblings
         self._reread = reread or (lambda: config)
         self._lookup = lookup
         self._pages = pages
@@ -95,7 +102,8 @@ class Gateway:
 
     def bind(self) -> None:
         """Take the address that will be served, so that nothing is begun where it is taken. Raises `BootError`."""
-        self._listeners = bind(self.settings.host, self.settings.port)
+        if self._listeners is None:
+            self._listeners = bind(self.settings.host, self.settings.port)
         for listener in self._listeners:
             self._stack.callback(listener.close)
 
@@ -138,6 +146,10 @@ class Gateway:
         """Undo `start`: what was acknowledged is in the store or in the journal afterwards."""
         await self._stack.aclose()
 
+    def work(self) -> None:
+        """Begin what runs in the background while a gateway serves: the jobs and the periodic work of plugins."""
+        self.kernel.run_tasks()
+
     async def serve(
         self,
         ready: Callable[[int], None],
@@ -154,7 +166,7 @@ class Gateway:
 
         def serving(port: int) -> None:
             self._system.serve()
-            self.kernel.run_tasks()
+            self.work()
             ready(port)
 
         refused = self.kernel.metrics.counter("edge_refused", "Requests refused before they were read.", ("code",))
@@ -196,6 +208,11 @@ class Gateway:
         self._inside.attach(calls.engine, calls.dialects)
         self.dry_run.attach(calls.dialects, calls.policies, calls.authority)
         await recording.connect()
+        if self._siblings is not None:
+            others = Siblings(*self._siblings, settings.workers, kernel.metrics, self._ambient.monotonic)
+            await others.start()
+            self._stack.push_async_callback(others.close)
+            self._system.siblings = others
         self._overload = Overload(
             settings.overload, ambient=self._ambient, dialects=calls.dialects, metrics=kernel.metrics
         )
@@ -224,6 +241,7 @@ class Gateway:
                 call=self._inside,
                 dry_run=self.dry_run,
                 providers=Access(lambda: stored.face.snapshot, stored.catalogue.stand_in),
+                target=OwnTargets(ground.meters, ground.health, self.settings.timeouts).make,
             )
         )
         self._stack.push_async_callback(self.kernel.stop)

@@ -81,7 +81,7 @@ def in_dialects(made: Sequence[tuple[Bound[Any], Dialect]]) -> Iterator[str]:
             else:
                 good.append((bound, entry, PathPattern(entry.path)))
     for (bound, one, pattern), (other, two, against) in combinations(good, 2):
-        if _method(one) == _method(two) and _in_the_way(bound, pattern, other, against):
+        if _method(one) == _method(two) and _when(one) == _when(two) and _in_the_way(bound, pattern, other, against):
             yield (
                 f"{other} and {bound} both answer {_method(two)} {two.path}"
                 f"{'' if one.path == two.path else f' and {one.path}, which overlap'}. Disable one of them."
@@ -118,8 +118,14 @@ def _wrong_entry(entry: Entry) -> Iterator[str]:
         yield f'{name} declares neither `action` and `kind` nor `open_to="principals"`, so nobody may use it.'
     if entry.id is not None and entry.id not in pattern.names:
         yield f"{name}: `id` is `{entry.id}`, which is no parameter of its path."
+    if (when := _when(entry)) is not None and when[1] != when[1].lower():
+        yield f"{name}: the value of `when` is {when[1]!r}. Write it in lower case: requests may have any."
     if not is_async(entry.handler):
         yield f"{name}: its handler is no async function. Make it an `async def`."
+
+
+def _when(entry: Entry) -> tuple[str, str] | None:
+    return entry.when if isinstance(entry, Route) else None
 
 
 def _method(entry: Entry) -> str:

@@ -18,7 +18,7 @@ from switchgear.context import PluginContext, PluginOffer, Services, Shared
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.kernel import Task
-from switchgear.counting import uncounted
+from switchgear.counting import uncounted, unshared
 from switchgear.discovery import Discovery, Installed, load, modules_of
 from switchgear.errors import BootError, ConfigError, PluginError
 from switchgear.factories import Looked, look, make, make_all
@@ -313,6 +313,7 @@ class Kernel:
         for item in self.plugins:
             failures += _unmet(item, registry, self._looked)
         failures += self._uncounted()
+        failures += unshared(registry, self.config)
         if failures:
             raise PluginError(*failures)
         self.faults.packages = modules_of(item.installed for item in self.plugins)
@@ -323,6 +324,7 @@ class Kernel:
             kind: {it.item.name: PluginOffer(it.plugin, it.item) for it in found}
             for kind, found in registry.offers().items()
         }
+        self.events.known |= {name: when for item in self.plugins for name, when in item.plugin.announces.items()}
         for bound in registry.all(Hooks.switchgear_event_handlers):
             self.events.listen(bound.plugin, bound.item)
 

@@ -20,6 +20,9 @@ from switchgear.shipped import shipped
 CORE = "switchgear"
 """The namespace of the kernel's own migrations; a plugin's is its name."""
 
+ADDS = "add_"
+"""What the name of a migration begins with that only adds, so that code which does not know it works on what it makes."""
+
 QUERIES = "queries.sql"
 """The file beside migrations that holds a plugin's statements, each after a line `-- name: NAME`."""
 
@@ -159,8 +162,8 @@ def status(applied: Iterable[Applied], migrations: Sequence[Migration]) -> list[
 def migrate(target: MigrationTarget, migrations: Sequence[Migration], *, at_us: int) -> list[Migration]:
     """Apply what is pending, all or nothing, and return it. Two processes starting at once migrate once.
 
-    Raises `StoreError` when an applied migration was altered, when the schema is newer than the code, or when a pending
-    migration stands before an applied one of its namespace.
+    Raises `StoreError` when an applied migration was altered, when the schema is newer than the code by one that does more than
+    add (`0007_add_notes.sql` adds), or when a pending migration stands before an applied one of its namespace.
     """
     if not _pending(target, migrations):
         return []
@@ -182,7 +185,7 @@ def _pending(target: MigrationTarget, migrations: Sequence[Migration]) -> list[M
             problems.append(
                 f"migration {name} was altered after it was applied: restore the file, add a new one instead"
             )
-        elif line.state == "unknown":
+        elif line.state == "unknown" and not line.name.startswith(ADDS):
             problems.append(f"the schema is newer than this code (migration {name}): install the version that wrote it")
         elif line.state == "pending" and line.number < newest.get(line.namespace, 0):
             problems.append(f"migration {name} stands before one that is applied: give it the next free number")

@@ -113,6 +113,7 @@ def _unheard(registry: Registry, looked: Looked) -> Iterator[str]:
     """Find listeners and sinks for what is never told."""
     kinds = {*KINDS, *(bound.item.name for bound in registry.all(Hooks.switchgear_resource_kinds))}
     events = {name.replace("KIND", kind) for name in EVENTS for kind in kinds}
+    events = events.union(*(plugin.announces for plugin in registry.plugins.values()))
     for bound in registry.all(Hooks.switchgear_event_handlers):
         for name in sorted(bound.item.names - events):
             if hint := did_you_mean(name, events):

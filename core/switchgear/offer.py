@@ -21,6 +21,8 @@ class Offer(Generic[T]):
     factory        what it is called with is the hook's business and stands in the hook's docstring
     settings_type  where the factory takes settings: a msgspec Struct with `forbid_unknown_fields`, validated before
     summary        one line for people
+    shared         of a store, counters or a job queue: whether several processes that are configured alike have the same together
+    instead        of what is not shared: what to do where several processes need one together
     kind           of what is brought to `switchgear_offers`: which kind of offer that another plugin defines it is
     """
 
@@ -29,6 +31,8 @@ class Offer(Generic[T]):
     settings_type: type[Struct] = NoSettings
     summary: str = ""
     kind: str = ""
+    shared: bool = False
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "secrets": ("switchgear.cli.secrets:group", "Change the master key of what is stored encrypted."),
         "serve": ("switchgear.cli.serve:serve", "Run the gateway."),
         "version": ("switchgear.cli.version:version", "Show the version."),
+        "worker": ("switchgear.cli.serve:worker", "Run background jobs alone, without a socket."),
     }
 )
 """What the kernel brings: where the command is, and its help."""

@@ -21,6 +21,7 @@ like a hook of `switchgear.hooks` are its implementations; there is no decorator
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.dry_run import DryRun
     from switchgear.contracts.event import Event
+    from switchgear.contracts.exchange import Target
     from switchgear.contracts.inside import CallInside
     from switchgear.contracts.jobs import JobQueue
     from switchgear.contracts.offers import Offered
     from switchgear.contracts.principal import Principal
+    from switchgear.contracts.provider import NativeProvider
     from switchgear.contracts.provider_access import ProviderAccess
     from switchgear.contracts.record import Records
     from switchgear.contracts.resource import Resources
@@ -107,6 +110,14 @@ class Context(Protocol):
         """Providers, to be asked outside of calls: for their models, files, batches. Usable once `start` has returned."""
         ...
 
+    def target(self, id: str, native: "NativeProvider") -> "Target":
+        """Make the target of a name that the plugin answers to in this process: for `compile` of a callable kind of its own.
+
+        The kind's live object plans it (`Plan((Step(target),))`). What it consumes itself costs nothing (`Usage()`): the calls
+        that it makes in its course have prices and records of their own.
+        """
+        ...
+
     @property
     def records(self) -> "Records":
         """Records of every kind, to be read: what this process recorded before is among them."""
@@ -141,6 +152,19 @@ class Context(Protocol):
         """Announce something to the event handlers. Never blocks."""
         ...
 
+    async def announce(self, event: "Event") -> bool:
+        """Announce something that nobody may miss: returns once every event handler has taken note, and whether none failed.
+
+        Whoever announces keeps what is to be told until then, and announces it again, under the same `id`, if that was not so or
+        its process died.
+        """
+        ...
+
+    @property
+    def announced(self) -> "Mapping[str, str]":
+        """Return what is announced, by the kernel and by the enabled plugins (`announces`): when, by name."""
+        ...
+
     def principals_changed(self, is_good: "Callable[[Principal], Principal | None]", *, id: str | None = None) -> None:
         """Say that what principals may do has changed: `is_good` returns what one is now, None if it is no longer good, and the
         same one if it has nothing to do with it. With `id`, only those with this id are looked at.
@@ -162,6 +186,7 @@ class Plugin(Generic[SettingsT]):
     settings_type  Struct of its table in plugins.toml, less `enabled`
     requires       kinds of thing it cannot do without: `store`, `counters`, `jobs`, `sealer`, `authenticator`
     defines        kinds of offer that it takes from other plugins, which `context.offers` returns
+    announces      events of its own, by name: when each is announced, and its data
     after          names of plugins that come before it when they are enabled; order only
     live           whether it takes new settings while running (`reconfigure`, upon SIGHUP); else they take a restart
     """
@@ -170,6 +195,7 @@ class Plugin(Generic[SettingsT]):
     settings_type: ClassVar[type[Struct]] = NoSettings
     requires: ClassVar[tuple[str, ...]] = ()
     defines: ClassVar[tuple[OfferKind[Any], ...]] = ()
+    announces: ClassVar[Mapping[str, str]] = MappingProxyType({})
     after: ClassVar[tuple[str, ...]] = ()
     live: ClassVar[bool] = False
 

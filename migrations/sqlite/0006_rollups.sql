@@ -1,4 +1,4 @@
--- Sums by the hour, kept as records come, so that nobody has to add up millions of them. What is summed up by what is a line of
+-- Sums by the hour, kept apart, so that nobody has to add up millions of them. What is summed up by what is a line of
 -- record_rollups: paths into a record's body. Values stand in record_hours as they are in JSON; true and false are texts.
 CREATE TABLE record_rollups (
   kind TEXT NOT NULL,
@@ -19,32 +19,9 @@ CREATE TABLE record_hours (
   PRIMARY KEY (kind, name, hour, key)
 ) WITHOUT ROWID;
 
-CREATE TRIGGER records_rolled_up AFTER INSERT ON records BEGIN
-  INSERT INTO record_hours (kind, name, hour, key, by_1, by_2, by_3, by_4, by_5, by_6, records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
-  SELECT r.kind, r.name, NEW.at_us / 3600000000, json_array(json_extract(NEW.body, r.by_1), json_extract(NEW.body, r.by_2), json_extract(NEW.body, r.by_3), json_extract(NEW.body, r.by_4), json_extract(NEW.body, r.by_5), json_extract(NEW.body, r.by_6)),
-    CASE json_type(NEW.body, r.by_1) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(NEW.body, r.by_1) END,
-    CASE json_type(NEW.body, r.by_2) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(NEW.body, r.by_2) END,
-    CASE json_type(NEW.body, r.by_3) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(NEW.body, r.by_3) END,
-    CASE json_type(NEW.body, r.by_4) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(NEW.body, r.by_4) END,
-    CASE json_type(NEW.body, r.by_5) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(NEW.body, r.by_5) END,
-    CASE json_type(NEW.body, r.by_6) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(NEW.body, r.by_6) END,
-    1,
-    CASE json_type(NEW.body, r.sum_1) WHEN 'integer' THEN json_extract(NEW.body, r.sum_1) END,
-    CASE json_type(NEW.body, r.sum_2) WHEN 'integer' THEN json_extract(NEW.body, r.sum_2) END,
-    CASE json_type(NEW.body, r.sum_3) WHEN 'integer' THEN json_extract(NEW.body, r.sum_3) END,
-    CASE json_type(NEW.body, r.sum_4) WHEN 'integer' THEN json_extract(NEW.body, r.sum_4) END,
-    CASE json_type(NEW.body, r.sum_5) WHEN 'integer' THEN json_extract(NEW.body, r.sum_5) END,
-    CASE json_type(NEW.body, r.sum_6) WHEN 'integer' THEN json_extract(NEW.body, r.sum_6) END,
-    CASE json_type(NEW.body, r.sum_7) WHEN 'integer' THEN json_extract(NEW.body, r.sum_7) END,
-    CASE json_type(NEW.body, r.sum_8) WHEN 'integer' THEN json_extract(NEW.body, r.sum_8) END
-  FROM record_rollups AS r WHERE r.kind = NEW.kind
-  ON CONFLICT (kind, name, hour, key) DO UPDATE SET records = records + 1,
-    sum_1 = coalesce(sum_1 + excluded.sum_1, sum_1, excluded.sum_1),
-    sum_2 = coalesce(sum_2 + excluded.sum_2, sum_2, excluded.sum_2),
-    sum_3 = coalesce(sum_3 + excluded.sum_3, sum_3, excluded.sum_3),
-    sum_4 = coalesce(sum_4 + excluded.sum_4, sum_4, excluded.sum_4),
-    sum_5 = coalesce(sum_5 + excluded.sum_5, sum_5, excluded.sum_5),
-    sum_6 = coalesce(sum_6 + excluded.sum_6, sum_6, excluded.sum_6),
-    sum_7 = coalesce(sum_7 + excluded.sum_7, sum_7, excluded.sum_7),
-    sum_8 = coalesce(sum_8 + excluded.sum_8, sum_8, excluded.sum_8);
-END;
+-- Up to which record all are in the sums. What came later is in the memory of whoever appended it, and in the records.
+CREATE TABLE record_sums (
+  up_to INTEGER NOT NULL
+);
+
+INSERT INTO record_sums (up_to) SELECT coalesce(max(rowid), 0) FROM records;

@@ -75,6 +75,43 @@ async def test_instructor(all_providers: Served) -> None:
     check(said, 2, said="city='text' people=7", streamed="city='text' people=7", refused="True")
 
 
+async def test_openai_agents(all_providers: Served) -> None:
+    said = await ran(
+        python("with_openai_agents", "openai-agents"),
+        all_providers,
+        "text",
+        "tools_results",
+        "structured",
+        "error_rate_limit",
+    )
+    check(said, 2, said=SAYS, streamed=SAYS, called="rain in Paris", made="city='text' people=7", refused="429")
+
+
+async def test_langchain(all_providers: Served) -> None:
+    packages = ("langchain-openai", "langchain-anthropic")
+    said = await ran(
+        python("with_langchain", *packages), all_providers, "text", "tools_results", "structured", "error_rate_limit"
+    )
+    check(said, 3, said=SAYS, streamed=SAYS, called="rain in Paris", made="city='text' people=7", refused="429")
+
+
+async def test_litellm(all_providers: Served) -> None:
+    said = await ran(python("with_litellm", "litellm"), all_providers, "text", "tools_results", "error_rate_limit")
+    check(said, 3, said=SAYS, streamed=SAYS, called="rain in Paris", refused="429")
+
+
+async def test_dspy(all_providers: Served) -> None:
+    said = await ran(python("with_dspy", "dspy"), all_providers, "text", "error_rate_limit")
+    check([line for line in said if line.startswith("said:")], 2, said=SAYS)
+    check(said, 1, refused="limiting the rate")
+
+
+async def test_llama_index(all_providers: Served) -> None:
+    packages = ("llama-index-llms-openai-like",)
+    said = await ran(python("with_llama_index", *packages), all_providers, "text", "tools_results", "error_rate_limit")
+    check(said, 1, said=SAYS, streamed=SAYS, called="rain in Paris", refused="429")
+
+
 async def test_the_ai_sdk(all_providers: Served) -> None:
     packages = ("ai", "@ai-sdk/openai", "@ai-sdk/anthropic", "@ai-sdk/openai-compatible", "zod")
     said = await ran(node("with_ai_sdk", *packages), all_providers, "text", "tools_results", "error_rate_limit")

@@ -39,11 +39,11 @@ def yielding(self, *args, **kwargs):
     yield
 
 
-async def streaming(self, inputs):
+async def streaming(self, inputs, at):
     yield inputs
 
 
-def handing_on(self, inputs) -> AsyncIterator[Any]: ...
+def handing_on(self, inputs, at) -> AsyncIterator[Any]: ...
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_method_that_can_be_called_fits(contract: Any, name: str, method: Any)
     [
         (KnowledgeBase, "search", plain, "`search` is awaited, and must be an `async def`"),
         (KnowledgeBase, "search", yielding, "`search` is awaited, and must be an `async def`"),
-        (KnowledgeBase, "search", streaming, "`search` takes (inputs), and is called with (vector, *, top_k, threshold=0.0)"),
+        (KnowledgeBase, "search", streaming, "`search` takes (inputs, at), and is called with (vector, *, top_k, threshold=0.0)"),
         (WorkflowStep, "run", Called.__call__, "`run` must `yield` from an `async def`, or return what does"),
         (WorkflowStep, "run", yielding, "`run` must `yield` from an `async def`, or return what does"),
         (Authenticator, "authenticate", streaming, "`authenticate` is not awaited, and must be a plain `def`"),

@@ -205,3 +205,22 @@ async def play(steps: list[tuple[str, int | None]]) -> None:
     for task in desk.tasks:
         task.cancel()
     await asyncio.gather(*desk.tasks, return_exceptions=True)
+
+
+async def test_however_many_wait_for_one_the_next_slot_but_one_is_anothers() -> None:
+    limiter, served = Limiter(1), []
+    assert limiter.take()
+
+    async def one(whose: str) -> None:
+        assert await limiter.acquire(5, whose)
+        served.append(whose)
+        limiter.release()
+
+    tasks = [asyncio.ensure_future(one("storm")) for _ in range(1000)]
+    await asyncio.sleep(0)
+    tasks += [asyncio.ensure_future(one(whose)) for whose in ("a", "b", "a")]
+    await asyncio.sleep(0)
+    limiter.release()
+    await asyncio.wait(tasks)
+    assert ["storm", "a", "b", "storm", "a", "storm"] == served[:6]
+    assert (0, 0, 1003) == (limiter.used, limiter.waiting, len(served))

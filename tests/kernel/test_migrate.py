@@ -1,3 +1,4 @@
+import re
 import sqlite3
 import subprocess
 import sys
@@ -189,3 +190,47 @@ def test_the_kernels_migrations_are_found_in_a_wheel(tmp_path):
     run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True)
     expected = [str(tmp_path / "installed" / "switchgear" / "__init__.py"), str(len(core_migrations("sqlite")))]
     assert expected == run.stdout.split()
+
+
+def test_a_schema_that_newer_code_only_added_to_is_one_to_work_with(connection, target):
+    notes = Migration("switchgear", 2, "add_notes", "CREATE TABLE notes (n INTEGER);\n")
+    migrate(target, [ONE, notes], at_us=5)
+    assert migrate(target, [ONE], at_us=6) == []
+    assert [line.state for line in status(target.applied(), [ONE])] == ["applied", "unknown"]
+    assert migrate(
+        target, [ONE, notes, Migration("switchgear", 3, "three", "CREATE TABLE three (n INTEGER);\n")], at_us=7
+    )
+
+
+_ADDS = re.compile(
+    r"(CREATE (TABLE|INDEX|UNIQUE INDEX) (IF NOT EXISTS )?\w+"
+    r"|ALTER TABLE \w+ ADD COLUMN (?!.*NOT NULL(?!.*DEFAULT))"
+    r"|INSERT INTO \w+)",
+    re.DOTALL,
+)
+
+
+def only_adds(sql: str) -> bool:
+    text = "\n".join(line for line in sql.splitlines() if not line.strip().startswith("--"))
+    return all(_ADDS.match(part.strip()) for part in text.split(";") if part.strip())
+
+
+def test_migrations_that_are_named_so_only_add():
+    """Code that does not know one must work on what it makes; what does more has another name."""
+    named = [path for path in ROOT.glob("**/migrations/**/[0-9]*.sql") if path.name[5:].startswith("add_")]
+    assert [] == [str(path) for path in named if not only_adds(path.read_text())]
+
+
+@pytest.mark.parametrize(
+    ("sql", "adds"),
+    [
+        ("-- x\nCREATE TABLE a (n INTEGER NOT NULL);\nCREATE INDEX a_n ON a (n);\n", True),
+        ("ALTER TABLE a ADD COLUMN b TEXT;", True),
+        ("ALTER TABLE a ADD COLUMN b TEXT NOT NULL DEFAULT '';", True),
+        ("ALTER TABLE a ADD COLUMN b TEXT NOT NULL;", False),
+        ("ALTER TABLE a DROP COLUMN b;", False),
+        ("CREATE TABLE a (n INTEGER);\nDROP TABLE b;", False),
+    ],
+)
+def test_what_only_adds_is_told_from_what_does_not(sql, adds):
+    assert adds == only_adds(sql)

@@ -127,3 +127,31 @@ def test_what_sums_do_not_know_the_records_are_asked(query: RecordQuery, by: lis
     fits = from_hours(ROLLUPS, RecordQuery("usage"), ["model"], ["cost"])
     assert fits is not None
     assert ROLLUPS[0] == fits.rollup, "the one with the fewest lines"
+
+
+async def test_sums_are_right_after_a_crash_beside_others_and_with_records_that_were_there(
+    tmp_path: Path, ambient: FixedAmbient
+) -> None:
+    def new() -> SqliteStore:
+        return SqliteStore(SqliteSettings(), tmp_path, ambient)
+
+    killed, other = new(), new()
+    await killed.open()
+    await killed.roll_up("usage", ROLLUPS)
+    await killed.append("usage", rows(40))
+    await killed.summarise(*QUESTIONS[0], SUMS)
+    await killed.append("usage", rows(10, 40))  # which it never writes the sums of
+    await other.open()
+    await other.roll_up("usage", ROLLUPS)
+    await other.append("usage", rows(30, 45))
+    await killed.append("usage", rows(5, 80))
+    ambient.advance(2.0)
+    await other.append("usage", rows(3, 90))
+    await killed.append("usage", rows(90))
+    for store in (other, killed):
+        by_sums = await answers(store)
+        store._rollups = []
+        assert await answers(store) == by_sums
+    assert 93 == (await other.summarise(RecordQuery("usage", limit=1), [], ()))[0].count
+    await killed.close()
+    await other.close()

@@ -128,8 +128,10 @@ APART = {
     "twice": [USER, calls("a"), result("a"), result("a"), USER],
     "late": [USER, calls("a"), USER, {"role": "assistant", "content": "x"}, result("a"), USER],
     "crossed": [USER, calls("a"), calls("b"), result("b"), result("a"), USER],
+    "counted anew": [USER, calls("0"), result("0"), calls("0"), result("0"), USER],
+    "under one id": [USER, calls("0", "0"), result("0"), result("0"), USER],
 }
-MOVED = ("late", "crossed")
+MOVED = ("late", "crossed", "counted anew", "under one id")
 """Where nothing has to be made up."""
 
 

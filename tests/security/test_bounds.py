@@ -120,6 +120,15 @@ async def test_streams_that_are_kept_back_are_bounded_all_together(
         assert 502 == (await run.chat(model="kept", stream=True)).status_code  # what was kept was given back
 
 
+async def test_answers_wait_for_their_turn_where_there_is_no_room(tmp_path: Path, upstream: FaultUpstream) -> None:
+    async with running(tmp_path, upstream, gateway=f"edge = {{ held_bytes = {4 * KIB * KIB} }}") as run:
+        long = '{"choices":[{"index":0,"message":{"role":"assistant","content":"' + "x" * (3 * KIB * KIB) + '"}}]}'
+        for _ in range(2):
+            upstream.script(*[Script(body=long)] * 8)
+            answers = await asyncio.gather(*(run.chat() for _ in range(8)))
+            assert [200] * 8 == [answer.status_code for answer in answers]
+
+
 async def test_what_failed_leaves_no_ring_behind(gateway: Running) -> None:
     """Else bodies of refused calls would stay until somebody collects garbage, which is seldom."""
 

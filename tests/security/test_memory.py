@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.attackers import all_send, bearing, head
+from support.attackers import all_send, bearing, head, sink
 from support.daemon import Daemon, daemon
 from support.faultup import FaultUpstream
 from support.gateway import eventually
@@ -37,6 +37,26 @@ async def test_who_may_do_nothing_costs_nothing(gateway: Daemon, count: int, siz
     assert {"403 not_permitted", "429 rate_limit_exceeded"} == answers.keys()
     assert 1 == answers["403 not_permitted"]
     assert 200 == (await gateway.chat()).status_code
+
+
+@pytest.mark.parametrize("what", ["text", "escapes"])
+async def test_long_bodies_of_those_who_may_send_them_exist_once(gateway: Daemon, what: str) -> None:
+    """Four of the longest are in flight at a time, on their way through; and a minute later nothing of it is left."""
+    async with sink(0.5) as url:
+        await gateway.create("providers", id="sink", type="openai_compatible", base_url=url)
+        await gateway.create("models", id="heavy", provider_id="sink", provider_model="heavy")
+        keys = [(await gateway.new_key())[1] for _ in range(20)]
+        filling = {"text": b"x", "escapes": "€\\n".encode()}[what]
+        start = b'{"model":"heavy","messages":[{"role":"user","content":"'
+        body = start + filling * ((32 * MIB - len(start) - 4) // len(filling)) + b'"}]}'
+        await gateway.chat(model="heavy")
+        before = gateway.process.rss_bytes()
+        async with bearing(gateway, MOST_MIB, live_within_s=3.0):  # who sends takes the cores
+            answers = await all_send(gateway, keys, body, 40)
+        assert {"200", "503 overloaded"} == answers.keys()
+        assert answers["200"] >= 4
+        await eventually(lambda: gateway.process.rss_bytes() < before * 1.1, within=60)
+        assert 200 == (await gateway.chat(model="heavy")).status_code
 
 
 @pytest.mark.parametrize("body", [MEMBERS, LISTS, MESSAGES], ids=["members", "lists", "messages"])

@@ -30,6 +30,8 @@ def added_up(events: Sequence[StreamEvent]) -> tuple[dict[str, Any], str | None]
             for name in ("content", "refusal", "reasoning_content"):
                 if delta.get(name):
                     message[name] = (message.get(name) or "") + delta[name]
+            for note in delta.get("annotations") or ():
+                message.setdefault("annotations", []).append({n: it for n, it in note.items() if n != "index"})
             if delta.get("reasoning_details"):
                 details = message.setdefault("reasoning_details", [])
                 for detail in delta["reasoning_details"]:

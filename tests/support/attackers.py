@@ -6,7 +6,7 @@ import http.client
 import socket
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -48,12 +48,39 @@ def send(port: int, key: str, body: bytes) -> str:
     return f"{answer[9:12].decode()} {code}".strip()
 
 
-async def all_send(gateway: Daemon, key: str, body: bytes, count: int) -> Counter[str]:
-    """Send one request from each of so many clients, 64 at a time; return how they were answered."""
+async def all_send(gateway: Daemon, key: str | Sequence[str], body: bytes, count: int) -> Counter[str]:
+    """Send one request from each of so many clients, 64 at a time, with the keys in turn; return how they were answered."""
     loop = asyncio.get_running_loop()
+    keys = [key] if isinstance(key, str) else key
     with ThreadPoolExecutor(min(count, _AT_ONCE)) as pool:
-        answers = [loop.run_in_executor(pool, send, gateway.port, key, body) for _ in range(count)]
+        answers = [
+            loop.run_in_executor(pool, send, gateway.port, keys[number % len(keys)], body) for number in range(count)
+        ]
         return Counter(await asyncio.gather(*answers))
+
+
+@asynccontextmanager
+async def sink(wait_s: float) -> AsyncIterator[str]:
+    """Be a provider that passes over what it is sent, and answers so many seconds later; return its base URL."""
+    answer = (
+        b'{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"ok"}}]}'
+    )
+    lines = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            left = int(
+                (await reader.readuntil(b"\r\n\r\n")).lower().partition(b"content-length: ")[2].partition(b"\r")[0]
+            )
+            while left and (piece := await reader.read(_PIECE)):
+                left -= len(piece)
+            await asyncio.sleep(wait_s)
+            writer.write(lines % len(answer) + answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
 
 
 @contextlib.contextmanager
@@ -87,4 +114,4 @@ async def bearing(gateway: Daemon, most_mib: int, *, live_within_s: float = 1.0)
     with _asking(gateway.port, longest):
         yield
     assert gateway.process.peak_bytes() < most_mib << 20, f"{gateway.process.peak_bytes() / 2**20:.0f} MiB"
-    assert max(longest) < live_within_s
+    assert max(longest) < live_within_s, f"{max(longest):.2f} s, {sorted(longest)[-5:]}"

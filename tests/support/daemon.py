@@ -35,6 +35,7 @@ async def daemon(
     upstream: Upstream | None = None,
     *,
     gateway: str = "",
+    store: str = SQLITE,
     plugins: str = "",
     environ: dict[str, str] | None = None,
     under: Sequence[str] = (),
@@ -44,7 +45,7 @@ async def daemon(
 
     It waits `patience` seconds for a provider to begin or to go on.
     """
-    configure(directory, gateway, SQLITE, "", plugins, first_byte=patience, idle=patience, total=60.0)
+    configure(directory, gateway, store, "", plugins, first_byte=patience, idle=patience, total=60.0)
     made = Daemon(directory, environ or {}, under)
     try:
         made.process.start()

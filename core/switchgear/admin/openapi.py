@@ -26,6 +26,8 @@ from switchgear.resources.views import filter_fields
 Json = dict[str, Any]
 Timestamp = Annotated[datetime, Meta(tz=True)]
 _IN_PATH = {"in": "path", "required": True}
+_PARAMETER = re.compile(r"\{(\w+):\w+\}")
+"""A parameter of a route's path with its type, which the description says elsewhere."""
 
 
 class KindTypes:
@@ -278,5 +280,6 @@ def _extra(handlers: Sequence[HTTPRouteHandler], refs: Mapping[Any, Json]) -> Js
         if (body := handler.opt.get("body")) is not None:
             content = {JSON: {"schema": refs[body]}}
             for path, method in product(handler.paths, handler.http_methods):
-                found["paths"][path][method.lower()]["requestBody"] = {"required": True, "content": content}
+                plain = _PARAMETER.sub(r"{\1}", path)
+                found["paths"][plain][method.lower()]["requestBody"] = {"required": True, "content": content}
     return found

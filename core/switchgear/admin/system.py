@@ -20,6 +20,7 @@ from switchgear.ledger.journal import Journal
 from switchgear.ledger.sinks import SinkState
 from switchgear.resources.engine import ResourceEngine
 from switchgear.telemetry.metrics import Metrics
+from switchgear.telemetry.siblings import Siblings
 from switchgear.telemetry.watchdog import stalls
 
 T = TypeVar("T")
@@ -72,6 +73,8 @@ class System:
         self._wrote: tuple[float, str] = (float("-inf"), "ok")
         self._plugins = plugins
         self._phase = Phase.STARTING
+        self.siblings: Siblings | None = None
+        """The other workers of this gateway, where there are some."""
 
     def serve(self) -> None:
         """The socket is open."""
@@ -205,9 +208,10 @@ class System:
             well, detail = await self.detail()
             return Response(detail, status_code=200 if well else 503)
 
-        @get("/metrics", opt=_OPEN, sync_to_thread=False, summary="Prometheus metrics")
-        def metrics() -> Response[bytes]:
-            return Response(self._exposed.get(), media_type=_METRICS)
+        @get("/metrics", opt=_OPEN, summary="Prometheus metrics")
+        async def metrics() -> Response[bytes]:
+            text = self._exposed.get() if self.siblings is None else await self.siblings.expose()
+            return Response(text, media_type=_METRICS)
 
         return [live, ready, health, detailed, metrics]
 

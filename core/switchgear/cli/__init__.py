@@ -25,7 +25,7 @@ CONFIG = "switchgear.config"
 
 EARLY = "switchgear.early"
 """Under which name `serve` finds what handles signals since before it was imported."""
-_SERVING = frozenset({"serve", "api"})
+_SERVING = frozenset({"serve", "api", "worker"})
 
 
 class Commands(click.Group):

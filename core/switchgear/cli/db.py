@@ -1,13 +1,15 @@
 """`switchgear db`: the store's schema."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import click
 import msgspec
 
 from switchgear.cli.common import answer, booted, config_option, gateway_flags, json_option
-from switchgear.contracts.store import BackedUp, Migratable, MigrationState, Store
+from switchgear.config import load
+from switchgear.contracts.store import BackedUp, Migratable, MigrationState, Movable, Store
 from switchgear.errors import PluginError
 from switchgear.hooks import Hooks
 from switchgear.kernel import Kernel
@@ -81,6 +83,56 @@ def restore(*, source: Path, over_newer: bool, path: Path | None, flags: dict[st
         answer({"restored": str(source), "kept": None if kept is None else str(kept)})
     else:
         click.echo(f"{source} is in place." + ("" if kept is None else f" What was there is in {kept}."))
+
+
+@db.command()
+@click.option("--to", "target", type=click.Path(path_type=Path), help="The configuration of the store to fill.")
+@click.option(
+    "--with", "environ", multiple=True, metavar="NAME=VALUE", help="A variable that is another for it; may be empty."
+)
+@config_option
+@gateway_flags("data_dir")
+@json_option
+def copy(
+    *, target: Path | None, environ: tuple[str, ...], path: Path | None, flags: dict[str, str], as_json: bool
+) -> None:
+    """Copy all that the store holds into another, empty one, of whatever engine.
+
+    Resources with all their versions, records, jobs and the tables of plugins. The other store is that of another configuration
+    (`--to`), or of the same one with other variables: `--with DATABASE_URL=postgresql://...`, and back with
+    `--with DATABASE_URL=`. Nothing else should write meanwhile: what comes later is not in the copy. Secrets stay encrypted,
+    under the same master key.
+    """
+    if target is None and not environ:
+        raise click.UsageError("Say where to: --to FILE, or --with NAME=VALUE.")
+    if wrong := [one for one in environ if "=" not in one]:
+        raise click.BadParameter(f"{wrong[0]!r} is no NAME=VALUE", param_hint="--with")
+    known = {**os.environ, **dict(one.split("=", 1) for one in environ)}
+    source = booted(path, flags)
+    filled = Kernel(load(target or path, environ={name: value for name, value in known.items() if value}, flags=flags))
+    filled.boot()
+    counts = asyncio.run(_copied(source, filled))
+    if as_json:
+        answer(counts)
+        return
+    for name, count in counts.items():
+        click.echo(f"{name}  {count}")
+
+
+async def _copied(source: Kernel, target: Kernel) -> dict[str, int]:
+    (old, migratable), (new, _) = _store(source), _store(target)
+    for one in (old, new):
+        if not isinstance(one, Movable):
+            raise PluginError(f"a store of the type {type(one).__name__} cannot be copied.")
+    assert isinstance(old, Movable)
+    assert isinstance(new, Movable)
+    if not all(line.state in {"applied", "idle"} for line in await migratable.migration_status(source.migrations)):
+        raise PluginError(
+            "the schema of the store to copy is not that of this code: run `switchgear db migrate` first."
+        )
+    await new.open(target.migrations)
+    await new.close()
+    return dict(await asyncio.to_thread(new.load, old.unload()))
 
 
 def _backed_up(kernel: Kernel) -> BackedUp:

@@ -6,9 +6,9 @@ import faulthandler
 import gc
 import ipaddress
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,9 @@ from switchgear.memory import give_back, keep_large_apart
 from switchgear.settings import GatewaySettings
 from switchgear.telemetry.logs import Logs
 
+if TYPE_CHECKING:
+    from switchgear.cli.workers import Worker
+
 _SHORTEST_KEY = 16
 _FEWEST_LETTERS = 6
 _GC_THRESHOLD = 10_000
@@ -35,7 +38,7 @@ def _serving(command: Callable[..., None]) -> Callable[..., None]:
     option = click.option(
         "--allow-open-bind", is_flag=True, help="Listen beyond loopback although ADMIN_KEY is not set."
     )
-    return config_option(gateway_flags("host", "port", "data_dir", "log_level")(option(command)))
+    return config_option(gateway_flags("host", "port", "data_dir", "log_level", "workers")(option(command)))
 
 
 @click.command()
@@ -56,6 +59,39 @@ def api(**options: Any) -> None:
     _serve(pages=False, **options)
 
 
+@click.command()
+@config_option
+@gateway_flags("data_dir", "log_level")
+def worker(*, path: Path | None, flags: dict[str, str]) -> None:
+    """Run background jobs until SIGTERM or Ctrl-C, and listen nowhere: beside gateways that share its store, any number of them.
+
+    What it has begun when it ends is put back for others.
+    """
+    early: Early = click.get_current_context().meta.get(EARLY) or Early()
+    config = read_config(path, flags)
+    logs = Logs(level=config.gateway.log_level)
+    logs.install()
+    gateway = Gateway(config)
+    leaving = Leaving(gateway.kernel.faults, logs.flush, gateway.kernel.ambient.monotonic)
+    _run_loop(_work(gateway, early, leaving))
+
+
+async def _work(gateway: Gateway, early: Early, leaving: Leaving) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    early.on_end(lambda: loop.call_soon_threadsafe(stop.set))
+    await gateway.start()
+    try:
+        gateway.work()
+        with contextlib.suppress(OSError):
+            click.echo(f"Switchgear works on background jobs (data in {gateway.settings.data_path})")
+        await stop.wait()
+    finally:
+        leaving.begin(gateway.settings.drain_grace + gateway.settings.plugin_timeout)
+        await gateway.stop()
+    await leaving.end()
+
+
 def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool, pages: bool = True) -> None:
     early: Early = click.get_current_context().meta.get(EARLY) or Early()
     if sys.__stderr__ is not None:  # SIGABRT, with which supervisors end what hangs, says where it hung
@@ -64,29 +100,45 @@ def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool, p
     config = read_config(path, flags)
     logs = Logs(level=config.gateway.log_level)
     logs.install()
-    gateway = Gateway(config, reread=lambda: read_config(path, flags), pages=pages)
+    worker: Worker | None = None
+    if config.gateway.workers > 1:
+        if not allow_open_bind:
+            _refuse_open_bind(config.gateway)
+        from switchgear.cli.workers import Supervisor  # noqa: PLC0415 - most gateways are one process
+
+        worker = Supervisor(config.gateway.host, config.gateway.port, config.gateway.workers).run()
+        early = Early()
+        config = read_config(path, flags)
+    gateway = Gateway(
+        config,
+        reread=lambda: read_config(path, flags),
+        pages=pages,
+        listeners=None if worker is None else worker.listeners,
+        siblings=None if worker is None else (worker.directory, worker.index),
+    )
     dropped = gateway.kernel.metrics.counter("log_lines_dropped", "Log lines that nobody read in time.").child()
     logs.write_aside(dropped.inc)
     if not allow_open_bind:
         _refuse_open_bind(config.gateway)
-    _loop_runner(gateway, early, Leaving(gateway.kernel.faults, logs.flush, gateway.kernel.ambient.monotonic))
+    leaving = Leaving(gateway.kernel.faults, logs.flush, gateway.kernel.ambient.monotonic)
+    _run_loop(_run(gateway, early, leaving, worker))
 
 
-def _loop_runner(gateway: Gateway, early: Early, leaving: Leaving) -> None:
+def _run_loop(work: Coroutine[Any, Any, None]) -> None:
     if sys.platform == "win32":
-        asyncio.run(_run(gateway, early, leaving))
+        asyncio.run(work)
     else:
         import uvloop  # noqa: PLC0415 - not on Windows
 
-        uvloop.run(_run(gateway, early, leaving))
+        uvloop.run(work)
 
 
-async def _run(gateway: Gateway, early: Early, leaving: Leaving) -> None:
-    await _start_and_serve(gateway, early, leaving)
+async def _run(gateway: Gateway, early: Early, leaving: Leaving, worker: "Worker | None") -> None:
+    await _start_and_serve(gateway, early, leaving, worker)
     await leaving.end()
 
 
-async def _start_and_serve(gateway: Gateway, early: Early, leaving: Leaving) -> None:
+async def _start_and_serve(gateway: Gateway, early: Early, leaving: Leaving, worker: "Worker | None") -> None:
     starting = asyncio.create_task(_start(gateway))
     loop = asyncio.get_running_loop()
     early.on_end(lambda: loop.call_soon_threadsafe(starting.cancel))
@@ -96,7 +148,7 @@ async def _start_and_serve(gateway: Gateway, early: Early, leaving: Leaving) -> 
         if early.ended:
             return
         raise
-    await _serve_until_stopped(gateway, early, leaving)
+    await _serve_until_stopped(gateway, early, leaving, worker)
 
 
 async def _start(gateway: Gateway) -> None:
@@ -108,7 +160,7 @@ async def _start(gateway: Gateway) -> None:
         raise
 
 
-async def _serve_until_stopped(gateway: Gateway, early: Early, leaving: Leaving) -> None:
+async def _serve_until_stopped(gateway: Gateway, early: Early, leaving: Leaving, worker: "Worker | None") -> None:
     settings = gateway.settings
 
     def draining() -> None:
@@ -117,7 +169,10 @@ async def _serve_until_stopped(gateway: Gateway, early: Early, leaving: Leaving)
     telling: list[asyncio.Task[None]] = []
 
     def ready(port: int) -> None:
-        _announce(gateway, port)
+        if worker is None or worker.announces:
+            _announce(gateway, port)
+        if worker is not None:
+            worker.began()
         early.serving()
         telling.append(asyncio.create_task(_tell(gateway, port)))
 
@@ -131,6 +186,8 @@ async def _serve_until_stopped(gateway: Gateway, early: Early, leaving: Leaving)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         early.on_end(lambda: loop.call_soon_threadsafe(stop.set))
+        if worker is not None:
+            loop.add_reader(worker.watched, stop.set)  # the one that watches is gone
         await gateway.serve(ready, stop, draining)
     finally:
         giving_back.cancel()

@@ -115,6 +115,22 @@ class SecretHandle(Protocol):
         ...
 
 
+class LendableSecret(Protocol):
+    """A credential as `view.live("credentials", id)` has it for kinds of plugins that name one.
+
+    hosts  where its secret may be sent, as `https://api.example.com:443`. Whoever names a credential refuses to take its secret
+           elsewhere, and binds one that is bound to nowhere yet (`ResourceKind.also`), as providers do
+    owner  whose the resource is: `api`, `file:NAME`
+    """
+
+    @property
+    def handle(self) -> SecretHandle: ...  # noqa: D102 - above
+    @property
+    def hosts(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def owner(self) -> str: ...  # noqa: D102
+
+
 @runtime_checkable
 class Sealer(Protocol):
     """Encrypts fields at rest. At most one is active: a credential backend that also has these methods."""

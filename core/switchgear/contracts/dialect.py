@@ -207,6 +207,8 @@ class Route(Entry, frozen=True):
     path   may have parameters: `{id}` stands for one segment or a part of it, `{id:path}` for one or more
     takes  the media types that its body may have, others are a 415; empty: any. `multipart/form-data` is one
     gives  those that its answers have, for the description
+    when   a parameter of the query and its value, `("async", "true")`, with which alone it is meant: it answers such requests
+           instead of whoever has the path otherwise, an inference endpoint too. A request without a query is never looked at
     max_body  most bytes of a body, unpacked, if that is less than the gateway takes
     """
 
@@ -216,6 +218,7 @@ class Route(Entry, frozen=True):
     takes: tuple[str, ...] = ()
     gives: tuple[str, ...] = ("application/json",)
     max_body: int | None = None
+    when: tuple[str, str] | None = None
 
 
 class WebSocketRoute(Entry, frozen=True):
@@ -234,7 +237,9 @@ class Dialect(Protocol):
 
     `request_id_header` is the lower-case name under which its clients look for the id of a request, besides `x-request-id`
     which every answer has; None if that is where they look. `retry_count_header` is the lower-case name under which they say how
-    often they have tried a request before; empty if they do not. Its paths may be any that are not the gateway's own.
+    often they have tried a request before; empty if they do not. Its paths may be any that are not the gateway's own. One may
+    also have an `own_header`, the lower-case name of a header that only its clients send: they are told in its shape that a path
+    is nobody's.
     """
 
     name: str

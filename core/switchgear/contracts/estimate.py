@@ -5,11 +5,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import COUNT, Call
-from switchgear.contracts.usage import INPUT, MOST, OUTPUT, REQUEST, Pricing
+from switchgear.contracts.usage import INPUT, MOST, OUTPUT, REQUEST, Pricing, Usage
 from switchgear.errors import InvalidRequest
+from switchgear.tokens import TokenEstimator
 
 if TYPE_CHECKING:
     from switchgear.contracts.exchange import Target
@@ -38,6 +39,15 @@ def writes_tokens(call: Call) -> bool:
     return call.operation == "chat" or call.max_tokens is not None
 
 
+def untold(call: Call, shown: int) -> Usage:
+    """Estimate what an answer consumed whose provider does not say: `call` was asked, and `shown` bytes of text came.
+
+    For wires that must say it; zeros would look as if they were true.
+    """
+    estimator = TokenEstimator()
+    return Usage.plain(estimator.input(call.members), estimator.output(shown, min(shown, 1)), estimated=True)
+
+
 def service_of(call: Call) -> str | None:
     """Return the service tier that a call asks for."""
     if "service_tier" not in call.members:
@@ -48,9 +58,11 @@ def service_of(call: Call) -> str | None:
         return None
 
 
-def estimate(call: Call, target: "Target") -> Estimate:
-    """Estimate a request at one target. Counting tokens is free."""
+def estimate(call: Call, target: "Target", *, fitted: bool = False) -> Estimate:
+    """Estimate a request at one target; `fitted` says that the call is in its form already. Counting tokens is free."""
     read = target.estimator.input(call.members)
+    if target.preamble is not None and not fitted:
+        read += target.estimator.input({"system": Raw(msgspec.json.encode(target.preamble))})
     written = _longest(call, target)
     if call.operation == COUNT:
         return Estimate(read, 0, 0, 0)

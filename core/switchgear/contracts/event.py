@@ -25,11 +25,15 @@ EVENTS: Mapping[str, str] = MappingProxyType(
 
 
 class Event(Struct, frozen=True):
-    """Something happened. `name` is dotted (`api-keys.changed`); `data` never holds a secret."""
+    """Something happened. `name` is dotted (`api-keys.changed`); `data` never holds a secret.
+
+    One that may be announced again, since its teller died before it knew that it was heard, has an `id` that stays.
+    """
 
     name: str
     at_us: int
     data: dict[str, Any] = {}
+    id: str = ""
 
 
 @runtime_checkable

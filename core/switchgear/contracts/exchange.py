@@ -51,7 +51,7 @@ class Target(Struct, frozen=True, eq=False):
     with; where that is a token, `credential` is what it was traded for. `concurrency` bounds the attempts in flight. `lines`
     are the header lines by which an answer names it, `secret_headers` the values of those that go with every request
     and are secret. `owner` is the plugin and the provider type. A target that `takes_own` has no credential: it is asked with the
-    client's.
+    client's. `preamble` is what the system says there before all else that it says, whatever the wire.
     """
 
     model: TargetModel
@@ -74,6 +74,7 @@ class Target(Struct, frozen=True, eq=False):
     secret_headers: tuple[str, ...] = ()
     owner: Owner = UNKNOWN
     takes_own: bool = False
+    preamble: str | None = None
 
     def is_available(self) -> bool:
         """Say whether it would be asked now, were there others: it fares well, and its credential was not just refused."""

@@ -28,9 +28,12 @@ class Policy:
     order       where it stands among policies: lower comes first; among equals, plugin order
     attachable  whether it runs only where a resource of the kind `policy-attachments` attaches it. The settings that it has
                 there are in `x.attached`, under the name of its offer, as the offer's `settings_type`
+    guarded     whether the host looks, after each phase, at what the policy left in the exchange, and puts back what cannot
+                be. That takes longer than most phases do: False for one so well tested that it is enough to look where it fails
     first_attempt  whether `attempting` is asked before the first attempt of an exchange too, or only before those that follow
     sorts       of the buckets that `reserve` returns; the gateway does not start when the active counters lack one
     wires       the wire formats of the calls in which it runs, as clients send them; None: in all, and at counted routes
+    idle        whether it counts nothing of anybody now, so that `reserve` need not be asked; it may change at any time
     mentions    bytes that the body of a request must hold for `prepare` to have anything to do: without them it need not run, and
                 costs a search; None: it always has
     """
@@ -40,9 +43,11 @@ class Policy:
     sorts: ClassVar[frozenset[str]] = frozenset()
     order: ClassVar[int] = 0
     attachable: ClassVar[bool] = False
+    guarded: ClassVar[bool] = True
     first_attempt: ClassVar[bool] = True
     wires: ClassVar[frozenset[str] | None] = None
     mentions: ClassVar[bytes | None] = None
+    idle: bool = False
 
     def prepare(self, x: Exchange) -> Awaitable[None] | None:
         """Rewrite the call before it is planned. `x.call` and `x.principal` are set. Raise `ApiError` to refuse.
@@ -85,8 +90,8 @@ class Policy:
         """Return what to count in this process alone while the counters are away: one bucket for each that it named, with the
         share of its limit that one of so many `processes` has. None: `on_error` says what becomes of the exchange.
 
-        Asked where the counters do not answer (`CountersUnavailable`) and `[gateway] replicas` says how many there are. The slots
-        and amounts are settled as those of `reserve` would be.
+        Asked where the counters do not answer (`CountersUnavailable`, or not in time) and `[gateway] replicas` says how many
+        there are. The slots and amounts are settled as those of `reserve` would be.
         """
         return None
 

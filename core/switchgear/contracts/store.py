@@ -6,7 +6,7 @@ keys, references, expected versions) is stated in the write itself and checked i
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -179,6 +179,33 @@ class BackedUp(Protocol):
         Raises `StoreError` where another process has the store open, for a backup that is damaged or newer than this code, and,
         unless `over_newer`, where what is there is newer than the backup.
         """
+        ...
+
+
+class TableRows(Struct, frozen=True):
+    """A table on its way from one store to another: its columns, and its rows in batches, in the order in which they came."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Iterator[Sequence[tuple[Any, ...]]]
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """A store that can be copied into one of another engine. It is closed before and after in this process; both block.
+
+    Tables and columns have the same names in every engine, the kernel's and those of plugins; what one engine has for itself
+    alone it makes anew.
+    """
+
+    def unload(self) -> Iterator[TableRows]:
+        """Yield every table that is not the store's own business, as all of them were at one moment, those first that others
+        refer to. Each is read before the next is asked for. Raises `StoreError`.
+        """
+        ...
+
+    def load(self, tables: Iterable[TableRows]) -> Mapping[str, int]:
+        """Fill the tables of a store that is migrated and empty, all or nothing; return the rows of each. Raises `StoreError`."""
         ...
 
 

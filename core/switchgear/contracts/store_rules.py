@@ -1,6 +1,7 @@
 """What every store decides in the same way, whatever it keeps documents and records in; for whoever writes one."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 
 from switchgear.contracts.store import Document, Write
@@ -76,3 +77,15 @@ def summary_members(by: Sequence[str], sums: Sequence[str], path: Callable[[str]
     for n in range(MOST_SUMS):
         values[f"sum_{n + 1}"] = path(sums[n]) if n < len(sums) else None
     return values
+
+
+def parents_first(parents: Mapping[str, AbstractSet[str]]) -> list[str]:
+    """Put tables in an order in which each comes after those that it refers to; what refers to each other stays by name."""
+    ordered: list[str] = []
+    left = dict(sorted(parents.items()))
+    while left:
+        ready = [name for name, its in left.items() if not (its - {name}) & left.keys()] or [next(iter(left))]
+        for name in ready:
+            del left[name]
+        ordered += ready
+    return ordered

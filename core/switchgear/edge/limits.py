@@ -46,6 +46,10 @@ class Calls(Protocol):
         """Return who answers a request, None if it is for the ASGI application. `path` is as it was written."""
         ...
 
+    def find_narrowed(self, method: str, path: str, query: bytes) -> Handler | None:
+        """Return who answers a request of this query instead of whoever `find` says; None: nobody does."""
+        ...
+
     def find_socket(self, path: str) -> Handler | None:
         """Return who opens a WebSocket there, None if nobody does: then the request is one like others."""
         ...
@@ -55,6 +59,9 @@ class NoCalls:
     """A server of nothing but the ASGI application."""
 
     def find(self, method: str, path: str) -> None:
+        """Return None."""
+
+    def find_narrowed(self, method: str, path: str, query: bytes) -> None:
         """Return None."""
 
     def find_socket(self, path: str) -> None:

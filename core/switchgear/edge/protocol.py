@@ -147,6 +147,8 @@ class EdgeProtocol(Connection):
         written = self._written
         method = parser.get_method().decode("ascii")
         handler = state.calls.find(method, written)
+        if query:
+            handler = state.calls.find_narrowed(method, written, query) or handler
         keep_alive = version == "1.1" and not state.draining and parser.should_keep_alive()
         make: type[Request] = Request
         if method == "GET" and parser.should_upgrade() and self._asks_for_socket(version):

@@ -184,8 +184,10 @@ def _signals(
             signal.signal(number, handler)
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
+def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
     """Bind every address of `host`; with port 0 the first address chooses for all. Nobody is listened to yet.
+
+    A `shared` one may be bound again by this user: whoever connects comes to one of those that listen there.
 
     Raises `BootError` with what to do.
     """
@@ -203,6 +205,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
         listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.bind(address)

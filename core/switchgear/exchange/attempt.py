@@ -31,7 +31,7 @@ from switchgear.exchange.health.health import Health
 from switchgear.exchange.health.retry import wait_for
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.hedge import Race
-from switchgear.exchange.invoke import CIRCUIT_OPEN, Ending, Invoker
+from switchgear.exchange.invoke import CIRCUIT_OPEN, Ending, Invoker, whose_is
 from switchgear.exchange.reply import Reply
 from switchgear.upstream.watch import Watch
 
@@ -106,7 +106,7 @@ class Attempter:
 
     async def _try(self, ctx: AttemptContext, step: Step, later: list[Step], *, hedge_s: float | None) -> Ending:
         """Ask the target of a step; one of those `later` may be asked meanwhile, and is then out of the plan."""
-        others = any(step.target.is_available() for step in later)
+        others = any(is_available(ctx.x, step.target) for step in later)
         if others and hedge_s is not None:
             return await self._hedged(ctx, step, later, hedge_s)
         return await self._persist(ctx, step, others=others)
@@ -116,7 +116,7 @@ class Attempter:
 
         def second() -> Step | None:
             health = health_of(step.target)
-            found = next((index for index, other in enumerate(later) if other.target.is_available()), None)
+            found = next((index for index, other in enumerate(later) if is_available(ctx.x, other.target)), None)
             if found is None or self._is_spent(ctx) or (health is not None and not health.budget.spend()):
                 return None
             return later.pop(found)
@@ -215,6 +215,13 @@ def health_of(target: Target) -> Health | None:
     return found if isinstance(found, Health) else None
 
 
+def is_available(x: Exchange, target: Target) -> bool:
+    """Say whether a target would be asked now, for this exchange."""
+    health = health_of(target)
+    held_back = health is not None and health.is_throttled and health.wait_s(whose_is(x))
+    return not held_back and target.is_available()
+
+
 def why_not(target: Target) -> str:
     """Say why a target is not available."""
     health = health_of(target)
@@ -233,7 +240,7 @@ def _in_order(ctx: AttemptContext, plan: Plan) -> list[Step]:
     x = ctx.x
     assert x.call is not None
     ctx.asked = dict(x.call.members)
-    ready = [step.target.is_available() for step in plan.steps]
+    ready = [is_available(x, step.target) for step in plan.steps]
     if ready == sorted(ready, reverse=True):
         return list(plan.steps)
     later = [step for step, is_ready in zip(plan.steps, ready, strict=True) if not is_ready]

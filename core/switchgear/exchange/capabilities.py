@@ -9,9 +9,11 @@ from switchgear.contracts.dialect import InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Target
 from switchgear.contracts.provider import CANONICAL, COUNT, Call
 from switchgear.errors import InvalidRequest
+from switchgear.wire.faces.chat import ChatFace
 
 _TOOL_MEMBERS = ("tools", "functions")
 """The members that say which tools there are; the second is the old one, which some clients still send."""
+_CHAT = ChatFace()
 _ALWAYS_CARRIED = frozenset({REASONING})
 """What a form of its own says of these is for the provider to judge: nothing but a wish is lost."""
 
@@ -28,6 +30,8 @@ def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target, *, canonical: 
     if call.dropped or call.changed or call.aliases:
         call.forget()
     own = not canonical or endpoint.wire == CANONICAL
+    if target.preamble is not None and not _takes_instructions(endpoint):
+        own = False
     if own and endpoint.wire in target.wires and (STREAM in target.capabilities or not call.stream):
         fitting = call
     else:
@@ -45,8 +49,26 @@ def fit(x: Exchange, endpoint: InferenceEndpoint, target: Target, *, canonical: 
         raise InvalidRequest(message, code="no_credentials")
     if target.lacks:
         fitting = _without(target.lacks, fitting, endpoint)
+    if target.preamble is not None:
+        fitting = _opened(fitting, target.preamble, endpoint)
     x.sent = fitting
     return fitting
+
+
+def _takes_instructions(endpoint: InferenceEndpoint) -> bool:
+    return endpoint.face is not None and endpoint.face.takes_instructions
+
+
+def _opened(call: Call, preamble: str, endpoint: InferenceEndpoint) -> Call:
+    """Have the system say something before all else; what says nothing (an embedding) stays as it is."""
+    face = endpoint.face if call.wire == endpoint.wire else _CHAT if call.wire in (CANONICAL, COUNT) else None
+    if face is None or not face.takes_instructions:
+        return call
+    opened = call.with_members(dict(call.members))
+    view = face.view(opened)
+    view.prepend_system(preamble)
+    view.apply()
+    return opened
 
 
 def _whole(call: Call) -> Call:

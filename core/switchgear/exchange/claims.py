@@ -18,7 +18,7 @@ class Claimant:
 
     def __init__(self, name: str, policy: Policy, *, is_alone: bool = True) -> None:
         def made(phase: str) -> Any:  # one that is alone is looked at where it fails, and not before
-            return getattr(policy, phase) if is_alone else guarded(phase, getattr(policy, phase))
+            return getattr(policy, phase) if is_alone or not policy.guarded else guarded(phase, getattr(policy, phase))
 
         self.name = name
         self.policy = policy

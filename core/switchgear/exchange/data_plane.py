@@ -6,6 +6,7 @@ None of it goes through a web framework's router, which would cost more than eve
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Raw
@@ -38,8 +39,13 @@ class DataPlane:
         self._engine = engine
         self._routes = routes
         self._ambient = routes.ambient
-        entries: list[tuple[str, _Entry]] = [(e.path, (d, e)) for d in dialects for e in (*d.inference, *d.routes)]
+        every: list[tuple[str, _Entry]] = [(e.path, (d, e)) for d in dialects for e in (*d.inference, *d.routes)]
+        entries = [(path, entry) for path, entry in every if _when(entry[1]) is None]
+        narrowed = [(path, entry) for path, entry in every if _when(entry[1]) is not None]
+        self._narrowed = Table(narrowed)
+        self._marks = {f"{when[0]}=".encode() for _, (_, e) in narrowed if (when := _when(e)) is not None}
         self._table = Table(entries)
+        self._signed = [(header, d) for d in dialects if (header := getattr(d, "own_header", b""))]
         self._owners = Owners([(path, dialect) for path, (dialect, _) in entries])
         self._inference: dict[str, Handler] = {
             path: self._endpoint(d, e)
@@ -54,6 +60,19 @@ class DataPlane:
         if handler is None or method != "POST":
             handler = self._route(method, path)
         return partial(self._for_browsers, path, handler) if self._has_cors and handler is not None else handler
+
+    def find_narrowed(self, method: str, path: str, query: bytes) -> Handler | None:
+        """Return who answers a request of this query instead of whoever `find` says; None: nobody does."""
+        if not any(mark in query for mark in self._marks):
+            return None
+        found, params = self._narrowed.find(path)
+        said = dict(reversed(parse_qsl(query.decode("latin-1"))))
+        for dialect, entry in found:
+            when = _when(entry)
+            if when is not None and _method(entry) == method and said.get(when[0], "").lower() == when[1]:
+                handler = self._bound(dialect, entry, params)
+                return partial(self._for_browsers, path, handler) if self._has_cors else handler
+        return None
 
     def find_socket(self, path: str) -> Handler | None:
         """Return who opens a WebSocket there, None if nobody does."""
@@ -99,6 +118,8 @@ class DataPlane:
         path = request.path
         meant = None if allowed else self._meant(path)
         dialect = self._owners.of(meant or path)
+        if meant is None and not allowed:  # whose a client is, it may say itself
+            dialect = next((signed for header, signed in self._signed if header in request.fields), dialect)
         ambient = self._ambient
         x = Exchange(
             ambient.new_id(),
@@ -161,6 +182,11 @@ class _InPath:
     def parse(self, members: dict[str, Raw], headers: Mapping[bytes, bytes]) -> Call:
         said = {name: Raw(msgspec.json.encode(value)) for name, value in self._params.items()}
         return self.inner.parse(members | said, headers)
+
+
+def _when(entry: InferenceEndpoint | Route | WebSocketRoute) -> tuple[str, str] | None:
+    """Return the parameter of a query without which an entry is not meant."""
+    return entry.when if isinstance(entry, Route) else None
 
 
 def _method(entry: InferenceEndpoint | Route | WebSocketRoute) -> str:

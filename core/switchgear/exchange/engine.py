@@ -43,6 +43,7 @@ from switchgear.exchange.coding import coding_of
 from switchgear.exchange.cost import learn, settle_cost
 from switchgear.exchange.faults import cause_of, model_broken, model_not_found, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
+from switchgear.exchange.held import Held
 from switchgear.exchange.in_flight import InFlight
 from switchgear.exchange.inbound import UNCOUNTED, Bodies, BodyLimits, Holding, Inbound, note_ids, parse_yielding
 from switchgear.exchange.invoke import Caps, Ending, Invoker
@@ -102,9 +103,10 @@ class Engine:
         self._log = log
         self._caps = caps
         self._total_timeout_s = total_timeout_s
-        self.bodies = Bodies(bodies or BodyLimits(caps.body, caps.held))
+        held = Held(caps.held)
+        self.bodies = Bodies(bodies or BodyLimits(caps.body, caps.held), held)
         routing = routing or RoutingSettings()
-        self._attempter = Attempter(Invoker(ambient, caps, routing, TargetFaults(faults)), ambient, routing)
+        self._attempter = Attempter(Invoker(ambient, caps, routing, TargetFaults(faults), held), ambient, routing)
         self.in_flight = InFlight(authority.decide, ambient)
 
     @property

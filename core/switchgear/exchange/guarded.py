@@ -20,6 +20,7 @@ _THEIRS = frozenset(("call", "principal", "plan", "lines", "cache", "strict", "n
 _ALL = tuple(name for name in Exchange.__slots__ if not name.startswith("_"))
 _of = attrgetter(*_ALL)
 _CALL = _ALL.index("call")
+_become = object.__setattr__
 _MISSING = object()
 
 
@@ -208,13 +209,13 @@ def guarded(phase: str, method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = method(x, *args)
         except BaseException as error:
-            x.__class__ = kind
+            _become(x, "__class__", kind)
             wrong.clear()
             _mend(x, call, attempts, headers)
             if isinstance(error, Exception):
                 raise
             raise Misbehaviour(type(error).__name__) from error  # no task is ended within a call that waits for nothing
-        x.__class__ = kind
+        _become(x, "__class__", kind)
         left: list[str] = []
         if (
             wrong or rewrites or x.call is not call or x.labels or x.attempts != attempts or x.headers != headers

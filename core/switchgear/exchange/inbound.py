@@ -14,6 +14,7 @@ from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.principal import Principal
 from switchgear.errors import PayloadTooLarge, RateLimited, Unavailable
 from switchgear.exchange.coding import unpack
+from switchgear.exchange.held import Held
 from switchgear.exchange.reply import Reply, printable
 from switchgear.wire.members import parse_in_steps
 
@@ -118,11 +119,11 @@ class BodyLimits(Struct, frozen=True):
 class Bodies:
     """Reads bodies within their limits. What is read counts until it is given back at the end of its exchange."""
 
-    def __init__(self, limits: BodyLimits) -> None:
+    def __init__(self, limits: BodyLimits, all_held: Held | None = None) -> None:
         self._limits = limits
         self._per_principal = limits.per_principal
         self._held: dict[str, int] = {}
-        self._total = 0
+        self._all = all_held or Held(limits.overall)
 
     async def read(self, request: Inbound, whole: bytes | None, principal: str, holding: "Holding") -> bytes:
         """Return the whole body and count it: the one that has come, or else what is read.
@@ -164,7 +165,7 @@ class Bodies:
 
     def give_back(self, holding: "Holding") -> None:
         """Count what was held no more."""
-        self._total -= holding.size
+        self._all.total -= holding.size
         left = self._held.pop(holding.principal, 0) - holding.size
         if left > 0:
             self._held[holding.principal] = left
@@ -182,7 +183,7 @@ class Bodies:
     def _take(self, holding: "Holding", size: int) -> None:
         held = self._held.get(holding.principal, 0)
         self._held[holding.principal] = held + size if size < 0 else self._check(holding, size)
-        self._total += size
+        self._all.total += size
         holding.size += size
 
     def _check(self, holding: "Holding", size: int) -> int:
@@ -191,7 +192,7 @@ class Bodies:
         if mine > self._per_principal:
             message = "Too many bytes of request bodies are in flight for this principal; send fewer at once."
             raise RateLimited(message, code="body_bytes_exceeded", retry_after=1)
-        if self._total + size > self._limits.overall:
+        if self._all.total + size > self._all.most:
             message = "The gateway holds as many bytes of request bodies as it may; try again shortly."
             raise Unavailable(message, code="overloaded", retry_after=1)
         return mine

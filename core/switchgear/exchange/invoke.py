@@ -34,12 +34,13 @@ from switchgear.exchange.filters import face_of
 from switchgear.exchange.health.health import Health
 from switchgear.exchange.health.retry import retry_after_date
 from switchgear.exchange.health.settings import RoutingSettings
+from switchgear.exchange.held import Held, read_answer, sent
 from switchgear.exchange.listener import Listener
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reasoning import asked_with_less
 from switchgear.exchange.refused import mark_refused, tell_owner
 from switchgear.exchange.sound import JSON, check_answer, is_deep
-from switchgear.exchange.stream import Buffering, IdleTimes, KeptBack, StreamEnd, StreamRelay, one_by_one
+from switchgear.exchange.stream import Buffering, IdleTimes, StreamEnd, StreamRelay, one_by_one
 from switchgear.exchange.target_faults import TargetFaults, read_fault
 from switchgear.plugin_faults import heeded
 from switchgear.wire.chat import as_stream
@@ -55,7 +56,7 @@ Ending: TypeAlias = Answer | StreamEnd
 class Caps(Struct, frozen=True):
     """Bounds of every exchange: bytes of a whole answer; seconds of silence until a stream's client gets a sign of life.
 
-    `held` bounds all of them together: the bytes of request bodies, and of streams that are kept back until they are complete.
+    `held` bounds all of them together (`held.py`).
     """
 
     body: int = 32 * 1024 * 1024
@@ -67,13 +68,13 @@ class Invoker:
     """Asks targets that may be asked, and tells their health what came of it."""
 
     def __init__(
-        self, ambient: Ambient, caps: Caps, settings: RoutingSettings, faults: TargetFaults | None = None
+        self, ambient: Ambient, caps: Caps, settings: RoutingSettings, faults: TargetFaults, held: Held
     ) -> None:
-        self._faults = faults or TargetFaults()
+        self._faults = faults
         self._ambient = ambient
         self._monotonic = ambient.monotonic
         self._caps = caps
-        self._kept = KeptBack(caps.held)
+        self._held = held
         self._settings = settings
 
     async def ask(self, ctx: AttemptContext, call: Call, step: Step, *, again: bool, others: bool) -> Ending:
@@ -110,29 +111,33 @@ class Invoker:
             # Where it went on with an answer, the first byte was another's.
             if x.first_byte_s is not None and x.attempts and x.first_byte_s >= (began_s := x.attempts[-1].began_s):
                 health.note_latency(x.first_byte_s - began_s)
-            health.succeeded(ticket)
+            health.succeeded(ticket, whose_is(x) if health.is_throttled else None)
             return ending
         finally:
             limiter.release()
 
     async def _wait_turn(self, ctx: AttemptContext, target: Target, health: Health, *, others: bool) -> None:
         """Wait out a pause that a target asked for, or until the next turn at its pace; a longer wait is the answer."""
-        wait = health.wait_s()
+        whose = whose_is(ctx.x)
+        wait = health.wait_s(whose)
+        if not health.is_meant(whose):
+            return
         most = min(self._settings.retry.wait_most, ctx.left_s(self._monotonic()))
-        if wait and (others or wait > most or health.pacer.is_full()):
+        if wait and (others or wait > most or health.pacer.is_full(whose)):
             cause = health.throttle_reason
             raise ProviderFault(cause, _STATUS[cause], retry_after=wait)
         health.pacer.take()
         if wait:
             ctx.watch.shorten(target.timeouts.total)
-            await asyncio.sleep(wait)
+            with health.pacer.waiting(whose):
+                await asyncio.sleep(wait)
 
     async def _wait_place(self, ctx: AttemptContext, target: Target, health: Health, *, others: bool) -> None:
         wait = 0.0
         if not others:
             wait = min(self._settings.queue, ctx.left_s(self._monotonic()))
             ctx.watch.shorten(target.timeouts.total)
-        if not await health.limiter.acquire(wait):
+        if not await health.limiter.acquire(wait, whose_is(ctx.x)):
             message = f"All {health.limiter.limit} slots of this model's provider are in use; try again shortly."
             raise Unavailable(message, code="target_busy", retry_after=max(1.0, wait))
 
@@ -268,8 +273,7 @@ class Invoker:
             return answer
         assert target.provider is not None
         assert target.connection is not None
-        request = self._request(call, attempt)
-        response = await target.connection.send(request, extra)
+        response = await sent(target.connection, self._request(call, attempt), extra, self._held)
         if not is_answer(response, attempt):
             raise await self._fault(call, attempt, response)
         x.first_byte_s = self._monotonic() - x.began
@@ -278,7 +282,9 @@ class Invoker:
             watch, idle_s = ctx.watch, target.timeouts.idle
             watch.expect(IdleTimeout, idle_s)
             try:
-                body = await response.body(self._caps.body, lambda: watch.expect(IdleTimeout, idle_s))
+                body = await read_answer(
+                    response, self._caps.body, self._held, lambda: watch.expect(IdleTimeout, idle_s)
+                )
             finally:
                 await response.close()
         return target.provider.decode(call, response, body)
@@ -305,8 +311,7 @@ class Invoker:
             else:
                 assert target.provider is not None
                 assert target.connection is not None
-                request = self._request(call, attempt)
-                response = await target.connection.send(request, extra)
+                response = await sent(target.connection, self._request(call, attempt), extra, self._held)
                 if not is_answer(response, attempt):
                     raise await self._fault(call, attempt, response)
                 try:
@@ -326,7 +331,7 @@ class Invoker:
         silence = IdleTimes(step.target.timeouts.idle, self._caps.keep_alive_s)
         first_s, late = self._first_token(ctx, step)
         until = None if first_s == math.inf else self._monotonic() + first_s
-        hold = Buffering(until, late, whole=ctx.x.plan.recovery == "buffer", most=self._caps.body, kept=self._kept)
+        hold = Buffering(until, late, whole=ctx.x.plan.recovery == "buffer", most=self._caps.body, kept=self._held)
         return StreamRelay(ctx.x, ctx.reply, encoder, ctx.watch, silence, self._ambient, hold, listener)
 
     def _request(self, call: Call, attempt: Attempt) -> OutboundRequest:
@@ -355,10 +360,15 @@ class Invoker:
             await response.close()
 
 
+def whose_is(x: Exchange) -> str:
+    """Say for whom an exchange is: places and turns at a target are shared by that."""
+    return "" if x.principal is None else x.principal.id
+
+
 def _note_failure(health: Health, ticket: int, error: BaseException, ctx: AttemptContext, step: Step) -> None:
     """Tell a target's health how an attempt failed, if it was the target that did."""
     if isinstance(error, (UpstreamError, ProviderFault)) and not _plan_was_impatient(error, ctx, step):
-        health.failed(ticket, cause_of(error), getattr(error, "retry_after", None), reason_of(error))
+        health.failed(ticket, cause_of(error), getattr(error, "retry_after", None), reason_of(error), whose_is(ctx.x))
     else:
         health.abandoned(ticket)
 

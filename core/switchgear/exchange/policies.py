@@ -74,12 +74,12 @@ class PolicyChain:
         def bound(phase: str) -> tuple[_Bound, ...]:
             found = [(index, name, it) for index, (name, it) in enumerate(policies) if _has(it, phase)]
             # What only one has is the record's or the limits' of every call: it is looked at where it fails, and not before.
-            plain = phase == "settle" and len(found) == 1
+            is_only = phase == "settle" and len(found) == 1
             return tuple(
                 _Bound(
                     name,
                     policy,
-                    getattr(policy, phase) if plain else guarded(phase, getattr(policy, phase)),
+                    getattr(policy, phase) if is_only or not policy.guarded else guarded(phase, getattr(policy, phase)),
                     1 << index,
                 )
                 for index, name, policy in found
@@ -108,7 +108,13 @@ class PolicyChain:
 
     def prepares(self, body: bytes) -> bool:
         """Say whether any policy has something to prepare in a call whose body is this."""
-        return self._words is None or any(holds(body, word) for word in self._words)
+        words = self._words
+        if words is None:
+            return True
+        for word in words:  # noqa: SIM110 - half the price of any()
+            if holds(body, word):
+                return True
+        return False
 
     async def prepare(self, x: Exchange) -> None:
         """Let policies rewrite the call. Raises `ApiError`."""

@@ -69,6 +69,8 @@ class Reservations:
         claims: list[Claim] = []
         claimants = self._claimants
         for claimant in claimants:
+            if claimant.policy.idle:
+                continue
             try:
                 buckets = claimant.reserve(x)
                 if buckets.__class__ is not tuple and isawaitable(buckets):
@@ -315,7 +317,7 @@ class Reservations:
         claims: list[Claim] = []
         for claimant, wanted in held.claims:
             buckets = None
-            if self._here is not None and isinstance(error, CountersUnavailable):
+            if self._here is not None and isinstance(error, (CountersUnavailable, TimeoutError)):
                 try:
                     buckets = claimant.policy.uncounted(x, self._here.processes)
                     if buckets is not None and len(buckets) != len(wanted):

@@ -17,6 +17,7 @@ from switchgear.errors import (
     ResponseTooLarge,
     UpstreamError,
 )
+from switchgear.exchange.held import Held
 from switchgear.exchange.listener import Listener
 from switchgear.exchange.reply import Reply, answer_lines
 from switchgear.exchange.sound import check_event, check_usage
@@ -53,30 +54,20 @@ class IdleTimes(Struct, frozen=True):
     keep_alive_s: float
 
 
-class KeptBack:
-    """Bytes of all streams that are kept back until they are complete; `most` of them."""
-
-    __slots__ = ("most", "total")
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.total = 0
-
-
 class Buffering(Struct, frozen=True):
     """How long a stream is kept back from its client.
 
     until  monotonic second by which the first content must have come, else it is `late`; None: the target's own clocks are enough
     whole  until it is complete, so that another target can answer instead
     most   bytes that may be kept back so, and that a stream may send without showing anything, as an event that does not end
-    kept   what all streams keep back so: a stream for which there is no room is begun
+    kept   where it is counted: a stream for which there is no room is begun
     """
 
     until: float | None = None
     late: type[UpstreamError] = FirstByteTimeout
     whole: bool = False
     most: int = 32 * 1024 * 1024
-    kept: KeptBack | None = None
+    kept: Held | None = None
 
 
 class StreamRelay:

@@ -33,7 +33,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switchgear.contracts.content import Chunk, Chunker, KnowledgeBase, Parser, Scorer, WorkflowStep
+from switchgear.contracts.content import Chunk, Chunker, KnowledgeBase, Parser, Scorer, StepRun, WorkflowStep
+from switchgear.contracts.inside import InsideAnswer
+from switchgear.contracts.resource import Snapshot
 from switchgear.testing.counters_bench import given_by
 from switchgear.testing.marks import asyncio_tests
 
@@ -230,6 +232,20 @@ class KnowledgeBaseSuite:
         )
 
 
+class _Nobody:
+    """A run in which nothing can be called."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        raise AssertionError("override `at` for a step that looks at resources")
+
+    async def call(self, *_: Any, **__: Any) -> InsideAnswer:
+        raise AssertionError("override `at` for a step that has models called")
+
+    async def steps(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError("override `at` for a step that runs others")
+
+
 @asyncio_tests
 class WorkflowStepSuite:
     """A step tells events, and what it made last."""
@@ -240,9 +256,13 @@ class WorkflowStepSuite:
         """Make the step under test."""
         raise AssertionError("override `make` to return the step under test")
 
+    def at(self) -> StepRun:
+        """Return what a run gives to the step. Override it for one that has models called."""
+        return _Nobody()
+
     async def test_it_tells_events_and_ends_with_its_output(self) -> None:
         step, inputs = await given_by(self.make()), deepcopy(dict(self.inputs))
-        events = [event async for event in step.run(inputs)]
+        events = [event async for event in step.run(inputs, self.at())]
         assert events, "a step tells at least one event: the last one holds the output"
         assert all(isinstance(event, Mapping) for event in events), "events are mappings"
         msgspec.json.encode([dict(event) for event in events])
@@ -251,11 +271,11 @@ class WorkflowStepSuite:
 
     async def test_it_runs_again_like_the_first_time(self) -> None:
         step = await given_by(self.make())
-        first, again = [[event async for event in step.run(deepcopy(dict(self.inputs)))] for _ in range(2)]
+        first, again = [[event async for event in step.run(deepcopy(dict(self.inputs)), self.at())] for _ in range(2)]
         assert first == again, "what a step knows of one run belongs to that run"
 
     async def test_it_stops_when_nobody_listens(self) -> None:
-        running: Any = (await given_by(self.make())).run(deepcopy(dict(self.inputs)))
+        running: Any = (await given_by(self.make())).run(deepcopy(dict(self.inputs)), self.at())
         await anext(running)
         await running.aclose()
         assert [] == [event async for event in running], "a step that was closed tells nothing more"

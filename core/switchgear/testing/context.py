@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from switchgear.ambient import Ambient
+from switchgear.contracts.event import EVENTS
 from switchgear.errors import PluginError
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.ambient import FixedAmbient
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from switchgear.contracts.counters import Counters
     from switchgear.contracts.dry_run import DryRun
     from switchgear.contracts.event import Event
+    from switchgear.contracts.exchange import Target
     from switchgear.contracts.inside import CallInside
     from switchgear.contracts.jobs import JobQueue
     from switchgear.contracts.offers import Offered
     from switchgear.contracts.principal import Principal
+    from switchgear.contracts.provider import NativeProvider
     from switchgear.contracts.provider_access import ProviderAccess
     from switchgear.contracts.record import Ledger, Records
     from switchgear.contracts.resource import Resources
@@ -145,6 +148,10 @@ class PluginContext:
             raise PluginError(f"{self.plugin} has models called; give PluginContext a `call`")
         return self._call
 
+    def target(self, id: str, native: "NativeProvider") -> "Target":  # noqa: ARG002 - the contract's shape
+        """Refuse: only a gateway makes targets."""
+        raise PluginError(f"{self.plugin} answers to names; try it in a whole gateway (the fixture `gateway`)")
+
     def record(self, kind: str, id: str, at_us: int, body: "msgspec.Struct | bytes") -> Awaitable[None] | None:
         """Keep the record in `recorded`, and in the ledger if the test gave one."""
         data = body if isinstance(body, bytes) else msgspec.json.encode(body)
@@ -171,6 +178,16 @@ class PluginContext:
     def emit(self, event: "Event") -> None:
         """Keep the event in `events`."""
         self.events.append(event)
+
+    async def announce(self, event: "Event") -> bool:
+        """Keep the event in `events`."""
+        self.events.append(event)
+        return True
+
+    @property
+    def announced(self) -> Mapping[str, str]:
+        """Return what the kernel announces: there is no other plugin."""
+        return EVENTS
 
     def principals_changed(self, is_good: "Callable[[Principal], Principal | None]", *, id: str | None = None) -> None:
         """Keep it in `changes`."""

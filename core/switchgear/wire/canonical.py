@@ -12,16 +12,17 @@ formats need to survive the way through this one:
 import base64
 import binascii
 from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
 from switchgear.rawjson import what_and_where
-from switchgear.wire.members import holds_items
+from switchgear.wire.fit.calls import readable_message, whole_calls
+from switchgear.wire.members import holds_items, member, raw
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
@@ -107,7 +108,7 @@ class FunctionCall(Struct):
 class ToolCall(Struct):
     """One call of a tool. `id` pairs it with the tool message that answers it."""
 
-    id: str
+    id: Annotated[str, Meta(min_length=1)]
     function: FunctionCall
     type: str = "function"
 
@@ -183,11 +184,19 @@ class NamedFunction(Struct):
     name: str
 
 
+class AllowedTools(Struct):
+    """Those of the tools that may be called (`mode` `auto`), or one of which must be (`required`)."""
+
+    tools: list["NamedTool"]
+    mode: Literal["auto", "required"] = "auto"
+
+
 class NamedTool(Struct):
-    """The tool that must be called."""
+    """The tool that must be called, or those that may."""
 
     type: str
     function: NamedFunction | None = None
+    allowed_tools: AllowedTools | None = None
 
 
 class JSONSchema(Struct, omit_defaults=True):
@@ -230,6 +239,7 @@ class ChatRequest(Struct):
     user: str | None = None
     metadata: dict[str, Any] | None = None
     service_tier: str | None = None
+    web_search_options: dict[str, Any] | None = None
     thinking: Raw | UnsetType = UNSET
 
     @property
@@ -266,7 +276,12 @@ def read_chat(call: Call, model: TargetModel) -> ChatRequest:
     if "max_completion_tokens" in call.members and "max_tokens" in defaults:
         defaults = {name: value for name, value in defaults.items() if name != "max_tokens"}
     try:
-        return _decoder.decode(_encoder.encode({**defaults, **call.members}))
+        try:
+            chat = _decoder.decode(_encoder.encode({**defaults, **call.members}))
+        except msgspec.ValidationError:
+            chat = None
+        if chat is None or any(it.role == "tool" and not it.tool_call_id for it in chat.messages):
+            chat = _decoder.decode(_encoder.encode({**defaults, **_readable(call)}))
     except RecursionError:
         raise InvalidRequest("The request is nested too deeply.", code="invalid_json") from None
     except msgspec.DecodeError as error:
@@ -274,6 +289,13 @@ def read_chat(call: Call, model: TargetModel) -> ChatRequest:
         param = where.lstrip(".") or None
         named = f"`{param}` is invalid: " if param else "The request is invalid: "
         raise InvalidRequest(f"{named}{detail}.", param=param, code="invalid_value") from None
+    return chat
+
+
+def _readable(call: Call) -> dict[str, Raw]:
+    """Return the members with a history that is written in nearly the right way."""
+    messages = member(call.members, "messages", list[dict[str, Raw]]) or []
+    return {**call.members, "messages": raw([readable_message(message) for message in whole_calls(messages)])}
 
 
 def _refuse_falsified(call: Call) -> None:

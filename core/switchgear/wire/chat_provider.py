@@ -79,7 +79,7 @@ _LIKE_RESPONSES = frozenset({RESPONSES, *BESIDE})
 _BOUNDS = ("max_tokens", "max_completion_tokens")
 
 
-_USUAL = ChatGrammar(ids=40)
+_USUAL = ChatGrammar(ids=40, others=False)
 _ANY = TargetModel("", "", Raw(b'""'))
 
 
@@ -123,8 +123,10 @@ class ChatProvider:
         self._max_tokens_member = max_tokens_member
         self._translated_drops = translated_drops
         self._grammar = grammar
-        self._beside = structs.replace(grammar, media=True, front="never", joined="never", new_bound=False)
-        """What is read over the Responses wire: pictures in results, texts in any place, the bound under one name."""
+        self._beside = structs.replace(
+            grammar, media=True, front="never", joined="never", new_bound=False, addresses=True, searches=True
+        )
+        """What is read over the Responses wire: pictures in results, texts in any place, files by address, one bound."""
         self._authorised: tuple[Secret | None, dict[str, str]] | None = None
 
     def traits(self, model: str) -> Traits:  # noqa: ARG002 - the contract's shape

@@ -40,6 +40,7 @@ class _Choice(Struct, gc=False):
     index: int = 0
     finish_reason: str | None = None
     usage: Raw = _NULL
+    error: Raw = _NULL
 
 
 class _Chunk(Struct, gc=False):
@@ -113,6 +114,10 @@ class ChatDecoder:
         if chunk.error not in NO_ERROR:
             events.append(failed(decode_fault(200, payload, self._head)))
             return
+        if any(choice.error not in NO_ERROR for choice in chunk.choices):
+            broken = next(choice.error for choice in chunk.choices if choice.error not in NO_ERROR)
+            events.append(failed(decode_fault(200, b'{"error":%b}' % bytes(broken), self._head)))
+            return
         shown = self._plain(chunk, deltas, payload)
         if shown is None:
             self._mend(payload, events)
@@ -125,6 +130,8 @@ class ChatDecoder:
             return None
         for choice, delta in zip(chunk.choices, deltas, strict=True):
             if delta.tool_calls != _NULL or delta.function_call != _NULL or choice.usage != _NULL:
+                return None
+            if delta.reasoning_details != _NULL and self._call.origin != self._call.wire:
                 return None
         if chunk.usage == _ABSENT:
             return payload

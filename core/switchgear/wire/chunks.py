@@ -70,13 +70,14 @@ class ChunkWriter:
     caller, from 0, in the order they begin.
     """
 
-    __slots__ = ("_details", "_frame", "_usage_wanted")
+    __slots__ = ("_details", "_frame", "_notes", "_usage_wanted")
 
     def __init__(self, *, id: str, created: int, model: str, usage_wanted: bool) -> None:
         head = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._frame = _encode(head)[:-1]
         self._usage_wanted = usage_wanted
         self._details: dict[int, int] = {}
+        self._notes: dict[int, int] = {}
 
     def _delta(self, delta: bytes, content: int, index: int = 0) -> StreamEvent:
         data = b'%b,"choices":[{"index":%d,"delta":%b,"finish_reason":null}]}' % (self._frame, index, delta)
@@ -121,6 +122,12 @@ class ChunkWriter:
         self._details[index] = place + 1
         encoded = _encode([msgspec.structs.replace(detail, index=place)])
         return self._delta(b'{"reasoning_details":%b}' % encoded, len(encoded), index)
+
+    def annotation(self, note: dict[str, Any], index: int = 0) -> StreamEvent:
+        """Tell a citation. It is numbered, as reasoning details are."""
+        place = self._notes.get(index, 0)
+        self._notes[index] = place + 1
+        return self._delta(b'{"annotations":%b}' % _encode([{**note, "index": place}]), 0, index)
 
     def tool_call(self, place: int, id: str, name: str, arguments: str = "", index: int = 0) -> StreamEvent:
         """Begin the tool call number `place`."""

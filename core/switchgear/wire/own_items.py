@@ -10,7 +10,6 @@ from typing import Any
 from msgspec import Raw
 
 from switchgear.contracts.provider import Call
-from switchgear.errors import InvalidRequest
 from switchgear.wire import compaction, packed_reasoning
 from switchgear.wire.compaction import read_summary, told_summary
 from switchgear.wire.members import raw
@@ -59,10 +58,7 @@ def _is_ours(content: str | None, members: dict[str, Raw]) -> bool:
 
 def _own(content: str | None, members: dict[str, Raw]) -> Raw | None:
     """Return the item as its maker gave it, if that is one of this wire."""
-    try:
-        details = (content and unpack(content, _DROPPED)) or ()
-    except InvalidRequest:
-        return None
+    details = (content and unpack(content)) or ()
     sealed = next((it for it in details if it.format == FORMAT and it.data is not None), None)
     if sealed is None:
         return None

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import ReasoningDetail
 
 MARK = "sg1."
@@ -24,15 +23,14 @@ def pack(details: list[ReasoningDetail]) -> str | None:
     return MARK + base64.urlsafe_b64encode(msgspec.json.encode(details)).decode()
 
 
-def unpack(content: str, where: str) -> list[ReasoningDetail] | None:
-    """Unpack what `pack` made; None if somebody else made it. Raises `InvalidRequest` naming `where` if it was damaged."""
+def unpack(content: str) -> list[ReasoningDetail] | None:
+    """Unpack what `pack` made; None if somebody else made it, or it was damaged."""
     if not content.startswith(MARK):
         return None
     try:
         return _decoder.decode(base64.b64decode(content[len(MARK) :], altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
-        message = f"`{where}` is damaged: give reasoning items back as they came, or leave them out."
-        raise InvalidRequest(message, param=where, code="invalid_encrypted_content") from None
+        return None
 
 
 def join(details: Iterable[ReasoningDetail]) -> list[ReasoningDetail]:

@@ -99,8 +99,8 @@ class MessagesEncoder(_Frames):
 class TranslatingEncoder(_Frames):
     """Tells a stream of canonical chunks as Messages events."""
 
-    def __init__(self, model: str, ambient: Ambient) -> None:
-        self._translator = Translator(model, ambient)
+    def __init__(self, call: Call, ambient: Ambient) -> None:
+        self._translator = Translator(call, ambient)
 
     def event(self, event: StreamEvent) -> bytes:
         """Say what one chunk adds."""
@@ -155,7 +155,7 @@ class Messages:
 
     def encoder(self, call: Call, *, translate: bool) -> MessagesEncoder | TranslatingEncoder:
         """Make the encoder of one stream."""
-        return TranslatingEncoder(call.model, self._ambient) if translate else _frames
+        return TranslatingEncoder(call, self._ambient) if translate else _frames
 
 
 class CountTokens:
@@ -214,6 +214,7 @@ class AnthropicDialect:
     name = "anthropic"
     request_id_header: bytes | None = b"request-id"
     retry_count_header: bytes = b"x-stainless-retry-count"
+    own_header = b"anthropic-version"
     routes: tuple[Route | WebSocketRoute, ...] = ()
 
     def __init__(self, ambient: Ambient | None = None) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from switchgear.ambient import Ambient
 from switchgear.contracts.principal import Credentials, Known, Principal
 from switchgear.contracts.resource import MISSING, LiveCache, Resource
-from switchgear_plugins.api_keys.live import LiveKey
+from switchgear_plugins.api_keys.live import NOBODY, LiveKey
 
 
 class ApiKeyAuthenticator:
@@ -32,7 +32,7 @@ class ApiKeyAuthenticator:
         live = self._peek(hash)
         if live is MISSING:
             return self._look_up(hash)
-        return None if live is None else live.admit(hash, self._now_us())
+        return (NOBODY if live is None else live).admit(hash, self._now_us())
 
     async def principal(self, id: str) -> Known | None:
         """Read a key from the store and say how it stands."""

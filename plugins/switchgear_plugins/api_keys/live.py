@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from switchgear.contracts.principal import Bounds, Grant, Principal, within
 from switchgear_plugins.api_keys.spec import ApiKey, micros
@@ -63,6 +64,12 @@ def _principal(id: str, key: ApiKey, hash: str, expires_us: int | None, grants: 
         session=hash[:_SESSION_LENGTH],
         expires_us=expires_us,
     )
+
+
+NOBODY = LiveKey(
+    "", ApiKey("", "", "", "", status="revoked", previous_hash="", previous_until=datetime.max.replace(tzinfo=UTC))
+)
+"""What a token that is no key is held against, so that who holds one that was revoked cannot tell by the time it takes."""
 
 
 def narrowed(principal: Principal, most: tuple[Grant, ...]) -> Principal:

@@ -85,7 +85,7 @@ class AzureProvider(ChatProvider):
             wires=PATHS if has_responses else PATHS.keys() - {RESPONSES},
             max_tokens_member=settings.max_tokens_member,
             translated_drops=BEYOND,
-            grammar=ChatGrammar(ids=40, new_bound=settings.max_tokens_member != "max_tokens"),
+            grammar=ChatGrammar(ids=40, others=False, new_bound=settings.max_tokens_member != "max_tokens"),
         )
         if version is None:
             self.rewrites = {**self.rewrites, COMPACT: RESPONSES}

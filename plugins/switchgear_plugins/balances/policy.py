@@ -28,6 +28,7 @@ class BalancesPolicy(Policy):
 
     on_error: ClassVar = "deny"
     budget_s: ClassVar[float] = 15.0
+    guarded: ClassVar[bool] = False
 
     def __init__(self, settings: BalancesSettings, books: Books) -> None:
         self._by = settings.by

@@ -173,7 +173,8 @@ class Writer:
             raise refuse(where, "names an uploaded file; this model's provider takes `file_data` only.")
         found = data_url(file.file_data)
         if found is None:
-            raise refuse(f"{where}.file.file_data", "is not a data URL.", "invalid_url")
+            said = "is a document at a web address; this model's provider takes the file itself, as a data URL."
+            raise refuse(where, said, "invalid_url")
         media, data = found
         if media not in _DOCUMENTS:
             raise refuse(

@@ -13,7 +13,8 @@ from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import JSON_ONLY, ChatRequest, drop_others, wants_json
 from switchgear.wire.fit.request import read_fitted
-from switchgear.wire.fit.schema import fit_schema, is_fit
+from switchgear.wire.fit.results import BEGINNING
+from switchgear.wire.fit.schema import fit_root, fit_schema, is_fit
 from switchgear.wire.messages.fit import unfit_sampling
 from switchgear_plugins.bedrock.content import Block, Writer, refuse
 from switchgear_plugins.bedrock.families import Family
@@ -106,10 +107,17 @@ def _prompt(call: Call, chat: ChatRequest, family: Family) -> dict[str, Any]:
             messages[-1]["content"] += blocks
         else:
             messages.append({"role": role, "content": blocks})
-    body: dict[str, Any] = {"messages": messages}
+    body: dict[str, Any] = {"messages": _begun(call, messages)}
     _put(body, "system", system)
     _put(body, "toolConfig", _tools(call, chat, family, writer))
     return body
+
+
+def _begun(call: Call, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if not messages or messages[0]["role"] == "user":
+        return messages
+    call.change("messages")
+    return [{"role": "user", "content": [{"text": BEGINNING}]}, *messages]
 
 
 def _tools(call: Call, chat: ChatRequest, family: Family, writer: Writer) -> dict[str, Any] | None:
@@ -135,10 +143,10 @@ def _tools(call: Call, chat: ChatRequest, family: Family, writer: Writer) -> dic
 def _specifications(call: Call, chat: ChatRequest, family: Family, writer: Writer) -> list[Block]:
     tools: list[Block] = []
     for place, (function, mark) in enumerate(chat.functions()):
-        spec: dict[str, Any] = {
-            "name": function.name,
-            "inputSchema": {"json": {**function.parameters, "type": "object"} if function.parameters else _ANY_OBJECT},
-        }
+        schema, lost = fit_root(function.parameters) if function.parameters else (_ANY_OBJECT, False)
+        if lost:
+            call.change("tools.function.parameters")
+        spec: dict[str, Any] = {"name": function.name, "inputSchema": {"json": schema}}
         _put(spec, "description", function.description)
         if function.strict:
             if JSON_SCHEMA in family.capabilities and is_fit(function.parameters or _ANY_OBJECT):

@@ -73,6 +73,11 @@ class BudgetsPlugin(Plugin[BudgetsSettings]):
             return await standing(self.context, self.seeds(), budget, None)
         return await standings(self.context, self.seeds(), budget, 1000)
 
+    async def stop(self) -> None:
+        """Let go of what notes the calls in flight."""
+        if self._policy is not None:
+            self._policy.seeds.close()
+
     def _make(self) -> BudgetsPolicy:
         policy = self._policy = BudgetsPolicy(self.context, self.settings.max_tokens)
         self.context.spawn("counters of budgets", policy.seeds.watch)

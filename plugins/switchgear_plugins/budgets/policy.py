@@ -61,6 +61,7 @@ class BudgetsPolicy(Policy):
     order: ClassVar[int] = -10
     """Before whoever reserves by the length of the answer, which may be bounded here."""
     first_attempt: ClassVar[bool] = False
+    guarded: ClassVar[bool] = False
 
     def __init__(self, context: Context, most_tokens: int) -> None:
         self._context = context
@@ -92,7 +93,7 @@ class BudgetsPolicy(Policy):
         for bucket, room in zip(claim.buckets, rooms, strict=True):
             left[bucket.key, bucket.start_us] = room.remaining
         if x.reservation is not None:
-            self.seeds.held[x.id] = claim.buckets, _lease_s(x)
+            self.seeds.hold(x.id, claim.buckets, _lease_s(x))
 
     def refused(self, x: Exchange, index: int, room: Room, retry_after_s: float) -> ApiError:
         """Say that the money is spent; or, if the counters lost it, that it is counted anew."""
@@ -167,11 +168,13 @@ class BudgetsPolicy(Policy):
 
     def _indexed(self) -> Index:
         self._index = Index(self._resources.snapshot.all(KIND).values())
+        self.idle = self._index.is_empty
         self._found.clear()
         return self._index
 
     def _changed(self, id: str, live: Budget | None) -> None:  # noqa: ARG002 - the shape of on_change
         self._index = None
+        self.idle = False
 
     def _within(self, x: Exchange, index: Index) -> Found:
         """Return the budgets that the exchange is within by its labels."""

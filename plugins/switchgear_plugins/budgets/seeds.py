@@ -6,16 +6,20 @@ is seeded after that is the sum of these records, with what is held on top.
 """
 
 import asyncio
+import os
 from collections.abc import Iterable, Sequence
 from inspect import isawaitable
 from itertools import product
 from typing import Any
+
+from msgspec.structs import replace
 
 from switchgear import Context
 from switchgear.contracts.counters import Bucket, Room
 from switchgear.contracts.store import RecordQuery
 from switchgear.errors import SwitchgearError
 from switchgear_plugins.budgets.live import UNBOUNDED, Budget, member_of
+from switchgear_plugins.budgets.notes import Notes
 
 LOOK_S = 0.5
 """How often it is looked whether counters that are elsewhere have what they had."""
@@ -25,6 +29,9 @@ DRAINED_S = 1.0
 """How long after it ended a call's record is surely in the store, within that time."""
 _HERE = Bucket("budgets", "period", 1, 0, 100 * 365 * 86_400.0, start_us=0, epoch="1")
 """Is there as long as nothing was lost."""
+_LONGEST_US = 3_600_000_000
+"""A call that is in flight began no longer ago than this before its lease ends."""
+_PAGE = 1000
 _MOST_GROUPS = 1_000_000
 _MOST_SEEDED = 200_000
 
@@ -46,6 +53,7 @@ class Seeds:
         self._settling: set[asyncio.Task[None]] = set()
         self._lost_s = 0.0
         self._is_whole = False
+        self._notes: Notes | None = None
 
     async def watch(self) -> None:
         """Look after counters that are elsewhere; ends at once where they are of this process."""
@@ -57,6 +65,18 @@ class Seeds:
             except SwitchgearError:
                 pass  # they are away, which whoever reserves is told
             await asyncio.sleep(LOOK_S)
+
+    def hold(self, id: str, buckets: tuple[Bucket, ...], lease_s: float) -> None:
+        """Note that a call holds something."""
+        self.held[id] = buckets, lease_s
+        if self._notes is not None:
+            self._notes.write(id, self._context.ambient.now_us() + int(lease_s * 1e6), buckets)
+
+    def close(self) -> None:
+        """Let go of the file: nothing is in flight any more."""
+        if self._notes is not None:
+            self._notes.close()
+            self._notes = None
 
     def lost(self) -> None:
         """Forget that anything was seeded: the counters know nothing of it."""
@@ -91,6 +111,8 @@ class Seeds:
     def settled(self, id: str, amounts: Sequence[int]) -> None:
         """A call has ended: settle what was said again of it, once its record is surely counted or surely not."""
         self.held.pop(id, None)
+        if self._notes is not None:
+            self._notes.settled(id)
         if self._again and id in self._again:
             buckets = self._again.pop(id)
             ended_s = self._context.ambient.monotonic() - self._lost_s
@@ -122,6 +144,36 @@ class Seeds:
             self.seeded.clear()
         self.seeded.add((bucket.key, bucket.start_us))
 
+    async def _remember(self) -> None:
+        """Hold again what calls held of processes that were killed: of those that have no record nobody knows what they cost."""
+        ambient = self._context.ambient
+        if self._notes is None:
+            self._notes = Notes(self._context.data_dir, f"{os.getpid()}-{ambient.new_id()}")
+        now_us = ambient.now_us()
+        left = [note for note in self._notes.left() if note.until_us > now_us]
+        if not left:
+            return
+        recorded = await self._recorded(min(note.until_us for note in left) - _LONGEST_US)
+        for note in left:
+            if note.id in recorded:
+                continue
+            lease_s = (note.until_us - now_us) / 1e6
+            reserving = self._counters.reserve(_again(note.id), note.unbounded(UNBOUNDED), lease_s)
+            if isawaitable(reserving):
+                await reserving
+            self._notes.write(note.id, note.until_us, note.unbounded(UNBOUNDED))
+
+    async def _recorded(self, since_us: int) -> set[str]:
+        """Return the ids of calls that have a record, of those since a moment."""
+        found: set[str] = set()
+        query = RecordQuery("usage", max(0, since_us), limit=_PAGE)
+        while True:
+            rows = await self._context.records.scan(query)
+            found.update(row.id for row in rows)
+            if len(rows) < _PAGE:
+                return found
+            query = replace(query, before=(rows[-1].at_us, rows[-1].id))
+
     async def _whole(self) -> None:
         """Return once the counters have all that is held of them."""
         if self._is_whole:
@@ -138,7 +190,8 @@ class Seeds:
 
     async def _mend(self) -> None:
         rooms = self._counters.peek((_HERE,))
-        if isinstance(rooms, tuple):  # of this process: nothing was in flight before it
+        if isinstance(rooms, tuple):
+            await self._remember()
             self._is_whole = True
             return
         if not (await rooms)[0].seeded:

@@ -120,7 +120,7 @@ def _sent(dry_run: DryRun, x: Exchange, endpoint: InferenceEndpoint, target: Tar
 
 
 def _estimate(sent: Call, target: Target) -> Estimate:
-    found = estimate(sent, target)
+    found = estimate(sent, target, fitted=True)
     return Estimate(found.input_tokens, found.max_output_tokens, found.input_microusd, found.worst_microusd)
 
 

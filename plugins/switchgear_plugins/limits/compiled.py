@@ -85,7 +85,7 @@ class OfPrincipal:
             return
         self._rules, self._found = rules, {}
         self._open = [rule for rule in rules if not rule.is_settled_by(self.principal)]
-        self._labels = sorted({name for rule in self._open for name in (*rule.by_label, *rule.per)})
+        self._labels = sorted({name for rule in self._open for name in (*rule.by_label, *rule.each)})
         closed = [rule for rule in rules if rule.is_settled_by(self.principal)]
         self.always = Compiled([*self._own, *self._of(closed, None, ())])
 

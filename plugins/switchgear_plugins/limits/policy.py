@@ -29,6 +29,7 @@ class LimitsPolicy(Policy):
     on_error = "deny"
     budget_s = 1.0
     sorts = frozenset(limit.sort for limit in LIMITS)
+    guarded = False
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters

@@ -13,7 +13,7 @@ from switchgear_plugins.limits.limit import LIMITS
 
 KIND = "limits"
 MODEL = "model"
-"""What `per` calls the name that was asked for, besides labels."""
+"""What `each` calls the name that was asked for, besides labels."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=1000)]
@@ -25,7 +25,8 @@ class Scope(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
 
     Each lists names, of which one must fit; `prefix*` stands for all that begin so, `*` for whoever has any. `keys`, `teams` and
     `users` are the labels `key`, `team` and `user`; `labels` are any others, with one value or several. `models` is the name
-    in `model`, or that of the model which it leads to first.
+    in `model`, or that of the model which it leads to first. `each` names a label (`key`, `team`, `user` …) or `model`, or
+    several: each of their values has the limits for itself, from its first request, and what has no such label is not meant.
     """
 
     all: bool = False
@@ -34,6 +35,7 @@ class Scope(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     users: Names = ()
     models: Names = ()
     labels: Annotated[dict[Name, Name | Names], Meta(max_length=20)] = {}
+    each: Name | Annotated[tuple[Name, ...], Meta(max_length=8)] = ()
 
     def by_label(self) -> Mapping[str, Sequence[str]]:
         """Return the values that labels must have."""
@@ -45,15 +47,12 @@ class Scope(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
 class LimitSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Limits that all requests of a scope share.
 
-    per      labels (`key`, `team`, `user` …), or `model`: each of their values has the limits for itself, and what has no such
-             label is not meant
     burst    requests that may come at once where there are so many per second; default: as many as a second's
     outage   what becomes of requests while shared counters are away: `closed`, they are refused; `local`, each process counts
              its share alone (`[gateway] replicas` says how many there are; without it this is `closed` too)
     """
 
     scope: Scope
-    per: Annotated[tuple[Name, ...], Meta(max_length=8)] = ()
     requests_per_second: Count | None = None
     burst: Count | None = None
     requests_per_minute: Count | None = None
@@ -68,21 +67,21 @@ class LimitSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 class Rule:
     """Limits as requests meet them."""
 
-    __slots__ = ("by_label", "id", "limits", "local", "models", "per")
+    __slots__ = ("by_label", "each", "id", "limits", "local", "models")
 
     def __init__(self, resource: Resource[LimitSpec]) -> None:
         spec = resource.spec
         self.id = resource.id
         self.by_label = spec.scope.by_label()
         self.models = spec.scope.models
-        self.per = spec.per
+        self.each = (spec.scope.each,) if isinstance(spec.scope.each, str) else spec.scope.each
         self.local = spec.outage == "local"
         self.limits: Mapping[str, Any] = asdict(spec) if spec.enabled else {}
 
     def is_settled_by(self, principal: Principal | None) -> bool:
         """Say whether whoever asks decides alone if it is for them, whatever is asked."""
         labels = {} if principal is None else principal.labels
-        return not self.models and all(name in labels for name in (*self.by_label, *self.per))
+        return not self.models and all(name in labels for name in (*self.by_label, *self.each))
 
     def whose(self, principal: Principal | None, x: Exchange | None, models: Sequence[str]) -> str | None:
         """Return whose limits these are for a request, None if they are not for it. `models` are the names that it goes by."""
@@ -93,7 +92,7 @@ class Rule:
             if value is None or not _fits(value, values):
                 return None
         found = [self.id]
-        for name in self.per:
+        for name in self.each:
             value = (models[0] if models else None) if name == MODEL else _label(name, principal, x)
             if value is None:
                 return None

@@ -1,7 +1,9 @@
 """OpenAI as a provider. Wire: platform.openai.com/docs/api-reference (chat, responses, completions, embeddings, models)."""
 
 from switchgear.contracts.provider import CANONICAL, Call, ProviderConfig, TargetModel, Traits
+from switchgear.wire import web_search
 from switchgear.wire.chat_provider import BESIDE, BEYOND, PATHS, RESPONSES, ChatProvider
+from switchgear.wire.fit.chat import holds_addresses
 from switchgear.wire.model_facts import reasons, refuses_tools
 from switchgear_plugins.openai.models import traits
 from switchgear_plugins.openai.settings import OpenAIProviderSettings
@@ -39,8 +41,10 @@ class OpenAIProvider(ChatProvider):
         return traits(model)
 
     def prefers_responses(self, call: Call, model: TargetModel) -> bool:
-        """Say whether a model refuses this chat for its tools."""
-        return refuses_tools(model.name, call)
+        """Say whether a model refuses this chat for its tools, for files named by their address, or for a search of the web."""
+        if call.origin == call.wire:
+            return refuses_tools(model.name, call)
+        return refuses_tools(model.name, call) or holds_addresses(call) or web_search.MEMBER in call.members
 
     def asks_encrypted(self, model: TargetModel) -> bool:
         """Ask models that reason."""

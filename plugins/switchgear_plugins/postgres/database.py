@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import psycopg
 from psycopg import AsyncConnection
@@ -18,6 +18,8 @@ from switchgear.migrate import named_statements
 from switchgear_plugins.postgres.settings import PostgresSettings
 
 Rows: TypeAlias = list[tuple[Any, ...]]
+
+Pool: TypeAlias = Literal["main", "ledger", "admin"]
 
 CHANNEL = "switchgear"
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it says each try; whoever finds nothing says it once
@@ -46,15 +48,18 @@ def _first_line(fault: BaseException) -> str:
 
 
 class Database:
-    """Two pools: `main`, and `ledger` for records on their way in, so that neither waits for the other."""
+    """Three pools, so that none waits for another: `main`, `ledger` for records on their way in, `admin` for questions."""
 
     def __init__(self, settings: PostgresSettings, queries: Mapping[str, str]) -> None:
         try:
             given = conninfo_to_dict(settings.url)
-        except psycopg.ProgrammingError as error:
-            raise ConfigError(f"[plugins.postgres] url: {_first_line(error)}") from None
+        except psycopg.ProgrammingError:  # whose words quote the address, and with it the password
+            raise ConfigError(
+                "[plugins.postgres] url: it is no address of a database. Write postgresql://user:password@host:5432/database; "
+                "what is neither letter nor digit in a password is percent-encoded."
+            ) from None
         self._settings = settings
-        self._pools: tuple[AsyncConnectionPool, AsyncConnectionPool] | None = None
+        self._pools: dict[Pool, AsyncConnectionPool] | None = None
         self._writing = asyncio.Lock()
         self._one_writer = queries["one_writer"].encode()
         self.options: dict[str, Any] = {
@@ -71,9 +76,12 @@ class Database:
 
     async def open(self) -> None:
         """Connect. Raises `StoreUnavailable`."""
-        sizes = (self._settings.connections, self._settings.ledger_connections)
-        pools = [
-            AsyncConnectionPool(
+        its = self._settings
+        sizes: dict[Pool, int] = {
+            "main": its.connections, "ledger": its.ledger_connections, "admin": its.admin_connections,
+        }  # fmt: skip
+        self._pools = pools = {
+            name: AsyncConnectionPool(
                 self.url,
                 min_size=1,
                 max_size=most,
@@ -83,14 +91,13 @@ class Database:
                 kwargs=self.options,
                 check=AsyncConnectionPool.check_connection,
             )
-            for most in sizes
-        ]
-        self._pools = (pools[0], pools[1])
+            for name, most in sizes.items()
+        }
         try:
             with translated():
                 async with await AsyncConnection.connect(self.url, **self.options):
                     pass  # its own words say why it cannot be; a pool only says that it waited
-                for pool in pools:
+                for pool in pools.values():
                     await pool.open(wait=True, timeout=self._settings.connect)
         except BaseException:
             await self.close()
@@ -100,16 +107,16 @@ class Database:
         """Let go of the connections, once whoever wants to write has written."""
         async with self._writing:
             pools, self._pools = self._pools, None
-        for pool in pools or ():
+        for pool in (pools or {}).values():
             await pool.close()
 
     @asynccontextmanager
-    async def connection(self, *, ledger: bool = False) -> AsyncIterator[AsyncConnection]:
+    async def connection(self, pool: Pool = "main") -> AsyncIterator[AsyncConnection]:
         """Lend a connection. Raises `StoreUnavailable` where there is none in time, and `StoreError`."""
         if self._pools is None:
             raise StoreUnavailable("the store is not open")
         with translated():
-            async with self._pools[ledger].connection() as connection:
+            async with self._pools[pool].connection() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -122,16 +129,18 @@ class Database:
             await connection.execute(self._one_writer)
             yield connection
 
-    async def rows(self, statement: str, values: Mapping[str, Any] | Sequence[Any] | None = None) -> Rows:
+    async def rows(
+        self, statement: str, values: Mapping[str, Any] | Sequence[Any] | None = None, *, pool: Pool = "main"
+    ) -> Rows:
         """Return what one statement finds."""
-        async with self.connection() as connection:
+        async with self.connection(pool) as connection:
             return await rows(connection, statement, values)
 
     async def execute(
-        self, statement: str, values: Mapping[str, Any] | Sequence[Any] | None = None, *, ledger: bool = False
+        self, statement: str, values: Mapping[str, Any] | Sequence[Any] | None = None, *, pool: Pool = "main"
     ) -> int:
         """Run one statement, a transaction of its own; return how many rows it changed."""
-        async with self.connection(ledger=ledger) as connection:
+        async with self.connection(pool) as connection:
             return (await connection.execute(_text(statement), values)).rowcount
 
     async def listen(self, heard: Callable[[], None]) -> None:

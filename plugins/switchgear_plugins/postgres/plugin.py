@@ -12,11 +12,11 @@ class PostgresPlugin(Plugin[PostgresSettings]):
 
     def switchgear_stores(self) -> list[Offer[Store]]:
         """Offer the store `postgres`."""
-        return [Offer("postgres", self._make, summary="A PostgreSQL database")]
+        return [Offer("postgres", self._make, summary="A PostgreSQL database", shared=True)]
 
     def switchgear_job_queues(self) -> list[Offer[JobQueue]]:
         """Offer the job queue `postgres`, in the store's database."""
-        return [Offer("postgres", lambda: self._store.jobs, summary="Jobs in the same database")]
+        return [Offer("postgres", lambda: self._store.jobs, summary="Jobs in the same database", shared=True)]
 
     def _make(self) -> Store:
         from switchgear_plugins.postgres.store import PostgresStore  # noqa: PLC0415 - psycopg takes long to import

@@ -336,3 +336,39 @@ SELECT group_1, group_2, group_3, sum(records)::bigint, sum(sum_1), sum(sum_2), 
 ) AS grouped
 GROUP BY group_1, group_2, group_3
 ORDER BY group_1 NULLS FIRST, group_2 NULLS FIRST, group_3 NULLS FIRST LIMIT %(limit)s;
+
+-- name: moving_tables
+SELECT relname FROM pg_class
+WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND relname NOT IN ('schema_migrations', 'leases', 'record_rollups', 'record_hours')
+ORDER BY relname;
+
+-- name: moving_parents
+SELECT DISTINCT child.relname, parent.relname
+FROM pg_constraint AS bond
+JOIN pg_class AS child ON child.oid = bond.conrelid
+JOIN pg_class AS parent ON parent.oid = bond.confrelid
+WHERE bond.contype = 'f' AND child.relnamespace = current_schema()::regnamespace AND child.oid <> parent.oid;
+
+-- name: moving_columns
+SELECT attname FROM pg_attribute
+WHERE attrelid = to_regclass(quote_ident(%(name)s)) AND attnum > 0 AND NOT attisdropped AND attidentity = '' AND attgenerated = ''
+ORDER BY attnum;
+
+-- name: moving_order
+SELECT attname FROM pg_attribute
+WHERE attrelid = to_regclass(quote_ident(%(name)s)) AND attnum > 0 AND attidentity <> '';
+
+-- name: moving_rows
+SELECT {columns} FROM {table};
+
+-- name: moving_rows_in_order
+SELECT {columns} FROM {table} ORDER BY {order};
+
+-- name: moving_some
+SELECT 1 FROM {table} LIMIT 1;
+
+-- name: moving_take
+COPY {table} ({columns}) FROM STDIN;
+
+-- name: moving_defer
+SET CONSTRAINTS ALL DEFERRED;

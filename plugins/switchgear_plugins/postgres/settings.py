@@ -9,8 +9,9 @@ class PostgresSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The table [plugins.postgres].
 
     url                `postgresql://user:password@host:5432/database`, with whatever libpq knows behind it
-    connections        most connections for configuration and questions, in each process
+    connections        most connections for what calls need and for writes, in each process
     ledger_connections most connections on which records are written, which nothing else waits for
+    admin_connections  most connections for questions of operators (lists, records, summaries), for which no call waits
     connect            seconds in which a connection must be there
     statement          seconds after which a statement is given up
     """
@@ -18,5 +19,6 @@ class PostgresSettings(Struct, frozen=True, forbid_unknown_fields=True):
     url: str
     connections: Annotated[int, Meta(ge=1, le=200)] = 8
     ledger_connections: Annotated[int, Meta(ge=1, le=50)] = 2
+    admin_connections: Annotated[int, Meta(ge=1, le=50)] = 2
     connect: Seconds = 5.0
     statement: Seconds = 30.0

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,18 @@ from switchgear.contracts.store import (
     RecordQuery,
     RecordRow,
     Replay,
+    TableRows,
     Write,
 )
 from switchgear.contracts.store_rules import LAST_CHARACTER
 from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreError
 from switchgear.migrate import Migration, core_migrations, migrate, of_plugins, status
-from switchgear_plugins.postgres.database import Database, Rows, execute, load_queries, rows, translated
+from switchgear_plugins.postgres.database import Database, Pool, Rows, execute, load_queries, rows, translated
 from switchgear_plugins.postgres.documents import Batch
 from switchgear_plugins.postgres.jobs import PostgresJobs
 from switchgear_plugins.postgres.migrations import PostgresMigrations
+from switchgear_plugins.postgres.moving import load, unload
 from switchgear_plugins.postgres.records import bounds, groups, path_of, rows_of
 from switchgear_plugins.postgres.settings import PostgresSettings
 from switchgear_plugins.postgres.tables import PostgresTables
@@ -76,6 +78,14 @@ class PostgresStore:
         self._plugin_migrations, _ = of_plugins(migrations, "postgres")
         return await asyncio.to_thread(self._migration_status)
 
+    def unload(self) -> Iterator[TableRows]:
+        """Yield every table."""
+        return unload(self._database.url, self._database.options, self._queries)
+
+    def load(self, tables: Iterable[TableRows]) -> Mapping[str, int]:
+        """Fill the tables of an empty database."""
+        return load(self._database.url, self._database.options, self._queries, tables)
+
     async def close(self) -> None:
         """Finish what was begun and let go."""
         if self._listening is not None:
@@ -111,15 +121,15 @@ class PostgresStore:
     ) -> list[Document]:
         """Return current documents of a kind in id order."""
         if naming is None:
-            return await self._documents("page", kind=kind, after=after, limit=limit)
+            return await self._documents("page", "admin", kind=kind, after=after, limit=limit)
         return await self._documents(
-            "page_naming", kind=kind, after=after, limit=limit, to_kind=naming[0], to_id=naming[1]
+            "page_naming", "admin", kind=kind, after=after, limit=limit, to_kind=naming[0], to_id=naming[1]
         )
 
     async def versions(self, kind: str, id: str, *, before: int | None = None, limit: int = 100) -> list[Document]:
         """Return versions newest first."""
         most = _LAST_VERSION if before is None else before
-        return await self._documents("versions", kind=kind, id=id, before=most, limit=limit)
+        return await self._documents("versions", "admin", kind=kind, id=id, before=most, limit=limit)
 
     async def write(
         self,
@@ -153,7 +163,7 @@ class PostgresStore:
 
     async def references_to(self, kind: str, id: str, *, limit: int = 20) -> list[tuple[str, str]]:
         """Return the (kind, id) of documents that name this one."""
-        found = await self._rows("references_to", kind=kind, id=id, limit=limit)
+        found = await self._rows("references_to", "admin", kind=kind, id=id, limit=limit)
         return [(its_kind, its_id) for its_kind, its_id in found]
 
     async def revision(self) -> int:
@@ -198,18 +208,18 @@ class PostgresStore:
 
     async def append(self, kind: str, rows: Sequence[RecordRow]) -> int:
         """Append records, ignoring those that are there already."""
-        return await self._database.execute(self._queries["append"], rows_of(kind, rows), ledger=True) if rows else 0
+        return await self._database.execute(self._queries["append"], rows_of(kind, rows), pool="ledger") if rows else 0
 
     async def expire(self, kind: str, before_us: int, *, limit: int = 1000) -> int:
         """Delete the oldest records of a kind that are older than `before_us`."""
         values = {"kind": kind, "before_us": before_us, "limit": limit}
         hours = {"kind": kind, "before_us": before_us}
-        await self._database.execute(self._queries["expire_hours"], hours, ledger=True)
-        return await self._database.execute(self._queries["expire"], values, ledger=True)
+        await self._database.execute(self._queries["expire_hours"], hours, pool="ledger")
+        return await self._database.execute(self._queries["expire"], values, pool="ledger")
 
     async def scan(self, query: RecordQuery) -> list[RecordRow]:
         """Return records that match, newest first."""
-        found = await self._rows("scan", **bounds(query))
+        found = await self._rows("scan", "admin", **bounds(query))
         return [RecordRow(id, at_us, body.encode()) for id, at_us, body in found]
 
     async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
@@ -217,12 +227,14 @@ class PostgresStore:
         values = groups(by, sums)
         plan = from_hours(self._rollups, query, by, sums)
         if plan is None:
-            return _aggregates(await self._rows("summarise", **bounds(query), **values), by, range(len(sums)))
-        hours = await self._rows("summarise_hours", **hours_of(plan, query, by))
+            return _aggregates(await self._rows("summarise", "admin", **bounds(query), **values), by, range(len(sums)))
+        hours = await self._rows("summarise_hours", "admin", **hours_of(plan, query, by))
         parts = [_aggregates(hours, by, [plan.rollup.sums.index(name) for name in sums])]
         for since_us, until_us in plan.edges:
             edge = replace(query, since_us=since_us, until_us=until_us)
-            parts.append(_aggregates(await self._rows("summarise", **bounds(edge), **values), by, range(len(sums))))
+            parts.append(
+                _aggregates(await self._rows("summarise", "admin", **bounds(edge), **values), by, range(len(sums)))
+            )
         return merged(parts, query.limit)
 
     async def roll_up(self, kind: str, rollups: Sequence[Rollup]) -> None:
@@ -245,11 +257,11 @@ class PostgresStore:
     async def _read_rollups(self) -> None:
         self._rollups = [named(kind, name) for kind, name, *_ in await self._rows("rollups")]
 
-    async def _rows(self, name: str, **values: Any) -> Rows:
-        return await self._database.rows(self._queries[name], values or None)
+    async def _rows(self, statement: str, pool: Pool = "main", /, **values: Any) -> Rows:
+        return await self._database.rows(self._queries[statement], values or None, pool=pool)
 
-    async def _documents(self, name: str, **values: Any) -> list[Document]:
-        return [Document(*line) for line in await self._rows(name, **values)]
+    async def _documents(self, statement: str, pool: Pool = "main", /, **values: Any) -> list[Document]:
+        return [Document(*line) for line in await self._rows(statement, pool, **values)]
 
     def _tell(self) -> None:
         self._changed.set()

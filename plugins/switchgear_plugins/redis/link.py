@@ -43,8 +43,11 @@ class Link:
                 socket_connect_timeout=settings.timeout,
                 max_connections=2,
             )
-        except ValueError as error:
-            raise ConfigError(f"[plugins.redis] url: {error}") from None
+        except ValueError:  # whose words may quote what it took for the port
+            raise ConfigError(
+                "[plugins.redis] url: it is no address of a Redis. Write redis://:password@host:6379/0, rediss:// or "
+                "unix:///path; what is neither letter nor digit in a password is percent-encoded."
+            ) from None
 
     async def run(self, script: Script) -> bytes:
         """Return what a script answers. Raises `CountersUnavailable` where it does not, or nobody expects it to."""

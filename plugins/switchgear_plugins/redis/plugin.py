@@ -22,6 +22,7 @@ class RedisPlugin(Plugin[RedisSettings]):
                 "redis",
                 lambda: RedisCounters(self._link, self.settings.prefix),
                 summary="Counters of any number of gateways, in Redis",
+                shared=True,
             )
         ]
 

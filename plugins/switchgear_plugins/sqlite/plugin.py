@@ -13,11 +13,11 @@ class SqlitePlugin(Plugin[SqliteSettings]):
 
     def switchgear_stores(self) -> list[Offer[Store]]:
         """Offer the store `sqlite`."""
-        return [Offer("sqlite", self._make, summary="One SQLite file")]
+        return [Offer("sqlite", self._make, summary="One SQLite file", shared=True)]
 
     def switchgear_job_queues(self) -> list[Offer[JobQueue]]:
         """Offer the job queue `sqlite`, in the store's file."""
-        return [Offer("sqlite", lambda: self._store.jobs, summary="Jobs in the same file")]
+        return [Offer("sqlite", lambda: self._store.jobs, summary="Jobs in the same file", shared=True)]
 
     def _make(self) -> Store:
         self._store = SqliteStore(self.settings, self.context.data_dir, self.context.ambient)

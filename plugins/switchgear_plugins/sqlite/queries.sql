@@ -241,8 +241,8 @@ DELETE FROM record_rollups WHERE kind = :kind AND name = :name;
 -- name: drop_hours
 DELETE FROM record_hours WHERE kind = :kind AND name = :name;
 
--- name: roll_up_all
--- What was there before anybody asked for the sums.
+-- name: roll_up
+-- Records in the order of their coming, from one to another.
 INSERT INTO record_hours (kind, name, hour, key, by_1, by_2, by_3, by_4, by_5, by_6, records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
 SELECT kind, name, hour, key, min(v_1), min(v_2), min(v_3), min(v_4), min(v_5), min(v_6), count(*), sum(s_1), sum(s_2), sum(s_3), sum(s_4), sum(s_5), sum(s_6), sum(s_7), sum(s_8) FROM (
   SELECT r.kind AS kind, r.name AS name, n.at_us / 3600000000 AS hour, json_array(json_extract(n.body, r.by_1), json_extract(n.body, r.by_2), json_extract(n.body, r.by_3), json_extract(n.body, r.by_4), json_extract(n.body, r.by_5), json_extract(n.body, r.by_6)) AS key,
@@ -260,8 +260,36 @@ SELECT kind, name, hour, key, min(v_1), min(v_2), min(v_3), min(v_4), min(v_5), 
     CASE json_type(n.body, r.sum_6) WHEN 'integer' THEN json_extract(n.body, r.sum_6) END AS s_6,
     CASE json_type(n.body, r.sum_7) WHEN 'integer' THEN json_extract(n.body, r.sum_7) END AS s_7,
     CASE json_type(n.body, r.sum_8) WHEN 'integer' THEN json_extract(n.body, r.sum_8) END AS s_8
-  FROM records AS n JOIN record_rollups AS r ON r.kind = n.kind WHERE r.kind = :kind AND r.name = :name
-) GROUP BY kind, name, hour, key;
+  FROM records AS n JOIN record_rollups AS r ON r.kind = n.kind WHERE r.kind = :kind AND r.name = :name AND n.rowid > :after AND n.rowid <= :up_to
+) WHERE true GROUP BY kind, name, hour, key
+ON CONFLICT (kind, name, hour, key) DO UPDATE SET records = records + excluded.records,
+  sum_1 = coalesce(sum_1 + excluded.sum_1, sum_1, excluded.sum_1),
+  sum_2 = coalesce(sum_2 + excluded.sum_2, sum_2, excluded.sum_2),
+  sum_3 = coalesce(sum_3 + excluded.sum_3, sum_3, excluded.sum_3),
+  sum_4 = coalesce(sum_4 + excluded.sum_4, sum_4, excluded.sum_4),
+  sum_5 = coalesce(sum_5 + excluded.sum_5, sum_5, excluded.sum_5),
+  sum_6 = coalesce(sum_6 + excluded.sum_6, sum_6, excluded.sum_6),
+  sum_7 = coalesce(sum_7 + excluded.sum_7, sum_7, excluded.sum_7),
+  sum_8 = coalesce(sum_8 + excluded.sum_8, sum_8, excluded.sum_8);
+
+-- name: add_hour
+INSERT INTO record_hours (kind, name, hour, key, by_1, by_2, by_3, by_4, by_5, by_6, records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (kind, name, hour, key) DO UPDATE SET records = records + excluded.records,
+  sum_1 = coalesce(sum_1 + excluded.sum_1, sum_1, excluded.sum_1),
+  sum_2 = coalesce(sum_2 + excluded.sum_2, sum_2, excluded.sum_2),
+  sum_3 = coalesce(sum_3 + excluded.sum_3, sum_3, excluded.sum_3),
+  sum_4 = coalesce(sum_4 + excluded.sum_4, sum_4, excluded.sum_4),
+  sum_5 = coalesce(sum_5 + excluded.sum_5, sum_5, excluded.sum_5),
+  sum_6 = coalesce(sum_6 + excluded.sum_6, sum_6, excluded.sum_6),
+  sum_7 = coalesce(sum_7 + excluded.sum_7, sum_7, excluded.sum_7),
+  sum_8 = coalesce(sum_8 + excluded.sum_8, sum_8, excluded.sum_8);
+
+-- name: summed_up_to
+SELECT (SELECT up_to FROM record_sums), (SELECT coalesce(max(rowid), 0) FROM records);
+
+-- name: sum_up_to
+UPDATE record_sums SET up_to = ?;
 
 -- name: expire_hours
 DELETE FROM record_hours WHERE kind = :kind AND hour < :before_us / 3600000000;
@@ -322,3 +350,28 @@ WHERE id = :id AND worker = :worker AND state = 'running';
 DELETE FROM jobs WHERE id IN (
   SELECT id FROM jobs WHERE ended_us IS NOT NULL AND ended_us + keep_us <= :now_us LIMIT 500
 );
+
+-- name: moving_tables
+SELECT name FROM sqlite_master
+WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT IN ('schema_migrations', 'leases', 'record_rollups', 'record_hours') ORDER BY name;
+
+-- name: moving_parents
+SELECT DISTINCT "table" FROM pragma_foreign_key_list(:name);
+
+-- name: moving_columns
+SELECT name FROM pragma_table_info(:name) ORDER BY cid;
+
+-- name: moving_has_order
+SELECT 1 FROM pragma_table_list WHERE name = :name AND schema = 'main' AND NOT wr;
+
+-- name: moving_rows
+SELECT {columns} FROM {table};
+
+-- name: moving_rows_in_order
+SELECT {columns} FROM {table} ORDER BY rowid;
+
+-- name: moving_some
+SELECT 1 FROM {table} LIMIT 1;
+
+-- name: moving_take
+INSERT INTO {table} ({columns}) VALUES ({values});

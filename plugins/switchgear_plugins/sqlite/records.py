@@ -31,6 +31,8 @@ class Appends:
     def __init__(self, statements: Sequence[tuple[int, str]], kind: str, rows: Sequence[RecordRow]) -> None:
         """Raises `RecordRefused`."""
         values = _values(kind, rows)
+        self.kind = kind
+        self.rows = rows
         self._parts: list[tuple[str, list[Any]]] = []
         at = 0
         for size, statement in statements:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from switchgear.contracts.store import (
     RecordQuery,
     RecordRow,
     Replay,
+    TableRows,
     Write,
 )
 from switchgear.contracts.store_rules import LAST_CHARACTER
@@ -28,8 +29,10 @@ from switchgear.migrate import Migration, core_migrations, migrate, of_plugins, 
 from switchgear_plugins.sqlite.backup import back_up, restore
 from switchgear_plugins.sqlite.database import Database, load_queries, row, rows, transaction
 from switchgear_plugins.sqlite.documents import write_batch
+from switchgear_plugins.sqlite.hours import Hours
 from switchgear_plugins.sqlite.jobs import SqliteJobs
 from switchgear_plugins.sqlite.migrations import SqliteMigrations
+from switchgear_plugins.sqlite.moving import load, unload
 from switchgear_plugins.sqlite.records import Appends, append_statements, bounds, groups, json_path
 from switchgear_plugins.sqlite.settings import SqliteSettings
 from switchgear_plugins.sqlite.tables import SqliteTables
@@ -57,6 +60,7 @@ class SqliteStore:
         self._statements: Mapping[str, Mapping[str, str]] = {}
         self._changed = asyncio.Event()
         self._rollups: list[Rollup] = []
+        self._hours = Hours(self._queries, ambient.monotonic)
         self._appends = append_statements(self._queries["append"])
 
     async def open(self, migrations: Sequence[tuple[str, Path]] = ()) -> None:
@@ -66,6 +70,7 @@ class SqliteStore:
         try:
             await self._database.write(self._migrate)
             self._rollups = await self._database.read(self._read_rollups)
+            self._hours.keep(self._rollups)
         except BaseException:
             await self._database.close()
             raise
@@ -92,6 +97,14 @@ class SqliteStore:
         self._plugin_migrations, _ = of_plugins(migrations, "sqlite")
         now, path = self._ambient.now_us(), self._database.path
         return await asyncio.to_thread(restore, path, source, self._judge, over_newer=over_newer, at_us=now)
+
+    def unload(self) -> Iterator[TableRows]:
+        """Yield every table."""
+        return unload(self._database.path, self._queries)
+
+    def load(self, tables: Iterable[TableRows]) -> Mapping[str, int]:
+        """Fill the tables of an empty file."""
+        return load(self._database.path, self._queries, tables)
 
     def _judge(self, connection: sqlite3.Connection) -> int:
         found = status(SqliteMigrations(connection, self._queries).applied(), self._migrations())
@@ -164,8 +177,9 @@ class SqliteStore:
             appends = [Appends(self._appends, kind, [row for its, row in records if its == kind]) for kind in kinds]
             with transaction(connection):
                 written = write_batch(connection, self._queries, batch, at_us, replay)
-                for append in appends:
-                    append.run(connection)
+                new = [append.run(connection) for append in appends]
+            for append, count in zip(appends, new, strict=True):
+                self._hours.add(connection, append.kind, append.rows, count)
             return written
 
         documents = await self._database.write(work)
@@ -243,9 +257,12 @@ class SqliteStore:
         def work(connection: sqlite3.Connection) -> int:
             appends = Appends(self._appends, kind, rows)
             if appends.is_one:
-                return appends.run(connection)
-            with transaction(connection):
-                return appends.run(connection)
+                new = appends.run(connection)
+            else:
+                with transaction(connection):
+                    new = appends.run(connection)
+            self._hours.add(connection, kind, rows, new)
+            return new
 
         return await self._database.write(work)
 
@@ -272,6 +289,7 @@ class SqliteStore:
         plan = from_hours(self._rollups, query, by, sums)
         if plan is None:
             return _aggregates(await self._rows("summarise", **bounds(query), **values), by, range(len(sums)))
+        await self._database.write(self._hours.write)
         hours = await self._rows("summarise_hours", **hours_of(plan, query, by))
         parts = [_aggregates(hours, by, [plan.rollup.sums.index(name) for name in sums])]
         for since_us, until_us in plan.edges:
@@ -288,16 +306,20 @@ class SqliteStore:
 
         def work(connection: sqlite3.Connection) -> None:
             with transaction(connection):
+                up_to = self._hours.catch_up(connection)
                 there = {name for of, name, *_ in rows(connection, self._queries["rollups"]) if of == kind}
                 for name in there - wanted.keys():
                     connection.execute(self._queries["drop_rollup"], {"kind": kind, "name": name})
                     connection.execute(self._queries["drop_hours"], {"kind": kind, "name": name})
                 for name in wanted.keys() - there:
                     connection.execute(self._queries["add_rollup"], paths_of(wanted[name], json_path))
-                    connection.execute(self._queries["roll_up_all"], {"kind": kind, "name": name})
+                    span = {"kind": kind, "name": name, "after": 0, "up_to": up_to}
+                    connection.execute(self._queries["roll_up"], span)
+                self._rollups = self._read_rollups(connection)
+            self._hours.caught_up()
+            self._hours.keep(self._rollups)
 
         await self._database.write(work)
-        self._rollups = await self._database.read(self._read_rollups)
 
     def _read_rollups(self, connection: sqlite3.Connection) -> list[Rollup]:
         return [named(kind, name) for kind, name, *_ in rows(connection, self._queries["rollups"])]

@@ -69,7 +69,11 @@ class FrontDoor:
 
     def refresh(self, token: str | None, credentials: Credentials) -> SignedIn:
         """Go on with the session of a refresh token, or with that in a cookie. Raises `AuthenticationFailed`."""
-        found = self._sessions.authenticate(credentials) if token is None else self._sessions.known(token, REFRESH)
+        found: object
+        if token is not None:
+            found = self._sessions.known(token, REFRESH)
+        else:  # an access token is not made to last by asking for a cookie
+            found = self._sessions.authenticate(credentials) if credentials.token is None else None
         user = self._sessions.user(found.id) if isinstance(found, Principal) else None
         if user is None or not isinstance(found, Principal):
             raise AuthenticationFailed("This session has ended; sign in again.", code="session_ended")

@@ -17,6 +17,7 @@ _READ = frozenset({"list", "read"})
 _KEEP_KEYS = _READ | {"create", "replace", "patch", "delete", "suspend", "activate", "revoke", "rotate"}
 _KEEP_OWN_KEYS = _READ | {"create", "replace", "patch", "delete", "revoke", "rotate"}
 _KEEP_USERS = _READ | {"create", "replace", "patch", "delete", "sign-out"}
+_KEEP = _READ | {"create", "replace", "patch", "delete", "restore"}
 _KEEP_TEAM = _READ | {"replace", "patch"}
 
 OWN, TEAM = "own", "team"
@@ -28,24 +29,28 @@ TABLE: Mapping[str, Mapping[str, tuple[frozenset[str], str]]] = MappingProxyType
             "teams": (_KEEP_TEAM, TEAM),
             "users": (_KEEP_USERS, TEAM),
             "api-keys": (_KEEP_KEYS, TEAM),
+            "prompts": (_KEEP, TEAM),
             "usage": (_READ, TEAM),
         },
         "admin": {
             "teams": (_READ, TEAM),
             "users": (_KEEP_USERS, TEAM),
             "api-keys": (_KEEP_KEYS, TEAM),
+            "prompts": (_KEEP, TEAM),
             "usage": (_READ, TEAM),
         },
         "member": {
             "teams": (_READ, TEAM),
             "users": (_READ, TEAM),
             "api-keys": (_KEEP_OWN_KEYS, OWN),
+            "prompts": (_READ, TEAM),
             "usage": (_READ, OWN),
         },
         "viewer": {
             "teams": (_READ, TEAM),
             "users": (_READ, TEAM),
             "api-keys": (_READ, TEAM),
+            "prompts": (_READ, TEAM),
             "usage": (_READ, TEAM),
         },
     }
@@ -57,6 +62,7 @@ _FIELDS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "teams": {TEAM: ("id",)},
         "users": {TEAM: ("team_id",)},
         "api-keys": {TEAM: ("team_id",), OWN: ("team_id", "owner_id")},
+        "prompts": {TEAM: ("team_id",)},
         "usage": {TEAM: ("team_id",), OWN: ("team_id", "user_id")},
     }
 )
@@ -94,9 +100,9 @@ class Roles:
         id: str | None,  # noqa: ARG002 - the shape of Authorizer
     ) -> Scope | Awaitable[Scope | None] | None:
         """Decide by the table, and new keys by what the team lets its members do."""
-        role, team = str(principal.facts.get("role")), principal.labels.get("team")
-        if principal.kind != "user" or action == USE:
+        if action == USE or principal.kind != "user":
             return None
+        role, team = str(principal.facts.get("role")), principal.labels.get("team")
         if role not in TABLE or team is None:
             return DENIED
         if kind == SESSION:

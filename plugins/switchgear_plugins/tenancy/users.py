@@ -127,7 +127,7 @@ class Users:
             also=_also,
             id_prefix="usr_",
             restorable=False,
-            refuse_delete=_refuse_delete,
+            refuse_delete=self._refuse_delete,
             scope=("team_id", "id"),
             principals=True,
             actions=(
@@ -153,6 +153,7 @@ class Users:
     def _prepare(self, new: UserInput, previous: User | None, by: Principal) -> Prepared[User]:
         if new.password is not None:
             raise ValueError("a file has no passwords: write `password_hash`, or set the password over the API")
+        by = self._behind(by)
         written = {field: getattr(new, field) for field in UserInput.__struct_fields__ if field != "password"}
         if previous is None:
             _refuse_more(written, None, by)
@@ -177,8 +178,23 @@ class Users:
         team = self._administrators()
         return SteppedDown(self._ambient.token(8).hex(), None if team is None else team.last_left)
 
+    def _behind(self, by: Principal) -> Principal:
+        """Return the user whose key somebody comes with: a key is no way around what its owner may not do."""
+        owner = self._everybody().get(by.labels.get("user", "")) if by.kind == "key" else None
+        return by if owner is None else owner.principal()
+
+    def _refuse_delete(self, resource: Resource[User], by: Principal) -> str | None:
+        user, by = resource.spec, self._behind(by)
+        if by.kind == "user" and by.id == resource.id:
+            return "nobody deletes themselves"
+        if by.kind == "user" and not _may_touch(by, user):
+            return "this user stands above you"
+        if _is_administrator(user):
+            return "an administrator is not deleted: disable the user first, or give them another role"
+        return None
+
     def _sign_out(self, resource: Resource[User], wanted: SignOut, by: Principal) -> Prepared[User]:
-        user = resource.spec
+        user, by = resource.spec, self._behind(by)
         if by.kind == "user" and by.id != resource.id and not _may_touch(by, user):
             raise PermissionDenied("You may not end the sessions of this user.", code="not_permitted")
         now_us = self._ambient.now_us()
@@ -298,14 +314,3 @@ def _compile(resource: Resource[User], view: View) -> LiveUser:
         ended=frozenset(it.id for it in user.ended),
         most=(*grants(user.team_id, user.role), *(() if team is None or user.role == "viewer" else team.usable)),
     )
-
-
-def _refuse_delete(resource: Resource[User], by: Principal) -> str | None:
-    user = resource.spec
-    if by.kind == "user" and by.id == resource.id:
-        return "nobody deletes themselves"
-    if by.kind == "user" and not _may_touch(by, user):
-        return "this user stands above you"
-    if _is_administrator(user):
-        return "an administrator is not deleted: disable the user first, or give them another role"
-    return None

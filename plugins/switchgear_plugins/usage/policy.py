@@ -19,6 +19,7 @@ class UsagePolicy(Policy):
     order: ClassVar[int] = -1000
     """The first policy settles last: what the others account for, and their labels, stand by then."""
     budget_s: ClassVar[float] = 2 * _LONGEST_FLUSH_S
+    guarded: ClassVar[bool] = False
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -12,9 +12,19 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.provider import Answer, Head, ProviderFault
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import completion
+from switchgear.wire.web_search import citation
 from switchgear_plugins.vertex.contents import FORMAT, OWN_ID
 from switchgear_plugins.vertex.faults import read_fault
-from switchgear_plugins.vertex.wire import Blob, Candidate, FunctionCall, Logprobs, Part, PromptFeedback, read_response
+from switchgear_plugins.vertex.wire import (
+    Blob,
+    Candidate,
+    FunctionCall,
+    Grounding,
+    Logprobs,
+    Part,
+    PromptFeedback,
+    read_response,
+)
 
 _FINISH = {
     "STOP": "stop",
@@ -158,6 +168,11 @@ def image(blob: Blob, place: int) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}, "index": place}
 
 
+def cited(grounding: Grounding, length: int) -> list[dict[str, Any]]:
+    """Write the pages that a text of a `length` rests on as a chat's citations of the whole."""
+    return [citation(page.uri, page.title, 0, length) for page in grounding.pages()]
+
+
 class _Said:
     """What the parts of one candidate say, gathered."""
 
@@ -207,9 +222,12 @@ def _choice(candidate: Candidate, ids: CallIds, aliases: Mapping[str, str]) -> d
     if isinstance(reason, ProviderFault):
         raise reason
     found = candidate.logprobs_result
+    message = said.message()
+    if candidate.grounding_metadata is not None and (notes := cited(candidate.grounding_metadata, len(said.text))):
+        message["annotations"] = notes
     return {
         "index": candidate.index,
-        "message": said.message(),
+        "message": message,
         "logprobs": logprobs(found) if found is not None else None,
         "finish_reason": reason,
     }

@@ -11,6 +11,7 @@ import msgspec
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
+from switchgear.wire import web_search
 from switchgear.wire.canonical import ChatRequest, NamedTool, drop_others
 from switchgear.wire.fit.names import NameRule
 from switchgear.wire.fit.request import read_fitted
@@ -34,6 +35,7 @@ _CARRIED = (
     "top_logprobs",
     "reasoning_effort",
     "thinking",
+    web_search.MEMBER,
 )
 _NAMES = NameRule(64, re.compile(r"[^a-zA-Z0-9_.:-]"), re.compile(r"[a-zA-Z_]"))
 _MODES = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
@@ -72,7 +74,21 @@ def _prompt(call: Call, request: ChatRequest, model: TargetModel) -> Json:
         body["systemInstruction"] = found.system
     if declarations := _declarations(call, request):
         body["tools"] = [{"functionDeclarations": declarations}]
+    _search(call, request, body)
     return body
+
+
+def _search(call: Call, request: ChatRequest, body: Json) -> None:
+    """Let the model search the web. Beside functions it does not."""
+    options = request.web_search_options
+    if options is None:
+        return
+    if "tools" in body:
+        if web_search.MEMBER in call.members:
+            call.drop(web_search.MEMBER)
+        return
+    call.drop(*(f"{web_search.MEMBER}.{name}" for name in options))
+    body["tools"] = [{"googleSearch": {}}]
 
 
 def _declarations(call: Call, request: ChatRequest) -> list[Json]:

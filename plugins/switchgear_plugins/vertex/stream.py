@@ -4,6 +4,8 @@ Wire: ai.google.dev/api/generate-content#method:-models.streamgeneratecontent. E
 next parts; usage so far comes with every one of them; nothing marks the end but the candidates' finish reasons.
 """
 
+from typing import Any
+
 from switchgear.ambient import Ambient
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
@@ -14,6 +16,7 @@ from switchgear_plugins.vertex.answer import (
     arguments,
     blocked,
     call_detail,
+    cited,
     finish,
     image,
     logprobs,
@@ -28,11 +31,13 @@ _MOST_CANDIDATES = 128
 class _Choice:
     """What was seen of one candidate."""
 
-    __slots__ = ("calls", "finished", "images", "said")
+    __slots__ = ("calls", "finished", "images", "length", "notes", "said")
 
     def __init__(self) -> None:
         self.calls = 0
         self.images = 0
+        self.length = 0
+        self.notes: list[dict[str, Any]] = []
         self.said = False
         self.finished = False
 
@@ -104,6 +109,8 @@ class GeminiDecoder(EventDecoder):
         if candidate.content is not None:
             for part in candidate.content.parts:
                 self._part(part, choice, index, writer, events)
+        if candidate.grounding_metadata is not None:
+            choice.notes = cited(candidate.grounding_metadata, 0) or choice.notes
         if candidate.logprobs_result is not None:
             events.append(writer.logprobs(logprobs(candidate.logprobs_result), index))
         if not candidate.finish_reason or choice.finished:
@@ -112,6 +119,9 @@ class GeminiDecoder(EventDecoder):
         if isinstance(reason, ProviderFault):
             return reason
         choice.finished = True
+        for note in choice.notes:
+            note["url_citation"]["end_index"] = choice.length
+            events.append(writer.annotation(note, index))
         ended = [each.finished for each in self._choices.values()]
         self.complete = all(ended) and len(ended) >= self._asked
         events.append(writer.finish(reason, index, terminal=self.complete))
@@ -139,6 +149,7 @@ class GeminiDecoder(EventDecoder):
         else:
             if text:
                 choice.said = True
+                choice.length += len(text)
                 events.append(writer.text(text, index))
             if signature:
                 events.append(writer.reasoning_detail(call_detail(signature, None), index))

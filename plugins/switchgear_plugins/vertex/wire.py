@@ -64,6 +64,29 @@ class Logprobs(Struct, rename="camel"):
     top_candidates: list[TopTokens] = []
 
 
+class Page(Struct, gc=False):
+    """A page that a search found."""
+
+    uri: str = ""
+    title: str = ""
+
+
+class Ground(Struct, gc=False):
+    """What an answer rests on."""
+
+    web: Page | None = None
+
+
+class Grounding(Struct, rename="camel", gc=False):
+    """All that it rests on."""
+
+    grounding_chunks: list[Ground] = []
+
+    def pages(self) -> list[Page]:
+        """Return the pages among it."""
+        return [it.web for it in self.grounding_chunks if it.web is not None and it.web.uri]
+
+
 class Candidate(Struct, rename="camel", gc=False):
     """One answer, or one piece of it."""
 
@@ -72,6 +95,7 @@ class Candidate(Struct, rename="camel", gc=False):
     finish_message: str | None = None
     index: int = 0
     logprobs_result: Logprobs | None = None
+    grounding_metadata: Grounding | None = None
 
 
 class _OfModality(Struct, rename="camel", gc=False):

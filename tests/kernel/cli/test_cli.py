@@ -14,7 +14,7 @@ from switchgear.cli.common import plugin_commands
 from switchgear.cli.declared import declared_commands, summary
 from switchgear.config import default_source
 
-DECLARED = ("apply", "budgets", "catalogue", "explain", "export", "keys", "usage")
+DECLARED = ("apply", "budgets", "catalogue", "explain", "export", "keys", "prompts", "usage", "workflows")
 """Commands of builtin plugins that are enabled by default."""
 
 

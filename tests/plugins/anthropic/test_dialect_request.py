@@ -111,30 +111,13 @@ def assistant(*content: Any) -> list[Any]:
 @pytest.mark.parametrize(
     ("param", "body"),
     [
-        ("messages[0].content[1]", {"messages": user({"type": "text", "text": "a"}, {"type": "search_result"})}),
         (
             "messages[0].content[0]",
             {"messages": user({"type": "image", "source": {"type": "file", "file_id": "f"}})},
         ),
-        (
-            "messages[0].content[0]",
-            {"messages": user({"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}})},
-        ),
         ("messages[0].content[0]", {"messages": user({"type": "container_upload", "file_id": "f"})}),
         ("messages[0].content[0]", {"messages": user({"type": "thinking", "thinking": "t", "signature": "s"})}),
         ("messages[1].content[0]", {"messages": assistant({"type": "image", "source": {"type": "url", "url": "x"}})}),
-        (
-            "messages[1].content[0]",
-            {
-                "messages": assistant(
-                    {"type": "tool_use", "id": "t", "name": "n", "input": {}, "caller": {"type": "code_execution"}}
-                )
-            },
-        ),
-        (
-            "messages[0].content[0].content[0]",
-            {"messages": user({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference"}]})},
-        ),
         ("system[0]", {"system": [{"type": "image", "source": {"type": "url", "url": "x"}}]}),
         (
             "messages[0].content[0].source.content[0]",
@@ -185,14 +168,6 @@ def test_what_cannot_be_carried_and_matters_is_refused_by_name(param: str, body:
         ("output_config.format.type", {"output_config": {"format": {"type": "grammar", "schema": {}}}}),
         ("metadata.user_id", {"metadata": {"user_id": 5}}),
         ("stop_sequences", {"stop_sequences": "END"}),
-        (
-            "messages[1].content[0].signature",
-            {"messages": assistant({"type": "thinking", "thinking": "t", "signature": "switchgear.v1.%%"})},
-        ),
-        (
-            "messages[1].content[0].data",
-            {"messages": assistant({"type": "redacted_thinking", "data": "switchgear.v1.e30é"})},
-        ),
     ],
 )
 def test_what_is_malformed_is_refused_by_name(param: str, body: dict[str, Any]) -> None:
@@ -200,6 +175,56 @@ def test_what_is_malformed_is_refused_by_name(param: str, body: dict[str, Any]) 
         MESSAGES.canonical(call(**body))
     assert param == caught.value.param
     assert f"`{param}`" in caught.value.message
+
+
+FOUND = {
+    "type": "search_result",
+    "title": "T",
+    "source": "https://e.com",
+    "content": [{"type": "text", "text": "found"}],
+}
+CALLED_BY_CODE = {"type": "tool_use", "id": "t", "name": "n", "input": {}, "caller": {"type": "code_execution"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "told", "dropped"),
+    [
+        (user(FOUND), "T (https://e.com)\\nfound", "messages.content.search_result"),
+        (
+            user(
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "t",
+                    "content": [{"type": "tool_reference", "tool_name": "late"}],
+                }
+            ),
+            "[tool: late]",
+            "messages.content.content.tool_reference",
+        ),
+        (assistant({"type": "compaction", "content": "so far"}), "so far", "messages.content.compaction"),
+        (assistant(CALLED_BY_CODE), '"name":"n"', "messages.content.caller"),
+        (
+            assistant({"type": "thinking", "thinking": "hm", "signature": "switchgear.v1.%%"}),
+            "hm",
+            "messages.content.thinking",
+        ),
+        (
+            assistant({"type": "text", "text": "a"}, {"type": "redacted_thinking", "data": "switchgear.v1.e30é"}),
+            '"a"',
+            "messages.content.redacted_thinking",
+        ),
+    ],
+)
+def test_what_is_past_and_has_no_form_elsewhere_is_told_and_named(body: list[Any], told: str, dropped: str) -> None:
+    made = MESSAGES.canonical(call(messages=body))
+    assert told in bytes(made.members["messages"]).decode()
+    assert (dropped,) == made.dropped
+
+
+def test_a_document_at_a_web_address_is_a_file_of_that_address() -> None:
+    document = {"type": "document", "title": "a.pdf", "source": {"type": "url", "url": "https://e.com/a.pdf"}}
+    made = MESSAGES.canonical(call(messages=user(document)))
+    assert {"file_data": "https://e.com/a.pdf", "filename": "a.pdf"} == said(made)["messages"][0]["content"][0]["file"]
 
 
 @pytest.mark.parametrize(

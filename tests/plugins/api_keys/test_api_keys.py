@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import hashlib
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -277,6 +278,29 @@ async def test_a_known_token_needs_no_io(gateway):
     assert made["id"] == gateway.authenticator.authenticate(bearing(made["key"])).id
     assert await gateway.who("unknown") is None
     assert gateway.authenticator.authenticate(bearing("unknown")) is None
+
+
+async def test_an_unknown_token_goes_the_way_of_a_revoked_one(gateway):
+    """So that the time it takes tells whoever holds one nothing."""
+    made = await gateway.create()
+    await gateway.act(made["id"], "revoke")
+    tokens = [made["key"], "unknown"]
+    for token in tokens:
+        assert await gateway.who(token) is None  # from now on both are known as what they are
+
+    def way(token: str) -> list[str]:
+        seen: list[str] = []
+        credentials = bearing(token)
+        sys.setprofile(lambda frame, event, _: seen.append(frame.f_code.co_name) if event == "call" else None)
+        try:
+            assert gateway.authenticator.authenticate(credentials) is None
+        finally:
+            sys.setprofile(None)
+        return seen
+
+    revoked, unknown = map(way, tokens)
+    assert "admit" in revoked
+    assert revoked == unknown
 
 
 async def nothing_stored(_id: str) -> None:

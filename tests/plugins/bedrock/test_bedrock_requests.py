@@ -80,7 +80,7 @@ HERE = "messages[0].content[0]"
         (saying("user", content=part("image_url", url="data:image/tiff;base64,AA==")), HERE),
         (saying("user", content=part("file", file_id="f")), HERE),
         (saying("user", content=part("file", file_data="data:video/mp4;base64,AA==")), HERE),
-        (saying("user", content=part("file", file_data="AA==")), HERE + ".file.file_data"),
+        (saying("user", content=part("file", file_data="AA==")), HERE),
         (saying("system", content=part("image_url", url="data:image/png;base64,AA==")), HERE),
         (answering(part("input_audio", data="AA==", format="wav")), "messages[1].content[0]"),
         (saying("tool", content="x"), "messages[0].tool_call_id"),

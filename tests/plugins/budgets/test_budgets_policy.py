@@ -1,6 +1,9 @@
 import asyncio
+import fcntl
 from datetime import UTC, datetime
 from inspect import isawaitable
+from pathlib import Path
+from tempfile import mkdtemp
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +18,7 @@ from switchgear_plugins.memory.counters import MemoryCounters
 from switchgear.contracts.exchange import Attempt, Plan, Step
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Resource
-from switchgear.contracts.store import Aggregate
+from switchgear.contracts.store import Aggregate, RecordRow
 from switchgear.contracts.usage import Pricing, Usage
 from switchgear.errors import ApiError, RateLimited
 from switchgear.exchange.reservation import Reservations
@@ -40,6 +43,10 @@ class Records:
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, dict[str, str], int]] = []
+        self.ids: list[tuple[str, int]] = []
+
+    async def scan(self, query: Any) -> list[RecordRow]:
+        return [RecordRow(id, at_us, b"{}") for id, at_us in self.ids if at_us >= query.since_us][: query.limit]
 
     async def summarise(self, query: Any, by: Any, sums: Any) -> list[Aggregate]:
         groups: dict[tuple[str | None, ...], int] = {}
@@ -54,6 +61,7 @@ class Host:
     """The policy with its counters, in the phases as the gateway runs them."""
 
     def __init__(self, *budgets: Budget, counters: Any = None, ambient: FixedAmbient | None = None) -> None:
+        self.directory = Path(mkdtemp(prefix="budgets"))
         self.ambient = ambient or FixedAmbient()
         self.counters = MemoryCounters(self.ambient) if counters is None else counters
         self.records = Records()
@@ -71,6 +79,7 @@ class Host:
             records=self.records,
             resources=resources,
             metrics=Metrics(),
+            data_dir=self.directory,
             log=log,
         )
         self.policy = BudgetsPolicy(context, 50)
@@ -148,6 +157,35 @@ async def test_labels_that_a_budget_goes_by_stand_in_the_record() -> None:
     x = host.exchange(KEY, 5)
     await host.reserve(x)
     assert {"tier": "gold"} == x.labels
+
+
+async def test_what_a_killed_process_held_is_held_until_its_lease_ends() -> None:
+    """Unless its call has a record, and so is counted there."""
+    host = Host(budget(amount=1_000, period="total"))
+    first = host.exchange(KEY, 20)
+    await host.reserve(first)
+    second = host.exchange(KEY, 20)
+    await host.reserve(second)
+    third = host.exchange(KEY, 20)
+    await host.reserve(third)
+    held = first.notes["budgets"].reserved
+    await host.settle(third, 5)
+    host.records.rows += [(third.started_us, {}, 5), (second.started_us, {}, 7)]
+    host.records.ids += [(third.id, third.started_us), (second.id, second.started_us)]
+    notes = host.policy.seeds._notes
+    assert notes is not None
+    notes._map.flush()
+    fcntl.flock(notes._file, fcntl.LOCK_UN)  # as if it was killed
+    host.counters = MemoryCounters(host.ambient)
+    host.begin(*host.budgets.values())
+    x = host.exchange(KEY, 1)
+    await host.reserve(x)
+    [bucket] = x.notes["budgets"].buckets
+    assert 1_000 - 5 - 7 - held - x.notes["budgets"].reserved == host.counters.peek((bucket,))[0].remaining
+    await host.settle(x, 0)
+    host.ambient.advance(700)
+    assert 1_000 - 5 - 7 == host.counters.peek((bucket,))[0].remaining
+    host.policy.seeds.close()
 
 
 async def test_an_attempt_after_one_that_may_be_billed_reserves_what_it_may_cost_on_top() -> None:

@@ -98,7 +98,7 @@ def test_a_team_shares_its_limit_and_others_do_not_feel_it():
 
 
 def test_each_value_of_a_label_has_a_limit_of_its_own_from_its_first_request():
-    host = Host(Rules(users={"scope": {"all": True}, "per": ["user"], "requests_per_hour": 2}))
+    host = Host(Rules(users={"scope": {"all": True, "each": "user"}, "requests_per_hour": 2}))
     assert [2, 2] == [host.granted(user=f"never seen before {n}") for n in range(2)]
     assert 10 == host.granted(), "what has no such label is not meant"
 
@@ -106,7 +106,7 @@ def test_each_value_of_a_label_has_a_limit_of_its_own_from_its_first_request():
 def test_a_model_has_a_limit_and_so_has_what_leads_to_it():
     host = Host(Rules(big={"scope": {"models": ["big/*"]}, "requests_per_day": 2}))
     assert (2, 10) == (host.granted(model="big/one"), host.granted(model="small"))
-    each = Host(Rules(m={"scope": {"teams": ["*"]}, "per": ["team", "model"], "requests_per_minute": 1}))
+    each = Host(Rules(m={"scope": {"teams": ["*"], "each": ["team", "model"]}, "requests_per_minute": 1}))
     asked = [each.granted(model=model, team=team) for model in ("m", "n") for team in ("a", "b")]
     assert [1, 1, 1, 1] == asked
 
@@ -219,7 +219,7 @@ def test_what_cannot_be_meant_is_refused(spec, pointer):
 
 @given(st.lists(st.text(), min_size=2, max_size=2), st.lists(st.text(), min_size=2, max_size=2))
 def test_no_two_scopes_share_a_bucket_whatever_labels_hold(one, other):
-    rule = Rules(r={"scope": {"all": True}, "per": ["a", "b"], "requests_per_minute": 1}).rules["r"]
+    rule = Rules(r={"scope": {"all": True, "each": ["a", "b"]}, "requests_per_minute": 1}).rules["r"]
     whose = [
         rule.whose(Principal("p", "key", labels=dict(zip("ab", values, strict=True))), None, ())
         for values in (one, other)

@@ -128,10 +128,10 @@ def test_long_and_equal_names_stay_apart_and_short() -> None:
 
 
 def test_tools_that_only_their_vendor_runs_are_left_out_by_name() -> None:
-    members, dropped = chat(parse(tools=[{"type": "web_search"}, GO, {"type": "mcp", "server_label": "l"}]))
+    members, dropped = chat(parse(tools=[{"type": "file_search"}, GO, {"type": "mcp", "server_label": "l"}]))
     assert 1 == len(members["tools"])
-    assert ["tools[0].web_search", "tools[2].mcp"] == dropped
-    call = parse(tools=[{"type": "web_search"}])
+    assert ["tools[0].file_search", "tools[2].mcp"] == dropped
+    call = parse(tools=[{"type": "file_search"}])
     call.strict = True
     with pytest.raises(InvalidRequest):
         chat(call)
@@ -139,12 +139,20 @@ def test_tools_that_only_their_vendor_runs_are_left_out_by_name() -> None:
 
 @pytest.mark.parametrize(
     ("choice", "named"),
-    [("auto", []), ("none", []), ("required", ["tool_choice"]), ({"type": "web_search"}, ["tool_choice"])],
+    [("auto", []), ("none", []), ("required", ["tool_choice"]), ({"type": "file_search"}, ["tool_choice"])],
 )
 def test_without_tools_there_is_no_choice(choice: Any, named: list[str]) -> None:
-    members, dropped = chat(parse(tools=[{"type": "web_search"}], tool_choice=choice, parallel_tool_calls=False))
+    members, dropped = chat(parse(tools=[{"type": "file_search"}], tool_choice=choice, parallel_tool_calls=False))
     assert not {"tools", "tool_choice", "parallel_tool_calls"} & members.keys()
-    assert ["tools[0].web_search", *named] == dropped
+    assert ["tools[0].file_search", *named] == dropped
+
+
+def test_a_search_of_the_web_is_for_the_target_to_take_or_name() -> None:
+    call = parse(tools=[{"type": "web_search", "search_context_size": "low", "max_results": 3}, GO])
+    made = ENDPOINT.canonical(call)
+    assert b'{"search_context_size":"low"}' == bytes(made.members["web_search_options"])
+    made.drop("web_search_options")
+    assert ("tools[0].web_search.max_results", "tools[0].web_search") == made.dropped
 
 
 def test_a_choice_names_the_function_that_goes_out() -> None:

@@ -315,9 +315,17 @@ def test_a_strict_client_is_told_what_openai_has_no_place_for() -> None:
 
 
 def test_a_client_of_openais_own_dialect_sends_what_it_likes() -> None:
-    call = call_of("chat", TRANSLATED)
-    assert {**TRANSLATED, "model": "provider-name"} == json.loads(PROVIDER.prepare(call, MODEL, KEY).body)
+    said = {**TRANSLATED, "messages": TRANSLATED["messages"][:2]}
+    call = call_of("chat", said)
+    assert {**said, "model": "provider-name"} == json.loads(PROVIDER.prepare(call, MODEL, KEY).body)
     assert () == call.dropped
+
+
+def test_what_other_vendors_models_thought_is_not_told_to_openai() -> None:
+    call = call_of("chat", TRANSLATED)
+    sent = json.loads(PROVIDER.prepare(call, MODEL, KEY).body)
+    assert {"role": "assistant", "content": "Hm"} == sent["messages"][2]
+    assert ("messages.reasoning_content", "messages.reasoning_details") == call.dropped
 
 
 def test_a_call_remembers_where_it_came_from() -> None:

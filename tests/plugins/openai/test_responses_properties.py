@@ -152,7 +152,7 @@ def test_any_stream_becomes_a_well_formed_one(script: list[tuple[Any, ...]], fin
     for kind in ("text", "refusal"):
         assert "".join(what for name, what, *_ in script if name == kind) == shown(output, kind)
     packed = [item["encrypted_content"] for item in output if "encrypted_content" in item]
-    kept = [detail for content in packed for detail in unpack(content, "") or ()]
+    kept = [detail for content in packed for detail in unpack(content) or ()]
     given = [what for name, what, *_ in script if name == "detail"]
     for member in ("text", "summary", "signature", "data"):
         assert letters(given, member) == letters(kept, member)
@@ -300,7 +300,7 @@ def test_a_request_nested_as_deep_as_can_be_is_refused() -> None:
 
 @given(st.lists(details, min_size=1, max_size=4))
 def test_what_is_packed_is_unpacked(kept: list[ReasoningDetail]) -> None:
-    assert kept == unpack(pack(kept) or "", "input[0]")
+    assert kept == unpack(pack(kept) or "")
 
 
 def test_pieces_of_a_streamed_detail_are_put_together() -> None:

@@ -41,6 +41,13 @@ TABLE: dict[str, dict[str, dict[str, str]]] = {
         **{it: KEEPS | {"owner": TEAM} for it in ("replace", "patch")},
         **dict.fromkeys(("create", "delete", "restore"), KEEPS),
     },
+    "prompts": {
+        **{it: READS | dict.fromkeys(("owner", "admin", "member", "viewer"), TEAM) for it in ("list", "read")},
+        **{
+            it: KEEPS | dict.fromkeys(("owner", "admin"), TEAM)
+            for it in ("create", "replace", "patch", "delete", "restore")
+        },
+    },
     "usage": {"list": READS | dict.fromkeys(("owner", "admin", "member", "viewer"), TEAM)},
     "auth": dict.fromkeys(("read", "patch", "end"), dict.fromkeys(WHO, ALL)),
 }

@@ -65,6 +65,9 @@ async def test_a_refresh_token_goes_on_with_the_session_and_opens_nothing_itself
     )
     wrong = await house.run.http.post("/admin/v1/auth/refresh", json={"refresh_token": first["access_token"]})
     assert (401, "urn:switchgear:problem:session_ended") == (wrong.status_code, wrong.json()["type"])
+    access = {"authorization": f"Bearer {first['access_token']}"}
+    prolonged = await house.run.http.post("/admin/v1/auth/refresh", json={}, headers=access)
+    assert 401 == prolonged.status_code
 
 
 async def test_logging_out_ends_this_session_and_no_other(house: House) -> None:

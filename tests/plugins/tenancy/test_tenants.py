@@ -119,6 +119,12 @@ async def test_an_admin_of_the_administrators_makes_no_owner_of_them(house: Hous
     refused = await adjutant.post("/users", json=new)
     assert (422, "/role") == (refused.status_code, refused.json()["errors"][0]["pointer"])
     assert 201 == (await adjutant.post("/users", json={**new, "team_id": "blue"})).status_code
+    me = (await adjutant.get("/auth/me")).json()["id"]
+    body = {"name": "n", "team_id": "administrators", "owner_id": me, "permissions": {"admin": True}}
+    key = house.client(authorization=f"Bearer {(await adjutant.post('/api-keys', json=body)).json()['key']}")
+    assert 422 == (await key.post("/users", json={**new, "username": "x3"})).status_code
+    [ada] = (await key.get("/users", params={"username": "ada"})).json()["data"]
+    assert 403 == (await patch(key, f"/users/{ada['id']}", password="taken over now"))[0]
 
 
 async def test_a_member_has_keys_of_their_own_and_sees_no_others(house: House) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 
 from switchgear import NoSettings, Offer, Plugin
-from switchgear.contracts.content import WorkflowStep
+from switchgear.contracts.content import StepRun, WorkflowStep
 
 
 class PluginNameSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,13 +19,13 @@ class PluginNameStep:
     def __init__(self, settings: PluginNameSettings) -> None:
         self._settings = settings
 
-    async def run(self, inputs: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+    async def run(self, inputs: Mapping[str, Any], at: StepRun) -> AsyncIterator[Mapping[str, Any]]:
         """Yield events; the last holds the output."""
         yield {"output": {"text": self._settings.prefix + str(inputs.get("text", ""))}}
 
 
 class PluginNamePlugin(Plugin[NoSettings]):
-    """Brings the step. It waits for a plugin that takes steps: `switchgear plugins doctor plugin_name` says whether one does."""
+    """Brings the step, which workflows may have (`"type": "plugin_name"`)."""
 
     api = 1
 

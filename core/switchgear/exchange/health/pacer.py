@@ -1,7 +1,8 @@
 """How often a target that limits the rate of requests may be asked, learnt from its refusals."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _CUT = 0.7
 _FEW = 0.02
@@ -33,6 +34,7 @@ class Pacer:
         "_refused",
         "_second",
         "_set_at",
+        "_waiting",
         "holds",
     )
 
@@ -47,6 +49,7 @@ class Pacer:
         self._now = 0  # what went through in this second, and in the one before
         self._before = 0
         self._refused = 0  # in this second
+        self._waiting: dict[str, int] = {}  # how many wait for their turn, by who they are
 
     def passed(self) -> None:
         """A request went through."""
@@ -77,12 +80,31 @@ class Pacer:
         self._paused_until = max(self._paused_until, until)
         self._next_at = max(self._next_at, until)
 
-    def is_full(self) -> bool:
-        """Say whether so many wait for their turn that the pace would be set too late to be of use."""
+    def is_full(self, whose: str = "") -> bool:
+        """Say whether so many wait for their turn that the pace would be set too late to be of use.
+
+        It is not for somebody of whom fewer wait than there are turns for each: one's many do not keep out another's few.
+        """
         if not self.holds:
             return False
         now = self._monotonic()
-        return self._next_at - max(now, self._paused_until) > max(_QUEUE_S, _QUEUE / self._pace(now))
+        pace = self._pace(now)
+        longest_s = max(_QUEUE_S, _QUEUE / pace)
+        if self._next_at - max(now, self._paused_until) <= longest_s:
+            return False
+        theirs = self._waiting.get(whose, 0)
+        return not self._waiting or theirs * len({*self._waiting, whose}) >= max(1, int(longest_s * pace))
+
+    @contextmanager
+    def waiting(self, whose: str) -> Iterator[None]:
+        """Count somebody who waits for a turn that was taken."""
+        self._waiting[whose] = self._waiting.get(whose, 0) + 1
+        try:
+            yield
+        finally:
+            left = self._waiting.pop(whose) - 1
+            if left:
+                self._waiting[whose] = left
 
     def lift(self) -> None:
         """Hold nothing back any more."""

@@ -3,7 +3,6 @@
 Messages are taken apart no further than where something has to be looked at: what nobody touches goes out byte for byte.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -11,9 +10,22 @@ import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call, TargetModel
-from switchgear.wire.fit.names import BILLING, NameRule, Names, fit_id, fit_user
+from switchgear.errors import InvalidRequest
+from switchgear.wire import web_search
+from switchgear.wire.fit.calls import whole_calls
+from switchgear.wire.fit.names import NameRule, Names, fit_id, fit_user
 from switchgear.wire.fit.results import NO_RESULT, paired
-from switchgear.wire.members import member, raw
+from switchgear.wire.fit.said import (
+    joined,
+    media_behind,
+    said,
+    system_in_front,
+    with_extra,
+    with_reasoning,
+    without_billing,
+)
+from switchgear.wire.fit.schema import fit_schemas
+from switchgear.wire.members import member, prune, raw
 from switchgear.wire.mend import EXTRA
 from switchgear.wire.model_facts import most_output, reasons
 from switchgear.wire.texts import text_of
@@ -22,13 +34,11 @@ Messages = list[dict[str, Raw]]
 When = Literal["never", "translated", "always"]
 """Which calls are rewritten: none, those of clients of another form, or all."""
 
-_SEE_BELOW = "(see the attachment below)"
-_TEXT_TYPES = frozenset({"text", "refusal"})
 _ASSISTANT, _TOOL, _USER = Raw(b'"assistant"'), Raw(b'"tool"'), Raw(b'"user"')
 _RESULTS = (_TOOL, Raw(b'"function"'))
-_FRONT = (Raw(b'"system"'), Raw(b'"developer"'))
 _NULL = Raw(b"null")
 _NOTHING = (None, _NULL, Raw(b"[]"))
+_THOUGHTS = ("messages.reasoning_content", "messages.reasoning_details")
 _BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _UNDERSCORE = ord("_")
 """A byte is looked for many times faster than several, and as a number than as bytes."""
@@ -48,6 +58,9 @@ class ChatGrammar(Struct, frozen=True):
     extra            takes `extra_content` of tool calls back
     media            takes pictures and files in tool messages
     new_bound        knows `max_completion_tokens`, and some of its models nothing else
+    addresses        takes files by their address
+    searches         takes `web_search_options` for any model, not only for those that do nothing else
+    others           takes what other servers' models thought, and what came with their calls, as they said it
     """
 
     user: int = 64
@@ -59,17 +72,29 @@ class ChatGrammar(Struct, frozen=True):
     extra: bool = False
     media: bool = False
     new_bound: bool = True
+    addresses: bool = False
+    searches: bool = False
+    others: bool = True
 
 
 def fit_chat(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: TargetModel) -> dict[str, Raw]:
     """Return the members of a call as the server reads them."""
     fitted = _scalars(call, members, grammar, model)
     text = bytes(fitted.get("messages", b""))
+    if not grammar.others and call.origin == call.wire and _holds_thoughts(text):
+        fitted, dropped = prune(fitted, _THOUGHTS)
+        call.drop(*dropped)
+        text = bytes(fitted.get("messages", b""))
     native = call.origin == call.wire and "always" not in (grammar.joined, grammar.front, grammar.reasoning_empty)
     if native and (_UNDERSCORE not in text or text.find(b"tool_call") < 0) and _ABOUT_TOOLS.isdisjoint(fitted):
         return fitted
     names = Names(call, grammar.names)
     fitted = _tools(call, fitted, names)
+    if call.origin != call.wire:
+        fitted = fit_schemas(call, fitted)
+        if web_search.MEMBER in fitted and not grammar.searches and "search" not in model.name:
+            call.drop(web_search.MEMBER)
+            fitted = {name: value for name, value in fitted.items() if name != web_search.MEMBER}
     steps = _steps(call, text, grammar, names)
     if not steps:
         return fitted
@@ -82,25 +107,55 @@ def fit_chat(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: T
 def _steps(call: Call, text: bytes, grammar: ChatGrammar, names: Names) -> list[Callable[[Messages], Messages]]:
     """Return what has to be done to messages, going by what stands in their JSON."""
     foreign = call.origin != call.wire
+    if foreign and not grammar.addresses and holds_addresses(call):
+        message = (
+            "A file in `messages` is named by its address; this model's provider takes the file itself, as a data URL."
+        )
+        raise InvalidRequest(message, param="messages", code="unsupported_content")
     steps: list[Callable[[Messages], Messages]] = []
     if foreign and b"-billing-header:" in text:
-        steps.append(_without_billing)
+        steps.append(without_billing)
     if foreign and b'"is_error"' in text:
         steps.append(lambda found: _without_errors(call, found))
     if b"tool_call" in text:
+        steps.append(whole_calls)
         steps.append(lambda found: _paired(call, found))
+        steps.append(said)
         if not grammar.media:
-            steps.append(lambda found: _media_behind(call, found))
-        steps.append(lambda found: _calls(found, names, grammar))
+            steps.append(lambda found: media_behind(call, found))
+        steps.append(lambda found: _calls(call, found, names, grammar))
         if _applies(grammar.reasoning_empty, call):
-            steps.append(_with_reasoning)
+            steps.append(with_reasoning)
     if grammar.extra and EXTRA.encode() in text:
-        steps.insert(0, _with_extra)
+        steps.insert(0, with_extra)
     if _applies(grammar.front, call) and (b'"system"' in text or b'"developer"' in text):
-        steps.append(lambda found: _system_in_front(call, found))
+        steps.append(lambda found: system_in_front(call, found))
     if _applies(grammar.joined, call) and b"[" in text[1:]:
-        steps.append(lambda found: _joined(call, found))
+        steps.append(lambda found: joined(call, found))
     return steps
+
+
+def holds_addresses(call: Call) -> bool:
+    """Say whether a translated call names files by their addresses."""
+    return b'"file_data":"http' in bytes(call.members.get("messages", b""))
+
+
+class _Message(Struct):
+    reasoning_content: Raw = Raw()
+    reasoning_details: Raw = Raw()
+
+
+_looked_at = msgspec.json.Decoder(list[_Message])
+
+
+def _holds_thoughts(text: bytes) -> bool:
+    if _UNDERSCORE not in text:
+        return False
+    try:
+        found = _looked_at.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return True
+    return any(it.reasoning_content or it.reasoning_details for it in found)
 
 
 def _applies(when: When, call: Call) -> bool:
@@ -244,33 +299,7 @@ def _ids(message: dict[str, Raw]) -> list[str]:
         return []
 
 
-def _media_behind(call: Call, messages: Messages) -> Messages:
-    """Show what a tool shows in a message of the user behind the results: those are text alone."""
-    moved: Messages = []
-    waiting: list[Any] = []
-    for message in messages:
-        if message.get("role") != _TOOL:
-            if waiting:
-                moved.append({"role": Raw(b'"user"'), "content": raw(waiting)})
-                waiting = []
-            moved.append(message)
-            continue
-        parts = _parts(message)
-        media = [part for part in parts or () if part.get("type") not in _TEXT_TYPES]
-        if parts is None or not media:
-            moved.append(message)
-            continue
-        call.change("messages.content")
-        id = _ANYTHING.decode(message.get("tool_call_id", _NULL))
-        waiting += [{"type": "text", "text": f"From the result of {id}:"}, *media]
-        kept = [part for part in parts if part not in media] or [{"type": "text", "text": _SEE_BELOW}]
-        moved.append({**message, "content": raw(kept if len(kept) > 1 else kept[0].get("text", _SEE_BELOW))})
-    if waiting:
-        moved.append({"role": Raw(b'"user"'), "content": raw(waiting)})
-    return moved
-
-
-def _calls(messages: Messages, names: Names, grammar: ChatGrammar) -> Messages:
+def _calls(call: Call, messages: Messages, names: Names, grammar: ChatGrammar) -> Messages:
     """Write names and ids of the calls of a history as the server takes them."""
     most = grammar.ids
     fitted: Messages = []
@@ -283,6 +312,8 @@ def _calls(messages: Messages, names: Names, grammar: ChatGrammar) -> Messages:
                 _rename(tool, names)
                 if most is not None and isinstance(tool, dict) and isinstance(tool.get("id"), str):
                     tool["id"] = fit_id(tool["id"], most)
+                if not grammar.others and isinstance(tool, dict) and tool.pop("extra_content", None) is not None:
+                    call.drop("messages.tool_calls.extra_content")
             if found != _ANYTHING.decode(calls):
                 message = {**message, "tool_calls": raw(found)}  # noqa: PLW2901 - a value in its stead
         elif most is not None and len(bytes(message.get("tool_call_id", b""))) > most + 2:
@@ -290,99 +321,3 @@ def _calls(messages: Messages, names: Names, grammar: ChatGrammar) -> Messages:
             message = {**message, "tool_call_id": raw(fit_id(id, most))}  # noqa: PLW2901
         fitted.append(message)
     return fitted
-
-
-def _with_reasoning(messages: Messages) -> Messages:
-    """Give turns that call tools the reasoning that some servers want with each: none, where there is none."""
-    return [
-        {**message, "reasoning_content": Raw(b'""')}
-        if message.get("role") == _ASSISTANT
-        and message.get("tool_calls") not in _NOTHING
-        and all(message.get(name) in (None, _NULL) for name in ("reasoning_content", "reasoning"))
-        else message
-        for message in messages
-    ]
-
-
-def _with_extra(messages: Messages) -> Messages:
-    """Give calls back the `extra_content` that came with them, which was kept as reasoning details meanwhile."""
-    fitted: Messages = []
-    for message in messages:
-        details: Any = _ANYTHING.decode(message.get("reasoning_details", _NULL)) or []
-        extras = {it.get("id"): it.get("data") for it in details if isinstance(it, dict) and it.get("format") == EXTRA}
-        if extras:
-            calls: Any = _ANYTHING.decode(message.get("tool_calls", _NULL)) or []
-            for tool in calls:
-                if tool.get("id") in extras:
-                    tool["extra_content"] = json.loads(str(extras[tool["id"]]))
-            others = [it for it in details if it.get("format") != EXTRA]
-            message = {**message, "tool_calls": raw(calls or None), "reasoning_details": raw(others)}  # noqa: PLW2901
-            if not others:
-                del message["reasoning_details"]
-        fitted.append(message)
-    return fitted
-
-
-def _system_in_front(call: Call, messages: Messages) -> Messages:
-    """Put all system texts into one message in front."""
-    said = [message for message in messages if message.get("role") in _FRONT]
-    if not said or (len(said) == 1 and messages[0] is said[0]):
-        return messages
-    if any(message.get("role") in _FRONT for message in messages[len(said) :]) or len(said) > 1:
-        call.change("messages.role")
-    parts: list[Any] = []
-    for message in said:
-        content: Any = _ANYTHING.decode(message.get("content", _NULL))
-        parts += content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
-    plain = all(part.keys() == {"type", "text"} for part in parts)
-    text = "\n\n".join(part["text"] for part in parts) if plain else parts
-    first = {**said[0], "content": raw(text)}
-    return [first, *(message for message in messages if message.get("role") not in _FRONT)]
-
-
-def _joined(call: Call, messages: Messages) -> Messages:
-    """Write contents that are text alone as one string."""
-    fitted: Messages = []
-    for message in messages:
-        parts = _parts(message)
-        if parts and all(part.get("type") in _TEXT_TYPES for part in parts):
-            if any("cache_control" in part for part in parts):
-                call.drop("messages.content.cache_control")
-            between = "\n\n" if message.get("role") in _FRONT else "\n"
-            text = between.join(str(part.get("text") or part.get("refusal") or "") for part in parts)
-            message = {**message, "content": raw(text)}  # noqa: PLW2901
-        fitted.append(message)
-    return fitted
-
-
-def _without_billing(messages: Messages) -> Messages:
-    """Leave out what one vendor's agent says to that vendor's books: it would end every other's cache of the prompt."""
-    fitted: Messages = []
-    for message in messages:
-        content = bytes(message.get("content", b""))
-        if message.get("role") in _FRONT and b"-billing-header:" in content:
-            found: Any = _ANYTHING.decode(content)
-            if isinstance(found, list):
-                kept = [part for part in found if BILLING.match(str(part.get("text", ""))) is None]
-                if len(kept) == 1 and kept[0].keys() == {"type", "text"}:
-                    message = {**message, "content": raw(kept[0]["text"])}  # noqa: PLW2901
-                elif kept:
-                    message = {**message, "content": raw(kept)}  # noqa: PLW2901
-                else:
-                    continue
-            elif isinstance(found, str) and BILLING.match(found):
-                rest = found.partition("\n")[2].lstrip()
-                if not rest:
-                    continue
-                message = {**message, "content": raw(rest)}  # noqa: PLW2901
-        fitted.append(message)
-    return fitted
-
-
-def _parts(message: dict[str, Raw]) -> list[Any] | None:
-    """Return the parts of a content; None for a text, and for what is none."""
-    content = bytes(message.get("content", b""))
-    if content[:1] != b"[":
-        return None
-    found: Any = _ANYTHING.decode(content)
-    return found if all(isinstance(part, dict) for part in found) else None

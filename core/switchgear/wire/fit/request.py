@@ -20,6 +20,7 @@ from switchgear.wire.canonical import (
     ThinkingPart,
     read_chat,
 )
+from switchgear.wire.fit.calls import Ids
 from switchgear.wire.fit.names import BILLING, NameRule, Names
 from switchgear.wire.fit.results import NO_RESULT, paired
 from switchgear.wire.mend import words
@@ -39,6 +40,7 @@ def read_fitted(call: Call, model: TargetModel, names: NameRule = _PLAIN, *, tak
     """
     chat = read_chat(call, model)
     _bound(call, chat, model)
+    _allow(call, chat)
     if not chat.tools:
         choice = chat.tool_choice
         if not isinstance(choice, NamedTool) or choice.function is not None:
@@ -57,7 +59,37 @@ def read_fitted(call: Call, model: TargetModel, names: NameRule = _PLAIN, *, tak
     for message in chat.messages:
         _message(call, message, fitted, takes_errors=takes_errors)
     chat.messages = list(_said(iter(_paired(call, chat.messages))))
+    _tell_apart(call, chat.messages)
     return chat
+
+
+def _tell_apart(call: Call, messages: list[Message]) -> None:
+    """Give calls whose id an earlier one has ids of their own, as servers give them that count anew in each turn."""
+    ids = Ids()
+    for message in messages:
+        if message.tool_calls:
+            given = [tool.id for tool in message.tool_calls]
+            made = ids.called(given)
+            if made != given:
+                call.change("messages.tool_calls.id")
+                now = dict(zip(given, made, strict=True))
+                for detail in message.reasoning_details or ():
+                    detail.id = now.get(detail.id or "", detail.id)
+                for tool, id in zip(message.tool_calls, made, strict=True):
+                    tool.id = id
+        elif message.role == "tool" and message.tool_call_id:
+            message.tool_call_id = ids.answered(message.tool_call_id)
+
+
+def _allow(call: Call, chat: ChatRequest) -> None:
+    """Leave out tools that must not be called: other forms know which there are, and not which of them may be."""
+    choice = chat.tool_choice
+    if not isinstance(choice, NamedTool) or choice.allowed_tools is None:
+        return
+    allowed = {tool.function.name for tool in choice.allowed_tools.tools if tool.function is not None}
+    chat.tools = [tool for tool in chat.tools or () if tool.function is not None and tool.function.name in allowed]
+    chat.tool_choice = choice.allowed_tools.mode
+    call.change("tool_choice")
 
 
 def _bound(call: Call, chat: ChatRequest, model: TargetModel) -> None:

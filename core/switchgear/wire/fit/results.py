@@ -8,6 +8,9 @@ M = TypeVar("M")
 NO_RESULT = "(no result)"
 """What stands for the result of a call that has none: it was interrupted, or its result was left out of the history."""
 
+BEGINNING = "(the conversation begins with the answer)"
+"""What the user says where the first turn is the model's and the target wants one of the user's before it."""
+
 
 def paired(
     messages: Sequence[M],

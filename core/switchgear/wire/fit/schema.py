@@ -6,6 +6,12 @@ does with the rest is done here as well: closed objects, other keywords told in 
 
 from typing import Any
 
+import msgspec
+from msgspec import UNSET, Raw, Struct
+
+from switchgear.contracts.provider import Call
+from switchgear.wire.members import raw
+
 _UNKNOWN = (
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
     *("minLength", "maxLength", "maxItems", "uniqueItems", "minProperties", "maxProperties"),
@@ -31,6 +37,117 @@ def is_fit(schema: Schema) -> bool:
     """Say whether a schema is taken as it is."""
     _, lost, closed = fit_schema(schema)
     return not lost and not closed
+
+
+_JOINED = ("anyOf", "oneOf", "allOf")
+_NOT_AT_THE_ROOT = (*_JOINED, "enum", "not")
+
+
+def fit_root(schema: Schema) -> tuple[Schema, bool]:
+    """Return the schema of a tool's arguments as an object at its root, which vendors want, and whether something was lost by it.
+
+    What stood there as alternatives are members that may be given.
+    """
+    if schema.get("type") == "object" and not any(name in schema for name in _NOT_AT_THE_ROOT):
+        return schema, False
+    found = {name: value for name, value in schema.items() if name not in _NOT_AT_THE_ROOT}
+    found["type"] = "object"
+    branches = [it for name in _JOINED for it in _listed(schema.get(name)) if isinstance(it, dict)]
+    inner = [it["properties"] for it in branches if isinstance(it.get("properties"), dict)]
+    given = found.get("properties")
+    members = {name: it for properties in inner for name, it in properties.items()}
+    members |= given if isinstance(given, dict) else {}
+    if members:
+        found["properties"] = members
+    return found, any(name in schema for name in _NOT_AT_THE_ROOT)
+
+
+class _Root(Struct, rename={"any": "anyOf", "one": "oneOf", "all": "allOf", "is_not": "not"}):
+    type: Any = UNSET
+    any: Any = UNSET
+    one: Any = UNSET
+    all: Any = UNSET
+    enum: Any = UNSET
+    is_not: Any = UNSET
+
+
+class _Function(Struct):
+    parameters: _Root | None = None
+    strict: bool | None = None
+
+
+class _Tool(Struct):
+    function: _Function | None = None
+
+
+_tools = msgspec.json.Decoder(list[_Tool])
+_anything = msgspec.json.Decoder()
+
+
+def fit_schemas(call: Call, members: dict[str, Raw]) -> dict[str, Raw]:
+    """Return a translated chat's members with schemas as the chat's own vendor takes them.
+
+    It holds tools and answers strictly to a schema only if that is closed and wants all its members.
+    """
+    tools = members.get("tools")
+    if tools is not None and _may_not_fit(tools):
+        found: list[Any] = _anything.decode(tools)
+        for tool in found:
+            if isinstance(function := tool.get("function"), dict):
+                _fit_function(call, function)
+        members = {**members, "tools": raw(found)}
+    wanted = members.get("response_format")
+    if wanted is not None and b'"strict"' in bytes(wanted):
+        format: Any = _anything.decode(wanted)
+        inner = format.get("json_schema") if isinstance(format, dict) else None
+        if isinstance(inner, dict) and inner.get("strict") and not is_closed(inner.get("schema")):
+            call.drop("response_format.json_schema.strict")
+            del inner["strict"]
+            members = {**members, "response_format": raw(format)}
+    return members
+
+
+def _may_not_fit(tools: Raw) -> bool:
+    try:
+        found = _tools.decode(tools)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    functions = [tool.function for tool in found if tool.function is not None]
+    return any(it.strict or (it.parameters is not None and not _is_root(it.parameters)) for it in functions)
+
+
+def _is_root(root: _Root) -> bool:
+    others = (root.any, root.one, root.all, root.enum, root.is_not)
+    return root.type == "object" and all(value is UNSET for value in others)
+
+
+def _fit_function(call: Call, function: Schema) -> None:
+    parameters = function.get("parameters")
+    if isinstance(parameters, dict):
+        function["parameters"], lost = fit_root(parameters)
+        if lost:
+            call.change("tools.function.parameters")
+    if function.get("strict") and not is_closed(function.get("parameters")):
+        call.drop("tools.function.strict")
+        del function["strict"]
+
+
+def is_closed(schema: Any, depth: int = 0) -> bool:
+    """Say whether each object in a schema allows no other members than it names, and wants all of those."""
+    if not isinstance(schema, dict):
+        return True
+    if depth > _MOST_DEPTH:
+        return False
+    properties = schema.get("properties")
+    if properties is not None or "object" in (schema.get("type"), *_listed(schema.get("type"))):
+        if schema.get("additionalProperties") is not False:
+            return False
+        if not set(properties or ()) <= {it for it in _listed(schema.get("required")) if isinstance(it, str)}:
+            return False
+    maps = [inner for name in _MAPS if isinstance(inner := schema.get(name), dict)]
+    below = [it for inner in maps for it in inner.values()]
+    below += [it for name in _LISTS for it in _listed(schema.get(name))]
+    return all(is_closed(it, depth + 1) for it in (*below, schema.get("items")))
 
 
 def _fitted(schema: Schema, lost: dict[str, None], closed: list[bool], depth: int) -> Schema:

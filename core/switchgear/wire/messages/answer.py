@@ -1,10 +1,10 @@
 """Whole answers in the Messages form: read as they are, or translated into canonical ones.
 
-Wire: docs.anthropic.com/en/api/messages and …/messages-count-tokens. Citations and the results of tools that the provider
-runs itself have no canonical form: a client that wants them speaks the Messages form.
+Wire: docs.anthropic.com/en/api/messages and …/messages-count-tokens. Results of tools that the provider runs itself have no
+canonical form: a client that wants them speaks the Messages form.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -17,7 +17,8 @@ from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import completion
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.messages.faults import decode_fault
-from switchgear.wire.messages.form import Block, StopDetails, finish_reason, read_tokens
+from switchgear.wire.messages.form import Block, Citation, StopDetails, finish_reason, read_tokens
+from switchgear.wire.web_search import citation
 
 T = TypeVar("T", bound=Struct)
 
@@ -140,7 +141,7 @@ def _said(found: Message, reasoning: str, aliases: Mapping[str, str]) -> dict[st
             if detail is not None:
                 details.append(detail)
     refusal = found.stop_details.explanation if found.stop_details is not None else None
-    said: dict[str, Any] = {"content": "".join(texts) if texts else None}
+    said: dict[str, Any] = {"content": "".join(texts) if texts else None, **_notes(found)}
     if found.stop_reason == "refusal" and refusal:
         said["refusal"] = refusal
     if "".join(thoughts):
@@ -150,3 +151,19 @@ def _said(found: Message, reasoning: str, aliases: Mapping[str, str]) -> dict[st
     if calls:
         said["tool_calls"] = calls
     return said
+
+
+def _notes(found: Message) -> dict[str, Any]:
+    notes: list[dict[str, Any]] = []
+    before = 0
+    for block in found.content:
+        if block.type == "text":
+            notes += cited(block.citations or (), before, len(block.text or ""))
+            before += len(block.text or "")
+    return {"annotations": notes} if notes else {}
+
+
+def cited(citations: Iterable[Citation], before: int, length: int) -> list[dict[str, Any]]:
+    """Write the citations of a text of a `length`, `before` which as many characters were said, as a chat has them."""
+    pages = dict.fromkeys((it.url, it.title or "") for it in citations if it.url)
+    return [citation(str(url), title, before, before + length) for url, title in pages]

@@ -12,9 +12,11 @@ from switchgear.contracts.provider import Call, TargetModel
 from switchgear.wire.fit.chat import bounded
 from switchgear.wire.fit.names import NameRule, Names, fit_user
 from switchgear.wire.members import member, raw
+from switchgear.wire.messages.history import fit_turns, is_blank
 from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.thinking import fit_thinking, lacks_thinking, own_thought
 from switchgear.wire.messages.turns import tool_id
+from switchgear.wire.texts import text_of
 
 Members = dict[str, Raw]
 
@@ -105,7 +107,7 @@ def fit_native(call: Call, members: Members, rules: Rules, model: TargetModel, f
         fitted = {name: value for name, value in fitted.items() if name != "tool_choice"}
     names = Names(call, _TOOL_NAMES)
     fitted = _tools(fitted, names)
-    fitted = _history(call, fitted, format, names)
+    fitted = _history(call, _system(fitted), format, names)
     fitted = _thinking(call, fitted, rules)
     fitted = _sampling(call, fitted, rules)
     return _user(call, fitted)
@@ -153,6 +155,26 @@ def _thinking(call: Call, members: Members, rules: Rules) -> Members:
     elif config.get("effort") != effort:
         fitted["output_config"] = raw(config)
     return fitted
+
+
+def _system(members: Members) -> Members:
+    """Leave blank texts out of the system prompt."""
+    system = members.get("system")
+    if system is None:
+        return members
+    try:
+        blocks = _blocks.decode(system)
+    except (msgspec.DecodeError, RecursionError):
+        return members
+    if blocks.strip() if isinstance(blocks, str) else not any(map(_may_be_blank, blocks)):
+        return members
+    found: Any = _ANYTHING.decode(system)
+    if isinstance(found, list):
+        kept: Any = [it for it in found if not (isinstance(it, dict) and is_blank(it))]
+    else:
+        kept = None
+    less = {name: value for name, value in members.items() if name != "system"}
+    return {**less, "system": raw(kept)} if kept else less
 
 
 def _turns(members: Members) -> list[Any]:
@@ -206,13 +228,51 @@ def _tools(members: Members, names: Names) -> Members:
     return members
 
 
+class _Block(Struct):
+    type: str = ""
+    text: Raw = _NULL
+
+
+class _Turn(Struct):
+    content: str | list[_Block]
+
+
+_blocks = msgspec.json.Decoder(str | list[_Block])
+_plain = msgspec.json.Decoder(list[_Turn])
+_TO_LOOK_AT = frozenset({*_THOUGHTS, "tool_use", "tool_result"})
+_LONGEST_BLANK = 32
+"""Bytes of JSON in which a blank text is told from others at once; a longer one is no accident."""
+
+
+def _is_plain(messages: Raw) -> bool:
+    """Say whether no turn has to be looked at: none thinks, none has to do with tools, none is blank."""
+    try:
+        turns = _plain.decode(messages)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    for turn in turns:
+        content = turn.content
+        if isinstance(content, str):
+            if not content or content.isspace():
+                return False
+        elif not content or any(it.type in _TO_LOOK_AT or _may_be_blank(it) for it in content):
+            return False
+    return True
+
+
+def _may_be_blank(block: _Block) -> bool:
+    return (
+        block.type == "text" and len(text := bytes(block.text)) < _LONGEST_BLANK and not (text_of(text) or "").strip()
+    )
+
+
 def _history(call: Call, members: Members, format: str, names: Names) -> Members:
     """Leave out thoughts that the model cannot have had, and write names, ids and blank texts as the form takes them."""
-    text = bytes(members.get("messages", b""))
-    if b'"thinking"' not in text and b'"redacted_thinking"' not in text and b'"tool_use' not in text:
+    if _is_plain(members.get("messages", _NULL)):
         return members
-    turns = _turns(members)
-    changed = False
+    given = _turns(members)
+    turns = fit_turns(call, given)
+    changed = turns is not given
     kept = []
     for turn in turns:
         content = turn.get("content")
@@ -221,18 +281,12 @@ def _history(call: Call, members: Members, format: str, names: Names) -> Members
             continue
         blocks = [_block(call, block, format, names) if isinstance(block, dict) else block for block in content]
         left = [block for block in blocks if block is not None]
-        others = [block for block in left if not _is_blank(block)]
-        left = others or left
         if len(left) != len(content) or any(new is not old for new, old in zip(left, content, strict=True)):
             changed = True
             turn = {**turn, "content": left}  # noqa: PLW2901 - a value in its stead
         if left or not content:
             kept.append(turn)
     return {**members, "messages": raw(kept)} if changed else members
-
-
-def _is_blank(block: Any) -> bool:
-    return isinstance(block, dict) and block.get("type") == "text" and not str(block.get("text", "")).strip()
 
 
 def _block(call: Call, block: dict[str, Any], format: str, names: Names) -> dict[str, Any] | None:

@@ -121,6 +121,13 @@ class StopDetails(Struct, gc=False):
     explanation: str | None = None
 
 
+class Citation(Struct, gc=False):
+    """Where a text was found; `url` where that is in the web."""
+
+    url: str | None = None
+    title: str | None = None
+
+
 class Block(Struct, gc=False):
     """A content block. Which members mean something depends on the type."""
 
@@ -132,6 +139,7 @@ class Block(Struct, gc=False):
     id: str | None = None
     name: str | None = None
     input: Raw = Raw(b"{}")
+    citations: list[Citation] | None = None
 
 
 def finish_reason(stop_reason: str | None) -> str:

@@ -11,10 +11,11 @@ from msgspec import UNSET, Raw
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
+from switchgear.wire import web_search
 from switchgear.wire.canonical import JSON_ONLY, ChatRequest, NamedTool, drop_others, wants_json
 from switchgear.wire.fit.names import NameRule, fit_user
 from switchgear.wire.fit.request import read_fitted
-from switchgear.wire.fit.schema import fit_schema, is_fit
+from switchgear.wire.fit.schema import fit_root, fit_schema, is_fit
 from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.thinking import fit_thinking, lacks_thinking
 from switchgear.wire.messages.turns import Body, marker, write_turns
@@ -26,7 +27,7 @@ _PASSED_ON = ("cache_control", "container", "context_management", "inference_geo
 """Members of the form that nothing canonical is like: a client that sends one means it."""
 _CARRIED = (
     *("tools", "tool_choice", "parallel_tool_calls", "response_format", "stop", "temperature", "top_p", "top_k", "n"),
-    *("reasoning_effort", "thinking", "user", "service_tier", *_PASSED_ON),
+    *("reasoning_effort", "thinking", "user", "service_tier", web_search.MEMBER, *_PASSED_ON),
 )
 _TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768, "max": 32_768}
@@ -56,7 +57,7 @@ def write_request(call: Call, model: TargetModel, rules: Rules, reasoning: str, 
         body["system"] = system
     if call.stream:
         body["stream"] = True
-    if tools := _tools(call, chat, rules):
+    if tools := [*_tools(call, chat, rules), *_search(call, chat)]:
         body["tools"] = tools
     forced = _tool_choice(call, chat, rules, body)
     config = _output_config(call, chat)
@@ -80,7 +81,9 @@ def _tools(call: Call, chat: ChatRequest, rules: Rules) -> list[Body]:
         tool: Body = {"name": function.name}
         if function.description is not None:
             tool["description"] = function.description
-        tool["input_schema"] = {**(function.parameters or {}), "type": "object"}
+        tool["input_schema"], lost = fit_root(function.parameters or {})
+        if lost:
+            call.change("tools.function.parameters")
         if function.strict is not None:
             fits = not function.strict or is_fit(tool["input_schema"])
             if rules.json_schema and fits:
@@ -91,6 +94,19 @@ def _tools(call: Call, chat: ChatRequest, rules: Rules) -> list[Body]:
             tool["cache_control"] = marker(mark)
         tools.append(tool)
     return tools
+
+
+def _search(call: Call, chat: ChatRequest) -> list[Body]:
+    """Write the tool that searches the web, unless the client has one of its name."""
+    options = chat.web_search_options
+    if options is None:
+        return []
+    if any(function.name == web_search.TOOL for function, _ in chat.functions()):
+        _drop(call, web_search.MEMBER)
+        return []
+    if "search_context_size" in options:
+        call.drop(f"{web_search.MEMBER}.search_context_size")
+    return [web_search.messages_tool(options)]
 
 
 def _tool_choice(call: Call, chat: ChatRequest, rules: Rules, body: Body) -> bool:

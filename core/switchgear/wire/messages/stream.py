@@ -15,9 +15,9 @@ from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
 from switchgear.wire.chunks import ChunkWriter
 from switchgear.wire.event_decoder import EventDecoder
 from switchgear.wire.members import BROKEN, decode_whole
-from switchgear.wire.messages.answer import Message, own_name, thinking_detail
+from switchgear.wire.messages.answer import Message, cited, own_name, thinking_detail
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
-from switchgear.wire.messages.form import Block, StopDetails, TokenCounts, finish_reason, read_tokens
+from switchgear.wire.messages.form import Block, Citation, StopDetails, TokenCounts, finish_reason, read_tokens
 
 _NULL = Raw(b"null")
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
@@ -31,6 +31,7 @@ class _Delta(Struct, gc=False):
     signature: str | None = None
     stop_reason: str | None = None
     stop_details: StopDetails | None = None
+    citation: Citation | None = None
 
 
 class _Event(Struct, gc=False):
@@ -151,12 +152,15 @@ class ChunkDecoder(_MessagesDecoder):
 
     __slots__ = (
         "_aliases",
+        "_began",
         "_begun",
         "_blocks",
         "_calls",
+        "_citations",
         "_created",
         "_last_call",
         "_reasoning",
+        "_said",
         "_stop",
         "_usage_wanted",
         "_writer",
@@ -174,6 +178,8 @@ class ChunkDecoder(_MessagesDecoder):
         self._calls = 0
         self._last_call: str | None = None
         self._stop: _Delta | None = None
+        self._said = self._began = 0
+        self._citations: list[Citation] = []
 
     def _take(self, event: _Event, payload: bytes, events: list[StreamEvent]) -> None:  # noqa: ARG002 - natives need it
         kind = event.type
@@ -206,8 +212,10 @@ class ChunkDecoder(_MessagesDecoder):
         if not self._begun:
             raise _NotAnEventError
         if delta.type == "text_delta":
-            if delta.text:
-                events.append(self._writer.text(delta.text))
+            self._text(delta.text, events)
+            return
+        if delta.citation is not None:
+            self._citations.append(delta.citation)
             return
         block = self._blocks.get(index)
         if block is None:
@@ -223,11 +231,17 @@ class ChunkDecoder(_MessagesDecoder):
         elif delta.type == "signature_delta":
             block.signature.append(delta.signature or "")
 
+    def _text(self, text: str | None, events: list[StreamEvent]) -> None:
+        if text:
+            self._said += len(text)
+            events.append(self._writer.text(text))
+
     def _open(self, index: int, block: Block, events: list[StreamEvent]) -> None:
         if not self._begun:
             raise _NotAnEventError
-        if block.type == "text" and block.text:
-            events.append(self._writer.text(block.text))
+        if block.type == "text":
+            self._began = self._said
+            self._text(block.text, events)
         elif block.type == "tool_use":
             given = bytes(block.input).decode() if block.input not in _EMPTY else ""
             events.append(self._writer.tool_call(self._calls, block.id or "", self._own_name(block.name), given))
@@ -245,6 +259,10 @@ class ChunkDecoder(_MessagesDecoder):
         return self._aliases.get(name or "", name or "")
 
     def _close(self, index: int, events: list[StreamEvent]) -> None:
+        if self._citations:
+            notes = cited(self._citations, self._began, self._said - self._began)
+            events += [self._writer.annotation(note) for note in notes]
+            self._citations = []
         block = self._blocks.pop(index, None)
         if block is None:
             return

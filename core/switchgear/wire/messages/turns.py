@@ -26,6 +26,7 @@ from switchgear.wire.canonical import (
     ToolCall,
     data_url,
 )
+from switchgear.wire.fit.results import BEGINNING
 
 Body = dict[str, Any]
 
@@ -58,6 +59,9 @@ def write_turns(call: Call, messages: list[Message], reasoning: str | None) -> t
             )
     if turns and turns[-1]["role"] == "assistant":
         _trim_prefill(turns)
+    if turns and turns[0]["role"] == "assistant":
+        call.change("messages")
+        turns.insert(0, {"role": "user", "content": [_text(BEGINNING)]})
     return system, turns
 
 

@@ -8,6 +8,7 @@ from switchgear.errors import InvalidRequest
 FORMAT = "responses-v1"
 """The `format` of reasoning details that were reasoning items of this wire."""
 
+_ADDRESSES = ("https://", "http://")
 _BLIND = "messages.content.cache_control"
 
 
@@ -95,6 +96,8 @@ class Items:
             if kind == "text":
                 self._unmarked(part)
                 found.append({"type": "output_text", "text": part.get("text") or ""})
+            elif kind == "thinking":
+                self._call.drop("messages.content.thinking")
             elif kind == "refusal":
                 found.append({"type": "refusal", "refusal": part.get("refusal") or ""})
             else:
@@ -118,7 +121,10 @@ class Items:
             return {"type": "input_image", "image_url": inner.get("url"), **detail}
         if kind == "file" and isinstance(inner, dict):
             known = ("file_data", "file_id", "filename")
-            return {"type": "input_file", **{name: inner[name] for name in known if inner.get(name) is not None}}
+            file = {name: inner[name] for name in known if inner.get(name) is not None}
+            if str(file.get("file_data", "")).startswith(_ADDRESSES):
+                file = {"file_url": file["file_data"]}  # which has its name in it
+            return {"type": "input_file", **file}
         if kind == "input_audio":
             return {"type": "input_audio", "input_audio": inner}
         raise bad(where, "this model's provider takes text, images, files and audio")

@@ -8,6 +8,7 @@ from msgspec import Raw
 
 from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
+from switchgear.wire import web_search
 from switchgear.wire.members import raw
 from switchgear.wire.responses_out.items import Items, bad
 from switchgear.wire.responses_out.tools import add_tools
@@ -26,7 +27,7 @@ _READ = frozenset(
     {
         "model", "messages", "stream_options", "max_tokens", "max_completion_tokens", "tools", "tool_choice", "functions",
         "function_call", "parallel_tool_calls", "response_format", "verbosity", "reasoning_effort", "logprobs", "n",
-        "modalities", "audio",
+        "modalities", "audio", web_search.MEMBER,
     }
 )  # fmt: skip
 _MEANINGLESS: Mapping[str, tuple[bytes, ...]] = {

@@ -62,10 +62,6 @@ class _Writer(ChunkWriter):
         encoded = msgspec.json.encode(piece)
         return self._delta(b'{"tool_calls":[{"index":%d,"custom":{"input":%b}}]}' % (place, encoded), len(encoded) - 2)
 
-    def annotation(self, note: dict[str, Any]) -> StreamEvent:
-        """Tell a citation."""
-        return self._delta(b'{"annotations":%b}' % msgspec.json.encode([note]), 0)
-
 
 class _Call:
     """A tool call that goes by: its place among the calls, and whether any of what it is called with has."""

@@ -6,6 +6,7 @@ from msgspec import Raw
 
 from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
+from switchgear.wire import web_search
 from switchgear.wire.members import raw
 
 
@@ -21,9 +22,12 @@ def add_tools(call: Call, made: dict[str, Raw]) -> None:
     tools += [
         _function(it, f"functions[{n}]") for n, it in enumerate(call.member("functions", list[dict[str, Any]]) or ())
     ]
+    searches = call.member(web_search.MEMBER, dict[str, Any])
+    searching = [] if searches is None else [web_search.responses_tool(searches)]
+    if tools or searching:
+        made["tools"] = raw([*tools, *searching])
     if not tools:
         return
-    made["tools"] = raw(tools)
     choice = _choice(call)
     if choice is not None:
         made["tool_choice"] = raw(choice)

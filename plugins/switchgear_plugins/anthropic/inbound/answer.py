@@ -6,11 +6,13 @@ import msgspec
 from msgspec import Raw
 
 from switchgear.ambient import Ambient
+from switchgear.contracts.estimate import untold
 from switchgear.contracts.provider import Answer, Call, ProviderFault
 from switchgear.wire.canonical import ReasoningDetail, ToolCall
 from switchgear.wire.chunks import SaidMessage, read_completion
+from switchgear.wire.usage import read_usage
 from switchgear_plugins.anthropic.inbound.thinking import CLAUDE, Redacted, thoughts
-from switchgear_plugins.anthropic.inbound.usage import stop_reason, usage_members
+from switchgear_plugins.anthropic.inbound.usage import stop_reason, whole_usage
 
 _json = msgspec.json.Encoder()
 _object = msgspec.json.Decoder(dict[str, Raw])
@@ -37,7 +39,9 @@ def write_message(call: Call, answer: Answer, ambient: Ambient) -> bytes:
             "content": content,
             "stop_reason": stop_reason(choice.finish_reason, called=called, refused=bool(choice.message.refusal)),
             "stop_sequence": None,
-            "usage": usage_members(answer.usage or found.tokens()),
+            "stop_details": None,
+            "container": None,
+            "usage": whole_usage(answer.usage or read_usage(found.usage) or untold(call, _shown(content))),
         }
     )
 
@@ -47,6 +51,23 @@ def message_id(id: str, ambient: Ambient) -> str:
     if id.startswith("msg_"):
         return id
     return f"msg_{id.removeprefix('chatcmpl-') or ambient.new_id()}"
+
+
+def text_block(text: str) -> dict[str, Any]:
+    """Make a block of text."""
+    return {"type": "text", "text": text, "citations": None}
+
+
+def tool_block(id: str, name: str, given: dict[str, Raw]) -> dict[str, Any]:
+    """Make a block that calls a tool, as the model itself does."""
+    return {"type": "tool_use", "id": id, "name": name, "input": given, "caller": {"type": "direct"}}
+
+
+def _shown(content: list[dict[str, Any]]) -> int:
+    return sum(
+        len(block.get("text") or block.get("thinking") or b"".join(block.get("input", {}).values()))
+        for block in content
+    )
 
 
 def _blocks(said: SaidMessage, *, cut: bool) -> list[dict[str, Any]]:
@@ -60,12 +81,12 @@ def _blocks(said: SaidMessage, *, cut: bool) -> list[dict[str, Any]]:
         else:
             front.append(detail)
     _think(blocks, None if behind else said.thought, front)
-    blocks += [{"type": "text", "text": text} for text in (said.content, said.refusal) if text]
-    blocks += [{"type": "text", "text": image.named()} for image in said.images or ()]
+    blocks += [text_block(text) for text in (said.content, said.refusal) if text]
+    blocks += [text_block(image.named()) for image in said.images or ()]
     for tool in said.tool_calls or ():
         given = _input(tool)
         if given is not None:
-            blocks.append({"type": "tool_use", "id": tool.id, "name": tool.function.name, "input": given})
+            blocks.append(tool_block(tool.id, tool.function.name, given))
             _think(blocks, None, behind.get(tool.id, []))
         elif not cut:
             raise ProviderFault("protocol", 200)

@@ -105,6 +105,12 @@ class Page(Struct):
     title: str = ""
 
 
+class Said(Struct):
+    """A text among others."""
+
+    text: str = ""
+
+
 class Turn(Struct):
     """One message."""
 
@@ -163,17 +169,22 @@ Drops = dict[str, None]
 """What cannot be carried, in the order it was met. Places in lists are left out: a conversation would fill the header."""
 
 _kind = msgspec.json.Decoder(Kind)
+_texts = msgspec.json.Decoder(list[Said])
 _pages = msgspec.json.Decoder(list[Page])
 _raws = msgspec.json.Decoder(dict[str, Raw])
 _NULL = Raw(b"null")
 
 
 class Reader:
-    """Decodes parts of one request, and collects what it says that cannot be carried, and tools by name that are left out."""
+    """Decodes parts of one request, and collects what it says that cannot be carried, and tools by name that are left out.
+
+    `search` is what the request calls the tool that searches the web, if it has that.
+    """
 
     def __init__(self) -> None:
         self.drops: Drops = {}
         self.left_out: set[str] = set()
+        self.search: str | None = None
         self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
     def members(self, part: Raw, where: str) -> dict[str, Raw]:
@@ -190,6 +201,13 @@ class Reader:
         except (msgspec.DecodeError, RecursionError):
             return None
         return found if isinstance(found, str) else None
+
+    def texts(self, content: Raw) -> list[str]:
+        """Return what the texts of a list of blocks say."""
+        try:
+            return [said.text for said in _texts.decode(content) if said.text]
+        except (msgspec.DecodeError, RecursionError):
+            return []
 
     def pages(self, content: Raw) -> list[Page]:
         """Return what a search found; nothing of what is no list of pages, as the failure of a search."""

@@ -42,7 +42,7 @@ _KIND = "messages.content"
 _NULL = Raw(b"null")
 _TEXTS = ("text",)
 _PLAIN = ("text", "image")
-_ALL = ("text", "image", "document")
+_ALL = ("text", "image", "document", "search_result", "tool_reference")
 
 
 def read_system(reader: Reader, system: str | list[Raw]) -> Message:
@@ -125,18 +125,14 @@ def _assistant(reader: Reader, content: str | list[Raw], where: str) -> Message:
     for place, raw in enumerate(content):
         here = f"{where}[{place}]"
         kind = reader.kind(raw, here)
-        if kind == "text":
+        if kind in ("text", "compaction"):
             said += _parts(reader, raw, here, _KIND)
         elif kind == "tool_use":
             calls.append(_call(reader, raw, here))
-        elif kind == "thinking":
-            thinking = reader.read(raw, Thinking, here, _KIND)
-            thought.append(thinking.thinking)
-            detail = restore_thought(thinking.thinking, thinking.signature, here)
+        elif kind in ("thinking", "redacted_thinking"):
+            words, detail = _thought(reader, raw, here, kind)
+            thought.append(words)
             details.append(_placed(detail, calls))
-        elif kind == "redacted_thinking":
-            redacted = restore_redacted(reader.read(raw, RedactedThinking, here, _KIND).data, here)
-            details.append(_placed(redacted, calls))
         elif kind.endswith(("_tool_use", "_tool_result")):
             said += _ran_elsewhere(reader, raw, here, kind)
         else:
@@ -147,6 +143,20 @@ def _assistant(reader: Reader, content: str | list[Raw], where: str) -> Message:
     message.reasoning_content = "".join(thought) or None
     message.reasoning_details = [detail for detail in details if detail is not None] or None
     return message
+
+
+def _thought(reader: Reader, raw: Raw, where: str, kind: str) -> tuple[str, ReasoningDetail | None]:
+    """Return what was thought, in words and as what must come back; the latter not of what was damaged on its way."""
+    if kind == "redacted_thinking":
+        words, opaque = "", reader.read(raw, RedactedThinking, where, _KIND).data
+        detail = restore_redacted(opaque)
+    else:
+        block = reader.read(raw, Thinking, where, _KIND)
+        words, opaque = block.thinking, block.signature
+        detail = restore_thought(words, opaque)
+    if detail is None and opaque:
+        reader.drops[f"{_KIND}.{kind}"] = None
+    return words, detail
 
 
 def _ran_elsewhere(reader: Reader, raw: Raw, where: str, kind: str) -> list[Part]:
@@ -170,7 +180,7 @@ def _placed(detail: ReasoningDetail | None, calls: list[ToolCall]) -> ReasoningD
 def _call(reader: Reader, raw: Raw, where: str) -> ToolCall:
     call = reader.read(raw, ToolUse, where, _KIND)
     if call.caller is not None and call.caller.type != "direct":
-        raise unsupported(where, "a tool call made by code that ran at another vendor")
+        reader.drops[f"{_KIND}.caller"] = None  # code that ran at the vendor called it: past, as its result is
     given = bytes(call.input)
     if given[:1] != b"{":
         raise bad(f"{where}.input", "it must be an object")
@@ -210,7 +220,25 @@ def _parts(reader: Reader, raw: Raw, where: str, kind: str) -> list[Part]:
         if document.cache_control is not None and not _mark(parts, document.cache_control):
             reader.drops[f"{kind}.cache_control"] = None
         return parts
+    if type in _TOLD:
+        reader.drops[f"{kind}.{type}"] = None
+        return _told(reader, raw, type)
     raise _not_here(where, type)
+
+
+_TOLD = ("search_result", "tool_reference", "compaction")
+"""Blocks that others have no form for and can be told in words."""
+
+
+def _told(reader: Reader, raw: Raw, type: str) -> list[Part]:
+    members = reader.members(raw, type)
+    text = {name: reader.text(value) or "" for name, value in members.items()}
+    if type == "tool_reference":
+        return [TextPart(f"[tool: {text.get('tool_name', '')}]")]
+    if type == "compaction":
+        return [TextPart(text["content"])] if text.get("content") else []
+    head = f"{text.get('title', '')} ({text.get('source', '')})"
+    return [TextPart("\n".join([head, *reader.texts(members.get("content", _NULL))]))]
 
 
 def _image_url(source: Source, where: str) -> str:
@@ -227,6 +255,8 @@ def _document(reader: Reader, document: Document, where: str, kind: str) -> list
         # Where documents are files they have names; those this wire leaves out have to be called something.
         name = document.title or "document.pdf"
         return [FilePart(File(f"data:{source.media_type};base64,{source.data}", filename=name))]
+    if source.type == "url" and source.url is not None:
+        return [FilePart(File(source.url, filename=document.title))]
     if document.title is not None:
         reader.drops[f"{kind}.title"] = None
     if source.type == "text" and source.data is not None:
@@ -239,8 +269,6 @@ def _document(reader: Reader, document: Document, where: str, kind: str) -> list
 def _bad_source(source: Source, where: str, what: str) -> InvalidRequest:
     if source.type == "file":
         return unsupported(where, f"{what} that was uploaded as a file")
-    if source.url is not None:
-        return unsupported(where, f"{what} at a web address")
     return bad(f"{where}.source", f"a source of type `{source.type[:40]}` is unknown, or lacks a member")
 
 

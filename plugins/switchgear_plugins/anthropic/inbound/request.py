@@ -7,10 +7,12 @@ be the one that was asked for: then the request is refused.
 
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
+from switchgear.wire import web_search
 from switchgear.wire.canonical import CacheControl
 from switchgear.wire.members import raw
 from switchgear_plugins.anthropic.inbound.blocks import (
@@ -83,6 +85,8 @@ def to_canonical(call: Call, operation: str, wire: str) -> Call:
     asked = ("anthropic-beta",) if "anthropic-beta" in call.headers else ()
     made.drop(*asked, *reader.drops, *(name for name in unread if call.members[name] != _NULL))
     made.names = _NAMES if "thinking" in call.members else _NAMES_WITHOUT_THINKING
+    if reader.search is not None:
+        made.names = {**made.names, web_search.MEMBER: reader.search}
     return made
 
 
@@ -101,7 +105,7 @@ def _messages(call: Call, reader: Reader) -> Raw:
 def _tools(call: Call, reader: Reader, members: dict[str, Raw]) -> None:
     tools = call.member("tools", list[Raw])
     if tools:
-        made = [_tool(reader, tool, f"tools[{place}]") for place, tool in enumerate(tools)]
+        made = [_tool(reader, tool, f"tools[{place}]", members) for place, tool in enumerate(tools)]
         if kept := [tool for tool in made if tool is not None]:
             members["tools"] = raw(kept)
     given = call.members.get("tool_choice", _NULL)
@@ -126,12 +130,22 @@ def _tools(call: Call, reader: Reader, members: dict[str, Raw]) -> None:
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
-def _tool(reader: Reader, given: Raw, where: str) -> dict[str, Any] | None:
-    """Translate a tool; one that only its vendor runs is left out by name, which a strict client does not allow."""
+def _tool(reader: Reader, given: Raw, where: str, members: dict[str, Raw]) -> dict[str, Any] | None:
+    """Translate a tool; one that only its vendor runs is left out by name, which a strict client does not allow.
+
+    Searching the web is what others do as well: a chat asks for it in a member of its own.
+    """
     said = reader.members(given, where)
     kind = said.get("type", _NULL)
     if kind not in (_NULL, _CUSTOM):
         name = bytes(kind).decode("utf-8", "replace").strip('"')[:60]
+        if name.startswith(f"{web_search.TOOL}_"):
+            options, lost = web_search.options_of({key: msgspec.json.decode(value) for key, value in said.items()})
+            members[web_search.MEMBER] = raw(options)
+            reader.drops |= {f"tools.{name}.{member}": None for member in lost}
+            reader.left_out.add(web_search.TOOL)
+            reader.search = f"tools.{name}"
+            return None
         reader.drops[f"tools.{name}" if name.replace("_", "").isalnum() else "tools.type"] = None
         if (called := reader.text(said.get("name", _NULL))) is not None:
             reader.left_out.add(called)

@@ -21,7 +21,7 @@ REDACTED = "redacted_thinking"
 
 _MOST_WAITING = 8 * 1024 * 1024
 _EMPTY: dict[str, dict[str, Any]] = {
-    TEXT: {"type": TEXT, "text": ""},
+    TEXT: {"type": TEXT, "text": "", "citations": None},
     THINKING: {"type": THINKING, "thinking": "", "signature": ""},
 }
 _DELTAS = {
@@ -103,7 +103,9 @@ class Sequence:
         before = self._tools.get(place)
         if before is not None:
             before.done = True
-        block = self._tools[place] = _Block(TOOL, {"type": TOOL, "id": id, "name": name, "input": {}})
+        block = self._tools[place] = _Block(
+            TOOL, {"type": TOOL, "id": id, "name": name, "input": {}, "caller": {"type": "direct"}}
+        )
         out = [*self._advance()] if before is not None else []
         return b"".join([*out, *self._begin(block)])
 

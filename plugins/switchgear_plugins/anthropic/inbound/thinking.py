@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from msgspec import Struct
 
-from switchgear.errors import InvalidRequest
 from switchgear.wire.canonical import ReasoningDetail
 
 CLAUDE = "anthropic-claude-v1"
@@ -60,13 +59,15 @@ def thoughts(said: str | None, details: Sequence[ReasoningDetail] | None) -> Ite
             yield Thought(_words(detail))
 
 
-def restore_thought(text: str, signature: str, where: str) -> ReasoningDetail | None:
-    """Read a `thinking` block a client sent back; None if nothing but its text is to be kept. Raises `InvalidRequest`."""
+def restore_thought(text: str, signature: str) -> ReasoningDetail | None:
+    """Read a `thinking` block a client sent back; None if nothing but its text is to be kept, as of one that was damaged."""
     if not signature:
         return None
-    detail = _unpack(signature, f"{where}.signature")
-    if detail is None:
+    if not signature.startswith(_PACKED):
         return ReasoningDetail("reasoning.text", text=text, signature=signature, format=CLAUDE)
+    detail = _unpack(signature)
+    if detail is None:
+        return None
     if detail.type == "reasoning.summary":
         detail.summary = text
     else:
@@ -74,9 +75,11 @@ def restore_thought(text: str, signature: str, where: str) -> ReasoningDetail | 
     return detail
 
 
-def restore_redacted(data: str, where: str) -> ReasoningDetail:
-    """Read a `redacted_thinking` block a client sent back. Raises `InvalidRequest`."""
-    return _unpack(data, f"{where}.data") or ReasoningDetail("reasoning.encrypted", data=data, format=CLAUDE)
+def restore_redacted(data: str) -> ReasoningDetail | None:
+    """Read a `redacted_thinking` block a client sent back; None for one that was damaged."""
+    if not data.startswith(_PACKED):
+        return ReasoningDetail("reasoning.encrypted", data=data, format=CLAUDE)
+    return _unpack(data)
 
 
 def _words(detail: ReasoningDetail) -> str:
@@ -109,11 +112,8 @@ def _pack(detail: ReasoningDetail) -> str:
     return _PACKED + base64.urlsafe_b64encode(_encoder.encode(detail)).decode()
 
 
-def _unpack(opaque: str, where: str) -> ReasoningDetail | None:
-    if not opaque.startswith(_PACKED):
-        return None
+def _unpack(opaque: str) -> ReasoningDetail | None:
     try:
         return _decoder.decode(base64.b64decode(opaque[len(_PACKED) :].encode(), altchars=b"-_", validate=True))
     except (binascii.Error, msgspec.DecodeError, UnicodeError):
-        message = f"`{where}` is not what this gateway gave; send reasoning blocks back unchanged."
-        raise InvalidRequest(message, param=where, code="invalid_reasoning") from None
+        return None

@@ -37,9 +37,13 @@ def usage_members(usage: Usage) -> dict[str, Any]:
         "cache_read_input_tokens": cached,
         "output_tokens": usage.output_tokens,
     }
-    short, long = usage.units.get(CACHE_WRITE_5M, 0), usage.units.get(CACHE_WRITE_1H, 0)
-    if short or long:
-        members["cache_creation"] = {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long}
-    if usage.reasoning_tokens:
-        members["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
+    members["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens} if usage.reasoning_tokens else None
+    members["server_tool_use"] = None
     return members
+
+
+def whole_usage(usage: Usage) -> dict[str, Any]:
+    """Write the usage of a whole message, which says more: nullable members have to be there."""
+    short, long = usage.units.get(CACHE_WRITE_5M, 0), usage.units.get(CACHE_WRITE_1H, 0)
+    written = {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long} if short or long else None
+    return {**usage_members(usage), "cache_creation": written, "inference_geo": None, "service_tier": None}

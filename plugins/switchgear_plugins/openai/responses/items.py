@@ -133,9 +133,11 @@ class Conversation:
         turn.thoughts += [part.text for part in said or item.summary or () if part.text]
         if item.encrypted_content is None:
             return
-        details = unpack(item.encrypted_content, f"{where}.encrypted_content")
+        details = unpack(item.encrypted_content)
         if details is None:
-            self._made.drop("input[].encrypted_content")  # its maker is another provider, and nobody else can read it
+            self._made.drop(
+                "input[].encrypted_content"
+            )  # nobody here can read it: another provider made it, or it was damaged
         else:
             turn.details += details
 
@@ -165,8 +167,6 @@ class Conversation:
         self._close_turn()
         if item.type == "tool_search_output":
             content: Any = _text_of({"found": [tool.get("name") for tool in item.tools or ()]})
-        elif item.output is None:
-            raise _missing(f"{where}.output")
         else:
             content = chat_content(item.output, f"{where}.output", self._made)
         call_id = _needed(

@@ -39,7 +39,7 @@ def chat_content(content: str | list[Part] | None, where: str, made: Call) -> st
     parts = [chat_part(part, f"{where}[{place}]", made) for place, part in enumerate(content)]
     if len(parts) == 1 and parts[0].keys() == {"type", "text"}:
         return str(parts[0]["text"])
-    return parts
+    return parts or ""
 
 
 def chat_part(part: Part, where: str, made: Call) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _part(part: Part, where: str, made: Call) -> dict[str, Any]:
         case "input_image":
             return {"type": "image_url", "image_url": _image(part, where)}
         case "input_file":
-            return {"type": "file", "file": _file(part, where, made)}
+            return {"type": "file", "file": _file(part, made)}
         case "input_audio" if part.input_audio != NULL:
             return {"type": "input_audio", "input_audio": part.input_audio}
     message = f"`{where}` is of type `{part.type[:40]}`, which this model's provider does not take."
@@ -77,13 +77,10 @@ def _image(part: Part, where: str) -> dict[str, str]:
     return {"url": part.image_url} if part.detail is None else {"url": part.image_url, "detail": part.detail}
 
 
-def _file(part: Part, where: str, made: Call) -> dict[str, str]:
-    if part.file_url is not None:
-        message = f"`{where}.file_url` cannot be carried: send the file itself in `file_data`."
-        raise InvalidRequest(message, param=f"{where}.file_url", code="unsupported_content")
+def _file(part: Part, made: Call) -> dict[str, str]:
     if part.detail is not None:
         made.drop("input[].content[].detail")
-    given = {"file_data": part.file_data, "file_id": part.file_id, "filename": part.filename}
+    given = {"file_data": part.file_data or part.file_url, "file_id": part.file_id, "filename": part.filename}
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from switchgear.contracts.provider import CANONICAL, Call
 from switchgear.errors import InvalidRequest
+from switchgear.wire import web_search
 from switchgear.wire.members import holds_items, member, raw
 from switchgear.wire.texts import members_of, text_of
 from switchgear_plugins.openai.frames import NULL, check_model, read_model
@@ -107,7 +108,7 @@ def canonical(call: Call, operation: str = "chat", wire: str = CANONICAL) -> Cal
     _add_reasoning(call, made)
     _add_logprobs(call, made)
     _drop_modes(call, made)
-    made.names = _NAMES
+    made.names = _NAMES if toolbox.search is None else {**_NAMES, web_search.MEMBER: toolbox.search}
     return made
 
 

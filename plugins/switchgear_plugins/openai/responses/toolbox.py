@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
+from switchgear.wire import web_search
 from switchgear.wire.members import member
 
 LONGEST = 64
@@ -52,7 +53,8 @@ class Origin(Struct, frozen=True):
 class Toolbox:
     """The tools of one request. `functions` are those of a chat, `origins` lead from their names to the client's.
 
-    `left_out` names those that cannot be carried, `kinds_left_out` are their types. Raises `InvalidRequest` naming a tool that
+    `left_out` names those that cannot be carried, `kinds_left_out` are the types of those that are no functions; `search` names
+    the one that searches the web, which is asked for with `search_options`. Raises `InvalidRequest` naming a tool that
     is none.
     """
 
@@ -61,6 +63,8 @@ class Toolbox:
         self.origins: dict[str, Origin] = {}
         self.left_out: list[str] = []
         self.kinds_left_out: set[str] = set()
+        self.search: str | None = None
+        self.search_options: dict[str, Any] = {}
         self._flat: dict[tuple[str | None, str], str] = {}
         self._add_all(call.member("tools", list[dict[str, Any]]) or (), "tools")
         for place, item in enumerate(_items(call)):
@@ -102,8 +106,14 @@ class Toolbox:
                 function["description"] = tool["description"]
             self._put(Origin(SEARCH, SEARCH), function)
         else:
-            self.left_out.append(f"{where}.{str(kind)[:40]}")
+            name = f"{where}.{str(kind)[:40]}"
             self.kinds_left_out.add(str(kind))
+            if str(kind).startswith(web_search.TOOL):
+                self.search = name
+                self.search_options, lost = web_search.options_of(tool)
+                self.left_out += [f"{name}.{member}" for member in lost]
+            else:
+                self.left_out.append(name)
 
     def _note(self, tool: dict[str, Any], where: str, known: tuple[str, ...]) -> None:
         self.left_out += [

@@ -6,6 +6,7 @@ from msgspec import Raw
 
 from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
+from switchgear.wire import web_search
 from switchgear.wire.members import raw
 from switchgear_plugins.openai.responses.toolbox import CUSTOM, FUNCTION, SEARCH, SHELL, Toolbox
 
@@ -19,6 +20,8 @@ def add_tools(call: Call, made: Call, toolbox: Toolbox) -> None:
     Raises `InvalidRequest` for a choice that is none.
     """
     made.drop(*toolbox.left_out)
+    if toolbox.search is not None:
+        made.members[web_search.MEMBER] = raw(toolbox.search_options)
     choice, tools = _choice(call, toolbox)
     if tools:
         made.members["tools"] = raw(tools)

@@ -177,3 +177,37 @@ def test_views_are_json() -> None:
     view = msgspec.json.decode(msgspec.json.encode(toy.registry.views()[0]))
     assert {"state": "open", "requests": 5, "failures": 5, "causes": {"connect": 5}}.items() <= view["breaker"].items()
     assert {"provider_id": "p", "provider_model": "m", "active": 0, "waiting": 0, "limit": None}.items() <= view.items()
+
+
+def refuse(one: Health, whose: str, retry_after: float = 3600.0) -> None:
+    one.failed(one.begin(force=True), "rate_limit", retry_after=retry_after, whose=whose)
+
+
+def test_what_one_is_refused_for_holds_nobody_else_back(ambient: FixedAmbient) -> None:
+    one = health(ambient)
+    for _ in range(50):
+        refuse(one, "storm")
+    assert (60.0, 0.0) == (one.wait_s("storm"), one.wait_s("other"))
+    assert one.is_available()
+    assert "closed" == one.breaker.state
+    assert 60.0 == one.view().cooling_s, "operators are told of it all the same"
+
+
+def test_two_who_are_refused_one_after_the_other_tell_that_all_are_meant(ambient: FixedAmbient) -> None:
+    one = health(ambient)
+    refuse(one, "a")
+    refuse(one, "b")
+    assert 60.0 == one.wait_s("anybody")
+    assert not one.is_available()
+    ambient.advance(130)
+    assert 0.0 == one.wait_s("anybody")
+    refuse(one, "a")
+    assert 0.0 == one.wait_s("anybody"), "it is forgotten with the pause"
+
+
+def test_who_was_refused_is_meant_alone_while_others_are_answered(ambient: FixedAmbient) -> None:
+    one = health(ambient)
+    for whose in ("a", "b", "c"):
+        refuse(one, whose)
+        one.succeeded(one.begin(), "good")
+    assert [60.0, 60.0, 60.0, 0.0] == [one.wait_s(whose) for whose in ("a", "b", "c", "good")]

@@ -172,25 +172,25 @@ class TestRightBase(KnowledgeBaseSuite):
 
 
 class RightStep:
-    async def run(self, inputs):
+    async def run(self, inputs, at):
         yield {"progress": 0.5}
         yield {"output": inputs["text"].upper()}
 
 
 class NoOutput(RightStep):
-    async def run(self, inputs):
+    async def run(self, inputs, at):
         yield {"progress": 0.5}
 
 
 class ChangesInputs(RightStep):
-    async def run(self, inputs):
+    async def run(self, inputs, at):
         yield {"output": inputs.pop("text").upper()}
 
 
 class Remembers(RightStep):
     runs = 0
 
-    async def run(self, inputs):
+    async def run(self, inputs, at):
         self.runs += 1
         yield {"output": self.runs}
 

@@ -59,7 +59,8 @@ class Declaration(Camel, forbid_unknown_fields=True, rename="camel"):
 
 
 class Tool(Camel, forbid_unknown_fields=True, rename="camel"):
-    function_declarations: list[Declaration]
+    function_declarations: list[Declaration] = []
+    google_search: dict[str, str] | UnsetType = UNSET
 
 
 class FunctionCalling(Camel, forbid_unknown_fields=True, rename="camel"):

@@ -191,7 +191,7 @@ def _asked(body: Counted) -> Asked:
                 case _:
                     asked.prompt += 1
     if not isinstance(body.tool_choice, NoTool):
-        asked.tools = {tool.name: tool.input_schema for tool in body.tools or []}
+        asked.tools = {it.name: it.input_schema for it in body.tools or [] if it.type in (None, "custom")}
     if isinstance(body.tool_choice, OneTool):
         require(body.tool_choice.name in asked.tools, f"Tool '{body.tool_choice.name}' not found in provided tools")
         asked.forced = body.tool_choice.name

@@ -88,9 +88,10 @@ class Message(Struct, forbid_unknown_fields=True):
 
 class Tool(Struct, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,128}$")]
-    input_schema: dict[str, Any]
+    input_schema: dict[str, Any] | UnsetType = UNSET
     description: str | UnsetType = UNSET
-    type: Literal["custom"] | None = None
+    type: Literal["custom", "web_search_20250305"] | None = None
+    allowed_domains: list[str] | UnsetType = UNSET
     cache_control: Cache | None = None
     strict: bool | UnsetType = UNSET
     eager_input_streaming: bool | None = None

@@ -69,8 +69,11 @@ _TAKES = {
 }
 
 
-class FunctionTool(Struct, forbid_unknown_fields=True):
-    type: Literal["function"]
+class SearchTool(Struct, forbid_unknown_fields=True, tag_field="type", tag="web_search"):
+    filters: dict[str, Any] | UnsetType = UNSET
+
+
+class FunctionTool(Struct, forbid_unknown_fields=True, tag_field="type", tag="function"):
     name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,128}$")]
     parameters: dict[str, Any] | None | UnsetType = UNSET
     strict: bool | None | UnsetType = UNSET
@@ -123,7 +126,7 @@ class Create(Struct, forbid_unknown_fields=True, kw_only=True):
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     text: TextConfig | UnsetType = UNSET
     tool_choice: Literal["none", "auto", "required"] | Named | UnsetType = UNSET
-    tools: list[FunctionTool] | UnsetType = UNSET
+    tools: list[FunctionTool | SearchTool] | UnsetType = UNSET
     top_logprobs: int | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
@@ -146,7 +149,7 @@ class Responses(chat.OpenAI):
         else:
             _items(body.input, asked)
         if body.tool_choice != "none":
-            asked.tools = {tool.name: tool.parameters or {} for tool in body.tools or ()}
+            asked.tools = {it.name: it.parameters or {} for it in body.tools or () if isinstance(it, FunctionTool)}
         if isinstance(body.tool_choice, Named):
             require(body.tool_choice.name in asked.tools, "Tool choice not found in 'tools'.", "tool_choice")
             asked.forced = body.tool_choice.name

@@ -1,0 +1,104 @@
+"""Histories in the Messages form that were cut, or made elsewhere: put in the order that the form wants."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from switchgear.testing.provider_suite import chat_call
+from switchgear.wire.messages.history import fit_turns
+
+Q = {"role": "user", "content": "q"}
+
+
+def model(*content: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": list(content)}
+
+
+def user(*content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": list(content)}
+
+
+def text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+def use(id: str = "a") -> dict[str, Any]:
+    return {"type": "tool_use", "id": id, "name": "f", "input": {}}
+
+
+def result(id: str = "a", *content: Any) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": id, **({"content": content[0]} if content else {})}
+
+
+NOTHING = result("a", "(no result)")
+LATER = {"role": "system", "content": "later"}
+
+
+@pytest.mark.parametrize(
+    ("turns", "fitted"),
+    [
+        ([Q, model(use())], [Q, model(use()), user(NOTHING)]),
+        ([Q, model(use()), user(text("go"))], [Q, model(use()), user(NOTHING, text("go"))]),
+        ([Q, model(use()), Q], [Q, model(use()), user(NOTHING, text("q"))]),
+        ([Q, model(text("x")), user(result("z", "r"))], [Q, model(text("x")), {"role": "user", "content": "r"}]),
+        (
+            [Q, model(use(), use("b")), user(result(), text("note")), user(result("b"))],
+            [Q, model(use(), use("b")), user(result(), result("b"), text("note"))],
+        ),
+        ([Q, model(use()), user(text("x"), result())], [Q, model(use()), user(result(), text("x"))]),
+        ([Q, model(use()), LATER, user(result())], [Q, model(use()), user(result()), LATER]),
+        (
+            [Q, model(use()), user(result("a", "1")), model(use()), user(result("a", "2"))],
+            [Q, model(use()), user(result("a", "1")), model(use("a_2")), user(result("a_2", "2"))],
+        ),
+        (
+            [Q, model(use(), use()), user(result("a", "1"), result("a", "2"))],
+            [Q, model(use(), use("a_2")), user(result("a", "1"), result("a_2", "2"))],
+        ),
+        ([Q, model(text(" \n")), Q], [Q, Q]),
+        ([Q, {"role": "assistant", "content": ""}, user(text(""), text("b"))], [Q, user(text("b"))]),
+        ([Q, model(), user()], [Q]),
+        ([Q, model(use()), user(result("a", " "))], [Q, model(use()), user(result())]),
+        ([Q, model(use()), user(result("a", [text(""), text("b")]))], [Q, model(use()), user(result("a", [text("b")]))]),
+    ],
+)  # fmt: skip
+def test_a_history_is_put_in_order(turns: list[Any], fitted: list[Any]) -> None:
+    assert fitted == fit_turns(chat_call(), turns)
+    assert fitted == fit_turns(chat_call(), fitted)
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [Q, model(text("x"), use(), use("b")), user(result("b"), result(), text("go"))],
+        [Q, model({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}, text("x"))],
+        [Q, {"role": "assistant", "content": "x"}, Q],
+        [user("not a block")],
+        [user(text(" "))],
+    ],
+)
+def test_what_is_in_order_is_not_touched(turns: list[Any]) -> None:
+    assert turns is fit_turns(chat_call(), turns)
+
+
+SAID = st.sampled_from(["", " ", "x"]).map(text)
+USERS = st.lists(st.one_of(SAID, st.sampled_from("abc").map(result)), max_size=4).map(lambda blocks: user(*blocks))
+MODELS = st.lists(st.one_of(SAID, st.sampled_from("ab").map(use)), max_size=4).map(lambda blocks: model(*blocks))
+
+
+@given(st.lists(st.one_of(USERS, MODELS), max_size=6))
+def test_each_call_is_answered_once_right_behind_its_turn(turns: list[Any]) -> None:
+    waiting: list[str] = []
+    seen: set[str] = set()
+    for turn in fit_turns(chat_call(), turns):
+        blocks = turn["content"] if isinstance(turn["content"], list) else []
+        answered = [it["tool_use_id"] for it in blocks if it["type"] == "tool_result"]
+        assert sorted(waiting) == sorted(answered)
+        assert all(it["type"] == "tool_result" for it in blocks[: len(answered)])
+        waiting = [it["id"] for it in blocks if it["type"] == "tool_use"]
+        assert not seen.intersection(waiting)
+        seen.update(waiting)
+        assert len(waiting) == len(set(waiting))
+    assert not waiting
