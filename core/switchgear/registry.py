@@ -238,13 +238,18 @@ def _misplaced(hook: str, found: list[Bound[Any]]) -> Iterable[str]:
             )
 
 
+_OF_ITS_PLUGIN = frozenset({"switchgear_tasks"})
+"""What is told by its plugin and its name: others may have the same."""
+
+
 def _clashes(hook: str, found: list[Bound[Any]]) -> Iterable[str]:
-    first: dict[tuple[str, str], Bound[Any]] = {}
+    first: dict[tuple[str, str, str], Bound[Any]] = {}
     for bound in found:
         if (name := _name(bound.item)) is None:
             continue
         kind = bound.item.kind if hook == "switchgear_offers" else _thing(hook)
-        other = first.setdefault((kind, name), bound)
+        whose = bound.plugin if hook in _OF_ITS_PLUGIN else ""
+        other = first.setdefault((kind, whose, name), bound)
         if other is not bound:
             yield (
                 f"{bound} and {other} both bring `{name}` to the {kind}. Disable one of them, or rename what it brings."
