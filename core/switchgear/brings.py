@@ -83,7 +83,7 @@ def brought(kernel: Kernel, plugin: str) -> Iterator[Brought]:
                 consumer = None
             elif hook in ACTIVE:
                 consumer = _active(kernel, hook, called)
-            elif kind in takers or hook == "offers":
+            elif kind in takers or hook not in CONSUMERS:
                 consumer = f"plugin `{takers.get(kind, plugin)}`"
             else:
                 consumer = CONSUMERS[hook].format(name=called, plugin=plugin)

@@ -77,6 +77,7 @@ def cases(subjects: Callable[[], Mapping[str, Offered[Subject]]]) -> ResourceKin
     return ResourceKind(
         name="test-cases",
         title="test case",
+        group="Testing",
         spec=TestCaseSpec,
         references=(Reference("model", "callable"),),
         validate=validate,

@@ -14,7 +14,19 @@ from switchgear.cli.common import plugin_commands
 from switchgear.cli.declared import declared_commands, summary
 from switchgear.config import default_source
 
-DECLARED = ("apply", "budgets", "catalogue", "explain", "export", "keys", "prompts", "ui", "usage", "users", "workflows")
+DECLARED = (
+    "apply",
+    "budgets",
+    "catalogue",
+    "explain",
+    "export",
+    "keys",
+    "prompts",
+    "ui",
+    "usage",
+    "users",
+    "workflows",
+)
 """Commands of builtin plugins that are enabled by default."""
 
 
@@ -65,7 +77,8 @@ class TestConfigCheck:
         lacking, off = warnings[:3], warnings[3]
         assert ["a store", "a dialect", "an authenticator"] == [w.split(" offers ")[1].split(",")[0] for w in lacking]
         assert (
-            "plugins.toml names plugins, so those that it leaves out are off: sqlite, memory, api_keys, tenancy, limits" in off
+            "plugins.toml names plugins, so those that it leaves out are off: sqlite, memory, api_keys, tenancy, limits"
+            in off
         )
 
     def test_finds_networks_that_are_none(self, run):

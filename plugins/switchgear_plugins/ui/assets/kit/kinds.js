@@ -4,6 +4,7 @@ import { client } from "./api.js";
 
 export const kinds = signal(null);
 export const plugins = signal([]);
+export const enabled = signal(new Set());
 const described = new Map();
 
 export async function loadKinds() {
@@ -23,12 +24,16 @@ export function describe(name) {
 let offered = null;
 export function offers() {
   offered ||= client()("plugins").then(({ data }) => {
+    enabled.value = new Set(data.map((it) => it.name));
     const found = {};
     for (const plugin of data) for (const it of plugin.brings) (found[it.kind] ||= []).push({ ...it, plugin: plugin.name });
     return found;
   }).catch((error) => { offered = null; throw error; });
   return offered;
 }
+
+// api-keys → API keys
+export const many = (kind) => { const text = kind.name.replaceAll("-", " ").replace(/\bapi(s?)\b/g, "API$1"); return text.charAt(0).toUpperCase() + text.slice(1); };
 
 // Where a resource has its page.
 export const placeOf = (kind, id) => (id === undefined ? ["k", kind] : ["k", kind, id]);

@@ -1,7 +1,7 @@
 // What some kinds have besides their generated page: panels of one, fields of their own, columns of the list.
 import {
-  Bar, Button, Code, Codes, Empty, Field, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, base, cell, client, complain, describe, findAmong, html, kindNamed, money,
-  number, offers, plural, span, title, toast, useEffect, useLoad, useMemo, useState, JsonInput, id as escaped, compact, go, resolve,
+  Bar, Button, Code, Codes, Empty, Field, Figure, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, base, cell, client, complain, describe, findAmong, html, kindNamed, money,
+  number, offers, percent, plural, span, title, toast, useEffect, useLoad, useMemo, useState, JsonInput, id as escaped, compact, go, resolve,
 } from "../kit.js";
 import { Explained } from "./explained.js";
 import { clientLines } from "./snippets.js";
@@ -191,7 +191,22 @@ function Used({ api, kind, resource }) {
   return html`<${UsageOf} api=${api} query=${{ model: resource.id }} />`;
 }
 
+// Where a budget stands, and where it is heading.
+function BudgetPanel({ api, resource }) {
+  const found = useLoad((signal) => api(`budgets/${escaped(resource.id)}/status`, { signal }), [resource.id, resource.version]);
+  return html`<${Loaded} from=${found} lines=${4}>${(it) => {
+    const used = it.spent_microusd + it.reserved_microusd;
+    const share = used / it.amount_microusd;
+    const over = it.forecast_microusd !== null && it.forecast_microusd > it.amount_microusd;
+    return html`<div class="figures"><${Figure} label="Spent" value=${money(it.spent_microusd)}>${it.reserved_microusd ? `and ${money(it.reserved_microusd)} reserved` : "nothing reserved"}<//><${Figure} label="Of" value=${money(it.amount_microusd)}>${it.mode}<//><${Figure} label="Left" value=${money(it.left_microusd)}>${percent(it.left_microusd, it.amount_microusd)}<//>
+      <${Figure} label="Forecast" value=${it.forecast_microusd === null ? "–" : money(it.forecast_microusd)}>${it.forecast_microusd === null ? "too little is known yet" : over ? html`<${Status} value="warn" as="warn">over by the end<//>` : "by the end"}<//></div>
+      <p><${Bar} part=${used} whole=${it.amount_microusd} tone=${share > 0.95 ? "bad" : share > 0.8 ? "warn" : ""} /> ${percent(used, it.amount_microusd)} <span class="muted">since <${Time} at=${it.begins_at} />${it.resets_at ? html`, begins anew <${Time} at=${it.resets_at} relative />` : null}</span></p>
+      ${it.exhausted_at ? html`<p><${Status} value="error" as="bad">Used up ${new Date(it.exhausted_at) > Date.now() ? "by" : "since"} <${Time} at=${it.exhausted_at} /><//></p>` : null}`;
+  }}<//>`;
+}
+
 export function panelsOf(kind) {
+  if (kind.name === "budgets") return [{ id: "now", title: "Where it stands", Show: BudgetPanel }];
   if (kind.name === "providers") return [{ id: "now", title: "Overview", Show: ProviderPanel }];
   if (kind.name === "credentials") return [{ id: "now", title: "Overview", Show: CredentialPanel }];
   if (kind.name === "api-keys") return [{ id: "now", title: "Overview", Show: KeyPanel }];
