@@ -66,12 +66,8 @@ class Brought(Struct, frozen=True):
 def brought(kernel: Kernel, plugin: str) -> Iterator[Brought]:
     """Yield what a booted plugin brings."""
     waiting = {(kind, it.item.name) for kind, it in kernel.registry.waiting() if it.plugin == plugin}
-    takers = {
-        kind.name: item.installed.name
-        for item in kernel.plugins
-        for kind in item.plugin.defines
-        if item.installed.name != plugin
-    }
+    defining = [(kind.name, item.installed.name) for item in kernel.plugins for kind in item.plugin.defines]
+    takers = dict(defining) | {kind: other for kind, other in defining if other != plugin}
     for name in (name for name in vars(Hooks) if name.startswith("switchgear_")):
         for bound in kernel.registry.all(getattr(Hooks, name)):
             if bound.plugin != plugin:

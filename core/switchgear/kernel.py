@@ -312,8 +312,7 @@ class Kernel:
             )
         for item in self.plugins:
             failures += _unmet(item, registry, self._looked)
-        failures += self._uncounted()
-        failures += unshared(registry, self.config)
+        failures += [*self._uncounted(), *unshared(registry, self.config)]
         if failures:
             raise PluginError(*failures)
         self.faults.packages = modules_of(item.installed for item in self.plugins)

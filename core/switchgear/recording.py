@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import structlog
 
-from switchgear.contracts.rollups import MOST_MEASURES, RollsUp, Rollup
+from switchgear.contracts.record import rollups_of
+from switchgear.contracts.rollups import RollsUp
 from switchgear.contracts.store import Store
 from switchgear.errors import StoreUnavailable
 from switchgear.hooks import Hooks
@@ -81,9 +82,7 @@ class Recording:
     async def _roll_up(self, store: RollsUp) -> None:
         """Have the store keep the sums that kinds of record want; of what is there it takes a while, once."""
         for kind in self.kinds.values():
-            await store.roll_up(
-                kind.name, [Rollup(kind.name, by, kind.measures[:MOST_MEASURES]) for by in kind.rollups]
-            )
+            await store.roll_up(kind.name, rollups_of(kind))
 
     async def _drain_last(self, drain: Drain) -> None:
         try:

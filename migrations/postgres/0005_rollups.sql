@@ -1,8 +1,9 @@
--- Sums by the hour, kept as records come, so that nobody has to add up millions of them. What is summed up by what is a line of
+-- Sums by the hour, or by as many hours as a line says, kept as records come, so that nobody has to add up millions of them. What is summed up by what is a line of
 -- record_rollups: paths into a record's body.
 CREATE TABLE record_rollups (
   kind TEXT COLLATE "C" NOT NULL,
   name TEXT COLLATE "C" NOT NULL,
+  hours BIGINT NOT NULL CHECK (hours > 0),
   by_1 TEXT, by_2 TEXT, by_3 TEXT, by_4 TEXT, by_5 TEXT, by_6 TEXT,
   sum_1 TEXT, sum_2 TEXT, sum_3 TEXT, sum_4 TEXT, sum_5 TEXT, sum_6 TEXT, sum_7 TEXT, sum_8 TEXT,
   PRIMARY KEY (kind, name)
@@ -23,7 +24,7 @@ CREATE TABLE record_hours (
 CREATE FUNCTION records_roll_up() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO record_hours AS h (kind, name, hour, key, by_1, by_2, by_3, by_4, by_5, by_6, records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
-  SELECT r.kind, r.name, n.at_us / 3600000000 AS hour,
+  SELECT r.kind, r.name, n.at_us / 3600000000 / r.hours * r.hours AS hour,
     json_build_array(m.members #> r.by_1::text[], m.members #> r.by_2::text[], m.members #> r.by_3::text[], m.members #> r.by_4::text[], m.members #> r.by_5::text[], m.members #> r.by_6::text[])::text AS key,
     min(m.members #>> r.by_1::text[]), min(m.members #>> r.by_2::text[]), min(m.members #>> r.by_3::text[]), min(m.members #>> r.by_4::text[]), min(m.members #>> r.by_5::text[]), min(m.members #>> r.by_6::text[]), count(*),
     sum(CASE WHEN json_typeof(m.members #> r.sum_1::text[]) = 'number' AND (m.members #>> r.sum_1::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_1::text[])::bigint END),

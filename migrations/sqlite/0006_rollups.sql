@@ -1,8 +1,9 @@
--- Sums by the hour, kept apart, so that nobody has to add up millions of them. What is summed up by what is a line of
+-- Sums by the hour, or by as many hours as a line says, kept apart, so that nobody has to add up millions of them. What is summed up by what is a line of
 -- record_rollups: paths into a record's body. Values stand in record_hours as they are in JSON; true and false are texts.
 CREATE TABLE record_rollups (
   kind TEXT NOT NULL,
   name TEXT NOT NULL,
+  hours INTEGER NOT NULL CHECK (hours > 0),
   by_1 TEXT, by_2 TEXT, by_3 TEXT, by_4 TEXT, by_5 TEXT, by_6 TEXT,
   sum_1 TEXT, sum_2 TEXT, sum_3 TEXT, sum_4 TEXT, sum_5 TEXT, sum_6 TEXT, sum_7 TEXT, sum_8 TEXT,
   PRIMARY KEY (kind, name)

@@ -63,11 +63,11 @@ FEATURES: dict[str, tuple[re.Pattern[str], dict[str, str]]] = {
         re.compile(r"\bpric(e|es|ed|ing)\b|microusd", re.IGNORECASE),
         {
             "catalogue/__init__.py": "a model resource may have `pricing`",
-            "catalogue/specs.py": "likewise",
+            "catalogue/own_targets.py": "what answers by calls of its own has no price besides theirs",
+            "catalogue/specs.py": "a model resource may have `pricing`",
             "contracts/estimate.py": "what a request may cost is a contract",
             "contracts/exchange.py": "what an exchange costs is a contract",
             "contracts/inside.py": "likewise, of a call from inside",
-            "contracts/subject.py": "likewise, of what a test tries",
             "contracts/usage.py": "the price of a unit is a contract, which price books offer",
             "exchange/cost.py": "the one place where a cost is worked out",
             "exchange/inside.py": "hands the cost on",

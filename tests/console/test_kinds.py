@@ -62,7 +62,7 @@ def test_a_resource_is_made_changed_compared_restored_deleted_and_brought_back(
     page.get_by_role("button", name=re.compile("^Make ")).click()
     if declared["once"]:
         page.get_by_text("This is shown once").first.wait_for()
-        page.get_by_role("link", name=re.compile("^To the ")).click()
+        page.get_by_role("link", name=f"To the {declared['title']}").click()
     page.get_by_role("button", name="Delete", exact=True).wait_for()
     id = page.evaluate("() => decodeURIComponent(location.hash.split('?')[0].split('/').pop())")
     made = house.admin("GET", f"/{kind}/{id}")

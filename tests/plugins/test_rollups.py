@@ -20,7 +20,7 @@ from switchgear_plugins.sqlite.store import SqliteStore
 HOUR = 3_600_000_000
 START = 500_000 * HOUR
 SUMS = ("tokens", "cost")
-ROLLUPS = [Rollup("usage", ("model", "team"), SUMS), Rollup("usage", ("key", "team", "model"), SUMS)]
+ROLLUPS = [Rollup("usage", ("model", "team"), SUMS, 24), Rollup("usage", ("key", "team", "model"), SUMS)]
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +127,9 @@ def test_what_sums_do_not_know_the_records_are_asked(query: RecordQuery, by: lis
     fits = from_hours(ROLLUPS, RecordQuery("usage"), ["model"], ["cost"])
     assert fits is not None
     assert ROLLUPS[0] == fits.rollup, "the one with the fewest lines"
+    hourly = from_hours(ROLLUPS, RecordQuery("usage", since_us=HOUR), ["model"], ["cost"])
+    assert hourly is not None
+    assert (ROLLUPS[1], ()) == (hourly.rollup, hourly.edges), "or that which leaves least to the records"
 
 
 async def test_sums_are_right_after_a_crash_beside_others_and_with_records_that_were_there(

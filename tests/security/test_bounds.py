@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -163,3 +165,22 @@ async def test_an_admin_body_is_not_read_from_a_stranger(gateway: Running) -> No
     assert b"401" == (await reader.readuntil(b"\r\n"))[9:12]
     writer.close()
     assert 200 == (await gateway.admin.get("/models", headers={"authorization": f"Bearer {ADMIN_KEY}"})).status_code
+
+
+@pytest.mark.parametrize(("members", "status"), [(3000, 200), (5000, 413)])
+async def test_a_body_is_packed_in_so_many_members_at_most(gateway: Running, members: int, status: int) -> None:
+    """Each is a stream of its own, which costs much more than its twenty bytes."""
+    body = gzip.compress(b"") * members + gzip.compress(b'{"model":"m","messages":[%b]}' % MESSAGE)
+    headers = gateway.auth | {"content-encoding": "gzip", "content-type": "application/json"}
+    answer = await gateway.http.post("/v1/chat/completions", content=body, headers=headers)
+    assert status == answer.status_code, answer.text
+
+
+async def test_what_is_unpacked_counts_while_it_is(tmp_path: Path, upstream: FaultUpstream) -> None:
+    async with running(tmp_path, upstream, gateway=f"edge = {{ held_bytes = {4 * KIB * KIB} }}") as run:
+        body = b'{"model":"m","messages":[%b],"stop":"' % MESSAGE + os.urandom(3 * KIB * KIB).hex().encode() + b'"}'
+        headers = run.auth | {"content-encoding": "gzip", "content-type": "application/json"}
+        for _ in range(2):
+            answer = await run.http.post("/v1/chat/completions", content=gzip.compress(body), headers=headers)
+            assert (503, "overloaded") == (answer.status_code, answer.json()["error"]["code"])
+        assert 200 == (await run.chat()).status_code

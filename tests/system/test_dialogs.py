@@ -509,6 +509,8 @@ async def test_operators_delete_what_somebody_wants_forgotten(client: Client) ->
     described = (await client.run.http.get("/openapi.json", headers={})).json()["paths"]
     assert {"get", "patch", "delete"} <= described["/v1/dialogs/{dialog_id}"].keys()
     assert "/admin/v1/dialogs" in described
+    said = described["/v1/dialogs/{dialog_id}/messages"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert {"content", "messages", "parameters", "stream"} == said["properties"].keys()
 
 
 async def test_dialogs_are_forgotten_that_nobody_touched(tmp_path: Path) -> None:
@@ -522,3 +524,31 @@ async def test_dialogs_are_forgotten_that_nobody_touched(tmp_path: Path) -> None
         plugin.shelf._ambient = type("Later", (), {"now_us": staticmethod(lambda: now_us + 2 * 86_400_000_000)})()
         await plugin.shelf.purge()
         assert 404 == (await client.ask("GET", f"/{id}")).status_code
+
+
+async def test_what_somebody_may_keep_is_bounded_in_all(tmp_path: Path) -> None:
+    async with running(tmp_path, plugins="dialogs = { enabled = true, bytes_per_owner = 50000 }") as run:
+        client = await Client.new(run)
+        first, second = await client.begin("echo"), await client.begin("echo", system="x" * 20_000)
+        assert 200 == (await client.say(first, "x" * 12_000)).status_code
+        over = await client.say(second, "x" * 9_000)
+        assert (409, "too_many_dialogs") == (over.status_code, over.json()["error"]["code"])
+        assert 409 == (await client.ask("PATCH", f"/{first}", {"system": "x" * 9_000})).status_code
+        assert 409 == (await client.ask("POST", "", {"model": "echo", "system": "x" * 9_000})).status_code
+        assert 200 == (await client.ask("PATCH", f"/{second}", {"system": None})).status_code
+        assert 200 == (await client.say(second, "x" * 9_000)).status_code
+        other = await Client.new(run)
+        assert 200 == (await other.say(await other.begin("echo"), "x" * 9_000)).status_code
+
+
+async def test_changes_at_once_are_all_in_it(client: Client) -> None:
+    id = await client.begin("echo")
+    patches: list[dict[str, Any]] = [
+        {"title": "t"},
+        {"system": "s"},
+        {"metadata": {"a": "b"}},
+        {"parameters": {"seed": 1}},
+    ]
+    await asyncio.gather(*(client.ask("PATCH", f"/{id}", it) for it in patches))
+    found = await client.read(id)
+    assert all(found[name] == value for it in patches for name, value in it.items())

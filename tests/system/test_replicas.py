@@ -58,7 +58,7 @@ class Replicas:
             for n in range(REPLICAS)
         ]
         self.http = httpx.AsyncClient(
-            timeout=60, limits=httpx.Limits(max_connections=400, max_keepalive_connections=400)
+            timeout=60, limits=httpx.Limits(max_connections=400, max_keepalive_connections=400, keepalive_expiry=2.0)
         )
 
     async def start(self) -> None:

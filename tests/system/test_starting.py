@@ -108,7 +108,8 @@ def test_a_hangup_while_it_starts_does_not_end_it(tmp_path: Path, after_s: float
         time.sleep(after_s)
         if not _handles(process.pid, signal.SIGHUP):
             _until(lambda: _handles(process.pid, signal.SIGHUP))
-        process.send_signal(signal.SIGHUP)
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            process.send_signal(number)
         _until(lambda: answers(port, ADMIN_KEY) is not None)
         assert process.poll() is None
         process.terminate()

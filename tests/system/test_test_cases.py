@@ -12,60 +12,38 @@ import pytest_asyncio
 from click.testing import CliRunner
 
 from support.daemon import daemon
-from support.distributions import installed
 from support.faultup import FaultUpstream, Script
 from support.gateway import Running, eventually, running
 from switchgear.cli import main
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-PLUGINS = "test_cases = { enabled = true, most_calls = 20 }\nprompts = { enabled = true }\nwf = { enabled = true }"
+PLUGINS = (
+    "test_cases = { enabled = true, most_calls = 20 }\nprompts = { enabled = true }\nworkflows = { enabled = true }"
+)
 PRICE = {"input": 1_000_000, "output": 2_000_000}
-WORKFLOWS = """
-from switchgear import NoSettings, Offer, Plugin
-from switchgear.contracts.subject import Tried
-from switchgear.errors import UpstreamFailed
-
-
-class Workflows:
-    def __init__(self, settings):
-        pass
-
-    def exists(self, id):
-        return id == "upper"
-
-    async def run(self, id, input, *, principal, labels):
-        if input.get("fail"):
-            raise UpstreamFailed("A step failed.", code="step_failed")
-        return Tried({"said": input["text"].upper(), "by": principal.id}, "req", 3, 4, 5)
-
-
-class Wf(Plugin[NoSettings]):
-    api = 1
-
-    def switchgear_offers(self):
-        return [Offer("workflows", Workflows, kind="test_subjects")]
-"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def upstream() -> AsyncIterator[FaultUpstream]:
     async with FaultUpstream() as up:
-        up.register("slow", Script(chunks=500, chunk_delay_ms=50))
+        up.register("slow", Script(hang=True))
         up.register("broken", Script(status=500))
         yield up
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: FaultUpstream) -> AsyncIterator[Running]:
-    with installed(tmp_path_factory.mktemp("site")) as site:
-        site.add("wf", {"wf": "test_workflows:Wf"}, WORKFLOWS, module="test_workflows")
-        async with running(tmp_path_factory.mktemp("gateway"), upstream, plugins=PLUGINS) as run:
-            for name in ("slow", "broken"):
-                await run.create("models", id=name, provider_id="p", provider_model=f"fault-{name}")
-            await run.create("models", id="priced", provider_id="echo", provider_model="echo", pricing=PRICE)
-            await run.create("prompts", id="greet", content="Say hello to ${var:name}.")
-            await run.patch("/prompts/greet", content="Say goodbye to ${var:name}.")
-            yield run
+    async with running(tmp_path_factory.mktemp("gateway"), upstream, plugins=PLUGINS) as run:
+        for name in ("slow", "broken"):
+            await run.create("models", id=name, provider_id="p", provider_model=f"fault-{name}")
+        await run.create("models", id="priced", provider_id="echo", provider_model="echo", pricing=PRICE)
+        await run.create("prompts", id="greet", content="Say hello to ${var:name}.")
+        await run.patch("/prompts/greet", content="Say goodbye to ${var:name}.")
+        for id, model in (("says", "priced"), ("breaks", "broken")):
+            inputs = {"user_message": "${request:text}"}
+            step = {"name": "a", "type": "chat_completion", "settings": {"model_id": model}, "inputs": inputs}
+            await run.create("workflows", id=id, steps=[step])
+        yield run
 
 
 async def case(run: Running, id: str, *assertions: dict[str, Any], **members: Any) -> str:
@@ -171,15 +149,16 @@ async def test_versions_of_a_prompt_are_compared_side_by_side(gateway: Running) 
 
 
 async def test_a_workflow_is_tried_by_its_input(gateway: Running) -> None:
-    path = {"type": "json_path", "path": "$.said", "equals": "HI"}
-    await case(gateway, "flow", path, contains("admin-key"), workflow="upper", input={"text": "hi"})
-    await case(gateway, "no-flow", path, workflow="nobody", input={"text": "hi"})
-    await case(gateway, "bad-flow", path, workflow="upper", input={"fail": True})
-    found = await ended(gateway, await begin(gateway, cases=["flow", "no-flow", "bad-flow"]))
+    path = {"type": "json_path", "path": "$.content", "equals": "hi ${request:text}"}
+    await case(gateway, "flow", path, workflow="says", input={"text": "hi ${request:text}"})
+    await case(gateway, "bad-flow", path, workflow="breaks", input={"text": "hi"})
+    found = await ended(gateway, await begin(gateway, cases=["flow", "bad-flow"]))
     results = {it["case"]: it for it in found["results"]}
-    assert ("passed", "upper", 5) == tuple(results["flow"][it] for it in ("status", "subject", "cost_microusd"))
-    assert "no workflow `nobody`" in results["no-flow"]["error"]
-    assert results["bad-flow"]["error"].startswith("step_failed")
+    assert ("passed", "says") == (results["flow"]["status"], results["flow"]["subject"]), results["flow"]
+    assert results["flow"]["cost_microusd"] > 0
+    assert ("error", True) == (results["bad-flow"]["status"], bool(results["bad-flow"]["error"]))
+    missing = {"id": "x", "workflow": "nobody", "assertions": [path]}
+    assert "/workflow" in (await gateway.admin.post("/test-cases", json=missing)).text
 
 
 @pytest.mark.slow
@@ -294,3 +273,15 @@ async def test_a_run_goes_on_after_a_kill_and_does_nothing_twice(tmp_path: Path)
         assert found is not None
         assert (30, 30) == (len(found["results"]), found["totals"]["passed"])
         assert 30 == len({it["case"] for it in found["results"]})
+
+
+async def test_odd_names_and_answers_are_kept(gateway: Running) -> None:
+    text = "\u2028 \U0001f600 </x> \ue000" + "é" * 20_000
+    id = "c" * 50
+    await case(gateway, id, contains("\u2028"), content=text)
+    variants = [{"name": "\U0001f600" * 64}, {"name": "x" * 64}]
+    found = await ended(gateway, await begin(gateway, cases=[id], variants=variants))
+    assert ("done", 2) == (found["state"], found["totals"]["passed"]), found["error"]
+    assert all(it["text"].startswith(text[:100]) for it in found["results"])
+    refused = await gateway.admin.post("/test-runs", json={"cases": [id], "variants": [{"name": "a\x00"}]})
+    assert "/variants/0/name" in refused.text

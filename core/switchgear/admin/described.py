@@ -4,6 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint, Route, WebSocketRoute
 from switchgear.paths import PathPattern
 
@@ -69,9 +72,16 @@ def _operation(
         if entry.takes:
             described["requestBody"] = {"required": True, **_content(entry.takes)}
             del described["requestBody"]["description"]
+            if entry.body is not None:
+                described["requestBody"]["content"][_JSON] = {"schema": _body(entry.body)}
     else:
         described["requestBody"] = {"required": True, "content": {_JSON: {"schema": {"type": "object"}}}}
     return described
+
+
+def _body(type: type[Struct]) -> Json:
+    schemas: dict[str, Json] = msgspec.json.schema_components([type])[1]
+    return schemas[type.__name__]
 
 
 def _content(media_types: Sequence[str]) -> Json:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from switchgear.ambient import Ambient
 from switchgear.cli import EARLY
 from switchgear.cli.common import config_option, gateway_flags, read_config
 from switchgear.cli.leaving import Leaving
@@ -106,7 +107,7 @@ def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool, p
             _refuse_open_bind(config.gateway)
         from switchgear.cli.workers import Supervisor  # noqa: PLC0415 - most gateways are one process
 
-        worker = Supervisor(config.gateway.host, config.gateway.port, config.gateway.workers).run()
+        worker = Supervisor(config.gateway.host, config.gateway.port, config.gateway.workers, Ambient()).run()
         early = Early()
         config = read_config(path, flags)
     gateway = Gateway(

@@ -12,7 +12,8 @@ class Early:
     """Handles SIGTERM, SIGINT and SIGHUP from when it is made until whoever serves takes over, and again after that.
 
     The first of the two that end the process ends it in order: what has begun is undone by `on_end`. A second ends it at once.
-    `hung_up` says that a hangup came, which is to be heeded once there is something to read again.
+    `hung_up` says that a hangup came, which is to be heeded once there is something to read again. SIGUSR1 and SIGUSR2, by which
+    others are told to open their logs anew, would end the process: they do nothing.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,8 @@ class Early:
             self._before[number] = signal.signal(number, self._end)
         if hasattr(signal, "SIGHUP"):
             self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._hang_up)
+            for number in (signal.SIGUSR1, signal.SIGUSR2):
+                self._before[number] = signal.signal(number, signal.SIG_IGN)
 
     def release(self) -> None:
         """Handle signals as they were handled before."""

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +19,7 @@ from typing import Any, NoReturn
 import structlog
 from msgspec import Struct
 
+from switchgear.ambient import Ambient
 from switchgear.edge.server import bind
 
 _FIRST_WAIT_S = 0.5
@@ -64,10 +64,9 @@ class _Place:
 class Supervisor:
     """Starts the workers and starts those again that die. `run` returns in each of them, never in its caller's process."""
 
-    def __init__(self, host: str, port: int, count: int) -> None:
-        first = bind(
-            host, port
-        )  # refused where somebody else is there, which sockets that share an address do not notice
+    def __init__(self, host: str, port: int, count: int, ambient: Ambient) -> None:
+        # Refused where somebody else is there, which sockets that share an address do not notice.
+        first = bind(host, port)
         port = first[0].getsockname()[1]
         for listener in first:
             listener.close()
@@ -78,6 +77,7 @@ class Supervisor:
         for end in (self._woken, self._wakes):
             os.set_blocking(end, False)
         self._log = structlog.get_logger()
+        self._monotonic = ambient.monotonic
         self._stopping = 0
         self._announced = False
 
@@ -95,7 +95,7 @@ class Supervisor:
             if self._stopping and not any(place.pid for place in self._places):
                 self._exit(0)
             if not self._stopping and self._announced:
-                now = time.monotonic()
+                now = self._monotonic()
                 for place in self._places:
                     if not place.pid and now >= place.start_at and (worker := self._start(place)) is not None:
                         return worker
@@ -107,7 +107,7 @@ class Supervisor:
             else []
         )
         told = {place.told: place for place in self._places if place.told >= 0}
-        wait = max(0.0, min(due) - time.monotonic()) if due else None
+        wait = max(0.0, min(due) - self._monotonic()) if due else None
         for end in select.select([self._woken, *told], [], [], wait)[0]:
             if end == self._woken:
                 with contextlib.suppress(BlockingIOError):
@@ -136,7 +136,7 @@ class Supervisor:
                 if code < 0:
                     self._log.error("the first worker died before it served", pid=died, **_how(code))
                 self._exit(code if code > 0 else 1)
-            now = time.monotonic()
+            now = self._monotonic()
             place.deaths = 0 if place.serves and now - place.started_at >= _PROVEN_S else place.deaths + 1
             wait = 0.0 if place.deaths <= 1 else min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** (place.deaths - 2))
             place.start_at = now + wait
@@ -154,7 +154,7 @@ class Supervisor:
 
     def _start(self, place: _Place) -> Worker | None:
         told, tell = os.pipe()
-        place.started_at, place.serves = time.monotonic(), False
+        place.started_at, place.serves = self._monotonic(), False
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()

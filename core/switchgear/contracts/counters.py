@@ -7,12 +7,12 @@ What a bucket counts is its sort. A backend names the sorts it knows; these four
 | `window` | what was taken during the last `period_s` is less than `limit`                        | stays counted       |
 | `slots`  | fewer than `limit` are held; what is settled is held no more                          | given back          |
 | `bucket` | a token bucket that holds `burst` and refills with `limit` each `period_s` is not empty | stays counted     |
-| `period` | what was taken since `start_us` is less than `limit`; it is over after `period_s`     | given back          |
+| `period` | what was taken since `start_us` is less than `limit`; it is over after `period_s`     | given back, or kept |
 
 The last column is what becomes of a reservation whose lease ended before it was settled. `slots` and `period` get it back,
-for nothing else would ever free it. `window` and `bucket` keep it, for it was admitted, and time frees it. Settling it
-afterwards does nothing: what was consumed by then is known to the records alone, and a `seed` from them under a new epoch
-corrects a count.
+for nothing else would ever free it; a `period` whose bucket `keeps` counts it as consumed instead, for it may have been.
+`window` and `bucket` keep it, for it was admitted, and time frees it. Settling it afterwards does nothing: what was consumed by
+then is known to the records alone, and a `seed` from them under a new epoch corrects a count.
 """
 
 from collections.abc import Awaitable, Sequence
@@ -34,6 +34,7 @@ class Bucket(Struct, frozen=True, gc=False):
                because clocks differ, and has no room from then on
     epoch      what a `window` or `period` must have been seeded under before anything can be reserved in it, so that a
                backend that lost its counts does not start from nothing; None: it needs no seed
+    keeps      of a `period`: whether what was never settled stays counted when its lease ends
     """
 
     key: str
@@ -44,6 +45,7 @@ class Bucket(Struct, frozen=True, gc=False):
     burst: int | None = None
     start_us: int | None = None
     epoch: str | None = None
+    keeps: bool = False
 
 
 class Room(Struct, frozen=True, gc=False):

@@ -210,6 +210,7 @@ class Route(Entry, frozen=True):
     when   a parameter of the query and its value, `("async", "true")`, with which alone it is meant: it answers such requests
            instead of whoever has the path otherwise, an inference endpoint too. A request without a query is never looked at
     max_body  most bytes of a body, unpacked, if that is less than the gateway takes
+    body  what a JSON body says, for the description: a Struct whose members hold no other Structs
     """
 
     method: str
@@ -219,6 +220,7 @@ class Route(Entry, frozen=True):
     gives: tuple[str, ...] = ("application/json",)
     max_body: int | None = None
     when: tuple[str, str] | None = None
+    body: type[Struct] | None = None
 
 
 class WebSocketRoute(Entry, frozen=True):

@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from switchgear.contracts.rollups import MOST_DIMENSIONS
+from switchgear.contracts.rollups import MOST_DIMENSIONS, MOST_MEASURES, Rollup
 from switchgear.contracts.store import Aggregate, RecordQuery, RecordRow
 from switchgear.telemetry.scrub import mask
 
@@ -34,7 +34,8 @@ class RecordKind:
     dimensions  members that may be filtered and grouped by; `labels.*` means every member of the object `labels`
     measures    integer members that may be summed, likewise
     keep_s      seconds that a record is kept in the store, None for ever
-    rollups     sets of at most six dimensions, texts, by which a store may keep the sums of the first eight measures by the hour
+    rollups     sets of at most six dimensions, texts, by which a store may keep the sums of the first eight measures by the
+                hour; by the day, where `day` stands before them
     """
 
     name: str
@@ -49,7 +50,8 @@ class RecordKind:
             raise ValueError(f"{self.name!r} is not a name of records: lower-case letters, digits and `_`, at most 64")
         if self.keep_s is not None and self.keep_s <= 0:
             raise ValueError(f"`keep_s` of the records `{self.name}` is {self.keep_s}; it must be more than 0 seconds")
-        if any(not 0 < len(by) <= MOST_DIMENSIONS or not set(by) <= set(self.dimensions) for by in self.rollups):
+        sets = [set(by) - {"day"} for by in self.rollups]
+        if any(not 0 < len(by) <= MOST_DIMENSIONS or not by <= set(self.dimensions) for by in sets):
             raise ValueError(
                 f"`rollups` of the records `{self.name}` are of one to {MOST_DIMENSIONS} of its dimensions"
             )
@@ -62,6 +64,15 @@ class RecordKind:
         """Say whether records may be filtered and grouped by a member, `labels.team` too."""
         parent, dot, name = member.partition(".")
         return member in self.dimensions or (bool(dot and name) and parent + MEMBERS in self.dimensions)
+
+
+def rollups_of(kind: RecordKind) -> list[Rollup]:
+    """Return the sums that a kind wants kept."""
+    sums = kind.measures[:MOST_MEASURES]
+    return [
+        Rollup(kind.name, tuple(name for name in by if name != "day"), sums, 24 if "day" in by else 1)
+        for by in kind.rollups
+    ]
 
 
 class Ledger(Protocol):

@@ -14,16 +14,17 @@ _END = 2**62
 
 
 class Rollup(Struct, frozen=True):
-    """Sums of `sums`, integer members, by `by`: at most eight by at most six, which are texts."""
+    """Sums of `sums`, integer members, by `by`: at most eight by at most six, which are texts; and by so many `hours`."""
 
     kind: str
     by: tuple[str, ...]
     sums: tuple[str, ...]
+    hours: int = 1
 
     @property
     def name(self) -> str:
         """What tells it from others of its kind."""
-        return f"{','.join(self.by)}:{','.join(self.sums)}"
+        return f"{','.join(self.by)}:{','.join(self.sums)}:{self.hours}"
 
 
 @runtime_checkable
@@ -43,6 +44,11 @@ class FromHours(Struct, frozen=True):
     until: int
     edges: tuple[tuple[int, int | None], ...]
 
+    @property
+    def left_over(self) -> int:
+        """How much time the sums do not know, in microseconds."""
+        return sum((until_us or 0) - since_us for since_us, until_us in self.edges)
+
     def places(self, by: Sequence[str]) -> list[str | None]:
         """Return what each of three groups is: the place of a member, or `day`."""
         found: list[str | None] = ["day" if name == "day" else str(self.rollup.by.index(name) + 1) for name in by]
@@ -58,18 +64,22 @@ def from_hours(
     if query.before is not None or not texts:
         return None
     fitting = [it for it in rollups if it.kind == query.kind and wanted <= set(it.by) and set(sums) <= set(it.sums)]
-    if not fitting:
-        return None
-    since = -(-query.since_us // HOUR_US)
-    until = _END // HOUR_US if query.until_us is None else query.until_us // HOUR_US
-    if until <= since:
+    plans = [plan for it in fitting if (plan := _plan(it, query)) is not None]
+    return min(plans, key=lambda it: (it.left_over, -it.rollup.hours, len(it.rollup.by)), default=None)
+
+
+def _plan(rollup: Rollup, query: RecordQuery) -> FromHours | None:
+    length_us = rollup.hours * HOUR_US
+    since_us = -(-query.since_us // length_us) * length_us
+    until_us = (_END if query.until_us is None else query.until_us) // length_us * length_us
+    if until_us <= since_us:
         return None
     edges: list[tuple[int, int | None]] = []
-    if query.since_us < since * HOUR_US:
-        edges.append((query.since_us, since * HOUR_US))
-    if query.until_us is not None and until * HOUR_US < query.until_us:
-        edges.append((until * HOUR_US, query.until_us))
-    return FromHours(min(fitting, key=lambda it: len(it.by)), since, until, tuple(edges))
+    if query.since_us < since_us:
+        edges.append((query.since_us, since_us))
+    if query.until_us is not None and until_us < query.until_us:
+        edges.append((until_us, query.until_us))
+    return FromHours(rollup, since_us // HOUR_US, until_us // HOUR_US, tuple(edges))
 
 
 def merged(parts: Sequence[Sequence[Aggregate]], limit: int) -> list[Aggregate]:
@@ -103,13 +113,13 @@ def _added(one: Aggregate, other: Aggregate) -> Aggregate:
 
 def named(kind: str, name: str) -> Rollup:
     """Return the sums that a name says."""
-    by, _, sums = name.partition(":")
-    return Rollup(kind, tuple(by.split(",")), tuple(filter(None, sums.split(","))))
+    by, sums, hours = name.split(":")
+    return Rollup(kind, tuple(by.split(",")), tuple(filter(None, sums.split(","))), int(hours))
 
 
-def paths_of(rollup: Rollup, path: Callable[[str], str]) -> dict[str, str | None]:
+def paths_of(rollup: Rollup, path: Callable[[str], str]) -> dict[str, str | int | None]:
     """Return what a store keeps of sums: the members as `path` writes them, None where there is none."""
-    found: dict[str, str | None] = {"kind": rollup.kind, "name": rollup.name}
+    found: dict[str, str | int | None] = {"kind": rollup.kind, "name": rollup.name, "hours": rollup.hours}
     for prefix, members, most in (("by", rollup.by, MOST_DIMENSIONS), ("sum", rollup.sums, MOST_MEASURES)):
         for place in range(most):
             found[f"{prefix}_{place + 1}"] = path(members[place]) if place < len(members) else None

@@ -3,6 +3,7 @@
 A provider builds an `OutboundRequest` and reads bytes; only `switchgear.upstream` opens sockets.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Protocol
 
@@ -109,3 +110,12 @@ class Connection(Protocol):
     async def close(self) -> None:
         """Close idle connections; calls in flight finish."""
         ...
+
+
+def is_unanswered(error: BaseException) -> bool:
+    """Say whether a client of `Context.http` raised this because nobody answered there, or nothing that can be read.
+
+    Its exceptions are httpx's, which nobody has to import to know them.
+    """
+    httpx = sys.modules.get("httpx")
+    return httpx is not None and isinstance(error, (httpx.HTTPError, httpx.InvalidURL))

@@ -264,6 +264,8 @@ class MemoryCounters:
             for bucket, part in zip(buckets, parts, strict=True):
                 if part is None:
                     self._free(bucket)
+                elif bucket.keeps and part.__class__ is Period:
+                    part.settle(bucket.amount, bucket.amount, self._now())
                 else:
                     part.lapse(bucket.amount)
         self._first_lease_end = min((taking[0] for taking in self._open.values()), default=float("inf"))

@@ -19,6 +19,9 @@ _RATIO = 100
 """So many times its packed size may a body be, beyond a first piece: text repeats itself less, bombs far more."""
 _FREE = 1024 * 1024
 _PIECE = 256 * 1024
+_SLICE = 64 * 1024
+_MOST_MEMBERS = 4096
+"""Of one body, each a stream of its own: tools that pack in parallel make one for every 64 KiB or more."""
 _AT_ONCE = 32 * 1024
 """A packed body longer than this is unpacked in a thread; and so is what is left of a shorter one after its first piece."""
 _WINDOW_LOG = 23
@@ -110,22 +113,31 @@ class Unpacker:
         self._name = name
         self._limit = limit
         self._stream: _Stream | None = None
+        self._fed = memoryview(b"")
         self._data = b""
+        self._members = 0
         self._packed = 0
         self._unpacked = 0
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the packed body. All of the last one must have been unpacked by `take`."""
         self._packed += len(data)
-        self._data = data
+        self._fed = memoryview(data)
 
     def take(self) -> bytes:
         """Return the next piece of what was fed, empty when there is no more. Raises `PayloadTooLarge`, `InvalidRequest`."""
         while True:
             stream = self._stream
+            if not self._data and self._fed and (stream is None or stream.is_hungry):
+                # A little at a time: what is left over of it is copied for each piece that comes out, and each member.
+                self._data, self._fed = bytes(self._fed[:_SLICE]), self._fed[_SLICE:]
             if stream is None:
                 if not self._data:
                     return b""
+                self._members += 1
+                if self._members > _MOST_MEMBERS:
+                    message = f"The request body is packed in more than {_MOST_MEMBERS} members."
+                    raise PayloadTooLarge(message, code="compression_ratio_exceeded")
                 stream = self._stream = self._begin(self._data)
             data, self._data = self._data, b""
             if not data and stream.is_hungry:

@@ -58,7 +58,7 @@ from switchgear.telemetry.metrics import Metrics
 from switchgear.upstream.watch import Watch
 from switchgear.wire.chat import as_stream
 from switchgear.wire.members import VERY_LONG, parse_object
-from switchgear.wire.other_models import models_of_tools
+from switchgear.wire.other_models import NAMES_OTHERS, models_of_tools
 
 _AT_ONCE_S = 60.0
 """How long the events of an answer that is there already may take to follow each other: any time is enough."""
@@ -192,7 +192,7 @@ class Engine:
             policies = await self._prepared(x, policies)
         assert x.call is not None
         endpoint.check(x.call)
-        if "tools" in x.call.members:
+        if NAMES_OTHERS in x.call.members:
             await self._look_at_tools(x.call, x.principal)
         scope = self._authority.decide(x.principal, USE, "models", x.call.model)
         x.plan = self._plan(x, scope if isinstance(scope, Scope) else await self._decided(x, scope))

@@ -73,6 +73,17 @@ class CountersSuite(SortsSuite, ReplaySuite):
 
         self.check(work)
 
+    def test_a_period_that_keeps_counts_what_was_never_settled(self) -> None:
+        async def work(one: Bench) -> None:
+            gone, stays = bucket("period", 10, 4, key="gone"), bucket("period", 10, 4, key="stays", keeps=True)
+            assert await one.grants("a", gone, stays, lease_s=10)
+            assert await one.grants("b", gone, stays, lease_s=10)
+            await one.settle("b", [1, 1])
+            await one.advance(10 + self.lease_slack_s)
+            assert [9, 5] == [await one.left(gone), await one.left(stays)]
+
+        self.check_if_known(work, "period")
+
     def test_a_bucket_named_twice_is_taken_from_twice(self) -> None:
         async def work(one: Bench, sort: str) -> None:
             both = [bucket(sort, 3, 2), bucket(sort, 3, 2)]

@@ -21,7 +21,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
 from switchgear.rawjson import what_and_where
-from switchgear.wire.fit.calls import readable_message, whole_calls
+from switchgear.wire.calls import readable_message, whole_calls
 from switchgear.wire.members import holds_items, member, raw
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool", "function"]

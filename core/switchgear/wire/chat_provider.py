@@ -26,7 +26,7 @@ from switchgear.wire.completions import CompletionsDecoder, decode_completion
 from switchgear.wire.embeddings import decode_embeddings
 from switchgear.wire.fit.chat import ChatGrammar, fit_chat, fit_members
 from switchgear.wire.fit.marks import plain_texts
-from switchgear.wire.members import prune, raw, splice_pieces
+from switchgear.wire.members import prune, raw, splice, splice_pieces
 from switchgear.wire.model_list import read_models
 from switchgear.wire.other_models import OTHER_MODELS, without_other_models
 from switchgear.wire.own_items import with_own_items
@@ -189,7 +189,7 @@ class ChatProvider:
         if self._is_rewritten(call, model):
             members = self.rewritten(call, model)
             defaults = self.defaults(RESPONSES, members, model.defaults) if model.defaults else model.defaults
-            body = splice_pieces(members, {"model": model.name_json}, defaults)
+            body = _joined(call, members, {"model": model.name_json}, defaults)
             return OutboundRequest("POST", self.url(RESPONSES, model), self._headers_with(secret), body)
         members = self._fitted(call, self.members(call), model)
         if call.bars_tools or not OTHER_MODELS.isdisjoint(members):
@@ -199,7 +199,7 @@ class ChatProvider:
             replace["stream_options"] = _with_usage(call)
         defaults = self.defaults(call.wire, members, model.defaults) if model.defaults else model.defaults
         return OutboundRequest(
-            "POST", self.url(call.wire, model), self._headers_with(secret), splice_pieces(members, replace, defaults)
+            "POST", self.url(call.wire, model), self._headers_with(secret), _joined(call, members, replace, defaults)
         )
 
     def _fitted(self, call: Call, members: dict[str, Raw], model: TargetModel) -> dict[str, Raw]:
@@ -267,6 +267,12 @@ class ChatProvider:
     def models(self, head: Head, body: bytes) -> ModelPage:
         """Read the list of models."""
         return read_models(head, body)
+
+
+def _joined(
+    call: Call, members: Mapping[str, Raw], replace: Mapping[str, Raw], defaults: Mapping[str, Raw]
+) -> bytes | tuple[bytes | Raw, ...]:
+    return (splice if type(call.members) is dict else splice_pieces)(members, replace, defaults)
 
 
 def _with_usage(call: Call) -> Raw:

@@ -49,6 +49,12 @@ def _replaced(found: re.Match[bytes]) -> bytes:
     return text if len(text) in (_WHOLE, _ESCAPE) else _REPLACEMENT
 
 
+class LongMembers(dict[str, Raw]):
+    """The members of a body so long that it is not to be copied."""
+
+    __slots__ = ()
+
+
 def parse_object(body: bytes) -> dict[str, Raw]:
     """Split a JSON object into raw members, the last of duplicate keys winning. Raises `InvalidRequest`.
 
@@ -82,7 +88,7 @@ def parse_in_steps(body: bytes) -> Generator[None, None, dict[str, Raw]]:
         if _BACKSLASH in body and _HALF.search(body) is not None:
             body = yield from _whole_characters_in_steps(body)
         yield
-        return _few_members(body)
+        return LongMembers(_few_members(body))
     except BROKEN as error:
         raise _no_object(error) from None
 
@@ -244,10 +250,8 @@ def splice(members: Mapping[str, Raw], replace: Mapping[str, Raw], defaults: Map
 
 def splice_pieces(
     members: Mapping[str, Raw], replace: Mapping[str, Raw], defaults: Mapping[str, Raw]
-) -> bytes | tuple[bytes | Raw, ...]:
-    """Do what `splice` does; where that is long, return pieces of which the long ones are the members themselves, not copies."""
-    if sum(map(len, members.values())) <= VERY_LONG:
-        return splice(members, replace, defaults)
+) -> tuple[bytes | Raw, ...]:
+    """Do what `splice` does, but return pieces, of which the long ones are the members themselves and no copies."""
     pieces: list[bytes | Raw] = []
     short = bytearray(b"{")
     for name, value in {**defaults, **members, **replace}.items():

@@ -25,8 +25,10 @@ _PATHS = (
 """Of aggregators and gateways that answer by another model where the first one fails, or ask one more: https://openrouter.ai/docs,
 https://vercel.com/docs/ai-gateway, https://docs.litellm.ai, https://console.groq.com/docs."""
 OTHER_MODELS = frozenset(path.partition(".")[0] for path in _PATHS)
+NAMES_OTHERS = "tools"
+"""The member without which no tool names a model."""
 _OF_TOOLS = ("model", "models", "allowed_models")
-_IN_TOOLS = tuple(f"tools.{where}{name}" for where in ("", "parameters.") for name in _OF_TOOLS)
+_IN_TOOLS = tuple(f"{NAMES_OTHERS}.{where}{name}" for where in ("", "parameters.") for name in _OF_TOOLS)
 _MODEL = re.compile(rb'"(?:allowed_)?models?"[ \t\r\n]*:|\\u00')
 _tools = msgspec.json.Decoder(list[dict[str, Raw]])
 _any = msgspec.json.Decoder()
@@ -34,7 +36,7 @@ _any = msgspec.json.Decoder()
 
 def models_of_tools(members: Mapping[str, Raw]) -> frozenset[str]:
     """Return the models that tools of the provider's own are to ask, as a picture's or an adviser's is."""
-    tools = members.get("tools")
+    tools = members.get(NAMES_OTHERS)
     if tools is None or _MODEL.search(tools) is None:
         return frozenset()
     found: set[str] = set()

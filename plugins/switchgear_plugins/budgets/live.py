@@ -69,7 +69,8 @@ class Budget:
         if self.rolling_s is not None:
             return Bucket(key, "window", limit, amount, float(self.rolling_s), epoch=self.epoch)
         start_us, end_us = self.calendar.at(at_us)
-        return Bucket(key, "period", limit, amount, (end_us - start_us) / 1e6, start_us=start_us, epoch=self.epoch)
+        length_s = (end_us - start_us) / 1e6
+        return Bucket(key, "period", limit, amount, length_s, start_us=start_us, epoch=self.epoch, keeps=self.is_hard)
 
     def bounds(self, at_us: int) -> tuple[int, int]:
         """Return when the period of a moment began and when it ends; a rolling one's is announced anew after its length."""

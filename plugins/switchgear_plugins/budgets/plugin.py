@@ -1,5 +1,6 @@
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from switchgear import Offer, Plugin
 from switchgear.contracts.kernel import Migrations, Task
@@ -10,7 +11,7 @@ from switchgear_plugins.budgets.policy import BudgetsPolicy
 from switchgear_plugins.budgets.seeds import Seeds
 from switchgear_plugins.budgets.settings import BudgetsSettings
 from switchgear_plugins.budgets.status import Standing, Standings, standing, standings
-from switchgear_plugins.budgets.thresholds import Thresholds
+from switchgear_plugins.budgets.thresholds import EVENT, Thresholds
 
 if TYPE_CHECKING:
     import click
@@ -27,6 +28,10 @@ class BudgetsPlugin(Plugin[BudgetsSettings]):
     settings_type = BudgetsSettings
     requires = ("counters", "store")
     after = ("usage",)
+    announces: ClassVar[Mapping[str, str]] = {
+        EVENT: "a threshold of a budget is crossed; data: `id`, `whose`, `percent`, `spent_microusd`, `amount_microusd`, `mode`,"
+        " `begin_us`, `end_us`"
+    }
 
     _policy: BudgetsPolicy | None = None
     _seeds: Seeds | None = None

@@ -8,20 +8,21 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from switchgear.contracts.dialect import InferenceEndpoint, Route, RouteReply, RouteRequest, WebSocketRoute
 from switchgear.errors import ApiError, InvalidRequest
 from switchgear.wire.sse import encode_event
 from switchgear_plugins.dialogs.making import shown
-from switchgear_plugins.dialogs.said import DialogSpec, Posted, check_parameters, messages_of, patched
+from switchgear_plugins.dialogs.said import DialogSpec, Posted, check_parameters, messages_of
 from switchgear_plugins.dialogs.shelf import LATEST, Row, Shelf, Turn, not_found, owner_of
 from switchgear_plugins.dialogs.streamed import DONE
 from switchgear_plugins.dialogs.turns import Turns
 
 _ID = re.compile(r"dlg_[0-9a-f]{32}")
 _CURSOR = re.compile(r"([0-9]{1,19}):(dlg_[0-9a-f]{32})")
-_MOST_LISTED = 500
+_MOST_LISTED = 100
+_MOST_MESSAGES = 500
 _SSE = "text/event-stream; charset=utf-8"
 _UNBUFFERED = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 _encode = msgspec.json.Encoder().encode
@@ -42,21 +43,36 @@ class DialogsDialect:
         json = ("application/json",)
         one = "/v1/dialogs/{dialog_id}"
 
-        def route(method: str, path: str, handler: Any, summary: str, gives: tuple[str, ...] = json) -> Route:
+        def route(
+            method: str,
+            path: str,
+            handler: Any,
+            summary: str,
+            body: type[Struct] | None = None,
+            gives: tuple[str, ...] = json,
+        ) -> Route:
             takes = json if method in {"POST", "PATCH"} else ()
             # What is sent is JSON, in which a character may take six bytes, and there is something around it.
             most = 6 * message_bytes + 64 * 1024
             return Route(
-                method, path, handler, open_to="principals", summary=summary, takes=takes, gives=gives, max_body=most
+                method,
+                path,
+                handler,
+                open_to="principals",
+                summary=summary,
+                takes=takes,
+                gives=gives,
+                max_body=most,
+                body=body,
             )
 
         self.routes: tuple[Route | WebSocketRoute, ...] = (
-            route("POST", "/v1/dialogs", self._create, "Begin a dialog"),
+            route("POST", "/v1/dialogs", self._create, "Begin a dialog", DialogSpec),
             route("GET", "/v1/dialogs", self._list, "List your dialogs, the one touched last in front"),
             route("GET", one, self._read, "Get a dialog with its messages"),
-            route("PATCH", one, self._change, "Rename a dialog, or have another model answer"),
+            route("PATCH", one, self._change, "Rename a dialog, or have another model answer", DialogSpec),
             route("DELETE", one, self._delete, "Delete a dialog with its messages"),
-            route("POST", f"{one}/messages", self._post, "Say something, and get the answer", (*json, "text/event-stream")),
+            route("POST", f"{one}/messages", self._post, "Say something, get the answer", Posted, (*json, "text/event-stream")),
         )  # fmt: skip
 
     def error(self, error: ApiError, request_id: str) -> bytes:
@@ -71,7 +87,7 @@ class DialogsDialect:
         return RouteReply(_encode(_dialog(row)), 201)
 
     async def _list(self, request: RouteRequest) -> RouteReply:
-        limit = _limit(request.query, 20)
+        limit = _limit(request.query, 20, _MOST_LISTED)
         rows = await self._shelf.page(owner_of(request.principal), before(request.query.get("cursor")), limit + 1)
         data = [_dialog(row) for row in rows[:limit]]
         more = len(rows) > limit
@@ -88,7 +104,7 @@ class DialogsDialect:
 
     async def _read(self, request: RouteRequest) -> RouteReply:
         row = await self._shelf.get(owner_of(request.principal), _id(request))
-        limit, first = _limit(request.query, 100), request.query.get("before")
+        limit, first = _limit(request.query, 100, _MOST_MESSAGES), request.query.get("before")
         if first is not None and not (first.isascii() and first.isdigit() and len(first) < len(str(LATEST))):
             raise InvalidRequest("`before` is the `number` of a message.", param="before", code="invalid_value")
         last = LATEST if first is None else int(first)
@@ -99,9 +115,7 @@ class DialogsDialect:
     async def _change(self, request: RouteRequest) -> RouteReply:
         owner, id = owner_of(request.principal), _id(request)
         patch = await request.json(dict[str, Any])
-        row = await self._shelf.get(owner, id)
-        spec = patched(msgspec.json.decode(row["spec"], type=DialogSpec), patch)
-        return RouteReply(_encode(_dialog(await self._shelf.change(owner, id, spec))))
+        return RouteReply(_encode(_dialog(await self._shelf.change(owner, id, patch))))
 
     async def _delete(self, request: RouteRequest) -> RouteReply:
         id = _id(request)
@@ -148,10 +162,10 @@ def _id(request: RouteRequest) -> str:
     return id
 
 
-def _limit(query: Mapping[str, str], usual: int) -> int:
+def _limit(query: Mapping[str, str], usual: int, most: int) -> int:
     limit = query.get("limit", str(usual))
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= _MOST_LISTED):
-        raise InvalidRequest(f"`limit` must be 1 to {_MOST_LISTED}.", param="limit", code="invalid_value")
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= most):
+        raise InvalidRequest(f"`limit` must be 1 to {most}.", param="limit", code="invalid_value")
     return int(limit)
 
 

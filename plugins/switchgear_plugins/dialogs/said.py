@@ -29,7 +29,7 @@ class DialogSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
     model: Annotated[str, Meta(min_length=1, max_length=256)]
     title: ShortText = ""
-    system: Annotated[str, Meta(max_length=1_000_000)] | None = None
+    system: Annotated[str, Meta(max_length=100_000)] | None = None
     parameters: dict[str, Any] = {}
     metadata: Annotated[dict[Annotated[str, Meta(max_length=64)], ShortText], Meta(max_length=16)] = {}
     context_tokens: Annotated[int, Meta(ge=256)] | None = None

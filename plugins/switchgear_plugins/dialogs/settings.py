@@ -10,8 +10,9 @@ class DialogsSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     days            since a dialog was last touched; None: until somebody deletes it
     most_per_owner  dialogs of one principal
+    bytes_per_owner of all of them together
     most_messages   in one dialog
-    most_bytes      of all messages of one dialog
+    most_bytes      of one dialog, with all its messages
     message_bytes   of what is sent at once
     context_tokens  what a model is told at most that does not say how long its context window is
     answer_tokens   room in it for the answer, where nobody bounds that
@@ -21,6 +22,7 @@ class DialogsSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     days: AtLeastOne | None = None
     most_per_owner: AtLeastOne = 10_000
+    bytes_per_owner: AtLeastOne = 1024 * 1024 * 1024
     most_messages: AtLeastOne = 5_000
     most_bytes: AtLeastOne = 32 * 1024 * 1024
     message_bytes: AtLeastOne = 8 * 1024 * 1024

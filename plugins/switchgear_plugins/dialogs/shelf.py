@@ -16,7 +16,7 @@ from switchgear.contracts.principal import Principal
 from switchgear.contracts.tables import Tables, Transaction
 from switchgear.contracts.usage import Usage
 from switchgear.errors import Conflict, InvalidRequest, NotFound
-from switchgear_plugins.dialogs.said import DialogSpec, calls_in, tool_results
+from switchgear_plugins.dialogs.said import DialogSpec, calls_in, patched, tool_results
 from switchgear_plugins.dialogs.settings import DialogsSettings
 
 TURN_S = 30.0
@@ -99,11 +99,13 @@ class Shelf:
         """Keep a new one. Raises `Conflict` where there are too many."""
         id = f"dlg_{self._ambient.new_id()}"
         async with self._tables.transaction() as t:
-            [row] = await t.query("count", owner=owner)
-            if row["found"] >= self._settings.most_per_owner:
-                message = f"There are {row['found']} dialogs, which is the most; delete some."
+            said = msgspec.json.encode(spec)
+            found = await self._room(t, owner, len(said))
+            if found >= self._settings.most_per_owner:
+                message = f"There are {found} dialogs, which is the most; delete some."
                 raise Conflict(message, code="too_many_dialogs")
-            await t.execute("create", id=id, owner=owner, spec=msgspec.json.encode(spec), at_us=self._ambient.now_us())
+            at_us = self._ambient.now_us()
+            await t.execute("create", id=id, owner=owner, spec=said, bytes=len(said), at_us=at_us)
             return (await t.query("get", owner=owner, id=id))[0]
 
     async def get(self, owner: str, id: str) -> Row:
@@ -117,11 +119,14 @@ class Shelf:
             return list(await self._tables.query("list_all", at_us=at_us, id=id, limit=limit))
         return list(await self._tables.query("list", owner=owner, at_us=at_us, id=id, limit=limit))
 
-    async def change(self, owner: str, id: str, spec: DialogSpec) -> Row:
-        """Have something else said of one. Raises `NotFound`."""
+    async def change(self, owner: str, id: str, patch: Mapping[str, Any]) -> Row:
+        """Have something else said of one. Raises `NotFound`, and `InvalidRequest` for what cannot be said."""
         async with self._tables.transaction() as t:
-            at_us = self._ambient.now_us()
-            await t.execute("change", owner=owner, id=id, spec=msgspec.json.encode(spec), at_us=at_us)
+            row = _only(await t.query("get", owner=owner, id=id), id)
+            said = msgspec.json.encode(patched(msgspec.json.decode(row["spec"], type=DialogSpec), patch))
+            more = len(said) - len(row["spec"])
+            await self._room(t, owner, more)
+            await t.execute("change", owner=owner, id=id, spec=said, more=more, at_us=self._ambient.now_us())
             return _only(await t.query("get", owner=owner, id=id), id)
 
     async def delete(self, owner: str | None, id: str) -> None:
@@ -251,13 +256,23 @@ class Shelf:
             raise Conflict(message, code="dialog_full")
         if dialog["bytes"] + sum(map(len, added)) > bounds.most_bytes:
             raise Conflict(f"The dialog may have {bounds.most_bytes} bytes.", code="dialog_full")
-        if not added:
+        if added:
+            await self._room(t, dialog["owner"], sum(map(len, added)))
+        else:
             last = await t.query("messages", dialog=dialog["id"], after=0, before=LATEST, limit=1)
             if not last or last[0]["role"] == "assistant":
                 message = "There is nothing to answer: say something in `content`."
                 raise InvalidRequest(message, param="content", code="missing_field")
         if results := tool_results(added):
             await _check_calls(t, dialog, results)
+
+    async def _room(self, t: Transaction, owner: str, more: int) -> int:
+        """Return how many dialogs somebody has. Raises `Conflict` where there is no room for so many more bytes."""
+        [row] = await t.query("count", owner=owner)
+        most = self._settings.bytes_per_owner
+        if more > 0 and row["bytes"] + more > most:
+            raise Conflict(f"Your dialogs may have {most} bytes together; delete some.", code="too_many_dialogs")
+        return int(row["found"])
 
     async def _end(self, t: Transaction, turn: Turn, added: int, size: int, spent: Spent) -> None:
         await t.execute(

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
-import httpx
-import jsonpath
 import msgspec
 from msgspec import Meta, Struct
 
 from switchgear.contracts.content import StepRun
+from switchgear.contracts.upstream import is_unanswered
 from switchgear.errors import ApiError, InvalidRequest, SecretUnavailable, UpstreamFailed
 from switchgear_plugins.external_apis.resources import FRAMING, HEADER, KIND, VALUE, LiveApi
+
+if TYPE_CHECKING:
+    import httpx
 
 _SAFE = "-._~!$&'()*+,;=:@"
 """What a segment of a path may hold as it is (RFC 3986, pchar)."""
@@ -46,13 +48,10 @@ class HttpRequestStep:
     inputs_type = HttpRequestInputs
     reaches_out = True
 
-    def __init__(self, settings: HttpRequestSettings, http: Callable[[], httpx.AsyncClient]) -> None:
+    def __init__(self, settings: HttpRequestSettings, http: Callable[[], "httpx.AsyncClient"]) -> None:
         self._settings = settings
         self._http = http
-        try:
-            self._extract = None if settings.extract is None else jsonpath.compile(settings.extract)
-        except jsonpath.JSONPathError as error:
-            raise ValueError(f"`extract` is no JSON path: {error}") from None
+        self._extract = None if settings.extract is None else _path(settings.extract)
 
     async def run(self, inputs: Mapping[str, Any], at: StepRun) -> AsyncIterator[Mapping[str, Any]]:
         """Send it."""
@@ -100,10 +99,14 @@ class HttpRequestStep:
                     body += piece
                     if len(body) > api.spec.most_bytes:
                         message = f"The answer of `{api.id}` has more than {api.spec.most_bytes} bytes."
-                        raise UpstreamFailed(message, code="answer_too_large")
+                        raise UpstreamFailed(message, code="answer_too_large")  # noqa: TRY301 - told as it is
         except TimeoutError:
             raise _failed(api, f"did not answer within {api.spec.timeout:g} s", "external_api_timeout") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except ApiError:
+            raise
+        except Exception as error:
+            if not is_unanswered(error):
+                raise
             raise _failed(api, "cannot be reached", "external_api_unreachable") from error
         if self._settings.fails_on_error and response.status_code >= 400:  # noqa: PLR2004 - HTTP's classes
             raise _failed(api, f"answered {response.status_code}", "external_api_refused")
@@ -112,6 +115,16 @@ class HttpRequestStep:
             matches = self._extract.findall(found["body"]) if isinstance(found["body"], (dict, list)) else []
             found["extracted"] = matches[0] if matches else None
         return found
+
+
+def _path(text: str) -> Any:
+    """Return a JSON path compiled. Raises ValueError."""
+    import jsonpath  # noqa: PLC0415 - takes long, and few steps have one
+
+    try:
+        return jsonpath.compile(text)
+    except jsonpath.JSONPathError as error:
+        raise ValueError(f"`extract` is no JSON path: {error}") from None
 
 
 def below(base: str, path: str, query: Mapping[str, Plain]) -> str:

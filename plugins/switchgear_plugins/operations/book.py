@@ -1,6 +1,7 @@
 """Operations as they are kept. A state changes by one statement that says from which, so each operation ends once."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +17,7 @@ State: TypeAlias = Literal["pending", "running", "completed", "failed", "cancell
 UNENDED = frozenset({"pending", "running"})
 _S = 1_000_000
 _EVER_US = 2**62
+_ID = re.compile(r"op-[0-9a-f-]{36}")
 
 
 class Operation(Struct, frozen=True):
@@ -98,12 +100,15 @@ class Book:
 
     async def find(self, id: str) -> Operation | None:
         """Return one that has not expired."""
+        if not _ID.fullmatch(id):
+            return None
         found = self._read(await self._tables.query("find", id=id))
         return found[0] if found else None
 
     async def several(self, owner: str, ids: Sequence[str]) -> list[Operation]:
         """Return those of an owner that there are, in the order of their ids."""
-        rows = await self._tables.query("several", owner=owner, ids=msgspec.json.encode(list(ids)).decode())
+        known = msgspec.json.encode([id for id in ids if _ID.fullmatch(id)]).decode()
+        rows = await self._tables.query("several", owner=owner, ids=known)
         found = {it.id: it for it in self._read(rows)}
         return [found[id] for id in dict.fromkeys(ids) if id in found]
 

@@ -70,7 +70,7 @@ class OperationsPlugin(Plugin[OperationsSettings]):
 
     def switchgear_tasks(self) -> list[Task]:
         """See to what was left behind, and forget what has expired."""
-        return [Task("sweep", _SWEEP_S, self._sweep)]
+        return [Task("operations_sweep", _SWEEP_S, self._sweep)]
 
     async def _sweep(self) -> None:
         if await self.context.store.lease(_SWEEP, self._holder, 6 * _SWEEP_S):

@@ -294,8 +294,8 @@ SET LOCAL statement_timeout = 0;
 LOCK TABLE records IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: add_rollup
-INSERT INTO record_rollups (kind, name, by_1, by_2, by_3, by_4, by_5, by_6, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
-VALUES (%(kind)s, %(name)s, %(by_1)s, %(by_2)s, %(by_3)s, %(by_4)s, %(by_5)s, %(by_6)s, %(sum_1)s, %(sum_2)s, %(sum_3)s, %(sum_4)s, %(sum_5)s, %(sum_6)s, %(sum_7)s, %(sum_8)s);
+INSERT INTO record_rollups (kind, name, hours, by_1, by_2, by_3, by_4, by_5, by_6, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
+VALUES (%(kind)s, %(name)s, %(hours)s, %(by_1)s, %(by_2)s, %(by_3)s, %(by_4)s, %(by_5)s, %(by_6)s, %(sum_1)s, %(sum_2)s, %(sum_3)s, %(sum_4)s, %(sum_5)s, %(sum_6)s, %(sum_7)s, %(sum_8)s);
 
 -- name: drop_rollup
 DELETE FROM record_rollups WHERE kind = %(kind)s AND name = %(name)s;
@@ -306,7 +306,7 @@ DELETE FROM record_hours WHERE kind = %(kind)s AND name = %(name)s;
 -- name: roll_up_all
 -- What was there before anybody asked for the sums.
 INSERT INTO record_hours (kind, name, hour, key, by_1, by_2, by_3, by_4, by_5, by_6, records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
-SELECT r.kind, r.name, n.at_us / 3600000000 AS hour,
+SELECT r.kind, r.name, n.at_us / 3600000000 / r.hours * r.hours AS hour,
     json_build_array(m.members #> r.by_1::text[], m.members #> r.by_2::text[], m.members #> r.by_3::text[], m.members #> r.by_4::text[], m.members #> r.by_5::text[], m.members #> r.by_6::text[])::text AS key,
     min(m.members #>> r.by_1::text[]), min(m.members #>> r.by_2::text[]), min(m.members #>> r.by_3::text[]), min(m.members #>> r.by_4::text[]), min(m.members #>> r.by_5::text[]), min(m.members #>> r.by_6::text[]), count(*),
     sum(CASE WHEN json_typeof(m.members #> r.sum_1::text[]) = 'number' AND (m.members #>> r.sum_1::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_1::text[])::bigint END),
@@ -325,17 +325,21 @@ SELECT r.kind, r.name, n.at_us / 3600000000 AS hour,
 DELETE FROM record_hours WHERE kind = %(kind)s AND hour < %(before_us)s::bigint / 3600000000;
 
 -- name: summarise_hours
--- `by_1` says which member is grouped by: its place among those of the sums, or `day`.
-SELECT group_1, group_2, group_3, sum(records)::bigint, sum(sum_1), sum(sum_2), sum(sum_3), sum(sum_4), sum(sum_5), sum(sum_6), sum(sum_7), sum(sum_8) FROM (
-  SELECT records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8,
-    CASE %(by_1)s::text WHEN 'day' THEN to_char(to_timestamp(hour * 3600), 'YYYY-MM-DD') WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END COLLATE "C" AS group_1,
-    CASE %(by_2)s::text WHEN 'day' THEN to_char(to_timestamp(hour * 3600), 'YYYY-MM-DD') WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END COLLATE "C" AS group_2,
-    CASE %(by_3)s::text WHEN 'day' THEN to_char(to_timestamp(hour * 3600), 'YYYY-MM-DD') WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END COLLATE "C" AS group_3
-  FROM record_hours WHERE kind = %(kind)s AND name = %(rollup)s AND hour >= %(from_hour)s AND hour < %(to_hour)s
-    AND (%(is_1)s = 0 OR by_1 IS NOT DISTINCT FROM %(value_1)s::text) AND (%(is_2)s = 0 OR by_2 IS NOT DISTINCT FROM %(value_2)s::text) AND (%(is_3)s = 0 OR by_3 IS NOT DISTINCT FROM %(value_3)s::text) AND (%(is_4)s = 0 OR by_4 IS NOT DISTINCT FROM %(value_4)s::text) AND (%(is_5)s = 0 OR by_5 IS NOT DISTINCT FROM %(value_5)s::text) AND (%(is_6)s = 0 OR by_6 IS NOT DISTINCT FROM %(value_6)s::text)
+-- `by_1` says which member is grouped by: its place among those of the sums, or `day`, which is written as a date at the end.
+SELECT CASE %(by_1)s::text WHEN 'day' THEN to_char(to_timestamp(group_1::bigint * 86400), 'YYYY-MM-DD') ELSE group_1 END COLLATE "C" AS text_1, CASE %(by_2)s::text WHEN 'day' THEN to_char(to_timestamp(group_2::bigint * 86400), 'YYYY-MM-DD') ELSE group_2 END COLLATE "C" AS text_2, CASE %(by_3)s::text WHEN 'day' THEN to_char(to_timestamp(group_3::bigint * 86400), 'YYYY-MM-DD') ELSE group_3 END COLLATE "C" AS text_3, records,
+  sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8
+FROM (
+  SELECT group_1, group_2, group_3, sum(records)::bigint AS records, sum(sum_1) AS sum_1, sum(sum_2) AS sum_2, sum(sum_3) AS sum_3, sum(sum_4) AS sum_4, sum(sum_5) AS sum_5, sum(sum_6) AS sum_6, sum(sum_7) AS sum_7, sum(sum_8) AS sum_8 FROM (
+    SELECT records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8,
+      CASE %(by_1)s::text WHEN 'day' THEN (hour / 24)::text WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_1,
+      CASE %(by_2)s::text WHEN 'day' THEN (hour / 24)::text WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_2,
+      CASE %(by_3)s::text WHEN 'day' THEN (hour / 24)::text WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_3
+    FROM record_hours WHERE kind = %(kind)s AND name = %(rollup)s AND hour >= %(from_hour)s AND hour < %(to_hour)s
+      AND (%(is_1)s = 0 OR by_1 IS NOT DISTINCT FROM %(value_1)s::text) AND (%(is_2)s = 0 OR by_2 IS NOT DISTINCT FROM %(value_2)s::text) AND (%(is_3)s = 0 OR by_3 IS NOT DISTINCT FROM %(value_3)s::text) AND (%(is_4)s = 0 OR by_4 IS NOT DISTINCT FROM %(value_4)s::text) AND (%(is_5)s = 0 OR by_5 IS NOT DISTINCT FROM %(value_5)s::text) AND (%(is_6)s = 0 OR by_6 IS NOT DISTINCT FROM %(value_6)s::text)
+  ) AS found
+  GROUP BY group_1, group_2, group_3
 ) AS grouped
-GROUP BY group_1, group_2, group_3
-ORDER BY group_1 NULLS FIRST, group_2 NULLS FIRST, group_3 NULLS FIRST LIMIT %(limit)s;
+ORDER BY text_1 NULLS FIRST, text_2 NULLS FIRST, text_3 NULLS FIRST LIMIT %(limit)s;
 
 -- name: moving_tables
 SELECT relname FROM pg_class

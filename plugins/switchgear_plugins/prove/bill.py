@@ -5,7 +5,7 @@ import re
 
 from switchgear.testing.upstream import Entry, Script, ScriptedUpstream
 
-INPUT, OUTPUT = 3, 20
+INPUT, OUTPUT = 1, 8
 """What a token costs, in microdollars."""
 LONGEST = 40
 """Tokens of an answer, which are as many as may be asked for."""

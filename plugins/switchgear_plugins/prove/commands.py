@@ -18,7 +18,12 @@ def prove() -> None:
 @prove.command("budget")
 @click.option("--usd", default=1.0, type=click.FloatRange(0.01, 1000), help="The budget. Default: 1")
 @click.option("--clients", default=200, type=click.IntRange(1, 2000), help="How many spend at once. Default: 200")
-@click.option("--seconds", default=60.0, type=click.FloatRange(5, 3600), help="For how long. Default: 60")
+@click.option(
+    "--seconds",
+    default=60.0,
+    type=click.FloatRange(5, 3600),
+    help="For how long; a slow machine takes up to three times that. Default: 60",
+)
 @click.option("--seed", default=1, help="What chance begins with.")
 @click.option("--target", help="Another OpenAI-compatible gateway, up to and including /v1, with such a budget.")
 @click.option("--key", help="A key for it.")

@@ -3,7 +3,7 @@
 -- ARGV[1]  the time, microseconds since 1970; 0: this server's own
 -- ARGV[2]  the steps, as MessagePack: {"reserve", id, buckets, lease_us}, {"settle", id, amounts or false}, {"peek", buckets},
 --          {"seed", bucket, epoch, total}. `buckets` are MessagePack in it: of {key, sort, limit, amount, period_us, burst,
---          start_us or -1, epoch or false} each
+--          start_us or -1, epoch or false, keeps} each
 -- Returns  MessagePack: for each step an answer, {"error", why} where it could not be done. That of a reservation is {refused, from 1,
 --          or 0; seconds to wait; rooms}, that of a look {rooms}. `rooms` are left, seconds until all is back, seeded, and so on for each
 --          bucket.
@@ -256,10 +256,12 @@ function period.take(p, bucket, lease)
   return false
 end
 function period.give_back(p, bucket) p.reserved, p.dirty = max(0, p.reserved - bucket[4]), true end
-period.lapse = period.give_back
 function period.settle(p, bucket, part, actual)
   period.give_back(p, bucket)
   p.settled = p.settled + actual
+end
+function period.lapse(p, bucket)
+  if bucket[9] then period.settle(p, bucket, nil, bucket[4]) else period.give_back(p, bucket) end
 end
 function period.room(p, bucket)
   local back = max(0, (p.ends - now) / 1e6)

@@ -122,7 +122,7 @@ def _plain(buckets: Sequence[Bucket]) -> list[tuple[Any, ...]]:
         burst = it.limit if it.burst is None else it.burst
         start_us = -1 if it.start_us is None else it.start_us
         epoch = False if it.epoch is None else it.epoch
-        found.append((it.key, it.sort, it.limit, it.amount, _us(it.period_s), burst, start_us, epoch))
+        found.append((it.key, it.sort, it.limit, it.amount, _us(it.period_s), burst, start_us, epoch, it.keeps))
     return found
 
 

@@ -137,7 +137,14 @@ def _rows(
     for rollup, by, added in of.rollups:
         members = [_kept(key[place]) for place in by]
         name = msgspec.json.encode(members + [None] * (MOST_DIMENSIONS - len(members))).decode()
-        head = (kind, rollup.name, hour, name, *_padded(members, MOST_DIMENSIONS), len(lines))
+        head = (
+            kind,
+            rollup.name,
+            hour // rollup.hours * rollup.hours,
+            name,
+            *_padded(members, MOST_DIMENSIONS),
+            len(lines),
+        )
         found.append((*head, *_padded([sums[place] for place in added], MOST_MEASURES)))
     return found
 

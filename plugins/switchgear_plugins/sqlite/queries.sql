@@ -232,8 +232,8 @@ UPDATE jobs SET unwanted = 1 WHERE id = :id AND state = 'running';
 SELECT kind, name, by_1, by_2, by_3, by_4, by_5, by_6, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8 FROM record_rollups ORDER BY kind, name;
 
 -- name: add_rollup
-INSERT INTO record_rollups (kind, name, by_1, by_2, by_3, by_4, by_5, by_6, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
-VALUES (:kind, :name, :by_1, :by_2, :by_3, :by_4, :by_5, :by_6, :sum_1, :sum_2, :sum_3, :sum_4, :sum_5, :sum_6, :sum_7, :sum_8);
+INSERT INTO record_rollups (kind, name, hours, by_1, by_2, by_3, by_4, by_5, by_6, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
+VALUES (:kind, :name, :hours, :by_1, :by_2, :by_3, :by_4, :by_5, :by_6, :sum_1, :sum_2, :sum_3, :sum_4, :sum_5, :sum_6, :sum_7, :sum_8);
 
 -- name: drop_rollup
 DELETE FROM record_rollups WHERE kind = :kind AND name = :name;
@@ -245,7 +245,7 @@ DELETE FROM record_hours WHERE kind = :kind AND name = :name;
 -- Records in the order of their coming, from one to another.
 INSERT INTO record_hours (kind, name, hour, key, by_1, by_2, by_3, by_4, by_5, by_6, records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
 SELECT kind, name, hour, key, min(v_1), min(v_2), min(v_3), min(v_4), min(v_5), min(v_6), count(*), sum(s_1), sum(s_2), sum(s_3), sum(s_4), sum(s_5), sum(s_6), sum(s_7), sum(s_8) FROM (
-  SELECT r.kind AS kind, r.name AS name, n.at_us / 3600000000 AS hour, json_array(json_extract(n.body, r.by_1), json_extract(n.body, r.by_2), json_extract(n.body, r.by_3), json_extract(n.body, r.by_4), json_extract(n.body, r.by_5), json_extract(n.body, r.by_6)) AS key,
+  SELECT r.kind AS kind, r.name AS name, n.at_us / 3600000000 / r.hours * r.hours AS hour, json_array(json_extract(n.body, r.by_1), json_extract(n.body, r.by_2), json_extract(n.body, r.by_3), json_extract(n.body, r.by_4), json_extract(n.body, r.by_5), json_extract(n.body, r.by_6)) AS key,
     CASE json_type(n.body, r.by_1) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(n.body, r.by_1) END AS v_1,
     CASE json_type(n.body, r.by_2) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(n.body, r.by_2) END AS v_2,
     CASE json_type(n.body, r.by_3) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(n.body, r.by_3) END AS v_3,
@@ -295,16 +295,21 @@ UPDATE record_sums SET up_to = ?;
 DELETE FROM record_hours WHERE kind = :kind AND hour < :before_us / 3600000000;
 
 -- name: summarise_hours
--- `by_1` says which member is grouped by: its place among those of the sums, or `day`.
-SELECT group_1, group_2, group_3, sum(records), sum(sum_1), sum(sum_2), sum(sum_3), sum(sum_4), sum(sum_5), sum(sum_6), sum(sum_7), sum(sum_8) FROM (
-  SELECT records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8,
-    CASE :by_1 WHEN 'day' THEN date(hour * 3600, 'unixepoch') WHEN '1' THEN CAST(by_1 AS TEXT) WHEN '2' THEN CAST(by_2 AS TEXT) WHEN '3' THEN CAST(by_3 AS TEXT) WHEN '4' THEN CAST(by_4 AS TEXT) WHEN '5' THEN CAST(by_5 AS TEXT) WHEN '6' THEN CAST(by_6 AS TEXT) END AS group_1,
-    CASE :by_2 WHEN 'day' THEN date(hour * 3600, 'unixepoch') WHEN '1' THEN CAST(by_1 AS TEXT) WHEN '2' THEN CAST(by_2 AS TEXT) WHEN '3' THEN CAST(by_3 AS TEXT) WHEN '4' THEN CAST(by_4 AS TEXT) WHEN '5' THEN CAST(by_5 AS TEXT) WHEN '6' THEN CAST(by_6 AS TEXT) END AS group_2,
-    CASE :by_3 WHEN 'day' THEN date(hour * 3600, 'unixepoch') WHEN '1' THEN CAST(by_1 AS TEXT) WHEN '2' THEN CAST(by_2 AS TEXT) WHEN '3' THEN CAST(by_3 AS TEXT) WHEN '4' THEN CAST(by_4 AS TEXT) WHEN '5' THEN CAST(by_5 AS TEXT) WHEN '6' THEN CAST(by_6 AS TEXT) END AS group_3
-  FROM record_hours WHERE kind = :kind AND name = :rollup AND hour >= :from_hour AND hour < :to_hour
-    AND (:is_1 = 0 OR by_1 IS :value_1) AND (:is_2 = 0 OR by_2 IS :value_2) AND (:is_3 = 0 OR by_3 IS :value_3) AND (:is_4 = 0 OR by_4 IS :value_4) AND (:is_5 = 0 OR by_5 IS :value_5) AND (:is_6 = 0 OR by_6 IS :value_6)
+-- `by_1` says which member is grouped by: its place among those of the sums, or `day`, which is written as a date at the end.
+SELECT CASE :by_1 WHEN 'day' THEN date(group_1 * 86400, 'unixepoch') ELSE CAST(group_1 AS TEXT) END, CASE :by_2 WHEN 'day' THEN date(group_2 * 86400, 'unixepoch') ELSE CAST(group_2 AS TEXT) END, CASE :by_3 WHEN 'day' THEN date(group_3 * 86400, 'unixepoch') ELSE CAST(group_3 AS TEXT) END, records,
+  sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8
+FROM (
+  SELECT group_1, group_2, group_3, sum(records) AS records, sum(sum_1) AS sum_1, sum(sum_2) AS sum_2, sum(sum_3) AS sum_3, sum(sum_4) AS sum_4, sum(sum_5) AS sum_5, sum(sum_6) AS sum_6, sum(sum_7) AS sum_7, sum(sum_8) AS sum_8 FROM (
+    SELECT records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8,
+      CASE :by_1 WHEN 'day' THEN hour / 24 WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_1,
+      CASE :by_2 WHEN 'day' THEN hour / 24 WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_2,
+      CASE :by_3 WHEN 'day' THEN hour / 24 WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_3
+    FROM record_hours WHERE kind = :kind AND name = :rollup AND hour >= :from_hour AND hour < :to_hour
+      AND (:is_1 = 0 OR by_1 IS :value_1) AND (:is_2 = 0 OR by_2 IS :value_2) AND (:is_3 = 0 OR by_3 IS :value_3) AND (:is_4 = 0 OR by_4 IS :value_4) AND (:is_5 = 0 OR by_5 IS :value_5) AND (:is_6 = 0 OR by_6 IS :value_6)
+  )
+  GROUP BY group_1, group_2, group_3
 )
-GROUP BY group_1, group_2, group_3 ORDER BY group_1, group_2, group_3 LIMIT :limit;
+ORDER BY 1, 2, 3 LIMIT :limit;
 
 -- name: due_job
 SELECT 1 FROM jobs WHERE ended_us IS NULL AND kind = :kind AND due_us <= :now_us LIMIT 1;

@@ -1,21 +1,23 @@
 """Users whom another system identifies: the `SessionKeeper` for other plugins, and signing in at an outside address."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import msgspec
 from litestar.datastructures import Cookie
 from msgspec import Struct
 
 from switchgear import Context
 from switchgear.contracts.sessions import Begun, Person, SessionKeeper
-from switchgear.errors import ApiError, Conflict, PermissionDenied, Unavailable
+from switchgear.errors import ApiError, Conflict, PermissionDenied, Unavailable, UpstreamError
 from switchgear_plugins.tenancy.front_door import BY, FrontDoor
 from switchgear_plugins.tenancy.people import LiveUser
 from switchgear_plugins.tenancy.sessions import COOKIE, Sessions
 from switchgear_plugins.tenancy.settings import TenancySettings
 from switchgear_plugins.tenancy.users import KIND as USERS
+
+if TYPE_CHECKING:
+    import httpx
 
 _LONGEST_ANSWER = 64 * 1024
 _WITHIN_S = 10.0
@@ -113,7 +115,7 @@ class OutsideAnswer(Struct, frozen=True):
 class Outside:
     """Signing in by name and password at an address elsewhere (`login_url`)."""
 
-    def __init__(self, url: str, client: httpx.AsyncClient, keeper: SessionKeeper, log: Any) -> None:
+    def __init__(self, url: str, client: "httpx.AsyncClient", keeper: SessionKeeper, log: Any) -> None:
         self._url = url
         self._client = client
         self._keeper = keeper
@@ -124,23 +126,9 @@ class Outside:
 
         Raises `PermissionDenied` for whoever is not marked as staff, and `Unavailable`.
         """
-        try:
-            async with self._client.stream(
-                "POST", self._url, json={"username": username, "password": password}
-            ) as answer:
-                text = b""
-                async for piece in answer.aiter_bytes():
-                    text += piece
-                    if len(text) > _LONGEST_ANSWER:
-                        raise _away("it says too much")
-            if answer.status_code in (400, 401, 403, 404):
-                return None
-            if answer.status_code != 200:  # noqa: PLR2004 - a redirect would take the password elsewhere
-                raise _away(f"it answered {answer.status_code}")
-            said = msgspec.json.decode(text, type=OutsideAnswer)
-        except (httpx.HTTPError, msgspec.DecodeError) as error:
-            self._log.warning("the login_url cannot be used", error=type(error).__name__)
-            raise _away("it cannot be used") from error
+        said = _read(await self._ask(username, password))
+        if said is None:
+            return None
         if not said.staff:
             raise PermissionDenied("Only staff sign in here.", code="not_staff")
         person = Person(
@@ -157,6 +145,36 @@ class Outside:
         except ApiError as error:
             self._log.warning("a user of the login_url was not let in", reason=str(error))
             raise
+
+    async def _ask(self, username: str, password: str) -> tuple[int, bytes]:
+        """Return the status and the text of the answer. Raises `Unavailable`."""
+        text = b""
+        body = {"username": username, "password": password}
+        try:
+            async with self._client.stream("POST", self._url, json=body) as answer:
+                async for piece in answer.aiter_bytes():
+                    text += piece
+                    if len(text) > _LONGEST_ANSWER:
+                        break
+        except Exception as error:
+            if not isinstance(error.__cause__, (UpstreamError, TimeoutError)):
+                raise
+            self._log.warning("the login_url cannot be used", error=type(error.__cause__).__name__)
+            raise _away("it cannot be reached") from error
+        return answer.status_code, text
+
+
+def _read(answer: tuple[int, bytes]) -> OutsideAnswer | None:
+    """Return what is said of somebody, None where the name or the password is wrong. Raises `Unavailable`."""
+    status, text = answer
+    if status in (400, 401, 403, 404):
+        return None
+    if status != 200 or len(text) > _LONGEST_ANSWER:  # noqa: PLR2004 - a redirect would take the password elsewhere
+        raise _away(f"it answered {status} and {len(text)} bytes")
+    try:
+        return msgspec.json.decode(text, type=OutsideAnswer)
+    except msgspec.DecodeError as error:
+        raise _away("it answered what cannot be read") from error
 
 
 def cookie_of(value: str, max_age: int, *, secure: bool) -> Cookie:

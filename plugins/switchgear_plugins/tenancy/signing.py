@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from jwt import PyJWK, decode, encode, get_unverified_header
-from jwt.exceptions import PyJWTError
 from msgspec import Struct
 
 from switchgear.ambient import Ambient
@@ -56,19 +54,23 @@ class Ring:
 
     def sign(self, claims: Claims) -> str:
         """Make a token."""
+        import jwt  # noqa: PLC0415 - takes long, and starting the gateway does not need it
+
         key = self._signing
-        return encode(msgspec.structs.asdict(claims), key.signs, key.algorithm, headers={"kid": key.id})
+        return jwt.encode(msgspec.structs.asdict(claims), key.signs, key.algorithm, headers={"kid": key.id})
 
     def verify(self, token: str, audience: str, now_s: float) -> Claims | None:
         """Return what a token of this audience says, None if it is not one of ours that is good now."""
         if len(token) > LONGEST or not _TOKEN.fullmatch(token):
             return None
+        import jwt  # noqa: PLC0415 - likewise
+
         try:
-            header = get_unverified_header(token)
+            header = jwt.get_unverified_header(token)
             key = self._keys.get(header["kid"]) if header.keys() == _HEADER and isinstance(header["kid"], str) else None
             if key is None:
                 return None
-            said = decode(
+            said = jwt.decode(
                 token,
                 key.verifies,
                 [key.algorithm],
@@ -77,7 +79,7 @@ class Ring:
                 options={"verify_exp": False, "verify_iat": False},
             )
             claims = msgspec.convert(said, Claims)
-        except (PyJWTError, msgspec.ValidationError, ValueError, TypeError, RecursionError):
+        except (jwt.PyJWTError, msgspec.ValidationError, ValueError, TypeError, RecursionError):
             return None
         return claims if claims.exp > now_s else None
 
@@ -91,6 +93,8 @@ def load(settings: TenancySettings, directory: Path, ambient: Ambient) -> Ring:
 
 
 def _of_jwks(text: str) -> list[Key]:
+    import jwt  # noqa: PLC0415 - likewise
+
     where = "tenancy: users_jwks (USERS_JWKS)"
     try:
         found = msgspec.json.decode(text, type=dict[str, list[dict[str, Any]]])["keys"]
@@ -101,8 +105,8 @@ def _of_jwks(text: str) -> list[Key]:
         if member.get("kty") != "RSA" or member.get("alg", "RS256") != "RS256":
             raise PluginError(f"{where}: key {number} is not for RS256: sessions are signed with RSA keys alone")
         try:
-            key = PyJWK(member, "RS256").key
-        except (PyJWTError, ValueError, KeyError, TypeError):
+            key = jwt.PyJWK(member, "RS256").key
+        except (jwt.PyJWTError, ValueError, KeyError, TypeError):
             raise PluginError(f"{where}: key {number} cannot be read as an RSA key") from None
         if key.key_size < _LEAST_BITS:
             raise PluginError(f"{where}: key {number} has {key.key_size} bits; take one of {_LEAST_BITS} or more")

@@ -1,14 +1,12 @@
 """The kind of resource `test-cases`: what is asked, and what has to be so of the answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from switchgear.contracts.offers import Offered
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceKind, View
-from switchgear.contracts.subject import Subject
 from switchgear_plugins.test_cases.assertions import JUDGED, Assertion, as_task
 from switchgear_plugins.test_cases.court import lacking
 from switchgear_plugins.test_cases.judge import check
@@ -56,11 +54,11 @@ class TestCase(Struct, frozen=True):
     spec: TestCaseSpec
 
 
-def cases(subjects: Callable[[], Mapping[str, Offered[Subject]]]) -> ResourceKind[TestCaseSpec, TestCase]:
-    """Declare the kind; `subjects` are what else than models can be tried."""
+def cases() -> ResourceKind[TestCaseSpec, TestCase]:
+    """Declare the kind."""
 
     def validate(spec: TestCaseSpec, view: View, by: Principal) -> Sequence[Problem]:  # noqa: ARG001 - the kind's form
-        problems = [*_subject(spec, subjects), *_said(spec, view)]
+        problems = [*_subject(spec, view), *_said(spec, view)]
         problems += [Problem(f"/assertions/{place}/type", words) for place, words in lacking(spec.assertions).items()]
         places = {it.pointer for it in problems}
         for place, assertion in enumerate(spec.assertions):
@@ -85,13 +83,13 @@ def cases(subjects: Callable[[], Mapping[str, Offered[Subject]]]) -> ResourceKin
     )
 
 
-def _subject(spec: TestCaseSpec, subjects: Callable[[], Mapping[str, Offered[Subject]]]) -> list[Problem]:
+def _subject(spec: TestCaseSpec, view: View) -> list[Problem]:
     if (spec.model is None) == (spec.workflow is None):
         return [Problem("/model", "name a `model` or a `workflow`, one of them")]
     if spec.workflow is None:
         return [Problem("/input", "is for workflows")] if spec.input else []
-    if WORKFLOWS not in subjects():
-        return [Problem("/workflow", "no enabled plugin runs workflows")]
+    if view.live(WORKFLOWS, spec.workflow) is None:
+        return [Problem("/workflow", "there is no such workflow, or the plugin `workflows` is not enabled")]
     return []
 
 

@@ -1,12 +1,11 @@
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from switchgear import OfferKind, Plugin
+from switchgear import Plugin
 from switchgear.contracts.jobs import JobHandler, JobRun
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.resource import ResourceKind
-from switchgear.contracts.subject import KIND, Subject
 from switchgear_plugins.test_cases.cases import cases
 from switchgear_plugins.test_cases.results import record_kinds
 from switchgear_plugins.test_cases.runner import RunAsked, Runner
@@ -29,11 +28,10 @@ class TestCasesPlugin(Plugin[TestCasesSettings]):
     api = 1
     settings_type = TestCasesSettings
     requires = ("store", "jobs")
-    defines: ClassVar = (OfferKind(KIND, Subject, "Tried by test cases, besides models"),)
 
     def switchgear_resource_kinds(self) -> list[ResourceKind[Any, Any]]:
         """Declare `test-cases`."""
-        return [cases(lambda: self.context.offers(KIND))]
+        return [cases()]
 
     def switchgear_record_kinds(self) -> list[RecordKind]:
         """Declare the records of runs and results."""

@@ -25,7 +25,7 @@ MOST_TEXT = 16_000
 class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     """A way in which cases are run: by another model, with another version of their prompts, with other members."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
     model: str | None = None
     prompt_version: Annotated[int, Meta(ge=1)] | None = None
     parameters: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -11,11 +12,10 @@ from msgspec import Struct
 from switchgear import Context
 from switchgear.contracts.principal import USE, Grant, Principal
 from switchgear.contracts.record import shorten
-from switchgear.contracts.subject import KIND, Subject
-from switchgear.errors import ApiError, NotFound, ValidationFailed
+from switchgear.errors import ApiError, NotFound, UpstreamFailed, ValidationFailed
 from switchgear.wire.members import BROKEN
 from switchgear_plugins.test_cases.assertions import Measured, Verdict
-from switchgear_plugins.test_cases.cases import WORKFLOWS, TestCase, TestCaseSpec, messages_of
+from switchgear_plugins.test_cases.cases import TestCase, TestCaseSpec, messages_of
 from switchgear_plugins.test_cases.court import verdicts
 from switchgear_plugins.test_cases.results import (
     MOST_TEXT,
@@ -31,6 +31,8 @@ from switchgear_plugins.test_cases.results import (
 )
 from switchgear_plugins.test_cases.settings import TestCasesSettings
 
+_WORKFLOW = "/v1/workflows/{id}/execute"
+"""Where workflows are run, if a plugin does that."""
 PLAIN = (Variant("default"),)
 """How cases are run where nobody says more: as they are."""
 
@@ -59,6 +61,19 @@ class RunAsked(Struct, frozen=True):
     cases: list[str]
     variants: list[Variant]
     by: By
+
+
+class _RanUsage(Struct, frozen=True):
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class _Ran(Struct, frozen=True):
+    """What is read of a run of a workflow; its own exchange consumes nothing, its steps do."""
+
+    output: Any
+    usage: _RanUsage = _RanUsage()
+    cost_microusd: int | None = None
 
 
 class _Answered(Struct, frozen=True):
@@ -155,7 +170,7 @@ class Runner:
         previous = await self.results.last(id, subject, run)
         at_us = ambient.now_us()
         result = ResultRecord(
-            id=f"{run}.{id}.{variant.name}",
+            id=f"{run}.{sha256(f'{id} {variant.name}'.encode()).hexdigest()[:32]}",
             at_us=at_us,
             run=run,
             case=id,
@@ -188,15 +203,14 @@ class Runner:
         return _Answered(text, answer.id, read, written, answer.cost_microusd)
 
     async def _workflow(self, id: str, spec: TestCaseSpec, by: By, labels: dict[str, str]) -> _Answered:
-        offered = self._context.offers(KIND).get(WORKFLOWS)
-        if offered is None:
-            raise NotFound("No enabled plugin runs workflows.", code="no_workflows")
-        subject: Subject = offered.make()
-        if not subject.exists(id):
-            raise NotFound(f"There is no workflow `{id[:100]}`.", code="not_found")
-        tried = await subject.run(id, spec.input, principal=by.principal("*"), labels=labels)
-        text = tried.output if isinstance(tried.output, str) else msgspec.json.encode(tried.output).decode()
-        return _Answered(text, tried.request_id, tried.input_tokens, tried.output_tokens, tried.cost_microusd)
+        asked = {"id": id, "input": spec.input}
+        answer = await self._context.call(_WORKFLOW, asked, principal=by.principal("*"), labels=labels)
+        try:
+            ran = msgspec.json.decode(answer.body, type=_Ran)
+        except BROKEN:
+            raise UpstreamFailed("What the workflow answered is no run.", code="protocol") from None
+        text = ran.output if isinstance(ran.output, str) else msgspec.json.encode(ran.output).decode()
+        return _Answered(text, answer.id, ran.usage.input_tokens, ran.usage.output_tokens, ran.cost_microusd)
 
     async def _record(self, kind: str, id: str, at_us: int, body: Struct) -> None:
         flushing = self._context.record(kind, id, at_us, body)

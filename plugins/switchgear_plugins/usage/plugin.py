@@ -1,10 +1,11 @@
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 from switchgear import Offer, Plugin
 from switchgear.contracts.kernel import Task
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.record import RecordKind
-from switchgear_plugins.usage.anomalies import LOOK_S, Watch, anomaly_kind
+from switchgear_plugins.usage.anomalies import EVENT, LOOK_S, Watch, anomaly_kind
 from switchgear_plugins.usage.policy import UsagePolicy
 from switchgear_plugins.usage.record import attempt_kind, usage_kind
 from switchgear_plugins.usage.settings import UsageSettings
@@ -21,6 +22,9 @@ class UsagePlugin(Plugin[UsageSettings]):
 
     api = 1
     settings_type = UsageSettings
+    announces: ClassVar[Mapping[str, str]] = {
+        EVENT: "spending is other than usual; data: `by`, `value`, `spent_microusd`, `usual_microusd`, `score`, `mean_microusd`"
+    }
 
     _watch: Watch | None = None
 

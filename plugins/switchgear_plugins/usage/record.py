@@ -76,7 +76,7 @@ def usage_kind(keep_s: int | None = None) -> RecordKind:
         ),
         keep_s=keep_s,
         rollups=(
-            ("model", "target", "provider", "operation", "outcome"),
+            ("day", "model", "target", "provider", "operation", "outcome"),
             ("key_id", "team_id", "user_id", "model", "target"),
         ),
     )  # fmt: skip

@@ -6,14 +6,17 @@ not tried any more unless a person has it delivered again.
 
 import asyncio
 from functools import partial
-
-import httpx
+from typing import TYPE_CHECKING
 
 from switchgear import Context
+from switchgear.contracts.upstream import is_unanswered
 from switchgear_plugins.webhooks.outbox import Due, Outbox, Outcome
 from switchgear_plugins.webhooks.resources import KIND, LiveWebhook
 from switchgear_plugins.webhooks.settings import WebhooksSettings
 from switchgear_plugins.webhooks.signing import signed_headers
+
+if TYPE_CHECKING:
+    import httpx
 
 _POLL_S = 1.0
 _MARGIN_S = 15.0
@@ -26,7 +29,7 @@ _MOST_CAUSES = 8
 class Courier:
     """Delivers. `wake` says that there is something new."""
 
-    def __init__(self, context: Context, outbox: Outbox, settings: WebhooksSettings, http: httpx.AsyncClient) -> None:
+    def __init__(self, context: Context, outbox: Outbox, settings: WebhooksSettings, http: "httpx.AsyncClient") -> None:
         self._context = context
         self._outbox = outbox
         self._settings = settings
@@ -111,7 +114,9 @@ class Courier:
                 status, answer, retry_after_s = await self._post(webhook.url, body, headers)
         except TimeoutError:
             error = f"no answer within {self._settings.timeout:g} s"
-        except (httpx.HTTPError, httpx.InvalidURL) as failure:
+        except Exception as failure:
+            if not is_unanswered(failure):
+                raise
             error = _reason(failure)
         took_ms = int((self._context.ambient.monotonic() - began) * 1000)
         if status is not None and 200 <= status < 300:  # noqa: PLR2004 - HTTP's classes

@@ -1,6 +1,7 @@
 """What is to be told, and to whom: kept before anybody is told. Each method is one database transaction."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -14,6 +15,7 @@ from switchgear_plugins.webhooks.resources import LiveWebhook
 
 State: TypeAlias = Literal["pending", "delivered", "dead"]
 _EVER_US = 2**62
+_ID = re.compile(r"[0-9a-f]{32}")
 _DAY_US = 86_400_000_000
 
 
@@ -152,11 +154,15 @@ class Outbox:
 
     async def find(self, id: str) -> Delivery | None:
         """Return a delivery with its body."""
+        if not _ID.fullmatch(id):
+            return None
         rows = await self._tables.query("delivery", id=id)
         return Delivery(**rows[0]) if rows else None
 
     async def newest(self, webhook: str, state: str, before: tuple[int, str] | None, most: int) -> list[Delivery]:
         """Return deliveries, newest first, without bodies; of all webhooks, in all states, where those are empty."""
+        if not webhook.isprintable():
+            return []
         before_us, id = before or (_EVER_US, "")
         rows = await self._tables.query(
             "newest", webhook=webhook, state=state, before_us=before_us, before=id, most=most

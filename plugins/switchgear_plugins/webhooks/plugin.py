@@ -62,10 +62,10 @@ class WebhooksPlugin(Plugin[WebhooksSettings]):
     def switchgear_tasks(self) -> list[Task]:
         """Follow the store, deliver, and forget what is old."""
         return [
-            Task("follow", 1.0, lambda: self.follower.run()),  # noqa: PLW0108 - there is none yet
-            Task("deliver", 1.0, lambda: self.courier.run()),  # noqa: PLW0108 - likewise
-            Task("expiring", _HOUR_S, lambda: self.follower.expiring()),  # noqa: PLW0108 - likewise
-            Task("purge", _DAY_S, lambda: self.outbox.purge(self.settings.keep_days)),
+            Task("webhooks_follow", 1.0, lambda: self.follower.run()),  # noqa: PLW0108 - there is none yet
+            Task("webhooks_deliver", 1.0, lambda: self.courier.run()),  # noqa: PLW0108 - likewise
+            Task("webhooks_expiring", _HOUR_S, lambda: self.follower.expiring()),  # noqa: PLW0108 - likewise
+            Task("webhooks_purge", _DAY_S, lambda: self.outbox.purge(self.settings.keep_days)),
         ]
 
     async def start(self) -> None:

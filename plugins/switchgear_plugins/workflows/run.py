@@ -178,6 +178,11 @@ class Run:
                 failure = error
             except ValueError as error:
                 raise InvalidRequest(f"{error}.", param=step.name, code="invalid_step_input") from error
+            except (ApiError, _End):
+                raise
+            except Exception as error:
+                message = f"The step type `{step.type}` is broken."
+                raise InternalError(message, code="step_broken") from error
             if trace.tries > step.retries:
                 raise failure
             wait_s = failure.retry_after or _BACKOFF_S * 2 ** (trace.tries - 1)

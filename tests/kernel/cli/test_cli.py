@@ -22,6 +22,7 @@ DECLARED = (
     "export",
     "keys",
     "prompts",
+    "prove",
     "ui",
     "usage",
     "users",

@@ -13,13 +13,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
-from switchgear_plugins.memory.counters import MemoryCounters
 
 from switchgear.contracts.exchange import Attempt, Plan, Step
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Resource
 from switchgear.contracts.store import Aggregate, RecordRow
 from switchgear.contracts.usage import Pricing, Usage
+from switchgear.counters.memory import MemoryCounters
 from switchgear.errors import ApiError, RateLimited
 from switchgear.exchange.reservation import Reservations
 from switchgear.telemetry.metrics import Metrics

@@ -56,7 +56,7 @@ GATEWAY = {"list": READS, "read": READS}
 PUBLIC = {
     "/live", "/ready", "/health", "/metrics", "/openapi.json", "/docs", "/redoc", "/admin/v1/auth/ways",
     "/admin/v1/auth/login", "/admin/v1/auth/setup", "/admin/v1/auth/refresh", "/docs/rapidoc-min.js",
-    "/ui/{plugin:str}/{path:path}",
+    "/", "/ui", "/ui/{plugin:str}/{path:path}", "/admin/v1/kinds", "/admin/v1/kinds/{name:str}",
 }  # fmt: skip
 
 

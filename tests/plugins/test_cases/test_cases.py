@@ -22,8 +22,8 @@ EVERY: list[dict[str, Any]] = [
 
 
 class TestTestCases(ResourceKindSuite):
-    kind = cases.cases(lambda: {"workflows": SimpleNamespace()})  # type: ignore[dict-item, return-value]  # that there is one
-    live: ClassVar[Mapping[tuple[str, str], Any]] = {("prompts", "p"): object()}
+    kind = cases.cases()
+    live: ClassVar[Mapping[tuple[str, str], Any]] = {("prompts", "p"): object(), ("workflows", "w"): object()}
     examples: ClassVar[Sequence[Mapping[str, Any]]] = (
         {**HI, "assertions": EVERY, "system": "s", "parameters": {"temperature": 0}, "description": "d", "tags": ["t"]},
         {"model": "m", "prompt_id": "p", "variables": {"a": 1}, "prompt_version": 2, "assertions": EVERY[:1]},
@@ -33,6 +33,7 @@ class TestTestCases(ResourceKindSuite):
     refused: ClassVar[Sequence[tuple[Mapping[str, Any], str]]] = (
         ({"content": "hi", "assertions": EVERY[:1]}, "/model"),
         ({**HI, "workflow": "w"}, "/model"),
+        ({"workflow": "nobody", "assertions": EVERY[:1]}, "/workflow"),
         ({**HI, "input": {"a": 1}}, "/input"),
         ({"model": "m", "assertions": EVERY[:1]}, "/content"),
         ({**HI, "messages": [{"role": "user", "content": "x"}]}, "/messages"),
@@ -43,13 +44,6 @@ class TestTestCases(ResourceKindSuite):
         ({**HI, "assertions": [{"type": "regex", "pattern": "("}]}, "/assertions/0"),
         ({**HI, "assertions": [{"type": "json_schema", "schema": {"$ref": "http://x/y"}}]}, "/assertions/0"),
     )
-
-
-def test_without_a_plugin_for_workflows_they_are_refused_in_words() -> None:
-    kind = cases.cases(dict)
-    suite = TestTestCases()
-    [problem] = kind.validate(suite.stored({"workflow": "w", "assertions": EVERY[:1]}), SimpleNamespace(), None)  # type: ignore[arg-type]
-    assert ("/workflow", "no enabled plugin runs workflows") == (problem.pointer, problem.detail)
 
 
 async def test_without_the_extra_its_assertions_are_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.errors import InvalidRequest
 from switchgear.wire import web_search
-from switchgear.wire.fit.calls import whole_calls
+from switchgear.wire.calls import whole_calls
 from switchgear.wire.fit.names import NameRule, Names, fit_id, fit_user
 from switchgear.wire.fit.results import NO_RESULT, paired
 from switchgear.wire.fit.said import (

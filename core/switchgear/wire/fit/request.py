@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from switchgear.contracts.provider import Call, TargetModel
+from switchgear.wire.calls import Ids
 from switchgear.wire.canonical import (
     ChatRequest,
     Message,
@@ -20,7 +21,6 @@ from switchgear.wire.canonical import (
     ThinkingPart,
     read_chat,
 )
-from switchgear.wire.fit.calls import Ids
 from switchgear.wire.fit.names import BILLING, NameRule, Names
 from switchgear.wire.fit.results import NO_RESULT, paired
 from switchgear.wire.mend import words

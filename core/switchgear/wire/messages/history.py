@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from switchgear.contracts.provider import Call
-from switchgear.wire.fit.calls import Ids
+from switchgear.wire.calls import Ids
 from switchgear.wire.fit.results import NO_RESULT, paired
 
 Turn = dict[str, Any]

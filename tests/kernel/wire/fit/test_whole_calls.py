@@ -10,7 +10,7 @@ from msgspec import json as codec
 from switchgear.contracts.provider import TargetModel
 from switchgear.errors import InvalidRequest
 from switchgear.testing.provider_suite import chat_call
-from switchgear.wire.fit.calls import Ids, whole_calls
+from switchgear.wire.calls import Ids, whole_calls
 from switchgear.wire.fit.request import read_fitted
 
 MODEL = TargetModel("m", "p", Raw(b'"p"'))

@@ -21,6 +21,8 @@ CREATE TABLE dialogs_dialogs (
 
 CREATE INDEX dialogs_newest ON dialogs_dialogs (owner, updated_us, id);
 
+CREATE INDEX dialogs_sizes ON dialogs_dialogs (owner, bytes);
+
 CREATE INDEX dialogs_all ON dialogs_dialogs (updated_us, id);
 
 CREATE TABLE dialogs_messages (

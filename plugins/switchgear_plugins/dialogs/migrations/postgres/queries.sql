@@ -2,10 +2,10 @@
 INSERT INTO dialogs_dialogs (
     id, owner, spec, created_us, updated_us, next_seq, messages, bytes, input_tokens, output_tokens, cost_microusd, unpriced,
     summary, summary_seq, turn, turn_until_us
-) VALUES (%(id)s, %(owner)s, %(spec)s, %(at_us)s, %(at_us)s, 1, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0);
+) VALUES (%(id)s, %(owner)s, %(spec)s, %(at_us)s, %(at_us)s, 1, 0, %(bytes)s, 0, 0, 0, 0, NULL, 0, NULL, 0);
 
 -- name: count
-SELECT COUNT(*) AS found FROM dialogs_dialogs WHERE owner = %(owner)s;
+SELECT COUNT(*) AS found, COALESCE(SUM(bytes), 0) AS bytes FROM dialogs_dialogs WHERE owner = %(owner)s;
 
 -- name: get
 SELECT * FROM dialogs_dialogs WHERE owner = %(owner)s AND id = %(id)s;
@@ -21,7 +21,7 @@ WHERE updated_us < %(at_us)s OR (updated_us = %(at_us)s AND id < %(id)s)
 ORDER BY updated_us DESC, id DESC LIMIT %(limit)s;
 
 -- name: change
-UPDATE dialogs_dialogs SET spec = %(spec)s, updated_us = %(at_us)s WHERE owner = %(owner)s AND id = %(id)s;
+UPDATE dialogs_dialogs SET spec = %(spec)s, bytes = bytes + %(more)s, updated_us = %(at_us)s WHERE owner = %(owner)s AND id = %(id)s;
 
 -- name: delete
 DELETE FROM dialogs_dialogs WHERE owner = %(owner)s AND id = %(id)s;

@@ -2,10 +2,10 @@
 INSERT INTO dialogs_dialogs (
     id, owner, spec, created_us, updated_us, next_seq, messages, bytes, input_tokens, output_tokens, cost_microusd, unpriced,
     summary, summary_seq, turn, turn_until_us
-) VALUES (:id, :owner, :spec, :at_us, :at_us, 1, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0);
+) VALUES (:id, :owner, :spec, :at_us, :at_us, 1, 0, :bytes, 0, 0, 0, 0, NULL, 0, NULL, 0);
 
 -- name: count
-SELECT COUNT(*) AS found FROM dialogs_dialogs WHERE owner = :owner;
+SELECT COUNT(*) AS found, COALESCE(SUM(bytes), 0) AS bytes FROM dialogs_dialogs WHERE owner = :owner;
 
 -- name: get
 SELECT * FROM dialogs_dialogs WHERE owner = :owner AND id = :id;
@@ -21,7 +21,7 @@ WHERE updated_us < :at_us OR (updated_us = :at_us AND id < :id)
 ORDER BY updated_us DESC, id DESC LIMIT :limit;
 
 -- name: change
-UPDATE dialogs_dialogs SET spec = :spec, updated_us = :at_us WHERE owner = :owner AND id = :id;
+UPDATE dialogs_dialogs SET spec = :spec, bytes = bytes + :more, updated_us = :at_us WHERE owner = :owner AND id = :id;
 
 -- name: delete
 DELETE FROM dialogs_dialogs WHERE owner = :owner AND id = :id;
