@@ -1,6 +1,6 @@
 // The kinds of resource there are here, as GET /admin/v1/kinds tells them.
 import { signal } from "./dom.js";
-import { client } from "./api.js";
+import { checked, client, send, session } from "./api.js";
 
 export const kinds = signal(null);
 export const plugins = signal([]);
@@ -38,8 +38,13 @@ export const many = (kind) => { const text = kind.name.replaceAll("-", " ").repl
 // Where a resource has its page.
 export const placeOf = (kind, id) => (id === undefined ? ["k", kind] : ["k", kind, id]);
 
-// The names that a client may write in `model`: all ids of callable kinds, found by a word.
+// The names that a client may write in `model`: all ids of callable kinds, found by a word. Whoever may not list those is told
+// what they may use.
 export async function callables(word, signal, limit = 20) {
+  if (session.value.who?.limited) {
+    const { data } = await (await checked(await send("v1/models", { signal }))).json();
+    return data.filter((it) => it.id.includes(word)).slice(0, limit).map((it) => ({ id: it.id, title: it.owned_by || "" }));
+  }
   const wanted = (kinds.value || []).filter((it) => it.callable);
   const api = client(signal);
   const found = await Promise.all(wanted.map((kind) => api(kind.name, { query: { q: word, limit } }).then(({ data }) => data.map((it) => ({ id: it.id, kind: kind.name, title: kind.title, it })), () => [])));

@@ -59,6 +59,12 @@ export function ownFields(kind, value) {
       return findAmong(data.map((it) => ({ id: it.name, title: it.title })))(word);
     }} />` };
   }
+  if (kind.name === "workflows") {
+    return {
+      "steps.*.type": (it) => html`<${Offered} ...${it} kind="workflow_steps" label="What the step does" />`,
+      "steps.*.settings": (it) => html`<${Settings} ...${it} kind="workflow_steps" type=${value.steps?.[Number(it.path.split(".")[1])]?.type} />`,
+    };
+  }
   if (kind.name === "policy-attachments") return { policy: (it) => html`<${Offered} ...${it} kind="policies" label="Which policy" />` };
   return {};
 }
@@ -234,5 +240,5 @@ export function afterCreate(kind, made) {
   if (kind.name !== "api-keys" || !made.key) return null;
   return html`<p class="note">This is shown once: keep it now. Here it cannot be seen again.</p><${Code} text=${made.key} label="Copy the key" />
     <div class="section"><h2>Put it to use</h2><${Codes} texts=${clientLines(made.key)} /></div>
-    <p class="bar end"><${Link} to=${["k", "api-keys", made.id]} class="button">To the key<//></p>`;
+    <p class="bar end"><${Link} to=${["k", "api-keys", made.id]} class="button">To the ${kind.title}<//></p>`;
 }
