@@ -1,7 +1,7 @@
 """The provider of a proof: it answers, breaks off and fails by chance, and writes down what it would bill."""
 
-import random
 import re
+from random import Random
 
 from switchgear.testing.upstream import Entry, Script, ScriptedUpstream
 
@@ -20,7 +20,7 @@ class BillingUpstream(ScriptedUpstream):
 
     def __init__(self, *, seed: int = 0, host: str = "127.0.0.1", port: int = 0) -> None:
         super().__init__(seed=seed, host=host, port=port)
-        self._chance = random.Random(seed)  # noqa: S311 - a proof that can be repeated
+        self._chance = Random(seed)  # noqa: S311 - a proof that can be repeated
         self.well = True
         """Whether it still breaks off and fails."""
 

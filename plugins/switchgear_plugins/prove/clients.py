@@ -1,9 +1,9 @@
 """Those who spend: clients that ask as fast as they are answered, of whom some go away in the middle of an answer."""
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 from itertools import count
+from random import Random
 from typing import Any
 
 from msgspec import Struct, field
@@ -36,7 +36,7 @@ class Clients:
         self._gateways = gateways
         self._key = key
         self._model = model
-        self._chance = random.Random(seed)  # noqa: S311 - a proof that can be repeated
+        self._chance = Random(seed)  # noqa: S311 - a proof that can be repeated
         self._numbers = count()
         self.spent = Spent()
         self.stopping = False
