@@ -33,6 +33,7 @@ CONSUMERS: Mapping[str, str] = MappingProxyType(
         "tasks": "the gateway, in every process that serves",
         "event_handlers": "events of these names",
         "assets": "anybody, at /ui/{plugin}/…",
+        "notices": "whoever starts the gateway",
         "ui_pages": "consoles that list GET /admin/v1/pages",
         "notices": "whoever starts the gateway from the command line",
         "migrations": "the active store, when it opens",
@@ -80,7 +81,7 @@ def brought(kernel: Kernel, plugin: str) -> Iterator[Brought]:
                 consumer = None
             elif hook in ACTIVE:
                 consumer = _active(kernel, hook, called)
-            elif kind in takers or hook == "offers":
+            elif kind in takers or hook not in CONSUMERS:
                 consumer = f"plugin `{takers.get(kind, plugin)}`"
             else:
                 consumer = CONSUMERS[hook].format(name=called, plugin=plugin)

@@ -177,7 +177,15 @@ async def test_every_handler_declares_action_and_resource(engine: ResourceEngine
 async def test_what_is_open_to_everybody_is_the_description_alone(engine: ResourceEngine) -> None:
     app = create_admin_app(engine, authority=AUTHORITY)
     public = {route.path for route in app.routes for handler in route.route_handlers if handler.opt.get("public")}
-    assert public == {"/openapi.json", "/docs", "/docs/rapidoc-min.js", "/redoc"}
+    described = {
+        "/openapi.json",
+        "/docs",
+        "/docs/rapidoc-min.js",
+        "/redoc",
+        "/admin/v1/kinds",
+        "/admin/v1/kinds/{name:str}",
+    }
+    assert public == described
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "TRACE", "PROPFIND"])

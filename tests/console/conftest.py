@@ -19,11 +19,13 @@ PASSWORD = "correct horse battery"
 T = TypeVar("T")
 
 
-def chromium() -> str:
-    """Return where the browser is."""
+def chromium(fetched: str) -> str:
+    """Return where the browser is; `fetched` is where Playwright puts one of its own."""
     names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("SWITCHGEAR_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    assert found, "these tests need Chromium: `apt-get install chromium`, or say where it is in SWITCHGEAR_CHROMIUM"
+    found = os.environ.get("SWITCHGEAR_CHROMIUM") or next(filter(None, map(shutil.which, names)), fetched)
+    assert Path(found).exists(), (
+        "these tests need Chromium: `apt-get install chromium`, or `playwright install chromium`"
+    )
     return found
 
 
@@ -132,7 +134,10 @@ class Console:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"])
+        made = playwright.chromium.launch(
+            executable_path=chromium(playwright.chromium.executable_path),
+            args=["--no-sandbox", "--disable-dev-shm-usage"],
+        )
         yield made
         made.close()
 

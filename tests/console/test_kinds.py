@@ -9,6 +9,7 @@ import pytest
 from console.conftest import Console, House
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
+CONTAINS = {"type": "contains", "value": "hi"}
 SOURCE = {"backend": "encrypted", "values": {"api_key": "sk-1"}}
 BODIES: dict[str, tuple[dict[str, Any], str, str]] = {
     "credentials": ({"id": "new", "type": "openai", "source": SOURCE, "metadata": {"note": HOSTILE}}, "metadata", "changed"),
@@ -24,6 +25,22 @@ BODIES: dict[str, tuple[dict[str, Any], str, str]] = {
         "name",
         "changed",
     ),
+    "agents": ({"id": "new", "model": "echo", "system": HOSTILE}, "system", "changed"),
+    "external-apis": ({"id": "new", "base_url": "https://api.example.com", "description": HOSTILE}, "description", "changed"),
+    "prompts": ({"id": "new", "content": "Hello", "description": HOSTILE}, "description", "changed"),
+    "budgets": ({"id": "new", "scope": {"all": True}, "amount_microusd": 1_000_000, "name": HOSTILE}, "name", "changed"),
+    "webhooks": (
+        {"id": "new", "url": "https://example.com/hook", "events": ["models.created"], "description": HOSTILE},
+        "description",
+        "changed",
+    ),
+    "limits": ({"id": "new", "scope": {"all": True}, "requests_per_minute": 9}, "", ""),
+    "test-cases": (
+        {"id": "new", "model": "echo", "content": "hi", "assertions": [CONTAINS], "description": HOSTILE},
+        "description",
+        "changed",
+    ),
+    "workflows": ({"id": "new", "steps": [], "description": HOSTILE}, "", ""),
     "policy-attachments": ({"id": "new", "policy": "limits"}, "", ""),
 }  # fmt: skip
 """For each kind what is written as JSON, and a text field that is then changed in the form."""
@@ -43,9 +60,9 @@ def test_a_resource_is_made_changed_compared_restored_deleted_and_brought_back(
     console.go(f"k/{kind}?new=1&as=json")
     page.get_by_label("JSON", exact=True).fill(json.dumps(body))
     page.get_by_role("button", name=re.compile("^Make ")).click()
-    if kind == "api-keys":
+    if declared["once"]:
         page.get_by_text("This is shown once").first.wait_for()
-        page.get_by_role("link", name="To the key").click()
+        page.get_by_role("link", name=f"To the {declared['title']}").click()
     page.get_by_role("button", name="Delete", exact=True).wait_for()
     id = page.evaluate("() => decodeURIComponent(location.hash.split('?')[0].split('/').pop())")
     made = house.admin("GET", f"/{kind}/{id}")

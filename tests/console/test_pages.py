@@ -9,7 +9,8 @@ from console.conftest import Console, House, Opens
 
 PAGES = [
     "account", "overview", "setup", "live", "requests", "playground", "playground?models=echo,m", "simulate?model=spread",
-    "usage?what=requests", "limits", "health", "plugins", "plugins?plugin=explain", "settings",
+    "usage?what=requests", "limits", "health", "plugins", "plugins?plugin=explain", "settings", "prices",
+    "operations", "dialogs", "anomalies", "workflow-runs", "test-runs", "webhook-deliveries",
 ]  # fmt: skip
 
 

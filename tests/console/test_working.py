@@ -29,8 +29,10 @@ def test_models_are_asked_side_by_side_and_answers_stream(ready: House, console:
     ready.upstream.script(Script(content=f"A streamed answer with {HOSTILE} in it", chunks=6, chunk_delay_ms=60))
     page = console.page
     console.go("playground?models=echo,m")
+    page.get_by_text("you, admin").wait_for()
+    page.get_by_role("button", name="change").click()
     page.get_by_role("button", name="Make one for 8 hours").click()
-    page.get_by_text("Asks with").wait_for()
+    page.get_by_role("link", name="console playground").wait_for()
     page.get_by_label("Message").fill("Say something")
     page.evaluate(WATCH)
     page.get_by_role("button", name="Send").click()
@@ -57,7 +59,6 @@ def test_a_model_calls_a_tool_and_goes_on_with_its_result(ready: House, console:
     )
     page = console.page
     console.go("playground?models=m")
-    page.get_by_role("button", name="Make one for 8 hours").click()
     page.get_by_text("Tools", exact=True).click()
     page.get_by_role("button", name="An example").click()
     page.get_by_label("Message").fill("How is the weather?")

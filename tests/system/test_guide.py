@@ -169,6 +169,16 @@ async def test_tables(site: Site, tmp_path: Path) -> None:
         await eventually(counted, within=20.0)
 
 
+async def test_pages(site: Site, tmp_path: Path) -> None:
+    async with chapter(site, tmp_path, "pages") as run:
+        [page] = [it for it in (await run.admin.get("/pages")).json()["data"] if it["plugin"] == "models_page"]
+        assert ("glance", "Resources") == (page["slug"], page["group"])
+        text = (await run.http.get(page["module"])).text
+        kit = (Path(__file__).parents[2] / "plugins/switchgear_plugins/ui/assets/kit.js").read_text()
+        assert 'from "../ui/kit.js"' in text
+        assert "export const page =" in kit
+
+
 async def test_commands(site: Site, tmp_path: Path) -> None:
     async with chapter(site, tmp_path, "commands") as run:
         [page] = [it for it in (await run.admin.get("/pages")).json()["data"] if it["plugin"] == "counting"]

@@ -1,4 +1,4 @@
-"""What README.md shows is true: its examples run, its commands and files exist."""
+"""What README.md and the pages that it leads to show is true: their examples run, their commands and files exist."""
 
 import asyncio
 import contextlib
@@ -21,8 +21,10 @@ from switchgear.errors import PermissionDenied
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.policy_suite import make_exchange
 
-README = (CHECKOUT / "README.md").read_text("utf-8")
-PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "contrib" / "docs").rglob("*.md"))]
+DOCS = CHECKOUT / "contrib" / "docs"
+FIRST = [CHECKOUT / "README.md", DOCS / "start.md", DOCS / "promises.md"]
+README = "\n".join(page.read_text("utf-8") for page in FIRST)
+PAGES = [CHECKOUT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
 def block(beginning: str) -> str:

@@ -39,6 +39,7 @@ class KindView(Struct, frozen=True):
     references  fields that hold ids of others; the kind `callable` stands for all whose ids are names of models
     secrets     paths of fields that are written and shown masked
     filters     fields that a list may be filtered by
+    scoped      whether somebody may be bounded to some of them: their own, their team's
     """
 
     name: str
@@ -49,6 +50,7 @@ class KindView(Struct, frozen=True):
     id_slashes: bool
     callable: bool
     restorable: bool
+    scoped: bool
     references: tuple[Reference, ...]
     secrets: tuple[str, ...]
     once: tuple[str, ...]
@@ -98,6 +100,7 @@ def _view(kind: ResourceKind[Any, Any]) -> KindView:
         id_slashes=kind.id_slashes,
         callable=kind.callable,
         restorable=kind.restorable,
+        scoped=bool(kind.scope),
         references=kind.references,
         secrets=tuple(secrets),
         once=kind.once,

@@ -147,6 +147,7 @@ def budgets() -> ResourceKind[BudgetSpec, Budget]:
     return ResourceKind(
         name=KIND,
         title="budget",
+        group="Access",
         spec=BudgetSpec,
         validate=problems,
         references=(Reference("on_exhaust.model", "callable"),),

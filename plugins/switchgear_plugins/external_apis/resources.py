@@ -55,6 +55,7 @@ def external_apis() -> ResourceKind[ExternalApi, LiveApi]:
     return ResourceKind(
         name=KIND,
         title="external API",
+        group="Integrations",
         spec=ExternalApi,
         references=(Reference("credential_id", "credentials"),),
         validate=_problems,

@@ -102,7 +102,7 @@ class Rule:
 
 def limits() -> ResourceKind[LimitSpec, Rule]:
     """Declare the kind."""
-    return ResourceKind(name=KIND, title="limit", spec=LimitSpec, validate=_problems, compile=_compile)
+    return ResourceKind(name=KIND, title="limit", spec=LimitSpec, validate=_problems, compile=_compile, group="Access")
 
 
 def _problems(new: LimitSpec, view: View, by: Principal) -> list[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate

@@ -75,6 +75,7 @@ def cases() -> ResourceKind[TestCaseSpec, TestCase]:
     return ResourceKind(
         name="test-cases",
         title="test case",
+        group="Testing",
         spec=TestCaseSpec,
         references=(Reference("model", "callable"),),
         validate=validate,

@@ -76,6 +76,7 @@ def webhooks(ambient: Ambient, known: Callable[[], Mapping[str, str]]) -> Resour
     return ResourceKind(
         name=KIND,
         title="webhook",
+        group="Integrations",
         spec=Webhook,
         input=WebhookInput,
         prepare=prepare,

@@ -1,5 +1,5 @@
 // The console's own pages. Each is a module with `show(element, api, below)`, as those of other plugins are. `forAll`: of use also
-// to whoever may see to their own things alone.
+// to whoever may see to their own things alone. `needs`: the plugin without which there is nothing to show.
 export const GROUPS = ["Resources", "Access", "Integrations", "Testing", "Operations"];
 
 export const PAGES = [
@@ -11,7 +11,14 @@ export const PAGES = [
   { slug: "playground", title: "Playground", group: "Testing", forAll: true },
   { slug: "simulate", title: "Simulate a request", group: "Testing" },
   { slug: "usage", title: "Usage and cost", group: "Operations", forAll: true },
-  { slug: "limits", title: "Limits", group: "Access" },
+  { slug: "limits", title: "Limits of keys", group: "Access" },
+  { slug: "prices", title: "Prices", group: "Operations", needs: "prices" },
+  { slug: "operations", title: "Operations", group: "Operations", needs: "operations", module: "collections" },
+  { slug: "dialogs", title: "Dialogs", group: "Operations", needs: "dialogs", module: "collections" },
+  { slug: "anomalies", title: "Spending out of the usual", group: "Operations", needs: "usage", module: "collections" },
+  { slug: "workflow-runs", title: "Workflow runs", group: "Testing", needs: "workflows", module: "collections" },
+  { slug: "test-runs", title: "Test runs", group: "Testing", needs: "test_cases", module: "collections" },
+  { slug: "webhook-deliveries", title: "Webhook deliveries", group: "Integrations", needs: "webhooks", module: "collections" },
   { slug: "health", title: "Health", group: "Operations" },
   { slug: "plugins", title: "Plugins", group: "Operations" },
   { slug: "settings", title: "Settings", group: "Operations" },

@@ -1,6 +1,6 @@
 // Signing in and out: with a key that stays in memory, or with a session in a cookie that no script can read.
 import { client, isAbort, probe, session, useCredentials } from "./kit/api.js";
-import { loadKinds, plugins } from "./kit/kinds.js";
+import { loadKinds, offers, plugins } from "./kit/kinds.js";
 
 // How somebody may sign in here, besides with a key: what the plugin of users says, if it is there.
 async function ways() {
@@ -15,7 +15,9 @@ const remember = (yes) => { try { if (yes) localStorage.setItem(KEY, "yes"); els
 async function enter(who) {
   await loadKinds();
   session.value = { state: "in", who };
+  if (who.limited) return;
   client()("pages").then(({ data }) => { plugins.value = data; }, () => { plugins.value = []; });
+  offers().catch(() => {});
 }
 
 // Whoever may not read the configuration sees their own area alone.

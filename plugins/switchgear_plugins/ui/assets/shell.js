@@ -3,23 +3,20 @@ import { html, useEffect, useRef, useState, cx, Fragment } from "./kit/dom.js";
 import { base, client, session } from "./kit/api.js";
 import { before, href, place } from "./kit/router.js";
 import { Asked, Button, ErrorBoundary, Skeleton, Toasts, Trouble } from "./kit/parts.js";
-import { kinds, plugins } from "./kit/kinds.js";
-import { capital } from "./kit/format.js";
+import { enabled, kinds, many, plugins } from "./kit/kinds.js";
 import { GROUPS, PAGES } from "./pages.js";
 import { Palette, palette } from "./palette.js";
 import { SignIn } from "./signin.js";
 import { signOut } from "./session.js";
 import { applyTheme, theme } from "./theme.js";
 
-const many = (kind) => capital(kind.name.replaceAll("-", " ").replace(/^api\b/, "API"));
-
 // What navigation offers: the console's pages, those of plugins, and every kind that no page is about.
 export function entries() {
   const { limited } = session.value.who || {};
-  const own = PAGES.filter((it) => !it.hidden && (!limited || it.forAll)).map((it) => ({ title: it.title, group: it.group || "", to: [it.slug] }));
+  const own = PAGES.filter((it) => !it.hidden && (!limited || it.forAll) && (!it.needs || enabled.value.has(it.needs))).map((it) => ({ title: it.title, group: it.group || "", to: [it.slug] }));
   const brought = plugins.value.map((it) => ({ title: it.title, group: it.group, to: ["p", it.plugin, it.slug], kind: it.kind }));
   const covered = new Set(brought.map((it) => it.kind).filter(Boolean));
-  const generated = (kinds.value || []).filter((it) => !covered.has(it.name) && (!limited || it.group === "Access")).map((it) => ({ title: many(it), group: it.group, to: ["k", it.name] }));
+  const generated = (kinds.value || []).filter((it) => !covered.has(it.name) && (!limited || (it.scoped && it.group === "Access"))).map((it) => ({ title: many(it), group: it.group, to: ["k", it.name] }));
   const all = [...own, ...generated, ...brought];
   return ["", ...GROUPS].map((group) => [group, all.filter((it) => it.group === group)]).filter(([, found]) => found.length);
 }

@@ -177,24 +177,41 @@ export function JsonInput({ value, onChange, rows = 4, ...rest }) {
     ${wrong && html`<p class="field-error" role="alert">No JSON: ${wrong}</p>`}</div>`;
 }
 
+// Of several shapes, each told by one value of the same member: which member that is, and the shapes by its value.
+export function variants(it, defs) {
+  const tag = it.discriminator?.propertyName;
+  if (!it.anyOf || !tag) return null;
+  const shapes = it.anyOf.map((one) => resolve(one, defs));
+  const named = (one) => { const said = one.properties?.[tag]; return said?.const ?? said?.enum?.[0]; };
+  return { tag, shapes: Object.fromEntries(shapes.map((one) => [named(one), one])) };
+}
+
+function Variant({ found, path, value, onChange, at, label }) {
+  const now = value?.[found.tag];
+  const shape = found.shapes[now];
+  return html`<div><${Field} label=${title(found.tag)}>${(id) => html`<select id=${id} value=${now || ""} onChange=${(event) => onChange({ [found.tag]: event.target.value })}><option value="">–</option>${Object.keys(found.shapes).map((name) => html`<option value=${name}>${name.replaceAll("_", " ")}</option>`)}</select>`}<//>
+    ${shape && html`<${Members} it=${shape} path=${path} value=${value} onChange=${(to) => onChange({ [found.tag]: now, ...to })} at=${at} skip=${[found.tag]} />`}</div>`;
+}
+
 function Items({ it, path, value, onChange, at, label }) {
   const list = Array.isArray(value) ? value : [];
   const inner = resolve(it.items || {}, at.defs);
   const isObject = inner.type === "object" && inner.properties;
+  const shapes = variants(inner, at.defs);
   const box = useRef(null);
   const [grown, setGrown] = useState(0);
   useEffect(() => { if (grown) box.current?.querySelector(".item:last-of-type :is(input, textarea, select)")?.focus(); }, [grown]);
   const set = (n, to) => onChange(list.map((one, m) => (m === n ? to : one)));
   const drop = (n) => { const left = list.filter((_, m) => m !== n); onChange(left.length ? left : undefined); };
   const move = (n, step) => { const next = [...list]; [next[n], next[n + step]] = [next[n + step], next[n]]; onChange(next); };
-  const add = () => { onChange([...list, isObject ? {} : inner.type === "string" ? "" : null]); setGrown((n) => n + 1); };
+  const add = () => { onChange([...list, isObject || shapes ? {} : inner.type === "string" ? "" : null]); setGrown((n) => n + 1); };
   return html`<div class="items" ref=${box}>${list.map((one, n) => {
     const wrong = at.errors.find((error) => error.pointer === pointer(`${path}.${n}`))?.detail;
     return html`<div class="item" key=${n}>
-      <div class="grow">${isObject ? html`<${Members} it=${inner} path=${`${path}.${n}`} value=${one || {}} onChange=${(to) => set(n, to)} at=${at} />`
+      <div class="grow">${shapes ? html`<${Variant} found=${shapes} path=${`${path}.${n}`} value=${one || {}} onChange=${(to) => set(n, to)} at=${at} label=${`${label} ${n + 1}`} />` : isObject ? html`<${Members} it=${inner} path=${`${path}.${n}`} value=${one || {}} onChange=${(to) => set(n, to)} at=${at} />`
         : html`<${Single} it=${inner} path=${`${path}.${n}`} value=${one ?? undefined} onChange=${(to) => set(n, to ?? "")} required at=${at} label=${`${label} ${n + 1}`} />`}
         ${wrong && html`<p class="field-error">${wrong}</p>`}</div>
-      ${isObject && html`<${Button} kind="quiet" disabled=${n === 0} onClick=${() => move(n, -1)} aria-label=${`Move ${label} ${n + 1} up`}>↑<//>`}
+      ${(isObject || shapes) && html`<${Button} kind="quiet" disabled=${n === 0} onClick=${() => move(n, -1)} aria-label=${`Move ${label} ${n + 1} up`}>↑<//>`}
       <${Button} kind="quiet" onClick=${() => drop(n)} aria-label=${`Take out ${label} ${n + 1}`}>✕<//></div>`;
   })}<${Button} kind="link" onClick=${add}>Add<span class="sr"> to ${label}</span><//></div>`;
 }

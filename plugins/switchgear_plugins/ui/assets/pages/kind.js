@@ -1,13 +1,12 @@
 // The page of any kind of resource, made of its declaration alone: list, form, versions, actions. Panels add what a kind has besides.
 import {
   Button, Code, Copy, Diff, Dialog, Empty, Field, Fragment, Id, JsonInput, JsonView, Link, Loaded, Page, Picker, SchemaForm, Status, Table, Tabs, Tag, Time,
-  Trouble, Filters, cell, client, complain, confirm, describe, findAmong, go, html, kindNamed, offers, page, path, place, plural, pretty, resolve, setQuery, title,
+  Trouble, Filters, cell, client, complain, confirm, describe, findAmong, go, html, kindNamed, many, offers, page, path, place, plural, pretty, resolve, setQuery, title,
   toast, useDraft, useEffect, useLoad, useMemo, useState, capital, id as escaped,
 } from "../kit.js";
 import { panelsOf, ownFields, columnsOf, afterCreate } from "./panels.js";
 
 const OWN = new Set(["id", "version", "created_at", "updated_at", "owner"]);
-const many = (kind) => capital(kind.name.replaceAll("-", " ").replace(/^api\b/, "API"));
 const an = (text) => `${/^[aeiou]/i.test(text) ? "an" : "a"} ${text}`;
 
 // What schemas call secret and what a credential's backend does.

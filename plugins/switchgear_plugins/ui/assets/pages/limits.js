@@ -23,7 +23,7 @@ function Limits({ api }) {
   const model = useLoad((signal) => api("models", { query: { limit: 1 }, signal }), []);
   const [turn, setTurn] = useState(0);
   const name = model.data?.data[0]?.id;
-  return html`<${Page} title="Limits" about="Requests and tokens a minute and requests at once, as each key may have them, and what is used of them now." actions=${html`<${Button} onClick=${() => setTurn((it) => it + 1)}>Look again<//>`}>
+  return html`<${Page} title="Limits of keys" about="Requests and tokens a minute and requests at once, as each key may have them, and what is used of them now." actions=${html`<${Button} onClick=${() => setTurn((it) => it + 1)}>Look again<//>`}>
     ${model.error && html`<${Trouble} error=${model.error} />`}
     ${model.data && html`<${Table} name="limits" deps=${[turn]} load=${({ cursor, limit, signal }) => api("api-keys", { query: { cursor, limit: Math.min(limit, 25) }, signal })} columns=${[
       { key: "name", title: "Key", show: (it) => html`<${Link} to=${["k", "api-keys", it.id]}>${it.name}<//>` },

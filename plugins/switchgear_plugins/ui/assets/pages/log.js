@@ -1,6 +1,6 @@
 // What request log and live requests have in common: columns, filters, and the drawer with all that is known of one.
 import {
-  Button, Code, Copy, Drawer, Empty, Fragment, Id, JsonView, Link, Loaded, Status, Tag, Time, compact, findIn, go, html, money, number, place, setQuery, span, title, useLoad,
+  Button, Code, Copy, Drawer, Empty, Fragment, Id, JsonView, Link, Loaded, Status, Tag, Time, compact, findIn, go, html, money, number, place, setQuery, span, title, useLoad, useState,
 } from "../kit.js";
 import { Explained } from "./explained.js";
 import { curl } from "./snippets.js";
@@ -91,6 +91,7 @@ function Timeline({ it }) {
 const UNITS = { input_tokens: "input", cached_input_tokens: "of it from the cache", cache_write_tokens: "of it into the cache", output_tokens: "output", reasoning_tokens: "of it reasoning" };
 
 export function Detail({ api, it, onClose }) {
+  const [asked, setAsked] = useState(false);
   const facts = [
     ["Outcome", html`<${Status} value=${it.outcome} /> <span class="muted">HTTP ${it.status}${it.cause ? `, ${it.cause.replaceAll("_", " ")}` : ""}</span>`],
     ["Began", html`<${Time} at=${it.at_us} /> <span class="muted">(<${Time} at=${it.at_us} relative />)</span>`],
@@ -116,7 +117,7 @@ export function Detail({ api, it, onClose }) {
       ${it.input_tokens === null ? html`<p class="muted">No provider was asked, so nothing.</p>` : html`<table><tbody>${Object.entries(UNITS).filter(([name]) => it[name]).map(([name, label]) => html`<tr><td>${label}</td><td class="num">${number(it[name])} tokens</td></tr>`)}
         ${Object.entries(it.units || {}).map(([name, count]) => html`<tr><td>${name.replaceAll("_", " ")}</td><td class="num">${number(count)}</td></tr>`)}
         <tr><td><strong>Cost</strong></td><td class="num"><strong>${it.cost_microusd === null ? "no price is known" : money(it.cost_microusd)}</strong></td></tr></tbody></table>`}</section>
-    ${it.model && html`<details class="section"><summary>Where the same would go now</summary><${Explained} api=${api} model=${it.model} keyId=${it.key_id?.startsWith("key_") ? it.key_id : undefined} /></details>`}
+    ${it.model && html`<details class="section" onToggle=${(event) => setAsked(event.target.open)}><summary>Where the same would go now</summary>${asked && html`<${Explained} api=${api} model=${it.model} keyId=${it.key_id?.startsWith("key_") ? it.key_id : undefined} />`}</details>`}
     <details class="section"><summary>The record</summary><${JsonView} value=${it} /></details>
   <//>`;
 }

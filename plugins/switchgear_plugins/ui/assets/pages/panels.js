@@ -1,7 +1,7 @@
 // What some kinds have besides their generated page: panels of one, fields of their own, columns of the list.
 import {
-  Bar, Button, Code, Codes, Empty, Field, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, base, cell, client, complain, describe, findAmong, html, kindNamed, money,
-  number, offers, plural, span, title, toast, useEffect, useLoad, useMemo, useState, JsonInput, id as escaped, compact, go, resolve,
+  Bar, Button, Code, Codes, Empty, Field, Figure, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, base, cell, client, complain, describe, findAmong, html, kindNamed, money,
+  number, offers, percent, plural, span, title, toast, useEffect, useLoad, useMemo, useState, JsonInput, id as escaped, compact, go, resolve,
 } from "../kit.js";
 import { Explained } from "./explained.js";
 import { clientLines } from "./snippets.js";
@@ -58,6 +58,12 @@ export function ownFields(kind, value) {
       const { data } = await client(signal)(`providers/${escaped(value.provider_id)}/models`);
       return findAmong(data.map((it) => ({ id: it.name, title: it.title })))(word);
     }} />` };
+  }
+  if (kind.name === "workflows") {
+    return {
+      "steps.*.type": (it) => html`<${Offered} ...${it} kind="workflow_steps" label="What the step does" />`,
+      "steps.*.settings": (it) => html`<${Settings} ...${it} kind="workflow_steps" type=${value.steps?.[Number(it.path.split(".")[1])]?.type} />`,
+    };
   }
   if (kind.name === "policy-attachments") return { policy: (it) => html`<${Offered} ...${it} kind="policies" label="Which policy" />` };
   return {};
@@ -191,7 +197,22 @@ function Used({ api, kind, resource }) {
   return html`<${UsageOf} api=${api} query=${{ model: resource.id }} />`;
 }
 
+// Where a budget stands, and where it is heading.
+function BudgetPanel({ api, resource }) {
+  const found = useLoad((signal) => api(`budgets/${escaped(resource.id)}/status`, { signal }), [resource.id, resource.version]);
+  return html`<${Loaded} from=${found} lines=${4}>${(it) => {
+    const used = it.spent_microusd + it.reserved_microusd;
+    const share = used / it.amount_microusd;
+    const over = it.forecast_microusd !== null && it.forecast_microusd > it.amount_microusd;
+    return html`<div class="figures"><${Figure} label="Spent" value=${money(it.spent_microusd)}>${it.reserved_microusd ? `and ${money(it.reserved_microusd)} reserved` : "nothing reserved"}<//><${Figure} label="Of" value=${money(it.amount_microusd)}>${it.mode}<//><${Figure} label="Left" value=${money(it.left_microusd)}>${percent(it.left_microusd, it.amount_microusd)}<//>
+      <${Figure} label="Forecast" value=${it.forecast_microusd === null ? "–" : money(it.forecast_microusd)}>${it.forecast_microusd === null ? "too little is known yet" : over ? html`<${Status} value="warn" as="warn">over by the end<//>` : "by the end"}<//></div>
+      <p><${Bar} part=${used} whole=${it.amount_microusd} tone=${share > 0.95 ? "bad" : share > 0.8 ? "warn" : ""} /> ${percent(used, it.amount_microusd)} <span class="muted">since <${Time} at=${it.begins_at} />${it.resets_at ? html`, begins anew <${Time} at=${it.resets_at} relative />` : null}</span></p>
+      ${it.exhausted_at ? html`<p><${Status} value="error" as="bad">Used up ${new Date(it.exhausted_at) > Date.now() ? "by" : "since"} <${Time} at=${it.exhausted_at} /><//></p>` : null}`;
+  }}<//>`;
+}
+
 export function panelsOf(kind) {
+  if (kind.name === "budgets") return [{ id: "now", title: "Where it stands", Show: BudgetPanel }];
   if (kind.name === "providers") return [{ id: "now", title: "Overview", Show: ProviderPanel }];
   if (kind.name === "credentials") return [{ id: "now", title: "Overview", Show: CredentialPanel }];
   if (kind.name === "api-keys") return [{ id: "now", title: "Overview", Show: KeyPanel }];
@@ -219,5 +240,5 @@ export function afterCreate(kind, made) {
   if (kind.name !== "api-keys" || !made.key) return null;
   return html`<p class="note">This is shown once: keep it now. Here it cannot be seen again.</p><${Code} text=${made.key} label="Copy the key" />
     <div class="section"><h2>Put it to use</h2><${Codes} texts=${clientLines(made.key)} /></div>
-    <p class="bar end"><${Link} to=${["k", "api-keys", made.id]} class="button">To the key<//></p>`;
+    <p class="bar end"><${Link} to=${["k", "api-keys", made.id]} class="button">To the ${kind.title}<//></p>`;
 }
