@@ -23,6 +23,7 @@ DECLARED = (
     "keys",
     "prompts",
     "prove",
+    "test",
     "ui",
     "usage",
     "users",
