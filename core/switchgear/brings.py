@@ -24,6 +24,7 @@ CONSUMERS: Mapping[str, str] = MappingProxyType(
         "price_books": "targets of models that do not say themselves what they cost, in plugin order",
         "resource_kinds": "operators, at /admin/v1/{name} and in files",
         "first_run": "a first start over an empty store",
+        "notices": "whoever starts `switchgear serve`",
         "routes": "operators",
         "commands": "the command line: `switchgear {name}`",
         "job_handlers": "jobs of the kind `{name}`",
@@ -34,6 +35,7 @@ CONSUMERS: Mapping[str, str] = MappingProxyType(
         "assets": "anybody, at /ui/{plugin}/…",
         "notices": "whoever starts the gateway",
         "ui_pages": "consoles that list GET /admin/v1/pages",
+        "notices": "whoever starts the gateway from the command line",
         "migrations": "the active store, when it opens",
     }
 )

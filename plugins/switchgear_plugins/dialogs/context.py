@@ -86,18 +86,22 @@ def told(said: Sequence[Said]) -> list[Message]:
         head, *results = unit
         if head.role == "tool":
             continue
-        answered = {it.message.get("tool_call_id") for it in results}
+        given = {it.message.get("tool_call_id"): it for it in reversed(results)}
         message = _told(head)
         calls = message.pop("tool_calls", None)
-        waiting = [it for it in calls if it.get("id") in answered] if isinstance(calls, list) else []
+        made = {it["id"]: it for it in reversed(calls) if _is_call(it)} if isinstance(calls, list) else {}
+        waiting = {id: made[id] for id in reversed(made) if id in given}
         if waiting:
-            message["tool_calls"] = waiting
+            message["tool_calls"] = list(waiting.values())
         elif head.role == "assistant" and not any(message.get(name) for name in ("content", "refusal", "audio")):
             continue
-        known = {it.get("id") for it in waiting}
         told.append(message)
-        told += [_told(it) for it in results if it.message.get("tool_call_id") in known]
+        told += [_told(given[id]) for id in reversed(given) if id in waiting]
     return told
+
+
+def _is_call(call: Any) -> bool:
+    return isinstance(call, dict) and isinstance(call.get("id"), str)
 
 
 def _told(one: Said) -> Message:

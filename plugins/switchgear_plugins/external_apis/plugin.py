@@ -32,10 +32,8 @@ class ExternalApisPlugin(Plugin[NoSettings]):
 
         return [Offer("http_request", make, HttpRequestSettings, "A request to an external API")]
 
-    async def start(self) -> None:
-        """Make the client."""
-        self._http = self.context.http(follow_redirects=False, timeout=None)
-
     def _client(self) -> "httpx.AsyncClient":
-        assert self._http is not None
+        """Return the client, made for the first request: that takes long, and starting the gateway does not need it."""
+        if self._http is None:
+            self._http = self.context.http(follow_redirects=False, timeout=None)
         return self._http

@@ -24,6 +24,8 @@ _S = 1_000_000
 _LONGEST_WAIT_S = 60.0
 _LATE_US = 10 * _S
 _MOST_SWEPT = 200
+_HEARD_S = 10.0
+"""How long event handlers may take to note the end of one: a job ends when they have."""
 
 
 class Runner:
@@ -141,7 +143,12 @@ class Runner:
             "model": operation.model,
         }
         event = Event(FINISHED, operation.ended_us or 0, data, id=operation.id)
-        if await self._context.announce(event):
+        try:
+            async with asyncio.timeout(_HEARD_S):
+                was_heard = await self._context.announce(event)
+        except TimeoutError:
+            return  # it is announced again when what was left behind is seen to
+        if was_heard:
             await self._book.told(operation.id)
 
 

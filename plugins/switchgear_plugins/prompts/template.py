@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 Value = str | int | float | bool
-_VARIABLE = re.compile(r"\$\{var:([A-Za-z0-9-]{1,64})(?::([^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{var:([A-Za-z0-9-]{1,64})(?::([^}]{0,2000}))?\}")
 _OPENING = "${var:"
 
 
 class Variable(Struct, frozen=True):
-    """A place in a text. A variable without a default has to be given."""
+    """A place in a text. A variable without a default has to be given; a default has at most 2000 characters."""
 
     name: str
     default: str | None = None

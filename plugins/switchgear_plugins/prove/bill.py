@@ -3,7 +3,10 @@
 import re
 from random import Random
 
+from msgspec.structs import replace
+
 from switchgear.testing.upstream import Entry, Script, ScriptedUpstream
+from switchgear.testing.upstream.connection import Request
 
 INPUT, OUTPUT = 1, 8
 """What a token costs, in microdollars."""
@@ -24,19 +27,23 @@ class BillingUpstream(ScriptedUpstream):
         self.well = True
         """Whether it still breaks off and fails."""
 
-    def choose(self, request: object, model: str) -> Script | None:  # noqa: ARG002 - the shape of ScriptedUpstream
-        """Choose what becomes of a request."""
+    def choose(self, request: Request, model: str) -> Script | None:  # noqa: ARG002 - the shape of ScriptedUpstream
+        """Choose what becomes of a request. What is no stream is billed whole when it is asked, whether it arrives or not."""
         dice, delay_ms = self._chance.random(), self._chance.uniform(_FEWEST_MS, _MOST_MS)
-        answer = Script(chunks=10, tokens_per_chunk=LONGEST // 10, delay_ms=delay_ms, chunk_delay_ms=delay_ms / 10)
+        streamed = b'"stream":true' in request.body.replace(b" ", b"")
+        answer = Script(
+            chunks=10,
+            tokens_per_chunk=LONGEST // 10,
+            delay_ms=delay_ms,
+            chunk_delay_ms=delay_ms / 10,
+            bill="wire" if streamed else "all",
+        )
         if not self.well:
             return answer
         for share, script in (
-            (
-                self.cuts,
-                Script(chunks=10, tokens_per_chunk=LONGEST // 10, delay_ms=delay_ms, cut_after_chunks=5, cut_how="rst"),
-            ),
+            (self.cuts, replace(answer, cut_after_chunks=5 if streamed else 0, cut_how="rst")),
             (self.errors, Script(status=500, delay_ms=delay_ms)),
-            (self.hangs, Script(hang=True)),
+            (self.hangs, replace(answer, hang=True)),
         ):
             if dice < share:
                 return script

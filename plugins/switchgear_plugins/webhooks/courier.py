@@ -5,6 +5,7 @@ not tried any more unless a person has it delivered again.
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,9 @@ _MOST_CAUSES = 8
 class Courier:
     """Delivers. `wake` says that there is something new."""
 
-    def __init__(self, context: Context, outbox: Outbox, settings: WebhooksSettings, http: "httpx.AsyncClient") -> None:
+    def __init__(
+        self, context: Context, outbox: Outbox, settings: WebhooksSettings, http: Callable[[], "httpx.AsyncClient"]
+    ) -> None:
         self._context = context
         self._outbox = outbox
         self._settings = settings
@@ -127,7 +130,7 @@ class Courier:
         return Outcome("pending", again_s, status, answer, error, took_ms)
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, str, float]:
-        async with self._http.stream("POST", url, content=body, headers=headers) as response:
+        async with self._http().stream("POST", url, content=body, headers=headers) as response:
             read = b""
             async for piece in response.aiter_raw():
                 read += piece

@@ -68,10 +68,6 @@ class WebhooksPlugin(Plugin[WebhooksSettings]):
             Task("webhooks_purge", _DAY_S, lambda: self.outbox.purge(self.settings.keep_days)),
         ]
 
-    async def start(self) -> None:
-        """Make the client."""
-        self._http = self.context.http(timeout=self.settings.timeout, follow_redirects=False)
-
     async def stop(self) -> None:
         """Let another replica follow at once."""
         await self.follower.release()
@@ -84,8 +80,13 @@ class WebhooksPlugin(Plugin[WebhooksSettings]):
     @cached_property
     def courier(self) -> Courier:
         """What delivers it."""
-        assert self._http is not None
-        return Courier(self.context, self.outbox, self.settings, self._http)
+        return Courier(self.context, self.outbox, self.settings, self._client)
+
+    def _client(self) -> "httpx.AsyncClient":
+        """Return the client, made for the first delivery: that takes long, and starting the gateway does not need it."""
+        if self._http is None:
+            self._http = self.context.http(timeout=self.settings.timeout, follow_redirects=False)
+        return self._http
 
     @cached_property
     def follower(self) -> Follower:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-_REFERENCE = re.compile(r"\$\{(?:(request|item|index)|step:([A-Za-z0-9_-]+))(?::([^}:]*))?(?::([^}]*))?\}")
+_REFERENCE = re.compile(r"\$\{(?:(request|item|index)|step:([A-Za-z0-9_-]+))(?::([^}:]{0,500}))?(?::([^}]{0,2000}))?\}")
 _OPENING = re.compile(r"\$\{(?:request|item|index|step)\b")
 MOST_CHARACTERS = 2_000_000
 MISSING: Any = object()

@@ -32,7 +32,7 @@ _BACKOFF_S = 0.5
 _LONGEST_S = 30.0
 
 
-class Trace(Struct, omit_defaults=True):
+class Trace(Struct):
     """What became of one step in one run. `began_ms` is since the run began; tokens and cost are those of its calls.
 
     A cost of None is unknown.

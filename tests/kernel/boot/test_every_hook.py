@@ -3,8 +3,9 @@
 import pytest
 
 from support.distributions import Site
+from switchgear.brings import ACTIVE, CONSUMERS
 from switchgear.errors import BootError
-from switchgear.hooks import Hooks
+from switchgear.hooks import WAITING, Hooks
 
 BROUGHT = {
     "switchgear_providers": "Offer('one', lambda config: stub(Provider))",
@@ -121,3 +122,8 @@ def test_something_else_is_refused_naming_hook_and_plugin(kernel, site: Site, ho
     site.add("acme", {"acme": "P"}, plugin(hook, "42"))
     with pytest.raises(BootError, match=rf"plugin `acme` of acme 1\.0: `{hook}` returned 42"):
         kernel("acme").boot()
+
+
+def test_whoever_asks_is_told_who_has_a_use_for_what_a_hook_brings():
+    told = {*CONSUMERS, *ACTIVE, "offers", *(hook.removeprefix("switchgear_") for hook in WAITING)}
+    assert {hook.removeprefix("switchgear_") for hook in BROUGHT} == told

@@ -264,6 +264,18 @@ async def test_events_reach_those_who_want_them_and_a_failing_handler_is_counted
     assert 1.0 == value(made, "plugin_errors_total", "a")
 
 
+async def test_whoever_announces_learns_whether_all_took_note(kernel, site: Site):
+    noting(site, "noted", a=LISTENING + "announces = {'mine.happened': 'now and then'}")
+    made = kernel("a")
+    made.boot()
+    assert {"mine.happened", "targets.opened"} <= made.events.known.keys()
+    await made.start(Services())
+    heard = [await made.events.announce(Event(name, at)) for name, at in [("other", 0), ("wanted", 1), ("wanted", 2)]]
+    assert [True, False, True] == heard
+    assert ["wanted0", "wanted1", "wanted2"] == [item for item in seen() if isinstance(item, str)]
+    await made.stop()
+
+
 async def test_a_full_queue_drops_events_and_counts_them(kernel, site: Site):
     noting(site, "noted", a=LISTENING)
     made = kernel("a")

@@ -59,6 +59,9 @@ def test_a_call_without_a_result_and_a_result_without_a_call_are_not_told() -> N
     assert [user(), answer("two", "1"), result("1"), user("so")] == found
     assert [user(), user("so")] == chosen(1000, user(), answer("", "1"), user("so"))
     assert [user()] == chosen(1000, user(), result("1"))
+    twice = [user(), answer("", "1"), result("1", "a"), result("1", "b")]
+    assert twice[:3] == chosen(1000, *twice)
+    assert [user()] == chosen(1000, user(), {"role": "assistant", "tool_calls": [5, {}, {"id": []}]}, result("1"))
 
 
 def test_what_an_answer_had_for_its_reader_is_not_told_again() -> None:

@@ -84,3 +84,8 @@ def test_a_text_is_its_parts_with_values_in_their_places(parts: list, values: di
     text = "".join(written)
     if len(re.findall(re.escape("${var:"), text)) == sum(not isinstance(it, str) for it in parts):
         assert "".join(expected) == parse(text).render(values, 10_000)
+
+
+def test_a_text_of_nothing_but_beginnings_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="is no variable"):
+        parse("${var:a:" * 25_000)

@@ -152,3 +152,8 @@ def test_the_operators_agree_with_each_other(one: Any, other: Any) -> None:
     assert holds(one, "gte", other) is holds(other, "lte", one)
     assert holds(one, "is_empty", None) is not holds(one, "is_not_empty", None)
     assert not (holds(one, "gt", other) and holds(one, "lt", other))
+
+
+def test_a_text_of_nothing_but_beginnings_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="a reference that is none"):
+        list(references("${request:a:" * 25_000))
