@@ -33,7 +33,6 @@ CONSUMERS: Mapping[str, str] = MappingProxyType(
         "tasks": "the gateway, in every process that serves",
         "event_handlers": "events of these names",
         "assets": "anybody, at /ui/{plugin}/…",
-        "notices": "whoever starts the gateway",
         "ui_pages": "consoles that list GET /admin/v1/pages",
         "notices": "whoever starts the gateway from the command line",
         "migrations": "the active store, when it opens",

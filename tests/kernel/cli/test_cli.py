@@ -15,25 +15,8 @@ from switchgear.cli.declared import declared_commands, summary
 from switchgear.config import default_source
 
 DECLARED = (
-<<<<<<< HEAD
     "apply", "budgets", "catalogue", "explain", "export", "keys", "prompts", "prove", "test", "ui", "usage", "users", "workflows",
 )  # fmt: skip
-=======
-    "apply",
-    "budgets",
-    "catalogue",
-    "explain",
-    "export",
-    "keys",
-    "prompts",
-    "prove",
-    "test",
-    "ui",
-    "usage",
-    "users",
-    "workflows",
-)
->>>>>>> slice-console
 """Commands of builtin plugins that are enabled by default."""
 
 
@@ -83,14 +66,7 @@ class TestConfigCheck:
         warnings = json.loads(run("config", "check", "--json").stdout)["warnings"]
         lacking, off = warnings[:3], warnings[3]
         assert ["a store", "a dialect", "an authenticator"] == [w.split(" offers ")[1].split(",")[0] for w in lacking]
-<<<<<<< HEAD
         assert "plugins.toml names plugins, so those that it leaves out are off: sqlite, memory, api_keys, " in off
-=======
-        assert (
-            "plugins.toml names plugins, so those that it leaves out are off: sqlite, memory, api_keys, tenancy, limits"
-            in off
-        )
->>>>>>> slice-console
 
     def test_finds_networks_that_are_none(self, run):
         Path("plugins.toml").write_text('[gateway.egress]\nallow = ["10.0.0.0/99"]\n')
