@@ -34,7 +34,6 @@ CONSUMERS: Mapping[str, str] = MappingProxyType(
         "event_handlers": "events of these names",
         "assets": "anybody, at /ui/{plugin}/…",
         "ui_pages": "consoles that list GET /admin/v1/pages",
-        "notices": "whoever starts the gateway from the command line",
         "migrations": "the active store, when it opens",
     }
 )
