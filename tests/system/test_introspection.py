@@ -20,7 +20,8 @@ async def test_kinds_are_told_to_everybody_with_what_a_form_needs(gateway: Runni
     assert ("Access", "gateway", False, ["key"]) == tuple(
         listed["api-keys"][name] for name in ("group", "id", "restorable", "once")
     )
-    assert [{"field": "provider_id", "kind": "providers"}] == listed["models"]["references"]
+    [reference] = listed["models"]["references"]
+    assert ("provider_id", "providers") == (reference["field"], reference["kind"])
     assert ["proxy_auth"] == listed["providers"]["secrets"]
     told = (await gateway.http.get("/admin/v1/kinds/models")).json()
     create = told["$defs"][told["schemas"]["create"]["$ref"].rpartition("/")[2]]
