@@ -5,6 +5,8 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from console.conftest import PASSWORD, Console, House, Opens
+from support.openid import CLIENT, SECRET, OpenIdProvider
+from support.ports import free_port
 from switchgear.testing.gateway import ADMIN_KEY
 
 
@@ -82,3 +84,31 @@ def test_a_member_sees_their_own_area(house: House, opens: Opens) -> None:
     assert 0 == navigation.get_by_text("Providers", exact=True).count()
     assert 0 == navigation.get_by_text("Plugins", exact=True).count()
     assert 1 == navigation.get_by_text("API keys", exact=True).count()
+
+
+def test_an_openid_provider_signs_somebody_in(browser: Browser, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    idp = OpenIdProvider()
+    idp.port = free_port()
+    idp.redirects = {f"{url}/admin/v1/auth/oidc/staff/callback"}
+    staff = {
+        "issuer": idp.url,
+        "client_id": CLIENT,
+        "client_secret": SECRET,
+        "title": "Staff account",
+        "team": "administrators",
+    }
+    plugins = {"oidc": {"url": url, "providers": {"staff": staff | {"role": "admin"}}}}
+    with House(tmp_path, plugins=plugins, gateway={"port": port}) as house:
+        house.do(idp.up())
+        with browser.new_context() as context:
+            page = context.new_page()
+            page.goto(f"{url}/ui/")
+            page.get_by_role("link", name="With Staff account").click()
+            page.wait_for_selector(".shell")
+            [cookie] = [it for it in context.cookies() if it["name"].startswith("switchgear")]
+            assert ("switchgear_session", True, "Strict") == (cookie["name"], cookie["httpOnly"], cookie["sameSite"])
+            page.reload()
+            page.wait_for_selector(".shell")
+        house.do(idp.down())

@@ -8,6 +8,7 @@
 The kind of offer `sessions` is defined by the plugin that has users, and nobody need offer it.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -61,3 +62,42 @@ class SessionKeeper(Protocol):
     async def end(self, id: str, session: str | None = None) -> None:
         """End a session of a user, or all of them, in every process, with what streams in them."""
         ...
+
+
+class Way(Struct, frozen=True):
+    """A way to sign in that begins with a page: its id, what it is called, and the page's path, which takes `?next=/ui/…`."""
+
+    id: str
+    title: str
+    path: str
+
+
+class WaysIn(Protocol):
+    """Ways to sign in that a plugin offers, in the kind of offer `ways_in`."""
+
+    def ways(self) -> Sequence[Way]:
+        """Return them, in the order in which they are shown."""
+        ...
+
+
+class User(Protocol):
+    """The live object of a user, in the kind `users`, whichever plugin brings it. `part_of` is what it belongs to."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102 - as the resource has them
+    @property
+    def username(self) -> str: ...  # noqa: D102
+    @property
+    def email(self) -> str | None: ...  # noqa: D102
+    @property
+    def name(self) -> str | None: ...  # noqa: D102
+    @property
+    def part_of(self) -> str: ...  # noqa: D102
+    @property
+    def role(self) -> str: ...  # noqa: D102
+    @property
+    def active(self) -> bool: ...  # noqa: D102
+    @property
+    def issuer(self) -> str | None: ...  # noqa: D102
+    @property
+    def subject(self) -> str | None: ...  # noqa: D102

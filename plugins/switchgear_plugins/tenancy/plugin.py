@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ from switchgear import Offer, OfferKind, Plugin
 from switchgear.contracts.kernel import Migrations, Notice, Seed, Serving, Task
 from switchgear.contracts.principal import Authenticator, Authorizer, Principal
 from switchgear.contracts.resource import ResourceKind
-from switchgear.contracts.sessions import SessionKeeper
+from switchgear.contracts.sessions import SessionKeeper, Way, WaysIn
 from switchgear_plugins.tenancy.front_door import FrontDoor
 from switchgear_plugins.tenancy.passwords import Passwords
 from switchgear_plugins.tenancy.people import ADMINISTRATORS, LiveTeam, LiveUser
@@ -34,7 +34,10 @@ class TenancyPlugin(Plugin[TenancySettings]):
     api = 1
     settings_type = TenancySettings
     requires = ("store",)
-    defines = (OfferKind("sessions", SessionKeeper, "Sessions of people whom another plugin signs in"),)
+    defines = (
+        OfferKind("sessions", SessionKeeper, "Sessions of people whom another plugin signs in"),
+        OfferKind("ways_in", WaysIn, "Ways to sign in that begin with a page"),
+    )
 
     async def start(self) -> None:
         """Read the keys of sessions."""
@@ -130,6 +133,10 @@ class TenancyPlugin(Plugin[TenancySettings]):
     def setup(self) -> Setup:
         """What makes the first administrator."""
         return Setup(self.context)
+
+    def ways(self) -> Sequence[Way]:
+        """Return the ways to sign in that other plugins bring."""
+        return [way for offered in self.context.offers("ways_in").values() for way in offered.make().ways()]
 
     def _authenticator(self) -> Sessions:
         self.context.resources.on_change(USERS, self._changed)

@@ -1,5 +1,6 @@
 """`/admin/v1/auth/…`: signing in and out, one's own session, and the first administrator."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from litestar import Request, Response, get, post
@@ -8,6 +9,7 @@ from msgspec import Meta, Struct
 
 from switchgear.admin.bodies import read
 from switchgear.contracts.principal import Credentials, Principal
+from switchgear.contracts.sessions import Way
 from switchgear.errors import PermissionDenied
 from switchgear_plugins.tenancy.front_door import FrontDoor, SignedIn
 from switchgear_plugins.tenancy.keeper import cookie_of
@@ -113,16 +115,23 @@ class Valid(Struct, frozen=True):
 
 
 class Ways(Struct, frozen=True):
-    """How somebody may sign in here. `setup` says that there is no administrator yet, and a setup link makes one."""
+    """How somebody may sign in here. `setup` says that there is no administrator yet, and a setup link makes one; `providers` are
+    those elsewhere, each with the path of the page where it begins.
+    """
 
     password: bool
     setup: bool
+    providers: list[Way] = []
 
 
 class House(Protocol):
     """What the routes need of the plugin, which has it once it has started."""
 
     settings: TenancySettings
+
+    def ways(self) -> Sequence[Way]:
+        """Return the ways to sign in that other plugins bring."""
+        ...
 
     @property
     def door(self) -> FrontDoor:
@@ -150,7 +159,7 @@ def _ways_in(house: House) -> "list[HTTPRouteHandler]":
 
     @get(f"{_BASE}/ways", opt=_OPEN, sync_to_thread=False, summary="How somebody may sign in", tags=_TAGS)
     def ways() -> Ways:
-        return Ways(password=True, setup=house.setup.is_needed())
+        return Ways(password=True, setup=house.setup.is_needed(), providers=list(house.ways()))
 
     @post(f"{_BASE}/login", opt={**_OPEN, "body": Login}, status_code=200, summary="Sign in", tags=_TAGS)
     async def login(request: AnyRequest) -> Response[Session]:

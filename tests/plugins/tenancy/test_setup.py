@@ -28,7 +28,7 @@ async def use(run: Running, given: str, **members: object) -> httpx.Response:
 
 async def test_a_setup_link_makes_the_first_administrator_once(tmp_path: Path) -> None:
     async with running(tmp_path) as run:
-        assert {"password": True, "setup": True} == (await run.http.get("/admin/v1/auth/ways")).json()
+        assert {"password": True, "setup": True, "providers": []} == (await run.http.get("/admin/v1/auth/ways")).json()
         given = token(await link(run))
         for wrong in ("", "x", given[:-1], f"{given}0"):
             assert (await use(run, wrong)).status_code in (401, 422)

@@ -1,10 +1,12 @@
 // Signing in and out: with a key that stays in memory, or with a session in a cookie that no script can read.
-import { client, isAbort, probe, session, useCredentials } from "./kit/api.js";
+import { base, client, isAbort, probe, session, useCredentials } from "./kit/api.js";
 import { loadKinds, offers, plugins } from "./kit/kinds.js";
 
 // How somebody may sign in here, besides with a key: what the plugin of users says, if it is there.
+let known = null;
 async function ways() {
-  try { return await client()("auth/ways"); } catch { return { password: false, setup: false }; }
+  try { known = await client()("auth/ways"); } catch { known = { password: false, setup: false }; }
+  return known;
 }
 
 // That there was a session, not whose: so that nobody asks who has none.
@@ -12,9 +14,17 @@ const KEY = "had-session";
 const hadSession = () => { try { return localStorage.getItem(KEY) === "yes"; } catch { return true; } };
 const remember = (yes) => { try { if (yes) localStorage.setItem(KEY, "yes"); else localStorage.removeItem(KEY); } catch { /* then it is asked */ } };
 
+// Where signing in at a provider begins, which comes back to this page.
+export function elsewhere(way) {
+  const url = new URL(way.path.slice(1), base);
+  url.searchParams.set("next", `/${location.pathname.slice(base.pathname.length)}`);
+  return url.href;
+}
+export const leave = () => remember(true);
+
 async function enter(who) {
   await loadKinds();
-  session.value = { state: "in", who };
+  session.value = { state: "in", who, ways: known };
   if (who.limited) return;
   client()("pages").then(({ data }) => { plugins.value = data; }, () => { plugins.value = []; });
   offers().catch(() => {});

@@ -2,7 +2,7 @@ import { html, useEffect, useRef, useState } from "./kit/dom.js";
 import { session } from "./kit/api.js";
 import { place } from "./kit/router.js";
 import { Button, Field, Status } from "./kit/parts.js";
-import { signIn, signInFirst, signInWithKey } from "./session.js";
+import { elsewhere, leave, signIn, signInFirst, signInWithKey } from "./session.js";
 
 // The token of a setup link: #/setup-link?token=…
 const linked = () => (place.value.parts[0] === "setup-link" ? place.value.query.token || place.value.parts[1] : null);
@@ -45,6 +45,7 @@ export function SignIn() {
           ${way === "first" && html`<${Field} label="The password again" error=${said}>${(id, described) => html`<input id=${id} type="password" required autocomplete="new-password" aria-describedby=${described} value=${form.again} onInput=${put("again")} />`}<//>`}`}
       <${Button} kind="primary" type="submit" busy=${busy}>${way === "first" ? "Begin" : "Sign in"}<//>
     </form>
+    ${way !== "first" && (ways?.providers || []).map((it) => html`<p key=${it.id}><a href=${elsewhere(it)} onClick=${leave}>With ${it.title}</a></p>`)}
     ${ways?.password && way !== "first" && html`<p><${Button} kind="link" onClick=${() => { setError(null); setWay(way === "key" ? "password" : "key"); }}>${way === "key" ? `With ${TITLES.password.toLowerCase()}` : "With an admin key"}<//></p>`}
     ${ways?.setup && way !== "first" && html`<p class="muted">Nobody administers this gateway yet. The link that the gateway printed when it started makes the first user.</p>`}
     ${!ways?.password && html`<details><summary>There is no admin key yet</summary><p class="muted">Start the gateway with one of your choice:</p><pre>ADMIN_KEY=choose-a-long-secret switchgear serve</pre></details>`}

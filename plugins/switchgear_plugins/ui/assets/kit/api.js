@@ -53,7 +53,7 @@ export async function checked(answer) {
   let body = null;
   try { body = JSON.parse(text); } catch { /* what is no JSON says nothing */ }
   if (answer.status === 401 && session.value.state === "in" && answer.url.includes("/admin/v1/")) {
-    session.value = { state: "out", who: null, expired: true, ways: { password: session.value.who?.kind === "user" } };
+    session.value = { state: "out", who: null, expired: true, ways: session.value.ways || { password: session.value.who?.kind === "user" } };
   }
   throw new Problem(answer.status, body, `${answer.status} ${answer.statusText}`.trim());
 }
