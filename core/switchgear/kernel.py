@@ -139,9 +139,8 @@ class Kernel:
         for warning in self.warnings:
             structlog.get_logger().warning(warning)
         self._shared.services = services
-        self._watchdog = Watchdog(
-            asyncio.get_running_loop(), modules_of(item.installed for item in self.plugins), self.metrics, self._blocked
-        )
+        packages = modules_of(item.installed for item in self.plugins)
+        self._watchdog = Watchdog(asyncio.get_running_loop(), packages, self.metrics, self._blocked)
         self._watchdog.start()
         try:
             for item in self.plugins:
@@ -156,16 +155,13 @@ class Kernel:
 
     def run_tasks(self) -> None:
         """Begin the periodic work of plugins and what they do with jobs; it ends with them."""
+        if self._watchdog is not None:
+            self._watchdog.serving = True
         active = self._by_name()
         if (queue := self._shared.services.jobs) is not None:
             for handler in self.registry.all(Hooks.switchgear_job_handlers):
-                worker = JobWorker(
-                    handler.item,
-                    queue,
-                    self.ambient,
-                    self.metrics,
-                    partial(self.faults.note, Owner(handler.plugin, handler.item.name)),
-                )
+                failed = partial(self.faults.note, Owner(handler.plugin, handler.item.name))
+                worker = JobWorker(handler.item, queue, self.ambient, self.metrics, failed)
                 active[handler.plugin].context.spawn(f"jobs {handler.item.name}", worker.run)
         for bound in self.registry.all(Hooks.switchgear_tasks):
             active[bound.plugin].context.spawn(bound.item.name, partial(_periodically, bound.item))

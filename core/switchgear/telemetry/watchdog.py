@@ -25,7 +25,7 @@ class Watchdog:
     `packages` maps the modules and packages that are a plugin's own to its name. A stall of more than `threshold_s` plus
     `interval_s` is always noticed; each is logged once, when it is noticed, and counted: while it lasts, or as soon as it ends
     where it holds the interpreter itself (one long regular expression does). `blocked` is told the plugin on the loop's
-    thread, as soon as that goes on.
+    thread, as soon as that goes on. Until the gateway is `serving`, only plugins are named: starting takes the kernel its time.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Watchdog:
         self._blocked = blocked
         self._stalls = stalls(metrics)
         self._lag_s = 0.0
+        self.serving = False
         self._stopped = threading.Event()
         self._watched = 0
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -92,6 +93,8 @@ class Watchdog:
 
         innermost = sys._current_frames().get(self._watched)  # noqa: SLF001 - the documented way to another thread's stack
         plugin = self._culprit(innermost)
+        if plugin == KERNEL and not self.serving:
+            return
         self._stalls.child(plugin).inc()
         stack = "".join(traceback.format_stack(innermost)) if innermost else ""
         structlog.get_logger().warning("event loop blocked", plugin=plugin, over_s=self._threshold_s, stack=stack)

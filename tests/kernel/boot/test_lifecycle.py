@@ -292,6 +292,7 @@ async def test_the_watchdog_names_the_plugin_that_blocks_the_loop(kernel, site: 
     made.boot()
     with capture_logs() as logs:
         await made.start(Services())
+        made.run_tasks()
         time.sleep(1.0)  # noqa: ASYNC251 - blocking the loop is the point
         await until(lambda: sum("plugin" in entry for entry in logs) == 2)
     await made.stop()

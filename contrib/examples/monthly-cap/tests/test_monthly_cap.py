@@ -123,7 +123,6 @@ async def test_what_cannot_be_known_before_is_refused(tmp_path: Path, upstream: 
 async def test_a_team_shares_one_cap(tmp_path: Path, upstream: FaultUpstream) -> None:
     async with await serve(tmp_path, upstream, by="team") as run:
         await run.patch("/models/m", pricing=PRICES)
-        await run.create("teams", id="red", name="Red")
         secrets = [(await run.new_key(team_id="red"))[1] for _ in range(2)]
         first = await ask(run, secrets[0])
         second = await ask(run, secrets[1])
