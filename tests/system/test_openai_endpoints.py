@@ -91,9 +91,9 @@ async def test_a_failure_before_the_first_word_is_an_http_error(client: AsyncOpe
 
 
 async def test_what_cannot_be_carried_is_named(client: AsyncOpenAI) -> None:
-    tools: Any = [{"type": "web_search"}]
+    tools: Any = [{"type": "code_interpreter", "container": {"type": "auto"}}]
     answer = await client.responses.with_raw_response.create(model="echo", input="hi", tools=tools)
-    assert "tools[0].web_search" == answer.headers["x-switchgear-dropped"]
+    assert "tools[0].code_interpreter" == answer.headers["x-switchgear-dropped"]
     with pytest.raises(openai.BadRequestError) as caught:
         await client.responses.create(model="echo", input="hi", previous_response_id="resp_1")
     assert "previous_response_id" == caught.value.param

@@ -358,7 +358,8 @@ DELETE FROM jobs WHERE id IN (
 
 -- name: moving_tables
 SELECT name FROM sqlite_master
-WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT IN ('schema_migrations', 'leases', 'record_rollups', 'record_hours') ORDER BY name;
+WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'
+  AND name NOT IN ('schema_migrations', 'leases', 'record_rollups', 'record_hours', 'record_sums') ORDER BY name;
 
 -- name: moving_parents
 SELECT DISTINCT "table" FROM pragma_foreign_key_list(:name);
