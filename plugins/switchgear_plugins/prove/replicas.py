@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -118,7 +117,7 @@ class Replicas:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._stack = ExitStack()
-        self._admin_key = secrets.token_hex(16)
+        self._admin_key = Ambient().token(16).hex()
         self.key = ""
         self.all: list[Replica] = []
 
