@@ -92,8 +92,9 @@ async def test_changes_of_resources_are_told_to_who_wants_them(gateway: Running,
     await gateway.act(f"/api-keys/{id}/revoke")
     expected = ["models.changed", "models.created", "models.changed", "models.deleted"]
     expected += ["api-keys.created", "api-keys.suspended", "api-keys.revoked"]
-    await eventually(lambda: len(receiver.names) >= len(expected), within=15)
-    assert Counter(expected) == Counter(receiver.names)
+    await eventually(lambda: not Counter(expected) - Counter(receiver.names), within=15)
+    once = {it.headers["webhook-id"]: it.json["type"] for it in receiver.web.asked}  # a slow answer has it sent again
+    assert Counter(expected) == Counter(once.values())
     assert all(is_signed(it) for it in receiver.web.asked)
     told = {it.json["type"]: it.json["data"] for it in receiver.web.asked}
     assert ("mine", 1) == (told["models.created"]["id"], told["models.created"]["version"])

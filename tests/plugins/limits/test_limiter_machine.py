@@ -42,6 +42,8 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 KEYS = {"k1": "a", "k2": "a", "k3": "b"}
 """Keys with their teams."""
+LEASE_S = 630.0
+"""How long calls hold places that nobody gives back: as long as a call may take, and half a minute."""
 OWN = 3
 """Concurrent requests of each key."""
 
@@ -81,6 +83,7 @@ class Limiter(RuleBasedStateMachine):
             for key, team in KEYS.items()
         }
         self.open: list[tuple[Exchange, str, str, int]] = []
+        self.since: dict[str, float] = {}
         self.admitted: list[tuple[float, str]] = []
         self.tokens: list[list[Any]] = []  # [when, key, amount]
 
@@ -130,6 +133,7 @@ class Limiter(RuleBasedStateMachine):
             return
         assert expected
         self.open.append((x, key, model, amount))
+        self.since[x.id] = self.ambient.monotonic()
         self.admitted.append((self.ambient.monotonic(), key))
         if model == "big":
             self.tokens.append([self.ambient.monotonic(), key, amount])
@@ -147,8 +151,8 @@ class Limiter(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([61, 3700]))
     def wait(self, seconds: int) -> None:
         self.ambient.advance(seconds)
-        if seconds > 60 * 11:
-            self.open.clear()  # their leases are over
+        now = self.ambient.monotonic()
+        self.open = [it for it in self.open if now - self.since[it[0].id] < LEASE_S]
 
     @invariant()
     def places_are_those_of_calls_in_flight(self) -> None:
