@@ -1,4 +1,4 @@
-"""Measures what the gateway holds, and how others are served, while somebody attacks it. See README.md beside this file.
+"""Benchmark of a gateway under attack: its memory, `/live`, and the latency of another key. See README.md beside this file.
 
 python contrib/bench/attacks.py --seconds 10 --attackers 6,60,1000
 """
@@ -244,7 +244,7 @@ async def provide(port: int) -> None:
 
 
 class Others:
-    """Somebody with a key of their own, and somebody who looks whether the gateway lives."""
+    """The clients that are measured: one that calls with a key of its own, and one that asks `/live`."""
 
     def __init__(self, port: int, key: str) -> None:
         self._port, self._key = port, key
@@ -342,7 +342,7 @@ class Bench:
         return str(self._admin("api-keys", {"name": "bench", **members})["key"])
 
     def usual(self, seconds: float) -> float:
-        """Return the other key's p99 while nobody attacks."""
+        """Return the other key's p99 without an attack."""
         with Others(self._gateway.port, self._key) as others:
             time.sleep(seconds)
         return share(others.calls, 0.99)

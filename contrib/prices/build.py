@@ -26,7 +26,7 @@ UNITS = {
 }  # fmt: skip
 """Its prices of a million tokens, in our units; a thousand requests are its `requests_kcount`. Others have no unit of ours."""
 LEFT_OUT = re.compile(r"huggingface_|github-copilot|cursor|openai-decisions|modal|quicksilverpro|elevenlabs|typesafe")
-"""Providers that nobody asks by tokens through a gateway, or that resell what others have."""
+"""Providers that are left out: resellers, and those that do not bill by token."""
 HOSTS = {
     "arcee": ["api.arcee.ai"], "baseten": ["inference.baseten.co"], "cerebras": ["api.cerebras.ai"],
     "cloudflare": ["api.cloudflare.com"],

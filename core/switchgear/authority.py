@@ -36,9 +36,9 @@ _LONGEST_S = 15.0
 
 
 class Failures:
-    """How often somebody at one address may come with credentials that are not good: a bucket that fills again by itself.
+    """Rate limit on failed authentication by client address, a token bucket of `per_minute` failures.
 
-    Of one process, and bounded. Who has no address has no bound, and `per_minute` 0 is none for anybody.
+    It is kept for one process and 10,000 addresses. A client without an address is not limited; with `per_minute` 0 nobody is.
     """
 
     def __init__(self, per_minute: int, ambient: Ambient) -> None:
@@ -66,9 +66,9 @@ class Failures:
 
 
 class Authority:
-    """Identifies and decides. `admin_key` None or empty: nobody is let in with it.
+    """Authentication and authorization of both planes. With `admin_key` None or empty, no admin key is accepted.
 
-    Who is not known without I/O waits while too many of the same address's credentials were not good.
+    Credentials that would need I/O are refused while `failures` limits their address; those seen before are not.
     """
 
     def __init__(
@@ -84,7 +84,6 @@ class Authority:
         self.authenticators = tuple(authenticators)
         self._authorizers = tuple(authorizers)
         self._by_kind: dict[str, tuple[Authorizer, ...]] = {}
-        """The authorizers that have an opinion on a kind of principal."""
         self._admin_key = (admin_key or "").encode()
 
     def identify(self, credentials: Credentials) -> Found:
@@ -151,21 +150,18 @@ class Authority:
     def decide(self, principal: Principal, action: str, kind: str, id: str | None) -> Scope | Awaitable[Scope]:
         """Say whether a principal may do this; what is bounded by a filter is allowed within it."""
         asked = self._by_kind.get(principal.kind)
-        if asked is None:
-            asked = self._by_kind[principal.kind] = self._asked(principal.kind)
-        if asked:
-            for index, authorizer in enumerate(asked):
-                try:
-                    opinion = authorizer.authorize(principal, action, kind, id)
-                except ApiError:
-                    raise
-                except BaseException as error:  # nothing is waited for here
-                    raise self._undecided(authorizer, error) from error
-                if opinion is None:
-                    continue
-                if isinstance(opinion, Scope):
-                    return opinion
-                return self._decide_later(opinion, index, principal, action, kind, id)
+        for index, authorizer in enumerate(self._asked(principal.kind) if asked is None else asked):
+            try:
+                opinion = authorizer.authorize(principal, action, kind, id)
+            except ApiError:
+                raise
+            except BaseException as error:  # nothing is waited for here
+                raise self._undecided(authorizer, error) from error
+            if opinion is None:
+                continue
+            if isinstance(opinion, Scope):
+                return opinion
+            return self._decide_later(opinion, index, principal, action, kind, id)
         return ALLOWED if principal.may(action, kind, id) else DENIED
 
     async def _decide_later(
@@ -196,7 +192,12 @@ class Authority:
         return ALLOWED if principal.may(action, kind, id) else DENIED
 
     def _asked(self, kind: str) -> tuple[Authorizer, ...]:
-        return tuple(it for it in self._authorizers if kind in (getattr(it, "principals", None) or (kind,)))
+        """Return the authorizers that have an opinion on a kind of principal, worked out once for each."""
+        found = self._by_kind.get(kind)
+        if found is None:
+            found = tuple(it for it in self._authorizers if kind in (getattr(it, "principals", None) or (kind,)))
+            self._by_kind[kind] = found
+        return found
 
     def _undecided(self, authorizer: Authorizer, error: BaseException) -> Unavailable:
         """Tell of an authorizer that failed. What it would have said may be a no, so nothing is allowed."""

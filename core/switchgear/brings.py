@@ -24,7 +24,7 @@ CONSUMERS: Mapping[str, str] = MappingProxyType(
         "price_books": "targets of models that do not say themselves what they cost, in plugin order",
         "resource_kinds": "operators, at /admin/v1/{name} and in files",
         "first_run": "a first start over an empty store",
-        "notices": "whoever starts `switchgear serve`",
+        "notices": "the output of `switchgear serve` at its start",
         "routes": "operators",
         "commands": "the command line: `switchgear {name}`",
         "job_handlers": "jobs of the kind `{name}`",

@@ -59,6 +59,16 @@ class Local:
     by: "Principal"
     plugins: "Mapping[str, Plugin[Any]]"
 
+    async def all_of(self, kind: str) -> list[dict[str, Any]]:
+        """Return every resource of a kind as the admin API shows it, in id order."""
+        found: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            data, cursor = await self.resources.page(kind, cursor=cursor, limit=500)
+            found += map(dict, data)
+            if cursor is None:
+                return found
+
 
 def local(path: Path | None, flags: dict[str, str], work: Callable[[Local], Awaitable[T]]) -> T:
     """Start a gateway that serves nobody, do the work on it, stop it. Raises `BootError`, and what `work` raises.

@@ -384,8 +384,12 @@ async def _periodically(task: Task) -> None:
 def _unmet(item: Active, registry: Registry, looked: Looked) -> Iterable[str]:
     for kind in item.plugin.requires:
         if kind not in REQUIREMENTS:
-            hint = did_you_mean(kind, REQUIREMENTS) or f" There is {listed(REQUIREMENTS)}."
-            yield f"{item.installed}: it requires `{kind}`, which is no kind of thing.{hint}"
+            if not registry.offers().get(kind):
+                hint = (
+                    did_you_mean(kind, REQUIREMENTS)
+                    or f" There is {listed(REQUIREMENTS)}, and kinds that plugins define."
+                )
+                yield f"{item.installed}: it requires `{kind}`, and no enabled plugin offers that.{hint}"
             continue
         hook, brings = REQUIREMENTS[kind]
         seals = any(isinstance(made, Sealer) for _, made in looked.of(Hooks.switchgear_credential_backends))

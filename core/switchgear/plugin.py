@@ -184,7 +184,7 @@ class Plugin(Generic[SettingsT]):
 
     api            the plugin API it was written for
     settings_type  Struct of its table in plugins.toml, less `enabled`
-    requires       kinds of thing it cannot do without: `store`, `counters`, `jobs`, `sealer`, `authenticator`
+    requires       kinds of thing it cannot do without: `store`, `counters`, `jobs`, `sealer`, `authenticator`, or a kind of offer
     defines        kinds of offer that it takes from other plugins, which `context.offers` returns
     announces      events of its own, by name: when each is announced, and its data
     after          names of plugins that come before it when they are enabled; order only

@@ -13,8 +13,8 @@ _PREFIX_PARTS = 4
 
 
 def is_normal(raw_path: bytes) -> bool:
-    """Say whether a path is written as its route is: no empty part, no dots, no slash at the end (but that of the
-    console), nothing of the route escaped.
+    """Return True for a path in normal form: no empty segment, no dot segments, no slash at the end (but the console's), and
+    no percent-encoding in the fixed parts of its route.
 
     A proxy that forbids `/metrics` or `/admin` compares what is written: another spelling of the same route would pass it by.
     """

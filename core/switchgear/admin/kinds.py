@@ -39,7 +39,7 @@ class KindView(Struct, frozen=True):
     references  fields that hold ids of others; the kind `callable` stands for all whose ids are names of models
     secrets     paths of fields that are written and shown masked
     filters     fields that a list may be filtered by
-    scoped      whether somebody may be bounded to some of them: their own, their team's
+    scoped      whether an authorizer can limit a principal to part of them, as those of its team
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Files and pages that plugins bring: /ui/PLUGIN/…, the console at /ui/, and the list of pages for whoever shows them.
+"""Static files of plugins below /ui/PLUGIN/, the console at /ui/, and `GET /admin/v1/pages`, which lists their pages.
 
 What there is to serve is read once, when the gateway starts: a path is looked up among its names, so none leads elsewhere.
 """

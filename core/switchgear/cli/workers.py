@@ -65,7 +65,7 @@ class Supervisor:
     """Starts the workers and starts those again that die. `run` returns in each of them, never in its caller's process."""
 
     def __init__(self, host: str, port: int, count: int, ambient: Ambient) -> None:
-        # Refused where somebody else is there, which sockets that share an address do not notice.
+        # A port in use is refused here: sockets with SO_REUSEPORT would share it silently.
         first = bind(host, port)
         port = first[0].getsockname()[1]
         for listener in first:
@@ -145,7 +145,7 @@ class Supervisor:
                 self._renew(place)
 
     def _renew(self, place: _Place) -> None:
-        """Have nobody wait for a worker that does not come: new sockets, at which nobody is listened to until it does."""
+        """Replace the listening sockets of a worker that keeps dying, so that clients are refused instead of left waiting."""
         port = place.listeners[0].getsockname()[1]
         hosts = [listener.getsockname()[0] for listener in place.listeners]
         for listener in place.listeners:

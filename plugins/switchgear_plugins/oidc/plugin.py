@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 from switchgear import Offer, Plugin
 from switchgear.ambient import Ambient
 from switchgear.contracts.sessions import SessionKeeper, Way
-from switchgear.errors import PluginError
 from switchgear_plugins.oidc.settings import OidcSettings
 
 if TYPE_CHECKING:
@@ -24,14 +23,7 @@ class OidcPlugin(Plugin[OidcSettings]):
 
     api = 1
     settings_type = OidcSettings
-    requires = ("store",)
-
-    async def start(self) -> None:
-        """See that there is a plugin that has users."""
-        try:
-            self.context.offers("sessions")
-        except PluginError:
-            raise PluginError("no enabled plugin has users; enable `tenancy`") from None
+    requires = ("store", "sessions")
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":
         """Bring `/admin/v1/auth/oidc/…`."""

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 from switchgear import Offer, Plugin
 from switchgear.contracts.principal import Authenticator, Credentials, Grant, Principal
 from switchgear.contracts.resource import ResourceKind
-from switchgear.errors import PluginError
 from switchgear_plugins.scim.resources import groups
 from switchgear_plugins.scim.settings import ScimSettings
 
@@ -35,14 +34,7 @@ class ScimPlugin(Plugin[ScimSettings]):
 
     api = 1
     settings_type = ScimSettings
-    requires = ("store",)
-
-    async def start(self) -> None:
-        """See that there is a plugin that has users."""
-        try:
-            self.context.offers("sessions")
-        except PluginError:
-            raise PluginError("no enabled plugin has users; enable `tenancy`") from None
+    requires = ("store", "sessions")
 
     def switchgear_resource_kinds(self) -> list[ResourceKind[Any, Any]]:
         """Declare `scim-groups`."""

@@ -1,13 +1,12 @@
 """Sums by the hour of records, added up here as records are appended and written once a second.
 
 To have the database take every record apart would cost more than to keep it. What is added up and not written yet is in the
-records themselves: `record_sums` says up to which of them all are in the sums, and where what came after is not what this
-process appended (it was killed, another one appends too), the database adds that up.
+records themselves: `record_sums` says up to which of them all are in the sums. Where what came after is not what this process
+appended (it was killed, another one appends too), it is read and added up in the same way.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -23,24 +22,50 @@ _MOST = 2**63
 _Members = Callable[[Any], tuple[Any, ...]]
 
 
-class _Kind:
-    """What is summed up of one kind of record: lines of sums by hour and by all members that any of its rollups goes by."""
+class Sums:
+    """What is summed up of one kind of record: the values of each hour and of all members that any of its rollups goes by."""
 
     def __init__(self, rollups: Sequence[Rollup]) -> None:
-        self.by = tuple(dict.fromkeys(name for it in rollups for name in it.by))
-        self.sums = tuple(dict.fromkeys(name for it in rollups for name in it.sums))
-        self.rollups = [
-            (it, [self.by.index(name) for name in it.by], [self.sums.index(name) for name in it.sums]) for it in rollups
-        ]
-        tops = tuple(dict.fromkeys(member_path(name)[0] for name in (*self.by, *self.sums)))
+        self._by = tuple(dict.fromkeys(name for it in rollups for name in it.by))
+        self._sums = tuple(dict.fromkeys(name for it in rollups for name in it.sums))
+        self._rollups = rollups
+        tops = tuple(dict.fromkeys(member_path(name)[0] for name in (*self._by, *self._sums)))
         fields = {name: f"m{place}" for place, name in enumerate(tops)}
         read = msgspec.defstruct(
             "Read", [(field, Any, None) for field in fields.values()], rename={m: name for name, m in fields.items()}
         )
-        self.decode = msgspec.json.Decoder(read).decode
-        self.keys = _members(self.by, fields)
-        self.values = _members(self.sums, fields)
-        self.lines: dict[tuple[int, tuple[Any, ...]], list[tuple[Any, ...]]] = {}
+        self._decode = msgspec.json.Decoder(read).decode
+        self._keys = _members(self._by, fields)
+        self._values = _members(self._sums, fields)
+        self._found: dict[tuple[int, tuple[Any, ...]], list[tuple[Any, ...]]] = {}
+
+    def add(self, records: Iterable[tuple[int, bytes | str]]) -> None:
+        """Add records up, of each its time and its body."""
+        decode, keys, values, found = self._decode, self._keys, self._values, self._found
+        for at_us, body in records:
+            read = decode(body)
+            key = at_us // HOUR_US, keys(read)
+            try:
+                found[key].append(values(read))
+            except KeyError:
+                found[key] = [values(read)]
+            except TypeError:  # a list or an object, which no dictionary takes
+                found.setdefault((key[0], tuple(map(_plain, key[1]))), []).append(values(read))
+
+    def clear(self) -> None:
+        """Forget what was added up."""
+        self._found.clear()
+
+    def rows(self, kind: str) -> Iterable[tuple[Any, ...]]:
+        """Yield a row of the table for each hour and group of each rollup."""
+        for (hour, key), values in self._found.items():
+            by = dict(zip(self._by, map(_kept, key), strict=True))
+            sums = dict(zip(self._sums, map(_sum, zip(*values, strict=True)), strict=True))
+            for it in self._rollups:
+                members = _padded([by[name] for name in it.by], MOST_DIMENSIONS)
+                name = msgspec.json.encode(members).decode()
+                added = _padded([sums[name] for name in it.sums], MOST_MEASURES)
+                yield (kind, it.name, hour // it.hours * it.hours, name, *members, len(values), *added)
 
 
 class Hours:
@@ -49,7 +74,7 @@ class Hours:
     def __init__(self, queries: Mapping[str, str], now_s: Callable[[], float]) -> None:
         self._queries = queries
         self._now_s = now_s
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[str, Sums] = {}
         self._count = 0
         self._is_exact = True
         self._written_s = now_s()
@@ -57,27 +82,17 @@ class Hours:
     def keep(self, rollups: Sequence[Rollup]) -> None:
         """Add these sums up from now on."""
         kinds = dict.fromkeys(rollup.kind for rollup in rollups)
-        self._kinds = {kind: _Kind([it for it in rollups if it.kind == kind]) for kind in kinds}
-        self._is_exact = not self._count  # what was there before was added up otherwise, if at all
+        self._kinds = {kind: Sums([it for it in rollups if it.kind == kind]) for kind in kinds}
+        self._is_exact = not self._count  # what there was before was added up otherwise, if at all
 
     def add(self, connection: sqlite3.Connection, kind: str, rows: Sequence[RecordRow], new: int) -> None:
         """Add up rows that were appended, of which so many were `new`; write all sums if it is time."""
         self._count += new
-        of = self._kinds.get(kind)
+        sums = self._kinds.get(kind)
         if new != len(rows):  # nobody knows which
             self._is_exact = False
-        elif of is not None and self._is_exact:
-            decode, keys, values, lines = of.decode, of.keys, of.values, of.lines
-            for it in rows:
-                read = decode(it.body)
-                key = it.at_us // HOUR_US, keys(read)
-                try:
-                    lines[key].append(values(read))
-                except KeyError:
-                    lines[key] = [values(read)]
-                except TypeError:  # a list or an object, which no dictionary takes
-                    self._is_exact = False
-                    break
+        elif sums is not None and self._is_exact:
+            sums.add((it.at_us, it.body) for it in rows)
         if self._now_s() - self._written_s >= WRITTEN_EVERY_S:
             self.write(connection)
 
@@ -91,24 +106,31 @@ class Hours:
         """Do so within a transaction; return up to which record all are in the sums. Whoever commits calls `caught_up`."""
         done, last = row(connection, self._queries["summed_up_to"]) or (0, 0)
         if last == done:
-            return done
-        if self._is_exact and last - done == self._count:
-            for kind, of in self._kinds.items():
-                for (hour, key), lines in of.lines.items():
-                    connection.executemany(self._queries["add_hour"], _rows(kind, of, hour, key, lines))
-        else:
-            for kind, of in self._kinds.items():
-                for rollup, _, _ in of.rollups:
-                    span = {"kind": kind, "name": rollup.name, "after": done, "up_to": last}
-                    connection.execute(self._queries["roll_up"], span)
+            return int(done)
+        is_mine = self._is_exact and last - done == self._count
+        for kind, sums in self._kinds.items():
+            if not is_mine:
+                sums.clear()
+                self._read(connection, kind, sums, done, last)
+            connection.executemany(self._queries["add_hour"], sums.rows(kind))
         connection.execute(self._queries["sum_up_to"], (last,))
         return int(last)
 
     def caught_up(self) -> None:
         """Note that all sums are written."""
-        for of in self._kinds.values():
-            of.lines.clear()
+        for sums in self._kinds.values():
+            sums.clear()
         self._count, self._is_exact, self._written_s = 0, True, self._now_s()
+
+    def begin(self, connection: sqlite3.Connection, rollup: Rollup, up_to: int) -> None:
+        """Write sums of what was there before anybody asked for them."""
+        sums = Sums([rollup])
+        self._read(connection, rollup.kind, sums, 0, up_to)
+        connection.executemany(self._queries["add_hour"], sums.rows(rollup.kind))
+
+    def _read(self, connection: sqlite3.Connection, kind: str, sums: Sums, after: int, up_to: int) -> None:
+        span = {"kind": kind, "after": after, "up_to": up_to}
+        sums.add(connection.execute(self._queries["records_since"], span))
 
 
 def _members(names: Sequence[str], fields: Mapping[str, str]) -> _Members:
@@ -128,29 +150,12 @@ def _members(names: Sequence[str], fields: Mapping[str, str]) -> _Members:
     return take
 
 
-def _rows(
-    kind: str, of: _Kind, hour: int, key: tuple[Any, ...], lines: Sequence[tuple[Any, ...]]
-) -> list[tuple[Any, ...]]:
-    """Return a row of the table for each rollup."""
-    sums = [_sum(values) for values in zip(*lines, strict=True)] or [None] * len(of.sums)
-    found = []
-    for rollup, by, added in of.rollups:
-        members = [_kept(key[place]) for place in by]
-        name = msgspec.json.encode(members + [None] * (MOST_DIMENSIONS - len(members))).decode()
-        head = (
-            kind,
-            rollup.name,
-            hour // rollup.hours * rollup.hours,
-            name,
-            *_padded(members, MOST_DIMENSIONS),
-            len(lines),
-        )
-        found.append((*head, *_padded([sums[place] for place in added], MOST_MEASURES)))
-    return found
+def _padded(values: list[Any], size: int) -> list[Any]:
+    return values + [None] * (size - len(values))
 
 
-def _padded(values: Sequence[Any], size: int) -> list[Any]:
-    return [value for value, _ in zip_longest(values, range(size))]
+def _plain(value: Any) -> Any:
+    return msgspec.json.encode(value).decode() if isinstance(value, (list, dict)) else value
 
 
 def _kept(value: Any) -> Any:

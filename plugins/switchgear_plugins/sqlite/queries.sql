@@ -241,36 +241,9 @@ DELETE FROM record_rollups WHERE kind = :kind AND name = :name;
 -- name: drop_hours
 DELETE FROM record_hours WHERE kind = :kind AND name = :name;
 
--- name: roll_up
+-- name: records_since
 -- Records in the order of their coming, from one to another.
-INSERT INTO record_hours (kind, name, hour, key, by_1, by_2, by_3, by_4, by_5, by_6, records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
-SELECT kind, name, hour, key, min(v_1), min(v_2), min(v_3), min(v_4), min(v_5), min(v_6), count(*), sum(s_1), sum(s_2), sum(s_3), sum(s_4), sum(s_5), sum(s_6), sum(s_7), sum(s_8) FROM (
-  SELECT r.kind AS kind, r.name AS name, n.at_us / 3600000000 / r.hours * r.hours AS hour, json_array(json_extract(n.body, r.by_1), json_extract(n.body, r.by_2), json_extract(n.body, r.by_3), json_extract(n.body, r.by_4), json_extract(n.body, r.by_5), json_extract(n.body, r.by_6)) AS key,
-    CASE json_type(n.body, r.by_1) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(n.body, r.by_1) END AS v_1,
-    CASE json_type(n.body, r.by_2) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(n.body, r.by_2) END AS v_2,
-    CASE json_type(n.body, r.by_3) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(n.body, r.by_3) END AS v_3,
-    CASE json_type(n.body, r.by_4) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(n.body, r.by_4) END AS v_4,
-    CASE json_type(n.body, r.by_5) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(n.body, r.by_5) END AS v_5,
-    CASE json_type(n.body, r.by_6) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_extract(n.body, r.by_6) END AS v_6,
-    CASE json_type(n.body, r.sum_1) WHEN 'integer' THEN json_extract(n.body, r.sum_1) END AS s_1,
-    CASE json_type(n.body, r.sum_2) WHEN 'integer' THEN json_extract(n.body, r.sum_2) END AS s_2,
-    CASE json_type(n.body, r.sum_3) WHEN 'integer' THEN json_extract(n.body, r.sum_3) END AS s_3,
-    CASE json_type(n.body, r.sum_4) WHEN 'integer' THEN json_extract(n.body, r.sum_4) END AS s_4,
-    CASE json_type(n.body, r.sum_5) WHEN 'integer' THEN json_extract(n.body, r.sum_5) END AS s_5,
-    CASE json_type(n.body, r.sum_6) WHEN 'integer' THEN json_extract(n.body, r.sum_6) END AS s_6,
-    CASE json_type(n.body, r.sum_7) WHEN 'integer' THEN json_extract(n.body, r.sum_7) END AS s_7,
-    CASE json_type(n.body, r.sum_8) WHEN 'integer' THEN json_extract(n.body, r.sum_8) END AS s_8
-  FROM records AS n JOIN record_rollups AS r ON r.kind = n.kind WHERE r.kind = :kind AND r.name = :name AND n.rowid > :after AND n.rowid <= :up_to
-) WHERE true GROUP BY kind, name, hour, key
-ON CONFLICT (kind, name, hour, key) DO UPDATE SET records = records + excluded.records,
-  sum_1 = coalesce(sum_1 + excluded.sum_1, sum_1, excluded.sum_1),
-  sum_2 = coalesce(sum_2 + excluded.sum_2, sum_2, excluded.sum_2),
-  sum_3 = coalesce(sum_3 + excluded.sum_3, sum_3, excluded.sum_3),
-  sum_4 = coalesce(sum_4 + excluded.sum_4, sum_4, excluded.sum_4),
-  sum_5 = coalesce(sum_5 + excluded.sum_5, sum_5, excluded.sum_5),
-  sum_6 = coalesce(sum_6 + excluded.sum_6, sum_6, excluded.sum_6),
-  sum_7 = coalesce(sum_7 + excluded.sum_7, sum_7, excluded.sum_7),
-  sum_8 = coalesce(sum_8 + excluded.sum_8, sum_8, excluded.sum_8);
+SELECT at_us, body FROM records WHERE rowid > :after AND rowid <= :up_to AND kind = :kind;
 
 -- name: add_hour
 INSERT INTO record_hours (kind, name, hour, key, by_1, by_2, by_3, by_4, by_5, by_6, records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)

@@ -313,8 +313,7 @@ class SqliteStore:
                     connection.execute(self._queries["drop_hours"], {"kind": kind, "name": name})
                 for name in wanted.keys() - there:
                     connection.execute(self._queries["add_rollup"], paths_of(wanted[name], json_path))
-                    span = {"kind": kind, "name": name, "after": 0, "up_to": up_to}
-                    connection.execute(self._queries["roll_up"], span)
+                    self._hours.begin(connection, wanted[name], up_to)
                 self._rollups = self._read_rollups(connection)
             self._hours.caught_up()
             self._hours.keep(self._rollups)

@@ -70,17 +70,7 @@ def add(
 @json_option
 def list_(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
     """List users."""
-
-    async def work(it: Local) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        cursor = None
-        while True:
-            data, cursor = await it.resources.page(KIND, cursor=cursor, limit=500)
-            found += map(dict, data)
-            if cursor is None:
-                return found
-
-    found = local(path, flags, work)
+    found = local(path, flags, lambda it: it.all_of(KIND))
     if as_json:
         answer(found)
         return

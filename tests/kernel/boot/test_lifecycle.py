@@ -166,6 +166,19 @@ def test_a_credential_backend_that_cannot_seal_is_no_sealer(kernel, site: Site):
         kernel("needs").boot()
 
 
+def test_a_plugin_may_require_a_kind_of_offer(kernel, site: Site):
+    offers = (
+        "defines = (switchgear.OfferKind('exporters', int),)\n"
+        "def switchgear_offers(self): return [switchgear.Offer('one', lambda settings: 5, kind='exporters')]"
+    )
+    noting(site, "noted", needs="requires = ('exporters',)", has=offers)
+    kernel("needs", "has").boot()
+    with pytest.raises(
+        PluginError, match=r"`needs` of noted 1\.0: it requires `exporters`, and no enabled plugin offers that"
+    ):
+        kernel("needs").boot()
+
+
 async def test_http_clients_of_a_plugin_are_closed_with_it(kernel, site: Site):
     noting(site, "noted", a="async def start(self): SEEN.append(self.context.http(timeout=3))")
     made = kernel("a")
