@@ -115,10 +115,11 @@ def _longest(call: Call, target: "Target") -> int | None:
     if bound is None:
         default = target.model.defaults.get("max_tokens")
         bound = target.model.max_output_tokens if default is None else msgspec.json.decode(default, type=int)
-    return None if bound is None else min(max(bound, 0) * _answers(call), MOST)
+    return None if bound is None else min(max(bound, 0) * answers(call), MOST)
 
 
-def _answers(call: Call) -> int:
+def answers(call: Call) -> int:
+    """Return how many answers a call asks for: `n`, or `best_of` where that is more."""
     most = 1
     for name in _SEVERAL:
         if name in call.members:

@@ -107,9 +107,13 @@ class Principal:
         return all(any(_covers(pattern, id) for pattern in held) for id in grant.ids)
 
     def allowed(self, *grants: Grant) -> "Principal":
-        """Make the same somebody with more grants: for what follows from what they may do, as a call for who may try a model."""
+        """Return the same principal with more grants, for what follows from those it has, as a call for who may try a model."""
+        return self.with_grants((*self.grants, *grants))
+
+    def with_grants(self, grants: tuple[Grant, ...]) -> "Principal":
+        """Return the same principal with these grants instead of its own."""
         return Principal(
-            self.id, self.kind, name=self.name, labels=self.labels, tags=self.tags, grants=(*self.grants, *grants),
+            self.id, self.kind, name=self.name, labels=self.labels, tags=self.tags, grants=grants,
             facts=self.facts, session=self.session, expires_us=self.expires_us,
         )  # fmt: skip
 

@@ -70,18 +70,3 @@ NOBODY = LiveKey(
     "", ApiKey("", "", "", "", status="revoked", previous_hash="", previous_until=datetime.max.replace(tzinfo=UTC))
 )
 """What a token that is no key is held against, so that who holds one that was revoked cannot tell by the time it takes."""
-
-
-def narrowed(principal: Principal, most: tuple[Grant, ...]) -> Principal:
-    """Return a principal that may do no more than this."""
-    return Principal(
-        principal.id,
-        principal.kind,
-        name=principal.name,
-        labels=principal.labels,
-        tags=principal.tags,
-        grants=within(principal.grants, most),
-        facts=principal.facts,
-        session=principal.session,
-        expires_us=principal.expires_us,
-    )

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from switchgear import Offer, Plugin
 from switchgear.contracts.kernel import Seed
-from switchgear.contracts.principal import Authenticator, Bounds, Principal
+from switchgear.contracts.principal import Authenticator, Bounds, Principal, within
 from switchgear.contracts.resource import ResourceKind
 from switchgear.errors import NotFound
 from switchgear_plugins.api_keys.authenticator import ApiKeyAuthenticator
-from switchgear_plugins.api_keys.live import LiveKey, narrowed
+from switchgear_plugins.api_keys.live import LiveKey
 from switchgear_plugins.api_keys.resources import INDEX, KIND, TEAMS, USERS, api_keys
 from switchgear_plugins.api_keys.settings import ApiKeysSettings
 
@@ -59,7 +59,7 @@ class ApiKeysPlugin(Plugin[ApiKeysSettings]):
                 return None
             if label == "user" and live.part_of != principal.labels.get("team"):
                 return None
-            return narrowed(principal, live.most)
+            return principal.with_grants(within(principal.grants, live.most))
 
         self.context.principals_changed(is_good)
 

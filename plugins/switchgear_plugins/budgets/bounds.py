@@ -7,7 +7,7 @@ from contextlib import suppress
 import msgspec
 from msgspec import Raw
 
-from switchgear.contracts.estimate import service_of, writes_tokens
+from switchgear.contracts.estimate import answers, service_of, writes_tokens
 from switchgear.contracts.exchange import Exchange, Target
 from switchgear.contracts.provider import Call
 from switchgear.contracts.usage import INPUT, MOST, OUTPUT, REQUEST
@@ -24,7 +24,6 @@ _FRAME = 64
 _PICTURE = 4096
 """Tokens of something that is sent as base64: what the models that see cost most of."""
 _STORED = ("previous_response_id", "conversation")
-_SEVERAL = ("n", "best_of")
 _KEPT = 4096
 
 
@@ -99,7 +98,7 @@ class Question:
         self.bound = 0
         self.is_open = False
         self.writes = writes_tokens(call) or call.wire in BOUNDS
-        self._answers = _answers(call)
+        self._answers = answers(call)
         for one in priced:
             if one.read is None or (one.written is None and self.writes):
                 message = (
@@ -172,12 +171,3 @@ def _bound(call: Call) -> int | None:
                     if (bound := call.member(name, int)) is not None:
                         said.append(bound)
     return None if not said else max(said) if min(said) >= 0 else -1
-
-
-def _answers(call: Call) -> int:
-    most = 1
-    for name in _SEVERAL:
-        if name in call.members:
-            with suppress(InvalidRequest):  # the provider will say so
-                most = max(most, call.member(name, int) or 1)
-    return most

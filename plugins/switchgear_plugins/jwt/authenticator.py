@@ -200,16 +200,4 @@ def _bounded(principal: Principal, bounds: tuple[Any, ...]) -> Principal | None:
     grants = principal.grants
     for bound in there:
         grants = within(grants, bound.most)
-    if grants == principal.grants:
-        return principal
-    return Principal(
-        principal.id,
-        principal.kind,
-        name=principal.name,
-        labels=principal.labels,
-        tags=principal.tags,
-        grants=grants,
-        facts=principal.facts,
-        session=principal.session,
-        expires_us=principal.expires_us,
-    )
+    return principal if grants == principal.grants else principal.with_grants(grants)
