@@ -135,6 +135,12 @@ class NotFound(ApiError):
     source = "client"
 
 
+def model_not_found(name: str) -> NotFound:
+    """Make the one answer to a model that is unknown, disabled or not permitted: which of them is for the log alone."""
+    message = f"The model `{name[:64]}` does not exist or you do not have access to it."
+    return NotFound(message, code="model_not_found", param="model")
+
+
 class MethodNotAllowed(ApiError):
     """The path exists under another method."""
 

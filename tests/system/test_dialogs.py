@@ -96,6 +96,15 @@ async def test_a_model_is_told_what_went_before(client: Client, upstream: FaultU
     assert last["request_id"] in {it["request_id"] for it in await client.run.usage(**{"labels.dialog": id})}
 
 
+async def test_a_model_that_its_client_may_not_call_is_refused_at_once(client: Client) -> None:
+    id = await client.begin()
+    for answer in (
+        await client.ask("POST", "", {"model": "nope"}),
+        await client.ask("PATCH", f"/{id}", {"model": "nope"}),
+    ):
+        assert (404, "model_not_found") == (answer.status_code, answer.json()["error"]["code"])
+
+
 async def test_a_stream_has_the_shape_of_a_chat_and_is_kept_before_it_ends(
     client: Client, upstream: FaultUpstream
 ) -> None:
@@ -272,8 +281,9 @@ async def test_nobody_reaches_a_dialog_of_somebody_else(client: Client, gateway:
 
 
 async def test_a_key_may_use_no_more_by_a_dialog_than_without(gateway: Running) -> None:
-    client = await Client.new(gateway, permissions={"models": ["echo"]})
+    client = await Client.new(gateway)
     id = await client.begin("m")
+    await gateway.patch(f"/api-keys/{client.key_id}", permissions={"models": ["echo"]})
     answer = await client.say(id)
     assert (404, "model_not_found") == (answer.status_code, answer.json()["error"]["code"])
     assert [] == await client.texts(id), "what was refused is not in it"

@@ -70,8 +70,6 @@ async def test_what_a_provider_refuses_is_the_operations_error(gateway: Running,
     upstream.script(Script(status=400))
     done = await ended(gateway, (await begin(gateway))["id"])
     assert ("failed", 400, "invalid_request_error") == (done["status"], done["status_code"], done["error"]["type"])
-    unknown = await ended(gateway, (await begin(gateway, model="nope"))["id"])
-    assert ("failed", 404, "model_not_found") == (unknown["status"], unknown["status_code"], unknown["error"]["code"])
 
 
 @pytest.mark.parametrize("value", ["true", "True", "TRUE"])
@@ -84,6 +82,8 @@ async def test_only_async_true_is_meant(gateway: Running, value: str) -> None:
     for query in ("async=false", "async=", "notasync=true", "beta=true"):
         answer = await gateway.http.post(f"{path}?{query}", json=BODIES[path], headers=gateway.auth)
         assert 200 == answer.status_code
+    refused = await gateway.http.post(f"{path}?async=1", json=BODIES[path], headers=gateway.auth)
+    assert (400, "async") == (refused.status_code, refused.json()["error"]["param"])
 
 
 async def test_what_is_no_request_is_refused_at_once(gateway: Running) -> None:
@@ -91,6 +91,8 @@ async def test_what_is_no_request_is_refused_at_once(gateway: Running) -> None:
     assert 401 == (await gateway.http.post(path, json={})).status_code
     assert 400 == (await gateway.http.post(path, content=b"[]", headers=gateway.auth)).status_code
     assert 400 == (await gateway.http.post(path, json={"model": 7}, headers=gateway.auth)).status_code
+    unknown = await gateway.http.post(path, json={"model": "nope"}, headers=gateway.auth)
+    assert (404, "model_not_found") == (unknown.status_code, unknown.json()["error"]["code"])
     assert (
         404
         == (await gateway.http.post("/v1/workflows/x/execute?async=true", json={}, headers=gateway.auth)).status_code

@@ -146,7 +146,7 @@ async def test_branches_run_at_the_same_time(gateway: Running, upstream: FaultUp
 
 async def test_a_list_is_gone_through_in_order(gateway: Running, upstream: FaultUpstream) -> None:
     inner = chat("each", inputs={"user_message": "${index}: ${item:text} of ${request:of}"})
-    last = decide("said", default={"action": "continue"})
+    last = decide("said", default="continue")
     steps = {
         "name": "all",
         "type": "map",
@@ -211,7 +211,7 @@ async def test_a_request_goes_below_its_base_with_its_credential(gateway: Runnin
         "headers": {"x-mine": "2"},
         "body": {"a": "${request:user}"},
     }
-    await make(gateway, request(settings={"method": "POST", "extract": "$.items[*].id"}, inputs=inputs))
+    await make(gateway, request(settings={"method": "POST", "extract": "$.items[0].id"}, inputs=inputs))
     made = await done(gateway, user="7/8", q="a&b")
     assert (200, 7, "Bearer s3cret-of-the-api") == (
         made["output"]["status"], made["output"]["extracted"], made["output"]["body"]["saw"],
@@ -236,6 +236,8 @@ async def test_what_an_api_refuses_fails_the_step_or_is_passed_over(gateway: Run
     await make(gateway, request(inputs={"path": "broken"}))
     failed = await execute(gateway)
     assert (502, "external_api_refused") == (failed.status_code, failed.json()["error"]["code"])
+    await make(gateway, request(settings={"extract": "$.items[*].id"}), id="all", output="${step:get:extracted}")
+    assert [7] == (await done(gateway, "all"))["output"]
     await make(gateway, request(inputs={"path": "broken"}, settings={"fails_on_error": False}), id="kept")
     assert 500 == (await done(gateway, "kept"))["output"]["status"]
     steps = [request(inputs={"path": "broken"}, on_error="skip_step", retries=1), decide("end")]
@@ -303,14 +305,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"steps": [chat(settings={"model_id": "m", "prompt_id": "nope"})]}, "/steps/0/settings/prompt_id"),
     ({"steps": [request(settings={"external_api_id": "nope"})]}, "/steps/0/settings/external_api_id"),
     ({"steps": [chat(inputs={"user_mesage": "x"})]}, "/steps/0/inputs/user_mesage"),
-    ({"steps": [chat(inputs={"max_tokens": 0})]}, "/steps/0/inputs"),
+    ({"steps": [chat(inputs={"max_tokens": 0, "user_message": "${request:x}"})]}, "/steps/0/inputs/max_tokens"),
     ({"steps": [chat(inputs={"user_message": "${step:later:x}"}), chat("later")]}, "/steps/0/inputs/user_message"),
     ({"steps": [chat(inputs={"user_message": "${step:nope}"})]}, "/steps/0/inputs/user_message"),
     ({"steps": [chat(inputs={"user_message": "${item}"})]}, "/steps/0/inputs/user_message"),
     ({"steps": [chat(inputs={"user_message": "${request:x"})]}, "/steps/0/inputs"),
     ({"steps": [decide("d", default={"action": "go_to_step", "step": "nope"})]}, "/steps/0/inputs/default_action"),
     ({"steps": [chat(), decide("d", default={"action": "go_to_step", "step": "answer"})]}, "/steps/0"),
-    ({"steps": [decide("d", {"field": 1, "operator": "like", "value": 1})]}, "/steps/0/inputs"),
+    ({"steps": [decide("d", {"field": "${request:a}", "operator": "like", "value": 1})]}, "/steps/0/inputs/conditions"),
+    ({"steps": [decide("d", default="stop")]}, "/steps/0/inputs/default_action"),
     (
         {"steps": [decide("d", {"field": "${request:a}", "operator": "eq", "action": "go_to_step", "step": "${request:b}"})]},
         "/steps/0/inputs/conditions/0",

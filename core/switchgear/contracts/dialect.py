@@ -14,7 +14,7 @@ from switchgear.contracts.filter import AnswerFace
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import Answer, Call, StreamEvent
 from switchgear.contracts.resource import Snapshot
-from switchgear.errors import ApiError
+from switchgear.errors import ApiError, model_not_found
 
 T = TypeVar("T")
 
@@ -145,6 +145,13 @@ class RouteRequest(Protocol):
         ...
 
 
+async def check_callable(request: RouteRequest, name: str) -> None:
+    """Refuse a name that the principal cannot write as a call's `model` now. Raises `NotFound`, worded as such a call's."""
+    found = request.snapshot.callable(request.snapshot.without_prefix(name))
+    if found is None or not found.enabled or not await request.may("use", "models", name):
+        raise model_not_found(name)
+
+
 class RouteReply(Struct, frozen=True):
     """An answer: whole, of any media type and status, or with status 200 in pieces as they come.
 
@@ -208,7 +215,8 @@ class Route(Entry, frozen=True):
     takes  the media types that its body may have, others are a 415; empty: any. `multipart/form-data` is one
     gives  those that its answers have, for the description
     when   a parameter of the query and its value, `("async", "true")`, with which alone it is meant: it answers such requests
-           instead of whoever has the path otherwise, an inference endpoint too. A request without a query is never looked at
+           instead of whoever has the path otherwise, an inference endpoint too; `false` says as much as its absence, another
+           value is a 400. A request without a query is never looked at
     max_body  most bytes of a body, unpacked, if that is less than the gateway takes
     body  what a JSON body says, for the description: a Struct whose members hold no other Structs
     """

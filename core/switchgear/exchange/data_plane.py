@@ -10,11 +10,19 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
-from switchgear.contracts.dialect import Dialect, InferenceEndpoint, Route, WebSocketRoute
+from switchgear.contracts.dialect import (
+    Dialect,
+    InferenceEndpoint,
+    Route,
+    RouteReply,
+    RouteRequest,
+    WebSocketRoute,
+)
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.provider import Call
-from switchgear.errors import ApiError, MethodNotAllowed, NotFound
+from switchgear.errors import ApiError, InvalidRequest, MethodNotAllowed, NotFound
 from switchgear.exchange.broken import error_body
 from switchgear.exchange.cors import Cors
 from switchgear.exchange.engine import Engine
@@ -25,6 +33,9 @@ from switchgear.exchange.routes import RouteRunner
 from switchgear.paths import Owners, Table
 
 Handler = Callable[[Any], Awaitable[None]]
+_NOT_ASKED = frozenset({"", "false"})
+"""Values of a parameter that say as much as its absence."""
+
 _Entry = tuple[Dialect, InferenceEndpoint | Route | WebSocketRoute]
 
 
@@ -68,10 +79,13 @@ class DataPlane:
         found, params = self._narrowed.find(path)
         said = dict(reversed(parse_qsl(query.decode("latin-1"))))
         for dialect, entry in found:
-            when = _when(entry)
-            if when is not None and _method(entry) == method and said.get(when[0], "").lower() == when[1]:
-                handler = self._bound(dialect, entry, params)
-                return partial(self._for_browsers, path, handler) if self._has_cors else handler
+            if not isinstance(entry, Route) or entry.when is None or entry.method != method:
+                continue
+            value = said.get(entry.when[0], "").lower()
+            if value in _NOT_ASKED:
+                continue
+            handler = self._bound(dialect, entry if value == entry.when[1] else _refusing(entry, entry.when), params)
+            return partial(self._for_browsers, path, handler) if self._has_cors else handler
         return None
 
     def find_socket(self, path: str) -> Handler | None:
@@ -187,6 +201,15 @@ class _InPath:
 def _when(entry: InferenceEndpoint | Route | WebSocketRoute) -> tuple[str, str] | None:
     """Return the parameter of a query without which an entry is not meant."""
     return entry.when if isinstance(entry, Route) else None
+
+
+def _refusing(route: Route, when: tuple[str, str]) -> Route:
+    """Return a route that says, in the place of another, that its parameter has no such value."""
+
+    async def refuse(request: RouteRequest) -> RouteReply:  # noqa: ARG001 - a route's form
+        raise InvalidRequest(f"`{when[0]}` is `{when[1]}` or `false`.", param=when[0], code="invalid_value")
+
+    return replace(route, handler=refuse)
 
 
 def _method(entry: InferenceEndpoint | Route | WebSocketRoute) -> str:

@@ -35,13 +35,14 @@ from switchgear.errors import (
     PermissionDenied,
     PluginFailed,
     Unavailable,
+    model_not_found,
 )
 from switchgear.exchange.attachments import Policies
 from switchgear.exchange.attempt import Attempter
 from switchgear.exchange.broken import BrokenExchanges, error_body
 from switchgear.exchange.coding import coding_of
 from switchgear.exchange.cost import learn, settle_cost
-from switchgear.exchange.faults import cause_of, model_broken, model_not_found, outcome_of, to_api_error
+from switchgear.exchange.faults import cause_of, model_broken, outcome_of, to_api_error
 from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.held import Held
 from switchgear.exchange.in_flight import InFlight

@@ -42,12 +42,6 @@ class PolicyStop(ApiError):
         self.reason = reason
 
 
-def model_not_found(name: str) -> NotFound:
-    """Make the one answer to a model that is unknown, disabled or not permitted: which of them is for the log alone."""
-    message = f"The model `{name[:64]}` does not exist or you do not have access to it."
-    return NotFound(message, code="model_not_found", param="model")
-
-
 def model_broken(name: str) -> Unavailable:
     """Make the answer to a model that is stored and cannot be used now: why is in the log and in `/health/detailed`."""
     message = f"The model `{name[:64]}` cannot be used now; the gateway's operator can see why."

@@ -10,8 +10,8 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.dialect import ANYBODY
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.principal import USE, Principal, Scope
-from switchgear.errors import ApiError, AuthenticationFailed, PermissionDenied
-from switchgear.exchange.faults import Draining, PolicyStop, model_not_found
+from switchgear.errors import ApiError, AuthenticationFailed, PermissionDenied, model_not_found
+from switchgear.exchange.faults import Draining, PolicyStop
 from switchgear.upstream.watch import Watch
 
 IsGood: TypeAlias = Callable[[Principal], Principal | None]

@@ -18,12 +18,12 @@ from switchgear.contracts.principal import Credentials, Principal, Scope
 from switchgear.contracts.provider import Call
 from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import Resources
-from switchgear.errors import ClientGone, InternalError, PermissionDenied, Unavailable
+from switchgear.errors import ClientGone, InternalError, PermissionDenied, Unavailable, model_not_found
 from switchgear.exchange.attachments import Policies
 from switchgear.exchange.broken import error_body
 from switchgear.exchange.cors import Cors
 from switchgear.exchange.engine import Engine
-from switchgear.exchange.faults import Draining, cause_of, model_not_found, outcome_of, to_api_error
+from switchgear.exchange.faults import Draining, cause_of, outcome_of, to_api_error
 from switchgear.exchange.guarded import mend
 from switchgear.exchange.inbound import Holding, Opening, Routed, note_ids
 from switchgear.exchange.meters import ExchangeMeters

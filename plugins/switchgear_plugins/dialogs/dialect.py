@@ -10,7 +10,14 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from switchgear.contracts.dialect import InferenceEndpoint, Route, RouteReply, RouteRequest, WebSocketRoute
+from switchgear.contracts.dialect import (
+    InferenceEndpoint,
+    Route,
+    RouteReply,
+    RouteRequest,
+    WebSocketRoute,
+    check_callable,
+)
 from switchgear.errors import ApiError, InvalidRequest
 from switchgear.wire.sse import encode_event
 from switchgear_plugins.dialogs.making import shown
@@ -83,6 +90,7 @@ class DialogsDialect:
     async def _create(self, request: RouteRequest) -> RouteReply:
         spec = await request.json(DialogSpec)
         check_parameters(spec.parameters)
+        await check_callable(request, spec.model)
         row = await self._shelf.create(owner_of(request.principal), spec)
         return RouteReply(_encode(_dialog(row)), 201)
 
@@ -115,6 +123,8 @@ class DialogsDialect:
     async def _change(self, request: RouteRequest) -> RouteReply:
         owner, id = owner_of(request.principal), _id(request)
         patch = await request.json(dict[str, Any])
+        if isinstance(name := patch.get("model"), str):
+            await check_callable(request, name)
         return RouteReply(_encode(_dialog(await self._shelf.change(owner, id, patch))))
 
     async def _delete(self, request: RouteRequest) -> RouteReply:

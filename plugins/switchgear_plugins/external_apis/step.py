@@ -43,7 +43,10 @@ class HttpRequestInputs(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HttpRequestStep:
-    """The step. Its output has `status`, `body` (JSON, or text) and, with `extract`, what that found first in `extracted`."""
+    """The step. Its output has `status`, `body` (JSON, or text) and, with `extract`, `extracted`.
+
+    That is what the path leads to (null: nothing), or the list of all that it finds where it may lead to several things.
+    """
 
     inputs_type = HttpRequestInputs
     reaches_out = True
@@ -113,7 +116,8 @@ class HttpRequestStep:
         found: dict[str, Any] = {"status": response.status_code, "body": _read(body)}
         if self._extract is not None:
             matches = self._extract.findall(found["body"]) if isinstance(found["body"], (dict, list)) else []
-            found["extracted"] = matches[0] if matches else None
+            one = matches[0] if matches else None
+            found["extracted"] = one if self._extract.singular_query() else matches
         return found
 
 

@@ -8,7 +8,14 @@ import msgspec
 from msgspec import Raw
 
 from switchgear import Context
-from switchgear.contracts.dialect import InferenceEndpoint, Route, RouteReply, RouteRequest, WebSocketRoute
+from switchgear.contracts.dialect import (
+    InferenceEndpoint,
+    Route,
+    RouteReply,
+    RouteRequest,
+    WebSocketRoute,
+    check_callable,
+)
 from switchgear.errors import ApiError, Conflict, InvalidRequest, NotFound, UnsupportedMedia
 from switchgear.wire.members import parse_object
 from switchgear.wire.texts import write
@@ -74,6 +81,7 @@ class OperationsDialect:
             raise UnsupportedMedia("The request body must be JSON (`content-type: application/json`).")
         members = parse_object(await request.body()) | {name: write(it) for name, it in request.params.items()}
         call = found[1].parse(members, request.headers)
+        await check_callable(request, call.model)
         headers = {name: value.decode("latin-1") for name in _KEPT if (value := request.headers.get(name.encode()))}
         replay = _replay(request.headers)
         id, is_new = await self._book.create(

@@ -96,13 +96,12 @@ class Follower:
         if not any(it == "*" or it.startswith(f"{change.kind}.") for webhook in webhooks for it in webhook.events):
             return ()
         now, before = await self._versions(change)
-        names = [f"{change.kind}.{'deleted' if change.deleted else 'changed'}"]
+        names = [f"{change.kind}.deleted"] if change.deleted else _said(change.kind, now, before)
         data: dict[str, Any] = {"id": change.id, "revision": change.revision}
         at_us = self._context.ambient.now_us()
         if now is not None:
             at_us = now.updated_us
             data |= {"version": now.version, "by": now.actor}
-            names += _said(change.kind, now, before)
         found = []
         for name in names:
             event = Happened(event_id(name, change.id, change.revision), name, at_us, data)
@@ -118,16 +117,15 @@ class Follower:
         return None, None
 
 
-def _said(kind: str, now: Document, before: Document | None) -> list[str]:
-    """Return what besides `changed` a change is called: that something was made, and what its status has become."""
-    if now.deleted:
-        return []
-    is_new = before is None or before.deleted
+def _said(kind: str, now: Document | None, before: Document | None) -> list[str]:
+    """Return what a write is called: that something was made, or that it was changed and what its status has become."""
+    if now is not None and (now.version == 1 or (before is not None and before.deleted)):
+        return [f"{kind}.created"]
+    changed = [f"{kind}.changed"]
+    if now is None or before is None:  # so many writes followed that this one is no longer looked at
+        return changed
     status = _status(now)
-    names = [f"{kind}.created"] if is_new else []
-    if not is_new and before is not None and status is not None and status != _status(before):
-        names.append(f"{kind}.{status}")
-    return names
+    return changed if status is None or status == _status(before) else [*changed, f"{kind}.{status}"]
 
 
 def _status(document: Document) -> str | None:

@@ -113,7 +113,7 @@ def _step_problems(step: Step, pointer: str, offers: Mapping[str, Offered[Any]],
 
 
 def _input_problems(step: Step, pointer: str, inputs_type: type[Struct]) -> Iterator[Problem]:
-    """Check inputs as far as they are known: names, and the whole where it has no references."""
+    """Check inputs as far as they are known: names, and each that is there before the run, or may be anything there."""
     known = {field.encode_name: field for field in msgspec.structs.fields(inputs_type)}
     for name in step.inputs:
         if name not in known:
@@ -121,11 +121,12 @@ def _input_problems(step: Step, pointer: str, inputs_type: type[Struct]) -> Iter
     for name, field in known.items():
         if field.required and name not in step.inputs:
             yield Problem(f"{pointer}/inputs", f"`{name}` is missing")
-    if step.inputs.keys() <= known.keys() and not has_references(step.inputs):
-        try:
-            msgspec.convert(step.inputs, inputs_type, strict=False)
-        except msgspec.ValidationError as error:
-            yield Problem(f"{pointer}/inputs", str(error))
+    for name, value in step.inputs.items():
+        if name in known and (step.type == _CONDITIONAL or not has_references(value)):
+            try:
+                msgspec.convert(value, known[name].type, strict=False)
+            except msgspec.ValidationError as error:
+                yield Problem(f"{pointer}/inputs/{name}", str(error))
 
 
 def _reference_problems(step: Step, place: int, pointer: str, listed: Listed) -> Iterator[Problem]:
@@ -179,8 +180,8 @@ def _decisions(step: Step) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for place, condition in enumerate(conditions if isinstance(conditions, (list, tuple)) else ()):
         if isinstance(condition, Mapping):
             yield f"/conditions/{place}", condition
-    default = step.inputs.get("default_action")
-    yield "/default_action", default if isinstance(default, Mapping) else {}
+    default = step.inputs.get("default_action", {})
+    yield "/default_action", default if isinstance(default, Mapping) else {"action": default}
 
 
 def _decision_problem(decision: Mapping[str, Any], places: Mapping[str, int]) -> str | None:

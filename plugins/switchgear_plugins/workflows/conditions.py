@@ -30,10 +30,10 @@ class Condition(Decision, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class ConditionalInputs(Struct, frozen=True, forbid_unknown_fields=True):
-    """Conditions in order: the first that holds decides, else the default."""
+    """Conditions in order: the first that holds decides, else the default, of which the name of an action may be enough."""
 
     conditions: tuple[Condition, ...]
-    default_action: Decision = Decision()
+    default_action: Decision | Action = "continue"
 
 
 class ConditionalStep:
@@ -48,7 +48,9 @@ class ConditionalStep:
         """Decide."""
         asked = msgspec.convert(dict(inputs), ConditionalInputs)
         place = next((n for n, it in enumerate(asked.conditions) if holds(it.field, it.operator, it.value)), None)
-        decision: Decision = asked.default_action if place is None else asked.conditions[place]
+        decision: Decision | Action = asked.default_action if place is None else asked.conditions[place]
+        if isinstance(decision, str):
+            decision = Decision(decision)
         if decision.action == "end_workflow":
             yield {"output": decision.output, "end": True}
         elif decision.action == "go_to_step":

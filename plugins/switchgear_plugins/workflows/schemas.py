@@ -1,5 +1,6 @@
 """JSON Schema, held to what somebody else wrote: no schema is fetched from anywhere, and patterns take linear time."""
 
+import re
 from typing import Any
 
 import jsonschema_rs
@@ -7,6 +8,7 @@ import jsonschema_rs
 from switchgear.errors import InvalidRequest
 
 _MOST_NAMED = 5
+_NOWHERE = re.compile(r"it refers to .*, and nothing is fetched")
 
 
 def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
@@ -15,7 +17,11 @@ def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
         return jsonschema_rs.validator_for(
             schema, retriever=_nowhere, pattern_options=jsonschema_rs.RegexOptions(size_limit=1_000_000)
         )
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+    except jsonschema_rs.ReferencingError as error:
+        where = _NOWHERE.search(str(error))
+        message = str(error).partition("\n")[0] if where is None else where[0]
+        raise ValueError(f"is no JSON Schema that can be used: {message}") from None
+    except jsonschema_rs.ValidationError as error:
         message = str(error).partition("\n")[0]
         raise ValueError(f"is no JSON Schema that can be used: {message}") from None
 
@@ -34,4 +40,4 @@ def check(value: Any, schema: jsonschema_rs.Validator, name: str) -> None:
 
 
 def _nowhere(uri: str) -> Any:
-    raise ValueError(f"a schema refers to {uri[:200]}, and nothing is fetched")
+    raise ValueError(f"it refers to {uri[:200]}, and nothing is fetched")
