@@ -17,13 +17,10 @@ def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
         return jsonschema_rs.validator_for(
             schema, retriever=_nowhere, pattern_options=jsonschema_rs.RegexOptions(size_limit=1_000_000)
         )
-    except jsonschema_rs.ReferencingError as error:
-        where = _NOWHERE.search(str(error))
-        message = str(error).partition("\n")[0] if where is None else where[0]
-        raise ValueError(f"is no JSON Schema that can be used: {message}") from None
-    except jsonschema_rs.ValidationError as error:
-        message = str(error).partition("\n")[0]
-        raise ValueError(f"is no JSON Schema that can be used: {message}") from None
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+        text = str(error).partition("\n")[0]
+        ours = _NOWHERE.search(text)
+        raise ValueError(f"is no JSON Schema that can be used: {text if ours is None else ours[0]}") from None
 
 
 def check(value: Any, schema: jsonschema_rs.Validator, name: str) -> None:
