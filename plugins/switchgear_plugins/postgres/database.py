@@ -21,7 +21,8 @@ Rows: TypeAlias = list[tuple[Any, ...]]
 
 Pool: TypeAlias = Literal["main", "ledger", "admin"]
 
-CHANNEL = "switchgear"
+CHANGES, JOBS = "switchgear", "switchgear_jobs"
+"""Channels on which a process tells the others that there is a change, or a job that is due."""
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it says each try; whoever finds nothing says it once
 
 _AGAIN_S = 1.0
@@ -143,17 +144,23 @@ class Database:
         async with self.connection(pool) as connection:
             return (await connection.execute(_text(statement), values)).rowcount
 
-    async def listen(self, heard: Callable[[], None]) -> None:
-        """Call `heard` for each announcement, and whenever one may have been missed, until cancelled."""
+    async def listen(self, heard: Mapping[str, Callable[[], None]]) -> None:
+        """Call what a channel has for each announcement, and all whenever one may have been missed, until cancelled."""
         while True:
             with contextlib.suppress(psycopg.Error, OSError):
                 async with await AsyncConnection.connect(self.url, **self.options) as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}")
-                    heard()
-                    async for _ in connection.notifies():
-                        heard()
-            heard()
+                    for channel in heard:
+                        await connection.execute(f"LISTEN {channel}".encode())
+                    _call_all(heard)
+                    async for told in connection.notifies():
+                        heard[told.channel]()
+            _call_all(heard)
             await asyncio.sleep(_AGAIN_S)
+
+
+def _call_all(heard: Mapping[str, Callable[[], None]]) -> None:
+    for call in heard.values():
+        call()
 
 
 async def rows(

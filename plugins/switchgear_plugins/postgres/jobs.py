@@ -9,11 +9,12 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.jobs import DAY_S, Job
 from switchgear_plugins.postgres.database import Database, execute, rows
 
-_POLL_S = 1.0
+_LOOK_S = 5.0
+"""How long one waits for news at the most: they may be lost with a connection."""
 
 
 class PostgresJobs:
-    """The `JobQueue` contract over the store's database. Other processes' jobs are seen within a second."""
+    """The `JobQueue` contract over the store's database. A job that is due at once is announced to all processes."""
 
     def __init__(self, database: Database, queries: Mapping[str, str], ambient: Ambient) -> None:
         self._database = database
@@ -47,10 +48,12 @@ class PostgresJobs:
         async with self._database.connection() as connection, connection.transaction():
             if await execute(connection, self._queries["add_job"], values):
                 found = await rows(connection, self._queries["job"], {"id": values["id"]})
+                if delay_s <= 0:
+                    await execute(connection, self._queries["announce_job"])
             else:
                 found = await rows(connection, self._queries["job_with_key"], {"kind": kind, "key": key})
         job = Job(*found[0])
-        self._tell()
+        self.heard()
         return job
 
     async def get(self, id: str) -> Job | None:
@@ -70,7 +73,7 @@ class PostgresJobs:
         """Return when a job of a kind may be due."""
         news = self._news
         [[due_us]] = await self._database.rows(self._queries["next_due_job"], {"kind": kind})
-        left_s = min(timeout_s, _POLL_S)
+        left_s = min(timeout_s, _LOOK_S)
         if due_us is not None:
             left_s = min(left_s, (due_us - self._ambient.now_us()) / 1e6)
         with contextlib.suppress(TimeoutError):
@@ -102,13 +105,13 @@ class PostgresJobs:
         now_us = self._ambient.now_us()
         retry_us = None if retry_s is None else now_us + _us(retry_s)
         changed = await self._change("fail_job", id=id, worker=worker, error=error, retry_us=retry_us, now_us=now_us)
-        self._tell()
+        self.heard()
         return changed
 
     async def put_back(self, id: str, worker: str) -> bool:
         """Let another worker begin it."""
         changed = await self._change("put_job_back", id=id, worker=worker, now_us=self._ambient.now_us())
-        self._tell()
+        self.heard()
         return changed
 
     async def forget(self) -> int:
@@ -118,12 +121,13 @@ class PostgresJobs:
             forgotten += step
         return forgotten
 
-    async def _change(self, statement: str, **values: Any) -> bool:
-        return await self._database.execute(self._queries[statement], values) > 0
-
-    def _tell(self) -> None:
+    def heard(self) -> None:
+        """Have those look again that wait for a job."""
         self._news.set()
         self._news = asyncio.Event()
+
+    async def _change(self, statement: str, **values: Any) -> bool:
+        return await self._database.execute(self._queries[statement], values) > 0
 
 
 def _us(seconds: float) -> int:

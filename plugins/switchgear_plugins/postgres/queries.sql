@@ -193,6 +193,9 @@ SELECT pg_advisory_xact_lock(1398228039);
 -- name: announce
 SELECT pg_notify('switchgear', %(revision)s::text);
 
+-- name: announce_job
+SELECT pg_notify('switchgear_jobs', '');
+
 -- name: probe
 INSERT INTO leases (name, holder, expires_us) VALUES ('write probe', '', 0)
 ON CONFLICT (name) DO UPDATE SET expires_us = 0;

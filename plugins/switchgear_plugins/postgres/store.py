@@ -26,7 +26,17 @@ from switchgear.contracts.store_rules import LAST_CHARACTER
 from switchgear.contracts.tables import Tables
 from switchgear.errors import StoreError
 from switchgear.migrate import Migration, core_migrations, migrate, of_plugins, status
-from switchgear_plugins.postgres.database import Database, Pool, Rows, execute, load_queries, rows, translated
+from switchgear_plugins.postgres.database import (
+    CHANGES,
+    JOBS,
+    Database,
+    Pool,
+    Rows,
+    execute,
+    load_queries,
+    rows,
+    translated,
+)
 from switchgear_plugins.postgres.documents import Batch
 from switchgear_plugins.postgres.jobs import PostgresJobs
 from switchgear_plugins.postgres.migrations import PostgresMigrations
@@ -71,7 +81,7 @@ class PostgresStore:
         except BaseException:
             await self._database.close()
             raise
-        self._listening = asyncio.create_task(self._database.listen(self._tell))
+        self._listening = asyncio.create_task(self._database.listen({CHANGES: self._tell, JOBS: self.jobs.heard}))
 
     async def migration_status(self, migrations: Sequence[tuple[str, Path]] = ()) -> list[MigrationState]:
         """Return every migration and whether it is applied, without applying any or keeping the store open."""

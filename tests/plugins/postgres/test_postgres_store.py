@@ -9,12 +9,13 @@ import pytest
 
 from support.postgres_server import new_database, postgres_url
 from switchgear.ambient import Ambient
-from switchgear.contracts.jobs import JobQueue
+from switchgear.contracts.jobs import Job, JobQueue
 from switchgear.contracts.store import RecordQuery, RecordRow, Store, Write
 from switchgear.errors import ConfigError, StoreError, StoreUnavailable
 from switchgear.testing.jobs_suite import JobQueueSuite
 from switchgear.testing.store_suite import StoreSuite
 from switchgear.testing.tables_suite import MIGRATIONS, TablesSuite
+from switchgear_plugins.postgres import jobs
 from switchgear_plugins.postgres.settings import PostgresSettings
 from switchgear_plugins.postgres.store import PostgresStore
 
@@ -83,6 +84,23 @@ async def test_a_change_is_announced_to_the_others(two: tuple[PostgresStore, Pos
     await one.write(put("a"), at_us=1)
     async with asyncio.timeout(4.0):  # less than what is looked for unasked
         assert 1 == await waiting
+
+
+async def test_a_job_that_another_process_adds_is_announced(
+    two: tuple[PostgresStore, PostgresStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_LOOK_S", 3600.0)
+
+    async def taken() -> Job:
+        while not (found := await two[1].jobs.take("k", "w", lease_s=60.0, limit=1)):
+            await two[1].jobs.wait("k", 3600.0)
+        return found[0]
+
+    taking = asyncio.create_task(taken())
+    await asyncio.sleep(0.1)
+    added = await two[0].jobs.enqueue("k", b"x")
+    async with asyncio.timeout(60):
+        assert added.id == (await taking).id
 
 
 async def test_writers_of_several_processes_make_one_row_of_revisions(two: tuple[PostgresStore, PostgresStore]) -> None:
