@@ -292,6 +292,11 @@ async def test_an_input_is_held_to_its_schema(gateway: Running, upstream: FaultU
     await done(gateway, n=5)
 
 
+def within(step: dict[str, Any]) -> dict[str, Any]:
+    return {"name": f"{step['name']}s", "type": "map", "settings": {"steps": [step]}, "inputs": {"items": [1]}}
+
+
+INNER = "/settings/steps/0"
 QUERY = {"query": "q"}
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"steps": []}, "/steps"),
@@ -325,6 +330,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"steps": [{"name": "s", "type": "knowledge_base_search", "settings": {"knowledge_base_id": "k"}, "inputs": QUERY}]},
         "/steps/0/settings/knowledge_base_id",
     ),
+    ({"steps": [within(within(chat(settings={"model_id": "nope"})))]}, f"/steps/0{2 * INNER}/settings/model_id"),
+    ({"steps": [within(within(within(within(chat()))))]}, f"/steps/0{3 * INNER}/settings/steps"),
     (
         {"steps": [{"name": "p", "type": "parallel", "settings": {"branches": {"a": [chat("p")]}}}]},
         "/steps/0/name",
@@ -342,7 +349,8 @@ async def test_what_cannot_work_is_refused_when_it_is_written(gateway: Running) 
         assert answer.status_code in (409, 422), (body, answer.text)
         told = {it["pointer"] for it in answer.json().get("errors", [])}
         assert pointer in told, (body, answer.text)
-    answer = await gateway.admin.post("/workflows", json={"id": "w", **WRONG[-3][0]})
+    searching = next(body for body, pointer in WRONG if pointer.endswith("/knowledge_base_id"))
+    answer = await gateway.admin.post("/workflows", json={"id": "w", **searching})
     assert "knowledge-bases" in answer.text
 
 

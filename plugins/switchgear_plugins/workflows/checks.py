@@ -16,6 +16,8 @@ from switchgear_plugins.workflows.spec import Step, Workflow
 _CONDITIONAL = "conditional"
 _FLOW = ("action", "step")
 _MOST_STEPS = 200
+DEEPEST = 4
+"""Levels of steps within steps."""
 
 
 class Listed(Struct, frozen=True):
@@ -25,6 +27,7 @@ class Listed(Struct, frozen=True):
     pointer: str
     before: frozenset[str]
     has_item: bool
+    level: int = 1
 
 
 def problems(spec: Workflow, offers: Mapping[str, Offered[Any]], view: View) -> list[Problem]:
@@ -35,6 +38,8 @@ def problems(spec: Workflow, offers: Mapping[str, Offered[Any]], view: View) -> 
     if len(names) > _MOST_STEPS:
         return [Problem("/steps", f"has {len(names)} steps with those inside others, and {_MOST_STEPS} are the most")]
     for listed in lists:
+        if listed.level > DEEPEST:
+            found.append(Problem(listed.pointer, f"steps stand within each other on {DEEPEST} levels at the most"))
         for place, step in enumerate(listed.steps):
             pointer = f"{listed.pointer}/{place}"
             if names.count(step.name) > 1:
@@ -77,7 +82,8 @@ def _lists(listed: Listed) -> Iterator[Listed]:
             except msgspec.ValidationError:
                 continue  # its settings are told to be wrong
             pointer = f"{listed.pointer}/{place}{where}"
-            yield from _lists(Listed(inner, pointer, before, has_item=has_item or listed.has_item))
+            within = Listed(inner, pointer, before, has_item=has_item or listed.has_item, level=listed.level + 1)
+            yield from _lists(within) if within.level <= DEEPEST else (within,)
         before |= {step.name}
 
 

@@ -11,7 +11,8 @@ from switchgear.contracts.exchange import Step as PlanStep
 from switchgear.contracts.offers import Offered
 from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Problem, Reference, Resource, ResourceKind, View
-from switchgear_plugins.workflows.checks import every_step, problems
+from switchgear_plugins.workflows.checks import DEEPEST, every_step, problems
+from switchgear_plugins.workflows.retrieval import KNOWLEDGE_BASES
 from switchgear_plugins.workflows.schemas import validator
 from switchgear_plugins.workflows.spec import Workflow
 
@@ -20,9 +21,9 @@ _NAMED = {
     "model_id": "callable",
     "prompt_id": "prompts",
     "external_api_id": "external-apis",
+    "knowledge_base_id": KNOWLEDGE_BASES,
 }
 """Settings of steps that name resources, by the kind of those."""
-_PLACES = ("steps.*", "steps.*.settings.steps.*", "steps.*.settings.branches.*.*")
 
 
 class LiveWorkflow:
@@ -78,7 +79,17 @@ def workflows(
         validate=validate,
         compile=compile,
         references=tuple(
-            Reference(f"{place}.settings.{name}", kind) for place in _PLACES for name, kind in _NAMED.items()
+            Reference(f"{place}.settings.{name}", kind, optional=kind == KNOWLEDGE_BASES)
+            for place in _places(("steps.*",), DEEPEST)
+            for name, kind in _NAMED.items()
         ),
         callable=True,
     )
+
+
+def _places(steps: tuple[str, ...], levels: int) -> tuple[str, ...]:
+    """Return where steps stand: these, and those within them."""
+    if levels == 1:
+        return steps
+    within = tuple(f"{place}.settings.{inner}" for place in steps for inner in ("steps.*", "branches.*.*"))
+    return (*steps, *_places(within, levels - 1))
