@@ -83,7 +83,7 @@ def admin_routes(
         if bound.item.front is not None:
             front = (found, bound.item.front)
     listed = [
-        Page(it.plugin, it.item.slug, it.item.title, it.item.module, it.item.group, it.item.kind)
+        Page(plugin=it.plugin, **{name: getattr(it.item, name) for name in it.item.__struct_fields__})
         for it in registry.all(Hooks.switchgear_ui_pages)
         if pages
     ]

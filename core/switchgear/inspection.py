@@ -308,15 +308,22 @@ def _files(registry: Registry) -> Iterator[str]:
         roots.setdefault(bound.plugin, []).append(bound.item.directory)
         if not bound.item.directory.is_dir():
             yield f"{_its(bound, 'assets')} are to be in {bound.item.directory}, which is no directory. Is it packaged?"
+    yield from _pages(registry, roots)
+    for brought in registry.all(Hooks.switchgear_migrations):
+        if why := _unusable(brought.item.directory, brought.plugin):
+            yield f"{_its(brought, 'migrations')} are to be in {brought.item.directory}, {why}"
+
+
+def _pages(registry: Registry, roots: Mapping[str, Sequence[Path]]) -> Iterator[str]:
+    """Find pages without a module among their plugin's assets, and panels of nothing."""
     for page in registry.all(Hooks.switchgear_ui_pages):
         if not any(_is_served(root, page.item.module) for root in roots.get(page.plugin, ())):
             yield (
                 f"{_its(page, f'page `{page.item.slug}`')} has the module {page.item.module}, which is not among the plugin's"
                 " assets. Put it there, or mend the path."
             )
-    for brought in registry.all(Hooks.switchgear_migrations):
-        if why := _unusable(brought.item.directory, brought.plugin):
-            yield f"{_its(brought, 'migrations')} are to be in {brought.item.directory}, {why}"
+        if page.item.panel and page.item.kind is None:
+            yield f"{_its(page, f'page `{page.item.slug}`')} is a panel and has no `kind`, to whose resources it would belong."
 
 
 def _unusable(directory: Path, plugin: str) -> str | None:

@@ -75,7 +75,7 @@ async def test_nothing_else_is_served(gateway: Running, path: str) -> None:
 async def test_pages_are_listed_for_those_who_may(gateway: Running) -> None:
     listed = await gateway.admin.get("/pages")
     page = {"plugin": "page", "slug": "models", "title": "Models at a glance", "module": "/gw/ui/page/page.js"}
-    page |= {"group": "Resources", "kind": None}
+    page |= {"group": "Resources", "kind": None, "panel": False}
     assert [page] == listed.json()["data"]
     assert 200 == (await gateway.http.get(page["module"])).status_code
     assert 401 == (await gateway.http.get("/admin/v1/pages")).status_code
@@ -86,6 +86,7 @@ async def test_pages_are_listed_for_those_who_may(gateway: Running) -> None:
     [
         ("switchgear_assets = lambda self: [Assets(Path('/none/at/all'))]", "which is no directory"),
         ("switchgear_ui_pages = lambda self: [UIPage('a', 'A', 'a.js')]", "is not among the plugin's assets"),
+        ("switchgear_ui_pages = lambda self: [UIPage('a', 'A', 'a.js', panel=True)]", "is a panel and has no `kind`"),
     ],
 )
 async def test_what_is_not_there_refuses_to_start(tmp_path: Path, bring: str, said: str) -> None:

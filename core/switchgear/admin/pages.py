@@ -73,6 +73,7 @@ class Page(Struct, frozen=True):
     module: str
     group: str
     kind: str | None
+    panel: bool
 
 
 class Files:

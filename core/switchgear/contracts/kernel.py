@@ -103,6 +103,7 @@ class UIPage(Struct, frozen=True):
     module  path of a native ES module among the plugin's assets
     group   the heading of navigation that it stands under
     kind    the kind of resource that it is about, whose generated page it then replaces in navigation
+    panel   whether it is a tab of each resource of that kind instead: in no navigation, and shown with the resource's id
     """
 
     slug: str
@@ -110,6 +111,7 @@ class UIPage(Struct, frozen=True):
     module: str
     group: Group = "Operations"
     kind: str | None = None
+    panel: bool = False
 
 
 class RecordSink(Protocol):

@@ -1,9 +1,10 @@
 // The page of any kind of resource, made of its declaration alone: list, form, versions, actions. Panels add what a kind has besides.
 import {
   Button, Code, Copy, Diff, Dialog, Empty, Field, Fragment, Id, JsonInput, JsonView, Link, Loaded, Page, Picker, SchemaForm, Status, Table, Tabs, Tag, Time,
-  Trouble, Filters, cell, client, complain, confirm, describe, findAmong, go, html, kindNamed, many, offers, page, path, place, plural, pretty, resolve, setQuery, title,
-  toast, useDraft, useEffect, useLoad, useMemo, useState, capital, id as escaped,
+  Trouble, Filters, base, cell, client, complain, confirm, describe, findAmong, go, html, kindNamed, many, offers, page, path, place, plural, pretty, resolve, setQuery, title,
+  toast, useDraft, useEffect, useLoad, useMemo, useRef, useState, capital, id as escaped,
 } from "../kit.js";
+import { plugins } from "../kit/kinds.js";
 import { panelsOf, ownFields, columnsOf, afterCreate } from "./panels.js";
 
 const OWN = new Set(["id", "version", "created_at", "updated_at", "owner"]);
@@ -207,6 +208,21 @@ export async function remove(kind, api, resource) {
   return true;
 }
 
+// The panel of a plugin: its module shows itself in a tab, as a page does in its place.
+function Brought({ panel, api, id }) {
+  const box = useRef(null);
+  const [error, setError] = useState(null);
+  useEffect(() => {
+    let over = false, leave = null;
+    import(new URL(panel.module.slice(panel.module.indexOf("/ui/") + 1), base).href)
+      .then((module) => (over ? null : module.show(box.current, api, [id])))
+      .then((end) => { if (over) end?.(); else leave = end; })
+      .catch((problem) => { console.error(problem); setError(problem); });
+    return () => { over = true; leave?.(); };
+  }, [panel.module, id]);
+  return html`<${Fragment}>${error && html`<${Trouble} error=${error} />`}<div ref=${box}></div><//>`;
+}
+
 function One({ kind, api, id }) {
   const [once, setOnce] = useState(null);
   const found = useLoad((signal) => api(`${kind.name}/${escaped(id)}`, { signal }), [kind.name, id, place.value.query.back]);
@@ -222,6 +238,7 @@ function One({ kind, api, id }) {
     ${once && html`<${Dialog} title=${`New secret of ${id}`} onClose=${() => setOnce(null)}><p class="note">This is shown once: keep it now.</p>${kind.once.filter((name) => once[name]).map((name) => html`<${Code} text=${String(once[name])} />`)}<div class="bar end"><${Button} kind="primary" onClick=${() => setOnce(null)}>I have it<//></div><//>`}
     <${Tabs} tabs=${[
       ...panelsOf(kind).map((panel) => ({ id: panel.id, title: panel.title, show: () => html`<${panel.Show} key=${id} kind=${kind} api=${api} resource=${it} reload=${found.reload} />` })),
+      ...plugins.value.filter((panel) => panel.panel && panel.kind === kind.name).map((panel) => ({ id: panel.slug, title: panel.title, show: () => html`<${Brought} key=${`${panel.slug}/${id}`} panel=${panel} api=${api} id=${id} />` })),
       { id: "edit", title: "Edit", show: () => html`<${Editor} key=${`${id}@${it.version}`} kind=${kind} api=${api} resource=${it} onSaved=${(saved) => { if (saved) toast(`Saved ${id}, version ${saved.version}`); found.reload(); }} />` },
       { id: "versions", title: "Versions", show: () => html`<${Versions} kind=${kind} api=${api} id=${id} current=${it.version} onChanged=${found.reload} />` },
       { id: "json", title: "JSON", show: () => html`<${JsonView} value=${it} />` },
