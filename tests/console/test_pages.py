@@ -9,8 +9,9 @@ from console.conftest import Console, House, Opens
 
 PAGES = [
     "account", "overview", "setup", "live", "requests", "playground", "playground?models=echo,m", "simulate?model=spread",
-    "usage?what=requests", "limits", "health", "plugins", "plugins?plugin=explain", "settings", "prices",
-    "operations", "dialogs", "anomalies", "workflow-runs", "test-runs", "webhook-deliveries",
+    "usage?what=requests", "limits", "health", "plugins", "plugins?plugin=explain", "settings", "prices", "anomalies",
+    "p/operations/operations", "p/dialogs/dialogs", "p/dialogs/dialogs?tab=all", "p/prompts/prompt-library",
+    "p/workflows/workflow-templates", "p/workflows/workflow-runs", "p/test_cases/test-runs", "p/webhooks/webhook-deliveries",
 ]  # fmt: skip
 
 
@@ -26,16 +27,37 @@ def filled(house: House) -> House:
     )
     for n in range(4):
         house.chat(f"Hello {n}")
+    fill_with_content(house)
     return house
+
+
+def fill_with_content(house: House) -> None:
+    """Make prompts, workflows and whatever else has pages of its own, with something that became of each."""
+    house.admin("POST", "/prompts", {"id": "greet", "content": "Speak ${var:language:English} to ${var:name}."})
+    step = {
+        "name": "say",
+        "type": "chat_completion",
+        "settings": {"model_id": "echo"},
+        "inputs": {"user_message": "Hi"},
+    }
+    house.admin("POST", "/workflows", {"id": "helper", "steps": [step]})
+    house.admin("POST", "/workflows/helper/execute", {"input": {}})
+    assertions = [{"type": "contains", "value": "Hi"}]
+    house.admin("POST", "/test-cases", {"id": "greets", "model": "echo", "content": "Hi", "assertions": assertions})
+    house.admin("POST", "/test-cases/greets/run")
+    house.admin("POST", "/webhooks", {"id": "ops", "url": "http://127.0.0.1:9/hook", "events": ["models.created"]})
+    house.admin("POST", "/webhooks/ops/test")
 
 
 def addresses(house: House) -> list[str]:
     """Return every address there is: the console's own, and for each kind its list, form, and one of it with its tabs."""
     found = list(PAGES)
+    panels = [it for it in house.admin("GET", "/pages")["data"] if it["panel"]]
     for kind in house.admin("GET", "/kinds")["data"]:
         found += [f"k/{kind['name']}", f"k/{kind['name']}?new=1"]
         for one in house.admin("GET", f"/{kind['name']}?limit=1")["data"]:
-            found += [f"k/{kind['name']}/{one['id']}{tab}" for tab in ("", "?tab=edit", "?tab=versions", "?tab=json")]
+            tabs = ["edit", "versions", "json", *(it["slug"] for it in panels if it["kind"] == kind["name"])]
+            found += [f"k/{kind['name']}/{one['id']}{tab}" for tab in ("", *(f"?tab={tab}" for tab in tabs))]
     request = house.admin("GET", "/usage?limit=1")["data"][0]
     return [*found, f"requests?request={request['id']}"]
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from switchgear import Offer, Plugin
 from switchgear.contracts.dialect import Dialect
-from switchgear.contracts.kernel import Migrations, Task
+from switchgear.contracts.kernel import Assets, Migrations, Task, UIPage
 from switchgear_plugins.dialogs.dialect import DialogsDialect
 from switchgear_plugins.dialogs.settings import DialogsSettings
 from switchgear_plugins.dialogs.shelf import Shelf
@@ -35,6 +35,16 @@ class DialogsPlugin(Plugin[DialogsSettings]):
                 lambda: DialogsDialect(self.shelf, self.turns, self.settings.message_bytes),
                 summary="Conversations that are kept",
             )
+        ]
+
+    def switchgear_assets(self) -> list[Assets]:
+        """Bring the files of its pages."""
+        return [Assets(Path(__file__).parent / "assets")]
+
+    def switchgear_ui_pages(self) -> list[UIPage]:
+        """Bring its pages of the console."""
+        return [
+            UIPage("dialogs", "Dialogs", "dialogs.js"),
         ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":

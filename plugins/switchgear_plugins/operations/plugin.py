@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from switchgear import Context, Offer, Plugin
 from switchgear.contracts.dialect import Dialect
 from switchgear.contracts.jobs import JobHandler
-from switchgear.contracts.kernel import Migrations, Task
+from switchgear.contracts.kernel import Assets, Migrations, Task, UIPage
 from switchgear_plugins.operations.book import Book
 from switchgear_plugins.operations.dialect import OperationsDialect
 from switchgear_plugins.operations.runner import FINISHED, JOB, Runner
@@ -47,6 +47,16 @@ class OperationsPlugin(Plugin[OperationsSettings]):
                 lambda: OperationsDialect(self.context, self.book, self.runner, self.settings),
                 summary="Calls that are answered later",
             )
+        ]
+
+    def switchgear_assets(self) -> list[Assets]:
+        """Bring the files of its pages."""
+        return [Assets(Path(__file__).parent / "assets")]
+
+    def switchgear_ui_pages(self) -> list[UIPage]:
+        """Bring its pages of the console."""
+        return [
+            UIPage("operations", "Operations", "operations.js"),
         ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":

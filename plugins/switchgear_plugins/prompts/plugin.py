@@ -1,7 +1,9 @@
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from switchgear import Offer, Plugin
+from switchgear.contracts.kernel import Assets, UIPage
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.resource import ResourceKind
 from switchgear_plugins.prompts.policy import PromptsPolicy
@@ -33,6 +35,17 @@ class PromptsPlugin(Plugin[PromptsSettings]):
                 lambda: PromptsPolicy(self.shelf, self.settings),
                 summary="Says what the prompts say that calls refer to",
             )
+        ]
+
+    def switchgear_assets(self) -> list[Assets]:
+        """Bring the files of its pages."""
+        return [Assets(Path(__file__).parent / "assets")]
+
+    def switchgear_ui_pages(self) -> list[UIPage]:
+        """Bring its pages of the console."""
+        return [
+            UIPage("try", "Try", "try.js", kind="prompts", panel=True),
+            UIPage("prompt-library", "Prompt library", "library.js", group="Resources"),
         ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":

@@ -1,9 +1,11 @@
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from switchgear import Plugin
 from switchgear.contracts.jobs import JobHandler, JobRun
+from switchgear.contracts.kernel import Assets, UIPage
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.resource import ResourceKind
 from switchgear_plugins.test_cases.cases import cases
@@ -40,6 +42,17 @@ class TestCasesPlugin(Plugin[TestCasesSettings]):
     def switchgear_job_handlers(self) -> list[JobHandler]:
         """Run cases in the background."""
         return [JobHandler("test_cases.run", self._run, concurrency=_RUNS, lease_s=_LEASE_S)]
+
+    def switchgear_assets(self) -> list[Assets]:
+        """Bring the files of its pages."""
+        return [Assets(Path(__file__).parent / "assets")]
+
+    def switchgear_ui_pages(self) -> list[UIPage]:
+        """Bring its pages of the console."""
+        return [
+            UIPage("results", "Results", "history.js", kind="test-cases", panel=True),
+            UIPage("test-runs", "Test runs", "runs.js", group="Testing"),
+        ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":
         """Bring /admin/v1/test-runs, and the history of each case."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from switchgear import Context, Plugin
 from switchgear.contracts.event import Event, EventHandler
-from switchgear.contracts.kernel import Migrations, Task
+from switchgear.contracts.kernel import Assets, Migrations, Task, UIPage
 from switchgear.contracts.resource import ResourceKind
 from switchgear_plugins.webhooks.courier import Courier
 from switchgear_plugins.webhooks.follower import EXPIRING, KEYS, Follower
@@ -52,6 +52,17 @@ class WebhooksPlugin(Plugin[WebhooksSettings]):
     def switchgear_event_handlers(self) -> list[EventHandler]:
         """Listen to all events."""
         return [_Late(self)]
+
+    def switchgear_assets(self) -> list[Assets]:
+        """Bring the files of its pages."""
+        return [Assets(Path(__file__).parent / "assets")]
+
+    def switchgear_ui_pages(self) -> list[UIPage]:
+        """Bring its pages of the console."""
+        return [
+            UIPage("deliveries", "Deliveries", "deliveries.js", kind="webhooks", panel=True),
+            UIPage("webhook-deliveries", "Webhook deliveries", "deliveries.js", group="Integrations"),
+        ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":
         """Bring the deliveries."""

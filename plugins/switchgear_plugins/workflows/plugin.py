@@ -1,11 +1,13 @@
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from switchgear import NoSettings, Offer, OfferKind, Plugin
 from switchgear.contracts.content import WorkflowStep
 from switchgear.contracts.dialect import Dialect
 from switchgear.contracts.exchange import Target
+from switchgear.contracts.kernel import Assets, UIPage
 from switchgear.contracts.record import RecordKind
 from switchgear.contracts.resource import ResourceKind
 from switchgear_plugins.workflows.conditions import ConditionalStep
@@ -63,6 +65,19 @@ class WorkflowsPlugin(Plugin[WorkflowsSettings]):
             Offer("knowledge_base_search", SearchStep, SearchSettings, "Documents found in a knowledge base"),
             Offer("map", MapStep, MapSettings, "Steps for each item of a list"),
             Offer("parallel", ParallelStep, ParallelSettings, "Branches at the same time"),
+        ]
+
+    def switchgear_assets(self) -> list[Assets]:
+        """Bring the files of its pages."""
+        return [Assets(Path(__file__).parent / "assets")]
+
+    def switchgear_ui_pages(self) -> list[UIPage]:
+        """Bring its pages of the console."""
+        return [
+            UIPage("run", "Run", "run.js", kind="workflows", panel=True),
+            UIPage("runs", "Runs", "runs.js", kind="workflows", panel=True),
+            UIPage("workflow-runs", "Workflow runs", "runs.js", group="Testing"),
+            UIPage("workflow-templates", "Workflow templates", "templates.js", group="Resources"),
         ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":

@@ -9,6 +9,7 @@ export * from "./kit/table.js";
 export { SchemaForm, NumberInput, JsonInput, resolve, useDraft } from "./kit/form.js";
 export { Picker, findIn, findAmong } from "./kit/picker.js";
 export { Chart, Bar } from "./kit/chart.js";
+export { ask, events } from "./kit/ask.js";
 export { kinds, kindNamed, describe, offers, placeOf, callables, many } from "./kit/kinds.js";
 
 import { html, render } from "./kit/dom.js";

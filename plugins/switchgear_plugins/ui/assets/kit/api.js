@@ -41,7 +41,7 @@ export function send(path, { method = "GET", body, headers = {}, signal: until, 
   }
   const as = key === undefined ? bearer : key;
   if (as) given.set("authorization", `Bearer ${as}`);
-  else if (csrf && method !== "GET" && method !== "HEAD") given.set("x-csrf-token", csrf);
+  else if (csrf) given.set("x-csrf-token", csrf);
   const credentials = as ? "omit" : "same-origin";
   return fetch(new URL(path, base), { method, body, headers: given, signal: until, credentials, cache: "no-store" });
 }

@@ -13,10 +13,10 @@ export function Link({ to, query, children, ...rest }) {
 
 const MARKS = { good: "●", warn: "▲", bad: "■", idle: "○", busy: "◐" };
 const MEANING = {
-  ok: "good", good: "good", active: "good", complete: "good", closed: "good", serving: "good", enabled: "good", sent: "good", succeeded: "good",
+  ok: "good", good: "good", active: "good", complete: "good", closed: "good", serving: "good", enabled: "good", sent: "good", succeeded: "good", completed: "good", passed: "good", delivered: "good", done: "good",
   degraded: "warn", failing: "warn", cooling: "warn", half_open: "warn", suspended: "warn", forbidden: "warn", partial: "warn", client_closed: "warn", cancelled: "warn", canceled: "warn",
   error: "bad", failed: "bad", open: "bad", refused: "bad", unavailable: "bad", revoked: "bad", expired: "bad", rejected: "bad", broken: "bad", incomplete: "bad", dead: "bad",
-  unused: "idle", disabled: "idle", draining: "busy", running: "busy", waiting: "busy",
+  unused: "idle", disabled: "idle", draining: "busy", running: "busy", waiting: "busy", pending: "busy",
 };
 // A state by word and shape as well as colour.
 export function Status({ value, as, children }) {

@@ -64,6 +64,7 @@ export const pretty = (value) => JSON.stringify(value, null, 2);
 // ----- JSON of any size: folded and searched by line, of which only those in sight are in the page.
 
 const ROW = 18;
+const SMALL = 1000;  // characters that need no search
 function fold(value, closed) {
   const rows = [];
   const walk = (it, name, depth, path, last) => {
@@ -127,8 +128,8 @@ export function JsonView({ value, text, height = 420 }) {
   const turn = (path) => setTurned((it) => { const next = new Set(it); if (!next.delete(path)) next.add(path); return next; });
   return html`<div class="json">
     <div class="bar">
-      <input class="small" type="search" placeholder="Find in this" aria-label="Find in this" value=${wanted} onInput=${(event) => setWanted(event.target.value)}
-        onKeyDown=${(event) => { if (event.key === "Enter") { event.preventDefault(); seek(event.shiftKey ? -1 : 1); } }} />
+      ${(source.length > SMALL || wanted) && html`<input class="small" type="search" placeholder="Find in this" aria-label="Find in this" value=${wanted} onInput=${(event) => setWanted(event.target.value)}
+        onKeyDown=${(event) => { if (event.key === "Enter") { event.preventDefault(); seek(event.shiftKey ? -1 : 1); } }} />`}
       ${wanted && html`<span class="muted">${hits.length ? `${at + 1} of ${hits.length}` : "nothing found"}</span>`}
       <span class="grow"></span><span class="muted">${bytes(source.length)}, ${rows.length.toLocaleString("en-US")} lines</span><${Copy} text=${source} label="Copy all" />
     </div>

@@ -237,8 +237,8 @@ function One({ kind, api, id }) {
         <${Button} kind="danger" onClick=${drop}>Delete<//>`}>
     ${once && html`<${Dialog} title=${`New secret of ${id}`} onClose=${() => setOnce(null)}><p class="note">This is shown once: keep it now.</p>${kind.once.filter((name) => once[name]).map((name) => html`<${Code} text=${String(once[name])} />`)}<div class="bar end"><${Button} kind="primary" onClick=${() => setOnce(null)}>I have it<//></div><//>`}
     <${Tabs} tabs=${[
-      ...panelsOf(kind).map((panel) => ({ id: panel.id, title: panel.title, show: () => html`<${panel.Show} key=${id} kind=${kind} api=${api} resource=${it} reload=${found.reload} />` })),
       ...plugins.value.filter((panel) => panel.panel && panel.kind === kind.name).map((panel) => ({ id: panel.slug, title: panel.title, show: () => html`<${Brought} key=${`${panel.slug}/${id}`} panel=${panel} api=${api} id=${id} />` })),
+      ...panelsOf(kind).map((panel) => ({ id: panel.id, title: panel.title, show: () => html`<${panel.Show} key=${id} kind=${kind} api=${api} resource=${it} reload=${found.reload} />` })),
       { id: "edit", title: "Edit", show: () => html`<${Editor} key=${`${id}@${it.version}`} kind=${kind} api=${api} resource=${it} onSaved=${(saved) => { if (saved) toast(`Saved ${id}, version ${saved.version}`); found.reload(); }} />` },
       { id: "versions", title: "Versions", show: () => html`<${Versions} kind=${kind} api=${api} id=${id} current=${it.version} onChanged=${found.reload} />` },
       { id: "json", title: "JSON", show: () => html`<${JsonView} value=${it} />` },

@@ -3,7 +3,7 @@ import {
   span, toast, useDraft, useEffect, useMemo, useRef, useState,
 } from "../kit.js";
 import { KeyChoice, playKey, useYourself } from "./playkey.js";
-import { ask } from "./ask.js";
+import { ask } from "../kit/ask.js";
 import { requestLines } from "./snippets.js";
 
 const MOST = 4;

@@ -1,8 +1,8 @@
 // One call as a client makes it, streamed or whole, told piece by piece.
-import { checked, isAbort, send } from "../kit.js";
+import { checked, send } from "./api.js";
 
-// Reads server-sent events: the text after `data:` of each.
-async function* events(body) {
+// Reads server-sent events of a body: the text after `data:` of each.
+export async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -55,4 +55,3 @@ export async function ask({ body, key, signal, onPiece = () => {} }) {
   return so;
 }
 
-export { isAbort };

@@ -1,0 +1,136 @@
+"""Pages of the plugins of content: what one does there happens at the gateway."""
+
+import pytest
+
+from console.conftest import Console, House, Opens
+
+
+@pytest.fixture(scope="module")
+def filled(house: House) -> House:
+    house.do(house.run.add_model("m", "openai", house.upstream.base_url))
+    return house
+
+
+def test_a_prompt_is_rendered_as_its_values_are_typed(filled: House, console: Console) -> None:
+    filled.admin("POST", "/prompts", {"id": "greet", "content": "Speak ${var:language:English} to ${var:name}."})
+    filled.admin("PUT", "/prompts/greet", {"content": "Say <b>${var:name}</b>."})
+    page = console.page
+    console.go("k/prompts/greet")
+    page.get_by_text("Still needed").wait_for()
+    page.get_by_role("textbox", name="name").fill("<img src=x onerror=alert(1)>")
+    page.get_by_text("Say <b><img src=x onerror=alert(1)></b>.").wait_for()
+    assert 0 == page.locator("main pre b, main pre img").count(), "text stays text"
+    page.get_by_label("Version").fill("1")
+    page.get_by_text("Speak English to <img").wait_for()
+    assert '"version": 1' in page.locator(".code pre").inner_text()
+
+
+def test_prompts_of_the_library_and_templates_of_workflows_become_ones_own(filled: House, console: Console) -> None:
+    page = console.page
+    console.go("p/prompts/prompt-library")
+    page.get_by_role("button", name="Install translate", exact=True).click()
+    page.get_by_text("Installed translate").wait_for()
+    assert "translate" == filled.admin("GET", "/prompts/translate")["id"]
+    console.go("p/workflows/workflow-templates")
+    page.get_by_role("button", name="Use Basic chat").click()
+    page.get_by_role("textbox", name="ID").fill("mine")
+    page.get_by_role("combobox", name="Model").fill("echo")
+    page.get_by_role("button", name="Make workflow").click()
+    page.get_by_text("Made the workflow mine").wait_for()
+    page.get_by_role("heading", name="Basic chat").wait_for()
+
+
+def test_a_workflow_is_run_by_a_form_of_its_input_and_tried_without_calling_anybody(
+    filled: House, console: Console
+) -> None:
+    step = {"name": "say", "type": "chat_completion", "settings": {"model_id": "echo"}}
+    step["inputs"] = {"user_message": "Dear ${request:who}"}
+    schema = {"type": "object", "required": ["who"], "properties": {"who": {"type": "string"}}}
+    filled.admin("POST", "/workflows", {"id": "letter", "input_schema": schema, "steps": [step]})
+    page = console.page
+    console.go("k/workflows/letter")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_text("is a required property").wait_for()
+    console.refused.clear()
+    page.get_by_label("Who *").fill("Ann")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_text('"Dear Ann"').last.wait_for()
+    page.get_by_text("Without calling anybody").click()
+    page.get_by_label("Outputs of steps").fill('{"say": {"content": "mocked"}}')
+    page.get_by_role("button", name="Try", exact=True).click()
+    page.get_by_text('"mocked"').last.wait_for()
+    page.get_by_role("tab", name="Runs").click()
+    page.locator("tbody tr").first.click()
+    page.get_by_role("dialog").get_by_text("chat completion").click()
+    page.get_by_role("dialog").get_by_text('"Dear Ann"').first.wait_for()
+
+
+def test_test_cases_are_run_and_models_compared(filled: House, console: Console) -> None:
+    wanted = [{"type": "contains", "value": "Paris"}]
+    filled.admin("POST", "/test-cases", {"id": "paris", "model": "echo", "content": "Paris", "assertions": wanted})
+    page = console.page
+    console.go("k/test-cases/paris")
+    page.get_by_role("button", name="Run it").click()
+    page.get_by_text("paris: passed").wait_for()
+    page.locator("tbody tr").first.click()
+    page.get_by_role("dialog").get_by_text("Assertions").wait_for()
+    page.keyboard.press("Escape")
+    console.go("p/test_cases/test-runs")
+    page.get_by_role("button", name="Run test cases").click()
+    page.get_by_role("combobox", name="Model").fill("echo")
+    page.get_by_role("button", name="Compare with another variant").click()
+    page.get_by_role("combobox", name="Model").nth(1).fill("m")
+    page.get_by_role("dialog").get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("dialog").get_by_role("columnheader", name="m", exact=True).wait_for()
+    page.get_by_role("dialog").get_by_role("button", name="failed").click()
+    page.get_by_role("dialog").get_by_text("Answer").wait_for()
+
+
+def test_a_dialog_is_begun_gone_on_with_and_deleted(filled: House, console: Console) -> None:
+    page = console.page
+    console.go("p/dialogs/dialogs")
+    page.get_by_role("button", name="New dialog").click()
+    page.get_by_role("combobox", name="With").fill("echo")
+    page.get_by_role("textbox", name="Title").fill("First")
+    page.get_by_role("button", name="Begin", exact=True).click()
+    for text in ("Hello", "And again"):
+        page.get_by_role("textbox", name="Message").fill(text)
+        page.get_by_role("button", name="Send").click()
+        page.locator(".turn:not(.user)", has_text=text).wait_for()
+    page.get_by_text("4 messages").wait_for()
+    page.reload()
+    page.locator(".turn.user", has_text="And again").wait_for()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete it").click()
+    page.get_by_text("No dialog yet").wait_for()
+    assert [] == filled.admin("GET", "/dialogs")["data"]
+
+
+def test_a_webhook_is_tested_and_delivered_to_again(filled: House, console: Console) -> None:
+    filled.admin("POST", "/webhooks", {"id": "ops", "url": "http://127.0.0.1:9/hook", "events": ["models.created"]})
+    page = console.page
+    console.go("k/webhooks/ops")
+    page.get_by_role("button", name="Send a test event").click()
+    page.get_by_text("Not delivered").wait_for()
+    page.locator("tbody tr").first.click()
+    page.get_by_role("dialog").get_by_text("webhooks.test").first.wait_for()
+    page.get_by_role("dialog").get_by_role("button", name="Deliver again").click()
+    page.get_by_text("It is delivered once more").wait_for()
+    assert 2 == len(filled.admin("GET", "/webhook-deliveries?webhook=ops")["data"])
+
+
+def test_operations_are_watched_and_cancelled(filled: House, console: Console) -> None:
+    body = {"model": "echo", "messages": [{"role": "user", "content": "Hi"}]}
+    made = filled.do(filled.run.http.post("/v1/chat/completions?async=true", json=body, headers=filled.run.auth)).json()
+    page = console.page
+    console.go("p/operations/operations")
+    page.locator("tbody tr").first.click()
+    page.get_by_role("dialog").get_by_text(made["id"]).wait_for()
+
+
+def test_a_page_of_content_is_gone_with_its_plugin(opens: Opens, tmp_path) -> None:
+    with House(tmp_path, plugins={"prompts": {"enabled": False}}) as without:
+        console = opens(url=without.run.url)
+        console.sign_in()
+        console.page.locator("nav").get_by_role("link", name="Workflow runs").wait_for()
+        assert 0 == console.page.locator("nav").get_by_role("link", name="Prompt library").count()
