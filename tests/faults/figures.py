@@ -1,6 +1,6 @@
 """The figures of the fault suite: what each fault was measured to do, and the page they are published on.
 
-SWITCHGEAR_FIGURES=write SWITCHGEAR_SOAK=1 pytest tests/faults -n 0    # measures everything, the slow ones too, and writes the page anew
+SWITCHGEAR_FIGURES=write SWITCHGEAR_SOAK=1 pytest tests/faults -n 0    # measures everything and writes the page anew
 """
 
 import os
