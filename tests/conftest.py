@@ -17,6 +17,8 @@ from support.pulse import Pulse
 # Bytecode is kept, whatever the environment says: the workers rewrite the same tests, and hundreds of processes start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# A plugin that comes with a client takes longer to import than all else of pytest, in each that a test starts.
+os.environ["PYTEST_ADDOPTS"] = "-p no:langsmith_plugin"
 
 # How long one example takes says nothing on a busy machine. HYPOTHESIS_PROFILE=thorough looks further.
 settings.register_profile("fast", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

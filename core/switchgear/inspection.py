@@ -6,6 +6,7 @@ command, a table) against whoever else would answer there. Every finding names w
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from importlib.metadata import EntryPoint
 from itertools import combinations, pairwise, product
@@ -239,16 +240,20 @@ def _wrong_handlers(brought: "Sequence[Bound[HTTPRouteHandler]]") -> Iterator[st
     """Let Litestar look at the handlers, all of them first, so that what it cannot use is told as its plugin's."""
     if not brought:
         return
-    from litestar import Litestar  # noqa: PLC0415 - takes long to import, and is there where a plugin brings a route
+    from switchgear.admin.app import App  # noqa: PLC0415 - takes long to import, and Litestar is there where a route is
 
     def refusal(handlers: "Iterable[HTTPRouteHandler]") -> Exception | None:
         try:
-            Litestar(list(handlers), openapi_config=None, logging_config=None)
+            App(list(handlers))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told as a failure of the plugin
             return error
         return None
 
-    if refusal(dict.fromkeys(bound.item for bound in brought)) is None:
+    handlers = list(dict.fromkeys(bound.item for bound in brought))
+    for handler in handlers:
+        with suppress(Exception):  # it is found again below
+            _ = handler.signature_model  # which stays with it, so that it is made once
+    if refusal(handlers) is None:
         return
     for bound in brought:
         if (error := refusal([bound.item])) is not None:

@@ -6,6 +6,7 @@ import re
 import tokenize
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -106,27 +107,27 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield every module imported, at run time or for types."""
+@cache
+def imported(path: Path) -> list[tuple[str, str]]:
+    """Return every module that is imported, at run time or for types, and what of it by name."""
+    found: list[tuple[str, str]] = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            found += [(node.module, alias.name) for alias in node.names]
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    return {module for module, _ in imported(path)}
 
 
 def private(path: Path) -> list[str]:
     """Return what is imported of the kernel that is not public."""
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            named = [(alias.name, "") for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            named = [(node.module, alias.name) for alias in node.names]
-        else:
-            continue
-        found += [one for module, of in named if module.split(".")[0] == "switchgear" and (one := _private(module, of))]
-    return found
+    return [
+        one for module, of in imported(path) if module.split(".")[0] == "switchgear" and (one := _private(module, of))
+    ]
 
 
 def _private(module: str, of: str) -> str | None:
@@ -141,8 +142,9 @@ def _private(module: str, of: str) -> str | None:
     return f"{module}.{of}" if of == "*" or of.startswith("_") else None
 
 
-def words(path: Path) -> Iterator[str]:
-    """Yield identifiers and strings, without docstrings and comments."""
+@cache
+def words(path: Path) -> list[str]:
+    """Return identifiers and strings, without docstrings and comments."""
     source = path.read_text()
     docstrings = {
         node.body[0].value.lineno
@@ -152,9 +154,11 @@ def words(path: Path) -> Iterator[str]:
         and isinstance(node.body[0], ast.Expr)
         and isinstance(node.body[0].value, ast.Constant)
     }
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.NAME or (token.type == tokenize.STRING and token.start[0] not in docstrings):
-            yield token.string
+    return [
+        token.string
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.NAME or (token.type == tokenize.STRING and token.start[0] not in docstrings)
+    ]
 
 
 @pytest.mark.parametrize("path", modules(CORE), ids=name)

@@ -1,6 +1,6 @@
 """The figures of the fault suite: what each fault was measured to do, and the page they are published on.
 
-SWITCHGEAR_FIGURES=write pytest tests/faults -n 0 -m ""    # measures everything, the slow ones too, and writes the page anew
+SWITCHGEAR_FIGURES=write SWITCHGEAR_SOAK=1 pytest tests/faults -n 0    # measures everything and writes the page anew
 """
 
 import os
@@ -18,7 +18,7 @@ Each row is a test that breaks something on purpose and measures what clients ge
 does (times on a shared machine are shown, not asserted). Written by the suite itself, on {machine}:
 
 ```
-SWITCHGEAR_FIGURES=write pytest tests/faults -n 0 -m ""
+SWITCHGEAR_FIGURES=write SWITCHGEAR_SOAK=1 pytest tests/faults -n 0
 ```
 
 | fault | figure | measured | bar | test |

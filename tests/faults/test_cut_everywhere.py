@@ -12,6 +12,7 @@ from faults.figures import Record
 from support.faultup import FaultUpstream, Script
 from support.gateway import Running, running
 from support.load import Load
+from support.soak import usually
 from support.wires import WIRES, Wire, provide
 
 LENGTH = 4096
@@ -21,6 +22,8 @@ FRAMINGS = {
     "close": Script(framing="close"),
     "chunked as if whole": Script(framing="chunked", cut_how="clean"),
 }
+SAMPLED: int | None = usually(24, soak=None)
+"""At how many bytes of a stream it is cut; None: at every one, as every short stream is in tests/system/test_streaming.py."""
 END = 48
 """So many bytes at the end are always among those that are sampled: there the end is marked."""
 
@@ -48,18 +51,18 @@ async def recorded(wire: Wire, run: Running, up: FaultUpstream) -> tuple[str, by
         count += 1
 
 
-@pytest.mark.parametrize("sampled", [24, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.soak
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 @pytest.mark.parametrize("framing", FRAMINGS)
 async def test_a_stream_cut_at_any_byte_is_not_taken_for_whole(
-    tmp_path: Path, figure: Record, framing: str, wire: Wire, sampled: int
+    tmp_path: Path, figure: Record, framing: str, wire: Wire
 ) -> None:
     async with FaultUpstream() as up, running(tmp_path) as run:
         await provide(run, up)
         text, sent = await recorded(wire, run, up)
         offsets = list(range(len(sent) + 1))
-        if sampled:
-            offsets = sorted({*random.Random(framing).sample(offsets, sampled), *offsets[-END::4]})
+        if SAMPLED is not None:
+            offsets = sorted({*random.Random(framing).sample(offsets, SAMPLED), *offsets[-END::4]})
         up.script(*(msgspec.structs.replace(FRAMINGS[framing], content=text, cut_at=at) for at in offsets))
         async with Load(run.port, run.key) as load:
             asks = (wire.ask(f"cut {number}") for number in range(len(offsets)))
@@ -84,7 +87,7 @@ async def test_a_stream_cut_at_any_byte_is_not_taken_for_whole(
                 assert at < len(sent), where
                 assert (call.status, b"error" in call.body) in {(200, True), (502, True)}, where
             seen[outcome] += 1
-        if not sampled:
+        if SAMPLED is None:
             row, counts = f"6 {wire.name} cut at every byte, {framing}", f"{seen.total()} offsets of {len(sent)} bytes"
             figure(row, "told complete though it was not", f"0 of {seen['upstream_cut']}, {counts}", "0")
             figure(row, "client and usage record disagree", f"0 of {seen.total()}", "0")

@@ -15,10 +15,11 @@ import pytest
 from support.daemon import Daemon, daemon
 from support.faultup import FaultUpstream, Script
 from support.gateway import eventually
+from support.soak import usually
 from support.talk import Talk
 from switchgear.testing.upstream.ledger import Entry
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(3600)]
 CLIENTS = 12
 BUSY = Script(chunks=6, delay_ms=5, chunk_delay_ms=3)
 
@@ -128,7 +129,7 @@ async def live_and_die(tmp_path: Path, *, kills: int, seed: int, environ: dict[s
 
 
 async def test_nothing_acknowledged_is_lost_or_doubled(tmp_path: Path) -> None:
-    await live_and_die(tmp_path, kills=50, seed=20, environ={})
+    await live_and_die(tmp_path, kills=usually(10, soak=500), seed=20, environ={})
 
 
 async def test_nothing_acknowledged_is_lost_with_full_durability(tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ from support.faultup import FaultUpstream, Script
 from support.fleet import fleet
 from support.gateway import eventually, running
 from support.load import Load, ms, percentile
+from support.soak import SOAK, usually
 from support.wires import WIRES, Wire, provide
 
 IDLE = 0.2
 CHUNKS = 8
+ROUNDS = usually(4, soak=371)
 AT_ONCE = 100
 
 
@@ -21,10 +23,10 @@ PATIENT = {"SWITCHGEAR__GATEWAY__TIMEOUTS__CONNECT": "30", "SWITCHGEAR__GATEWAY_
 """Hundreds connect at once, to a provider that shares their loop."""
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(371, marks=pytest.mark.slow)])
+@pytest.mark.soak
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 async def test_a_stream_that_falls_silent_after_any_chunk_is_an_error(
-    tmp_path: Path, figure: Record, wire: Wire, rounds: int
+    tmp_path: Path, figure: Record, wire: Wire
 ) -> None:
     async with (
         FaultUpstream() as up,
@@ -33,14 +35,14 @@ async def test_a_stream_that_falls_silent_after_any_chunk_is_an_error(
     ):
         await provide(run, up)
         scripts = [Script(chunks=CHUNKS, stall_after_chunks=after) for after in range(CHUNKS + 1)]
-        up.script(*scripts, times=rounds)
-        total = rounds * (CHUNKS + 1)
+        up.script(*scripts, times=ROUNDS)
+        total = ROUNDS * (CHUNKS + 1)
         calls = await load.at_once((wire.ask(f"{n}") for n in range(total)), width=AT_ONCE, path=wire.path)
         records = await run.all_usage()
         false = [call for call in calls if wire.is_complete(call.status, call.body)]
         assert [] == false
         # Before its first content a stream is not begun, so that its error has a status.
-        assert Counter({200: rounds * CHUNKS, 504: rounds}) == Counter(call.status for call in calls)
+        assert Counter({200: ROUNDS * CHUNKS, 504: ROUNDS}) == Counter(call.status for call in calls)
         assert {(True, True)} == {(call.whole, b"idle_timeout" in call.body) for call in calls}
         of_calls = [records[call.headers["x-request-id"]] for call in calls]
         assert {("upstream_stall", "idle_timeout", True)} == {
@@ -52,7 +54,7 @@ async def test_a_stream_that_falls_silent_after_any_chunk_is_an_error(
         )
         await eventually(lambda: up.open_connections == 0)
         assert min(silences(up)) > IDLE * 0.9
-        if rounds > 4:
+        if SOAK:
             row = f"4 {wire.name} stalls after every chunk"
             figure(row, "told complete though it stalled", f"{len(false)} of {total}", "0")
 

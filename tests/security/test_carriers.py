@@ -5,6 +5,11 @@ import asyncio
 import pytest
 
 from support.gateway import ADMIN_KEY, Running
+from support.shared import gateway, shared_upstream
+
+__all__ = ["gateway", "shared_upstream"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BODY = b'{"model":"echo","messages":[{"role":"user","content":"x"}]}'
 GOOD = ["Authorization: Bearer {key}", "authorization: bearer {key}", "X-Api-Key: {key}", "api-key: {key}"]

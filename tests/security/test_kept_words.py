@@ -9,6 +9,11 @@ import pytest
 
 from support.faultup import FaultUpstream, Script
 from support.gateway import PROVIDER_KEY, SOURCE, Running
+from support.shared import gateway, shared_upstream, upstream
+
+__all__ = ["gateway", "shared_upstream", "upstream"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHAT = {"messages": [{"role": "user", "content": "x"}]}
 OTHERS: dict[str, Any] = {
@@ -25,12 +30,12 @@ async def test_members_that_name_other_models_are_left_out_and_named(
     gateway: Running, upstream: FaultUpstream, type: str
 ) -> None:
     base_url = upstream.base_url.removesuffix("/v1") if type == "anthropic" else upstream.base_url
-    await gateway.create("credentials", id="k", type=type, source=SOURCE)
-    await gateway.create("providers", id="o", type=type, base_url=base_url, credential_id="k")
-    await gateway.create("models", id="mine", provider_id="o", provider_model="claude-mine")
+    await gateway.create("credentials", id=type, type=type, source=SOURCE)
+    await gateway.create("providers", id=type, type=type, base_url=base_url, credential_id=type)
+    await gateway.create("models", id=f"mine-{type}", provider_id=type, provider_model="claude-mine")
     path = "/v1/messages" if type == "anthropic" else "/v1/chat/completions"
     others = {name: value for name, value in OTHERS.items() if type != "anthropic" or name != "providerOptions"}
-    body = {"model": "mine", "max_tokens": 9, **CHAT, **others}
+    body = {"model": f"mine-{type}", "max_tokens": 9, **CHAT, **others}
     answer = await gateway.http.post(path, json=body, headers=gateway.auth)
     assert 200 == answer.status_code, answer.text
     sent = upstream.ledger.entries[-1].body
@@ -143,15 +148,16 @@ async def test_models_of_tools_are_those_that_the_key_may_use(
     gateway: Running, upstream: FaultUpstream, what: str
 ) -> None:
     path, tool = TOOLS[what]
+    mine = what.replace(" ", "-")
     type, base_url = "openai_compatible", upstream.base_url
     settings: dict[str, Any] = {"settings": {"wires": ["chat", "responses"]}}
     if path == "/v1/messages":
         type, base_url, settings = "anthropic", upstream.base_url.removesuffix("/v1"), {}
-    await gateway.create("credentials", id="k", type=type, source=SOURCE)
-    await gateway.create("providers", id="o", type=type, base_url=base_url, credential_id="k", **settings)
-    await gateway.create("models", id="mine", provider_id="o", provider_model="claude-mine")
+    await gateway.create("credentials", id=mine, type=type, source=SOURCE)
+    await gateway.create("providers", id=mine, type=type, base_url=base_url, credential_id=mine, **settings)
+    await gateway.create("models", id=mine, provider_id=mine, provider_model="claude-mine")
     said = {"input": "x"} if path == "/v1/responses" else {"max_tokens": 9, **CHAT}
-    body = json.dumps({"model": "mine", **said, "tools": [tool]}).replace("\\\\u0065", "\\u0065").encode()
+    body = json.dumps({"model": mine, **said, "tools": [tool]}).replace("\\\\u0065", "\\u0065").encode()
 
     async def ask(models: list[str]) -> tuple[bytes, str]:
         _, key = await gateway.new_key(permissions={"models": models})
@@ -160,9 +166,9 @@ async def test_models_of_tools_are_those_that_the_key_may_use(
         assert 200 == answer.status_code, answer.text
         return upstream.ledger.entries[-1].body, answer.headers.get("x-switchgear-dropped", "")
 
-    sent, dropped = await ask(["mine"])
+    sent, dropped = await ask([mine])
     assert (False, True) == (b"secret" in sent, "model" in dropped), (sent, dropped)
-    for models in (["mine", "secret", "m"], ["*"]):
+    for models in ([mine, "secret", "m"], ["*"]):
         sent, dropped = await ask(models)
         assert (True, "") == (b"secret" in sent, dropped)
 

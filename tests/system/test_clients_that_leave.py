@@ -10,7 +10,9 @@ import pytest
 
 from support.faultup import FaultUpstream, Script
 from support.gateway import Running, eventually
+from support.soak import usually
 
+CALLS = usually(500, soak=5_000)
 SLOW = Script(chunks=1000, chunk_delay_ms=20)
 
 
@@ -43,9 +45,8 @@ async def test_upstream_is_aborted_and_usage_recorded(gateway: Running, upstream
     assert gateway.gateway.kernel.metrics.expose().count(b'outcome="client_gone"') == 1
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-async def test_five_thousand_cancelled_calls_leak_nothing(gateway: Running, upstream: FaultUpstream) -> None:
+@pytest.mark.soak
+async def test_cancelled_calls_leak_nothing(gateway: Running, upstream: FaultUpstream) -> None:
     upstream.default = Script(chunks=20, delay_ms=5, chunk_delay_ms=2)
     chance = random.Random(5)
     await gateway.chat()
@@ -65,7 +66,7 @@ async def test_five_thousand_cancelled_calls_leak_nothing(gateway: Running, upst
             await one()
 
     _, before = held()
-    await asyncio.gather(*(many(100) for _ in range(50)))
+    await asyncio.gather(*(many(CALLS // 50) for _ in range(50)))
     await eventually(lambda: gateway.gateway.exchanges_in_flight == 0, within=10)
     await eventually(lambda: held()[1] <= before + 40, within=10)
     assert (await gateway.chat()).status_code == 200
@@ -73,4 +74,4 @@ async def test_five_thousand_cancelled_calls_leak_nothing(gateway: Running, upst
     recorded = sum(group["requests"] for group in summary)
     reached = len(upstream.ledger.entries)
     assert recorded >= reached, "every call that reached the provider has its record"
-    assert recorded <= 5002
+    assert recorded <= CALLS + 2

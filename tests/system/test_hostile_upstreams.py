@@ -7,6 +7,11 @@ import pytest
 
 from support.faultup import FaultUpstream, Script
 from support.gateway import PROVIDER_KEY, Running
+from support.shared import gateway, shared_upstream, upstream
+
+__all__ = ["gateway", "shared_upstream", "upstream"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 JSON = {"content-type": "application/json"}
 
@@ -86,9 +91,10 @@ async def test_an_echoed_secret_header_is_no_request_id(
 ) -> None:
     secret = "header-canary-0123456789"
     where = {"base_url": upstream.base_url, "headers": {"x-auth-key": secret}, "credential_id": credential_id}
-    await gateway.create("providers", id="h", type="openai", **where)
+    id = f"with-{credential_id}"
+    await gateway.create("providers", id=id, type="openai", **where)
     upstream.script(Script(status=400, body="{}", headers={**JSON, "x-request-id": f"r-{secret}"}))
-    answer = await gateway.chat(model="h/x")
+    answer = await gateway.chat(model=f"{id}/x")
     assert answer.status_code == 400
     assert secret not in answer.text + str(answer.headers)
     assert secret not in json.dumps(await gateway.usage())
@@ -127,10 +133,11 @@ async def test_chunks_without_content_are_not_held_for_ever(gateway: Running, up
 async def test_a_credential_that_cannot_be_sent_is_the_gateways_fault_and_costs_nothing(
     gateway: Running, upstream: FaultUpstream, values: dict[str, str], status: int
 ) -> None:
-    await gateway.create("credentials", id="odd", type="openai", source={"backend": "encrypted", "values": values})
-    await gateway.create("providers", id="odd", type="openai", base_url=upstream.base_url, credential_id="odd")
-    await gateway.create("models", id="odd", provider_id="odd", provider_model="x")
-    answer = await gateway.chat(model="odd")
+    id = f"odd-{status}"
+    await gateway.create("credentials", id=id, type="openai", source={"backend": "encrypted", "values": values})
+    await gateway.create("providers", id=id, type="openai", base_url=upstream.base_url, credential_id=id)
+    await gateway.create("models", id=id, provider_id=id, provider_model="x")
+    answer = await gateway.chat(model=id)
     record = await gateway.usage_of(answer.headers["x-request-id"])
     assert (answer.status_code, answer.headers["x-switchgear-error-source"]) == (status, "gateway")
     assert (record["outcome"], record["input_tokens"]) == ("upstream_error", None)

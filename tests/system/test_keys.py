@@ -11,6 +11,7 @@ import pytest_asyncio
 from support.faultup import FaultUpstream, Script
 from support.gateway import ADMIN_KEY, Running, eventually, running
 from support.http1 import request_bytes
+from support.soak import usually
 from support.talk import DONE, Talk, call
 from switchgear.config import load
 from switchgear.contracts.principal import operator
@@ -228,8 +229,8 @@ async def test_a_revocation_by_another_replica_cuts_within_a_second(gateway: Run
         await other.stop()
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(15, marks=pytest.mark.slow)])
-async def test_no_revoked_key_comes_back(gateway: Running, rounds: int) -> None:
+@pytest.mark.soak
+async def test_no_revoked_key_comes_back(gateway: Running) -> None:
     """Twenty keys at a time are revoked in the midst of their calls."""
     revoked: list[str] = []
 
@@ -253,7 +254,7 @@ async def test_no_revoked_key_comes_back(gateway: Running, rounds: int) -> None:
                 await talk.end(within=5)
                 assert (False, "invalid_api_key") == (talk.complete, talk.error["code"])
 
-    for _ in range(rounds):
+    for _ in range(usually(1, soak=15)):
         async with asyncio.TaskGroup() as lives:
             for _ in range(20):
                 lives.create_task(live_and_die())

@@ -7,15 +7,21 @@ from typing import Any
 
 import openai
 import pytest
+import pytest_asyncio
 from openai import AsyncOpenAI, OpenAI
 
 from support.faultup import FaultUpstream, Script, ToolCall
 from support.gateway import PROVIDER_KEY, Running
+from support.shared import gateway, shared_upstream, upstream
+
+__all__ = ["gateway", "shared_upstream", "upstream"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HELLO: Any = [{"role": "user", "content": "Say hello"}]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def client(gateway: Running) -> AsyncIterator[AsyncOpenAI]:
     async with AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0) as made:
         yield made
@@ -90,7 +96,7 @@ async def test_passes_fields_it_does_not_know(client: AsyncOpenAI, upstream: Fau
     await client.chat.completions.create(model="m", messages=HELLO, extra_body=odd, seed=7)
     body = last_body(upstream)
     assert {name: body[name] for name in odd} == odd
-    assert body["model"] == "upstream-model"
+    assert body["model"].startswith("upstream-")
     assert sorted(body) == ["messages", "model", "nested", "seed", "top_k"], "nothing is added to a plain call"
 
 
@@ -104,6 +110,7 @@ async def test_uses_the_defaults_of_the_model_where_the_client_set_none(
     assert (body["temperature"], body["max_completion_tokens"]) == (1, 5)
     await client.chat.completions.create(model="tuned", messages=HELLO, max_completion_tokens=9)
     assert (last_body(upstream)["max_completion_tokens"], "max_tokens" in last_body(upstream)) == (9, False)
+    assert (await gateway.admin.delete("/models/tuned")).status_code == 204
 
 
 async def test_says_of_each_answer_what_became_of_it(client: AsyncOpenAI, gateway: Running) -> None:

@@ -20,6 +20,7 @@ from support.daemon import Daemon, daemon
 from support.faultup import FaultUpstream, Script
 from support.gateway import ADMIN_KEY, PROVIDER_KEY, Running, eventually, running
 from support.process import switchgear
+from support.soak import usually
 from support.talk import Talk, call
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -98,10 +99,10 @@ async def change(gateway: Running, upstreams: list[FaultUpstream], number: int) 
             assert 404 == (await call(gateway.port, gateway.key, model=f"made-{number - 1}")).answer.status
 
 
-@pytest.mark.parametrize("changes", [40, pytest.param(200, marks=pytest.mark.slow)])
-async def test_changes_under_load_fail_nothing(gateway: Running, upstreams: list[FaultUpstream], changes: int) -> None:
+@pytest.mark.soak
+async def test_changes_under_load_fail_nothing(gateway: Running, upstreams: list[FaultUpstream]) -> None:
     async with Load(gateway, "steady", "toggled", "m") as load:
-        for number in range(changes):
+        for number in range(usually(40, soak=200)):
             await change(gateway, upstreams, number)
     found = load.found
     assert {("steady", 200, ""), ("m", 200, ""), ("toggled", 200, ""), ("toggled", 404, "model_not_found")} == set(

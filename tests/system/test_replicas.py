@@ -155,8 +155,7 @@ async def test_of_two_hundred_at_once_as_many_get_through_as_the_limit_says(
     await until(all_recorded)
 
 
-@pytest.mark.parametrize("times", [5])
-async def test_a_revoked_key_is_refused_by_all_within_a_second_under_load(four: Replicas, times: int) -> None:
+async def test_a_revoked_key_is_refused_by_all_within_a_second_under_load(four: Replicas) -> None:
     _, busy = await four.new_key()
     stop = asyncio.Event()
 
@@ -166,7 +165,7 @@ async def test_a_revoked_key_is_refused_by_all_within_a_second_under_load(four: 
 
     tasks = [asyncio.create_task(load(n)) for n in range(8)]
     late = []
-    for _ in range(times):
+    for _ in range(3):
         id, key = await four.new_key()
         assert 200 == (await four.admin("POST", f"/api-keys/{id}/revoke")).status_code
         await asyncio.sleep(1.0)
@@ -178,12 +177,12 @@ async def test_a_revoked_key_is_refused_by_all_within_a_second_under_load(four: 
 
 async def test_a_redis_that_forgets_or_stands_still_or_dies_hangs_nobody_and_widens_nothing(four: Replicas) -> None:
     _, closed = await four.new_key(concurrent_requests=100)
-    _, local = await four.new_key(requests_per_hour=40, outage="local")
+    _, local = await four.new_key(requests_per_hour=8, outage="local")
     _, free = await four.new_key()
     assert [200] * REPLICAS == [await four.ask(closed, n) for n in range(REPLICAS)]
     four.redis.freeze()
-    codes = [await four.ask(local, n % REPLICAS) for n in range(60)]
-    assert (40, 20) == (codes.count(200), codes.count(429)), "ten of each, as many as there are together"
+    codes = [await four.ask(local, n % REPLICAS) for n in range(12)]
+    assert (8, 4) == (codes.count(200), codes.count(429)), "two of each, as many as there are together"
     assert {503} == {await four.ask(closed, n) for n in range(REPLICAS)}
     assert {200} == {await four.ask(free, n) for n in range(REPLICAS)}
     four.redis.thaw()

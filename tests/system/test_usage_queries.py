@@ -5,6 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from support.gateway import Running
+from support.shared import gateway, shared_upstream
+
+__all__ = ["gateway", "shared_upstream"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import msgspec
-from litestar import Litestar, Request, Response, delete, get, patch, post, put
+from litestar import Request, Response, delete, get, patch, post, put
 from litestar.connection import ASGIConnection
 from litestar.datastructures import MutableScopeHeaders, State
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
@@ -19,6 +19,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from switchgear.admin import conditions, problems, replay
+from switchgear.admin.app import App
 from switchgear.admin.docs import docs_handlers
 from switchgear.admin.kinds import kind_list
 from switchgear.admin.replay import Answer
@@ -26,7 +27,6 @@ from switchgear.admin.search import search_handler
 from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect
 from switchgear.contracts.principal import Credentials
-from switchgear.contracts.resource import ResourceAction, ResourceKind
 from switchgear.errors import PermissionDenied
 from switchgear.plugin_faults import PluginFaults
 from switchgear.resources import Remember, ResourceEngine, Terms
@@ -37,6 +37,8 @@ from switchgear.resources.views import Written
 
 MAX_BODY = 1024 * 1024
 MAX_VERSION = 2**62
+KIND_IN_PATH = "{kind}"
+"""What generated handlers declare for their `resource`: the kind that the path names."""
 
 AnyRequest = Request[Any, Any, Any]
 Reply = Response[bytes | None]
@@ -51,7 +53,7 @@ def create_admin_app(
     dialects: Sequence[Dialect] = (),
     root_path: str = "",
     faults: PluginFaults | None = None,
-) -> Litestar:
+) -> App:
     """Make the Litestar application of the admin side: routes of all kinds, `extra_handlers`, API description and docs.
 
     `extra_handlers` declare `opt={"action": …, "resource": …}` as the generated ones do; `"public": True` instead opens one
@@ -69,22 +71,19 @@ def create_admin_app(
         connection.state.principal, connection.state.scope = await authority.enter(
             _credentials(connection),
             action,
-            resource,
+            _kind(connection) if resource == KIND_IN_PATH else resource,
             None if id is None else _written(str(id)),
             scoped=handler.opt.get("scoped") is True,
         )
 
-    generated = [handler for kind in engine.kinds.values() for handler in kind_handlers(engine, kind)]
     extra_handlers = [*kind_list(engine.kinds), search_handler(engine, authority), *extra_handlers]
-    return Litestar(
-        [*generated, *extra_handlers, *docs_handlers(engine.kinds, extra_handlers, dialects, root_path)],
+    return App(
+        [*kind_handlers(engine), *extra_handlers, *docs_handlers(engine.kinds, extra_handlers, dialects, root_path)],
         guards=[guard],
         exception_handlers={Exception: problems.to_response},
         before_send=[_before_send],
         state=State({"ambient": engine.ambient, "faults": faults}),
         request_max_body_size=max_body,
-        openapi_config=None,
-        logging_config=None,
         etag=None,
     )
 
@@ -133,23 +132,33 @@ async def _before_send(message: Message, scope: Scope) -> None:
         headers.setdefault("cache-control", "no-store")
 
 
-def declares(action: str, kind: ResourceKind[Any, Any]) -> dict[str, Any]:
-    """Return what a handler's `opt` says it is about."""
-    return {"action": action, "resource": kind.name, "scoped": True}
+def _declares(action: str) -> dict[str, Any]:
+    """Return what a generated handler's `opt` says it is about."""
+    return {"action": action, "resource": KIND_IN_PATH, "scoped": True}
 
 
-def kind_handlers(engine: ResourceEngine, kind: ResourceKind[Any, Any]) -> list[HTTPRouteHandler]:
-    """Make the route handlers of one kind."""
-    base, one = f"{conditions.PREFIX}/{kind.name}", f"{conditions.PREFIX}/{kind.name}/{{id:str}}"
+def _kind(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the kind that the path of a generated route names."""
+    return connection.scope["path_template"].split("/")[3]
+
+
+def kind_handlers(engine: ResourceEngine) -> list[HTTPRouteHandler]:
+    """Make the route handlers of resources. Each serves its path below every kind: Litestar takes its time over a handler."""
+    every = [f"{conditions.PREFIX}/{name}" for name in engine.kinds]
+    one = [f"{path}/{{id:str}}" for path in every]
+    actions: dict[str, list[str]] = {}
+    for path, kind in zip(one, engine.kinds.values(), strict=True):
+        for action in kind.actions:
+            actions.setdefault(action.name, []).append(f"{path}/{action.name}")
     return [
-        *_reading(engine, kind, base, one),
-        *_writing(engine, kind, base, one),
-        *(_action(engine, kind, action, one) for action in kind.actions),
+        *_reading(engine, every, one),
+        *_writing(engine, every, one),
+        *(_action(engine, name, paths) for name, paths in actions.items()),
     ]
 
 
-def _reading(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, one: str) -> list[HTTPRouteHandler]:
-    @get(base, opt=declares("list", kind))
+def _reading(engine: ResourceEngine, every: list[str], one: list[str]) -> list[HTTPRouteHandler]:
+    @get(every, opt=_declares("list"))
     async def list_resources(request: AnyRequest) -> Reply:
         found = conditions.parameters(request)
         limit = conditions.number(found, "limit", default=100, least=1, most=MAX_PAGE)
@@ -158,19 +167,19 @@ def _reading(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, on
         scope = request.state.scope
         return _reply(
             await engine.page(
-                kind.name, cursor=cursor, limit=limit, equals=found, word=word, prefix=prefix, scope=scope
+                _kind(request), cursor=cursor, limit=limit, equals=found, word=word, prefix=prefix, scope=scope
             )
         )
 
-    @get(one, opt=declares("read", kind))
+    @get(one, opt=_declares("read"))
     async def get_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
-        view = await engine.get(kind.name, _written(id), request.state.scope)
+        view = await engine.get(_kind(request), _written(id), request.state.scope)
         headers = {"etag": conditions.etag(view["version"])}
         if conditions.is_known(request, view["version"]):
             return Response(None, status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return _reply(view, headers)
 
-    @get(f"{one}/versions", opt=declares("read", kind))
+    @get([f"{path}/versions" for path in one], opt=_declares("read"))
     async def list_versions(request: AnyRequest, id: FromPath[str]) -> Reply:
         found = conditions.parameters(request)
         limit = conditions.number(found, "limit", default=100, least=1, most=MAX_PAGE)
@@ -178,75 +187,79 @@ def _reading(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, on
         conditions.no_more(found)
         assert limit is not None
         scope = request.state.scope
-        versions = await engine.versions(kind.name, _written(id), before=before, limit=limit, scope=scope)
+        versions = await engine.versions(_kind(request), _written(id), before=before, limit=limit, scope=scope)
         more = len(versions) == limit and versions[-1]["version"] > 1
         return _reply({"data": versions, "next_cursor": str(versions[-1]["version"]) if more else None})
 
-    @get(f"{one}/versions/{{version:int}}", opt=declares("read", kind))
+    @get([f"{path}/versions/{{version:int}}" for path in one], opt=_declares("read"))
     async def get_version(request: AnyRequest, id: FromPath[str], version: FromPath[int]) -> Reply:
         wanted = version if 0 < version < MAX_VERSION else 0
-        return _reply(await engine.version(kind.name, _written(id), wanted, request.state.scope))
+        return _reply(await engine.version(_kind(request), _written(id), wanted, request.state.scope))
 
     return [list_resources, get_resource, list_versions, get_version]
 
 
-def _writing(engine: ResourceEngine, kind: ResourceKind[Any, Any], base: str, one: str) -> list[HTTPRouteHandler]:
-    @post(base, opt=declares("create", kind), status_code=HTTPStatus.CREATED)
+def _writing(engine: ResourceEngine, every: list[str], one: list[str]) -> list[HTTPRouteHandler]:
+    @post(every, opt=_declares("create"), status_code=HTTPStatus.CREATED)
     async def create_resource(request: AnyRequest) -> Reply:
         body = await _body(request, conditions.JSON)
         return await replay.write(
             engine,
             request,
-            lambda it: engine.create(kind.name, body, _terms(request, it)),
-            lambda it: _created(base, it),
+            lambda it: engine.create(_kind(request), body, _terms(request, it)),
+            lambda it: _created(_kind(request), it),
         )
 
-    @put(one, opt=declares("replace", kind))
+    @put(one, opt=_declares("replace"))
     async def replace_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
         body = await _body(request, conditions.JSON)
         return await replay.write(
-            engine, request, lambda it: engine.replace(kind.name, _written(id), body, _terms(request, it)), _changed
+            engine,
+            request,
+            lambda it: engine.replace(_kind(request), _written(id), body, _terms(request, it)),
+            _changed,
         )
 
-    @patch(one, opt=declares("patch", kind))
+    @patch(one, opt=_declares("patch"))
     async def patch_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
         body = await _body(request, conditions.MERGE_PATCH, conditions.JSON)
         return await replay.write(
-            engine, request, lambda it: engine.patch(kind.name, _written(id), body, _terms(request, it)), _changed
+            engine, request, lambda it: engine.patch(_kind(request), _written(id), body, _terms(request, it)), _changed
         )
 
-    @delete(one, opt=declares("delete", kind), status_code=HTTPStatus.OK)
+    @delete(one, opt=_declares("delete"), status_code=HTTPStatus.OK)
     async def delete_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
         return await replay.write(
             engine,
             request,
-            lambda it: engine.delete(kind.name, _written(id), _terms(request, it)),
+            lambda it: engine.delete(_kind(request), _written(id), _terms(request, it)),
             lambda _: Answer(HTTPStatus.NO_CONTENT),
         )
 
-    @post(f"{one}/restore", opt=declares("restore", kind), status_code=HTTPStatus.OK)
+    @post([f"{path}/restore" for path in one], opt=_declares("restore"), status_code=HTTPStatus.OK)
     async def restore_version(request: AnyRequest, id: FromPath[str]) -> Reply:
         wanted, wrong = decode(conditions.Restore, plain(await _body(request, conditions.JSON)))
         refuse(wrong)
         assert wanted is not None
         version = wanted.version if 0 < wanted.version < MAX_VERSION else 0
         return await replay.write(
-            engine, request, lambda it: engine.restore(kind.name, _written(id), version, _terms(request, it)), _changed
+            engine,
+            request,
+            lambda it: engine.restore(_kind(request), _written(id), version, _terms(request, it)),
+            _changed,
         )
 
     return [create_resource, replace_resource, patch_resource, delete_resource, restore_version]
 
 
-def _action(
-    engine: ResourceEngine, kind: ResourceKind[Any, Any], action: ResourceAction[Any], one: str
-) -> HTTPRouteHandler:
-    @post(f"{one}/{action.name}", opt=declares(action.name, kind), status_code=HTTPStatus.OK)
+def _action(engine: ResourceEngine, name: str, paths: list[str]) -> HTTPRouteHandler:
+    @post(paths, opt=_declares(name), status_code=HTTPStatus.OK)
     async def act(request: AnyRequest, id: FromPath[str]) -> Reply:
         body = await _body(request, conditions.JSON) if await request.body() else None
         return await replay.write(
             engine,
             request,
-            lambda it: engine.act(kind.name, _written(id), action.name, body, _terms(request, it)),
+            lambda it: engine.act(_kind(request), _written(id), name, body, _terms(request, it)),
             _changed,
         )
 
@@ -263,8 +276,11 @@ def _terms(request: AnyRequest, remember: Remember | None) -> Terms:
     return Terms(state.principal, conditions.expected_versions(request), remember, state.scope)
 
 
-def _created(base: str, written: Written) -> Answer:
-    headers = {"location": f"{base}/{quote(written.id, safe='')}", "etag": conditions.etag(written.version)}
+def _created(kind: str, written: Written) -> Answer:
+    headers = {
+        "location": f"{conditions.PREFIX}/{kind}/{quote(written.id, safe='')}",
+        "etag": conditions.etag(written.version),
+    }
     return Answer(HTTPStatus.CREATED, headers, written.view, written.once)
 
 

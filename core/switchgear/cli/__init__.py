@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command runs, so that help and completion answer at once.
 """
 
+import gc
 import os
 from importlib import import_module
 from pathlib import Path
@@ -46,6 +47,7 @@ class Commands(click.Group):
         """Import a command of the kernel's or a declared one, or look for another one of a plugin's."""
         if cmd_name in _SERVING and not ctx.resilient_parsing:
             ctx.meta.setdefault(EARLY, Early())
+            gc.disable()  # what is made by then lives as long as the process; `serve` enables it again
         if cmd_name in COMMANDS:
             module, _, name = COMMANDS[cmd_name][0].partition(":")
             command: click.Command = getattr(import_module(module), name)
@@ -107,6 +109,7 @@ class Commands(click.Group):
             early: Early | None = ctx.meta.get(EARLY)
             if early is not None:
                 early.release()
+                gc.enable()
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run, also where an output was closed: what is opened later must not be taken for it."""

@@ -83,6 +83,7 @@ async def _work(gateway: Gateway, early: Early, leaving: Leaving) -> None:
     early.on_end(lambda: loop.call_soon_threadsafe(stop.set))
     await gateway.start()
     try:
+        _begin_collecting()
         gateway.work()
         with contextlib.suppress(OSError):
             click.echo(f"Switchgear works on background jobs (data in {gateway.settings.data_path})")
@@ -107,6 +108,7 @@ def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool, p
             _refuse_open_bind(config.gateway)
         from switchgear.cli.workers import Supervisor  # noqa: PLC0415 - most gateways are one process
 
+        gc.enable()  # it watches for as long as they live
         worker = Supervisor(config.gateway.host, config.gateway.port, config.gateway.workers, Ambient()).run()
         early = Early()
         config = read_config(path, flags)
@@ -123,6 +125,18 @@ def _serve(*, path: Path | None, flags: dict[str, str], allow_open_bind: bool, p
         _refuse_open_bind(config.gateway)
     leaving = Leaving(gateway.kernel.faults, logs.flush, gateway.kernel.ambient.monotonic)
     _run_loop(_run(gateway, early, leaving, worker))
+
+
+def _begin_collecting() -> None:
+    """Enable the garbage collector once the gateway has started.
+
+    What is alive then lives as long as the process, so the collector need not look at it again. What comes later is mostly
+    freed as its exchange ends, without the collector, which therefore need not look often.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, 20, 20)
+    gc.enable()
 
 
 def _run_loop(work: Coroutine[Any, Any, None]) -> None:
@@ -179,11 +193,7 @@ async def _serve_until_stopped(gateway: Gateway, early: Early, leaving: Leaving,
 
     giving_back = asyncio.create_task(give_back())
     try:
-        # What is alive now lives as long as the process, so the collector need not look at it again. What
-        # comes later is mostly freed as its exchange ends, without the collector, which therefore need not look often.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_GC_THRESHOLD, 20, 20)
+        _begin_collecting()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         early.on_end(lambda: loop.call_soon_threadsafe(stop.set))

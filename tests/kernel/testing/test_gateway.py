@@ -1,5 +1,9 @@
 """The public kit: a whole gateway as a fixture, as third parties use it."""
 
+import asyncio
+import gc
+from weakref import ref
+
 from switchgear.testing.upstream import Script
 
 
@@ -34,3 +38,13 @@ async def test_an_upstream_without_a_wire_of_its_own_refuses_in_the_canonical_fo
         ):
             upstream.script(script)
             assert status == (await run.chat("Hi")).status_code
+
+
+async def test_nothing_holds_a_gateway_that_has_stopped(gateway):
+    async with gateway() as run:
+        assert (await run.chat(model="echo")).status_code == 200
+        held = ref(run.gateway)
+    del run
+    await asyncio.sleep(0)  # the loop forgets what it ran last
+    gc.collect()
+    assert held() is None

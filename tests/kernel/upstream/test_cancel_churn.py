@@ -7,6 +7,7 @@ import pytest
 
 from kernel.upstream.conftest import Connect, post
 from kernel.upstream.peer import Line, Peer, hangs, until
+from support.soak import usually
 from switchgear.contracts.upstream import Connection
 
 CAP = 1 << 20
@@ -64,7 +65,7 @@ async def test_a_call_cancelled_before_its_head_reaches_the_peer_at_once(connect
 
 
 async def test_after_a_storm_of_cancelled_calls_normal_calls_work_and_nothing_stays_open(connect: Connect) -> None:
-    calls = 3000
+    calls = 1000
     async with Peer(sometimes) as peer:
         connection = connect(max_connections=8, connect_timeout=5.0)
         await storm(connection, peer.url, calls, kinds=[b"hang", b"stall", b"answer"], at_once=20)
@@ -78,10 +79,11 @@ async def test_after_a_storm_of_cancelled_calls_normal_calls_work_and_nothing_st
 
 
 @pytest.mark.slow
-async def test_fifty_thousand_cancelled_calls_leak_no_slot(connect: Connect) -> None:
+@pytest.mark.soak
+async def test_cancelled_calls_by_the_thousand_leak_no_slot(connect: Connect) -> None:
     async with Peer(sometimes) as peer:
         connection = connect(max_connections=16, connect_timeout=30.0)
-        for _ in range(10):
+        for _ in range(usually(1, soak=10)):
             await storm(connection, peer.url, 5000, kinds=[b"hang", b"stall", b"answer"], at_once=40)
         results = await asyncio.gather(*(connection.send(post(peer.url, b"answer")) for _ in range(16)))
         assert [b"ok"] * 16 == [await result.body(CAP) for result in results]

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from plugins.tenancy.conftest import House, housing
+from switchgear.admin.admin import KIND_IN_PATH
 from switchgear.contracts.dialect import Route
 from switchgear.hooks import Hooks
 
@@ -84,7 +85,8 @@ def routes(house: House) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for route in house.run.gateway._admin.routes:
         for handler in getattr(route, "route_handlers", ()):
             for method in handler.http_methods - {"OPTIONS"}:
-                yield method, route.path, handler.opt
+                named = {"resource": route.path.split("/")[3]} if handler.opt.get("resource") == KIND_IN_PATH else {}
+                yield method, route.path, {**handler.opt, **named}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

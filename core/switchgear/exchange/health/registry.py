@@ -1,8 +1,9 @@
 """The health of every target of this process, and what is told of it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
-from weakref import finalize, ref
+from weakref import ref
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.health import BreakerView, HealthView, State
@@ -43,10 +44,11 @@ class HealthRegistry:
         known = self._known.get(key)
         health = None if known is None else known[0]()
         if known is None or health is None:
+            if known is not None:  # the collector has not told of its end yet
+                known[1].close()
             voice = _BreakerReporter(provider_id, provider_model, self._board, self._announce)
             health = Health(provider_id, provider_model, self._settings, self._ambient, voice.changed)
-            known = self._known[key] = (ref(health), voice)
-            finalize(health, self._gone, key, voice).atexit = False
+            known = self._known[key] = (ref(health, partial(self._gone, key)), voice)
         known[1].also(label)
         return health
 
@@ -59,10 +61,10 @@ class HealthRegistry:
         known = self._known.get((provider_id, provider_model))
         return None if known is None else known[0]()
 
-    def _gone(self, key: tuple[str, str], voice: "_BreakerReporter") -> None:
-        voice.close()
+    def _gone(self, key: tuple[str, str], health: ref[Health]) -> None:
         known = self._known.get(key)
-        if known is not None and known[1] is voice:  # the collector may have been slower than the next to ask
+        if known is not None and known[0] is health:  # another thread may have asked for it anew
+            known[1].close()
             del self._known[key]
 
 
