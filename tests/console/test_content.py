@@ -134,3 +134,12 @@ def test_a_page_of_content_is_gone_with_its_plugin(opens: Opens, tmp_path) -> No
         console.sign_in()
         console.page.locator("nav").get_by_role("link", name="Workflow runs").wait_for()
         assert 0 == console.page.locator("nav").get_by_role("link", name="Prompt library").count()
+
+
+def test_changes_say_what_was_changed(filled: House, console: Console) -> None:
+    filled.admin("POST", "/aliases", {"id": "fast", "target": "echo"})
+    filled.admin("PUT", "/aliases/fast", {"target": "m"})
+    page = console.page
+    console.go("p/audit/audit?kind=aliases")
+    page.locator("tbody tr").first.click()
+    page.get_by_role("dialog").locator(".diff .added", has_text='"target": "m"').wait_for()

@@ -10,7 +10,7 @@ from console.conftest import Console, House, Opens
 PAGES = [
     "account", "overview", "setup", "live", "requests", "playground", "playground?models=echo,m", "simulate?model=spread",
     "usage?what=requests", "limits", "health", "plugins", "plugins?plugin=explain", "settings", "prices", "anomalies",
-    "p/operations/operations", "p/dialogs/dialogs", "p/dialogs/dialogs?tab=all", "p/prompts/prompt-library",
+    "p/audit/audit", "p/operations/operations", "p/dialogs/dialogs", "p/dialogs/dialogs?tab=all", "p/prompts/prompt-library",
     "p/workflows/workflow-templates", "p/workflows/workflow-runs", "p/test_cases/test-runs", "p/webhooks/webhook-deliveries",
 ]  # fmt: skip
 

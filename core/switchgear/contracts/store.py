@@ -66,12 +66,28 @@ class Replay(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """A line of the change feed: document `kind/id` moved at `revision`."""
+    """A line of the change feed: document `kind/id` moved at `revision`, to a version that `actor` wrote at `at_us`."""
 
     revision: int
     kind: str
     id: str
     deleted: bool
+    version: int
+    actor: str
+    at_us: int
+
+    @classmethod
+    def of(cls, document: Document) -> "Change":
+        """Return the line of a version."""
+        return cls(
+            document.revision,
+            document.kind,
+            document.id,
+            document.deleted,
+            document.version,
+            document.actor,
+            document.updated_us,
+        )
 
 
 class RecordRow(Struct, frozen=True, gc=False):

@@ -48,7 +48,7 @@ class ModelStore:
 
     def changes(self) -> list[Change]:
         """Return the whole feed."""
-        return [Change(one.revision, one.kind, one.id, one.deleted) for one in self.history]
+        return [Change.of(one) for one in self.history]
 
     def write(self, batch: Sequence[Write], at_us: int) -> list[Document]:
         """Work out the state after the batch, then look for what is wrong with it. Raises `StoreConflict`."""

@@ -244,7 +244,7 @@ class MemoryStore:
             for to in before.references:
                 self._users[to].discard(name)
         self._versions.setdefault(name, []).append(document)
-        self._feed.append(Change(document.revision, document.kind, document.id, document.deleted))
+        self._feed.append(Change.of(document))
         ids = self._ids[write.kind]
         if document.deleted:
             del self._current[name]

@@ -49,7 +49,7 @@ SELECT coalesce(max(revision), 0) FROM versions;
 
 -- name: changes
 -- Up to the whole of the revision that the limit falls in.
-SELECT revision, kind, id, deleted FROM versions
+SELECT revision, kind, id, deleted, version, actor, updated_us FROM versions
 WHERE revision > %(after)s AND revision <= coalesce(
   (SELECT revision FROM versions WHERE revision > %(after)s ORDER BY revision LIMIT 1 OFFSET %(limit)s - 1), 9223372036854775807)
 ORDER BY revision, place;

@@ -214,7 +214,7 @@ class SqliteStore:
     async def changes(self, after: int, *, limit: int = 1000) -> list[Change]:
         """Return the change feed; it may pass `limit` to end with a whole revision."""
         found = await self._rows("changes", after=after, limit=limit)
-        return [Change(revision, kind, id, bool(deleted)) for revision, kind, id, deleted in found]
+        return [Change(revision, kind, id, bool(deleted), *rest) for revision, kind, id, deleted, *rest in found]
 
     async def wait_for_change(self, revision: int, timeout_s: float) -> int:
         """Return once there is more: at once for writes of this process, within half a second for those of others."""

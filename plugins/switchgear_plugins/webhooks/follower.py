@@ -7,7 +7,6 @@ So every change since the first start is told, and none twice.
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -97,14 +96,10 @@ class Follower:
             return ()
         now, before = await self._versions(change)
         names = [f"{change.kind}.deleted"] if change.deleted else _said(change.kind, now, before)
-        data: dict[str, Any] = {"id": change.id, "revision": change.revision}
-        at_us = self._context.ambient.now_us()
-        if now is not None:
-            at_us = now.updated_us
-            data |= {"version": now.version, "by": now.actor}
+        data = {"id": change.id, "revision": change.revision, "version": change.version, "by": change.actor}
         found = []
         for name in names:
-            event = Happened(event_id(name, change.id, change.revision), name, at_us, data)
+            event = Happened(event_id(name, change.id, change.revision), name, change.at_us, data)
             found.append((event, self._who(name)))
         return found
 

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest_asyncio
+from msgspec.structs import replace
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.store import Change
 from switchgear.errors import StoreConflict
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.jobs_suite import JobQueueSuite
@@ -59,7 +59,7 @@ class LeasesToAll(MemoryStore):
 class NumbersChanges(MemoryStore):
     async def changes(self, after, *, limit=1000):
         found = await super().changes(after, limit=limit)
-        return [Change(it.revision, it.kind, it.id, False) for it in found]
+        return [replace(it, deleted=False) for it in found]
 
 
 class TestRight(StoreSuite):
