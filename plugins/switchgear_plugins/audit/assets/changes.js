@@ -32,7 +32,7 @@ function Changes({ api }) {
       onRow=${(it) => setQuery({ revision: it.revision, at: `${it.kind}/${it.id}` })} selected=${revision && `${revision}/${at}`}
       columns=${[
         { key: "at", title: "When", align: "fix", show: (it) => html`<${Time} at=${it.at} relative />` }, { key: "action", title: "What", align: "fix", show: (it) => html`<${Status} value=${it.action} as=${TONES[it.action]} />` },
-        { key: "kind", title: "Kind" }, { key: "id", title: "Which", show: (it) => html`<${Link} to=${["k", it.kind, it.id]}>${it.id}<//>` }, { key: "by", title: "By" },
+        { key: "kind", title: "Kind" }, { key: "id", title: "Which" }, { key: "by", title: "By" },
         { key: "version", title: "Version", align: "num" }, { key: "revision", title: "Revision", align: "num", hidden: true },
       ]} tools=${html`<${Filters} filters=${[{ name: "kind", choices: names }, { name: "id" }, { name: "by" }]} values=${filters} onChange=${setQuery} />`}
       empty=${html`<${Empty} title="No change fits">Each write of a resource is listed here.<//>`} />
