@@ -42,9 +42,9 @@ PLACE = pytest.StashKey[Path]()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Say how many workers there are: more than cores, as the tests wait more than they work."""
+    """Say how many workers there are: more than cores, as the tests wait half of their time."""
     cores = os.cpu_count() or 2
-    return cores if all(Path(name.partition("::")[0]).is_file() for name in config.args) else cores + 4
+    return cores if all(Path(name.partition("::")[0]).is_file() for name in config.args) else 2 * cores
 
 
 def pytest_report_header() -> str:

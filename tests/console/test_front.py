@@ -85,6 +85,7 @@ def command(*args: str, cwd: Path, **environ: str) -> Iterator[str]:
         child.stdout.close()
 
 
+@pytest.mark.slow
 def test_api_serves_without_a_console(tmp_path: Path) -> None:
     with command("api", "--port", "0", "--data-dir", str(tmp_path), cwd=tmp_path, ADMIN_KEY="a-long-enough-key") as url:
         assert 404 == httpx.get(f"{url}/ui/").status_code
@@ -94,6 +95,7 @@ def test_api_serves_without_a_console(tmp_path: Path) -> None:
         assert [] == listed.json()["data"]
 
 
+@pytest.mark.slow
 def test_ui_serves_the_console_of_a_gateway_elsewhere(house: House, opens: Opens, tmp_path: Path) -> None:
     with command("ui", "--api-url", house.run.url, "--port", "0", cwd=tmp_path) as url:
         assert url != house.run.url
@@ -109,6 +111,7 @@ def test_ui_serves_the_console_of_a_gateway_elsewhere(house: House, opens: Opens
         assert 404 == httpx.get(f"{url}/ui/ui/..%2f..%2fplugin.py").status_code
 
 
+@pytest.mark.slow
 def test_the_console_works_below_a_path(opens: Opens, tmp_path: Path) -> None:
     with House(tmp_path, gateway={"root_path": "/llm"}) as below:
         console = opens(url=f"{below.run.url}/llm")

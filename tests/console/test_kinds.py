@@ -8,6 +8,8 @@ import pytest
 
 from console.conftest import Console, House
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 CONTAINS = {"type": "contains", "value": "hi"}
 SOURCE = {"backend": "encrypted", "values": {"api_key": "sk-1"}}

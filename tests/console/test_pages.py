@@ -7,6 +7,8 @@ from axe_playwright_python.sync_playwright import Axe
 
 from console.conftest import Console, House, Opens
 
+pytestmark = pytest.mark.slow
+
 PAGES = [
     "account", "overview", "setup", "live", "requests", "playground", "playground?models=echo,m", "simulate?model=spread",
     "usage?what=requests", "limits", "health", "plugins", "plugins?plugin=explain", "settings", "prices", "anomalies",
@@ -93,7 +95,6 @@ ACCESSIBLE = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("theme", "rules"), [("light", ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]), ("dark", ["color-contrast"])]
 )

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser
 
 from console.conftest import PASSWORD, Console, House, Opens
 from support.openid import CLIENT, SECRET, OpenIdProvider
 from support.ports import free_port
 from switchgear.testing.gateway import ADMIN_KEY
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_password_begins_a_session_that_survives_a_reload_and_leaves_nothing_for_scripts(

@@ -9,6 +9,8 @@ import pytest
 from console.conftest import House, Opens
 from support.distributions import installed
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[2] / "contrib" / "examples" / "page" / "switchgear_page"
 TENANTS = """
     import msgspec

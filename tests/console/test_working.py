@@ -8,6 +8,8 @@ import pytest
 from console.conftest import Console, House, Opens
 from support.faultup import Script, ToolCall
 
+pytestmark = pytest.mark.slow
+
 WATCH = """() => {
   window.seen = [];
   const look = () => {

@@ -18,6 +18,8 @@ from support.distributions import installed
 from support.gateway import eventually
 from support.load import ms
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = """
     import json, re, time
     from pathlib import Path

@@ -14,6 +14,8 @@ from support.gateway import eventually
 from support.http1 import Answer, request_bytes
 from support.talk import DONE, Talk
 
+pytestmark = pytest.mark.slow
+
 STREAMS = 20
 
 
@@ -109,7 +111,6 @@ async def test_what_outlasts_the_grace_period_is_told_so(tmp_path: Path) -> None
         assert all(entry.client_left_early for entry in upstream.ledger if entry.finish != "complete")
 
 
-@pytest.mark.slow
 async def test_a_client_that_does_not_read_cannot_hold_it_up(tmp_path: Path) -> None:
     async with FaultUpstream() as upstream, daemon(tmp_path, upstream, environ=grace(0.5)) as gateway:
         upstream.default = Script(huge_body=64 * 1024 * 1024)

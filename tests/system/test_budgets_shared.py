@@ -15,6 +15,8 @@ from support.faultup import FaultUpstream, Script
 from support.gateway import Running, eventually, running
 from support.redis_server import RedisServer
 
+pytestmark = pytest.mark.slow
+
 PRICES = {"input": 1_000_000, "output": 10_000_000}
 AMOUNT = 20_000
 

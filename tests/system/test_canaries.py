@@ -17,7 +17,7 @@ from support.faultup import FaultUpstream, Script
 from support.gateway import ADMIN_KEY, PROVIDER_KEY
 from support.talk import Talk
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 CANARIES = {
     "provider key, sealed": PROVIDER_KEY,

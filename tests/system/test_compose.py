@@ -12,6 +12,8 @@ import yaml
 from switchgear.config import load
 from switchgear.settings import GatewaySettings
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "contrib" / "compose"
 FILE = HERE / "compose.yaml"

@@ -17,6 +17,8 @@ from support.postgres_server import new_database, postgres_url
 from support.process import Child, switchgear
 from support.web import Asked, Told, Web
 
+pytestmark = pytest.mark.slow
+
 HI = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 KEY = {"SWITCHGEAR_MASTER_KEY": base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()}
 PLUGINS = """operations = {{ enabled = true, concurrency = {at_once}, tries = 20 }}
@@ -80,7 +82,6 @@ async def test_operations_and_webhooks_work_as_on_the_other_store(
         assert delivered[0]["event"] == again["event"]
 
 
-@pytest.mark.slow
 async def test_of_several_workers_that_are_killed_none_loses_an_operation_or_an_event(
     tmp_path: Path, upstream: FaultUpstream, url: str
 ) -> None:

@@ -15,6 +15,8 @@ import pytest
 from support.gateway import SQLITE, Running, configure, eventually, running
 from support.postgres_server import new_database, postgres_url
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = str(Path(sys.executable).with_name("switchgear"))
 PLUGINS = "stored_responses = { enabled = true }"
 

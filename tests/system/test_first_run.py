@@ -6,8 +6,11 @@ import stat
 from pathlib import Path
 
 import httpx
+import pytest
 
 from support.process import serving, switchgear
+
+pytestmark = pytest.mark.slow
 
 
 def start(directory: Path) -> list[str]:

@@ -76,15 +76,15 @@ async def test_asking_often_costs_little(gateway: Running, monkeypatch: pytest.M
     assert metrics is gateway.gateway.kernel.metrics
 
 
-@pytest.mark.parametrize(
-    "path", ["/live", "/ready", "/health", "/health/detailed", "/metrics", "/openapi.json", "/docs", "/admin/v1/models"]
-)
-async def test_head_is_get_without_a_body(gateway: Running, path: str) -> None:
-    got = await gateway.http.get(path, headers=ADMIN)
-    headed = await gateway.http.head(path, headers=ADMIN)
-    assert (got.status_code, b"") == (headed.status_code, headed.content)
-    assert got.headers["content-type"] == headed.headers["content-type"]
-    assert "content-length" in headed.headers
+async def test_head_is_get_without_a_body(gateway: Running) -> None:
+    for path in (
+        "/live", "/ready", "/health", "/health/detailed", "/metrics", "/openapi.json", "/docs", "/admin/v1/models",
+    ):  # fmt: skip
+        got = await gateway.http.get(path, headers=ADMIN)
+        headed = await gateway.http.head(path, headers=ADMIN)
+        assert (got.status_code, b"") == (headed.status_code, headed.content), path
+        assert got.headers["content-type"] == headed.headers["content-type"], path
+        assert "content-length" in headed.headers, path
 
 
 async def test_the_type_of_metrics_says_its_charset_once(gateway: Running) -> None:
@@ -92,36 +92,24 @@ async def test_the_type_of_metrics_says_its_charset_once(gateway: Running) -> No
     assert (1, True) == (said.count("charset"), said.startswith("text/plain; version=0.0.4"))
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "//metrics",
-        "/%6detrics",
-        "/metrics/",
-        "/metrics%2f",
-        "/health/detailed/",
-        "//health/detailed",
-        "/health//detailed",
-        "/health/%64etailed",
-        "/%61dmin/v1/models",
-        "//admin/v1/models",
-        "/admin//v1/models",
-        "/admin/v1/models/",
-        "/admin/v1/%6dodels",
-        "/admin/./v1/models",
-        "/x/../admin/v1/models",
-        "/x/%2e%2e/metrics",
-        "/metrics;x",
-    ],
-)
-async def test_a_route_has_one_spelling(gateway: Running, path: str) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write(
-        f"GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN_KEY}\r\nconnection: close\r\n\r\n".encode()
-    )
-    answer = await reader.read(-1)
-    writer.close()
-    assert answer.startswith(b"HTTP/1.1 404"), answer[:200]
+SPELLINGS = [
+    "//metrics", "/%6detrics", "/metrics/", "/metrics%2f", "/health/detailed/", "//health/detailed",
+    "/health//detailed", "/health/%64etailed", "/%61dmin/v1/models", "//admin/v1/models", "/admin//v1/models",
+    "/admin/v1/models/", "/admin/v1/%6dodels", "/admin/./v1/models", "/x/../admin/v1/models", "/x/%2e%2e/metrics",
+    "/metrics;x",
+]  # fmt: skip
+
+
+async def test_a_route_has_one_spelling(gateway: Running) -> None:
+    async def answer(path: str) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        head = f"GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN_KEY}\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode())
+        said = await reader.read(-1)
+        writer.close()
+        return said[:12]
+
+    assert dict.fromkeys(SPELLINGS, b"HTTP/1.1 404") == {path: await answer(path) for path in SPELLINGS}
 
 
 async def test_ids_may_be_escaped(gateway: Running) -> None:

@@ -15,6 +15,8 @@ from support.postgres_server import postgres_server
 from switchgear.config import load
 from switchgear_plugins.postgres.settings import PostgresSettings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:

@@ -19,6 +19,8 @@ import pytest
 from support.ports import free_port
 from support.process import Server
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = str(Path(sys.executable).with_name("switchgear"))
 ECHO = '"content":"Hello"'
 

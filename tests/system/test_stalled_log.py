@@ -8,10 +8,13 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 
 from support.gateway import ADMIN_KEY
 from support.ports import free_port
 from support.process import switchgear
+
+pytestmark = pytest.mark.slow
 
 CALLS, CLIENTS = 10_000, 8
 

@@ -14,6 +14,8 @@ from support.gateway import ADMIN_KEY
 from support.ports import free_port
 from support.process import switchgear
 
+pytestmark = pytest.mark.slow
+
 TOOL = switchgear()[0]
 
 

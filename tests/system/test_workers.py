@@ -14,6 +14,8 @@ from support.process import Server, switchgear
 from support.redis_server import RedisServer
 from switchgear.telemetry.siblings import merged
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 3
 
 

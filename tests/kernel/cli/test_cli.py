@@ -338,6 +338,7 @@ class TestDoctor:
         assert "BAD store: the database is away" in run("doctor").output
 
 
+@pytest.mark.slow
 class TestNew:
     def test_writes_a_project_whose_tests_pass(self, run):
         result = run("plugins", "new", "my-own_llm", "--kind", "provider", "--json")
@@ -363,6 +364,7 @@ class TestNew:
         assert (2, True) == (result.exit_code, "is not empty" in result.stderr)
 
 
+@pytest.mark.slow
 class TestTest:
     @pytest.fixture(autouse=True)
     def path(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ from support.distributions import Site
 from switchgear.brings import ACTIVE, CONSUMERS
 from switchgear.hooks import WAITING, Hooks
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = """
     import msgspec
     from switchgear import Offer, OfferKind

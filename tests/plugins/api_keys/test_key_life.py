@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
@@ -17,6 +18,8 @@ from switchgear.errors import ApiError
 from switchgear.resources.writer import Terms
 from switchgear.testing.ambient import START_US, FixedAmbient
 from switchgear_plugins.memory.store import MemoryStore
+
+pytestmark = pytest.mark.slow
 
 TEAMS = ("red", "blue")
 MODELS = ("a", "b")

@@ -12,7 +12,7 @@ import pytest_asyncio
 from plugins.tenancy.conftest import House, housing
 from switchgear.testing.gateway import Running, eventually, running
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
 LONG = {**CHAT, "stream": True, "messages": [{"role": "user", "content": "a " * 400_000}]}
 
