@@ -162,7 +162,7 @@ class Visit:
         else:
             found = engine.identify(Credentials(headers, request.peer))
             x.principal = found if isinstance(found, Principal) else await found
-        engine.in_flight.enter(x, self.watch)
+        engine.in_flight.enter(x, self.watch, x.principal.expires_us)
         if route.counted:
             house.policies.always.begin(x)
         x.authenticated_s = self._monotonic() - x.began
