@@ -204,7 +204,7 @@ class Engine:
         x.admitted_s = self._monotonic() - x.began
         if given is not None:
             return await self._given(x, endpoint, request, watch, given)
-        ending = await self._attempter.run(x, endpoint, request, watch)
+        ending = await self._attempter.run(x, x.plan, endpoint, request, watch)
         if policies.answering:
             seen = ending.answer if isinstance(ending, StreamEnd) else replace(ending, wire=endpoint.wire)
             await policies.answered(x, seen)
