@@ -23,7 +23,7 @@ from switchgear.ambient import Ambient
 from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
-from switchgear.contracts.principal import KEY_HEADER, USE, Credentials, Principal, Scope
+from switchgear.contracts.principal import KEY_HEADER, USE, Credentials, Found, Principal, Scope
 from switchgear.contracts.provider import CANONICAL, Answer, Call, StreamEvent
 from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import Resources
@@ -171,8 +171,8 @@ class Engine:
         principal = request.principal
         if principal is None:
             credentials = Credentials(headers, request.peer)
-            found = self.identify(credentials)
-            principal = found if isinstance(found, Principal) else await found
+            found = self._authority.identify(credentials)
+            principal = found if isinstance(found, Principal) else await self.identified(credentials, found)
             x.own = credentials.own() if KEY_HEADER in headers else None
         else:
             request.bind(x)
@@ -235,22 +235,13 @@ class Engine:
         assert x.call is not None
         return policies if x.call.model == name else self._attach(x), x.call
 
-    def identify(self, credentials: Credentials) -> Principal | Awaitable[Principal]:
-        """Return whose credentials these are, at once if they were seen lately. Raises `AuthenticationFailed`."""
-        found = self._authority.identify(credentials)
-        if isinstance(found, Principal):
-            return found
-        if found is None:
-            raise self._unknown(credentials)
-        return self._identified(credentials, found)
-
-    async def _identified(self, credentials: Credentials, asked: Awaitable[Principal | None]) -> Principal:
-        as_of = self.in_flight.revision
-        found = await asked
-        while as_of != self.in_flight.revision:  # what somebody may do has changed while this one was looked up
+    async def identified(self, credentials: Credentials, found: Found) -> Principal:
+        """Return whose credentials these are, having waited for what the authority found. Raises `AuthenticationFailed`."""
+        while found is not None and not isinstance(found, Principal):
             as_of = self.in_flight.revision
-            again = self._authority.identify(credentials)
-            found = again if again is None or isinstance(again, Principal) else await again
+            found = await found
+            if as_of != self.in_flight.revision:  # what somebody may do has changed while this one was looked up
+                found = self._authority.identify(credentials)
         if found is None:
             raise self._unknown(credentials)
         return found
