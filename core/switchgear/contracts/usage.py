@@ -139,18 +139,18 @@ class Usage(Struct, frozen=True, gc=False):
     def input_tokens(self) -> int:
         """Tokens read, cached or not."""
         units = self.units
-        return units.get(INPUT, 0) if units.keys() <= _PLAIN else self._on(INPUT)
+        return units.get(INPUT, 0) if _PLAIN.issuperset(units) else self._on(INPUT)
 
     @property
     def output_tokens(self) -> int:
         """Tokens written, thought ones too."""
         units = self.units
-        return units.get(OUTPUT, 0) if units.keys() <= _PLAIN else self._on(OUTPUT)
+        return units.get(OUTPUT, 0) if _PLAIN.issuperset(units) else self._on(OUTPUT)
 
     def tokens(self) -> tuple[int, int]:
         """Return `input_tokens` and `output_tokens`."""
         units = self.units
-        if units.keys() <= _PLAIN:
+        if _PLAIN.issuperset(units):
             return units.get(INPUT, 0), units.get(OUTPUT, 0)
         return self._on(INPUT), self._on(OUTPUT)
 

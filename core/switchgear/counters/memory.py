@@ -104,7 +104,7 @@ class MemoryCounters:
                     slots[bucket.key] = held
                 else:
                     slots.pop(bucket.key, None)
-            elif actual is None and part.__class__ is Period:
+            elif actual is None and type(part) is Period:
                 self._correct(bucket, part, None)
         if actual is not None:
             for bucket, part, used in zip(buckets, parts, actual, strict=True):
@@ -167,7 +167,7 @@ class MemoryCounters:
         return window
 
     def _correct(self, bucket: Bucket, part: Entry | TokenBucket | Period, actual: int | None) -> None:
-        if part.__class__ is TokenBucket:
+        if type(part) is TokenBucket:
             # It may have been full in the meantime, and dropped.
             part = self._token_buckets.setdefault(bucket.key, part)
         part.settle(bucket.amount, bucket.amount if actual is None else actual, self._now())
@@ -230,7 +230,7 @@ class MemoryCounters:
             (parts, index, buckets[index].amount)
             for _, _, buckets, parts in self._open.values()
             for index, part in enumerate(parts)
-            if part.__class__ is Entry and part.window is window
+            if type(part) is Entry and part.window is window
         ]
         entry = window.restart(total + sum(amount for _, _, amount in held), self._now())
         for parts, index, _ in held:
@@ -264,7 +264,7 @@ class MemoryCounters:
             for bucket, part in zip(buckets, parts, strict=True):
                 if part is None:
                     self._free(bucket)
-                elif bucket.keeps and part.__class__ is Period:
+                elif bucket.keeps and type(part) is Period:
                     part.settle(bucket.amount, bucket.amount, self._now())
                 else:
                     part.lapse(bucket.amount)

@@ -43,7 +43,6 @@ class EdgeProtocol(Connection):
         self._queue: deque[Request] = deque()
         self._read = 0  # bytes of the read being parsed; -1 for a head that began behind another message's end
         self._head = 0  # bytes of this head in earlier reads
-        self._fields: dict[bytes, bytes] = {}
         self._sane_host: bytes | None = None
         self._length = 0
         self._chunked = False
@@ -126,19 +125,17 @@ class EdgeProtocol(Connection):
         self._head = 0
         self.url = b""
         self.headers = []
-        self._fields = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header, or a trailer."""
-        name = name.lower()
-        self.headers.append((name, value))
-        self._fields[name] = value
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Check the head and start the request, or queue it behind the one being answered."""
         parser, state = self.parser, self.state
         version = parser.get_http_version()
-        self._check_head(version)
+        fields = dict(self.headers)
+        self._check_head(version, fields)
         if self.url != self._last_url:
             self._target = split_target(self.url, state.root_path)
             self._written = self._target[1].decode("ascii")
@@ -157,7 +154,7 @@ class EdgeProtocol(Connection):
         if handler is None:
             make, handler = AsgiRequest, self.app
         elif self._active is None and len(self.tasks) >= state.overload.ceiling:
-            self._shed(written, keep_alive=keep_alive)
+            self._shed(written, fields, keep_alive=keep_alive)
             return
         request = make(
             self,
@@ -167,7 +164,7 @@ class EdgeProtocol(Connection):
             raw_path,
             query,
             self.headers,
-            self._fields,
+            fields,
             self.expect_100_continue,
             keep_alive,
         )
@@ -178,7 +175,7 @@ class EdgeProtocol(Connection):
             self.flow.pause_reading()
             self._queue.append(request)
 
-    def _check_head(self, version: str) -> None:
+    def _check_head(self, version: str, fields: dict[bytes, bytes]) -> None:
         limits, headers = self.limits, self.headers
         if version not in ("1.1", "1.0"):
             raise Refused(refusals.BAD_VERSION)
@@ -190,7 +187,6 @@ class EdgeProtocol(Connection):
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
             if size > limits.head_bytes:
                 raise Refused(refusals.HEAD_TOO_LARGE)
-        fields = self._fields
         host = fields.get(b"host")
         if host is None or host != self._sane_host or len(fields) != len(headers):
             self._sane_host = only_host(headers)
@@ -210,10 +206,10 @@ class EdgeProtocol(Connection):
         self._window_at = 0.0
         self._upgrading = self.parser.should_upgrade()
         if self._chunked:
-            self.headers, self._fields = [], {}  # trailers go here, not into the request
+            self.headers = []  # trailers go here, not into the request
         self.cycle = request
 
-    def _shed(self, path: str, *, keep_alive: bool) -> None:
+    def _shed(self, path: str, fields: dict[bytes, bytes], *, keep_alive: bool) -> None:
         """Refuse a request that is not begun, since there is too much to do; its body is passed over as it comes."""
         state = self.state
         refusal = state.overload.shed(path)
@@ -224,7 +220,7 @@ class EdgeProtocol(Connection):
         self.transport.write(refusal.render(request_id, state.date_line, with_body=with_body, close=False))
         state.total_requests += 1
         passed = Request(
-            self, None, "", *self._target, self.headers, self._fields, waiting_for_100_continue=False, keep_alive=True
+            self, None, "", *self._target, self.headers, fields, waiting_for_100_continue=False, keep_alive=True
         )
         passed.started = passed.response_complete = True
         self._expect_body(passed)

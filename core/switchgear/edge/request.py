@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 Handler: TypeAlias = Callable[["Request"], Awaitable[None]]
 """Answers one request of the data plane."""
 
-_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+_NO_CONTENT, _NOT_MODIFIED = 204, 304
+_BODILESS = (_NO_CONTENT, _NOT_MODIFIED)
 _JOINED = 64 * 1024
 """Up to so many bytes a body is written together with its head; a longer one is not copied."""
 
@@ -203,7 +203,7 @@ class Request:
         kind = b"content-type: %b\r\ncontent-length: %d\r\n" % (media_type, len(body))
         if self.method == "HEAD" or status in _BODILESS:
             body = b""
-            if status == HTTPStatus.NO_CONTENT:  # which has neither type nor length
+            if status == _NO_CONTENT:  # which has neither type nor length
                 kind = b""
         self.started = self.response_complete = True
         parts = STATUS_LINE[status], connection.state.date_line, lines, kind, self._closing(), b"\r\n", body

@@ -54,10 +54,10 @@ class Attempter:
         self._ambient = ambient
         self._settings = settings
 
-    def run(self, x: Exchange, endpoint: InferenceEndpoint, reply: Reply, watch: Watch) -> Awaitable[Ending]:
+    def run(
+        self, x: Exchange, plan: Plan, endpoint: InferenceEndpoint, reply: Reply, watch: Watch
+    ) -> Awaitable[Ending]:
         """Return what answers the exchange: a whole answer, or what ends the stream that was written meanwhile."""
-        plan = x.plan
-        assert plan is not None
         if not plan.steps:
             raise _no_target()
         ctx = AttemptContext(x, endpoint, reply, watch, plan.steps[0])

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.exchange import Attempt, Exchange, Target
-from switchgear.contracts.provider import ProviderFault
+from switchgear.contracts.provider import Provider, ProviderFault
 from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.exchange.cost import account
 from switchgear.exchange.faults import cause_of, reason_of
@@ -20,13 +20,12 @@ def begin(x: Exchange, attempt: Attempt) -> None:
     attempt.target.meters.active.value += 1
 
 
-def is_answer(response: UpstreamResponse, attempt: Attempt) -> bool:
+def is_answer(response: UpstreamResponse, attempt: Attempt, provider: Provider) -> bool:
     """Note what an answer's head says, and say whether an answer follows rather than a failure."""
     attempt.status = status = response.status
     if not 200 <= status < 300:  # noqa: PLR2004 - HTTP's classes
         return False
-    assert attempt.target.provider is not None
-    attempt.request_id = response.header(attempt.target.provider.request_id_header)
+    attempt.request_id = response.header(provider.request_id_header)
     return True
 
 

@@ -23,7 +23,7 @@ from switchgear.ambient import Ambient
 from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect, InferenceEndpoint
 from switchgear.contracts.exchange import Exchange, Outcome, Plan
-from switchgear.contracts.principal import KEY_HEADER, USE, Credentials, Principal, Scope
+from switchgear.contracts.principal import KEY_HEADER, USE, Credentials, Found, Principal, Scope
 from switchgear.contracts.provider import CANONICAL, Answer, Call, StreamEvent
 from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import Resources
@@ -47,7 +47,7 @@ from switchgear.exchange.health.settings import RoutingSettings
 from switchgear.exchange.held import Held
 from switchgear.exchange.in_flight import InFlight
 from switchgear.exchange.inbound import UNCOUNTED, Bodies, BodyLimits, Holding, Inbound, note_ids, parse_yielding
-from switchgear.exchange.invoke import Caps, Ending, Invoker
+from switchgear.exchange.invoke import Caps, Ending, Invoker, whose_is
 from switchgear.exchange.meters import ExchangeMeters
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reply import Reply, answer_lines, causes, error_lines
@@ -171,13 +171,13 @@ class Engine:
         principal = request.principal
         if principal is None:
             credentials = Credentials(headers, request.peer)
-            found = self.identify(credentials)
-            principal = found if isinstance(found, Principal) else await found
+            found = self._authority.identify(credentials)
+            principal = found if isinstance(found, Principal) else await self.identified(credentials, found)
             x.own = credentials.own() if KEY_HEADER in headers else None
         else:
             request.bind(x)
         x.principal = principal
-        self.in_flight.enter(x, watch)
+        self.in_flight.enter(x, watch, principal.expires_us)
         self._always.begin(x)
         x.authenticated_s = self._monotonic() - x.began
         body = request.whole_body()
@@ -190,13 +190,12 @@ class Engine:
         call.id, call.model = x.id, x.snapshot.without_prefix(call.model)
         policies = self._attach(x) if self._attachable or call.wire in self._wires else self._always
         if policies.preparing and policies.prepares(body):
-            policies = await self._prepared(x, policies)
-        assert x.call is not None
-        endpoint.check(x.call)
-        if NAMES_OTHERS in x.call.members:
-            await self._look_at_tools(x.call, x.principal)
-        scope = self._authority.decide(x.principal, USE, "models", x.call.model)
-        x.plan = self._plan(x, scope if isinstance(scope, Scope) else await self._decided(x, scope))
+            policies, call = await self._prepared(x, call, policies)
+        endpoint.check(call)
+        if NAMES_OTHERS in call.members:
+            await self._look_at_tools(call, x.principal)
+        scope = self._authority.decide(x.principal, USE, "models", call.model)
+        x.plan = self._plan(x, call.model, scope if isinstance(scope, Scope) else await self._decided(x, scope))
         if not self._ledger.has_room:
             raise Unavailable("Nothing can be recorded now: the journal is full.", code="journal_full", retry_after=5)
         given = policies.admit(x)
@@ -205,7 +204,7 @@ class Engine:
         x.admitted_s = self._monotonic() - x.began
         if given is not None:
             return await self._given(x, endpoint, request, watch, given)
-        ending = await self._attempter.run(x, endpoint, request, watch)
+        ending = await self._attempter.run(x, x.plan, endpoint, request, watch)
         if policies.answering:
             seen = ending.answer if isinstance(ending, StreamEnd) else replace(ending, wire=endpoint.wire)
             await policies.answered(x, seen)
@@ -229,29 +228,20 @@ class Engine:
             if not await self._authority.may(principal, USE, "models", name):
                 call.bars_tools = True
 
-    async def _prepared(self, x: Exchange, policies: PolicyChain) -> PolicyChain:
-        """Have the call rewritten; return the policies of all that follows, which go by what is called then."""
-        assert x.call is not None
-        name = x.call.model
+    async def _prepared(self, x: Exchange, call: Call, policies: PolicyChain) -> tuple[PolicyChain, Call]:
+        """Have the call rewritten; return the policies of all that follows, which go by what is called then, and the call."""
+        name = call.model
         await policies.prepare(x)
-        return policies if x.call.model == name else self._attach(x)
+        assert x.call is not None
+        return policies if x.call.model == name else self._attach(x), x.call
 
-    def identify(self, credentials: Credentials) -> Principal | Awaitable[Principal]:
-        """Return whose credentials these are, at once if they were seen lately. Raises `AuthenticationFailed`."""
-        found = self._authority.identify(credentials)
-        if isinstance(found, Principal):
-            return found
-        if found is None:
-            raise self._unknown(credentials)
-        return self._identified(credentials, found)
-
-    async def _identified(self, credentials: Credentials, asked: Awaitable[Principal | None]) -> Principal:
-        as_of = self.in_flight.revision
-        found = await asked
-        while as_of != self.in_flight.revision:  # what somebody may do has changed while this one was looked up
+    async def identified(self, credentials: Credentials, found: Found) -> Principal:
+        """Return whose credentials these are, having waited for what the authority found. Raises `AuthenticationFailed`."""
+        while found is not None and not isinstance(found, Principal):
             as_of = self.in_flight.revision
-            again = self._authority.identify(credentials)
-            found = again if again is None or isinstance(again, Principal) else await again
+            found = await found
+            if as_of != self.in_flight.revision:  # what somebody may do has changed while this one was looked up
+                found = self._authority.identify(credentials)
         if found is None:
             raise self._unknown(credentials)
         return found
@@ -292,17 +282,14 @@ class Engine:
         x.usage = None
         return StreamEnd(encoder.end())
 
-    def _plan(self, x: Exchange, scope: Scope) -> Plan:
-        assert x.call is not None
-        assert x.principal is not None
-        name = x.call.model
+    def _plan(self, x: Exchange, name: str, scope: Scope) -> Plan:
         found = x.snapshot.callable(name)
         is_allowed = scope.allowed and scope.filter is None
         if found is None or not found.enabled or not is_allowed:
             is_broken = found is None and x.snapshot.is_broken(name)
             missing = "broken" if is_broken else "unknown"
             reason = missing if found is None else "disabled" if not found.enabled else "not permitted"
-            self._log.info("model refused", model=name[:64], principal=x.principal.id, reason=reason, request_id=x.id)
+            self._log.info("model refused", model=name[:64], principal=whose_is(x), reason=reason, request_id=x.id)
             if is_broken and is_allowed:
                 raise model_broken(name)
             raise model_not_found(name)
@@ -323,6 +310,10 @@ class Engine:
         except (TypeError, AttributeError, ValueError) as spoilt:
             self._broken.mend(x, spoilt)
             settle_cost(x)
+        if x.outcome is not Outcome.COMPLETE:
+            self._log_failure(x, error)
+
+    def _log_failure(self, x: Exchange, error: BaseException | None) -> None:
         if x.outcome is Outcome.ERROR and not isinstance(error, PluginFailed):
             self._log.error("exchange failed", request_id=x.id, exc_info=error)
         elif x.outcome in _FAILED_UPSTREAM and (target := x.target) is not None:
@@ -342,13 +333,13 @@ class Engine:
         self, x: Exchange, dialect: Dialect, reply: Reply, ending: Ending | None, error: BaseException | None
     ) -> Awaitable[None] | None:
         """Return what sends the last byte; None where nobody waits for it."""
+        if error is None:
+            if isinstance(ending, Answer):
+                return reply.whole(200, answer_lines(x, x.ended_s, stream=False), ending.body, ending.media_type)
+            assert ending is not None
+            return reply.close(ending.data)
         if isinstance(error, ClientGone):
             return None
-        if error is None:
-            assert ending is not None
-            if isinstance(ending, StreamEnd):
-                return reply.close(ending.data)
-            return reply.whole(200, answer_lines(x, x.ended_s, stream=False), ending.body, ending.media_type)
         answer = to_api_error(error, _secrets(x))
         if len(x.attempts) > 1 and answer.source == "provider":
             answer.message += f" Tried: {', '.join(causes(x))}."

@@ -36,41 +36,36 @@ class InFlight:
     yet, must be identified anew.
     """
 
-    __slots__ = ("_ambient", "_by_principal", "_decide", "_deciding", "count", "revision")
+    __slots__ = ("_ambient", "_decide", "_deciding", "_flights", "revision")
 
     def __init__(self, decide: Decide, ambient: Ambient) -> None:
-        self.count = 0
         self.revision = 0
         self._decide = decide
         self._ambient = ambient
-        self._by_principal: dict[str, dict[str, _Flight]] = {}
+        self._flights: dict[str, _Flight] = {}
         self._deciding: set[asyncio.Task[None]] = set()
 
-    def enter(self, x: Exchange, watch: Watch) -> None:
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._flights)
+
+    def enter(self, x: Exchange, watch: Watch, expires_us: int | None) -> None:
         """Count an exchange whose principal is known. It ends when the principal expires."""
-        assert x.principal is not None
-        self.count += 1
-        flight = _Flight(x, watch)
-        self._by_principal.setdefault(x.principal.id, {})[x.id] = flight
-        if x.principal.expires_us is not None:
-            self._expire(flight, x.principal.expires_us)
+        flight = self._flights[x.id] = _Flight(x, watch)
+        if expires_us is not None:
+            self._expire(flight, expires_us)
 
     def leave(self, x: Exchange) -> None:
         """Count it no more."""
-        assert x.principal is not None
-        self.count -= 1
-        flights = self._by_principal[x.principal.id]
-        flight = flights.pop(x.id)
+        flight = self._flights.pop(x.id)
         if flight.expiry is not None:
             flight.expiry.cancel()
-        if not flights:
-            del self._by_principal[x.principal.id]
 
     def drain(self) -> None:
         """End all of them with the outcome `draining`."""
-        for flights in list(self._by_principal.values()):
-            for flight in list(flights.values()):
-                flight.watch.abort(Draining("The gateway is shutting down.", code="server_draining", retry_after=1))
+        for flight in list(self._flights.values()):
+            flight.watch.abort(Draining("The gateway is shutting down.", code="server_draining", retry_after=1))
 
     def principals_changed(self, is_good: IsGood, id: str | None = None) -> None:
         """End, with the outcome `policy_stop`, the exchanges that could not begin any more.
@@ -78,12 +73,10 @@ class InFlight:
         `id`: look only at those of principals with this id.
         """
         self.revision += 1
-        affected = list(self._by_principal.values()) if id is None else [self._by_principal.get(id, {})]
-        for flights in affected:
-            for flight in list(flights.values()):
-                assert flight.x.principal is not None
-                if flight.x.principal is not ANYBODY:
-                    self._follow(flight, is_good(flight.x.principal))
+        for flight in list(self._flights.values()):
+            principal = flight.x.principal
+            if principal is not None and principal is not ANYBODY and (id is None or principal.id == id):
+                self._follow(flight, is_good(principal))
 
     def _follow(self, flight: _Flight, now: Principal | None) -> None:
         """Go by what a principal has become."""

@@ -16,7 +16,7 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.dialect import StreamEncoder
 from switchgear.contracts.exchange import Attempt, Exchange, Step, Target
-from switchgear.contracts.provider import COUNT, Answer, Call, ProviderFault
+from switchgear.contracts.provider import COUNT, Answer, Call, Provider, ProviderFault
 from switchgear.contracts.upstream import OutboundRequest, UpstreamResponse
 from switchgear.errors import (
     FirstByteTimeout,
@@ -271,11 +271,12 @@ class Invoker:
             answer = await heeded(target.native.complete(x, call, target.model, attempt.secret))
             x.first_byte_s = self._monotonic() - x.began
             return answer
-        assert target.provider is not None
-        assert target.connection is not None
-        response = await sent(target.connection, self._request(call, attempt), extra, self._held)
-        if not is_answer(response, attempt):
-            raise await self._fault(call, attempt, response)
+        provider, connection = target.provider, target.connection
+        assert provider is not None
+        assert connection is not None
+        response = await sent(connection, self._request(call, attempt, provider), extra, self._held)
+        if not is_answer(response, attempt, provider):
+            raise await self._fault(call, provider, response)
         x.first_byte_s = self._monotonic() - x.began
         body = response.whole(self._caps.body)
         if body is None:
@@ -287,7 +288,7 @@ class Invoker:
                 )
             finally:
                 await response.close()
-        return target.provider.decode(call, response, body)
+        return provider.decode(call, response, body)
 
     async def _stream(
         self, ctx: AttemptContext, call: Call, step: Step, attempt: Attempt, extra: Mapping[str, str] | None
@@ -309,13 +310,14 @@ class Invoker:
                 attempt.asked = True
                 await relay.run(one_by_one(target.native.stream(x, call, target.model, attempt.secret)))
             else:
-                assert target.provider is not None
-                assert target.connection is not None
-                response = await sent(target.connection, self._request(call, attempt), extra, self._held)
-                if not is_answer(response, attempt):
-                    raise await self._fault(call, attempt, response)
+                provider, connection = target.provider, target.connection
+                assert provider is not None
+                assert connection is not None
+                response = await sent(connection, self._request(call, attempt, provider), extra, self._held)
+                if not is_answer(response, attempt, provider):
+                    raise await self._fault(call, provider, response)
                 try:
-                    await relay.run_decoder(response, target.provider.decoder(call, response))
+                    await relay.run_decoder(response, provider.decoder(call, response))
                 finally:
                     await response.close()
         finally:
@@ -334,10 +336,8 @@ class Invoker:
         hold = Buffering(until, late, whole=ctx.x.plan.recovery == "buffer", most=self._caps.body, kept=self._held)
         return StreamRelay(ctx.x, ctx.reply, encoder, ctx.watch, silence, self._ambient, hold, listener)
 
-    def _request(self, call: Call, attempt: Attempt) -> OutboundRequest:
+    def _request(self, call: Call, attempt: Attempt, provider: Provider) -> OutboundRequest:
         """Return what a provider is asked with."""
-        provider = attempt.target.provider
-        assert provider is not None
         try:
             request = provider.prepare(call, attempt.target.model, attempt.secret)
         except RecursionError:
@@ -347,10 +347,8 @@ class Invoker:
         attempt.asked = True
         return request
 
-    async def _fault(self, call: Call, attempt: Attempt, response: UpstreamResponse) -> ProviderFault:
+    async def _fault(self, call: Call, provider: Provider, response: UpstreamResponse) -> ProviderFault:
         """Return what a provider's answer that is none says."""
-        provider = attempt.target.provider
-        assert provider is not None
         try:
             fault = provider.fault(call, response, await read_fault(response))
             if fault.retry_after is None:

@@ -73,7 +73,7 @@ class Reservations:
                 continue
             try:
                 buckets = claimant.reserve(x)
-                if buckets.__class__ is not tuple and isawaitable(buckets):
+                if type(buckets) is not tuple and isawaitable(buckets):
                     return self._gather_later(x, claims, claimants.index(claimant), buckets)
             except ApiError:
                 raise

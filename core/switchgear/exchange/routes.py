@@ -160,9 +160,10 @@ class Visit:
         if route.open_to == "everybody":
             x.principal = ANYBODY
         else:
-            found = engine.identify(Credentials(headers, request.peer))
-            x.principal = found if isinstance(found, Principal) else await found
-        engine.in_flight.enter(x, self.watch)
+            credentials = Credentials(headers, request.peer)
+            found = house.authority.identify(credentials)
+            x.principal = found if isinstance(found, Principal) else await engine.identified(credentials, found)
+        engine.in_flight.enter(x, self.watch, x.principal.expires_us)
         if route.counted:
             house.policies.always.begin(x)
         x.authenticated_s = self._monotonic() - x.began

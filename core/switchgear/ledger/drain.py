@@ -241,8 +241,11 @@ class Drain:
         backlog.forget(number)
 
     async def _keep(self, reading: Reading, origin: str) -> None:
-        for kind in dict.fromkeys([kind for kind, _ in reading.records]):
-            await self._keep_rows(kind, [row for of, row in reading.records if of == kind], origin)
+        rows: dict[str, list[RecordRow]] = {}
+        for kind, row in reading.records:
+            rows.setdefault(kind, []).append(row)
+        for kind, of_kind in rows.items():
+            await self._keep_rows(kind, of_kind, origin)
 
     async def _keep_rows(self, kind: str, rows: Sequence[RecordRow], origin: str) -> None:
         while rows:

@@ -19,12 +19,13 @@ class PluginResources(Resources):
 
     def __init__(self, engine: ResourceEngine, faults: PluginFaults | None = None) -> None:
         self._engine = engine
+        self._compiler = engine.compiler
         self._faults = faults
 
     @property
     def snapshot(self) -> Snapshot:
         """The current snapshot."""
-        return self._engine.snapshot
+        return self._compiler.snapshot
 
     def cache(self, kind: str, index: str) -> LiveCache:
         """Return the cache of a non-resident kind over one of its unique indexes."""

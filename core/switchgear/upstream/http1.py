@@ -186,6 +186,8 @@ class Channel(asyncio.BufferedProtocol):
         self.loop = asyncio.get_running_loop()
         self.address = ""
         self.idle_since = 0.0
+        self.idle: dict[Channel, None] = {}
+        """The idle ones to its origin, of which it is one while nothing is asked on it; the engine's."""
 
     def start(self, response: Response, head: bytes, body: Body, *, bodiless: bool) -> None:
         """Send a head and a body; the answer goes to `response`. `bodiless` is for HEAD.

@@ -36,10 +36,11 @@ _STALE_SECONDS: Final = 1.0
 class _Route:
     """What every request of one method to one URL shares, and the head of the last one up to its length."""
 
-    __slots__ = ("bodiless", "head", "headers", "length", "start", "target")
+    __slots__ = ("bodiless", "head", "headers", "idle", "length", "start", "target")
 
-    def __init__(self, target: Target, start: str, *, bodiless: bool, length: bool) -> None:
+    def __init__(self, target: Target, start: str, idle: dict[Channel, None], *, bodiless: bool, length: bool) -> None:
         self.target = target
+        self.idle = idle
         self.start = start
         self.bodiless = bodiless
         self.length = length
@@ -71,7 +72,6 @@ class Http1Connection:
         self._names = HeaderNames()
         self._routes: dict[tuple[str, str], _Route] = {}
         self._idle: dict[tuple[str, str, int], dict[Channel, None]] = {}
-        self._open: dict[Channel, tuple[str, str, int]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -88,8 +88,8 @@ class Http1Connection:
         if not slots.take() and not await slots.acquire(self._connect_timeout):
             raise ConnectTimeout("All max_connections of this provider are in use.")
         try:
-            reused = self._take(route.target)
-            channel = reused or await self._dial(route.target)
+            reused = self._take(route)
+            channel = reused or await self._dial(route)
         except BaseException:
             slots.release()
             raise
@@ -115,7 +115,7 @@ class Http1Connection:
         if not slots.take() and not await slots.acquire(self._connect_timeout):
             raise ConnectTimeout("All max_connections of this provider are in use.")
         try:
-            channel = await self._dial(route.target)
+            channel = await self._dial(route)
         except BaseException:
             slots.release()
             raise
@@ -138,7 +138,7 @@ class Http1Connection:
         for channels in self._idle.values():
             for channel in list(channels):
                 channel.abort()
-        self._idle.clear()
+            channels.clear()
 
     def _route(self, request: OutboundRequest) -> _Route:
         check_method(request.method)
@@ -151,6 +151,7 @@ class Http1Connection:
         route = _Route(
             target,
             start,
+            self._idle.setdefault(target.origin, {}),
             bodiless=request.method == "HEAD",
             length=request.method not in WITHOUT_LENGTH,
         )
@@ -177,51 +178,44 @@ class Http1Connection:
         except UnicodeEncodeError:
             raise MalformedRequest("A header's value is not text; check the provider's headers.") from None
 
-    def _take(self, target: Target) -> Channel | None:
+    def _take(self, route: _Route) -> Channel | None:
         """Return an idle connection that may still be used."""
-        channels = self._idle.get(target.origin)
-        while channels:
-            channel, _ = channels.popitem()
-            if channel.usable() and self._dialer.valid(target, channel.address):
+        while route.idle:
+            channel, _ = route.idle.popitem()
+            if channel.usable() and self._dialer.valid(route.target, channel.address):
                 return channel
             channel.abort()
         return None
 
-    async def _dial(self, target: Target) -> Channel:
+    async def _dial(self, route: _Route) -> Channel:
         if self._closed:
             raise ConnectFailed("The provider's connection pool is closed; its resource was changed or removed.")
-        channel, address = await self._dialer.dial(target, self._channel)
-        channel.address = address
-        self._open[channel] = target.origin
+        channel, address = await self._dialer.dial(route.target, self._channel)
+        channel.address, channel.idle = address, route.idle
         return channel
 
     def _channel(self) -> Channel:
         return Channel(self._buffer, self._idled, self._lost)
 
     def _idled(self, channel: Channel) -> None:
-        origin = self._open.get(channel)
-        if origin is None or self._closed:
+        if self._closed:
             channel.abort()
             return
         channel.idle_since = channel.loop.time()
-        self._idle.setdefault(origin, {})[channel] = None
+        channel.idle[channel] = None
         if self._sweeper is None:
             self._sweeper = channel.loop.call_later(_IDLE_SECONDS, self._sweep)
 
     def _lost(self, channel: Channel) -> None:
-        origin = self._open.pop(channel, None)
-        if origin is not None and origin in self._idle:
-            self._idle[origin].pop(channel, None)
+        channel.idle.pop(channel, None)
 
     def _sweep(self) -> None:
         """Close what was idle for long: the peer is about to do the same."""
         loop = asyncio.get_running_loop()
         oldest = loop.time() - _IDLE_SECONDS
-        for origin, channels in list(self._idle.items()):
+        for channels in self._idle.values():
             for channel in list(channels):
                 if channel.idle_since <= oldest:
                     del channels[channel]
                     channel.abort()
-            if not channels:
-                del self._idle[origin]
-        self._sweeper = loop.call_later(_IDLE_SECONDS / 2, self._sweep) if self._idle else None
+        self._sweeper = loop.call_later(_IDLE_SECONDS / 2, self._sweep) if any(self._idle.values()) else None

@@ -191,7 +191,11 @@ class ChatProvider:
             defaults = self.defaults(RESPONSES, members, model.defaults) if model.defaults else model.defaults
             body = _joined(call, members, {"model": model.name_json}, defaults)
             return OutboundRequest("POST", self.url(RESPONSES, model), self._headers_with(secret), body)
-        members = self._fitted(call, self.members(call), model)
+        members = self.members(call)
+        if call.wire == CANONICAL:
+            members = fit_chat(call, members, self._grammar, model)
+        elif call.wire != EMBEDDINGS:
+            members = fit_members(call, members, self._grammar, model)
         if call.bars_tools or not OTHER_MODELS.isdisjoint(members):
             members = without_other_models(call, members)
         replace = {"model": model.name_json}
@@ -201,11 +205,6 @@ class ChatProvider:
         return OutboundRequest(
             "POST", self.url(call.wire, model), self._headers_with(secret), _joined(call, members, replace, defaults)
         )
-
-    def _fitted(self, call: Call, members: dict[str, Raw], model: TargetModel) -> dict[str, Raw]:
-        if call.wire == CANONICAL:
-            return fit_chat(call, members, self._grammar, model)
-        return members if call.wire == EMBEDDINGS else fit_members(call, members, self._grammar, model)
 
     def _headers_with(self, secret: Secret | None) -> dict[str, str]:
         """Return the headers of a call, made once for each secret."""

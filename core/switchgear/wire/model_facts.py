@@ -42,6 +42,7 @@ def reasons(model: str) -> bool:
     return _REASONS.match(_bare(model)) is not None
 
 
+@lru_cache(1024)
 def most_output(model: str) -> int | None:
     """Return how many tokens an answer of a model may have; None for one nobody knows here."""
     name = _bare(model)

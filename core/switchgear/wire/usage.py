@@ -61,11 +61,11 @@ def usage_of(found: UsageForm) -> Usage | None:
     """Return what a `usage` tells; None where that is nothing."""
     if found.prompt_tokens is None and found.completion_tokens is None:
         return None
-    read, made, total = max(found.prompt_tokens or 0, 0), max(found.completion_tokens or 0, 0), found.total_tokens or 0
+    read, made, total = found.prompt_tokens or 0, found.completion_tokens or 0, found.total_tokens or 0
     parts = _parts(found)
-    if not parts and total <= read + made <= MOST_TOKENS:
+    if not parts and read >= 0 and made >= 0 and total <= read + made <= MOST_TOKENS:
         return Usage.plain(read, made)
-    return Usage.of(read, made, total=total, **parts)
+    return Usage.of(max(read, 0), max(made, 0), total=total, **parts)
 
 
 def _parts(found: UsageForm) -> dict[str, int]:

@@ -14,6 +14,8 @@ from switchgear_plugins.limits.resources import KIND, Rule
 
 MOST_CACHED = 16_384
 """Principals whose limits are kept compiled."""
+_NOTE = "limits"
+"""What an exchange has reserved is noted with it: its principal may have become another before it is settled."""
 
 
 class LimitsPolicy(Policy):
@@ -40,7 +42,7 @@ class LimitsPolicy(Policy):
 
     def reserve(self, x: Exchange) -> Sequence[Bucket]:
         """Name a bucket for each limit."""
-        held = self._held(x)
+        held = x.notes[_NOTE] = self._held(x)
         return held.asked(x) if held.measures else held.buckets
 
     def any_request(self, x: Exchange) -> Sequence[Bucket]:
@@ -49,7 +51,7 @@ class LimitsPolicy(Policy):
 
     def reserved(self, x: Exchange, rooms: Sequence[Room]) -> None:
         """Say in headers how the limits stand that have some."""
-        held = self._held(x)
+        held: Compiled = x.notes[_NOTE]
         for shown in held.shown:
             x.lines += shown.lines(rooms[shown.index])
         if held.several:
@@ -57,7 +59,7 @@ class LimitsPolicy(Policy):
 
     def used(self, x: Exchange) -> Sequence[int] | None:
         """Say what was taken of limits that are not on requests."""
-        held = self._held(x)
+        held: Compiled = x.notes[_NOTE]
         return held.used(x) if held.measures else None
 
     def refused(self, x: Exchange, index: int, room: Room, retry_after_s: float) -> ApiError:  # noqa: ARG002 - the phase's form

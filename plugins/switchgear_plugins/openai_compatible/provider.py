@@ -54,7 +54,8 @@ class CompatibleProvider(ChatProvider):
         if settings.drop_members:
             members, dropped = prune(members, settings.drop_members)
             call.drop(*dropped)
-        members = self._renamed(members)
+        if settings.rename_members:
+            members = self._renamed(members)
         if settings.developer_role == "system" and call.wire == CANONICAL:
             members = _without_developers(call, members)
         return members

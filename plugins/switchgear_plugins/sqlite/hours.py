@@ -13,11 +13,14 @@ from typing import Any
 import msgspec
 
 from switchgear.contracts.rollups import HOUR_US, MOST_DIMENSIONS, MOST_MEASURES, Rollup
-from switchgear.contracts.store import RecordRow, member_path
+from switchgear.contracts.store import member_path
 from switchgear_plugins.sqlite.database import row, transaction
+from switchgear_plugins.sqlite.records import Appends
 
 WRITTEN_EVERY_S = 1.0
 _MOST = 2**63
+_INTEGERS = frozenset({int})
+_JSON = msgspec.json.Decoder(msgspec.Raw)
 
 _Members = Callable[[Any], tuple[Any, ...]]
 
@@ -34,16 +37,16 @@ class Sums:
         read = msgspec.defstruct(
             "Read", [(field, Any, None) for field in fields.values()], rename={m: name for name, m in fields.items()}
         )
-        self._decode = msgspec.json.Decoder(read).decode
+        self.decode = msgspec.json.Decoder(read).decode
+        """Reads of a body what is added up; raises `DecodeError` for what is no JSON object."""
         self._keys = _members(self._by, fields)
         self._values = _members(self._sums, fields)
         self._found: dict[tuple[int, tuple[Any, ...]], list[tuple[Any, ...]]] = {}
 
-    def add(self, records: Iterable[tuple[int, bytes | str]]) -> None:
-        """Add records up, of each its time and its body."""
-        decode, keys, values, found = self._decode, self._keys, self._values, self._found
-        for at_us, body in records:
-            read = decode(body)
+    def add(self, records: Iterable[tuple[int, Any]]) -> None:
+        """Add records up, of each its time and what was read of its body."""
+        keys, values, found = self._keys, self._values, self._found
+        for at_us, read in records:
             key = at_us // HOUR_US, keys(read)
             try:
                 found[key].append(values(read))
@@ -85,14 +88,19 @@ class Hours:
         self._kinds = {kind: Sums([it for it in rollups if it.kind == kind]) for kind in kinds}
         self._is_exact = not self._count  # what there was before was added up otherwise, if at all
 
-    def add(self, connection: sqlite3.Connection, kind: str, rows: Sequence[RecordRow], new: int) -> None:
+    def decoder(self, kind: str) -> Callable[[bytes], Any]:
+        """Return what reads of a body what is added up of its kind; it raises `DecodeError` for what is no JSON."""
+        sums = self._kinds.get(kind)
+        return _JSON.decode if sums is None else sums.decode
+
+    def add(self, connection: sqlite3.Connection, appends: Appends, new: int) -> None:
         """Add up rows that were appended, of which so many were `new`; write all sums if it is time."""
         self._count += new
-        sums = self._kinds.get(kind)
-        if new != len(rows):  # nobody knows which
+        sums = self._kinds.get(appends.kind)
+        if new != len(appends.rows):  # nobody knows which
             self._is_exact = False
         elif sums is not None and self._is_exact:
-            sums.add((it.at_us, it.body) for it in rows)
+            sums.add(zip([it.at_us for it in appends.rows], appends.read, strict=True))
         if self._now_s() - self._written_s >= WRITTEN_EVERY_S:
             self.write(connection)
 
@@ -130,7 +138,8 @@ class Hours:
 
     def _read(self, connection: sqlite3.Connection, kind: str, sums: Sums, after: int, up_to: int) -> None:
         span = {"kind": kind, "after": after, "up_to": up_to}
-        sums.add(connection.execute(self._queries["records_since"], span))
+        found = connection.execute(self._queries["records_since"], span)
+        sums.add((at_us, sums.decode(body)) for at_us, body in found)
 
 
 def _members(names: Sequence[str], fields: Mapping[str, str]) -> _Members:
@@ -169,5 +178,8 @@ def _kept(value: Any) -> Any:
 
 def _sum(values: Sequence[Any]) -> int | None:
     """Add up integers; None if there is none."""
-    whole = [value for value in values if type(value) is int and abs(value) < _MOST]
-    return sum(whole) if whole else None
+    if not _INTEGERS.issuperset(map(type, values)):
+        values = [value for value in values if type(value) is int]
+    if values and (min(values) <= -_MOST or max(values) >= _MOST):
+        values = [value for value in values if abs(value) < _MOST]
+    return sum(values) if values else None

@@ -1,7 +1,7 @@
 """Records as SQLite keeps them: rows on their way in, and questions about them as parameters of statements."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,6 @@ _END_OF_TIME = 2**62
 _LAST_ID = "\U0010ffff"
 _ONE_ROW = "(?, ?, ?, ?)"
 _SIZES = (1024, 256, 64, 16, 4, 1)
-_JSON = msgspec.json.Decoder(msgspec.Raw)
 
 
 def append_statements(append: str) -> list[tuple[int, str]]:
@@ -26,13 +25,20 @@ def append_statements(append: str) -> list[tuple[int, str]]:
 
 
 class Appends:
-    """Statements that append rows, bound: each takes as many as it can."""
+    """Statements that append rows, bound: each takes as many as it can. `read` is what `decode` makes of their bodies."""
 
-    def __init__(self, statements: Sequence[tuple[int, str]], kind: str, rows: Sequence[RecordRow]) -> None:
-        """Raises `RecordRefused`."""
-        values = _values(kind, rows)
+    def __init__(
+        self,
+        statements: Sequence[tuple[int, str]],
+        kind: str,
+        rows: Sequence[RecordRow],
+        decode: Callable[[bytes], Any],
+    ) -> None:
+        """Raises `RecordRefused`, also for bodies of which `decode` raises `DecodeError`."""
         self.kind = kind
         self.rows = rows
+        self.read: list[Any] = []
+        values = self._values(decode)
         self._parts: list[tuple[str, list[Any]]] = []
         at = 0
         for size, statement in statements:
@@ -53,27 +59,30 @@ class Appends:
             connection.execute(statement, values)
         return connection.total_changes - before
 
-
-def _values(kind: str, rows: Sequence[RecordRow]) -> list[Any]:
-    values: list[Any] = []
-    bad: list[str] = []
-    valid = _JSON.decode
-    for row in rows:
-        id, body = row.id, row.body
-        try:
-            valid(body)
-            values += (kind, id, row.at_us, body.decode())
-            if not id.isascii():
-                id.encode()
-            if not (body[:1] == b"{" or body.lstrip()[:1] == b"{") or not 0 <= row.at_us < _END_OF_TIME or "\0" in id:
+    def _values(self, decode: Callable[[bytes], Any]) -> list[Any]:
+        values: list[Any] = []
+        bad: list[str] = []
+        kind, read = self.kind, self.read
+        for row in self.rows:
+            id, body = row.id, row.body
+            try:
+                read.append(decode(body))
+                values += (kind, id, row.at_us, body.decode())
+                if not id.isascii():
+                    id.encode()
+                if (
+                    not (body[:1] == b"{" or body.lstrip()[:1] == b"{")
+                    or not 0 <= row.at_us < _END_OF_TIME
+                    or "\0" in id
+                ):
+                    bad.append(id)
+            except (msgspec.DecodeError, UnicodeError, RecursionError):
                 bad.append(id)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            bad.append(id)
-    if bad:
-        raise RecordRefused(
-            kind, tuple(bad), "the body is not a JSON object, the id not text, or the time out of range"
-        )
-    return values
+        if bad:
+            raise RecordRefused(
+                kind, tuple(bad), "the body is not a JSON object, the id not text, or the time out of range"
+            )
+        return values
 
 
 def bounds(query: RecordQuery) -> dict[str, Any]:

@@ -174,12 +174,12 @@ class SqliteStore:
 
         def work(connection: sqlite3.Connection) -> list[Document]:
             kinds = dict.fromkeys(kind for kind, _ in records)
-            appends = [Appends(self._appends, kind, [row for its, row in records if its == kind]) for kind in kinds]
+            appends = [self._bound(kind, [row for its, row in records if its == kind]) for kind in kinds]
             with transaction(connection):
                 written = write_batch(connection, self._queries, batch, at_us, replay)
                 new = [append.run(connection) for append in appends]
             for append, count in zip(appends, new, strict=True):
-                self._hours.add(connection, append.kind, append.rows, count)
+                self._hours.add(connection, append, count)
             return written
 
         documents = await self._database.write(work)
@@ -255,16 +255,19 @@ class SqliteStore:
         """Append records, ignoring those that are there already."""
 
         def work(connection: sqlite3.Connection) -> int:
-            appends = Appends(self._appends, kind, rows)
+            appends = self._bound(kind, rows)
             if appends.is_one:
                 new = appends.run(connection)
             else:
                 with transaction(connection):
                     new = appends.run(connection)
-            self._hours.add(connection, kind, rows, new)
+            self._hours.add(connection, appends, new)
             return new
 
         return await self._database.write(work)
+
+    def _bound(self, kind: str, rows: Sequence[RecordRow]) -> Appends:
+        return Appends(self._appends, kind, rows, self._hours.decoder(kind))
 
     async def expire(self, kind: str, before_us: int, *, limit: int = 1000) -> int:
         """Delete the oldest records of a kind that are older than `before_us`."""

@@ -48,7 +48,7 @@ class UsageEncoder:
         if len(model) > MOST_TEXT:
             model = shorten(model, MOST_TEXT)
         # Targets belong to a snapshot: no longer than it is used may they be held.
-        if x.snapshot is not self._snapshot or len(self._templates) >= _MOST_TEMPLATES:
+        if x.snapshot is not self._snapshot:
             self._templates.clear()
             self._snapshot = x.snapshot
         # An enumeration's own hash is a function in Python; its members are there for ever.
@@ -58,6 +58,8 @@ class UsageEncoder:
         )  # fmt: skip
         same = self._templates.get(key)
         if same is None:
+            if len(self._templates) >= _MOST_TEMPLATES:
+                self._templates.clear()
             same = self._templates[key] = _same(x, operation, model, stream=stream)
         own = _encode(x.id)
         parts = (
@@ -77,7 +79,7 @@ class UsageEncoder:
 def _tokens(usage: Usage) -> bytes:
     """Return what was consumed."""
     units = usage.units
-    if units.keys() <= _PLAIN:
+    if _PLAIN.issuperset(units):
         data = _PLAIN_TOKENS % (units.get(INPUT, 0), units.get(OUTPUT, 0))
     else:
         data = _TOKENS % (

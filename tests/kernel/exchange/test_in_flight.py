@@ -32,7 +32,7 @@ async def ended(
 ) -> BaseException | None:
     """Return what ended an exchange when the change came, None if nothing did."""
     flight, watch = in_flight(decide), Watch(asyncio.get_running_loop(), 5.0)
-    flight.enter(x, watch)
+    flight.enter(x, watch, None if x.principal is None else x.principal.expires_us)
     asyncio.get_running_loop().call_soon(change, flight)
     try:
         await asyncio.sleep(within)
@@ -41,7 +41,7 @@ async def ended(
     finally:
         watch.close()
         flight.leave(x)
-        assert (0, {}) == (flight.count, flight._by_principal)
+        assert flight.count == 0
     return None
 
 

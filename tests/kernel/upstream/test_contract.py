@@ -615,9 +615,10 @@ async def test_a_long_body_waits_until_the_peer_takes_it(connect: Connect, piece
     body = tuple(Raw(LONG[at : at + 700_000]) for at in range(0, len(LONG), 700_000)) if pieces else LONG
     async with Peer(slow) as peer:
         connection = connect()
+        channel = connection._channel()  # type: ignore[attr-defined]
+        connection._channel = lambda: channel  # type: ignore[attr-defined]
         sending = asyncio.create_task(connection.send(OutboundRequest("POST", f"{peer.url}/x", {}, body)))
-        await until(lambda: any(channel._write_paused for channel in connection._open))  # type: ignore[attr-defined]
-        [channel] = connection._open  # type: ignore[attr-defined]
+        await until(lambda: channel._write_paused)
         assert channel._transport.get_write_buffer_size() <= CAP
         goes_on.set()
         assert b"ok" == await (await sending).body(CAP)

@@ -12,8 +12,9 @@ import pytest
 from small_disk import small_disk
 from support.stopwatch import Stopwatch
 from switchgear.ambient import Ambient
+from switchgear.contracts.rollups import Rollup
 from switchgear.contracts.store import RecordQuery, RecordRow, Store, Write
-from switchgear.errors import StoreError, StoreUnavailable
+from switchgear.errors import RecordRefused, StoreError, StoreUnavailable
 from switchgear.testing.store_suite import StoreSuite
 from switchgear.testing.tables_suite import MIGRATIONS, TablesSuite
 from switchgear_plugins.sqlite import database
@@ -216,6 +217,22 @@ async def test_sums_past_64_bits_are_an_error_not_a_wrong_number(tmp_path):
     await store.append("usage", [RecordRow(str(n), n, b'{"n":9223372036854775807}') for n in range(2)])
     with pytest.raises(StoreError, match="overflow"):
         await store.summarise(RecordQuery("usage"), [], ["n"])
+    await store.close()
+
+
+async def test_a_record_whose_sums_cannot_be_read_is_refused_and_the_others_are_kept(tmp_path):
+    store = new_store(tmp_path)
+    await store.open()
+    await store.roll_up("usage", [Rollup("usage", ("model",), ("tokens",))])
+    good, bad = (
+        RecordRow(id, 5, b'{"model":"m","tokens":%b}' % number) for id, number in (("1", b"7"), ("2", b"1e999"))
+    )
+    with pytest.raises(RecordRefused) as refused:
+        await store.append("usage", [good, bad])
+    assert refused.value.ids == ("2",)
+    assert 1 == await store.append("usage", [good])
+    [group] = await store.summarise(RecordQuery("usage"), ["model"], ["tokens"])
+    assert (1, (7,)) == (group.count, tuple(group.sums))
     await store.close()
 
 
