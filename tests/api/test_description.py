@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -60,6 +61,43 @@ def test_every_generated_route_is_described_and_nothing_else(engine: ResourceEng
     assert routes == {(method.upper(), path) for path, verbs in document["paths"].items() for method in verbs}
     operations = [verb["operationId"] for verbs in document["paths"].values() for verb in verbs.values()]
     assert len(operations) == len(set(operations))
+
+
+def test_schemas_that_share_a_name_are_told_apart_without_dots() -> None:
+    first, second = KINDS[0], replace(KINDS[0], name="others")
+    document = describe({kind.name: kind for kind in (first, second)})
+    names = document["components"]["schemas"]
+    assert not [name for name in names if "." in name]
+    assert all(reference.rpartition("/")[2] in names for reference in references(document) if "/schemas/" in reference)
+    both = [document["paths"][f"/admin/v1/{kind.name}"]["post"] for kind in (first, second)]
+    schemas = [it["requestBody"]["content"]["application/json"]["schema"]["$ref"] for it in both]
+    assert len(set(schemas)) == len(schemas)
+
+
+def test_a_dialect_may_be_called_as_a_kind_is_and_tags_are_told_once() -> None:
+    class Namesake:
+        name = KINDS[0].name
+        inference = routes = ()
+
+    tags = [tag["name"] for tag in describe({kind.name: kind for kind in KINDS}, (), [Namesake()])["tags"]]  # type: ignore[list-item]
+    assert len(tags) == len(set(tags))
+
+
+def test_no_parameter_is_told_twice() -> None:
+    for path, verbs in described()["paths"].items():
+        for verb in verbs.values():
+            told = [it.get("$ref", it.get("name")) for it in verb["parameters"]]
+            assert len(told) == len(set(told)), path
+            assert "#/components/parameters/Prefix" not in told or "prefix" not in told, path
+
+
+def test_every_answer_of_a_kind_says_its_schema() -> None:
+    for path, verbs in described()["paths"].items():
+        for method, verb in verbs.items():
+            assert all("content" in it for status, it in verb["responses"].items() if status in ("200", "201")), (
+                method,
+                path,
+            )
 
 
 def test_schemas_are_concrete() -> None:

@@ -72,8 +72,3 @@ def test_a_name_that_an_installed_plugin_has_is_warned_of(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     assert "already brings a plugin `openai_compatible`" in new("openai-compatible")
     assert "Warning" not in new("nobody-has-this")
-
-
-def test_a_kind_that_nothing_takes_yet_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert "no plugin that comes with Switchgear takes workflow steps yet" in new("mine", "--kind", "step")

@@ -25,6 +25,8 @@ from switchgear.resources.views import filter_fields
 
 Json = dict[str, Any]
 Timestamp = Annotated[datetime, Meta(tz=True)]
+_KINDS = "switchgear.kinds"
+_REF = "#/components/schemas/{name}"
 _IN_PATH = {"in": "path", "required": True}
 _PARAMETER = re.compile(r"\{(\w+):\w+\}")
 """A parameter of a route's path with its type, which the description says elsewhere."""
@@ -57,7 +59,8 @@ class KindTypes:
 
     def all(self) -> Iterable[Any]:
         """Return every type."""
-        yield from (self.create, self.replace, self.patch, self.view, self.shown_once, self.page, self.versions)
+        yield from (self.create, self.replace, self.patch, self.view, self.shown_once, self.page)
+        yield from (self.version, self.versions)
         yield from (action.input for action in self.kind.actions if action.input is not None)
 
     def _struct(self, suffix: str, fields: Iterable[Any], doc: str, *, strict: bool = False) -> Any:
@@ -69,7 +72,7 @@ class KindTypes:
             kw_only=True,
             forbid_unknown_fields=strict,
             rename=rename or None,
-            module=f"switchgear.kinds.{self.kind.name}",
+            module=f"{_KINDS}.{self.kind.name}",
         )
         made.__doc__ = doc
         return made
@@ -108,8 +111,7 @@ def describe(
     listed = [type_ for of_kind in types for type_ in of_kind.all()]
     bodies = [body for handler in extra_handlers if (body := handler.opt.get("body")) is not None]
     described = [*listed, Restore, ProblemDetails, *bodies]
-    schemas, components = msgspec.json.schema_components(described, ref_template="#/components/schemas/{name}")
-    refs = dict(zip(described, schemas, strict=True))
+    refs, components = _schemas(described)
     extra = _extra(extra_handlers, refs)
     paths: Json = {}
     for of_kind in types:
@@ -119,7 +121,7 @@ def describe(
         "info": {"title": "Switchgear", "version": __version__},
         "servers": [{"url": root_path or "/"}],
         "security": [{"bearer": []}],
-        "tags": [{"name": name} for name in (*kinds, *(dialect.name for dialect in dialects))],
+        "tags": [{"name": name} for name in dict.fromkeys((*kinds, *(dialect.name for dialect in dialects)))],
         "paths": paths | extra.get("paths", {}) | dialect_paths(dialects),
         "components": {
             "schemas": components | extra.get("components", {}).get("schemas", {}),
@@ -134,6 +136,30 @@ def describe(
             },
         },
     }
+
+
+def _schemas(types: Sequence[Any]) -> tuple[dict[Any, Json], Json]:
+    """Return the schema of each type, and the components that these refer to.
+
+    Types that share a name get their modules' paths before it, with dots that many generators of clients cannot
+    read: the types of kinds keep the name, others are told apart by their packages.
+    """
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    plain: dict[str, str] = {}
+    for name in sorted(components, key=lambda name: ("." in name, not name.startswith(f"{_KINDS}."), name)):
+        *module, last = name.split(".")
+        short = last if name.startswith(f"{_KINDS}.") else _camel(module[1:-1]) + last
+        plain[name] = short if short not in plain.values() else _camel(module) + last
+    named = {plain[name]: schema | {"title": plain[name]} for name, schema in components.items()}
+    text = msgspec.json.encode([schemas, named]).decode()
+    for name, short in plain.items():
+        text = text.replace(f'"{_REF.format(name=name)}"', f'"{_REF.format(name=short)}"')
+    schemas, components = msgspec.json.decode(text)
+    return dict(zip(types, schemas, strict=True)), components
+
+
+def _camel(module: Iterable[str]) -> str:
+    return "".join(part.title().replace("_", "") for part in module)
 
 
 _PARAMETERS: Json = {
@@ -211,7 +237,8 @@ def _kind_paths(types: KindTypes, refs: Mapping[Any, Json]) -> Json:
     writes = (id, "IfMatch", "IdempotencyKey")
     search = ("Search",) if kind.named is None else ("Search", "Prefix")
     listing = operation("list", f"List {kind.name}", 200, types.page, None, "Limit", "Cursor", *search)
-    listing["parameters"] += _filters(types)
+    taken = {_PARAMETERS[name]["name"] for name in ("Limit", "Cursor", *search)}
+    listing["parameters"] += [it for it in _filters(types) if it["name"] not in taken]
     creating = operation("create", f"Create a {title}", 201, types.shown_once, types.create, "IdempotencyKey")
     creating["responses"]["201"]["headers"]["Location"] = {"schema": {"type": "string"}}
     reading = operation("get", f"Get a {title}", 200, types.view, None, id, "IfNoneMatch")

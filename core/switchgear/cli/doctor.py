@@ -15,8 +15,8 @@ import switchgear
 from switchgear.ambient import Ambient
 from switchgear.cli.common import answer, config_option, gateway_flags, json_option, read_config
 from switchgear.config import Config
-from switchgear.discovery import Discovery
-from switchgear.errors import BootError, SwitchgearError
+from switchgear.discovery import Discovery, Installed, load
+from switchgear.errors import BootError, PluginError, SwitchgearError
 from switchgear.hooks import Hooks
 from switchgear.kernel import Kernel
 from switchgear.settings import GatewaySettings
@@ -80,7 +80,7 @@ def _examine(path: Path | None, flags: dict[str, str]) -> Iterator[Finding]:
 def _try(check: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(check, True, look())
-    except (OSError, SwitchgearError, TimeoutError) as error:
+    except (ImportError, OSError, SwitchgearError, TimeoutError) as error:
         return Finding(check, False, str(error) or type(error).__name__)
 
 
@@ -116,7 +116,7 @@ def _bindable(gateway: GatewaySettings) -> str:
 
 
 def _extras(config: Config) -> Iterator[Finding]:
-    """Look for what the extra of each enabled plugin's own name asks for."""
+    """Look for what the extra of each enabled plugin's own name asks for: nothing wrong where it loads without that."""
     for installed in Discovery():
         if installed.name not in config.enabled:
             continue
@@ -129,11 +129,20 @@ def _extras(config: Config) -> Iterator[Finding]:
         if missing:
             yield Finding(
                 "extras",
-                False,
-                f"{', '.join(missing)} missing: pip install '{installed.distribution}[{installed.name}]'",
+                _loads(installed),
+                f"{', '.join(missing)} missing, for all of `{installed.name}`:"
+                f" pip install '{installed.distribution}[{installed.name}]'",
             )
         elif wanted:
             yield Finding("extras", True, f"{installed.name}: {', '.join(wanted)}")
+
+
+def _loads(installed: Installed) -> bool:
+    try:
+        load(installed)
+    except PluginError:
+        return False
+    return True
 
 
 def _is_installed(distribution: str) -> bool:

@@ -102,7 +102,7 @@ def new(*, name: str, kind: str, directory: Path | None, as_json: bool) -> None:
     """Write a new plugin called NAME: a project of its own, with tests that pass."""
     made = scaffold(name, kind, directory)
     plugin = name.replace("-", "_")
-    warned = warnings(plugin, kind, Discovery())
+    warned = warnings(plugin, Discovery())
     if as_json:
         answer({"directory": str(made), "warnings": warned})
         return

@@ -28,12 +28,6 @@ KINDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """What can be written, and what it brings."""
-_WAITING = {
-    "step": (
-        "no plugin that comes with Switchgear takes workflow steps yet: this one is listed as waiting until one does, and its"
-        " contract may change with that. A model that is a workflow works today: contrib/examples/two-step-workflow."
-    )
-}
 _NAME = re.compile(r"^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*$")
 
 
@@ -59,15 +53,14 @@ def scaffold(name: str, kind: str, directory: Path | None = None) -> Path:
     return directory
 
 
-def warnings(name: str, kind: str, discovery: Discovery) -> list[str]:
-    """Return warnings for the author of a plugin of this name and kind."""
-    found = [
+def warnings(name: str, discovery: Discovery) -> list[str]:
+    """Return warnings for the author of a plugin of this name."""
+    return [
         f"{it.distribution} {it.version} already brings a plugin `{name}`: with both installed the gateway does not start. Choose"
         " another name."
         for it in discovery
         if it.name == name
     ]
-    return found + ([_WAITING[kind]] if kind in _WAITING else [])
 
 
 def _copy(source: Traversable, target: Path, names: dict[str, str]) -> None:

@@ -111,7 +111,7 @@ def missing_references(
             if kind == SHARED:
                 continue
             if kind == NOBODY:
-                detail = f"nothing callable is named `{id_}`"
+                detail = f"nothing callable is named `{id_}`; create it first, or for PROVIDER/MODEL the provider"
             elif kind not in kinds:
                 detail = f"no enabled plugin brings {kind}"
             elif not kinds[kind].resident or (

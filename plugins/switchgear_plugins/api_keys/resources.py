@@ -201,7 +201,7 @@ def _limits(limits: Limits) -> list[Problem]:
 
 
 def _keys(key: ApiKey) -> Sequence[tuple[str, str]]:
-    # RelatedWrite those of a revoked key: its secret cannot come back as another key's own.
+    # Also those of a revoked key: its secret cannot come back as another key's own.
     named = (BY_NAME, f"{key.name.casefold()}\n{key.hash}")
     return [named, *((INDEX, hash) for hash in (key.hash, key.previous_hash) if hash is not None)]
 

@@ -19,9 +19,7 @@ _MARKS = {"create": "+", "update": "~", "delete": "-", "unchanged": " "}
 @click.command()
 @click.option("-f", "--file", "files", multiple=True, required=True, type=click.Path(exists=True, path_type=Path),
               help="A TOML, JSON or YAML file, or a directory of them; may be given again.")  # fmt: skip
-@click.option(
-    "--prune", is_flag=True, help="RelatedWrite delete what came from these files before and is no longer in them."
-)
+@click.option("--prune", is_flag=True, help="Also delete what came from these files before and is no longer in them.")
 @click.option("--adopt", is_flag=True, help="Take over resources that the admin API or other files made.")
 @click.option("--plan", "only_plan", is_flag=True, help="Only show what would change.")
 @config_option

@@ -321,7 +321,22 @@ class TestDoctor:
         metadata.write_text(metadata.read_text() + "Requires-Dist: nobody-has-this>=2; extra == 'cloudy'\n")
         run("plugins", "enable", "cloudy")
         result = run("doctor")
-        assert "BAD extras: nobody-has-this missing: pip install 'cloudy[cloudy]'" in result.output
+        assert "BAD extras: nobody-has-this missing, for all of `cloudy`: pip install 'cloudy[cloudy]'" in result.output
+
+    def test_an_extra_that_a_plugin_loads_without_is_not_wrong(self, run, site: Site):
+        source = """
+        from switchgear import NoSettings, Plugin
+        class X(Plugin[NoSettings]):
+            api = 1
+        """
+        site.add("partly", {"partly": "X"}, source, extras=("partly",))
+        metadata = site.root / "partly-1.0.dist-info" / "METADATA"
+        metadata.write_text(metadata.read_text() + "Requires-Dist: nobody-has-this>=2; extra == 'partly'\n")
+        run("plugins", "enable", "partly")
+        assert (
+            "ok  extras: nobody-has-this missing, for all of `partly`: pip install 'partly[partly]'"
+            in run("doctor").output
+        )
 
     def test_reports_a_store_that_does_not_open(self, run, site: Site):
         source = """

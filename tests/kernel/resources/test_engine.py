@@ -133,7 +133,7 @@ async def test_callable_names_are_one_namespace(engine: ResourceEngine) -> None:
         await engine.create("aliases", {"id": "gpt", "target": "best"}, ME)
     assert engine.snapshot.callable("best") is engine.snapshot.live("models", "gpt")
     assert await refused(engine.create("aliases", {"id": "x", "target": "nope"}, ME)) == {
-        "/target": "nothing callable is named `nope`"
+        "/target": "nothing callable is named `nope`; create it first, or for PROVIDER/MODEL the provider"
     }
     with pytest.raises(Conflict, match="aliases/best"):
         await engine.delete("models", "gpt", ME)
