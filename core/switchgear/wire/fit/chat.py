@@ -165,8 +165,7 @@ def _applies(when: When, call: Call) -> bool:
 def bounded(call: Call, members: dict[str, Raw], model: TargetModel) -> dict[str, Raw]:
     """Return the members with a bound on the answer that the model can meet."""
     for name in _BOUNDS:
-        wanted = members.get(name)
-        if wanted is None or wanted == _NULL:
+        if name not in members:
             continue
         most = model.max_output_tokens or most_output(model.name)
         if most is not None and (member(members, name, int) or 0) > most:
