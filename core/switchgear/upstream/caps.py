@@ -11,4 +11,4 @@ MAX_HEAD_LINES: Final = 100
 MAX_PIECE: Final = 32 * 1024
 """Most bytes one `read` returns. Some four times as much is held for a stream whose client does not read."""
 
-HEAD_TOO_LARGE: Final = "The answer's head is over 64 KiB or 100 lines; check that base_url points at the API."
+HEAD_TOO_LARGE: Final = "The answer's head is over 64 KiB or 100 lines; check that the address points at the API."

@@ -17,14 +17,14 @@ from switchgear.upstream.target import Proxy, Target
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 _MAX_TUNNEL_REPLY: Final = 8 * 1024
-_FAILED: Final = "No connection could be made; check base_url and that the provider is up."
+_FAILED: Final = "No connection could be made; check the address and that the provider is up."
 
 
 _WORDS: Final = {
-    errno.ECONNREFUSED: "The connection was refused: nothing listens there. Check the port of base_url, and that it is up.",
-    errno.ENETUNREACH: "There is no route to the provider's address; check the network and base_url.",
-    errno.EHOSTUNREACH: "The provider's host cannot be reached; check the network and base_url.",
-    errno.ETIMEDOUT: "The provider's host does not answer; check base_url, firewalls and the network.",
+    errno.ECONNREFUSED: "The connection was refused: nothing listens there. Check the port of the address, and that it is up.",
+    errno.ENETUNREACH: "There is no route to the provider's address; check the network and the address.",
+    errno.EHOSTUNREACH: "The provider's host cannot be reached; check the network and the address.",
+    errno.ETIMEDOUT: "The provider's host does not answer; check the address, firewalls and the network.",
     errno.EMFILE: "The gateway may not open more connections: raise its limit of open files.",
     errno.ENFILE: "This machine may not open more files.",
     errno.EADDRNOTAVAIL: "This machine has no port left to connect from.",
@@ -101,7 +101,7 @@ class Dialer:
                 return await self._secured(target, peer, addresses, protocol)
         except TimeoutError:
             self._doubt(peer)
-            raise ConnectTimeout("No connection was made in time; check base_url, or raise connect_timeout.") from None
+            raise ConnectTimeout("No connection was made in time; check the address, or raise connect_timeout.") from None
         except ConnectFailed:
             self._doubt(peer)
             raise
@@ -192,10 +192,10 @@ def tls_words(error: ssl.SSLError) -> str:
     """Say why TLS was not agreed on, in words of ours and of the TLS library's, none of the peer's."""
     if isinstance(error, ssl.SSLCertVerificationError):
         why = (error.verify_message or "it is not valid").rstrip(".")
-        return f"The provider's certificate was refused: {why}. See ca_bundle and the host of base_url."
+        return f"The provider's certificate was refused: {why}. See ca_bundle and the host of the address."
     reason = error.reason or ""
     if reason in _NO_TLS:
-        return "What listens at this port does not speak TLS; should base_url begin with http://, or name another port?"
+        return "What listens at this port does not speak TLS; should the address begin with http://, or name another port?"
     alert = f" ({reason.replace('_', ' ').lower()})" if reason else ""
     return f"TLS could not be agreed on{alert}. Check client_cert, and which versions of TLS the provider takes."
 

@@ -24,7 +24,7 @@ Lookup: TypeAlias = Callable[[str], Sequence[str]]
 _MAX_NAMES: Final = 4096
 _PAUSE: Final = 1.0
 """Seconds between two lookups of a name that fails or leads nowhere, however many ask for it."""
-_UNKNOWN: Final = "The host's name does not resolve; check base_url and the name server."
+_UNKNOWN: Final = "The host's name does not resolve; check the address and the name server."
 
 
 def system_lookup(host: str) -> list[str]:
@@ -106,7 +106,7 @@ class Resolver:
         done, _ = await asyncio.wait((running,), timeout=self._deadline)
         if not done:
             raise ConnectFailed(
-                "The name server did not answer in time; check the host of base_url and the name server."
+                "The name server did not answer in time; check the host of the address and the name server."
             )
         try:
             return running.result()
