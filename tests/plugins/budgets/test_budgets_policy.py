@@ -26,6 +26,7 @@ from switchgear.exchange.reservation import Reservations
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.policy_suite import PolicySuite, WatchedCounters, make_exchange, make_target
+from switchgear_plugins.budgets import seeds
 from switchgear_plugins.budgets.live import Budget
 from switchgear_plugins.budgets.periods import Calendar
 from switchgear_plugins.budgets.policy import BudgetsPolicy
@@ -191,6 +192,43 @@ async def test_what_a_killed_process_held_is_held_until_its_lease_ends() -> None
     await host.settle(x, 0)
     host.ambient.advance(700)
     assert 1_000 - 5 - 7 == host.counters.peek((bucket,))[0].remaining
+    host.policy.seeds.close()
+
+
+class Elsewhere:
+    """Counters that replicas share: each answer is waited for."""
+
+    def __init__(self, counters: MemoryCounters) -> None:
+        self.counters = counters
+
+    def __getattr__(self, name: str) -> Any:
+        async def answer(*arguments: Any) -> Any:
+            return getattr(self.counters, name)(*arguments)
+
+        return answer
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_what_a_killed_gateway_held_is_held_once_by_counters_elsewhere(
+    is_lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seeds, "GATHER_S", 0.0)
+    ambient = FixedAmbient()
+    counters = MemoryCounters(ambient)
+    host = Host(budget(amount=1_000, period="total"), counters=Elsewhere(counters), ambient=ambient)
+    killed = host.exchange(KEY, 20)
+    await host.reserve(killed)
+    notes = host.policy.seeds._notes
+    assert notes is not None
+    fcntl.flock(notes._file, fcntl.LOCK_UN)
+    if is_lost:
+        host.counters.counters = counters = MemoryCounters(ambient)
+    host.begin(*host.budgets.values())
+    x = host.exchange(KEY, 1)
+    await host.reserve(x)
+    [bucket] = x.notes["budgets"].buckets
+    held = sum(it.notes["budgets"].reserved for it in (killed, x))
+    assert 1_000 - held == counters.peek((bucket,))[0].remaining
     host.policy.seeds.close()
 
 
