@@ -2,7 +2,7 @@
 
 The answer is stored in the transaction of the write itself, so it also holds when the gateway died before it could reply.
 What is shown only once (a generated key) is stored sealed, or, where nothing can seal, not at all: then the replayed answer
-lacks it, and the header `idempotency-omitted` names it.
+lacks it, and the header `idempotency-omitted` names it. What tells the request from others is sealed where something can seal.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from litestar import Request, Response
 from msgspec import Struct
 
 from switchgear.contracts.principal import Principal
+from switchgear.contracts.store import Replay
 from switchgear.errors import ApiError, Conflict, InvalidRequest, SecretUnavailable
 from switchgear.resources import Remember, ResourceEngine
 from switchgear.resources.views import Written
@@ -55,7 +56,9 @@ async def write(
     scope, fingerprint = _scope(request), await _fingerprint(request)
     if (known := await _recall(engine, scope, key, fingerprint)) is not None:
         return known
-    remember = Remember(scope, key, fingerprint, lambda written: _encode(engine, scope, key, answer(written)))
+    sealer = engine.vault.sealer
+    kept = fingerprint if sealer is None else sealer.seal(fingerprint, context=_request_of(scope, key))
+    remember = Remember(scope, key, kept, lambda written: _encode(engine, scope, key, answer(written)))
     try:
         return answer(await run(remember)).response({})
     except ApiError:
@@ -86,7 +89,7 @@ async def _recall(engine: ResourceEngine, scope: str, key: str, fingerprint: str
     replay = await engine.recall(scope, key)
     if replay is None:
         return None
-    if replay.fingerprint != fingerprint:
+    if not _is_same(engine, replay, fingerprint):
         raise Conflict(
             "this Idempotency-Key was used for another request; make a new one", code="idempotency_key_reused"
         )
@@ -100,6 +103,17 @@ async def _recall(engine: ResourceEngine, scope: str, key: str, fingerprint: str
     return stored.response({"idempotency-replayed": "true"})
 
 
+def _is_same(engine: ResourceEngine, replay: Replay, fingerprint: str) -> bool:
+    """Compare with what is kept, which is sealed where something can seal: whoever has the store alone tests no guesses by it."""
+    sealer = engine.vault.sealer
+    if replay.fingerprint == fingerprint or sealer is None:
+        return replay.fingerprint == fingerprint
+    try:
+        return sealer.unseal(replay.fingerprint, context=_request_of(replay.scope, replay.key)) == fingerprint
+    except SecretUnavailable:
+        return False
+
+
 def _encode(engine: ResourceEngine, scope: str, key: str, answer: Answer) -> bytes:
     sealer, sealed = engine.vault.sealer, ""
     if answer.once and sealer is not None:
@@ -109,3 +123,7 @@ def _encode(engine: ResourceEngine, scope: str, key: str, answer: Answer) -> byt
 
 def _context(scope: str, key: str) -> str:
     return f"replay/{scope}/{key}"
+
+
+def _request_of(scope: str, key: str) -> str:
+    return f"request/{scope}/{key}"

@@ -264,8 +264,12 @@ class Store(Protocol):
         """Return the document that holds the unique key (index, value)."""
         ...
 
-    async def search(self, index: str, prefix: str, *, limit: int = 100) -> list[Document]:
-        """Return the documents that hold a unique key of an index which begins so, in the order of the keys (code points)."""
+    async def search(
+        self, index: str, prefix: str, *, limit: int = 100, naming: tuple[str, str] | None = None
+    ) -> list[Document]:
+        """Return the documents that hold a unique key of an index which begins so, in the order of the keys (code points); with
+        `naming`, a (kind, id), those alone that reference it.
+        """
         ...
 
     async def page(

@@ -119,11 +119,11 @@ class ResourceEngine:
         declared = self.kind(kind)
         wanted = Filter(declared, dict(equals or {}), word, prefix)
         naming = self._naming(declared, {**(equals or {}), **_only(scope)})
-        if prefix is not None and not bounded:
+        if prefix is not None and (not bounded or (prefix and naming)):
             assert declared.named is not None
-            named = await self._store.search(declared.named, prefix.casefold(), limit=MAX_PAGE)
+            named = await self._store.search(declared.named, prefix.casefold(), limit=MAX_PAGE, naming=naming)
             views = (view(declared, document) for document in named)
-            return Page([shown for shown in views if wanted(shown)][:limit])
+            return Page([it for it in views if wanted(it) and scope.covers(declared.scope, it)][:limit])
         after = decode_cursor(kind, cursor, slashes=declared.id_slashes) if cursor else ""
         data: list[dict[str, Any]] = []
         size, seen = (MAX_PAGE if wanted or bounded else limit + 1), 0

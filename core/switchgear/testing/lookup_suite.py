@@ -46,3 +46,13 @@ class LookupSuite:
         assert sorted(keys) == await found("")
         await store.write([drop("red", "r1")], at_us=2)
         assert ["ab%", "abc"] == await found("ab", limit=2)
+
+    async def test_a_search_may_be_of_those_alone_that_name_something(self, store: Store) -> None:
+        named = (("blue", "b"),)
+        batch = [put("blue", "b"), put("red", "other", keys=(("index", "ab"),))]
+        ours = {"1": "ac", "2": "aa", "3": "b"}
+        batch += [put("red", id, keys=(("index", key),), references=named) for id, key in ours.items()]
+        await store.write(batch, at_us=1)
+        assert ["2", "1"] == [it.id for it in await store.search("index", "a", naming=("blue", "b"))]
+        assert ["2"] == [it.id for it in await store.search("index", "", limit=1, naming=("blue", "b"))]
+        assert [] == await store.search("index", "a", naming=("blue", "nobody"))

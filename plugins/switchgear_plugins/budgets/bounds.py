@@ -1,6 +1,5 @@
 """The most that one attempt at a call may cost, and the bound on its answer that makes it so."""
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -13,22 +12,17 @@ from switchgear.contracts.provider import Call
 from switchgear.contracts.usage import INPUT, MOST, OUTPUT, REQUEST
 from switchgear.errors import ApiError, InvalidRequest, PermissionDenied
 from switchgear.wire.members import raw
+from switchgear_plugins.budgets.prompts import longest_prompt
 
 BOUNDS = {"chat": "max_tokens", "messages": "max_tokens", "responses": "max_output_tokens", "completions": "max_tokens"}
 """How the bound on an answer is called, by wire format."""
 
 _NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-_BASE64 = re.compile(rb"[A-Za-z0-9+/=]{256,}")
-_FRAME = 64
-"""Tokens that a provider may put around a prompt."""
-_PICTURE = 4096
-"""Tokens of something that is sent as base64: what the models that see cost most of."""
-_STORED = ("previous_response_id", "conversation")
 _KEPT = 4096
 
 
 class Priced:
-    """A target's dearest prices, microusd for a million; `frame` is for the request itself."""
+    """A target's dearest prices, microusd for a million; `frame` is for the request itself and what an agent says before it."""
 
     __slots__ = ("frame", "most", "read", "written")
 
@@ -44,6 +38,8 @@ class Priced:
         if pricing is not None:
             self.read, self.written = pricing.dearest(INPUT), pricing.dearest(OUTPUT)
             self.frame = pricing.units.get(REQUEST, 0)
+            if target.preamble is not None:
+                self.frame += len(target.preamble.encode("utf-8", "surrogatepass")) * (self.read or 0)
         elif target.native is not None:  # it runs in this process, and nobody sends a bill for it
             self.read = self.written = 0
 
@@ -51,8 +47,9 @@ class Priced:
 class Bounds:
     """Works out worst cases. What it knows of targets goes with the snapshot they belong to."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, picture: int) -> None:
         self._most = most
+        self._picture = picture
         self._priced: dict[tuple[Target, str | None], Priced] = {}
         self._snapshot: object = None
 
@@ -74,7 +71,9 @@ class Bounds:
             self._snapshot = x.snapshot
         targets = [step.target for step in plan.steps]
         priced = [self.of(target, call) for target in targets]
-        question = Question(call, priced, longest_input(call, targets), at_once=1 if plan.hedge_s is None else 2)
+        windows = [it.model.context_window for it in targets if it.model.context_window is not None]
+        read = longest_prompt(call, self._picture, windows)
+        question = Question(call, priced, read, at_once=1 if plan.hedge_s is None else 2)
         if not question.writes:
             return question
         bound = _bound(call)
@@ -143,22 +142,6 @@ def unbounded() -> ApiError:
     """Make the error of a call whose answer could be of any length."""
     message = "There is a budget to keep: say how long the answer may be."
     return InvalidRequest(message, code="unbounded", param="max_tokens")
-
-
-def longest_input(call: Call, targets: Sequence[Target]) -> int:
-    """Return more tokens than a prompt can have: no token is shorter than a byte."""
-    size = 0
-    for value in call.members.values():
-        size += len(value)
-    if size > _KEPT and any(b"base64" in bytes(value) for value in call.members.values()):
-        size = 0
-        for value in call.members.values():
-            text, pictures = _BASE64.subn(b"", bytes(value))
-            size += len(text) + pictures * _PICTURE
-    windows = [target.model.context_window for target in targets]
-    if any(name in call.members for name in _STORED):  # what the provider has of it already is as long as it may be
-        return max(size, *(0 if window is None else window for window in windows), 0) + _FRAME
-    return size + _FRAME
 
 
 def _bound(call: Call) -> int | None:

@@ -1,4 +1,4 @@
-"""What calls in flight hold, in a file: for counters that end with the process, which may end at any moment.
+"""What calls in flight hold, in a file: for counters that end with the process, or lose what they had once it was killed.
 
 The file is mapped memory, so that what was written outlives a process that is killed. A slot is written when a call has
 reserved, and emptied some time after it was settled; whoever finds one whose call has no record counts it as held until its

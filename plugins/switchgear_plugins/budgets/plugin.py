@@ -84,7 +84,7 @@ class BudgetsPlugin(Plugin[BudgetsSettings]):
             self._policy.seeds.close()
 
     def _make(self) -> BudgetsPolicy:
-        policy = self._policy = BudgetsPolicy(self.context, self.settings.max_tokens)
+        policy = self._policy = BudgetsPolicy(self.context, self.settings.max_tokens, self.settings.picture_tokens)
         self.context.spawn("counters of budgets", policy.seeds.watch)
         self.context.spawn("thresholds of budgets", Thresholds(self.context, policy).run)
         return policy

@@ -63,11 +63,11 @@ class BudgetsPolicy(Policy):
     first_attempt: ClassVar[bool] = False
     guarded: ClassVar[bool] = False
 
-    def __init__(self, context: Context, most_tokens: int) -> None:
+    def __init__(self, context: Context, most_tokens: int, picture_tokens: int) -> None:
         self._context = context
         self._resources = context.resources
         self._counters = context.counters
-        self._bounds = Bounds(most_tokens)
+        self._bounds = Bounds(most_tokens, picture_tokens)
         self._index: Index | None = None
         self._found: dict[tuple[Any, ...], tuple[object, object, Found]] = {}
         self._left: dict[tuple[str, int | None], int] = {}

@@ -1,13 +1,14 @@
 """What budgets have spent, as the records have it, and how counters that know nothing of it are told.
 
 Counters of one process begin empty with it. Those that replicas share may lose what they had while calls are in flight: then each
-replica says again what its own calls hold, all wait until the records of calls that ended meanwhile are in the store, and what
-is seeded after that is the sum of these records, with what is held on top.
+replica says again what its own calls hold, and those of processes that were killed beside it. All wait until the records of calls
+that ended meanwhile are in the store, and what is seeded after that is the sum of these records, with what is held on top.
 """
 
 import asyncio
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from inspect import isawaitable
 from itertools import product
 from typing import Any
@@ -158,9 +159,10 @@ class Seeds:
             if note.id in recorded:
                 continue
             lease_s = (note.until_us - now_us) / 1e6
-            reserving = self._counters.reserve(_again(note.id), note.unbounded(UNBOUNDED), lease_s)
-            if isawaitable(reserving):
-                await reserving
+            with suppress(ValueError):  # counters that are elsewhere have it under its id, unless they lost it
+                reserving = self._counters.reserve(note.id, note.unbounded(UNBOUNDED), lease_s)
+                if isawaitable(reserving):
+                    await reserving
             self._notes.write(note.id, note.until_us, note.unbounded(UNBOUNDED))
 
     async def _recorded(self, since_us: int) -> set[str]:
@@ -206,10 +208,13 @@ class Seeds:
                 reserving = self._counters.reserve(_again(id), unseeded, lease_s)
                 if isawaitable(reserving):
                     await reserving
+            await self._remember()
             await asyncio.sleep(GATHER_S)
             seeding = self._counters.seed(_HERE, "1", 0)
             if seeding is not None:
                 await seeding
+        elif self._notes is None:
+            await self._remember()
         self._is_whole = True
 
 

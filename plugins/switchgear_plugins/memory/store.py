@@ -65,11 +65,17 @@ class MemoryStore:
         holder = self._holders.get((index, value))
         return None if holder is None else self._current[holder]
 
-    async def search(self, index: str, prefix: str, *, limit: int = 100) -> list[Document]:
+    async def search(
+        self, index: str, prefix: str, *, limit: int = 100, naming: tuple[str, str] | None = None
+    ) -> list[Document]:
         """Return the documents that hold a unique key which begins so."""
         self._check_open()
         found = sorted(value for of, value in self._holders if of == index and value.startswith(prefix))
-        return [self._current[self._holders[index, value]] for value in found[:limit]]
+        holders = [self._holders[index, value] for value in found]
+        if naming is not None:
+            users = self._users.get(naming, ())
+            holders = [it for it in holders if it in users]
+        return [self._current[it] for it in holders[:limit]]
 
     async def page(
         self, kind: str, *, after: str = "", limit: int = 100, naming: tuple[str, str] | None = None

@@ -1,6 +1,7 @@
 """Operations as they are kept. A state changes by one statement that says from which, so each operation ends once."""
 
 import hashlib
+import hmac
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
@@ -69,7 +70,12 @@ class Book:
 
         Raises `Conflict` for a `replay` that asked for something else, `RateLimited` where the owner has too many.
         """
-        fingerprint = hashlib.sha256(path.encode() + b"\0" + body).hexdigest()
+        fingerprint = ""
+        if (
+            replay is not None
+        ):  # keyed by what the store does not have, so that nobody who has it can test guesses of a body
+            fingerprint = hmac.digest(replay.encode(), path.encode() + b"\0" + body, "sha256").hex()
+            replay = hashlib.sha256(replay.encode()).hexdigest()
         values: dict[str, Any] = {"id": id, "owner": owner, "path": path, "model": model, "fingerprint": fingerprint}
         async with self._tables.transaction() as t:
             known = [] if replay is None else await t.query("replayed", owner=owner, replay=replay)

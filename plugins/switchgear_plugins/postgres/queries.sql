@@ -38,6 +38,14 @@ FROM document_keys AS k JOIN documents AS d USING (kind, id) JOIN versions AS v 
 WHERE k.key_index = %(key_index)s AND k.value >= %(prefix)s AND k.value < %(beyond)s
 ORDER BY k.value LIMIT %(limit)s;
 
+-- name: search_naming
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM document_keys AS k JOIN documents AS d USING (kind, id) JOIN versions AS v USING (kind, id, version)
+WHERE k.key_index = %(key_index)s AND k.value >= %(prefix)s AND k.value < %(beyond)s
+  AND EXISTS (SELECT 1 FROM document_references AS r
+    WHERE r.kind = k.kind AND r.id = k.id AND r.to_kind = %(to_kind)s AND r.to_id = %(to_id)s)
+ORDER BY k.value LIMIT %(limit)s;
+
 -- name: versions
 SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
 FROM versions AS v

@@ -120,11 +120,14 @@ class PostgresStore:
         """Return the document that holds a unique key."""
         return _first(await self._documents("lookup", key_index=index, value=value))
 
-    async def search(self, index: str, prefix: str, *, limit: int = 100) -> list[Document]:
+    async def search(
+        self, index: str, prefix: str, *, limit: int = 100, naming: tuple[str, str] | None = None
+    ) -> list[Document]:
         """Return the documents that hold a unique key which begins so."""
-        return await self._documents(
-            "search", key_index=index, prefix=prefix, beyond=prefix + LAST_CHARACTER, limit=limit
-        )
+        span = {"key_index": index, "prefix": prefix, "beyond": prefix + LAST_CHARACTER, "limit": limit}
+        if naming is None:
+            return await self._documents("search", **span)
+        return await self._documents("search_naming", **span, to_kind=naming[0], to_id=naming[1])
 
     async def page(
         self, kind: str, *, after: str = "", limit: int = 100, naming: tuple[str, str] | None = None

@@ -51,6 +51,14 @@ FROM document_keys AS k JOIN documents AS d USING (kind, id) JOIN versions AS v 
 WHERE k.key_index = :key_index AND k.value >= :prefix AND k.value < :beyond
 ORDER BY k.value LIMIT :limit;
 
+-- name: search_naming
+SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
+FROM document_keys AS k JOIN documents AS d USING (kind, id) JOIN versions AS v USING (kind, id, version)
+WHERE k.key_index = :key_index AND k.value >= :prefix AND k.value < :beyond
+  AND EXISTS (SELECT 1 FROM document_references AS r
+    WHERE r.kind = k.kind AND r.id = k.id AND r.to_kind = :to_kind AND r.to_id = :to_id)
+ORDER BY k.value LIMIT :limit;
+
 -- name: versions
 SELECT v.kind, v.id, v.version, v.revision, v.spec, v.owner, v.created_us, v.updated_us, v.actor, v.deleted
 FROM versions AS v

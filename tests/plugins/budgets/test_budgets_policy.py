@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from switchgear.contracts.exchange import Attempt, Plan, Step
 from switchgear.contracts.principal import Principal
+from switchgear.contracts.provider import Call
 from switchgear.contracts.resource import Resource
 from switchgear.contracts.store import Aggregate, RecordRow
 from switchgear.contracts.usage import Pricing, Usage
@@ -25,9 +26,11 @@ from switchgear.exchange.reservation import Reservations
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.policy_suite import PolicySuite, WatchedCounters, make_exchange, make_target
+from switchgear_plugins.budgets import seeds
 from switchgear_plugins.budgets.live import Budget
 from switchgear_plugins.budgets.periods import Calendar
 from switchgear_plugins.budgets.policy import BudgetsPolicy
+from switchgear_plugins.budgets.prompts import longest_prompt
 from switchgear_plugins.budgets.spec import BudgetSpec, Scope
 
 PRICING = Pricing({"input": 1_000_000, "output": 10_000_000})
@@ -82,7 +85,7 @@ class Host:
             data_dir=self.directory,
             log=log,
         )
-        self.policy = BudgetsPolicy(context, 50)
+        self.policy = BudgetsPolicy(context, 50, 4096)
         self.reservations = Reservations([("budgets", self.policy)], self.counters, _broke)
 
     def exchange(self, principal: Principal, longest: int | None, pricing: Pricing | None = PRICING) -> Any:
@@ -114,6 +117,10 @@ def _broke(name: str, error: BaseException) -> None:
 class TestBudgetsPolicy(PolicySuite):
     def make(self, counters: WatchedCounters) -> BudgetsPolicy:
         return Host(budget(), counters=counters).policy
+
+
+def make_call(**members: Any) -> Call:
+    return Call("chat", "chat", {name: msgspec.Raw(msgspec.json.encode(it)) for name, it in members.items()}, model="m")
 
 
 KEY = Principal("key_1", "key", labels={"team": "red", "user": "ann", "tier": "gold"})
@@ -185,6 +192,43 @@ async def test_what_a_killed_process_held_is_held_until_its_lease_ends() -> None
     await host.settle(x, 0)
     host.ambient.advance(700)
     assert 1_000 - 5 - 7 == host.counters.peek((bucket,))[0].remaining
+    host.policy.seeds.close()
+
+
+class Elsewhere:
+    """Counters that replicas share: each answer is waited for."""
+
+    def __init__(self, counters: MemoryCounters) -> None:
+        self.counters = counters
+
+    def __getattr__(self, name: str) -> Any:
+        async def answer(*arguments: Any) -> Any:
+            return getattr(self.counters, name)(*arguments)
+
+        return answer
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_what_a_killed_gateway_held_is_held_once_by_counters_elsewhere(
+    is_lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seeds, "GATHER_S", 0.0)
+    ambient = FixedAmbient()
+    counters = MemoryCounters(ambient)
+    host = Host(budget(amount=1_000, period="total"), counters=Elsewhere(counters), ambient=ambient)
+    killed = host.exchange(KEY, 20)
+    await host.reserve(killed)
+    notes = host.policy.seeds._notes
+    assert notes is not None
+    fcntl.flock(notes._file, fcntl.LOCK_UN)
+    if is_lost:
+        host.counters.counters = counters = MemoryCounters(ambient)
+    host.begin(*host.budgets.values())
+    x = host.exchange(KEY, 1)
+    await host.reserve(x)
+    [bucket] = x.notes["budgets"].buckets
+    held = sum(it.notes["budgets"].reserved for it in (killed, x))
+    assert 1_000 - held == counters.peek((bucket,))[0].remaining
     host.policy.seeds.close()
 
 
@@ -337,3 +381,54 @@ class BudgetMachine(RuleBasedStateMachine):
 
 BudgetMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 TestBudgetMachine = BudgetMachine.TestCase
+
+
+ADDRESS = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+HELD = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+TEXT = {"type": "text", "text": ";base64," + "A" * 100_000}
+
+
+@pytest.mark.parametrize(
+    ("members", "least", "most"),
+    [
+        ({"messages": [{"role": "user", "content": "x" * 100}]}, 100, 300),
+        ({"messages": [{"role": "user", "content": [ADDRESS] * 5}]}, 5 * 4096, 5 * 4300),
+        ({"messages": [{"role": "user", "content": [HELD]}]}, 4096, 4500),
+        ({"messages": [{"role": "user", "content": [TEXT]}]}, 100_000, 101_000),
+        ({"messages": [{"role": "user", "content": [HELD, TEXT]}]}, 104_096, 106_000),
+        ({"messages": [{"type": ["image"], "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]}, 9000, 9500),
+        (
+            {"messages": [{"content": [{"type": "document", "source": {"type": "url", "url": "https://a/b"}}]}]},
+            9000,
+            9500,
+        ),
+        (
+            {"messages": [{"content": [{"type": "tool_use", "input": {"type": "image", "data": "A" * 9000}}]}]},
+            9000,
+            9500,
+        ),
+        ({"previous_response_id": "resp_1", "input": "x"}, 9000, 9200),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 1024, 1300),
+        ({"tools": [{"type": "bash_20250124", "name": "bash"}] * 3}, 4096, 4500),
+    ],
+)
+def test_no_prompt_has_more_tokens_than_are_reserved_for_it(members: dict[str, Any], least: int, most: int) -> None:
+    call = make_call(**members)
+    assert least <= longest_prompt(call, 4096, [9000]) <= most
+
+
+def test_what_is_no_text_is_found_however_it_is_written() -> None:
+    call = make_call()
+    call.members["messages"] = msgspec.Raw(
+        rb'[{"content":[{"type":"\u0069mage_url","\u0069mage_url":{"url":"https://a/b"}}]}]'
+    )
+    assert longest_prompt(call, 4096, []) > 4096
+
+
+async def test_what_an_agent_says_first_is_paid_for() -> None:
+    host = Host(budget(amount=10_000))
+    x = host.exchange(KEY, 5)
+    step = x.plan.steps[0]
+    x.plan = Plan((Step(replace(step.target, preamble="x" * 20_000)),))
+    with pytest.raises(RateLimited):
+        await host.reserve(x)
