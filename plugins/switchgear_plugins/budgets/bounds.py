@@ -44,8 +44,10 @@ class Priced:
         if pricing is not None:
             self.read, self.written = pricing.dearest(INPUT), pricing.dearest(OUTPUT)
             self.frame = pricing.units.get(REQUEST, 0)
-        elif target.native is not None:  # it runs in this process, and nobody sends a bill for it
-            self.read = self.written = 0
+        if (
+            target.native is not None
+        ):  # it runs in this process: nobody sends a bill for it, and what it calls is held by itself
+            self.read, self.written = self.read or 0, self.written or 0
 
 
 class Bounds:

@@ -289,7 +289,10 @@ async def test_nobody_in_bounds_takes_the_id_that_things_of_others_are_kept_by(h
         assert (422, "/id") == (refused.status_code, refused.json()["errors"][0]["pointer"])
     for path, body in (("/api-keys", {"name": "k"}), ("/users", {"username": "vic2", "team_id": "blue"})):
         taken = await house.run.admin.post(path, json={"id": victim, **body})
-        assert (409, f"users/{victim}") == (taken.status_code, taken.json()["detail"].split()[-4 if path == "/api-keys" else 0])
+        assert (409, f"users/{victim}") == (
+            taken.status_code,
+            taken.json()["detail"].split()[-4 if path == "/api-keys" else 0],
+        )
 
 
 async def test_a_version_of_a_prompt_is_its_team_s_of_then(house: House) -> None:
