@@ -59,7 +59,7 @@ async def test_of_a_workflow_its_calls_are_what_a_hard_budget_pays_for(
     gateway: Running, upstream: FaultUpstream
 ) -> None:
     await gateway.patch("/models/m", pricing={"input": 1_000_000, "output": 1_000_000})
-    await gateway.create("budgets", id="b", scope={}, amount_microusd=10_000, period="day")
+    await gateway.create("budgets", id="b", scope={"all": True}, amount_microusd=10_000, period="day")
     await make(gateway, chat(inputs={"user_message": "hi", "max_tokens": "${request:n:5}"}))
     assert 200 == (await execute(gateway)).status_code
     refused = await execute(gateway, n=1_000_000)
