@@ -57,6 +57,13 @@ async def test_a_call_without_a_balance_is_refused_before_anybody_is_asked(
     assert "grant" == older.json()["data"][-1]["kind"]
 
 
+@pytest.mark.parametrize("body", [b"[" * 2000, b'{"tokens": 1, "tokens": 2}', b'{"reference": "\\u0000"}', b"\xff"])
+async def test_a_body_that_a_handler_takes_as_data_is_held_to_what_bodies_may_be(run: Running, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    answer = await run.admin.post("/balances/red/grant", content=body, headers=headers)
+    assert answer.status_code in (400, 422), answer.text
+
+
 async def test_an_administrator_corrects_a_balance_with_a_reason(run: Running) -> None:
     await run.act("/balances/red/grant", tokens=10, reference="r")
     without = await run.admin.post("/balances/red/adjustment", json={"tokens": -5, "reference": "x"})

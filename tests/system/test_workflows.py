@@ -13,7 +13,8 @@ from support.gateway import Running, eventually, running
 from support.web import Asked, Told, Web
 from switchgear_plugins.workflows.templates import needs, templates
 
-ENABLED = """workflows = { enabled = true }
+ENABLED = """budgets = { enabled = true }
+workflows = { enabled = true }
 external_apis = { enabled = true }
 operations = { enabled = true }
 prompts = { enabled = true }
@@ -52,6 +53,18 @@ async def done(run: Running, id: str = "w", **input: Any) -> dict[str, Any]:
 
 def sent(upstream: FaultUpstream, place: int = -1) -> Any:
     return json.loads(upstream.ledger.entries[place].body)
+
+
+async def test_of_a_workflow_its_calls_are_what_a_hard_budget_pays_for(
+    gateway: Running, upstream: FaultUpstream
+) -> None:
+    await gateway.patch("/models/m", pricing={"input": 1_000_000, "output": 1_000_000})
+    await gateway.create("budgets", id="b", scope={"all": True}, amount_microusd=10_000, period="day")
+    await make(gateway, chat(inputs={"user_message": "hi", "max_tokens": "${request:n:5}"}))
+    assert 200 == (await execute(gateway)).status_code
+    refused = await execute(gateway, n=1_000_000)
+    assert (429, "budget_exceeded") == (refused.status_code, refused.json()["error"]["code"])
+    assert 1 == len(upstream.ledger)
 
 
 async def test_a_chat_step_asks_its_model_and_the_run_says_what_it_used(

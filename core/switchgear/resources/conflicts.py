@@ -65,6 +65,15 @@ def in_id(kind: ResourceKind[Any, Any], id: object) -> list[Problem]:
     return []
 
 
+def in_choice(kind: ResourceKind[Any, Any], chosen: object, scope: Scope) -> list[Problem]:
+    """Refuse an id that somebody who is bounded chose for a principal: what is kept for principals goes by their ids, also after
+    they are deleted, so that the next one of an id, or one of another kind, would have what is another team's.
+    """
+    if chosen is None or kind.id_prefix is None or not kind.principals or scope.filter is None:
+        return []
+    return [Problem("/id", "is not yours to choose; leave it out and one is made")]
+
+
 def outside(kind: ResourceKind[Any, Any], id: str, spec: Mapping[str, Any] | None, scope: Scope) -> list[Problem]:
     """Find fault with a resource that would be out of the bounds of whoever writes it."""
     if spec is None or scope.filter is None or scope.covers(kind.scope, resource := {**spec, "id": id}):

@@ -185,10 +185,11 @@ class ResourceEngine:
         """Create a resource; the id is given here, as the body's `id`, or made by the kind."""
         declared = self.kind(kind)
         spec = await declared.receive(plain(body))
-        given = spec.pop("id", None) if id is None else id
+        chosen = spec.pop("id", None) if id is None else id
+        given = chosen
         if given is None and declared.id_prefix is not None:
             given = f"{declared.id_prefix}{self.ambient.new_id()}"
-        problems = conflicts.in_id(declared, given)
+        problems = conflicts.in_id(declared, given) or conflicts.in_choice(declared, chosen, terms.scope)
         return await self._writer.create(
             lambda: self.drafter.create(kind, str(given), spec, owner=owner, problems=problems, by=terms.by), terms
         )

@@ -209,7 +209,9 @@ class Writer:
         resource, _ = self._compiler.decoded(document)
         assert resource is not None  # it has just been compiled
         keys = tuple(kind.keys(resource.spec))
-        return (*keys, ("callable", document.id)) if kind.callable else keys
+        if kind.callable:
+            keys = (*keys, ("callable", document.id))
+        return (*keys, ("principal", document.id)) if kind.principals else keys
 
     async def _last_version(self, draft: Draft) -> int:
         """Return the version a deleted resource had: a new one of its id counts on from there."""

@@ -10,10 +10,11 @@ from msgspec import Struct
 
 from switchgear import Context
 from switchgear.admin.bodies import read
+from switchgear.contracts.principal import Scope
 from switchgear.errors import NotFound
 from switchgear_plugins.prompts.library import Installed, install, library
 from switchgear_plugins.prompts.preview import Render, Rendered, RenderText, preview, unstored
-from switchgear_plugins.prompts.resources import KIND
+from switchgear_plugins.prompts.resources import KIND, LivePrompt
 from switchgear_plugins.prompts.settings import PromptsSettings
 from switchgear_plugins.prompts.shelf import Shelf, current
 
@@ -50,11 +51,10 @@ def prompts_handlers(context: Context, settings: PromptsSettings) -> list[HTTPRo
     )
     async def render(request: Request[Any, Any, Any], id: FromPath[str]) -> Rendered:
         asked = await read(request, Render)
-        found = current(context.resources.snapshot, id)
-        if found is not None and not request.state.scope.covers("team_id", msgspec.structs.asdict(found.spec)):
-            found = None
+        scope: Scope = request.state.scope
+        found = _within(scope, current(context.resources.snapshot, id))
         if found is not None and asked.version is not None:
-            found = await Shelf(context.store).version(found, asked.version)
+            found = _within(scope, await Shelf(context.store).version(found, asked.version))
         if found is None:
             raise NotFound(f"There is no prompt {id[:64]!r} of this version.", code="not_found")
         return preview(found, asked.variables, settings.most_characters)
@@ -93,3 +93,8 @@ def prompts_handlers(context: Context, settings: PromptsSettings) -> list[HTTPRo
         return await install(context.resources, asked.ids, request.state.principal)
 
     return [render, render_text, show_library, install_library]
+
+
+def _within(scope: Scope, prompt: LivePrompt | None) -> LivePrompt | None:
+    """Return a prompt if it is within somebody's bounds: of a version, as it was then."""
+    return prompt if prompt is not None and scope.covers(("team_id",), msgspec.structs.asdict(prompt.spec)) else None

@@ -26,10 +26,14 @@ class Shelf:
         now = current(x.snapshot, id)
         if now is None or not now.spec.enabled or not _is_for(now, x.principal):
             return None
-        return now if version in (None, now.version) else self.version(now, version or 0)
+        return now if version in (None, now.version) else self._older(now, version or 0, x.principal)
+
+    async def _older(self, now: LivePrompt, version: int, principal: Principal | None) -> LivePrompt | None:
+        found = await self.version(now, version)
+        return found if found is not None and _is_for(found, principal) else None
 
     async def version(self, now: LivePrompt, version: int) -> LivePrompt | None:
-        """Return a version of a prompt, None if there is none."""
+        """Return a version of a prompt, None if there is none. It may have been of another team than now."""
         if version == now.version:
             return now
         if not 0 < version < now.version:

@@ -281,6 +281,32 @@ async def test_a_key_of_somebody_of_another_team_is_refused(house: House) -> Non
     assert (422, "/owner_id") == (answer.status_code, answer.json()["errors"][0]["pointer"])
 
 
+async def test_nobody_in_bounds_takes_the_id_that_things_of_others_are_kept_by(house: House) -> None:
+    victim = (await house.user("vic", "red"))["id"]
+    bea = await house.signed_in("bea")
+    for path, body in (("/api-keys", {"name": "k"}), ("/users", {"username": "vic2", "team_id": "blue"})):
+        refused = await bea.post(path, json={"id": victim, **body})
+        assert (422, "/id") == (refused.status_code, refused.json()["errors"][0]["pointer"])
+    for path, body in (("/api-keys", {"name": "k"}), ("/users", {"username": "vic2", "team_id": "blue"})):
+        taken = await house.run.admin.post(path, json={"id": victim, **body})
+        assert (409, f"users/{victim}") == (
+            taken.status_code,
+            taken.json()["detail"].split()[-4 if path == "/api-keys" else 0],
+        )
+
+
+async def test_a_version_of_a_prompt_is_its_team_s_of_then(house: House) -> None:
+    await house.run.create("prompts", id="moved", content="Red alone may read this.", team_id="red")
+    assert 200 == (await house.run.admin.patch("/prompts/moved", json={"content": "Hi", "team_id": "blue"})).status_code
+    bea, bill = await house.signed_in("bea"), (await house.run.new_key(team_id="blue", permissions=ECHO))[1]
+    said = {"model": "echo", "messages": [{"role": "user", "prompt_id": "moved", "version": 1}]}
+    asked = await house.run.http.post("/v1/chat/completions", json=said, headers={"authorization": f"Bearer {bill}"})
+    assert "prompt_not_found" == asked.json()["error"]["code"]
+    assert 404 == (await bea.post("/prompts/moved/render", json={"version": 1})).status_code
+    assert 200 == (await bea.post("/prompts/moved/render", json={"version": 2})).status_code
+    assert 200 == (await house.run.admin.post("/prompts/moved/render", json={"version": 1})).status_code
+
+
 async def test_a_hash_of_another_system_is_brought_along(house: House) -> None:
 
     brought = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("brought along")
