@@ -34,6 +34,7 @@ async def test_a_query_of_the_address_stands_behind_the_path(gateway: Running) -
     [
         ({"base_url": "http://127.0.0.1:1/v1#f"}, "fragment"),
         ({"base_url": "http://127.0.0.1:1/v1?api_key=sk-1"}, "No secret in the address"),
+        ({"base_url": "http://127.0.0.1:1/v1?sv=1&sig=abc"}, "No secret in the address"),
         ({"base_url": "http://u:p@127.0.0.1:1/v1"}, "No user or password"),
         ({"base_url": "http://127.0.0.1:1", "proxy": "http://u:p@127.0.0.1:3128"}, "proxy_auth"),
         ({"base_url": "http://127.0.0.1:1", "proxy_auth": "u:p"}, "proxy_auth"),

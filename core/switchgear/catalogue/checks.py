@@ -61,7 +61,7 @@ def web_address(pointer: str, url: str | None, schemes: tuple[str, ...] = ("http
         return [Problem(pointer, f"No user or password in the address: use {instead}.")]
     if "#" in url:
         return [Problem(pointer, "No fragment (`#…`) in the address: it is never sent.")]
-    telling = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if is_telling(name)]
+    telling = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if _is_secret(name)]
     if telling:
         return [
             Problem(
@@ -69,6 +69,11 @@ def web_address(pointer: str, url: str | None, schemes: tuple[str, ...] = ("http
             )
         ]
     return []
+
+
+def _is_secret(name: str) -> bool:
+    """Say whether a parameter of an address is a secret by its name: signatures open what they sign to whoever has them."""
+    return is_telling(name) or name.lower().endswith(("sig", "signature"))
 
 
 def split_query(url: str | None) -> tuple[str | None, str]:

@@ -8,7 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from switchgear.edge.limits import EdgeState, peer_key
-from switchgear.edge.refusals import TOO_MANY_CONNECTIONS, Refusal
+from switchgear.edge.refusals import INTERNAL, TOO_MANY_CONNECTIONS, Refusal
 from switchgear.edge.request import Request
 
 # Where reading stands: between requests, in a head, in a body, listening no more, or in a WebSocket.
@@ -100,6 +100,23 @@ class Connection(HttpToolsProtocol):
         """Forget it: the client reads again."""
         self._full_since = 0.0
         self.flow.resume_writing()
+
+    def answer_failure(self, request: Request, request_id: str) -> None:
+        """Answer the 500 of an application that failed before it answered."""
+        request.started = request.response_complete = True
+        request.keep_alive = False
+        self._answer(INTERNAL, request_id, with_body=request.method != "HEAD")
+        self.on_response_complete()
+
+    def _pass_over(self, size: int) -> None:
+        """Count what nobody wants, and read on later where much of that has come: others have their turn first."""
+        if not self.state.turn.has_room(size):
+            self.flow.pause_reading()
+            self.loop.call_later(self.limits.pause, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _answer(self, refusal: Refusal, request_id: str | None = None, *, with_body: bool = True) -> None:
         request_id = request_id or self.state.ambient.new_id()

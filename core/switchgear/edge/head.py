@@ -54,6 +54,12 @@ def check_encoding(headers: Iterable[tuple[bytes, bytes]], version: str) -> None
         raise Refused(BAD_FRAMING)
 
 
+def asks_for_socket(parser: httptools.HttpRequestParser, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Say whether a client wants to go on with a WebSocket."""
+    wanted = parser.should_upgrade() and parser.get_http_version() == "1.1"
+    return wanted and any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers)
+
+
 def waits(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Say whether a client waits for leave to send its body."""
     return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)

@@ -1,5 +1,6 @@
 """What one client may ask of the edge, and what the connections of one server share."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from email.utils import formatdate
@@ -23,6 +24,8 @@ class EdgeLimits(EdgeSettings, frozen=True, forbid_unknown_fields=True):
     write_buffer           bytes that wait for a reader before writers do
     linger                 how long a client is listened to after an error answer: a reset would destroy the answer on its way
     max_pipelined          requests of one connection that may wait for the one being answered
+    turn_bytes             bytes of long bodies that are read before anybody has looked at them
+    pause                  how long what nobody wants is not read on where much has been read
     """
 
     head_lines: int = 100
@@ -32,6 +35,8 @@ class EdgeLimits(EdgeSettings, frozen=True, forbid_unknown_fields=True):
     write_buffer: int = 64 * 1024
     linger: float = 2.0
     max_pipelined: int = 8
+    turn_bytes: int = 16 * 1024 * 1024
+    pause: float = 0.05
 
     @property
     def tick(self) -> float:
@@ -68,10 +73,34 @@ class NoCalls:
         """Return None."""
 
 
+class Turn:
+    """The bytes of long bodies that one turn of the event loop reads before anybody can look at them.
+
+    Every connection that has something is read before any handler runs. Without a bound a thousand of them bring a quarter of a
+    gigabyte at once, and whoever asks briefly waits for it.
+    """
+
+    __slots__ = ("_left", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._left = self._most = most
+
+    def has_room(self, size: int) -> bool:
+        """Count so many bytes more, and say whether there was room for them."""
+        if self._left == self._most:
+            asyncio.get_running_loop().call_soon(self._renew)
+        self._left -= size
+        return self._left >= 0
+
+    def _renew(self) -> None:
+        self._left = self._most
+
+
 class EdgeState(ServerState):
     """What all connections of one server share.
 
-    `refused` is told the code of every refusal (`header_timeout`), for a counter. `overload` says how much may be in flight.
+    `refused` is told the code of every refusal (`header_timeout`), for a counter. `overload` says how much may be in flight,
+    `turn` how much may be read at once.
     """
 
     def __init__(
@@ -88,6 +117,7 @@ class EdgeState(ServerState):
         self.ambient = ambient
         self.refused = refused
         self.overload = overload
+        self.turn = Turn(limits.turn_bytes)
         self.calls = calls
         self.root_path = root_path
         self.draining = False

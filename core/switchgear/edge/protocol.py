@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 from switchgear.edge import refusals
 from switchgear.edge.asgi import AsgiRequest
 from switchgear.edge.connection import BODY, CLOSING, HEAD, IDLE, SOCKET, Connection
-from switchgear.edge.head import WithoutHead, check_encoding, only_host, split_target, waits
+from switchgear.edge.head import WithoutHead, asks_for_socket, check_encoding, only_host, split_target, waits
 from switchgear.edge.refusals import Refusal, Refused, malformed
 from switchgear.edge.request import Request
 from switchgear.edge.socket import SocketRequest
@@ -52,6 +52,7 @@ class EdgeProtocol(Connection):
         self._window_bytes = 0
         self._counted = 0  # `_body` at the last read that ended inside it
         self._silent = 0  # bytes of chunk framing and trailers since the last byte of body
+        self._long = min(HIGH_WATER_LIMIT, self.limits.body_bytes)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the requests that nobody waits for any more."""
@@ -74,6 +75,8 @@ class EdgeProtocol(Connection):
         if self._stage >= CLOSING:
             if isinstance(self.cycle, SocketRequest) and self._stage == SOCKET:
                 self.cycle.feed(data)
+            else:
+                self._pass_over(len(data))
             return
         self._read = len(data)
         rest = None
@@ -148,7 +151,7 @@ class EdgeProtocol(Connection):
             handler = state.calls.find_narrowed(method, written, query) or handler
         keep_alive = version == "1.1" and not state.draining and parser.should_keep_alive()
         make: type[Request] = Request
-        if method == "GET" and parser.should_upgrade() and self._asks_for_socket(version):
+        if method == "GET" and not self._length and not self._chunked and asks_for_socket(parser, self.headers):
             found = state.calls.find_socket(written)
             make, handler = (SocketRequest, found) if found is not None else (make, handler)
         if handler is None:
@@ -195,8 +198,8 @@ class EdgeProtocol(Connection):
             check_encoding(headers, version)
         self.expect_100_continue = b"expect" in fields and waits(headers)
         self._length = int(fields.get(b"content-length", 0))
-        if self._length > limits.body_bytes:
-            raise Refused(refusals.BODY_TOO_LARGE)
+        if self._length > self._long:
+            self._count_long(max(self._read, 0))
         if self._queue and len(self._queue) >= limits.max_pipelined:
             raise Refused(refusals.TOO_MANY_PIPELINED)
 
@@ -259,10 +262,14 @@ class EdgeProtocol(Connection):
             raise Refused(refusals.BODY_TOO_LARGE)
         request = self.cycle
         assert request is not None
-        if not (request.response_complete or request.lost):
+        if request.response_complete or request.lost:
+            self._pass_over(len(body))
+        else:
             request.add_body(body)
             if size > HIGH_WATER_LIMIT and len(request.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
+                if self._window_at or self._chunked:  # else it was counted with its head
+                    self._count_long(len(body))
 
     def on_message_complete(self) -> None:
         """Note the end of the request's body."""
@@ -287,13 +294,6 @@ class EdgeProtocol(Connection):
         if rest:
             self.cycle.feed(rest)
 
-    def _asks_for_socket(self, version: str) -> bool:
-        return (
-            version == "1.1"
-            and not (self._length or self._chunked)
-            and any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
-        )
-
     def _go_on_without_upgrade(self, rest: bytes) -> None:
         """Read on as if the client had not asked for another protocol, which RFC 9110 section 7.8 lets a server do.
 
@@ -309,6 +309,13 @@ class EdgeProtocol(Connection):
         elif self._stage:
             self._account()
 
+    def _count_long(self, size: int) -> None:
+        """Count so much of a long body, which is refused if it is too long, or too much came at once."""
+        if self._length > self.limits.body_bytes:
+            raise Refused(refusals.BODY_TOO_LARGE)
+        if not self.state.turn.has_room(size):
+            raise Refused(self.state.overload.shed(self.url.partition(b"?")[0].decode("ascii")))
+
     # Answering
 
     def on_response_complete(self) -> None:
@@ -318,6 +325,7 @@ class EdgeProtocol(Connection):
         if cycle is None or self.transport.is_closing():
             return
         if not cycle.keep_alive:
+            cycle.body = b""
             self._queue.clear()
             self._close()
         else:
@@ -328,13 +336,8 @@ class EdgeProtocol(Connection):
             elif self._stage == IDLE:
                 self._since = self.loop.time()
                 self.cycle = None
-
-    def answer_failure(self, request: Request, request_id: str) -> None:
-        """Answer the 500 of an application that failed before it answered."""
-        request.started = request.response_complete = True
-        request.keep_alive = False
-        self._answer(refusals.INTERNAL, request_id, with_body=request.method != "HEAD")
-        self.on_response_complete()
+            else:
+                cycle.body = b""  # the rest is passed over
 
     def refuse(self, refusal: Refusal) -> None:
         """Stop listening, and answer the refusal unless that would cut into another answer; then close."""
@@ -349,6 +352,7 @@ class EdgeProtocol(Connection):
             cycle.keep_alive = False  # those before it are served, then the connection closes
         elif cycle is active:
             active.lose_client()
+            active.body = b""
             self._active = None
             if not active.started:
                 self._answer(refusal, with_body=active.method != "HEAD")

@@ -364,3 +364,25 @@ async def test_loopback_is_not_counted_per_peer(start):
 )
 def test_a_peer_is_an_address_or_an_ipv6_network(host, key):
     assert key == peer_key(host)
+
+
+# Long bodies that come at once
+
+LONG = b"x" * 200_000
+CHUNKED = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(LONG), LONG)
+
+
+@pytest.mark.parametrize("request_", [post(LONG), CHUNKED], ids=["length", "chunks"])
+async def test_more_of_long_bodies_than_one_turn_may_read_is_refused(start, request_):
+    edge = await start(turn_bytes=1000)
+    assert (503, "overloaded") == await (await edge.ask(request_)).refusal()
+    assert 200 == (await (await edge.ask(post(b"short"))).answer())[0]
+    assert LONG not in edge.bodies
+
+
+async def test_what_nobody_wants_is_read_to_its_end_in_several_turns(start):
+    edge = await start(turn_bytes=300_000, pause=0.001)
+    client = await edge.ask(post(b"", 3_000_000, b"/unread"))
+    assert 401 == (await client.answer())[0]
+    await client.send(b"x" * 3_000_000 + GET)
+    assert 200 == (await client.answer())[0]
