@@ -12,7 +12,6 @@ from switchgear.contracts.usage import Usage
 from switchgear.wire.chat import (
     NO_ERROR,
     Misdelivered,
-    as_events,
     cut,
     decode_answer,
     decode_fault,
@@ -20,6 +19,7 @@ from switchgear.wire.chat import (
     is_failure,
     without_null_usage,
 )
+from switchgear.wire.gathered import as_events
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.mend import USUAL_FINISHES, Mender, clean, finish_word
 from switchgear.wire.sse import SSEParser

@@ -1,10 +1,11 @@
-"""A stream that came where a whole answer was asked for, put together: some servers do nothing but stream."""
+"""Whole answers told as streams, and streams put together as whole answers: some servers give the one for the other."""
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
 
-from switchgear.contracts.provider import Answer, ProviderFault, StreamDecoder
+from switchgear.contracts.provider import Answer, ProviderFault, StreamDecoder, StreamEvent
 from switchgear.contracts.usage import Usage
 from switchgear.wire.chunks import completion
 
@@ -12,6 +13,34 @@ _TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
 _LISTS = ("reasoning_details", "annotations", "images")
 
 Json = dict[str, Any]
+
+
+async def as_stream(answer: Answer, *, usage_wanted: bool) -> AsyncIterator[list[StreamEvent]]:
+    """Tell a whole completion as a stream: a chunk with each choice's message, a finish chunk, the usage if wanted."""
+    for event in as_events(answer, usage_wanted=usage_wanted):
+        yield [event]
+
+
+def as_events(answer: Answer, *, usage_wanted: bool) -> Iterator[StreamEvent]:
+    """Tell a whole completion as the events of a stream."""
+    whole = msgspec.json.decode(answer.body)
+    frame = {name: whole[name] for name in ("id", "created", "model", "system_fingerprint") if name in whole}
+    frame["object"] = "chat.completion.chunk"
+
+    def chunk(**members: Any) -> bytes:
+        return msgspec.json.encode({**frame, **members})
+
+    for choice in whole["choices"]:
+        index = choice.get("index", 0)
+        message = choice["message"]
+        for place, call in enumerate(message.get("tool_calls") or ()):
+            call["index"] = place
+        delta = {"index": index, "delta": message, "finish_reason": None}
+        yield StreamEvent(chunk(choices=[delta]), content=len(str(message.get("content") or "")) or 1)
+        end = {"index": index, "delta": {}, "finish_reason": choice.get("finish_reason") or "stop"}
+        yield StreamEvent(chunk(choices=[end]), terminal=True)
+    shown = chunk(choices=[], usage=whole.get("usage")) if usage_wanted else b""
+    yield StreamEvent(shown, terminal=True, last=True, usage=answer.usage)
 
 
 def is_stream(body: bytes) -> bool:

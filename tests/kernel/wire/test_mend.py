@@ -263,7 +263,13 @@ def test_calls_of_custom_tools_stay_such_under_the_clients_own_names() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "told"),
-    [("eos", "stop"), ("STOP", "stop"), ("MAX_TOKENS", "length"), ("tool_use", "tool_calls"), ("safety", "content_filter")],
+    [
+        ("eos", "stop"),
+        ("STOP", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("tool_use", "tool_calls"),
+        ("safety", "content_filter"),
+    ],
 )
 def test_a_choice_ends_in_the_words_of_the_form(reason: str, told: str) -> None:
     (_, end) = streamed(delta(content="hi"), delta(finish=reason))
