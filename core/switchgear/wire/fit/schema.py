@@ -73,6 +73,7 @@ class _Root(Struct, rename={"any": "anyOf", "one": "oneOf", "all": "allOf", "is_
 
 
 class _Function(Struct):
+    name: str = ""
     parameters: _Root | None = None
     strict: bool | None = None
 
@@ -92,7 +93,10 @@ def fit_schemas(call: Call, members: dict[str, Raw]) -> dict[str, Raw]:
     """
     tools = members.get("tools")
     if tools is not None and _may_not_fit(tools):
-        found: list[Any] = _anything.decode(tools)
+        given: list[Any] = _anything.decode(tools)
+        found = [tool for place, tool in enumerate(given) if _name(tool) not in map(_name, given[:place])]
+        if len(found) < len(given):
+            call.drop("tools")  # a call could not say which of them it means
         for tool in found:
             if isinstance(function := tool.get("function"), dict):
                 _fit_function(call, function)
@@ -115,9 +119,15 @@ def _may_not_fit(tools: Raw) -> bool:
         return False
     functions = [tool.function for tool in found if tool.function is not None]
     text = bytes(tools)
-    if text.count(b'"array"') > text.count(b'"items"'):
+    if len({it.name for it in functions}) < len(functions) or text.count(b'"array"') > text.count(b'"items"'):
         return True
     return any(it.strict or (it.parameters is not None and not _is_root(it.parameters)) for it in functions)
+
+
+def _name(tool: Any) -> Any:
+    """Return the name of a function; for another tool itself, which nothing else is."""
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return function.get("name") if isinstance(function, dict) else tool
 
 
 def _is_root(root: _Root) -> bool:
