@@ -57,7 +57,7 @@ from switchgear.plugin_faults import PluginFaults
 from switchgear.telemetry.logs import REQUEST_ID
 from switchgear.telemetry.metrics import Metrics
 from switchgear.upstream.watch import Watch
-from switchgear.wire.chat import as_stream
+from switchgear.wire.gathered import as_stream
 from switchgear.wire.members import VERY_LONG, parse_object
 from switchgear.wire.other_models import NAMES_OTHERS, models_of_tools
 

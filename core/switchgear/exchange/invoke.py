@@ -43,7 +43,7 @@ from switchgear.exchange.sound import JSON, check_answer, is_deep
 from switchgear.exchange.stream import Buffering, IdleTimes, StreamEnd, StreamRelay, one_by_one
 from switchgear.exchange.target_faults import TargetFaults, read_fault
 from switchgear.plugin_faults import heeded
-from switchgear.wire.chat import as_stream
+from switchgear.wire.gathered import as_stream
 
 CIRCUIT_OPEN = "target_open"
 _STATUS = {"rate_limit": 429, "overloaded": 503}

@@ -7,7 +7,6 @@ what is here; those that do not translate to it.
 import json
 import math
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, Str
 from switchgear.errors import ConnectionBroken
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.members import BROKEN, decode_text
-from switchgear.wire.mend import clean, mend_completion
+from switchgear.wire.mend import USUAL_FINISHES, clean, mend_completion
 from switchgear.wire.usage import UsageForm, read_usage, usage_of
 
 _NULL = Raw(b"null")
@@ -36,6 +35,7 @@ class _Custom(Struct):
 
 class _ToolCall(Struct):
     id: str
+    type: str = ""
     function: _Function | None = None
     custom: _Custom | None = None
     extra_content: Raw = _NULL
@@ -132,15 +132,24 @@ def _is_odd(found: _Completion, call: Call) -> bool:
     foreign = call.origin != call.wire
     for choice in found.choices:
         said = choice.message
+        if choice.finish_reason not in USUAL_FINISHES or (said.tool_calls and choice.finish_reason in _NOT_CALLED):
+            return True
+        if said.tool_calls and len({tool.id for tool in said.tool_calls}) < len(said.tool_calls):
+            return True
         if said.function_call != _NULL and foreign:
             return True
         for tool in said.tool_calls or ():
             called = tool.function or tool.custom
-            if called is None or not tool.id or called.name in call.aliases:
+            if called is None or not tool.id or tool.type not in _CALL_TYPES or called.name in call.aliases:
                 return True
             if foreign and tool.extra_content != _NULL:
                 return True
     return False
+
+
+_NOT_CALLED = ("stop", "function_call")
+"""Reasons that an answer which calls tools does not end for."""
+_CALL_TYPES = frozenset({"function", "custom"})
 
 
 def _mended(body: bytes, head: Head, call: Call | None) -> bytes:
@@ -155,30 +164,8 @@ def _mended(body: bytes, head: Head, call: Call | None) -> bytes:
     return msgspec.json.encode(clean(mend_completion(found, names, foreign=foreign)))
 
 
-async def as_stream(answer: Answer, *, usage_wanted: bool) -> AsyncIterator[list[StreamEvent]]:
-    """Tell a whole completion as a stream: a chunk with each choice's message, a finish chunk, the usage if wanted."""
-    whole = msgspec.json.decode(answer.body)
-    frame = {name: whole[name] for name in ("id", "created", "model", "system_fingerprint") if name in whole}
-    frame["object"] = "chat.completion.chunk"
-
-    def chunk(**members: Any) -> bytes:
-        return msgspec.json.encode({**frame, **members})
-
-    for choice in whole["choices"]:
-        index = choice.get("index", 0)
-        message = choice["message"]
-        for place, call in enumerate(message.get("tool_calls") or ()):
-            call["index"] = place
-        delta = {"index": index, "delta": message, "finish_reason": None}
-        yield [StreamEvent(chunk(choices=[delta]), content=len(str(message.get("content") or "")) or 1)]
-        end = {"index": index, "delta": {}, "finish_reason": choice.get("finish_reason") or "stop"}
-        yield [StreamEvent(chunk(choices=[end]), terminal=True)]
-    shown = chunk(choices=[], usage=whole.get("usage")) if usage_wanted else b""
-    yield [StreamEvent(shown, terminal=True, last=True, usage=answer.usage)]
-
-
 class Misdelivered:
-    """A JSON body where a stream was asked for: an error, mostly."""
+    """A JSON body where a stream was asked for: an error, mostly; a whole answer of a server that does not stream."""
 
     __slots__ = ("_found",)
 
@@ -191,17 +178,18 @@ class Misdelivered:
         media = head.header("content-type")
         return cls() if media is not None and media.partition(";")[0].strip().lower() == "application/json" else None
 
-    def feed(self, data: bytes) -> None:
-        """Take a piece; of a long body only the beginning is kept."""
-        if len(self._found) < _MOST_ERROR:
+    def feed(self, data: bytes) -> bool:
+        """Take a piece, and say whether it may have been the last; of a very long body only the beginning is kept."""
+        if len(self._found) < _MOST_MISDELIVERED:
             self._found += data
+        return data.rstrip().endswith(b"}")
 
     def found(self) -> bytes:
         """Return the body."""
         return bytes(self._found)
 
 
-_MOST_ERROR = 64 * 1024
+_MOST_MISDELIVERED = 4 * 1024 * 1024
 
 
 def failed(fault: ProviderFault) -> StreamEvent:

@@ -26,6 +26,8 @@ from switchgear.wire.completions import CompletionsDecoder, decode_completion
 from switchgear.wire.embeddings import decode_embeddings
 from switchgear.wire.fit.chat import ChatGrammar, fit_chat, fit_members
 from switchgear.wire.fit.marks import plain_texts
+from switchgear.wire.fit.responses import fit_input
+from switchgear.wire.gathered import gathered, is_stream
 from switchgear.wire.members import prune, raw, splice, splice_pieces
 from switchgear.wire.model_list import read_models
 from switchgear.wire.other_models import OTHER_MODELS, without_other_models
@@ -144,7 +146,7 @@ class ChatProvider:
     def members(self, call: Call) -> dict[str, Raw]:
         """Return what is forwarded of a call; all of it, unless another dialect's client said what has no place here."""
         if call.wire in _LIKE_RESPONSES:
-            return with_own_items(call)
+            return fit_input(call, with_own_items(call))
         if call.origin == call.wire:
             return call.members
         kept = self._without(call, self._translated_drops) if self._translated_drops else call.members
@@ -236,6 +238,8 @@ class ChatProvider:
 
     def decode(self, call: Call, head: Head, body: bytes) -> Answer:
         """Read a whole answer."""
+        if call.wire == CANONICAL and is_stream(body):
+            return gathered(self.decoder(call, head), body)
         if call.wire == CANONICAL and RESPONSES in self.wires and is_response(body):
             return tell_answer(body, head, call.aliases)
         if call.wire == CANONICAL:

@@ -9,9 +9,19 @@ from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
-from switchgear.wire.chat import NO_ERROR, Misdelivered, cut, decode_fault, failed, is_failure, without_null_usage
+from switchgear.wire.chat import (
+    NO_ERROR,
+    Misdelivered,
+    cut,
+    decode_answer,
+    decode_fault,
+    failed,
+    is_failure,
+    without_null_usage,
+)
+from switchgear.wire.gathered import as_events
 from switchgear.wire.members import BROKEN, decode_text
-from switchgear.wire.mend import Mender, clean
+from switchgear.wire.mend import USUAL_FINISHES, Mender, clean, finish_word
 from switchgear.wire.sse import SSEParser
 from switchgear.wire.usage import read_usage
 
@@ -66,7 +76,8 @@ class ChatDecoder:
     """
 
     __slots__ = (
-        "_body", "_call", "_finished", "_head", "_held", "_mender", "_open", "_said", "_sse", "_terminal", "_usage_wanted",
+        "_body", "_call", "_finished", "_frame", "_head", "_held", "_mender", "_open", "_said", "_sse", "_terminal",
+        "_usage_wanted",
     )  # fmt: skip
 
     def __init__(self, call: Call, head: Head, sse: SSEParser | None = None) -> None:
@@ -80,19 +91,29 @@ class ChatDecoder:
         self._terminal = False
         self._usage_wanted = call.usage_wanted
         self._held: dict[str, Any] | None = None
+        self._frame: _Chunk | None = None
         self._mender: Mender | None = None
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Take a piece of the body; return the events it completes."""
         events: list[StreamEvent] = []
         if self._body is not None:
-            self._body.feed(data)
-            return events
+            return self._whole() if self._body.feed(data) else events
         for payload in self._sse.feed(data):
             self._take(payload, events)
             if events and events[-1].last:
                 break  # whatever comes behind the end belongs to nothing
         return events
+
+    def _whole(self) -> list[StreamEvent]:
+        """Tell what a server answers at once that does not stream; nothing while it is no answer."""
+        assert self._body is not None
+        try:
+            answer = decode_answer(self._body.found(), self._head, self._call)
+        except ProviderFault:
+            return []
+        self._terminal, self._body = True, None
+        return list(as_events(answer, usage_wanted=self._usage_wanted))
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
@@ -133,6 +154,8 @@ class ChatDecoder:
                 return None
             if delta.reasoning_details != _NULL and self._call.origin != self._call.wire:
                 return None
+            if choice.finish_reason and (choice.finish_reason not in USUAL_FINISHES or self._mender is not None):
+                return None
         if chunk.usage == _ABSENT:
             return payload
         if chunk.usage != _NULL:
@@ -147,16 +170,26 @@ class ChatDecoder:
         for choice, delta in zip(chunk.choices, deltas, strict=True):
             content += _content(choice.delta, delta)
         self._said = self._said or content > 0
+        self._frame = chunk
         return StreamEvent(shown, None, content, self._finish(chunk.choices), False, usage)
 
     def _done(self, events: list[StreamEvent]) -> None:
         if not self._said and not self._finished:
             events.append(failed(ProviderFault("protocol", 200)))
             return
+        if not self._finished and self._frame is not None:
+            events.append(self._end(self._frame))
         self._terminal = True
         if self._held is not None:
             events.append(_usage_event(self._held))
         events.append(StreamEvent(b"", terminal=True, last=True))
+
+    def _end(self, frame: _Chunk) -> StreamEvent:
+        """Say of a choice whose server did not that it is over: clients wait for it."""
+        called = self._mender is not None and self._mender.has_called(0)
+        choice = {"index": 0, "delta": {}, "finish_reason": finish_word(None, called=called)}
+        told = {"id": frame.id, "object": "chat.completion.chunk", "created": frame.created, "model": frame.model}
+        return StreamEvent(msgspec.json.encode({**told, "choices": [choice]}), terminal=True)
 
     def _finish(self, choices: Sequence[Any]) -> bool:
         """Note which choices are over; return whether all are by now."""
@@ -176,7 +209,11 @@ class ChatDecoder:
 
     def _mend(self, payload: bytes, events: list[StreamEvent]) -> None:
         """Take a chunk that is not plain: with calls of tools, with usage, or with something odd in it."""
-        if payload.strip() in _NOTHING:
+        word = payload.strip()
+        if word in _NOTHING:
+            return
+        if word.upper() == b"[DONE]":
+            self._done(events)
             return
         found = _read(payload)
         if found is None:
@@ -202,7 +239,10 @@ class ChatDecoder:
         except BROKEN:
             events.append(failed(decode_fault(200, payload, self._head)))
             return
-        event = self._shown(chunk, deltas, payload if mended == found else encoded, usage)
+        is_same = (
+            mended == found and self._call.origin == self._call.wire
+        )  # 1 and 1.0 are equal, and not to other forms
+        event = self._shown(chunk, deltas, payload if is_same else encoded, usage)
         events.append(event)
         if usage is not None and self._usage_wanted:
             held = {**{n: mended[n] for n in _FRAME if n in mended}, "choices": [], "usage": said}

@@ -4,7 +4,8 @@ Wire: platform.openai.com/docs/api-reference/chat/object and /chat/streaming, wi
 `switchgear.wire.canonical`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -51,6 +52,9 @@ def completion(
     `content_filter`.
     """
     said = {"role": "assistant", "content": None, "refusal": None, **message}
+    if said.get("tool_calls"):
+        said["tool_calls"] = _told_apart(said["tool_calls"], id)
+        finish_reason = "tool_calls" if finish_reason == "stop" else finish_reason
     choice = {"index": 0, "message": said, "logprobs": logprobs, "finish_reason": finish_reason}
     body = {
         "id": id,
@@ -63,6 +67,33 @@ def completion(
     return Answer(_encode(body), usage, model, finish_reason)
 
 
+def own_id(id: str, others: Iterable[str], seed: str) -> str:
+    """Return the id of a tool call: one made of `seed` where it has none, or that of another call of the same answer."""
+    return id if id and id not in others else f"call_{sha256(seed.encode('utf-8', 'replace')).hexdigest()[:24]}"
+
+
+def object_text(arguments: str) -> str:
+    """Return the whole arguments of a call as the text of their object: some servers encode it twice."""
+    if not arguments.startswith('"'):
+        return arguments
+    try:
+        inner = msgspec.json.decode(arguments)
+    except msgspec.DecodeError:
+        return arguments
+    return inner if inner.lstrip().startswith("{") else arguments
+
+
+def _told_apart(calls: list[dict[str, Any]], seed: str) -> list[dict[str, Any]]:
+    told: dict[str, dict[str, Any]] = {}
+    for place, call in enumerate(calls):
+        id = own_id(call["id"], told, f"{seed} {place}")
+        told[id] = {**call, "id": id}
+        if "function" in call:
+            function = call["function"]
+            told[id]["function"] = {**function, "arguments": object_text(function["arguments"])}
+    return list(told.values())
+
+
 class ChunkWriter:
     """Writes one stream of canonical chunks, as the events a decoder returns.
 
@@ -70,12 +101,13 @@ class ChunkWriter:
     caller, from 0, in the order they begin.
     """
 
-    __slots__ = ("_details", "_frame", "_notes", "_usage_wanted")
+    __slots__ = ("_called", "_details", "_frame", "_notes", "_usage_wanted")
 
     def __init__(self, *, id: str, created: int, model: str, usage_wanted: bool) -> None:
         head = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._frame = _encode(head)[:-1]
         self._usage_wanted = usage_wanted
+        self._called: dict[str, int] = {}
         self._details: dict[int, int] = {}
         self._notes: dict[int, int] = {}
 
@@ -130,7 +162,10 @@ class ChunkWriter:
         return self._delta(b'{"annotations":%b}' % _encode([{**note, "index": place}]), 0, index)
 
     def tool_call(self, place: int, id: str, name: str, arguments: str = "", index: int = 0) -> StreamEvent:
-        """Begin the tool call number `place`."""
+        """Begin the tool call number `place`, under an id of its own."""
+        id = own_id(id, self._called, f"{self._frame!r} {index} {place}")
+        self._called[id] = index
+        arguments = object_text(arguments)
         call = {"index": place, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
         encoded = _encode([call])
         return self._delta(b'{"tool_calls":%b}' % encoded, len(name) + len(arguments), index)
@@ -142,7 +177,9 @@ class ChunkWriter:
         return self._delta(delta, len(encoded) - 2, index)
 
     def finish(self, reason: str, index: int = 0, *, terminal: bool = True) -> StreamEvent:
-        """End a choice; `terminal` unless others are still to end."""
+        """End a choice; `terminal` unless others are still to end. One that called tools waits for their results."""
+        if reason == "stop" and index in self._called.values():
+            reason = "tool_calls"
         data = b'%b,"choices":[{"index":%d,"delta":{},"finish_reason":%b}]}' % (self._frame, index, _encode(reason))
         return StreamEvent(data, terminal=terminal)
 

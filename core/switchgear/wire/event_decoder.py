@@ -37,6 +37,10 @@ class EventDecoder(ABC):
     def misdelivered(self, body: bytes) -> ProviderFault:
         """Classify a JSON body that came where a stream was asked for."""
 
+    def whole(self, body: bytes) -> list[bytes]:  # noqa: ARG002 - most forms have no such answers
+        """Return the events that tell a whole answer, which came where a stream was asked for; nothing for what is none."""
+        return []
+
     def done(self, events: list[StreamEvent]) -> None:  # noqa: B027 - most streams end otherwise
         """The vendor wrote `[DONE]`; that means nothing unless this is overridden."""
 
@@ -46,9 +50,13 @@ class EventDecoder(ABC):
         if self._over:
             return events
         if self._body is not None:
-            self._body.feed(data)
-            return events
-        for payload in self._sse.feed(data):
+            told = self.whole(self._body.found()) if self._body.feed(data) else []
+            if not told:
+                return events
+            self._body = None
+        else:
+            told = self._sse.feed(data)
+        for payload in told:
             said = payload.strip()
             if said in _NOTHING:
                 continue

@@ -15,6 +15,14 @@ import msgspec
 EXTRA = "extra-content-v1"
 """The `format` of a reasoning detail that keeps `extra_content` of a tool call for clients of other forms."""
 _THOUGHTS = ("reasoning_content", "reasoning")
+_FINISHES = {
+    **dict.fromkeys(("eos", "eos_token", "end_turn", "stop_sequence", "complete"), "stop"),
+    **dict.fromkeys(("max_tokens", "max_length", "model_length", "token_limit"), "length"),
+    **dict.fromkeys(("tool_use", "tool_call"), "tool_calls"),
+    **dict.fromkeys(("safety", "refusal", "sensitive"), "content_filter"),
+}
+"""What other forms call the end of a choice, and what this one does."""
+USUAL_FINISHES = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 _TEXTS = ("content", "refusal", *_THOUGHTS)
 _DETAIL_TEXTS = ("type", "text", "summary", "signature", "data", "id", "format")
 _MOST_CALLS = 512
@@ -61,7 +69,13 @@ class Mender:
             said = choice.get("delta")
             said = said if isinstance(said, dict) else choice.pop("message", None)
             choice["delta"] = self._delta(choice, said if isinstance(said, dict) else {}, payload)
+            if reason := choice.get("finish_reason"):
+                choice["finish_reason"] = finish_word(reason, called=self.has_called(choice["index"]))
         return mended
+
+    def has_called(self, index: int) -> bool:
+        """Say whether a choice has called tools."""
+        return index in self._calls
 
     def _delta(self, choice: Json, said: Json, payload: bytes) -> Json:
         index = choice["index"]
@@ -71,9 +85,8 @@ class Mender:
                 said[name] = self._halves.whole((index, name), said[name])
         if self._foreign:
             said = old_call(said)
-            if choice.get("finish_reason") == "function_call":
-                choice["finish_reason"] = "tool_calls"
         calls = said.pop("tool_calls", None)
+        calls = [calls] if isinstance(calls, dict) else calls
         if not isinstance(calls, list) or not calls:
             return said
         numbered = self._calls.setdefault(index, ToolCalls())
@@ -139,7 +152,7 @@ class ToolCalls:
         if id and id in self._by_id and not begins:
             return self._by_id[id]
         going_on = len(self._ids) - 1 if self._ids and not id else None
-        place = going_on if index is None else self._by_index.get(index)
+        place = going_on if index is None else self._by_index.get(index, None if name else going_on)
         if place is None or not name:
             return place if not (id and index is None) else None
         # A name where there was one: another call under the same number, unless the arguments still lack their end.
@@ -156,6 +169,13 @@ class ToolCalls:
         except (ValueError, RecursionError):
             return False
         return True
+
+
+def finish_word(reason: str | None, *, called: bool) -> str:
+    """Return why a choice ended in the form's words; what is not known stays. One that `called` tools waits for their results."""
+    word = (reason or "stop").lower()
+    word = _FINISHES.get(word, word if word in USUAL_FINISHES else reason or "stop")
+    return "tool_calls" if called and word in ("stop", "function_call") else word
 
 
 _CALL_MEMBERS = frozenset({"index", "id", "type", "function", "custom", "name", "arguments"})
@@ -243,7 +263,7 @@ def mend_frame(found: Json) -> Json:
         index = choice.get("index")
         if not isinstance(index, int) or isinstance(index, bool):
             choice["index"] = int(index) if isinstance(index, str | float) and text(index).isdigit() else place
-        if not isinstance(choice.get("finish_reason"), str | None):
+        if not isinstance(choice.setdefault("finish_reason", None), str | None):
             choice["finish_reason"] = None
     return mended
 
@@ -276,7 +296,7 @@ def mend_completion(found: Json, names: Mapping[str, str], *, foreign: bool) -> 
     """
     mended = mend_frame(found)
     for choice in mended["choices"]:
-        said = choice.get("message")
+        said = choice.get("message") or choice.pop("delta", None)
         said = mend_said(said if isinstance(said, dict) else {})
         if foreign:
             said = old_call(said)
@@ -292,8 +312,7 @@ def mend_completion(found: Json, names: Mapping[str, str], *, foreign: bool) -> 
             said["tool_calls"] = [{n: v for n, v in it.items() if n != "index"} for it in made if it is not None]
             if not said["tool_calls"]:
                 said["tool_calls"] = None
-            elif choice.get("finish_reason") == "function_call":
-                choice["finish_reason"] = "tool_calls"
+        choice["finish_reason"] = finish_word(choice["finish_reason"], called=bool(said.get("tool_calls")))
         if said.get("content") is None and said.get("tool_calls") is None:
             said.setdefault("content", None)
         choice["message"] = keep_extra(said) if foreign else said

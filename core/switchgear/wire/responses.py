@@ -187,6 +187,24 @@ def _fault(error: _Error, head: Head) -> ProviderFault:
     )
 
 
+def _told_at_once(body: bytes, head: Head) -> list[bytes]:
+    """Return the events of a response that came whole where a stream was asked for; none for what is no response."""
+    try:
+        decode_response(body, head)
+    except ProviderFault:
+        return []
+    response: dict[str, Any] = msgspec.json.decode(body)
+    ended = "response.incomplete" if response.get("status") == "incomplete" else "response.completed"
+    told: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {**response, "status": "in_progress", "output": [], "usage": None}}
+    ]
+    for place, item in enumerate(response["output"]):
+        told.append({"type": "response.output_item.added", "output_index": place, "item": item})
+        told.append({"type": "response.output_item.done", "output_index": place, "item": item})
+    told.append({"type": ended, "response": response})
+    return [msgspec.json.encode({**event, "sequence_number": number}) for number, event in enumerate(told)]
+
+
 _NOTHING = (b"", b"null", b"[DONE]")
 
 
@@ -205,9 +223,13 @@ class ResponsesDecoder:
         """Take a piece of the body; return the events it completes."""
         events: list[StreamEvent] = []
         if self._body is not None:
-            self._body.feed(data)
-            return events
-        for payload in self._sse.feed(data):
+            told = _told_at_once(self._body.found(), self._head) if self._body.feed(data) else []
+            if not told:
+                return events
+            self._body = None
+        else:
+            told = self._sse.feed(data)
+        for payload in told:
             if payload.strip() in _NOTHING:
                 continue  # some servers end every stream of theirs so; it proves nothing about a response
             events.append(event := self._event(payload))
@@ -227,7 +249,10 @@ class ResponsesDecoder:
             event = decode_whole(_event_decoder, data)
             kind = event.type
             if kind in {"response.completed", "response.incomplete"}:
-                usage = read_usage(_closing_decoder.decode(data).response.usage)
+                response = _closing_decoder.decode(data).response
+                if response.status == "failed" and response.error is not None:
+                    return failed(_fault(response.error, self._head))
+                usage = read_usage(response.usage)
                 self._terminal = True
                 return StreamEvent(data, kind.encode(), terminal=True, last=True, usage=usage)
             if kind == "response.failed":

@@ -114,7 +114,7 @@ def _made(struct: type[T], found: dict[str, Any]) -> T:
         inner = _struct_in(field.type)
         if inner is None:
             members[field.name] = _count(value)
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and not _is_list(field.type):
             members[field.name] = _made(inner, value)
         elif isinstance(value, list) and _is_list(field.type):
             members[field.name] = [_made(inner, it) for it in value if isinstance(it, dict)]

@@ -32,6 +32,8 @@ _MALFORMED = {
 }
 
 
+RUN_THERE = "server_tool_use"
+"""The `type` of the use of a tool that the provider runs itself. Others say what kind of call it is, or nothing."""
 CLAUDE = "anthropic-claude-v1"
 """The `format` of reasoning that Claude signed, the same at whoever hosts it."""
 _KEPT = {"5m": CACHE_WRITE_5M, "1h": CACHE_WRITE_1H}
@@ -85,8 +87,8 @@ class _Reasoning(Struct, rename="camel"):
 
 
 class _ToolUse(Struct, rename="camel"):
-    tool_use_id: str
     name: str
+    tool_use_id: str | None = None
     input: Raw = Raw(b"{}")
     type: str | None = None
 
@@ -116,7 +118,7 @@ class _Output(Struct):
 
 class _Converse(Struct, rename="camel"):
     output: _Output
-    stop_reason: str
+    stop_reason: str | None = None
     usage: TokenUsage | None = None
 
 
@@ -128,13 +130,13 @@ _converse_decoder = msgspec.json.Decoder(_Converse)
 _count_decoder = msgspec.json.Decoder(_Count)
 
 
-def finish_reason(stop_reason: str, head: Head, *, called: bool) -> str:
+def finish_reason(stop_reason: str | None, head: Head, *, called: bool) -> str:
     """Return the canonical reason; `called` says whether tools were called. Raises `ProviderFault` for malformed output."""
     if stop_reason in _MALFORMED:
         raise ProviderFault(
             "server", 200, message=_MALFORMED[stop_reason], code=stop_reason, request_id=head.header(REQUEST_ID)
         )
-    reason = _FINISH.get(stop_reason, "stop")
+    reason = _FINISH.get(stop_reason or "", "stop")
     if reason in ("stop", "tool_calls"):
         # A tool the provider runs itself also ends in `tool_use`; some models call tools and end in `end_turn`.
         return "tool_calls" if called else "stop"
@@ -174,10 +176,10 @@ def _message(blocks: list[_Block], aliases: Mapping[str, str]) -> tuple[dict[str
             text.append(block.text)
         elif block.citations_content is not None:
             text += [part.text for part in block.citations_content.content]
-        elif block.tool_use is not None and block.tool_use.type in (None, "tool_use"):
+        elif block.tool_use is not None and block.tool_use.type != RUN_THERE:
             name = aliases.get(block.tool_use.name, block.tool_use.name)
             function = {"name": name, "arguments": bytes(block.tool_use.input).decode()}
-            calls.append({"id": block.tool_use.tool_use_id, "type": "function", "function": function})
+            calls.append({"id": block.tool_use.tool_use_id or "", "type": "function", "function": function})
         elif block.reasoning_content is not None:
             behind = calls[-1]["id"] if calls else None
             _read_reasoning(block.reasoning_content, thought, details, behind)

@@ -4,19 +4,22 @@ Wire: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream
 `metadata`, with the usage, follows it and ends the stream.
 """
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
 from switchgear.wire.chat import cut, failed
 from switchgear.wire.chunks import ChunkWriter
-from switchgear_plugins.bedrock.answer import TokenUsage, answer_id, finish_reason, redacted, signed
+from switchgear.wire.mend import arguments_text
+from switchgear_plugins.bedrock.answer import RUN_THERE, TokenUsage, answer_id, finish_reason, redacted, signed
 from switchgear_plugins.bedrock.eventstream import CorruptStream, EventStreamParser, Message
 from switchgear_plugins.bedrock.faults import REQUEST_ID, protocol_fault, stream_fault
 
 
 class _ToolDelta(Struct, gc=False):
-    input: str = ""
+    input: str | dict[str, Any] | None = None
 
 
 class _ReasoningDelta(Struct, rename="camel", gc=False):
@@ -32,8 +35,8 @@ class _Delta(Struct, rename="camel", gc=False):
 
 
 class _ToolStart(Struct, rename="camel"):
-    tool_use_id: str
     name: str
+    tool_use_id: str | None = None
     type: str | None = None
 
 
@@ -133,12 +136,12 @@ class ConverseDecoder:
         if tool is None:
             return
         # A tool that the provider runs itself is no call to the client: its pieces go by.
-        if tool.type not in (None, "tool_use"):
+        if tool.type == RUN_THERE:
             self._blocks[event.content_block_index] = _Block()
             return
         self._blocks[event.content_block_index] = _Block(self._calls)
         name = self._aliases.get(tool.name, tool.name)
-        events.append(self._writer.tool_call(self._calls, tool.tool_use_id, name))
+        events.append(self._writer.tool_call(self._calls, tool.tool_use_id or "", name))
         self._calls += 1
         self._last_call = tool.tool_use_id
 
@@ -152,7 +155,7 @@ class ConverseDecoder:
                 raise CorruptStream("a tool call goes on that did not begin")
             if block.place is not None and delta.tool_use.input:
                 block.arguments = True
-                events.append(self._writer.arguments(block.place, delta.tool_use.input))
+                events.append(self._writer.arguments(block.place, arguments_text(delta.tool_use.input)))
         elif delta.reasoning_content is not None:
             block = self._blocks.get(index)
             if block is None:

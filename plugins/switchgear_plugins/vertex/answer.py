@@ -156,7 +156,7 @@ def decode_chat(head: Head, body: bytes, ambient: Ambient, aliases: Mapping[str,
         model=found.model_version or "",
         message=first["message"],
         finish_reason=first["finish_reason"],
-        usage=found.usage_metadata.usage() if found.usage_metadata is not None else None,
+        usage=found.usage(),
         others=others,
         logprobs=first["logprobs"],
     )
@@ -186,7 +186,7 @@ class _Said:
             signature = part.thought_signature
             if part.function_call is not None:
                 id = ids.id(part.function_call)
-                name = part.function_call.name
+                name = part.function_call.called()
                 function = {"name": aliases.get(name, name), "arguments": arguments(part.function_call)}
                 self.calls.append({"id": id, "type": "function", "function": function})
                 detail = call_detail(signature, id) if signature else None
@@ -217,7 +217,7 @@ class _Said:
 
 
 def _choice(candidate: Candidate, ids: CallIds, aliases: Mapping[str, str]) -> dict[str, Any]:
-    said = _Said(candidate.content.parts if candidate.content is not None else [], ids, aliases)
+    said = _Said(candidate.content.said() if candidate.content is not None else [], ids, aliases)
     reason = finish(candidate, called=bool(said.calls), said=bool(said.text or said.images))
     if isinstance(reason, ProviderFault):
         raise reason

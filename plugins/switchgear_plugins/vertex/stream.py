@@ -74,7 +74,7 @@ class GeminiDecoder(EventDecoder):
             return ProviderFault("protocol", 200)
         if found.error:
             return read_fault(self.head, payload, status=200)
-        usage = None if found.usage_metadata is None else found.usage_metadata.usage()
+        usage = found.usage()
         if usage is not None:
             self._usage = usage if self._usage is None else self._usage.updated(usage)
         writer = self._writer
@@ -107,7 +107,7 @@ class GeminiDecoder(EventDecoder):
             choice = self._choices[index] = _Choice()
             events.append(writer.role(index))
         if candidate.content is not None:
-            for part in candidate.content.parts:
+            for part in candidate.content.said():
                 self._part(part, choice, index, writer, events)
         if candidate.grounding_metadata is not None:
             choice.notes = cited(candidate.grounding_metadata, 0) or choice.notes
@@ -134,7 +134,7 @@ class GeminiDecoder(EventDecoder):
             id = self._ids.id(call)
             if signature:
                 events.append(writer.reasoning_detail(call_detail(signature, id), index))
-            name = self._aliases.get(call.name, call.name)
+            name = self._aliases.get(call.called(), call.called())
             events.append(writer.tool_call(choice.calls, id, name, arguments(call), index))
             choice.calls += 1
         elif part.inline_data is not None:

@@ -4,13 +4,17 @@ Wire: ai.google.dev/api/generate-content#v1beta.GenerateContentResponse and
 docs.cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateContentResponse.
 """
 
+import re
+
 import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.usage import Usage, believable
 from switchgear.wire.members import BROKEN, decode_text
+from switchgear.wire.usage import read_counts
 
 _ABSENT = Raw(b"")
+_NAMESPACE = re.compile("^default_api[.:]")
 
 
 class FunctionCall(Struct, gc=False):
@@ -19,6 +23,10 @@ class FunctionCall(Struct, gc=False):
     name: str = ""
     args: Raw = _ABSENT
     id: str | None = None
+
+    def called(self) -> str:
+        """Return the name the client gave it: the model sometimes says the namespace it sees it in as well."""
+        return _NAMESPACE.sub("", self.name)
 
 
 class Blob(Struct, rename="camel", gc=False):
@@ -41,7 +49,11 @@ class Part(Struct, rename="camel", gc=False):
 class Content(Struct, gc=False):
     """The parts of a turn."""
 
-    parts: list[Part] = []
+    parts: list[Part | None] | None = None
+
+    def said(self) -> list[Part]:
+        """Return the parts that are some."""
+        return [part for part in self.parts or () if part is not None]
 
 
 class Token(Struct, rename="camel", gc=False):
@@ -116,27 +128,27 @@ def _by_modality(details: list[_OfModality] | None, side: str) -> dict[str, int]
 class UsageMetadata(Struct, rename="camel", gc=False):
     """Tokens so far. `promptTokenCount` includes the cached ones; `candidatesTokenCount` does not include thoughts."""
 
-    prompt_token_count: int = 0
-    cached_content_token_count: int = 0
-    candidates_token_count: int = 0
-    thoughts_token_count: int = 0
-    tool_use_prompt_token_count: int = 0
-    total_token_count: int = 0
+    prompt_token_count: int | None = None
+    cached_content_token_count: int | None = None
+    candidates_token_count: int | None = None
+    thoughts_token_count: int | None = None
+    tool_use_prompt_token_count: int | None = None
+    total_token_count: int | None = None
     prompt_tokens_details: list[_OfModality] | None = None
     candidates_tokens_details: list[_OfModality] | None = None
 
     def usage(self) -> Usage | None:
         """Return it as the kernel counts; None if a count cannot be one."""
-        thought, tools = self.thoughts_token_count, self.tool_use_prompt_token_count
-        if not believable(
-            self.prompt_token_count, tools, self.candidates_token_count, thought, self.cached_content_token_count
-        ):
+        thought, tools = self.thoughts_token_count or 0, self.tool_use_prompt_token_count or 0
+        read, made = self.prompt_token_count or 0, self.candidates_token_count or 0
+        cached = self.cached_content_token_count or 0
+        if not believable(read, tools, made, thought, cached):
             return None
         return Usage.of(
-            self.prompt_token_count + tools,
-            self.candidates_token_count + thought,
-            total=self.total_token_count,
-            cached_input=self.cached_content_token_count,
+            read + tools,
+            made + thought,
+            total=self.total_token_count or 0,
+            cached_input=cached,
             **_by_modality(self.prompt_tokens_details, "input"),
             reasoning=thought,
             **_by_modality(self.candidates_tokens_details, "output"),
@@ -155,12 +167,18 @@ class Response(Struct, rename="camel", gc=False):
 
     candidates: list[Candidate] | None = None
     prompt_feedback: PromptFeedback | None = None
-    usage_metadata: UsageMetadata | None = None
+    usage_metadata: Raw = _ABSENT
     model_version: str | None = None
     response_id: str | None = None
     error: Raw = _ABSENT
 
+    def usage(self) -> Usage | None:
+        """Return what was consumed so far; None if that is not told."""
+        found = read_counts(_usage_decoder, self.usage_metadata) if self.usage_metadata else None
+        return None if found is None else found.usage()
 
+
+_usage_decoder = msgspec.json.Decoder(UsageMetadata)
 _response_decoder = msgspec.json.Decoder(Response)
 
 

@@ -19,7 +19,7 @@ from switchgear.contracts.provider import CANONICAL, Answer, Call, StreamEvent, 
 from switchgear.contracts.resource import Snapshot
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ApiError, InternalError, InvalidRequest, NotFound
-from switchgear.wire.chat import as_stream
+from switchgear.wire.gathered import as_stream
 from switchgear_plugins.workflows.records import RUNS, RunRecord, bounded, kept, totals
 from switchgear_plugins.workflows.references import written
 from switchgear_plugins.workflows.resources import KIND, LiveWorkflow

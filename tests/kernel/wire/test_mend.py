@@ -11,6 +11,7 @@ from switchgear.testing.provider_suite import RecordedHead, chat_call
 from switchgear.wire.chat import decode_answer
 from switchgear.wire.chat_stream import ChatDecoder
 from switchgear.wire.chunks import Chunk, read_chunk, read_completion
+from switchgear.wire.gathered import gathered, is_stream
 from switchgear.wire.mend import EXTRA
 
 Json = dict[str, Any]
@@ -258,3 +259,76 @@ def test_calls_of_custom_tools_stay_such_under_the_clients_own_names() -> None:
         {"index": 0, **own, "custom": {"name": "own", "input": ""}},
         {"index": 0, "custom": {"input": "hi"}},
     ] == told
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("eos", "stop"),
+        ("STOP", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("tool_use", "tool_calls"),
+        ("safety", "content_filter"),
+    ],
+)
+def test_a_choice_ends_in_the_words_of_the_form(reason: str, told: str) -> None:
+    (_, end) = streamed(delta(content="hi"), delta(finish=reason))
+    assert read_chunk(end.data).choices[0].finish_reason == told
+    whole = json.dumps({"choices": [{"message": {"content": "hi"}, "finish_reason": reason}]}).encode()
+    assert decode_answer(whole, RecordedHead(), chat_call()).finish_reason == told
+
+
+@pytest.mark.parametrize("reason", ["stop", "function_call", "tool_use", None])
+def test_a_choice_that_called_tools_waits_for_their_results(reason: str | None) -> None:
+    events = streamed(delta(tool_calls=[piece(TWO[0], id="c1")]), delta(finish=reason), "[DONE]")
+    told = [choice.finish_reason for event in events if event.data for choice in read_chunk(event.data).choices]
+    assert told[-1] == "tool_calls"
+    said = {"content": None, "tool_calls": [piece(TWO[0], id="c1")]}
+    whole = json.dumps({"choices": [{"message": said, "finish_reason": reason}]}).encode()
+    assert decode_answer(whole, RecordedHead(), chat_call()).finish_reason == "tool_calls"
+
+
+def test_a_stream_that_says_no_reason_is_given_one_at_its_end() -> None:
+    for end in ("[DONE]", " [done] "):
+        *_, last, _ = streamed(delta(content="hi"), end)
+        assert last.terminal
+        assert read_chunk(last.data).choices[0].finish_reason == "stop"
+
+
+def test_two_calls_of_one_answer_have_ids_of_their_own() -> None:
+    said = {"tool_calls": [piece(TWO[0], id="c1"), piece(TWO[1], id="c1")]}
+    whole = json.dumps({"choices": [{"message": said, "finish_reason": "tool_calls"}]}).encode()
+    calls = read_completion(decode_answer(whole, RecordedHead(), chat_call()).body).choices[0].message.tool_calls
+    assert calls is not None
+    assert len({call.id for call in calls}) == len(TWO)
+
+
+def test_an_answer_that_comes_whole_is_told_as_the_stream_that_was_asked_for() -> None:
+    decoder = ChatDecoder(foreign(), RecordedHead(headers={"content-type": "application/json"}))
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    said = {"content": "hi", "tool_calls": [piece(TWO[0], id="c1")]}
+    body = json.dumps({"choices": [{"message": said, "finish_reason": "stop"}], "usage": usage}).encode()
+    events = [*decoder.feed(body[:20]), *decoder.feed(body[20:])]
+    decoder.close()
+    assert list(calls_of(events).values()) == [("c1", "f", TWO[0])]
+    assert events[-1].last
+    assert events[-1].usage is not None
+
+
+def test_a_stream_that_was_not_asked_for_is_put_together() -> None:
+    chunks = [
+        delta(content="h", reasoning_content="so"),
+        delta(content="i", tool_calls=[piece(TWO[0][:4], id="c1")]),
+        delta(tool_calls=[{"index": 0, "function": {"arguments": TWO[0][4:]}}]),
+        {**delta(finish="stop"), "usage": {"prompt_tokens": 3, "completion_tokens": 2}},
+        "[DONE]",
+    ]
+    lines = [it if isinstance(it, str) else json.dumps(it) for it in chunks]
+    body = "".join(f"data: {line}\n\n" for line in lines).encode()
+    assert is_stream(body)
+    answer = gathered(ChatDecoder(foreign(), RecordedHead()), body)
+    said = read_completion(answer.body).choices[0].message
+    assert (said.content, said.thought, answer.finish_reason) == ("hi", "so", "tool_calls")
+    assert said.tool_calls is not None
+    assert said.tool_calls[0].function.arguments == TWO[0]
+    assert answer.usage is not None

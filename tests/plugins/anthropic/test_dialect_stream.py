@@ -223,3 +223,15 @@ def test_an_error_is_an_event_of_its_name(translate: bool) -> None:
 
 def test_a_sign_of_life_is_a_ping() -> None:
     assert [{"type": "ping"}] == read(MESSAGES.encoder(call(), translate=True).keep_alive)
+
+
+def test_annotations_are_citations_of_the_text_they_follow() -> None:
+    note = {
+        "type": "url_citation",
+        "url_citation": {"url": "https://e.test", "title": "E", "start_index": 0, "end_index": 2},
+    }
+    stream = told(delta(content="hi"), delta(annotations=[note]), finish("stop"))
+    (cited,) = [it["delta"]["citation"] for it in read(stream) if it.get("delta", {}).get("type") == "citations_delta"]
+    assert ("web_search_result_location", "https://e.test", "E") == (cited["type"], cited["url"], cited["title"])
+    for payload in read(stream):
+        EVENT.validate_python(payload)

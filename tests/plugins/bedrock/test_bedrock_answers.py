@@ -296,3 +296,21 @@ def test_every_documented_error_has_a_cause(status: int, name: str, text: str, c
         by_header.status, by_header.message, by_header.code, by_header.request_id, by_header.retry_after,
     )  # fmt: skip
     assert text == by_body.message
+
+
+@pytest.mark.parametrize("kind", ["tool_use", "function", None])
+@pytest.mark.parametrize("given", ['{"a":1}', {"a": 1}])
+def test_a_call_of_any_type_but_the_providers_own_is_a_call(kind: str | None, given: Any) -> None:
+    tool = {"name": "f", "type": kind}
+    began = event("contentBlockStart", {"contentBlockIndex": 0, "start": {"toolUse": tool}})
+    piece = event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"toolUse": {"input": given}}})
+    empty = event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"toolUse": {"input": None}}})
+    events = read(began, empty, piece, event("messageStop", {"stopReason": "end_turn"}))
+    calls = [call for it in deltas(events) for call in it.get("tool_calls", ())]
+    assert '{"a":1}' == "".join(call["function"]["arguments"] for call in calls)
+    assert calls[0]["id"]
+    assert ["tool_calls"] == finish(events)
+    said = {"output": {"message": {"content": [{"toolUse": {**tool, "input": given}}]}}, "stopReason": None}
+    whole = json.loads(provider().decode(chat_call(), HEAD, json.dumps(said).encode()).body)["choices"][0]
+    assert {"a": 1} == json.loads(whole["message"]["tool_calls"][0]["function"]["arguments"])
+    assert "tool_calls" == whole["finish_reason"]

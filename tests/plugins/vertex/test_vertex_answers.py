@@ -374,3 +374,17 @@ def test_any_text_survives_any_cut(texts, cuts):
     found = [event for a, b in itertools.pairwise(places) for event in decoder.feed(body[a:b])]
     decoder.close()
     assert "".join(texts) == text_of(found)
+
+
+@pytest.mark.parametrize("content", [None, {"role": "model"}, {"parts": None}, {"parts": [None]}])
+def test_parts_that_are_none_and_odd_counts_lose_nothing_else(content: dict | None):
+    usage = {"promptTokenCount": "11", "candidatesTokenCount": 3.0, "totalTokenCount": None, "thoughtsTokenCount": None}
+    call = {"functionCall": {"name": "default_api:f", "args": '{"a":1}'}}
+    said = [
+        {"candidates": [{"content": content}], "usageMetadata": usage},
+        {"candidates": [{"content": {"parts": [call]}, "finishReason": "STOP"}], "usageMetadata": usage},
+    ]
+    events = read(b"".join(b"data: %b\n\n" % json.dumps(it).encode() for it in said))
+    (told,) = [call for delta in deltas(events) for call in delta.get("tool_calls", ())]
+    assert ("f", '{"a":1}') == (told["function"]["name"], told["function"]["arguments"])
+    assert Usage.plain(11, 3) == events[-1].usage

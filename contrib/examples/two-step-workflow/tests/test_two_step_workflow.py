@@ -8,7 +8,7 @@ from switchgear.contracts.principal import Principal
 from switchgear.contracts.provider import Answer, StreamEvent
 from switchgear.testing.policy_suite import make_exchange
 from switchgear.testing.provider_suite import MODEL, chat_call, text_of
-from switchgear.wire.chat import as_stream
+from switchgear.wire.gathered import as_stream
 
 
 class Calls:

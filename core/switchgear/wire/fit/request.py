@@ -47,6 +47,7 @@ def read_fitted(call: Call, model: TargetModel, names: NameRule = _PLAIN, *, tak
             if choice not in (None, "auto", "none") and "tool_choice" in call.members:
                 call.drop("tool_choice")
             chat.tool_choice = chat.parallel_tool_calls = None
+    _tell_tools_apart(call, chat)
     fitted = Names(call, names)
     for tool in chat.tools or ():
         if tool.function is not None:
@@ -79,6 +80,20 @@ def _tell_apart(call: Call, messages: list[Message]) -> None:
                     tool.id = id
         elif message.role == "tool" and message.tool_call_id:
             message.tool_call_id = ids.answered(message.tool_call_id)
+
+
+def _tell_tools_apart(call: Call, chat: ChatRequest) -> None:
+    """Leave out a tool whose name an earlier one has: a call could not say which of them it means."""
+    names: set[str] = set()
+    kept = []
+    for tool in chat.tools or ():
+        if tool.function is None or tool.function.name not in names:
+            kept.append(tool)
+        if tool.function is not None:
+            names.add(tool.function.name)
+    if chat.tools and len(kept) < len(chat.tools):
+        call.drop("tools")
+        chat.tools = kept
 
 
 def _allow(call: Call, chat: ChatRequest) -> None:

@@ -69,9 +69,11 @@ class _Root(Struct, rename={"any": "anyOf", "one": "oneOf", "all": "allOf", "is_
     all: Any = UNSET
     enum: Any = UNSET
     is_not: Any = UNSET
+    properties: Any = UNSET
 
 
 class _Function(Struct):
+    name: str = ""
     parameters: _Root | None = None
     strict: bool | None = None
 
@@ -91,7 +93,10 @@ def fit_schemas(call: Call, members: dict[str, Raw]) -> dict[str, Raw]:
     """
     tools = members.get("tools")
     if tools is not None and _may_not_fit(tools):
-        found: list[Any] = _anything.decode(tools)
+        given: list[Any] = _anything.decode(tools)
+        found = [tool for place, tool in enumerate(given) if _name(tool) not in map(_name, given[:place])]
+        if len(found) < len(given):
+            call.drop("tools")  # a call could not say which of them it means
         for tool in found:
             if isinstance(function := tool.get("function"), dict):
                 _fit_function(call, function)
@@ -113,23 +118,49 @@ def _may_not_fit(tools: Raw) -> bool:
     except (msgspec.DecodeError, RecursionError):
         return False
     functions = [tool.function for tool in found if tool.function is not None]
+    text = bytes(tools)
+    if len({it.name for it in functions}) < len(functions) or text.count(b'"array"') > text.count(b'"items"'):
+        return True
     return any(it.strict or (it.parameters is not None and not _is_root(it.parameters)) for it in functions)
+
+
+def _name(tool: Any) -> Any:
+    """Return the name of a function; for another tool itself, which nothing else is."""
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return function.get("name") if isinstance(function, dict) else tool
 
 
 def _is_root(root: _Root) -> bool:
     others = (root.any, root.one, root.all, root.enum, root.is_not)
-    return root.type == "object" and all(value is UNSET for value in others)
+    return root.type == "object" and root.properties is not UNSET and all(value is UNSET for value in others)
 
 
 def _fit_function(call: Call, function: Schema) -> None:
     parameters = function.get("parameters")
     if isinstance(parameters, dict):
-        function["parameters"], lost = fit_root(parameters)
+        fitted, lost = fit_root(_with_items(parameters, 0))
+        function["parameters"] = {**fitted, "properties": fitted.get("properties") or {}}
         if lost:
             call.change("tools.function.parameters")
     if function.get("strict") and not is_closed(function.get("parameters")):
         call.drop("tools.function.strict")
         del function["strict"]
+
+
+def _with_items(schema: Any, depth: int) -> Any:
+    """Return a schema whose arrays say what is in them, if only that it may be anything."""
+    if not isinstance(schema, dict) or depth > _MOST_DEPTH:
+        return schema
+    found = {name: _with_items(it, depth + 1) if name == "items" else it for name, it in schema.items()}
+    for name in _MAPS:
+        if isinstance(found.get(name), dict):
+            found[name] = {key: _with_items(it, depth + 1) for key, it in found[name].items()}
+    for name in _JOINED:
+        if name in found:
+            found[name] = [_with_items(it, depth + 1) for it in _listed(found[name])]
+    if "array" in (found.get("type"), *_listed(found.get("type"))) and "prefixItems" not in found:
+        found.setdefault("items", {})
+    return found
 
 
 def is_closed(schema: Any, depth: int = 0) -> bool:

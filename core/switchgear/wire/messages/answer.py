@@ -17,7 +17,7 @@ from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import completion
 from switchgear.wire.members import BROKEN, decode_text
 from switchgear.wire.messages.faults import decode_fault
-from switchgear.wire.messages.form import Block, Citation, StopDetails, finish_reason, read_tokens
+from switchgear.wire.messages.form import Block, Citation, StopDetails, finish_reason, read_tokens, stop_of
 from switchgear.wire.web_search import citation
 
 T = TypeVar("T", bound=Struct)
@@ -29,18 +29,22 @@ _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 class Message(Struct, tag_field="type", tag="message"):
     """A whole answer, or the beginning of a streamed one."""
 
-    content: list[Block]
-    id: str = ""
-    model: str = ""
+    content: list[Block] | None
+    id: str | None = None
+    model: str | None = None
     stop_reason: str | None = None
     stop_details: StopDetails | None = None
     usage: Raw = _NULL
 
 
+class _Kind(Struct, gc=False):
+    type: str = ""
+
+
 class _Native(Struct, tag_field="type", tag="message"):
     """The same, with blocks that need not be understood."""
 
-    content: list[Raw]
+    content: list[_Kind]
     model: str | None = None
     stop_reason: str | None = None
     usage: Raw = _NULL
@@ -65,7 +69,10 @@ def decode_native(body: bytes, head: Head, aliases: Mapping[str, str] = _NO_NAME
         whole: dict[str, Any] = msgspec.json.decode(body)
         whole["content"] = [own_name(block, aliases) for block in whole.get("content") or ()]
         body = msgspec.json.encode(whole)
-    return Answer(body, read_usage(found.usage), found.model, finish_reason(found.stop_reason))
+    stop = stop_of(found.stop_reason, called=any(block.type == "tool_use" for block in found.content))
+    if stop != found.stop_reason:
+        body = msgspec.json.encode({**msgspec.json.decode(body), "stop_reason": stop})
+    return Answer(body, read_usage(found.usage), found.model, finish_reason(stop))
 
 
 def own_name(block: Any, aliases: Mapping[str, str]) -> Any:
@@ -88,9 +95,9 @@ def decode_message(body: bytes, head: Head, created: int, reasoning: str, aliase
     """
     found = _read(_message_decoder, body, head)
     return completion(
-        id=found.id,
+        id=found.id or "",
         created=created,
-        model=found.model,
+        model=found.model or "",
         message=_said(found, reasoning, aliases),
         finish_reason=finish_reason(found.stop_reason),
         usage=read_usage(found.usage),
@@ -128,7 +135,7 @@ def _said(found: Message, reasoning: str, aliases: Mapping[str, str]) -> dict[st
     thoughts: list[str] = []
     details: list[ReasoningDetail] = []
     calls: list[dict[str, Any]] = []
-    for block in found.content:
+    for block in found.content or ():
         if block.type == "text":
             texts.append(block.text or "")
         elif block.type == "tool_use":
@@ -156,7 +163,7 @@ def _said(found: Message, reasoning: str, aliases: Mapping[str, str]) -> dict[st
 def _notes(found: Message) -> dict[str, Any]:
     notes: list[dict[str, Any]] = []
     before = 0
-    for block in found.content:
+    for block in found.content or ():
         if block.type == "text":
             notes += cited(block.citations or (), before, len(block.text or ""))
             before += len(block.text or "")

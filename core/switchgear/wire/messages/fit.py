@@ -166,7 +166,7 @@ def _system(members: Members) -> Members:
         blocks = _blocks.decode(system)
     except (msgspec.DecodeError, RecursionError):
         return members
-    if blocks.strip() if isinstance(blocks, str) else not any(map(_may_be_blank, blocks)):
+    if blocks.strip() if isinstance(blocks, str) else not any(map(_is_doubtful, blocks)):
         return members
     found: Any = _ANYTHING.decode(system)
     if isinstance(found, list):
@@ -231,6 +231,7 @@ def _tools(members: Members, names: Names) -> Members:
 class _Block(Struct):
     type: str = ""
     text: Raw = _NULL
+    citations: Raw = Raw()
 
 
 class _Turn(Struct):
@@ -255,13 +256,14 @@ def _is_plain(messages: Raw) -> bool:
         if isinstance(content, str):
             if not content or content.isspace():
                 return False
-        elif not content or any(it.type in _TO_LOOK_AT or _may_be_blank(it) for it in content):
+        elif not content or any(it.type in _TO_LOOK_AT or _is_doubtful(it) for it in content):
             return False
     return True
 
 
-def _may_be_blank(block: _Block) -> bool:
-    return (
+def _is_doubtful(block: _Block) -> bool:
+    """Say whether a text may be blank, or be cited with what no vendor made."""
+    return b'"encrypted_index"' in bytes(block.citations) or (
         block.type == "text" and len(text := bytes(block.text)) < _LONGEST_BLANK and not (text_of(text) or "").strip()
     )
 

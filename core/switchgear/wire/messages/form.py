@@ -142,6 +142,17 @@ class Block(Struct, gc=False):
     citations: list[Citation] | None = None
 
 
+STOPS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens", "content_filter": "refusal"}
+"""Words of the chat form that other servers of this one write, and its own."""
+
+
+def stop_of(reason: str | None, *, called: bool) -> str | None:
+    """Return why a message stopped in this form's words: for the use of a tool where one was `called`."""
+    found = STOPS.get(reason or "", reason)
+    return "tool_use" if called and found == "end_turn" else found
+
+
 def finish_reason(stop_reason: str | None) -> str:
     """Return the canonical finish reason; one that is not known yet is a `stop`."""
-    return _FINISH.get(stop_reason or "", "stop")
+    reason = stop_reason or ""
+    return _FINISH.get(STOPS.get(reason, reason), "stop")

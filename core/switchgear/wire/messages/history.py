@@ -22,7 +22,7 @@ def fit_turns(call: Call, turns: list[Turn]) -> list[Turn]:
     """Return the turns in the order that the form wants; the very list where they are."""
     if any(not isinstance(block, dict) for turn in turns for block in _blocks(turn)):
         return turns
-    found = _unblank(turns)
+    found = _unblank(_uncited(call, turns))
     if not _is_in_order(found):
         ordered, made_up = paired(
             [message for turn in found for message in _apart(turn)],
@@ -90,6 +90,28 @@ def _unblank(turns: list[Turn]) -> list[Turn]:
             turn = {**turn, "content": kept}  # noqa: PLW2901 - a value in its stead
         found.append(turn)
     return found if changed and found else turns
+
+
+def _uncited(call: Call, turns: list[Turn]) -> list[Turn]:
+    """Leave out citations that another vendor's answer was told with: they lack the index that this one wants back."""
+    found = [
+        {**turn, "content": [_without_foreign(block) for block in _blocks(turn)]}
+        if any(map(_is_cited_elsewhere, _blocks(turn)))
+        else turn
+        for turn in turns
+    ]
+    if all(a is b for a, b in zip(found, turns, strict=True)):
+        return turns
+    call.drop("messages.content.citations")
+    return found
+
+
+def _is_cited_elsewhere(block: Block) -> bool:
+    return any(isinstance(it, dict) and it.get("encrypted_index") == "" for it in block.get("citations") or ())
+
+
+def _without_foreign(block: Block) -> Block:
+    return {name: it for name, it in block.items() if name != "citations"} if _is_cited_elsewhere(block) else block
 
 
 def _full(block: Block) -> Block:

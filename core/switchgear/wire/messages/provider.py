@@ -18,6 +18,7 @@ from switchgear.contracts.provider import (
     Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
+from switchgear.wire.gathered import gathered, is_stream
 from switchgear.wire.messages.answer import decode_count, decode_message, decode_native
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
 from switchgear.wire.messages.fit import Host, fit_host, fit_native
@@ -108,6 +109,8 @@ class MessagesProvider:
             return decode_count(body, head)
         if call.wire == MESSAGES:
             return decode_native(body, head, call.aliases)
+        if is_stream(body):
+            return gathered(self.decoder(call, head), body)
         return decode_message(body, head, self._now_s(), self.reasoning_format, call.aliases)
 
     def decoder(self, call: Call, head: Head) -> StreamDecoder:

@@ -18,6 +18,7 @@ from switchgear.wire.members import BROKEN, decode_whole
 from switchgear.wire.messages.answer import Message, cited, own_name, thinking_detail
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
 from switchgear.wire.messages.form import Block, Citation, StopDetails, TokenCounts, finish_reason, read_tokens
+from switchgear.wire.messages.told import events_of, with_stop
 
 _NULL = Raw(b"null")
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
@@ -59,7 +60,8 @@ class _Open(Struct):
 
 
 _decoder = msgspec.json.Decoder(_Event)
-_EMPTY = (Raw(b"{}"), Raw(b"null"))
+_STOP = b'{"type":"message_stop"}'
+_EMPTY = (Raw(b"{}"), Raw(b"null"), Raw(b'""'))
 _NEEDED = frozenset({"message_start", "content_block_start", "content_block_delta", "message_stop"})
 """Events that must be understood where they stand; others may be new, and are passed over."""
 
@@ -67,24 +69,33 @@ _NEEDED = frozenset({"message_start", "content_block_start", "content_block_delt
 class _MessagesDecoder(EventDecoder):
     """What both decoders do: events read, counts, faults."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_stopped")
 
     request_id_header = REQUEST_ID
 
     def __init__(self, head: Head) -> None:
         super().__init__(head)
         self._counts = TokenCounts()
+        self._stopped = False
 
     def take(self, payload: bytes, events: list[StreamEvent]) -> None:
         """Add what an event becomes."""
         try:
-            self._take(decode_whole(_decoder, payload), payload, events)
+            event = decode_whole(_decoder, payload)
+            self._stopped |= event.delta is not None and event.delta.stop_reason is not None
+            self._take(event, payload, events)
         except (*BROKEN, _NotAnEventError):
             raise decode_fault(200, payload, self.head) from None
 
-    def done(self, events: list[StreamEvent]) -> None:  # noqa: ARG002 - the base's shape
-        """Refuse another form's end."""
-        raise ProviderFault("protocol", 200)
+    def done(self, events: list[StreamEvent]) -> None:
+        """Take another form's end for one, once the message has said why it ended."""
+        if not self._stopped:
+            raise ProviderFault("protocol", 200)
+        self.take(_STOP, events)
+
+    def whole(self, body: bytes) -> list[bytes]:
+        """Return the events of a message that came whole."""
+        return events_of(body)
 
     def misdelivered(self, body: bytes) -> ProviderFault:
         """Classify what came instead of a stream."""
@@ -106,11 +117,12 @@ class NativeDecoder(_MessagesDecoder):
     `aliases` are the client's names of tools by those they have here.
     """
 
-    __slots__ = ("_aliases",)
+    __slots__ = ("_aliases", "_called")
 
     def __init__(self, head: Head, aliases: Mapping[str, str] = _NO_NAMES) -> None:
         super().__init__(head)
         self._aliases = aliases
+        self._called = False
 
     def _take(self, event: _Event, payload: bytes, events: list[StreamEvent]) -> None:
         kind = event.type
@@ -121,6 +133,8 @@ class NativeDecoder(_MessagesDecoder):
             events.append(StreamEvent(payload, b"message_stop", 0, terminal=True, last=True))
         elif kind == "message_delta":
             self._count(event.usage)
+            reason = None if event.delta is None else event.delta.stop_reason
+            payload = with_stop(payload, reason, called=self._called)
             events.append(StreamEvent(payload, b"message_delta", usage=self._counts.usage()))
         elif kind == "message_start":
             if event.message is not None:
@@ -129,6 +143,7 @@ class NativeDecoder(_MessagesDecoder):
         elif kind == "content_block_start":
             block = event.content_block
             content = 0 if block is None else len(block.text or "") + len(block.name or "") + len(block.data or "")
+            self._called |= block is not None and block.type == "tool_use"
             if block is not None and block.name in self._aliases:
                 whole = msgspec.json.decode(payload)
                 whole["content_block"] = own_name(whole["content_block"], self._aliases)
@@ -204,7 +219,10 @@ class ChunkDecoder(_MessagesDecoder):
         self._begun = True
         self._count(message.usage)
         self._writer = ChunkWriter(
-            id=message.id, created=self._created, model=message.model, usage_wanted=self._usage_wanted
+            id=message.id or "",
+            created=self._created,
+            model=message.model or "",
+            usage_wanted=self._usage_wanted,
         )
         events.append(self._writer.role())
 

@@ -77,7 +77,7 @@ class _Call:
 class ToldDecoder:
     """Tells a stream of response events as chunks. Complete means: the closing event was seen."""
 
-    __slots__ = ("_aliases", "_calls", "_inner", "_spoke", "_thought", "_usage_wanted", "_writer")
+    __slots__ = ("_aliases", "_calls", "_inner", "_known", "_spoke", "_thought", "_usage_wanted", "_writer")
 
     def __init__(self, call: Call, head: Head) -> None:
         self._inner = ResponsesDecoder(call, head)
@@ -85,6 +85,7 @@ class ToldDecoder:
         self._aliases = call.aliases
         self._writer: _Writer | None = None
         self._calls: dict[int, _Call] = {}
+        self._known: set[str | None] = set()
         self._spoke: set[int] = set()
         self._thought: tuple[int, int] | None = None
 
@@ -151,7 +152,8 @@ class ToldDecoder:
         if item.type not in ("function_call", "custom_tool_call"):
             return []
         custom = item.type == "custom_tool_call"
-        call = self._calls[place] = _Call(len(self._calls), custom=custom)
+        call = self._calls[place] = _Call(len(self._known), custom=custom)
+        self._known.add(item.call_id or item.id)
         begin = writer.custom_call if custom else writer.tool_call
         name = self._aliases.get(item.name or "", item.name or "")
         return [begin(call.place, item.call_id or item.id or f"call_{call.place}", name)]
@@ -186,7 +188,7 @@ class ToldDecoder:
         told: list[StreamEvent] = []
         if found.response is not None:
             for place, item in enumerate(found.response.output or ()):
-                if place not in self._spoke and place not in self._calls:
+                if place not in self._spoke and (item.call_id or item.id) not in self._known:
                     told += self._done(writer, item, place)  # some servers tell it here alone
         reason = finish_of(event.data) or ("tool_calls" if self._calls else "stop")
         if reason == "stop" and self._calls:

@@ -1,5 +1,6 @@
 """A whole canonical answer as a Messages `message` object. Wire: platform.claude.com/docs/en/api/messages."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -53,9 +54,24 @@ def message_id(id: str, ambient: Ambient) -> str:
     return f"msg_{id.removeprefix('chatcmpl-') or ambient.new_id()}"
 
 
-def text_block(text: str) -> dict[str, Any]:
-    """Make a block of text."""
-    return {"type": "text", "text": text, "citations": None}
+def text_block(text: str, notes: Iterable[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """Make a block of text, with a chat's annotations as its citations."""
+    return {"type": "text", "text": text, "citations": citations(notes) or None}
+
+
+def citations(notes: Iterable[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """Write a chat's annotations as citations of pages; what was cited and the vendor's index are empty, as nobody tells them."""
+    pages = [it["url_citation"] for it in notes or () if isinstance(it.get("url_citation"), dict)]
+    return [
+        {
+            "type": "web_search_result_location",
+            "url": page.get("url") or "",
+            "title": page.get("title"),
+            "cited_text": "",
+            "encrypted_index": "",
+        }
+        for page in pages
+    ]
 
 
 def tool_block(id: str, name: str, given: dict[str, Raw]) -> dict[str, Any]:
@@ -81,7 +97,8 @@ def _blocks(said: SaidMessage, *, cut: bool) -> list[dict[str, Any]]:
         else:
             front.append(detail)
     _think(blocks, None if behind else said.thought, front)
-    blocks += [text_block(text) for text in (said.content, said.refusal) if text]
+    blocks += [text_block(said.content, said.annotations)] if said.content else []
+    blocks += [text_block(said.refusal)] if said.refusal else []
     blocks += [text_block(image.named()) for image in said.images or ()]
     for tool in said.tool_calls or ():
         given = _input(tool)

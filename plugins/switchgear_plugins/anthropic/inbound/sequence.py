@@ -77,6 +77,14 @@ class Sequence:
             return self._delta(block, piece)
         return b"".join(self._say(TEXT, piece))
 
+    def cite(self, citation: dict[str, Any]) -> bytes:
+        """Say where the open text was found; nothing where none is open."""
+        if self._open is None or self._open.kind is not TEXT:
+            return b""
+        delta = b'{"type":"citations_delta","citation":%b}' % _encode(citation)
+        data = b'{"type":"content_block_delta","index":%d,"delta":%b}' % (self._index, delta)
+        return encode_event(data, b"content_block_delta")
+
     def thinking(self, piece: str) -> bytes:
         """Go on with the thinking, or begin some."""
         return b"".join(self._say(THINKING, piece))

@@ -14,7 +14,7 @@ from switchgear.contracts.provider import Call, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
 from switchgear.wire.chunks import Chunk, Delta, ToolCallDelta, read_chunk
 from switchgear.wire.sse import encode_event
-from switchgear_plugins.anthropic.inbound.answer import message_id
+from switchgear_plugins.anthropic.inbound.answer import citations, message_id
 from switchgear_plugins.anthropic.inbound.sequence import Sequence
 from switchgear_plugins.anthropic.inbound.thinking import Redacted, thoughts
 from switchgear_plugins.anthropic.inbound.usage import stop_reason, usage_members, whole_usage
@@ -98,6 +98,8 @@ class Translator:
                     out += self._sequence.sign(thought.text, thought.signature)
         if delta.content:
             out += self._sequence.text(delta.content)
+        for citation in citations(delta.annotations):
+            out += self._sequence.cite(citation)
         for image in delta.images or ():
             out += self._sequence.text(image.named())
         if delta.refusal:

@@ -195,3 +195,19 @@ def test_thinking_among_the_parts_of_an_answer_is_its_reasoning(thinking: Any) -
     call = chat_call(messages=[question, {"role": "assistant", "content": parts}, question])
     answer = read_fitted(call, MODEL).messages[1]
     assert ("hm", ["42"]) == (answer.reasoning_content, [part.text for part in answer.content])
+
+
+def test_a_tool_whose_name_another_has_is_left_out_by_name() -> None:
+    tools = [{"type": "function", "function": {"name": name, "description": str(n)}} for n, name in enumerate("fgf")]
+    call = chat_call(tools=tools)
+    chat = read_fitted(call, MODEL)
+    assert ["f", "g"] == [tool.function.name for tool in chat.tools or () if tool.function is not None]
+    assert ("tools",) == call.dropped
+
+
+def test_citations_that_another_vendor_was_told_with_are_left_out_by_name() -> None:
+    cited = {"type": "web_search_result_location", "url": "u", "title": "t", "cited_text": ""}
+    texts = [{"type": "text", "text": "a", "citations": [{**cited, "encrypted_index": index}]} for index in ("", "own")]
+    sent, call = native("claude-opus-5", messages=[Q, {"role": "assistant", "content": texts}, Q])
+    assert [{"type": "text", "text": "a"}, texts[1]] == sent["messages"][1]["content"]
+    assert ("messages.content.citations",) == call.dropped

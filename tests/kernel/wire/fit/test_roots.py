@@ -66,3 +66,33 @@ def test_what_fits_goes_out_byte_for_byte() -> None:
     )
     assert call.members == fit_schemas(call, call.members)
     assert ((), ()) == (call.dropped, call.changed)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"type": "object"}, {"type": "object", "properties": {}}),
+        (
+            {"type": "object", "properties": {"a": {"type": ["array", "null"]}, "b": {"items": {"type": "array"}}}},
+            {
+                "type": "object",
+                "properties": {"a": {"type": ["array", "null"], "items": {}}, "b": {"items": {"type": "array", "items": {}}}},
+            },
+        ),
+        (A, A),
+    ],
+)  # fmt: skip
+def test_objects_and_arrays_say_what_is_in_them(given: Any, sent: Any) -> None:
+    call = chat_call(tools=[{"type": "function", "function": {"name": "f", "parameters": given}}])
+    fitted = fit_schemas(call, call.members)
+    assert sent == codec.decode(fitted["tools"])[0]["function"]["parameters"]
+
+
+def test_of_two_tools_of_one_name_the_first_is_kept() -> None:
+    tools = [
+        {"type": "function", "function": {"name": name, "parameters": given}}
+        for name, given in (("f", A), ("g", A), ("f", B))
+    ]
+    call = chat_call(tools=tools)
+    assert tools[:2] == codec.decode(fit_schemas(call, call.members)["tools"])
+    assert ("tools",) == call.dropped

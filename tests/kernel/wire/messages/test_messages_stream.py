@@ -278,3 +278,52 @@ def test_events_in_any_order_end_once_or_break(events: list[bytes], form: str) -
     else:
         with pytest.raises(ConnectionBroken):
             reader.close()
+
+
+def stops(form: str, events: list[StreamEvent]) -> list[str]:
+    found = [json.loads(event.data) for event in events if event.data]
+    if form == "native":
+        return [it["delta"]["stop_reason"] for it in found if it["type"] == "message_delta"]
+    return [choice["finish_reason"] for it in found for choice in it["choices"] if choice["finish_reason"]]
+
+
+@pytest.mark.parametrize(("form", "reason"), [("native", "tool_use"), ("chunks", "tool_calls")])
+@pytest.mark.parametrize("said", ["end_turn", "stop", "tool_calls"])
+def test_a_message_that_called_a_tool_stops_for_it(form: str, reason: str, said: str) -> None:
+    tool = opened(type="tool_use", id="t", name="f", input={})
+    assert [reason] == stops(
+        form, decoder(form).feed(start() + tool + event("content_block_stop", index=0) + delta(said) + STOP)
+    )
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_another_forms_end_is_one_behind_the_reason_and_not_before(form: str) -> None:
+    reader = decoder(form)
+    events = reader.feed(start() + opened() + said("hi") + delta() + b"data: [DONE]\n\n")
+    reader.close()
+    assert events[-1].last
+    assert decoder(form).feed(start() + b"data: [DONE]\n\n")[-1].fault is not None
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_a_message_that_comes_whole_is_told_as_the_stream_that_was_asked_for(form: str) -> None:
+    content = [
+        {"type": "thinking", "thinking": "so", "signature": "s"},
+        {"type": "text", "text": "hi"},
+        {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}},
+    ]
+    usage = {"input_tokens": 3, "output_tokens": 2}
+    whole = {"type": "message", "id": "m", "model": "x", "content": content, "stop_reason": "tool_use", "usage": usage}
+    reader = decoder(form, RecordedHead(headers={"content-type": "application/json"}))
+    events = reader.feed(json.dumps(whole).encode())
+    reader.close()
+    body = b"".join(event.data for event in events)
+    assert all(part in body for part in (b'"so"', b'"hi"', b'{\\"a\\":1}'))
+    assert [event.usage for event in events if event.usage][-1] == Usage.plain(3, 2)
+
+
+def test_two_calls_under_one_id_are_told_apart() -> None:
+    tools = [opened(n, type="tool_use", id="t", name="f", input={}) for n in (0, 1)]
+    found = [json.loads(it.data) for it in decoder("chunks").feed(start() + b"".join(tools)) if it.data]
+    ids = [call["id"] for it in found for call in it["choices"][0]["delta"].get("tool_calls", ())]
+    assert len({*ids, "", None}) == len(tools) + 2
