@@ -153,7 +153,7 @@ async def test_says_that_nobody_can_be_asked(all_providers: Served) -> None:
     await all_providers.run.create("credentials", id="idle", type="azure_openai", source=source)
     found = await tried(all_providers, "idle")
     assert (False, "provider", "provider") == (found["ok"], found["step"], found["cause"])
-    assert "the address" in found["detail"]
+    assert "base_url" in found["detail"]
 
 
 async def test_a_type_that_cannot_be_asked_is_a_conflict(all_providers: Served) -> None:
