@@ -101,7 +101,9 @@ class Dialer:
                 return await self._secured(target, peer, addresses, protocol)
         except TimeoutError:
             self._doubt(peer)
-            raise ConnectTimeout("No connection was made in time; check the address, or raise connect_timeout.") from None
+            raise ConnectTimeout(
+                "No connection was made in time; check the address, or raise connect_timeout."
+            ) from None
         except ConnectFailed:
             self._doubt(peer)
             raise
@@ -195,7 +197,9 @@ def tls_words(error: ssl.SSLError) -> str:
         return f"The provider's certificate was refused: {why}. See ca_bundle and the host of the address."
     reason = error.reason or ""
     if reason in _NO_TLS:
-        return "What listens at this port does not speak TLS; should the address begin with http://, or name another port?"
+        return (
+            "What listens at this port does not speak TLS; should the address begin with http://, or name another port?"
+        )
     alert = f" ({reason.replace('_', ' ').lower()})" if reason else ""
     return f"TLS could not be agreed on{alert}. Check client_cert, and which versions of TLS the provider takes."
 

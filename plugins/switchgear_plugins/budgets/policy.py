@@ -112,9 +112,8 @@ class BudgetsPolicy(Policy):
         """Reserve what an attempt may cost beyond what is held, where those before it may be billed as well."""
         if not x.attempts or (claim := x.notes.get(NAME)) is None or not claim.hard:
             return None
-        question = claim.question
-        spent = sum(claim.reserved if it.cost_microusd is None else it.cost_microusd for it in x.attempts)
-        need = spent + question.at(self._bounds.of(attempt.target, question.call))
+        spent = sum(self._most(claim, it) for it in x.attempts)
+        need = spent + self._worst(claim, attempt)
         held = claim.reserved + sum(amount for _, amount in claim.more)
         return self._more(x, claim, need - held) if need > held else None
 
@@ -126,10 +125,8 @@ class BudgetsPolicy(Policy):
         if cost is None:
             hard, soft = held, 0
         else:
-            hard = soft = cost
-            if x.usage is not None and x.usage.estimated and cost < held:
-                # The provider did not say; it may have done more than was seen of it.
-                hard = cost + -(-(held - cost) // 4)
+            hard = sum(self._most(claim, it) for it in x.attempts) if claim.hard else 0
+            soft = cost
         target = x.target
         amounts = []
         for budget, whose in claim.found:
@@ -143,6 +140,25 @@ class BudgetsPolicy(Policy):
             hard_ones = sum(budget.is_hard for budget, _ in claim.found)
             self.seeds.later(self._give_back(id, hard_ones))
         return amounts
+
+    def _worst(self, claim: Claim, attempt: Attempt) -> int:
+        """Return what an attempt may cost at the most."""
+        question = claim.question
+        assert question is not None
+        return question.at(self._bounds.of(attempt.target, question.call))
+
+    def _most(self, claim: Claim, attempt: Attempt) -> int:
+        """Return what an attempt that has ended may be billed: what its provider said, or more than was seen of it.
+
+        Where nothing was seen of an answer that was asked for, all of it may have been made.
+        """
+        usage, cost = attempt.usage, attempt.cost_microusd
+        if cost is None:
+            return claim.reserved
+        if usage is None or not usage.estimated:
+            return cost
+        unseen = max(0, self._worst(claim, attempt) - cost)
+        return cost + (-(-unseen // 4) if usage.output_tokens else unseen)
 
     async def explain(self, x: Exchange) -> Mapping[str, Any] | None:
         """Say how the budgets stand that the call is within."""

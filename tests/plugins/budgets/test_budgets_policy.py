@@ -22,6 +22,7 @@ from switchgear.contracts.store import Aggregate, RecordRow
 from switchgear.contracts.usage import Pricing, Usage
 from switchgear.counters.memory import MemoryCounters
 from switchgear.errors import ApiError, RateLimited
+from switchgear.exchange.cost import settle_cost
 from switchgear.exchange.reservation import Reservations
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.ambient import FixedAmbient
@@ -102,9 +103,10 @@ class Host:
         if isawaitable(waiting):
             await waiting
 
-    async def settle(self, x: Any, cost: int | None, *, estimated: bool = False) -> None:
-        x.cost_microusd = cost
-        x.usage = Usage({"input": 1}, estimated)
+    async def settle(self, x: Any, cost: int | None, *, estimated: bool = False, seen: int = 0) -> None:
+        usage = Usage({"input": 1, "output": seen}, estimated)
+        x.attempts.append(Attempt(x.plan.targets[0], 0.0, accounted=True, usage=usage, cost_microusd=cost))
+        settle_cost(x)
         waiting = self.reservations.settle(x)
         if isawaitable(waiting):
             await waiting
@@ -245,10 +247,27 @@ async def test_an_attempt_after_one_that_may_be_billed_reserves_what_it_may_cost
     await more
     [bucket] = x.notes["budgets"].buckets
     assert 10_000 - held - 100 == host.counters.peek((bucket,))[0].remaining
-    await host.settle(x, 250)
+    await host.settle(x, 150)
     for _ in range(3):
         await asyncio.sleep(0)
     assert 10_000 - 250 == host.counters.peek((bucket,))[0].remaining
+
+
+async def test_of_an_answer_that_was_asked_for_and_not_seen_all_may_be_billed() -> None:
+    host = Host(budget(amount=10_000))
+    x = host.exchange(KEY, 50)
+    await host.reserve(x)
+    [bucket] = x.notes["budgets"].buckets
+    unseen = Usage({"input": 10}, estimated=True)
+    x.attempts.append(Attempt(x.plan.targets[0], 0.0, accounted=True, usage=unseen, cost_microusd=10))
+    more = host.policy.attempting(x, Attempt(x.plan.targets[0], 0.0))
+    assert more is not None
+    await more
+    assert 10_000 - 2 * bucket.amount == host.counters.peek((bucket,))[0].remaining
+    await host.settle(x, 150)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert 10_000 - bucket.amount - 150 == host.counters.peek((bucket,))[0].remaining
 
 
 async def test_an_attempt_that_the_budget_cannot_pay_is_refused() -> None:
@@ -348,13 +367,13 @@ class BudgetMachine(RuleBasedStateMachine):
         self.host.records.rows.append((x.started_us, {}, actual))
 
     @precondition(lambda self: self.open)
-    @rule(data=st.data())
-    def cut(self, data: Any) -> None:
+    @rule(data=st.data(), seen=st.integers(0, 1))
+    def cut(self, data: Any, seen: int) -> None:
         x = data.draw(st.sampled_from(list(self.open)))
         held = self.open.pop(x)
         cost = data.draw(st.integers(0, held))
-        self.loop.run_until_complete(self.host.settle(x, cost, estimated=True))
-        kept = cost + -(-(held - cost) // 4)
+        self.loop.run_until_complete(self.host.settle(x, cost, estimated=True, seen=seen))
+        kept = cost + -(-(held - cost) // 4) if seen else held
         self.spent += kept
         self.host.records.rows.append((x.started_us, {}, kept))
 
