@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD, _ARENAS = -3, -1, -8
-_LARGE: Final = 128 * 1024
+_LARGE: Final = 512 * 1024
 """What is so large gets pages of its own, which leave with it. By itself glibc moves this bound up to 32 MiB with what is freed,
 after which large bodies lie among everything else and leave holes."""
 _SPARE: Final = 8 * 1024 * 1024
