@@ -1,4 +1,4 @@
-"""Who comes to the front door: a person, a client, a gateway without a console, a console without a gateway."""
+"""A gateway without a console, a console without a gateway, and both below a path."""
 
 import gzip
 import os
@@ -13,52 +13,7 @@ import httpx
 import pytest
 
 from console.conftest import PASSWORD, House, Opens
-from support.distributions import installed
-from support.gateway import running as bare
-from switchgear.errors import PluginError
-from switchgear.testing.gateway import running
 from switchgear_plugins.ui.files import ASSETS
-
-BROWSER = {"accept": "text/html,application/xhtml+xml"}
-
-
-async def test_a_browser_is_led_to_the_console_and_a_client_told_where_things_are(tmp_path: Path) -> None:
-    async with running(tmp_path) as run:
-        led = await run.http.get("/", headers=BROWSER)
-        assert (302, "ui/") == (led.status_code, led.headers["location"])
-        told = (await run.http.get("/")).json()
-        assert {"name": "Switchgear", "admin": "admin/v1", "docs": "docs"}.items() <= told.items()
-        page = await run.http.get("/ui/")
-        assert (200, "text/html; charset=utf-8") == (page.status_code, page.headers["content-type"])
-        policy = page.headers["content-security-policy"]
-        assert "script-src 'self';" in policy
-        assert "unsafe" not in policy
-        assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|style=|https?://", page.text)
-        assert (302, "ui/") == ((it := await run.http.get("/ui")).status_code, it.headers["location"])
-
-
-async def test_without_a_console_a_person_is_told_what_this_is(tmp_path: Path) -> None:
-    async with bare(tmp_path) as run:
-        page = await run.http.get("/", headers=BROWSER)
-        assert 200 == page.status_code
-        assert "gateway for large language models" in page.text
-        assert 404 == (await run.http.get("/ui/")).status_code
-
-
-async def test_two_consoles_refuse_to_start(tmp_path: Path) -> None:
-    source = """
-        from pathlib import Path
-        from switchgear.contracts.kernel import Assets
-
-        class Plug(switchgear.Plugin):
-            api = 1
-            def switchgear_assets(self): return [Assets(Path(__file__).parent, front="plug.py")]
-    """
-    with installed(tmp_path / "site") as site:
-        site.add("plug", {"plug": "Plug"}, source)
-        with pytest.raises(PluginError, match="both bring a console"):
-            async with running(tmp_path, plugins={"plug": {}}):
-                pass
 
 
 @contextmanager
@@ -90,7 +45,7 @@ def test_api_serves_without_a_console(tmp_path: Path) -> None:
     with command("api", "--port", "0", "--data-dir", str(tmp_path), cwd=tmp_path, ADMIN_KEY="a-long-enough-key") as url:
         assert 404 == httpx.get(f"{url}/ui/").status_code
         assert 404 == httpx.get(f"{url}/ui/ui/main.js").status_code
-        assert 200 == httpx.get(f"{url}/", headers=BROWSER).status_code
+        assert 200 == httpx.get(f"{url}/", headers={"accept": "text/html"}).status_code
         listed = httpx.get(f"{url}/admin/v1/pages", headers={"authorization": "Bearer a-long-enough-key"})
         assert [] == listed.json()["data"]
 

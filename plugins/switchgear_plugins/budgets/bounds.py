@@ -40,8 +40,8 @@ class Priced:
             self.frame = pricing.units.get(REQUEST, 0)
             if target.preamble is not None:
                 self.frame += len(target.preamble.encode("utf-8", "surrogatepass")) * (self.read or 0)
-        elif target.native is not None:  # it runs in this process, and nobody sends a bill for it
-            self.read = self.written = 0
+        if target.native is not None:  # it runs in this process: nobody sends a bill but what its price says
+            self.read, self.written = self.read or 0, self.written or 0
 
 
 class Bounds:

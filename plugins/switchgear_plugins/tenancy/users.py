@@ -157,7 +157,8 @@ class Users:
         written = {field: getattr(new, field) for field in UserInput.__struct_fields__ if field != "password"}
         if previous is None:
             _refuse_more(written, None, by)
-            return Prepared(User(**written))
+            # No token of somebody who had this id before is good again.
+            return Prepared(User(**written, epoch=self._ambient.now_us() // 1_000_000))
         if new.password_hash is None:
             written["password_hash"] = previous.password_hash
         _refuse_more(written, previous, by)

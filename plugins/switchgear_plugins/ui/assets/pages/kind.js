@@ -215,7 +215,7 @@ function Brought({ panel, api, id }) {
   useEffect(() => {
     let over = false, leave = null;
     import(new URL(panel.module.slice(panel.module.indexOf("/ui/") + 1), base).href)
-      .then((module) => (over ? null : module.show(box.current, api, [id])))
+      .then((module) => (over || !box.current ? null : module.show(box.current, api, [id])))
       .then((end) => { if (over) end?.(); else leave = end; })
       .catch((problem) => { console.error(problem); setError(problem); });
     return () => { over = true; leave?.(); };
