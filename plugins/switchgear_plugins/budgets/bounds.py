@@ -112,8 +112,14 @@ class Question:
 
     def at(self, one: Priced) -> int:
         """Return what one attempt at one target may cost."""
-        written = max(0, self.bound) * self._answers
-        return -(-(self.read * (one.read or 0) + written * (one.written or 0) + one.frame) // 1_000_000)
+        return -(-(self.read * (one.read or 0) + self._written(one) + one.frame) // 1_000_000)
+
+    def answered_at(self, one: Priced) -> int:
+        """Return what of that is for the answer."""
+        return -(-self._written(one) // 1_000_000)
+
+    def _written(self, one: Priced) -> int:
+        return max(0, self.bound) * self._answers * (one.written or 0)
 
     def longest(self, microusd: int) -> int:
         """Return the longest answer, in tokens, that so much money pays for at every target; -1: not even for the question."""

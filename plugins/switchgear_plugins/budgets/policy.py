@@ -110,10 +110,12 @@ class BudgetsPolicy(Policy):
 
     def attempting(self, x: Exchange, attempt: Attempt) -> Awaitable[None] | None:
         """Reserve what an attempt may cost beyond what is held, where those before it may be billed as well."""
-        if not x.attempts or (claim := x.notes.get(NAME)) is None or not claim.hard:
+        claim: Claim | None = x.notes.get(NAME)
+        question = None if claim is None else claim.question
+        if not x.attempts or claim is None or question is None:
             return None
         spent = sum(self._most(claim, it) for it in x.attempts)
-        need = spent + self._worst(claim, attempt)
+        need = spent + question.at(self._bounds.of(attempt.target, question.call))
         held = claim.reserved + sum(amount for _, amount in claim.more)
         return self._more(x, claim, need - held) if need > held else None
 
@@ -141,24 +143,21 @@ class BudgetsPolicy(Policy):
             self.seeds.later(self._give_back(id, hard_ones))
         return amounts
 
-    def _worst(self, claim: Claim, attempt: Attempt) -> int:
-        """Return what an attempt may cost at the most."""
-        question = claim.question
-        assert question is not None
-        return question.at(self._bounds.of(attempt.target, question.call))
-
     def _most(self, claim: Claim, attempt: Attempt) -> int:
-        """Return what an attempt that has ended may be billed: what its provider said, or more than was seen of it.
+        """Return what an attempt that has ended may be billed, microusd.
 
-        Where nothing was seen of an answer that was asked for, all of it may have been made.
+        That is what its provider said. Else it is what was seen, all of an answer of which nothing was seen, and a quarter of
+        what is left of the worst case.
         """
-        usage, cost = attempt.usage, attempt.cost_microusd
-        if cost is None:
+        question, usage, cost = claim.question, attempt.usage, attempt.cost_microusd
+        if cost is None or question is None:
             return claim.reserved
         if usage is None or not usage.estimated:
             return cost
-        unseen = max(0, self._worst(claim, attempt) - cost)
-        return cost + (-(-unseen // 4) if usage.output_tokens else unseen)
+        priced = self._bounds.of(attempt.target, question.call)
+        unseen = max(0, question.at(priced) - cost)
+        made = 0 if usage.output_tokens else min(unseen, question.answered_at(priced))
+        return cost + made + -(-(unseen - made) // 4)
 
     async def explain(self, x: Exchange) -> Mapping[str, Any] | None:
         """Say how the budgets stand that the call is within."""

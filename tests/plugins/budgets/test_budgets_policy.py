@@ -253,7 +253,7 @@ async def test_an_attempt_after_one_that_may_be_billed_reserves_what_it_may_cost
     assert 10_000 - 250 == host.counters.peek((bucket,))[0].remaining
 
 
-async def test_of_an_answer_that_was_asked_for_and_not_seen_all_may_be_billed() -> None:
+async def test_of_an_answer_of_which_nothing_was_seen_all_counts() -> None:
     host = Host(budget(amount=10_000))
     x = host.exchange(KEY, 50)
     await host.reserve(x)
@@ -263,11 +263,13 @@ async def test_of_an_answer_that_was_asked_for_and_not_seen_all_may_be_billed() 
     more = host.policy.attempting(x, Attempt(x.plan.targets[0], 0.0))
     assert more is not None
     await more
-    assert 10_000 - 2 * bucket.amount == host.counters.peek((bucket,))[0].remaining
+    answer = 50 * 10
+    lost = 10 + answer + -(-(bucket.amount - 10 - answer) // 4)
+    assert 10_000 - lost - bucket.amount == host.counters.peek((bucket,))[0].remaining
     await host.settle(x, 150)
     for _ in range(3):
         await asyncio.sleep(0)
-    assert 10_000 - bucket.amount - 150 == host.counters.peek((bucket,))[0].remaining
+    assert 10_000 - lost - 150 == host.counters.peek((bucket,))[0].remaining
 
 
 async def test_an_attempt_that_the_budget_cannot_pay_is_refused() -> None:
@@ -372,8 +374,10 @@ class BudgetMachine(RuleBasedStateMachine):
         x = data.draw(st.sampled_from(list(self.open)))
         held = self.open.pop(x)
         cost = data.draw(st.integers(0, held))
+        answer = x.notes["budgets"].question.bound * 10
         self.loop.run_until_complete(self.host.settle(x, cost, estimated=True, seen=seen))
-        kept = cost + -(-(held - cost) // 4) if seen else held
+        made = 0 if seen else min(held - cost, answer)
+        kept = cost + made + -(-(held - cost - made) // 4)
         self.spent += kept
         self.host.records.rows.append((x.started_us, {}, kept))
 
