@@ -260,3 +260,24 @@ async def test_no_revoked_key_comes_back(gateway: Running) -> None:
                 lives.create_task(live_and_die())
     assert {GONE} == {await ask(gateway, secret) for secret in revoked}
     await eventually(lambda: gateway.gateway.exchanges_in_flight == 0)
+
+
+async def test_keys_are_found_by_the_beginning_of_their_name_whatever_else_is_asked(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [(await gateway.new_key(name=f"Find {n}"))[0] for n in range(5)]
+    await act(gateway, ids[4], "suspend")
+
+    async def found(query: str) -> list[str]:
+        data: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = (await gateway.admin.get(f"/api-keys?{query}{cursor and '&cursor=' + cursor}")).json()
+            data += [it["id"] for it in page["data"]]
+            cursor = page["next_cursor"]
+        return data
+
+    assert ids == await found("prefix=find")
+    monkeypatch.setattr("switchgear.resources.engine.MAX_PAGE", 2)
+    assert ids[4:] == await found("prefix=find&status=suspended"), "it is not among the first names"
+    assert ids[3:4] == await found("prefix=find&q=Find 3")

@@ -186,7 +186,7 @@ _PARAMETERS: Json = {
     "Prefix": {
         "name": "prefix",
         "in": "query",
-        "description": "What the name begins with; the list is then in the order of names, without pages.",
+        "description": "What the name begins with. Without another filter the list is then in the order of names, without pages.",
         "schema": {"type": "string"},
     },
     "IfMatch": {

@@ -104,7 +104,9 @@ async def _recall(engine: ResourceEngine, scope: str, key: str, fingerprint: str
 
 
 def _is_same(engine: ResourceEngine, replay: Replay, fingerprint: str) -> bool:
-    """Compare with what is kept, which is sealed where something can seal: whoever has the store alone tests no guesses by it."""
+    """Say whether a request is the one that was answered. The fingerprint that is kept is sealed where a plugin can seal, so that
+    a copy of the store does not let anybody test guesses of the request.
+    """
     sealer = engine.vault.sealer
     if replay.fingerprint == fingerprint or sealer is None:
         return replay.fingerprint == fingerprint

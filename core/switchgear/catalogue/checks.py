@@ -72,7 +72,7 @@ def web_address(pointer: str, url: str | None, schemes: tuple[str, ...] = ("http
 
 
 def _is_secret(name: str) -> bool:
-    """Say whether a parameter of an address is a secret by its name: signatures open what they sign to whoever has them."""
+    """Say whether the name of a query parameter tells of a secret. A signature is one: the address that has it needs no other."""
     return is_telling(name) or name.lower().endswith(("sig", "signature"))
 
 

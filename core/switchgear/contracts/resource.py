@@ -190,8 +190,8 @@ class ResourceKind(Generic[SpecT, LiveT]):
     refuse_restore  where old versions may be written again: from the stored spec of one to why that one may not, None if it may
     refuse_delete  from a resource and who would delete it to why it must stay, None if it may go
     scope       the fields that say whose a resource is (`team_id`): what an authorizer may bound somebody to; `id` may be one
-    principals  its ids become those of principals: no other such resource of whatever kind has one of them, nor the gateway
-                itself (`admin-key`), and whoever is bounded leaves them to the gateway to make where there is an `id_prefix`
+    principals  its ids are ids of principals. Such an id is unique over all kinds of this sort, and none of the gateway's own
+                (`admin-key`). Where there is an `id_prefix`, an author with a `scope` filter cannot choose it: it is made
     actions     verbs beyond create, read, replace, patch, delete
     group       the heading that consoles list it under
     """

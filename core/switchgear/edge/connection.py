@@ -109,7 +109,7 @@ class Connection(HttpToolsProtocol):
         self.on_response_complete()
 
     def _pass_over(self, size: int) -> None:
-        """Count what nobody wants, and read on later where much of that has come: others have their turn first."""
+        """Count bytes that are thrown away; after many of them in one turn, pause reading, so that others are served first."""
         if not self.state.turn.has_room(size):
             self.flow.pause_reading()
             self.loop.call_later(self.limits.pause, self._read_on)

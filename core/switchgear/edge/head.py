@@ -55,7 +55,7 @@ def check_encoding(headers: Iterable[tuple[bytes, bytes]], version: str) -> None
 
 
 def asks_for_socket(parser: httptools.HttpRequestParser, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Say whether a client wants to go on with a WebSocket."""
+    """Say whether a request asks for a WebSocket."""
     wanted = parser.should_upgrade() and parser.get_http_version() == "1.1"
     return wanted and any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers)
 

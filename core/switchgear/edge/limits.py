@@ -24,8 +24,8 @@ class EdgeLimits(EdgeSettings, frozen=True, forbid_unknown_fields=True):
     write_buffer           bytes that wait for a reader before writers do
     linger                 how long a client is listened to after an error answer: a reset would destroy the answer on its way
     max_pipelined          requests of one connection that may wait for the one being answered
-    turn_bytes             bytes of long bodies that are read before anybody has looked at them
-    pause                  how long what nobody wants is not read on where much has been read
+    turn_bytes             bytes of long bodies that are taken in one turn of the event loop; what comes beyond is refused
+    pause                  seconds for which a connection whose bytes are thrown away is not read, after much has come in a turn
     """
 
     head_lines: int = 100
@@ -74,10 +74,10 @@ class NoCalls:
 
 
 class Turn:
-    """The bytes of long bodies that one turn of the event loop reads before anybody can look at them.
+    """A bound on the bytes of long bodies in one turn of the event loop.
 
-    Every connection that has something is read before any handler runs. Without a bound a thousand of them bring a quarter of a
-    gigabyte at once, and whoever asks briefly waits for it.
+    In a turn, every connection with data is read before any handler runs. Without the bound a thousand connections bring a
+    quarter of a gigabyte in one turn, and short requests wait for all of it.
     """
 
     __slots__ = ("_left", "_most")
@@ -86,7 +86,7 @@ class Turn:
         self._left = self._most = most
 
     def has_room(self, size: int) -> bool:
-        """Count so many bytes more, and say whether there was room for them."""
+        """Count bytes, and say whether they are within the bound."""
         if self._left == self._most:
             asyncio.get_running_loop().call_soon(self._renew)
         self._left -= size

@@ -240,7 +240,7 @@ class Engine:
         while found is not None and not isinstance(found, Principal):
             as_of = self.in_flight.revision
             found = await found
-            if as_of != self.in_flight.revision:  # what somebody may do has changed while this one was looked up
+            if as_of != self.in_flight.revision:  # rights have changed while these credentials were looked up
                 found = self._authority.identify(credentials)
         if found is None:
             raise self._unknown(credentials)

@@ -66,8 +66,10 @@ def in_id(kind: ResourceKind[Any, Any], id: object) -> list[Problem]:
 
 
 def in_choice(kind: ResourceKind[Any, Any], chosen: object, scope: Scope) -> list[Problem]:
-    """Refuse an id that somebody who is bounded chose for a principal: what is kept for principals goes by their ids, also after
-    they are deleted, so that the next one of an id, or one of another kind, would have what is another team's.
+    """Refuse an id of a principal that an author with a `scope` filter chose.
+
+    Stored responses, dialogs and operations are found by the id of their principal, also after it was deleted. Whoever could
+    choose the id of another team's principal would read them.
     """
     if chosen is None or kind.id_prefix is None or not kind.principals or scope.filter is None:
         return []

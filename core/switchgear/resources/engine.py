@@ -112,14 +112,17 @@ class ResourceEngine:
         """List resources in id order. A filtered page may be short, even empty, and still have a `next_cursor`.
 
         `equals` compares top-level scalar fields, written as in JSON; `word` is looked for in id and `name`; `prefix` is what the
-        name begins with, whatever its case: then the list is by name, and what is beyond `limit` takes a longer prefix.
+        name begins with, whatever its case: where that is all that is asked for, or all of one that is named, the list is by name
+        and has no `next_cursor`; what is beyond `limit` takes a longer prefix.
         """
         # A cursor holds the id it stands at, which must not be somebody else's: within bounds a list is never cut short.
         bounded = scope.filter is not None
         declared = self.kind(kind)
         wanted = Filter(declared, dict(equals or {}), word, prefix)
-        naming = self._naming(declared, {**(equals or {}), **_only(scope)})
-        if prefix is not None and (not bounded or (prefix and naming)):
+        narrowed = {**(equals or {}), **_only(scope)}
+        naming = self._naming(declared, narrowed)
+        is_all = word is None and len(narrowed) == (naming is not None)
+        if prefix is not None and is_all and (not bounded or (prefix and naming)):
             assert declared.named is not None
             named = await self._store.search(declared.named, prefix.casefold(), limit=MAX_PAGE, naming=naming)
             views = (view(declared, document) for document in named)

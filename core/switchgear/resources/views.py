@@ -1,7 +1,6 @@
 """What is shown of a resource: its spec without secrets and hidden fields, and where it stands."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -11,6 +10,7 @@ from msgspec import Struct
 from switchgear import json_paths as paths
 from switchgear.contracts.resource import ResourceKind
 from switchgear.contracts.store import Document
+from switchgear.contracts.times import timestamp
 from switchgear.errors import InvalidRequest
 from switchgear.phrasing import or_rather
 from switchgear.resources import sealing
@@ -55,12 +55,6 @@ def view(kind: ResourceKind[Any, Any], document: Document) -> dict[str, Any]:
 def version_view(kind: ResourceKind[Any, Any], document: Document) -> dict[str, Any]:
     """Return one version as it is shown; of one that deleted the resource there is no spec."""
     return {**view(kind, document), "actor": document.actor, "deleted": document.deleted}
-
-
-def timestamp(at_us: int) -> str:
-    """Write microseconds since the epoch as RFC 3339 in UTC."""
-    seconds, micros = divmod(at_us, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
 
 
 def filter_fields(kind: ResourceKind[Any, Any]) -> list[str]:

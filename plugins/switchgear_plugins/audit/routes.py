@@ -1,8 +1,7 @@
 """`GET /admin/v1/audit`: every write of every resource, the newest first. Nothing of its content: versions have that."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
@@ -11,12 +10,16 @@ from msgspec import Struct
 
 from switchgear import Context
 from switchgear.contracts.store import Change, Store
+from switchgear.contracts.times import timestamp
 from switchgear.errors import InvalidRequest
 
 _REVISIONS = 500
 """Revisions that are read at a time, from the newest back."""
 _MOST_READ = 20_000
 """Revisions that one request looks through for what its filters leave."""
+
+
+Action: TypeAlias = Literal["created", "changed", "deleted"]
 
 
 class Entry(Struct, frozen=True):
@@ -29,7 +32,7 @@ class Entry(Struct, frozen=True):
     revision: int
     at: str
     by: str
-    action: Literal["created", "changed", "deleted"]
+    action: Action
     kind: str
     id: str
     version: int
@@ -87,11 +90,8 @@ async def _newest(store: Store, before: int, oldest: int) -> AsyncIterator[Chang
 
 
 def _entry(change: Change) -> Entry:
-    action: Literal["created", "changed", "deleted"] = "deleted" if change.deleted else "changed"
-    if change.version == 1:
-        action = "created"
-    at = datetime.fromtimestamp(change.at_us / 1_000_000, UTC).isoformat().replace("+00:00", "Z")
-    return Entry(change.revision, at, change.actor, action, change.kind, change.id, change.version)
+    action: Action = "deleted" if change.deleted else "created" if change.version == 1 else "changed"
+    return Entry(change.revision, timestamp(change.at_us), change.actor, action, change.kind, change.id, change.version)
 
 
 def _revision(cursor: str) -> int:

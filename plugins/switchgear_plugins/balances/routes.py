@@ -1,7 +1,6 @@
 """`/admin/v1/balances`: accounts of tokens, what changed them, and changes."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from litestar import get, post
@@ -11,6 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from switchgear.contracts.principal import Principal
+from switchgear.contracts.times import timestamp
 from switchgear.errors import NotFound
 from switchgear_plugins.balances.books import Books, Kind
 
@@ -110,7 +110,7 @@ def handlers(books: Callable[[], Books]) -> list[HTTPRouteHandler]:
     ) -> Lines:
         await _known(books(), id)
         found = await books().transactions(id, before, limit + 1)
-        data = [Line(at=_time(row.pop("at_us")), **row) for row in found]
+        data = [Line(at=timestamp(row.pop("at_us")), **row) for row in found]
         return Lines(data[:limit], data[limit - 1].number if len(data) > limit else None)
 
     def changing(kind: Kind, sign: int, summary: str) -> HTTPRouteHandler:
@@ -164,13 +164,9 @@ async def _known(books: Books, id: str) -> dict[str, Any]:
 
 
 def _account(row: dict[str, Any]) -> Account:
-    return Account(row["id"], row["balance"], row["held"], row["available"], _time(row["made_us"]))
+    return Account(row["id"], row["balance"], row["held"], row["available"], timestamp(row["made_us"]))
 
 
 def _actor(request: Request[Any, Any, Any]) -> str:
     principal: Principal = request.state.principal
     return principal.id
-
-
-def _time(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

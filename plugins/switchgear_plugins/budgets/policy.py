@@ -33,12 +33,11 @@ Found = tuple[tuple[Budget, str | None], ...]
 class Claim:
     """What one exchange takes of which budgets. `reserved` is the worst case, `more` what later attempts reserved on top."""
 
-    __slots__ = ("buckets", "found", "hard", "more", "question", "reserved", "skipped")
+    __slots__ = ("buckets", "found", "more", "question", "reserved", "skipped")
 
     def __init__(self, found: Found, question: Question | None, skipped: frozenset[str]) -> None:
         self.found = found
         self.question = question
-        self.hard = question is not None
         self.reserved = 0
         self.buckets: tuple[Bucket, ...] = ()
         self.more: list[tuple[str, int]] = []
@@ -127,7 +126,7 @@ class BudgetsPolicy(Policy):
         if cost is None:
             hard, soft = held, 0
         else:
-            hard = sum(self._most(claim, it) for it in x.attempts) if claim.hard else 0
+            hard = 0 if claim.question is None else sum(self._most(claim, it) for it in x.attempts)
             soft = cost
         target = x.target
         amounts = []

@@ -1,7 +1,6 @@
 """`?async=true`, and the operations that come of it. Whoever asks for somebody else's is told that there is none."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from switchgear.contracts.dialect import (
     WebSocketRoute,
     check_callable,
 )
+from switchgear.contracts.times import timestamp
 from switchgear.errors import ApiError, Conflict, InvalidRequest, NotFound, UnsupportedMedia
 from switchgear.wire.members import parse_object
 from switchgear.wire.texts import write
@@ -170,7 +170,7 @@ def _page(found: list[Operation], *, has_more: bool) -> bytes:
 
 
 def _time(at_us: int | None) -> str | None:
-    return None if at_us is None else datetime.fromtimestamp(at_us / 1_000_000, UTC).isoformat().replace("+00:00", "Z")
+    return None if at_us is None else timestamp(at_us)
 
 
 def _uuid(id: str) -> str:

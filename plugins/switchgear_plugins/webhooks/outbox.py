@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -11,6 +10,7 @@ from msgspec import Struct
 
 from switchgear.ambient import Ambient
 from switchgear.contracts.tables import Tables
+from switchgear.contracts.times import timestamp
 from switchgear_plugins.webhooks.resources import LiveWebhook
 
 State: TypeAlias = Literal["pending", "delivered", "dead"]
@@ -29,7 +29,7 @@ class Happened(Struct, frozen=True):
 
     def body(self) -> str:
         """Return what receivers get."""
-        when = datetime.fromtimestamp(self.at_us / 1_000_000, UTC).isoformat().replace("+00:00", "Z")
+        when = timestamp(self.at_us)
         return msgspec.json.encode({"type": self.name, "timestamp": when, "data": self.data}).decode()
 
 

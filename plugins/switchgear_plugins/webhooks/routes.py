@@ -1,7 +1,6 @@
 """`/admin/v1/webhook-deliveries`, `/admin/v1/webhook-events` and `POST /admin/v1/webhooks/{id}/test`."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -11,6 +10,7 @@ from litestar.params import FromPath, QueryParameter
 from msgspec import Raw, Struct
 
 from switchgear import Context
+from switchgear.contracts.times import timestamp
 from switchgear.errors import InvalidRequest, NotFound
 from switchgear_plugins.webhooks.courier import Courier
 from switchgear_plugins.webhooks.outbox import Delivery, Due, Happened, Outbox, event_id
@@ -174,4 +174,4 @@ def _members(it: Delivery) -> dict[str, Any]:
 
 
 def _time(at_us: int | None) -> str | None:
-    return None if at_us is None else datetime.fromtimestamp(at_us / 1_000_000, UTC).isoformat().replace("+00:00", "Z")
+    return None if at_us is None else timestamp(at_us)
