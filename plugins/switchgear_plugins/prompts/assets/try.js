@@ -1,5 +1,5 @@
 // What a prompt says with some values, as it is typed, and how a call refers to it.
-import { Code, Empty, Field, Loaded, NumberInput, Tag, html, id as escaped, page, pretty, setQuery, place, useEffect, useLoad, useState } from "../ui/kit.js";
+import { Code, Field, Loaded, NumberInput, Tag, html, id as escaped, page, pretty, setQuery, place, useEffect, useLoad, useState } from "../ui/kit.js";
 
 const PAUSE_MS = 200;
 

@@ -1,5 +1,5 @@
 // A member's own area: keys, use, limits, and how clients are set up. It works whatever a budget says: nothing here asks a model.
-import { Button, Codes, Dialog, Empty, Field, Fragment, Link, Loaded, Page, Status, Time, Trouble, cell, complain, confirm, html, id as escaped, kindNamed, money, number, page, session, toast, useLoad, useState, useCredentials } from "../kit.js";
+import { Button, Codes, Dialog, Field, Fragment, Link, Loaded, Page, Status, Time, cell, complain, confirm, html, id as escaped, kindNamed, page, session, toast, useLoad, useState, useCredentials } from "../kit.js";
 import { UsageOf } from "./panels.js";
 import { clientLines } from "./snippets.js";
 

@@ -1,5 +1,5 @@
 // What would become of a request, drawn as the path it takes.
-import { Button, Fragment, Link, Loaded, Status, Tag, cx, html, money, number, span, title, useLoad } from "../kit.js";
+import { Button, Fragment, Link, Loaded, Status, Tag, cx, html, money, number, span, useLoad } from "../kit.js";
 
 const KINDS = { model: "models", alias: "aliases", pool: "pools", chain: "chains", provider: "providers" };
 

@@ -1,8 +1,7 @@
 // The page of any kind of resource, made of its declaration alone: list, form, versions, actions. Panels add what a kind has besides.
 import {
-  Button, Code, Copy, Diff, Dialog, Empty, Field, Fragment, Id, JsonInput, JsonView, Link, Loaded, Page, Picker, SchemaForm, Status, Table, Tabs, Tag, Time,
-  Trouble, Filters, base, cell, client, complain, confirm, describe, findAmong, go, html, kindNamed, many, offers, page, path, place, plural, pretty, resolve, setQuery, title,
-  toast, useDraft, useEffect, useLoad, useMemo, useRef, useState, capital, id as escaped,
+  Button, Code, Copy, Diff, Dialog, Empty, Field, Fragment, Id, JsonInput, JsonView, Link, Loaded, Page, SchemaForm, Status, Table, Tabs, Tag, Time, Trouble, Filters, base, cell, client, complain,
+  confirm, describe, go, html, many, page, place, plural, pretty, resolve, setQuery, title, toast, useDraft, useEffect, useLoad, useMemo, useRef, useState, capital, id as escaped,
 } from "../kit.js";
 import { plugins } from "../kit/kinds.js";
 import { panelsOf, ownFields, columnsOf, afterCreate } from "./panels.js";

@@ -1,4 +1,4 @@
-import { Bar, Button, Empty, Link, Loaded, Page, Status, Table, Trouble, html, number, page, useLoad, useEffect, useState, title } from "../kit.js";
+import { Bar, Button, Empty, Link, Page, Status, Table, Trouble, html, number, page, useLoad, useEffect, useState, title } from "../kit.js";
 
 // The counters of one key, asked for when its row is in sight of somebody who wants to know.
 function Live({ api, id, model }) {

@@ -1,5 +1,5 @@
 import { Button, Empty, Filters, Link, Page, Status, Table, Trouble, html, isAbort, page, place, plural, setQuery, useEffect, useRef, useState } from "../kit.js";
-import { COLUMNS, DetailOf, FILTERS, askedOf, filtersOf } from "./log.js";
+import { COLUMNS, DetailOf, FILTERS, filtersOf } from "./log.js";
 
 const MOST = 200;
 const EVERY_MS = 1000;

@@ -1,6 +1,6 @@
 // What request log and live requests have in common: columns, filters, and the drawer with all that is known of one.
 import {
-  Button, Code, Copy, Drawer, Empty, Fragment, Id, JsonView, Link, Loaded, Status, Tag, Time, compact, findIn, go, html, money, number, place, setQuery, span, title, useLoad, useState,
+  Button, Copy, Drawer, Empty, Id, JsonView, Link, Loaded, Status, Tag, Time, compact, findIn, go, html, money, number, place, setQuery, span, title, useLoad, useState,
 } from "../kit.js";
 import { Explained } from "./explained.js";
 import { curl } from "./snippets.js";

@@ -1,6 +1,5 @@
-import { Bar, Button, Chart, Empty, Figure, Fragment, Link, Loaded, Page, Status, Table, Time, compact, html, money, number, page, percent, place, plural, setQuery, span, useEvery, useLoad, useState } from "../kit.js";
+import { Chart, Empty, Figure, Fragment, Link, Loaded, Page, Status, Time, compact, html, money, number, page, percent, place, plural, setQuery, span, useEvery, useLoad, useState } from "../kit.js";
 import { Targets } from "./panels.js";
-import { COLUMNS } from "./log.js";
 
 const RANGES = { "1h": ["Last hour", 3600e6, "minute", 60], "24h": ["Last 24 hours", 864e8, "hour", 3600], "7d": ["Last 7 days", 7 * 864e8, "hour", 3600], "30d": ["Last 30 days", 30 * 864e8, "day", 86400] };
 

@@ -1,7 +1,7 @@
 // What some kinds have besides their generated page: panels of one, fields of their own, columns of the list.
 import {
-  Bar, Button, Code, Codes, Empty, Field, Figure, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, base, cell, client, complain, describe, findAmong, html, kindNamed, money,
-  number, offers, percent, plural, span, title, toast, useEffect, useLoad, useMemo, useState, JsonInput, id as escaped, compact, go, resolve,
+  Bar, Button, Code, Codes, Field, Figure, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, cell, client, complain, findAmong, html, money, number, offers, percent, span,
+  title, toast, useLoad, useState, JsonInput, id as escaped, compact, go,
 } from "../kit.js";
 import { Explained } from "./explained.js";
 import { clientLines } from "./snippets.js";

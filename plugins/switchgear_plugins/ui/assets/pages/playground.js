@@ -1,6 +1,6 @@
 import {
-  Button, Codes, Copy, Dialog, Drawer, Empty, Field, Fragment, Id, JsonInput, Link, Long, NumberInput, Page, Picker, Status, Tag, compact, complain, findIn, go, html, isAbort, money, number, page, place, setQuery,
-  span, toast, useDraft, useEffect, useMemo, useRef, useState,
+  Button, Codes, Copy, Drawer, Empty, Field, JsonInput, Link, Long, NumberInput, Page, Picker, Status, Tag, findIn, html, isAbort, money, number, page, place, setQuery, span, useDraft, useEffect,
+  useMemo, useRef, useState,
 } from "../kit.js";
 import { KeyChoice, playKey, useYourself } from "./playkey.js";
 import { ask } from "../kit/ask.js";

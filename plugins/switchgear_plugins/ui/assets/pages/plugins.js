@@ -1,4 +1,4 @@
-import { Code, Drawer, Empty, Fragment, Loaded, Page, SchemaForm, Status, Tag, cx, html, number, page, place, plural, setQuery, title, useLoad, useState } from "../kit.js";
+import { Code, Drawer, Loaded, Page, Status, Tag, html, number, page, place, plural, setQuery, title, useLoad, useState } from "../kit.js";
 
 const SHOWN = { resource_kinds: "kinds", ui_pages: "pages", credential_backends: "credential backends", record_kinds: "records", first_run: "first resources" };
 

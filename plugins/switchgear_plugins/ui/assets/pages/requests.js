@@ -1,4 +1,4 @@
-import { Button, Empty, Filters, Fragment, Link, Page, Table, base, complain, hasKey, html, page, path, place, send, setQuery, checked, useState } from "../kit.js";
+import { Button, Empty, Filters, Link, Page, Table, base, complain, html, page, path, place, send, setQuery, checked, useState } from "../kit.js";
 import { COLUMNS, DetailOf, FILTERS, RANGES, askedOf, filtersOf } from "./log.js";
 
 function Range() {

@@ -1,4 +1,4 @@
-import { Button, Fragment, Loaded, Page, Status, Time, complain, html, page, setQuery, toast, useLoad, useState } from "../kit.js";
+import { Button, Fragment, Loaded, Page, Status, Time, complain, html, page, toast, useLoad, useState } from "../kit.js";
 
 function Settings({ api }) {
   const found = useLoad((signal) => api("config/settings", { signal }), []);

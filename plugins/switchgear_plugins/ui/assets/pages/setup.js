@@ -1,4 +1,4 @@
-import { Button, Code, Codes, Empty, Field, Fragment, Link, Loaded, Page, Picker, SchemaForm, Status, complain, cx, findAmong, go, html, offers, page, toast, useLoad, useState, id as escaped } from "../kit.js";
+import { Button, Codes, Field, Link, Page, SchemaForm, Status, complain, cx, html, offers, page, useLoad, useState, id as escaped } from "../kit.js";
 import { Discovered, Trial } from "./panels.js";
 import { ask } from "../kit/ask.js";
 import { makeKey, playKey, useYourself } from "./playkey.js";

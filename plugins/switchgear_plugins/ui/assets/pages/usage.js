@@ -1,4 +1,4 @@
-import { Button, Bar, Chart, Empty, Figure, Filters, Fragment, Link, Loaded, Page, compact, html, money, number, page, percent, place, plural, setQuery, span, title, useLoad, useMemo } from "../kit.js";
+import { Bar, Chart, Empty, Figure, Filters, Fragment, Link, Loaded, Page, compact, html, money, number, page, percent, place, plural, setQuery, span, title, useLoad } from "../kit.js";
 import { FILTERS, filtersOf } from "./log.js";
 import { Export } from "./requests.js";
 import { steps } from "./overview.js";
