@@ -96,4 +96,5 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(10_000, 20, 20)  # as `serve` does: a gateway that starts makes many things that stay
         gc.enable()

@@ -7,6 +7,7 @@ objects and lists, so that one answer shows all there is to mend. A member that 
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
@@ -130,8 +131,13 @@ def _tagged(member: Any) -> Any:
     return config if config is not None and config.tag is not None else None
 
 
-def fields_of(type_: type[msgspec.Struct]) -> dict[str, FieldInfo]:
+def fields_of(type_: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
     """Return the fields of a Struct by the name they have in JSON."""
+    return _fields(type_)
+
+
+@lru_cache(1024)
+def _fields(type_: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
     return {field.encode_name: field for field in msgspec.structs.fields(type_)}
 
 

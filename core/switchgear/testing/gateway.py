@@ -13,6 +13,7 @@ the test's own directory; the model `echo` is there, and `run.key` may use every
 
 import asyncio
 import secrets
+import ssl
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -35,6 +36,9 @@ SOURCE = {"backend": "encrypted", "values": {"api_key": PROVIDER_KEY}}
 """Where the credential of a provider is, unless a test says otherwise. What it holds must be nowhere but upstream."""
 T = TypeVar("T")
 
+_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""What clients of plain HTTP are made with: by default each would read all certificates of the machine, which takes long."""
+
 
 class Running:
     """A gateway that serves.
@@ -53,9 +57,9 @@ class Running:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.admin = httpx.AsyncClient(
-            base_url=f"{self.url}/admin/v1", headers={"authorization": f"Bearer {ADMIN_KEY}"}, timeout=60
+            base_url=f"{self.url}/admin/v1", headers={"authorization": f"Bearer {ADMIN_KEY}"}, timeout=60, verify=_TLS
         )
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=60, verify=_TLS)
         self.key = ""
 
     @property
