@@ -382,6 +382,13 @@ async def test_a_workflow_is_a_model_in_every_dialect(gateway: Running, upstream
     body = {"model": "helper", "max_tokens": 9, "messages": messages}
     answer = await gateway.http.post("/v1/messages", json=body, headers=gateway.auth)
     assert "Hello there" == answer.json()["content"][0]["text"]
+    streamed = await gateway.http.post("/v1/messages", json={**body, "stream": True}, headers=gateway.auth)
+    assert whole.usage is not None
+    used = whole.usage.prompt_tokens, whole.usage.completion_tokens
+    assert min(used) > 0
+    assert used == tuple(answer.json()["usage"][name] for name in ("input_tokens", "output_tokens"))
+    assert f'"output_tokens":{used[1]}' in streamed.text
+    assert {(0, 0)} == {(it["input_tokens"], it["output_tokens"]) for it in await gateway.usage(model="helper")}
     assert {"role": "system", "content": "Be brief."} == sent(upstream)["messages"][0]
 
 

@@ -82,11 +82,13 @@ class Usage(Struct, frozen=True, gc=False):
     """What one call consumed: counts by unit, exclusive parts, none of them 0.
 
     `estimated` is set where the gateway counted, since the provider did not say (a stream that was cut), and where the provider
-    said that a part is larger than the whole.
+    said that a part is larger than the whole. `nested` is what calls made within this one used, told by whoever made them: the
+    client is told of it, and it is counted and paid where those calls are recorded.
     """
 
     units: Mapping[str, int] = {}
     estimated: bool = False
+    nested: bool = False
 
     @classmethod
     def plain(cls, input: int = 0, output: int = 0, *, estimated: bool = False) -> "Usage":

@@ -8,6 +8,7 @@ from switchgear.tokens import text_bytes
 
 _NEVER_ASKED = frozenset({"connect", "connect_timeout", "egress", "request"})
 """Causes of attempts that did not come to the provider's ears."""
+_NOTHING = Usage()
 
 
 def may_be_billed(x: Exchange, attempt: Attempt) -> bool:
@@ -27,6 +28,8 @@ def account(x: Exchange, attempt: Attempt) -> None:
     usage = x.usage
     if usage is None and is_billed:
         usage = _estimate(x, attempt, x.stream_bytes, x.stream_events)
+    elif usage is not None and usage.nested:
+        usage = _NOTHING
     _charge(x, attempt, usage, is_billed=is_billed)
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from switchgear import Context
 from switchgear.contracts.credential import Secret
@@ -29,7 +30,6 @@ from switchgear_plugins.workflows.settings import WorkflowsSettings
 
 WIRE = "workflow"
 FAILED = "workflows.failed"
-_NOTHING = Usage()
 _Queue = asyncio.Queue[tuple[str, dict[str, Any]] | None]
 
 
@@ -74,8 +74,8 @@ class WorkflowNative:
         run = self._run(x, workflow, request)
         output = await self._finished(x, workflow, request, run)
         if call.wire == WIRE:
-            return Answer(msgspec.json.encode(result(x.id, workflow, run, output)), _NOTHING)
-        return Answer(_completion(x, workflow, output), _NOTHING)
+            return Answer(msgspec.json.encode(result(x.id, workflow, run, output)), Usage(nested=True))
+        return _completion(x, workflow, run, output)
 
     async def stream(
         self,
@@ -88,7 +88,8 @@ class WorkflowNative:
         workflow, request = self._asked(x, call, model)
         if call.wire != WIRE:
             run = self._run(x, workflow, request)
-            answer = Answer(_completion(x, workflow, await self._finished(x, workflow, request, run)), _NOTHING)
+            output = await self._finished(x, workflow, request, run)
+            answer = _completion(x, workflow, run, output)
             async for batch in as_stream(answer, usage_wanted=call.usage_wanted):
                 for event in batch:
                     yield event
@@ -106,7 +107,7 @@ class WorkflowNative:
             working.cancel()
             await asyncio.wait({working})
         done = msgspec.json.encode(result(x.id, workflow, run, output))
-        yield StreamEvent(done, b"workflow.completed", 1, terminal=True, last=True, usage=_NOTHING)
+        yield StreamEvent(done, b"workflow.completed", 1, terminal=True, last=True, usage=Usage(nested=True))
 
     def _asked(self, x: Exchange, call: Call, model: TargetModel) -> tuple[LiveWorkflow, Any]:
         workflow: LiveWorkflow | None = x.snapshot.live(KIND, model.id)
@@ -209,20 +210,20 @@ def _said(call: Call) -> dict[str, Any]:
     return {"messages": messages, "message": said or "", "metadata": call.member("metadata", dict[str, Any]) or {}}
 
 
-def _completion(x: Exchange, workflow: LiveWorkflow, output: Any) -> bytes:
+def _completion(x: Exchange, workflow: LiveWorkflow, run: Run, output: Any) -> Answer:
     if isinstance(output, dict) and isinstance(output.get("content"), str):
         output = output["content"]
     message = {"role": "assistant", "content": written(output)}
-    return msgspec.json.encode(
-        {
-            "id": f"chatcmpl-{x.id}",
-            "object": "chat.completion",
-            "created": x.started_us // 1_000_000,
-            "model": workflow.id,
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
-        }
-    )
+    read, wrote, _ = totals(run.traces)
+    said = {
+        "id": f"chatcmpl-{x.id}",
+        "object": "chat.completion",
+        "created": x.started_us // 1_000_000,
+        "model": workflow.id,
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote},
+    }
+    return Answer(msgspec.json.encode(said), replace(Usage.plain(read, wrote), nested=True))
 
 
 def _event(name: str, data: dict[str, Any]) -> StreamEvent:
