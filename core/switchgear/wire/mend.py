@@ -71,7 +71,9 @@ class Mender:
             said = said if isinstance(said, dict) else choice.pop("message", None)
             choice["delta"] = self._delta(choice, said if isinstance(said, dict) else {}, payload)
             if reason := choice.get("finish_reason"):
-                choice["finish_reason"] = finish_word(reason, called=self.has_called(choice["index"]), chosen=self._chosen)
+                choice["finish_reason"] = finish_word(
+                    reason, called=self.has_called(choice["index"]), chosen=self._chosen
+                )
         return mended
 
     def has_called(self, index: int) -> bool:
