@@ -12,7 +12,8 @@ from switchgear.contracts.provider import Call, TargetModel
 from switchgear.wire.fit.chat import bounded
 from switchgear.wire.fit.names import NameRule, Names, fit_user
 from switchgear.wire.members import member, raw
-from switchgear.wire.messages.history import fit_turns, is_blank
+from switchgear.wire.messages.blocks import id_member, is_blank
+from switchgear.wire.messages.history import fit_turns
 from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.thinking import fit_thinking, lacks_thinking, own_thought
 from switchgear.wire.messages.turns import tool_id
@@ -235,6 +236,7 @@ class _Block(Struct):
 
 
 class _Turn(Struct):
+    role: str
     content: str | list[_Block]
 
 
@@ -246,10 +248,12 @@ _LONGEST_BLANK = 32
 
 
 def _is_plain(messages: Raw) -> bool:
-    """Say whether no turn has to be looked at: none thinks, none has to do with tools, none is blank."""
+    """Say whether no turn has to be looked at: none thinks, has to do with tools or is blank, and the last is the user's."""
     try:
         turns = _plain.decode(messages)
     except (msgspec.DecodeError, RecursionError):
+        return False
+    if turns and turns[-1].role == "assistant":
         return False
     for turn in turns:
         content = turn.content
@@ -301,7 +305,7 @@ def _block(call: Call, block: dict[str, Any], format: str, names: Names) -> dict
     tool = block.get("name") if kind == "tool_use" else None
     if isinstance(tool, str) and names.fit(tool) != tool:
         block = {**block, "name": names.fit(tool)}
-    name = "id" if kind == "tool_use" else "tool_use_id" if kind == "tool_result" else ""
+    name = id_member(block) or ""
     id = block.get(name)
     if isinstance(id, str) and tool_id(id) != id:
         call.change(f"messages.content.{name}")
