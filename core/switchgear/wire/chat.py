@@ -16,7 +16,7 @@ from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, Str
 from switchgear.errors import ConnectionBroken
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.members import BROKEN, decode_text
-from switchgear.wire.mend import USUAL_FINISHES, clean, mend_completion
+from switchgear.wire.mend import USUAL_FINISHES, clean, finish_word, mend_completion
 from switchgear.wire.usage import UsageForm, read_usage, usage_of
 
 _NULL = Raw(b"null")
@@ -132,7 +132,10 @@ def _is_odd(found: _Completion, call: Call) -> bool:
     foreign = call.origin != call.wire
     for choice in found.choices:
         said = choice.message
-        if choice.finish_reason not in USUAL_FINISHES or (said.tool_calls and choice.finish_reason in _NOT_CALLED):
+        reason = choice.finish_reason
+        if reason not in USUAL_FINISHES:
+            return True
+        if said.tool_calls and reason != finish_word(reason, called=True, chosen=chose_function(call)):
             return True
         if said.tool_calls and len({tool.id for tool in said.tool_calls}) < len(said.tool_calls):
             return True
@@ -147,8 +150,6 @@ def _is_odd(found: _Completion, call: Call) -> bool:
     return False
 
 
-_NOT_CALLED = ("stop", "function_call")
-"""Reasons that an answer which calls tools does not end for."""
 _CALL_TYPES = frozenset({"function", "custom"})
 
 
@@ -161,7 +162,16 @@ def _mended(body: bytes, head: Head, call: Call | None) -> bytes:
         raise decode_fault(head.status, body, head)
     names = {} if call is None else call.aliases
     foreign = call is not None and call.origin != call.wire
-    return msgspec.json.encode(clean(mend_completion(found, names, foreign=foreign)))
+    chosen = call is not None and chose_function(call)
+    return msgspec.json.encode(clean(mend_completion(found, names, foreign=foreign, chosen=chosen)))
+
+
+def chose_function(call: Call) -> bool:
+    """Say whether a client of this form named the one function that the answer has to call."""
+    if "tool_choice" not in call.members or call.origin != call.wire:
+        return False
+    choice = call.member("tool_choice", object)
+    return isinstance(choice, dict) and choice.get("type") == "function"
 
 
 class Misdelivered:

@@ -26,7 +26,8 @@ from switchgear.wire.completions import CompletionsDecoder, decode_completion
 from switchgear.wire.embeddings import decode_embeddings
 from switchgear.wire.fit.chat import ChatGrammar, fit_chat, fit_members
 from switchgear.wire.fit.marks import plain_texts
-from switchgear.wire.fit.responses import fit_input
+from switchgear.wire.fit.responses import fit_responses
+from switchgear.wire.fit.tool_names import fit_tool_names, with_own_names
 from switchgear.wire.gathered import gathered, is_stream
 from switchgear.wire.members import prune, raw, splice, splice_pieces
 from switchgear.wire.model_list import read_models
@@ -146,7 +147,7 @@ class ChatProvider:
     def members(self, call: Call) -> dict[str, Raw]:
         """Return what is forwarded of a call; all of it, unless another dialect's client said what has no place here."""
         if call.wire in _LIKE_RESPONSES:
-            return fit_input(call, with_own_items(call))
+            return fit_responses(call, with_own_items(call))
         if call.origin == call.wire:
             return call.members
         kept = self._without(call, self._translated_drops) if self._translated_drops else call.members
@@ -198,6 +199,8 @@ class ChatProvider:
             members = fit_chat(call, members, self._grammar, model)
         elif call.wire != EMBEDDINGS:
             members = fit_members(call, members, self._grammar, model)
+        if call.wire in _LIKE_RESPONSES:
+            members = fit_tool_names(call, members, self._grammar.names)
         if call.bars_tools or not OTHER_MODELS.isdisjoint(members):
             members = without_other_models(call, members)
         replace = {"model": model.name_json}
@@ -241,10 +244,10 @@ class ChatProvider:
         if call.wire == CANONICAL and is_stream(body):
             return gathered(self.decoder(call, head), body)
         if call.wire == CANONICAL and RESPONSES in self.wires and is_response(body):
-            return tell_answer(body, head, call.aliases)
+            return tell_answer(with_own_names(body, call.aliases), head)
         if call.wire == CANONICAL:
             return decode_answer(body, head, call)
-        return _DECODE[call.wire](body, head)
+        return _DECODE[call.wire](with_own_names(body, call.aliases), head)
 
     def decoder(self, call: Call, head: Head) -> StreamDecoder:
         """Make the decoder of one stream."""

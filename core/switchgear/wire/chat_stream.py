@@ -12,6 +12,7 @@ from switchgear.contracts.usage import Usage
 from switchgear.wire.chat import (
     NO_ERROR,
     Misdelivered,
+    chose_function,
     cut,
     decode_answer,
     decode_fault,
@@ -221,7 +222,9 @@ class ChatDecoder:
             return
         mender = self._mender
         if mender is None:
-            mender = self._mender = Mender(self._call.aliases, foreign=self._call.origin != self._call.wire)
+            call = self._call
+            mender = Mender(call.aliases, foreign=call.origin != call.wire, chosen=chose_function(call))
+            self._mender = mender
         mended = mender.chunk(payload, found)
         said = usage_in(found)
         usage = None if said is None else read_usage(msgspec.json.encode(clean(said)))

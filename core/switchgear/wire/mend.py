@@ -54,10 +54,11 @@ def whole_text(text: str) -> str:
 class Mender:
     """Mends the chunks of one stream. See `mend_completion` for what is asked."""
 
-    __slots__ = ("_calls", "_foreign", "_halves", "_names")
+    __slots__ = ("_calls", "_chosen", "_foreign", "_halves", "_names")
 
-    def __init__(self, names: Mapping[str, str], *, foreign: bool) -> None:
+    def __init__(self, names: Mapping[str, str], *, foreign: bool, chosen: bool) -> None:
         self._names = names
+        self._chosen = chosen
         self._foreign = foreign
         self._calls: dict[int, ToolCalls] = {}
         self._halves = Halves()
@@ -70,7 +71,9 @@ class Mender:
             said = said if isinstance(said, dict) else choice.pop("message", None)
             choice["delta"] = self._delta(choice, said if isinstance(said, dict) else {}, payload)
             if reason := choice.get("finish_reason"):
-                choice["finish_reason"] = finish_word(reason, called=self.has_called(choice["index"]))
+                choice["finish_reason"] = finish_word(
+                    reason, called=self.has_called(choice["index"]), chosen=self._chosen
+                )
         return mended
 
     def has_called(self, index: int) -> bool:
@@ -171,11 +174,16 @@ class ToolCalls:
         return True
 
 
-def finish_word(reason: str | None, *, called: bool) -> str:
-    """Return why a choice ended in the form's words; what is not known stays. One that `called` tools waits for their results."""
+def finish_word(reason: str | None, *, called: bool, chosen: bool = False) -> str:
+    """Return why a choice ended in the form's words; what is not known stays. One that `called` tools waits for their results.
+
+    Where the client has `chosen` the function, the call is all that was asked for, and `stop` is the form's own word.
+    """
     word = (reason or "stop").lower()
     word = _FINISHES.get(word, word if word in USUAL_FINISHES else reason or "stop")
-    return "tool_calls" if called and word in ("stop", "function_call") else word
+    if called and (word == "function_call" or (word == "stop" and not chosen)):
+        return "tool_calls"
+    return word
 
 
 _CALL_MEMBERS = frozenset({"index", "id", "type", "function", "custom", "name", "arguments"})
@@ -289,10 +297,11 @@ def keep_extra(said: Json) -> Json:
     return {**said, "reasoning_details": [*(said.get("reasoning_details") or ()), *kept]} if kept else said
 
 
-def mend_completion(found: Json, names: Mapping[str, str], *, foreign: bool) -> Json:
+def mend_completion(found: Json, names: Mapping[str, str], *, foreign: bool, chosen: bool) -> Json:
     """Return a whole answer as the form has it.
 
-    `names` are tools' own names by what they are called upstream, `foreign` whether the client speaks another form.
+    `names` are tools' own names by what they are called upstream, `foreign` says whether the client speaks another form,
+    `chosen` whether it speaks this one and named the one function to call.
     """
     mended = mend_frame(found)
     for choice in mended["choices"]:
@@ -312,7 +321,8 @@ def mend_completion(found: Json, names: Mapping[str, str], *, foreign: bool) -> 
             said["tool_calls"] = [{n: v for n, v in it.items() if n != "index"} for it in made if it is not None]
             if not said["tool_calls"]:
                 said["tool_calls"] = None
-        choice["finish_reason"] = finish_word(choice["finish_reason"], called=bool(said.get("tool_calls")))
+        called = bool(said.get("tool_calls"))
+        choice["finish_reason"] = finish_word(choice["finish_reason"], called=called, chosen=chosen)
         if said.get("content") is None and said.get("tool_calls") is None:
             said.setdefault("content", None)
         choice["message"] = keep_extra(said) if foreign else said

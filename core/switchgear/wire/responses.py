@@ -14,6 +14,7 @@ from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, Str
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
 from switchgear.wire.chat import Misdelivered, cause_of, cut, decode_fault, failed, retry_after
+from switchgear.wire.fit.tool_names import with_own_names
 from switchgear.wire.members import BROKEN, decode_text, decode_whole
 from switchgear.wire.sse import SSEParser
 from switchgear.wire.usage import read_counts
@@ -211,9 +212,10 @@ _NOTHING = (b"", b"null", b"[DONE]")
 class ResponsesDecoder:
     """Decodes a stream of response events, whose names are kept. Complete means: its closing event was seen."""
 
-    __slots__ = ("_body", "_head", "_sse", "_terminal")
+    __slots__ = ("_aliases", "_body", "_head", "_sse", "_terminal")
 
-    def __init__(self, call: Call, head: Head) -> None:  # noqa: ARG002 - as every decoder
+    def __init__(self, call: Call, head: Head) -> None:
+        self._aliases = call.aliases
         self._sse = SSEParser()
         self._body = Misdelivered.of(head)
         self._head = head
@@ -232,7 +234,7 @@ class ResponsesDecoder:
         for payload in told:
             if payload.strip() in _NOTHING:
                 continue  # some servers end every stream of theirs so; it proves nothing about a response
-            events.append(event := self._event(payload))
+            events.append(event := self._event(with_own_names(payload, self._aliases)))
             if event.last:
                 break
         return events

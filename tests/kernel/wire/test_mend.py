@@ -288,6 +288,26 @@ def test_a_choice_that_called_tools_waits_for_their_results(reason: str | None) 
     assert decode_answer(whole, RecordedHead(), chat_call()).finish_reason == "tool_calls"
 
 
+@pytest.mark.parametrize(
+    ("choice", "reason", "told"),
+    [
+        ({"type": "function", "function": {"name": "f"}}, "stop", "stop"),
+        ({"type": "function", "function": {"name": "f"}}, "function_call", "tool_calls"),
+        ({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": []}}, "stop", "tool_calls"),
+        ("required", "stop", "tool_calls"),
+    ],
+)
+def test_a_call_that_the_client_chose_itself_ends_the_answer(choice: Any, reason: str, told: str) -> None:
+    call = chat_call(stream=True, tool_choice=choice)
+    called = {"content": None, "tool_calls": [piece(TWO[0], id="c1")]}
+    whole = json.dumps({"choices": [{"message": called, "finish_reason": reason}]}).encode()
+    assert decode_answer(whole, RecordedHead(), call).finish_reason == told
+    *_, end = streamed(delta(tool_calls=[piece(TWO[0], id="c1")]), delta(finish=reason), call=call)
+    assert read_chunk(end.data).choices[0].finish_reason == told
+    call.origin = "messages"
+    assert decode_answer(whole, RecordedHead(), call).finish_reason == "tool_calls"
+
+
 def test_a_stream_that_says_no_reason_is_given_one_at_its_end() -> None:
     for end in ("[DONE]", " [done] "):
         *_, last, _ = streamed(delta(content="hi"), end)

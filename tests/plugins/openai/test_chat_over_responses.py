@@ -177,7 +177,8 @@ def test_a_choice_without_tools_does_not_go_out() -> None:
 def test_what_the_wire_cannot_say_is_named_and_what_says_nothing_is_not() -> None:
     call = chat(stop=["x"], seed=1, presence_penalty=0, frequency_penalty=0.5, n=1, max_tokens=1)
     assert 16 == sent(call)["max_output_tokens"]
-    assert {"stop", "seed", "frequency_penalty", "max_tokens"} == set(call.dropped)
+    assert {"stop", "seed", "frequency_penalty"} == set(call.dropped)
+    assert call.changed == ("max_tokens",)
 
 
 @pytest.mark.parametrize("members", [{"n": 2}, {"modalities": ["text", "audio"]}, {"messages": [{"role": "x"}]}])

@@ -109,6 +109,14 @@ def test_a_namespace_is_flattened_and_comes_back() -> None:
     assert ("go", False) == (third["name"], "namespace" in third)
 
 
+def test_what_is_said_of_a_namespace_is_told_once() -> None:
+    other = {"type": "function", "name": "stay", "description": "Stays."}
+    members, dropped = chat(parse(tools=[namespace("mcp_x", other, GO), namespace("mcp_x", other)]))
+    said = [tool["function"].get("description") for tool in members["tools"]]
+    assert said == ["Stays.\n\nOf all tools whose names begin with `mcp_x__`: d", None]
+    assert dropped == []
+
+
 def test_long_and_equal_names_stay_apart_and_short() -> None:
     long = "mcp__" + "x" * 70
     tools = [

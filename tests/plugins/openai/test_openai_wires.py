@@ -255,8 +255,8 @@ TUNED = TargetModel("m", "p", raw("p"), {name: raw(value) for name, value in DEF
         ("responses", {}, {"temperature": 0.5, "max_output_tokens": 9, "reasoning": {"effort": "low"}}),
         (
             "responses",
-            {"max_output_tokens": 2, "reasoning": {}},
-            {"temperature": 0.5, "max_output_tokens": 2, "reasoning": {}},
+            {"max_output_tokens": 20, "reasoning": {}},
+            {"temperature": 0.5, "max_output_tokens": 20, "reasoning": {}},
         ),
         ("embeddings", {}, {}),
     ],

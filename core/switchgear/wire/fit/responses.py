@@ -1,4 +1,8 @@
-"""Calls of the Responses wire fitted to its own vendor, which wants each call of a history answered once, and ids of its own."""
+"""Calls of the Responses wire fitted to its own vendor.
+
+It wants each call of a history answered once, by a text or by parts, and ids of its own; no answer may be bound below sixteen
+tokens.
+"""
 
 from typing import Any
 
@@ -9,8 +13,12 @@ from switchgear.contracts.provider import Call
 from switchgear.wire.fit.names import fit_id
 from switchgear.wire.fit.results import NO_RESULT
 from switchgear.wire.members import raw
-from switchgear.wire.texts import items_of, members_of
+from switchgear.wire.texts import NULL, items_of, members_of, number_of
 
+LEAST_OUTPUT = 16
+"""The smallest `max_output_tokens` that is taken."""
+
+_BOUND = "max_output_tokens"
 _MOST_CALL_ID = 64
 _RESULTS = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
 _ANSWERS = frozenset(_RESULTS.values())
@@ -24,14 +32,22 @@ class _Item(Struct, gc=False):
     type: str | None = None
     id: str | None = None
     call_id: str | None = None
+    output: Raw = NULL
 
 
 _items = msgspec.json.Decoder(list[_Item])
 _anything = msgspec.json.Decoder()
 
 
-def fit_input(call: Call, members: dict[str, Raw]) -> dict[str, Raw]:
-    """Return the members with an input the vendor takes; one that it takes as it is stays as it is."""
+def fit_responses(call: Call, members: dict[str, Raw]) -> dict[str, Raw]:
+    """Return the members as the vendor takes them; what it takes as it is stays as it is."""
+    if 0 < number_of(members.get(_BOUND)) < LEAST_OUTPUT:
+        call.change(_BOUND)
+        members = {**members, _BOUND: raw(LEAST_OUTPUT)}
+    return _fit_input(call, members)
+
+
+def _fit_input(call: Call, members: dict[str, Raw]) -> dict[str, Raw]:
     given = members.get("input")
     if given is None or bytes(given)[:1] != b"[":
         return members
@@ -39,10 +55,11 @@ def fit_input(call: Call, members: dict[str, Raw]) -> dict[str, Raw]:
         found = _items.decode(given)
     except (msgspec.DecodeError, RecursionError):
         return members
-    is_whole = not any(members.get(name) not in (None, Raw(b"null")) for name in _ELSEWHERE)
+    is_whole = not any(members.get(name) not in (None, NULL) for name in _ELSEWHERE)
     alone, unanswered = _loose(found) if is_whole else (set(), set())
     strange = {place for place, item in enumerate(found) if _is_strange(item)}
-    if not (alone or unanswered or strange):
+    silent = {place for place, item in enumerate(found) if item.type in _ANSWERS and item.output == NULL}
+    if not (alone or unanswered or strange or silent):
         return members
     items: list[Raw] = []
     for place, (item, it) in enumerate(zip(items_of(given), found, strict=True)):
@@ -50,6 +67,9 @@ def fit_input(call: Call, members: dict[str, Raw]) -> dict[str, Raw]:
             call.change("input[].call_id")
             items.append(raw({"type": "message", "role": "user", "content": _told(item)}))
             continue
+        if place in silent:
+            call.change("input[].output")
+            item = raw({**members_of(item), "output": NO_RESULT})  # noqa: PLW2901 - a value in its stead
         items.append(_named(call, item, it) if place in strange else item)
         if place in unanswered:
             call.change("input[].call_id")
@@ -97,5 +117,5 @@ def _named(call: Call, item: Raw, it: _Item) -> Raw:
 
 def _told(item: Raw) -> Any:
     """Return what a result says as the content of a message."""
-    output = _anything.decode(members_of(item).get("output", Raw(b"null")))
+    output = _anything.decode(members_of(item).get("output", NULL))
     return output if isinstance(output, str | list) and output else NO_RESULT

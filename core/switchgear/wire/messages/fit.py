@@ -12,7 +12,8 @@ from switchgear.contracts.provider import Call, TargetModel
 from switchgear.wire.fit.chat import bounded
 from switchgear.wire.fit.names import NameRule, Names, fit_user
 from switchgear.wire.members import member, raw
-from switchgear.wire.messages.history import fit_turns, is_blank
+from switchgear.wire.messages.blocks import id_member, is_blank
+from switchgear.wire.messages.history import fit_turns
 from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.thinking import fit_thinking, lacks_thinking, own_thought
 from switchgear.wire.messages.turns import tool_id
@@ -106,9 +107,9 @@ def fit_native(call: Call, members: Members, rules: Rules, model: TargetModel, f
     if fitted.get("tools") in _NOTHING and fitted.get("tool_choice") not in _NOTHING:
         fitted = {name: value for name, value in fitted.items() if name != "tool_choice"}
     names = Names(call, _TOOL_NAMES)
-    fitted = _tools(fitted, names)
+    fitted = _tools(_unforced(call, fitted, rules), names)
     fitted = _history(call, _system(fitted), format, names)
-    fitted = _thinking(call, fitted, rules)
+    fitted = _edits(call, _thinking(call, fitted, rules), rules)
     fitted = _sampling(call, fitted, rules)
     return _user(call, fitted)
 
@@ -157,6 +158,30 @@ def _thinking(call: Call, members: Members, rules: Rules) -> Members:
     return fitted
 
 
+def _edits(call: Call, members: Members, rules: Rules) -> Members:
+    """Leave out the clearing of thoughts where the model is not told to think: the form takes that with thinking alone."""
+    given = members.get("context_management", _NULL)
+    if b"clear_thinking" not in bytes(given) or rules.off is None or _thinks(members):
+        return members
+    found: Any = _ANYTHING.decode(given)
+    edits = found.get("edits") if isinstance(found, dict) else None
+    if not isinstance(edits, list):
+        return members
+    call.drop("context_management.edits")
+    kept = [edit for edit in edits if not (isinstance(edit, dict) and _clears_thoughts(edit))]
+    less = {name: value for name, value in members.items() if name != "context_management"}
+    return {**less, "context_management": raw({**found, "edits": kept})} if kept else less
+
+
+def _clears_thoughts(edit: dict[str, Any]) -> bool:
+    return str(edit.get("type")).startswith("clear_thinking")
+
+
+def _thinks(members: Members) -> bool:
+    wish = _ANYTHING.decode(members.get("thinking", _NULL))
+    return isinstance(wish, dict) and wish.get("type") in ("enabled", "adaptive")
+
+
 def _system(members: Members) -> Members:
     """Leave blank texts out of the system prompt."""
     system = members.get("system")
@@ -186,9 +211,7 @@ def _sampling(call: Call, members: Members, rules: Rules) -> Members:
     given = {name: _ANYTHING.decode(members[name]) for name in _SAMPLING if members.get(name, _NULL) != _NULL}
     if not given:
         return members
-    wish = _ANYTHING.decode(members.get("thinking", _NULL))
-    thinks = isinstance(wish, dict) and wish.get("type") in ("enabled", "adaptive")
-    lost = unfit_sampling(given, rules, thinks=thinks)
+    lost = unfit_sampling(given, rules, thinks=_thinks(members))
     call.drop(*(name for name in lost if given[name] != 1))
     return {name: value for name, value in members.items() if name not in lost}
 
@@ -207,6 +230,16 @@ def unfit_sampling(given: dict[str, Any], rules: Rules, *, thinks: bool) -> list
         if not fits:
             lost.append(name)
     return lost
+
+
+def _unforced(call: Call, members: Members, rules: Rules) -> Members:
+    """Leave it to a model that cannot be made to call tools whether it does."""
+    wanted = None if rules.forced_tools else _ANYTHING.decode(members.get("tool_choice", _NULL))
+    if not isinstance(wanted, dict) or wanted.get("type") not in ("any", "tool"):
+        return members
+    call.drop("tool_choice")
+    others = {name: value for name, value in wanted.items() if name not in ("type", "name")}
+    return {**members, "tool_choice": raw({"type": "auto", **others})}
 
 
 def _tools(members: Members, names: Names) -> Members:
@@ -235,6 +268,7 @@ class _Block(Struct):
 
 
 class _Turn(Struct):
+    role: str
     content: str | list[_Block]
 
 
@@ -246,10 +280,12 @@ _LONGEST_BLANK = 32
 
 
 def _is_plain(messages: Raw) -> bool:
-    """Say whether no turn has to be looked at: none thinks, none has to do with tools, none is blank."""
+    """Say whether no turn has to be looked at: none thinks, has to do with tools or is blank, and the last is the user's."""
     try:
         turns = _plain.decode(messages)
     except (msgspec.DecodeError, RecursionError):
+        return False
+    if turns and turns[-1].role == "assistant":
         return False
     for turn in turns:
         content = turn.content
@@ -301,7 +337,7 @@ def _block(call: Call, block: dict[str, Any], format: str, names: Names) -> dict
     tool = block.get("name") if kind == "tool_use" else None
     if isinstance(tool, str) and names.fit(tool) != tool:
         block = {**block, "name": names.fit(tool)}
-    name = "id" if kind == "tool_use" else "tool_use_id" if kind == "tool_result" else ""
+    name = id_member(block) or ""
     id = block.get(name)
     if isinstance(id, str) and tool_id(id) != id:
         call.change(f"messages.content.{name}")

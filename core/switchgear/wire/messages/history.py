@@ -1,7 +1,7 @@
 """The turns of a Messages call whose history no model here made, or which was cut: in the order that the form wants.
 
-Results stand right behind the calls that they answer and before what the user says, each call has one, and an id of its own; a
-text is not blank, nor is a turn. A history that is so goes out byte for byte.
+Results stand right behind the calls that they answer and before what the user says, each call has one, and an id of its own.
+What the model is to go on with ends in no white space. A history that is so goes out byte for byte.
 """
 
 from collections.abc import Iterator
@@ -10,43 +10,35 @@ from typing import Any
 from switchgear.contracts.provider import Call
 from switchgear.wire.calls import Ids
 from switchgear.wire.fit.results import NO_RESULT, paired
-
-Turn = dict[str, Any]
-Block = dict[str, Any]
+from switchgear.wire.messages.blocks import RESULT, USE, Block, Turn, blocks_of, fit_blocks
 
 _USER = "user"
-_RESULT, _USE = "tool_result", "tool_use"
 
 
 def fit_turns(call: Call, turns: list[Turn]) -> list[Turn]:
     """Return the turns in the order that the form wants; the very list where they are."""
-    if any(not isinstance(block, dict) for turn in turns for block in _blocks(turn)):
+    if any(not isinstance(block, dict) for turn in turns for block in blocks_of(turn)):
         return turns
-    found = _unblank(_uncited(call, turns))
+    found = fit_blocks(call, turns)
     if not _is_in_order(found):
         ordered, made_up = paired(
             [message for turn in found for message in _apart(turn)],
             called=lambda it: _uses(it) if it.get("role") == "assistant" else (),
             answered=_answered,
-            nothing=lambda made: _result({"type": _RESULT, "tool_use_id": made, "content": NO_RESULT}),
+            nothing=lambda made: _result({"type": RESULT, "tool_use_id": made, "content": NO_RESULT}),
             told=lambda it: {"role": _USER, "content": _said(it["content"][0])},
         )
         found = _together(_told_apart(ordered))
         call.change("messages.content" if made_up else "messages")
-    return found
-
-
-def _blocks(turn: Turn) -> list[Any]:
-    content = turn.get("content")
-    return content if isinstance(content, list) else []
+    return _trimmed(found)
 
 
 def _uses(turn: Turn) -> list[str]:
-    return [str(block.get("id")) for block in _blocks(turn) if block.get("type") == _USE]
+    return [str(block.get("id")) for block in blocks_of(turn) if block.get("type") == USE]
 
 
 def _results(turn: Turn) -> list[str]:
-    return [str(block.get("tool_use_id")) for block in _blocks(turn) if block.get("type") == _RESULT]
+    return [str(block.get("tool_use_id")) for block in blocks_of(turn) if block.get("type") == RESULT]
 
 
 def _is_in_order(turns: list[Turn]) -> bool:
@@ -54,9 +46,11 @@ def _is_in_order(turns: list[Turn]) -> bool:
     seen: set[str] = set()
     for turn in turns:
         uses, results = _uses(turn), _results(turn)
+        if results and turn.get("role") != _USER:
+            return False
         if sorted(results) != sorted(waiting) or len(results) != len(set(results)):
             return False
-        if any(block.get("type") != _RESULT for block in _blocks(turn)[: len(results)]):
+        if any(block.get("type") != RESULT for block in blocks_of(turn)[: len(results)]):
             return False
         if seen.intersection(uses) or len(uses) != len(set(uses)):
             return False
@@ -65,76 +59,14 @@ def _is_in_order(turns: list[Turn]) -> bool:
     return not waiting
 
 
-def is_blank(block: Block) -> bool:
-    """Say whether a block is a text that says nothing."""
-    return block.get("type") == "text" and not str(block.get("text", "")).strip()
-
-
-def _unblank(turns: list[Turn]) -> list[Turn]:
-    """Leave blank texts out, and turns of nothing else; what is asked last stays."""
-    found: list[Turn] = []
-    changed = False
-    for turn in turns:
-        content = turn.get("content")
-        if isinstance(content, str):
-            kept: Any = content if content.strip() else ""
-        else:
-            kept = [_full(block) for block in _blocks(turn) if not is_blank(block)]
-            if len(kept) == len(_blocks(turn)) and all(a is b for a, b in zip(kept, _blocks(turn), strict=True)):
-                kept = content
-        if not kept and kept is not None:
-            changed = True
-            continue
-        if kept is not content:
-            changed = True
-            turn = {**turn, "content": kept}  # noqa: PLW2901 - a value in its stead
-        found.append(turn)
-    return found if changed and found else turns
-
-
-def _uncited(call: Call, turns: list[Turn]) -> list[Turn]:
-    """Leave out citations that another vendor's answer was told with: they lack the index that this one wants back."""
-    found = [
-        {**turn, "content": [_without_foreign(block) for block in _blocks(turn)]}
-        if any(map(_is_cited_elsewhere, _blocks(turn)))
-        else turn
-        for turn in turns
-    ]
-    if all(a is b for a, b in zip(found, turns, strict=True)):
-        return turns
-    call.drop("messages.content.citations")
-    return found
-
-
-def _is_cited_elsewhere(block: Block) -> bool:
-    return any(isinstance(it, dict) and it.get("encrypted_index") == "" for it in block.get("citations") or ())
-
-
-def _without_foreign(block: Block) -> Block:
-    return {name: it for name, it in block.items() if name != "citations"} if _is_cited_elsewhere(block) else block
-
-
-def _full(block: Block) -> Block:
-    """Return a result without the blank texts in it."""
-    content = block.get("content")
-    if block.get("type") != _RESULT or not content:
-        return block
-    if isinstance(content, str):
-        return block if content.strip() else {name: it for name, it in block.items() if name != "content"}
-    kept = [it for it in content if not (isinstance(it, dict) and is_blank(it))]
-    if len(kept) == len(content):
-        return block
-    return {**block, "content": kept} if kept else {name: it for name, it in block.items() if name != "content"}
-
-
 def _apart(turn: Turn) -> Iterator[Turn]:
-    """Take the results of a turn apart from what the user says in it."""
-    rest = [block for block in _blocks(turn) if block.get("type") != _RESULT]
-    if turn.get("role") != _USER or len(rest) == len(_blocks(turn)):
+    """Take the results in a turn apart from what else is said in it."""
+    rest = [block for block in blocks_of(turn) if block.get("type") != RESULT]
+    if len(rest) == len(blocks_of(turn)):
         yield turn
         return
-    for block in _blocks(turn):
-        if block.get("type") == _RESULT:
+    for block in blocks_of(turn):
+        if block.get("type") == RESULT:
             yield _result(block)
     if rest:
         yield {**turn, "content": rest}
@@ -160,7 +92,7 @@ def _told_apart(turns: list[Turn]) -> list[Turn]:
     for turn in turns:
         if turn.get("role") == "assistant" and (uses := _uses(turn)):
             made = iter(ids.called(uses))
-            content = [{**it, "id": next(made)} if it.get("type") == _USE else it for it in turn["content"]]
+            content = [{**it, "id": next(made)} if it.get("type") == USE else it for it in turn["content"]]
             turn = {**turn, "content": content}  # noqa: PLW2901
         elif (id := _answered(turn)) is not None:
             turn = _result({**turn["content"][0], "tool_use_id": ids.answered(id)})  # noqa: PLW2901
@@ -180,3 +112,18 @@ def _together(turns: list[Turn]) -> list[Turn]:
         else:
             found.append(turn)
     return found
+
+
+def _trimmed(turns: list[Turn]) -> list[Turn]:
+    """Cut white space off the end of a last turn that is the model's: the form refuses it there."""
+    last = turns[-1] if turns else {}
+    if last.get("role") != "assistant":
+        return turns
+    content, blocks = last.get("content"), blocks_of(last)
+    if isinstance(content, str):
+        trimmed: Any = content.rstrip()
+    elif blocks and isinstance(said := blocks[-1].get("text"), str):
+        trimmed = [*blocks[:-1], {**blocks[-1], "text": said.rstrip()}]
+    else:
+        return turns
+    return turns if trimmed == content else [*turns[:-1], {**last, "content": trimmed}]

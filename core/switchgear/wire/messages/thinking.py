@@ -63,11 +63,12 @@ def fit_thinking(thinking: Json, effort: str | None, rules: Rules, limit: int) -
 def lacks_thinking(turns: Sequence[Json]) -> bool:
     """Say whether the conversation goes on in a turn of the model's that does not begin with what it thought.
 
-    It does so where tools have answered and the user has said nothing since.
+    It does so where tools have answered and the user has said nothing since, whatever a system turn says.
     """
-    if not turns or turns[-1].get("role") != "user":
+    last = next((turn for turn in reversed(turns) if turn.get("role") != "system"), {})
+    if last.get("role") != "user":
         return False
-    content = turns[-1].get("content")
+    content = last.get("content")
     if not isinstance(content, list) or not any(block.get("type") == "tool_result" for block in content):
         return False
     said = next((turn.get("content") for turn in reversed(turns) if turn.get("role") == "assistant"), None)

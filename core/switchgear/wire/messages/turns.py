@@ -26,7 +26,8 @@ from switchgear.wire.canonical import (
     ToolCall,
     data_url,
 )
-from switchgear.wire.fit.results import BEGINNING
+from switchgear.wire.fit.results import BEGINNING, NO_RESULT
+from switchgear.wire.messages.blocks import holds_media
 
 Body = dict[str, Any]
 
@@ -189,8 +190,10 @@ def _tool_result(call: Call, message: Message, where: str) -> Body:
         block["content"] = message.content
     elif blocks:
         block["content"] = blocks
-    if message.is_error:
-        block["is_error"] = True
+    if message.is_error and holds_media(blocks):
+        call.drop("messages.content.is_error")
+    elif message.is_error:
+        block |= {"is_error": True, "content": block.get("content", NO_RESULT)}
     return _marked([block], message.cache_control)[0]
 
 

@@ -1,8 +1,7 @@
 """A response as a chat completion. Wire: developers.openai.com/api/reference/resources/responses/object."""
 
 import re
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -15,7 +14,6 @@ from switchgear.wire.members import BROKEN
 from switchgear.wire.responses import decode_response
 from switchgear.wire.responses_out.items import FORMAT
 
-_NONE: Mapping[str, str] = MappingProxyType({})
 _LOOKS = re.compile(rb'"object"\s*:\s*"response"')
 _CALLS = ("function_call", "custom_tool_call")
 
@@ -74,11 +72,8 @@ def is_response(body: bytes) -> bool:
         return False
 
 
-def tell_answer(body: bytes, head: Head, aliases: Mapping[str, str] = _NONE) -> Answer:
-    """Read a whole response as a completion. Raises `ProviderFault` as `decode_response` does.
-
-    `aliases` are the client's names of tools by those they have here.
-    """
+def tell_answer(body: bytes, head: Head) -> Answer:
+    """Read a whole response as a completion. Raises `ProviderFault` as `decode_response` does."""
     found = decode_response(body, head)
     try:
         made = _decoder.decode(body)
@@ -86,7 +81,6 @@ def tell_answer(body: bytes, head: Head, aliases: Mapping[str, str] = _NONE) -> 
         raise ProviderFault("protocol", head.status) from None
     message = _Message()
     for item in made.output or ():
-        item.name = aliases.get(item.name or "", item.name or "")
         message.add(item)
     reason = found.finish_reason or "stop"
     return completion(

@@ -9,12 +9,10 @@ from msgspec import Raw
 from switchgear.contracts.provider import Call
 from switchgear.errors import InvalidRequest
 from switchgear.wire import web_search
+from switchgear.wire.fit.responses import LEAST_OUTPUT
 from switchgear.wire.members import raw
 from switchgear.wire.responses_out.items import Items, bad
 from switchgear.wire.responses_out.tools import add_tools
-
-LEAST_OUTPUT = 16
-"""The smallest `max_output_tokens` that is taken."""
 
 _NULL = Raw(b"null")
 _AS_THEY_ARE = frozenset(
@@ -84,7 +82,7 @@ def _add_bound(call: Call, made: dict[str, Raw]) -> None:
         bound = call.member(name, int)
         if bound is not None:
             if bound < LEAST_OUTPUT:
-                call.drop(name)
+                call.change(name)
             made["max_output_tokens"] = raw(max(bound, LEAST_OUTPUT))
             return
 

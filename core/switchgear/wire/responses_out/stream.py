@@ -77,12 +77,11 @@ class _Call:
 class ToldDecoder:
     """Tells a stream of response events as chunks. Complete means: the closing event was seen."""
 
-    __slots__ = ("_aliases", "_calls", "_inner", "_known", "_spoke", "_thought", "_usage_wanted", "_writer")
+    __slots__ = ("_calls", "_inner", "_known", "_spoke", "_thought", "_usage_wanted", "_writer")
 
     def __init__(self, call: Call, head: Head) -> None:
         self._inner = ResponsesDecoder(call, head)
         self._usage_wanted = call.usage_wanted
-        self._aliases = call.aliases
         self._writer: _Writer | None = None
         self._calls: dict[int, _Call] = {}
         self._known: set[str | None] = set()
@@ -155,8 +154,7 @@ class ToldDecoder:
         call = self._calls[place] = _Call(len(self._known), custom=custom)
         self._known.add(item.call_id or item.id)
         begin = writer.custom_call if custom else writer.tool_call
-        name = self._aliases.get(item.name or "", item.name or "")
-        return [begin(call.place, item.call_id or item.id or f"call_{call.place}", name)]
+        return [begin(call.place, item.call_id or item.id or f"call_{call.place}", item.name or "")]
 
     def _argument(self, writer: _Writer, call: _Call, piece: str) -> StreamEvent:
         call.told = True

@@ -87,8 +87,7 @@ class Toolbox:
     def _add(self, tool: dict[str, Any], where: str, namespace: str | None) -> None:
         kind = tool.get("type")
         if kind == "namespace" and namespace is None:
-            inner = tool.get("tools")
-            self._add_all(inner if isinstance(inner, list) else (), f"{where}.tools", _named(tool, where))
+            self._add_namespace(tool, where)
         elif kind == FUNCTION:
             self._note(tool, where, _FUNCTION)
             function = {name: tool[name] for name in _FUNCTION if tool.get(name) is not None}
@@ -115,6 +114,17 @@ class Toolbox:
             else:
                 self.left_out.append(name)
 
+    def _add_namespace(self, tool: dict[str, Any], where: str) -> None:
+        """Add the tools of a namespace; what is said of all of them is told with the first."""
+        name, inner, said = _named(tool, where), tool.get("tools"), tool.get("description")
+        first = len(self.functions)
+        self._add_all(inner if isinstance(inner, list) else (), f"{where}.tools", name)
+        if isinstance(said, str) and len(self.functions) > first:
+            function = self.functions[first]["function"]
+            of_all = f"Of all tools whose names begin with `{_prefix(name)}`: {said}"
+            function["description"] = "\n\n".join(filter(None, (function.get("description"), of_all)))
+        self._note(tool, where, ("name", "tools", "description"))
+
     def _note(self, tool: dict[str, Any], where: str, known: tuple[str, ...]) -> None:
         self.left_out += [
             f"{where}.{name}"
@@ -136,7 +146,7 @@ class Toolbox:
             if wanted not in self.origins:
                 return wanted
         else:
-            wanted = f"{namespace}{'' if namespace.endswith('__') else '__'}{name}"
+            wanted = _prefix(namespace) + name
             if len(wanted) <= LONGEST and wanted not in self.origins:
                 return wanted
         mark = hashlib.blake2b(f"{namespace}\0{name}".encode("utf-8", "replace"), digest_size=_HASH // 2).hexdigest()
@@ -166,6 +176,10 @@ def _items(call: Call) -> list[_Item]:
             detail = str(error).partition(" - at ")[0]
             raise InvalidRequest(f"`{where}` is invalid: {detail}.", param=where, code="invalid_value") from None
     return found
+
+
+def _prefix(namespace: str) -> str:
+    return namespace if namespace.endswith("__") else f"{namespace}__"
 
 
 def _named(tool: dict[str, Any], where: str) -> str:

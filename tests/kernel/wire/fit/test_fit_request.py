@@ -140,6 +140,47 @@ def test_only_thoughts_that_the_model_can_have_had_go_back(block: Json, kept: Js
     assert (("messages.content.thinking",) if kept is None else ()) == call.dropped
 
 
+CLEARS, FORGETS = {"type": "clear_thinking_20251015", "keep": "all"}, {"type": "clear_tool_uses_20250919"}
+
+
+@pytest.mark.parametrize(
+    ("model", "members", "edits", "kept"),
+    [
+        ("claude-haiku-4-5", {}, [CLEARS], None),
+        ("claude-haiku-4-5", {}, [CLEARS, FORGETS], [FORGETS]),
+        ("claude-opus-4-8", {"thinking": {"type": "disabled"}}, [CLEARS], None),
+        ("claude-opus-4-8", {"thinking": {"type": "adaptive"}}, [CLEARS], [CLEARS]),
+        ("claude-opus-5-5", {}, [CLEARS], [CLEARS]),
+        ("claude-haiku-4-5", {}, [FORGETS], [FORGETS]),
+    ],
+)
+def test_thoughts_are_cleared_of_models_that_think(model: str, members: Json, edits: Any, kept: Any) -> None:
+    found, call = native(model, context_management={"edits": edits}, **members)
+    assert found.get("context_management") == (None if kept is None else {"edits": kept})
+    assert call.dropped == (() if kept == edits else ("context_management.edits",))
+
+
+@pytest.mark.parametrize("later", [[], [{"role": "system", "content": "later"}]])
+def test_a_turn_that_began_without_thoughts_goes_on_without(later: list[Json]) -> None:
+    use = {"type": "tool_use", "id": "a", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "a", "content": "r"}
+    turns = [Q, {"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}, *later]
+    found, call = native("claude-opus-4-5", thinking={"type": "enabled", "budget_tokens": 4000}, messages=turns)
+    assert "thinking" not in found
+    assert call.dropped == ("thinking",)
+
+
+def test_a_model_that_cannot_be_made_to_call_a_tool_is_left_to_choose() -> None:
+    asked: Json = {
+        "tools": [{"name": "f", "input_schema": {}}],
+        "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True},
+    }
+    found, call = native("claude-opus-5-5", **asked)
+    assert found["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
+    assert call.dropped == ("tool_choice",)
+    assert native("claude-opus-4-8", **asked)[0]["tool_choice"] == asked["tool_choice"]
+
+
 def test_a_call_that_needs_nothing_goes_byte_for_byte() -> None:
     raws = parse_object(b'{"max_tokens": 9,  "messages": [ {"role": "user", "content": "q"} ]}')
     call = Call("chat", "messages", raws, model="m")

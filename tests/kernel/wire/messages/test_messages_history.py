@@ -24,15 +24,20 @@ def text(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
 
 
-def use(id: str = "a") -> dict[str, Any]:
-    return {"type": "tool_use", "id": id, "name": "f", "input": {}}
+def use(id: str = "a", input: Any = None) -> dict[str, Any]:
+    return {"type": "tool_use", "id": id, "name": "f", "input": {} if input is None else input}
 
 
 def result(id: str = "a", *content: Any) -> dict[str, Any]:
     return {"type": "tool_result", "tool_use_id": id, **({"content": content[0]} if content else {})}
 
 
+def failed(*content: Any) -> dict[str, Any]:
+    return {**result("a", *content), "is_error": True}
+
+
 NOTHING = result("a", "(no result)")
+PICTURE = {"type": "image", "source": {"type": "url", "url": "https://a.test/x.png"}}
 LATER = {"role": "system", "content": "later"}
 
 
@@ -62,6 +67,19 @@ LATER = {"role": "system", "content": "later"}
         ([Q, model(), user()], [Q]),
         ([Q, model(use()), user(result("a", " "))], [Q, model(use()), user(result())]),
         ([Q, model(use()), user(result("a", [text(""), text("b")]))], [Q, model(use()), user(result("a", [text("b")]))]),
+        ([Q, model(use()), model(result("a", "r")), Q], [Q, model(use()), user(result("a", "r"), text("q"))]),
+        ([Q, {"role": "assistant", "content": None}, user({"type": "text", "text": None}, text("b"))], [Q, user(text("b"))]),
+        ([Q, model(use("a", '{"a": 1}')), user(result())], [Q, model(use("a", {"a": 1})), user(result())]),
+        ([Q, model({**use(), "input": None}), user(result())], [Q, model(use()), user(result())]),
+        ([Q, model(use("a", [1])), user(result())], [Q, model(use("a", {"_invalid": "[1]"})), user(result())]),
+        (
+            [Q, model(use(""), use("")), user(result("", "1"), {"type": "tool_result", "content": "2"})],
+            [Q, model(use("toolu_1_0"), use("toolu_1_1")), user(result("toolu_1_0", "1"), result("toolu_1_1", "2"))],
+        ),
+        ([Q, model(use()), user(failed())], [Q, model(use()), user(failed("(no result)"))]),
+        ([Q, model(use()), user(failed([PICTURE]))], [Q, model(use()), user(result("a", [PICTURE]))]),
+        ([Q, {"role": "assistant", "content": "It is "}], [Q, {"role": "assistant", "content": "It is"}]),
+        ([Q, model(text("x"), text("It is\n"))], [Q, model(text("x"), text("It is"))]),
     ],
 )  # fmt: skip
 def test_a_history_is_put_in_order(turns: list[Any], fitted: list[Any]) -> None:
@@ -77,6 +95,9 @@ def test_a_history_is_put_in_order(turns: list[Any], fitted: list[Any]) -> None:
         [Q, {"role": "assistant", "content": "x"}, Q],
         [user("not a block")],
         [user(text(" "))],
+        [],
+        [Q, model(use()), user(failed([text("no")]))],
+        [{"role": "assistant", "content": "x"}, Q],
     ],
 )
 def test_what_is_in_order_is_not_touched(turns: list[Any]) -> None:

@@ -36,6 +36,9 @@ def image(url: str) -> dict[str, object]:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
+PICTURE = {"type": "image", "source": {"type": "url", "url": "https://a.test/x.png"}}
+
+
 def file(**members: object) -> dict[str, object]:
     return {"type": "file", "file": members}
 
@@ -112,6 +115,21 @@ def test_an_empty_answer_of_a_tool_is_an_answer() -> None:
     assert [{"type": "tool_result", "tool_use_id": "a"}] == written(chat_call(messages=messages))["messages"][2][
         "content"
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "told", "dropped"),
+    [
+        ([TEXT], {"is_error": True, "content": [TEXT]}, ()),
+        ("", {"is_error": True, "content": "(no result)"}, ()),
+        ([image("https://a.test/x.png")], {"content": [PICTURE]}, ("messages.content.is_error",)),
+    ],
+)
+def test_what_a_tool_failed_with_is_text_alone(content: Any, told: dict[str, Any], dropped: tuple[str, ...]) -> None:
+    result = {"role": "tool", "tool_call_id": "a", "content": content, "is_error": True}
+    call = chat_call(messages=[user(TEXT), calling(name="f", arguments="{}"), result])
+    assert written(call)["messages"][-1]["content"] == [{"type": "tool_result", "tool_use_id": "a", **told}]
+    assert call.dropped == dropped
 
 
 def test_thoughts_do_not_go_to_a_model_that_has_none() -> None:

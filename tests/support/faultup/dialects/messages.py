@@ -153,13 +153,16 @@ def _thinking(body: Create) -> None:
             if isinstance(part, Redacted):
                 require(common.is_sealed(part.data), "messages: Invalid `data` in `redacted_thinking` block")
     if not isinstance(body.thinking, Enabled | Adaptive):
+        clears = "clear_thinking" in str(getattr(body, "context_management", ""))
+        require(not clears, "`clear_thinking_20251015` strategy requires `thinking` to be enabled or adaptive")
         return
     if isinstance(body.thinking, Enabled):
         require(
             body.thinking.budget_tokens < body.max_tokens, "`max_tokens` must be greater than `thinking.budget_tokens`"
         )
         calling = [m for m in body.messages if m.role == "assistant" and any(isinstance(p, ToolUse) for p in m.parts)]
-        if calling and isinstance(body.messages[-1].parts[0], ToolResult):
+        last = [message for message in body.messages if message.role != "system"][-1]
+        if calling and isinstance(last.parts[0], ToolResult):
             found = isinstance(calling[-1].parts[0], Thinking | Redacted)
             require(found, "Expected `thinking` or `redacted_thinking`, but found `tool_use`")
     require(body.temperature in {UNSET, 1}, "`temperature` may only be set to 1 when thinking is enabled")

@@ -56,6 +56,7 @@ class ToolUse(Part, tag="tool_use"):
     name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,128}$")]
     input: dict[str, Any]
     cache_control: Cache | None = None
+    caller: dict[str, Any] | UnsetType = UNSET
 
 
 class ToolResult(Part, tag="tool_result"):

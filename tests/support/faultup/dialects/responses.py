@@ -55,6 +55,7 @@ class Item(Struct, forbid_unknown_fields=True, kw_only=True):
     status: Literal["in_progress", "completed", "incomplete"] | UnsetType | None = UNSET
     call_id: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
+    namespace: str | UnsetType = UNSET
     arguments: str | UnsetType = UNSET
     output: str | list[InputText | InputImage | InputFile] | UnsetType = UNSET
     summary: list[dict[str, str]] | UnsetType = UNSET
@@ -63,7 +64,7 @@ class Item(Struct, forbid_unknown_fields=True, kw_only=True):
 
 _TAKES = {
     "message": ({"role", "content"}, {"id", "status"}),
-    "function_call": ({"call_id", "name", "arguments"}, {"id", "status"}),
+    "function_call": ({"call_id", "name", "arguments"}, {"id", "status", "namespace"}),
     "function_call_output": ({"call_id", "output"}, {"id", "status"}),
     "reasoning": ({"summary"}, {"id", "status", "content", "encrypted_content"}),
 }
@@ -71,13 +72,20 @@ _TAKES = {
 
 class SearchTool(Struct, forbid_unknown_fields=True, tag_field="type", tag="web_search"):
     filters: dict[str, Any] | UnsetType = UNSET
+    external_web_access: bool | UnsetType = UNSET
 
 
 class FunctionTool(Struct, forbid_unknown_fields=True, tag_field="type", tag="function"):
-    name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,128}$")]
+    name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
     parameters: dict[str, Any] | None | UnsetType = UNSET
     strict: bool | None | UnsetType = UNSET
     description: str | None | UnsetType = UNSET
+
+
+class Namespace(Struct, forbid_unknown_fields=True, tag_field="type", tag="namespace"):
+    name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
+    tools: list[FunctionTool]
+    description: str
 
 
 class Named(Struct, forbid_unknown_fields=True):
@@ -112,6 +120,7 @@ class Create(Struct, forbid_unknown_fields=True, kw_only=True):
     stream_options: dict[str, bool] | None = None
     instructions: str | None = None
     include: list[str] | None = None
+    client_metadata: dict[str, str] | None = None
     max_output_tokens: Annotated[int, Meta(ge=16)] | None = None
     max_tool_calls: int | None = None
     metadata: dict[str, str] | None = None
@@ -126,7 +135,7 @@ class Create(Struct, forbid_unknown_fields=True, kw_only=True):
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     text: TextConfig | UnsetType = UNSET
     tool_choice: Literal["none", "auto", "required"] | Named | UnsetType = UNSET
-    tools: list[FunctionTool | SearchTool] | UnsetType = UNSET
+    tools: list[FunctionTool | SearchTool | Namespace] | UnsetType = UNSET
     top_logprobs: int | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
