@@ -50,7 +50,7 @@ def fit_tool_names(call: Call, members: dict[str, Raw], rule: NameRule) -> dict[
 
 def with_own_names(data: bytes, aliases: Mapping[str, str]) -> bytes:
     """Return a response, or an event of one, with the client's own names of tools; `aliases` has them by those in `data`."""
-    if not any(name.encode() in data for name in aliases):
+    if not aliases or not any(name.encode() in data for name in aliases):
         return data
     try:
         whole = decode_whole(_anything, data)
