@@ -40,6 +40,7 @@ ROUTES = frozenset(
         ("GET", "/admin/v1/kinds/{}"),
         ("GET", "/admin/v1/pages"),
         ("GET", "/admin/v1/plugins"),
+        ("GET", "/admin/v1/references"),
         ("GET", "/admin/v1/search"),
         ("GET", "/admin/v1/targets"),
         ("POST", "/admin/v1/config/reload"),

@@ -128,14 +128,6 @@ def test_operations_are_watched_and_cancelled(filled: House, console: Console) -
     page.get_by_role("dialog").get_by_text(made["id"]).wait_for()
 
 
-def test_a_page_of_content_is_gone_with_its_plugin(opens: Opens, tmp_path) -> None:
-    with House(tmp_path, plugins={"prompts": {"enabled": False}}) as without:
-        console = opens(url=without.run.url)
-        console.sign_in()
-        console.page.locator("nav").get_by_role("link", name="Workflow runs").wait_for()
-        assert 0 == console.page.locator("nav").get_by_role("link", name="Prompt library").count()
-
-
 def test_changes_say_what_was_changed(filled: House, console: Console) -> None:
     filled.admin("POST", "/aliases", {"id": "fast", "target": "echo"})
     filled.admin("PUT", "/aliases/fast", {"target": "m"})

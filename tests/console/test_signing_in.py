@@ -14,8 +14,10 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_password_begins_a_session_that_survives_a_reload_and_leaves_nothing_for_scripts(
-    house: House, console: Console
+    house: House, opens: Opens
 ) -> None:
+    console = opens()
+    console.sign_in()
     console.page.reload()
     console.page.wait_for_selector(".shell")
     kept = console.page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")

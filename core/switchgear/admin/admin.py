@@ -23,7 +23,7 @@ from switchgear.admin.app import App
 from switchgear.admin.docs import docs_handlers
 from switchgear.admin.kinds import kind_list
 from switchgear.admin.replay import Answer
-from switchgear.admin.search import search_handler
+from switchgear.admin.search import search_handlers
 from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect
 from switchgear.contracts.principal import Credentials
@@ -76,7 +76,7 @@ def create_admin_app(
             scoped=handler.opt.get("scoped") is True,
         )
 
-    extra_handlers = [*kind_list(engine.kinds), search_handler(engine, authority), *extra_handlers]
+    extra_handlers = [*kind_list(engine.kinds), *search_handlers(engine, authority), *extra_handlers]
     return App(
         [*kind_handlers(engine), *extra_handlers, *docs_handlers(engine.kinds, extra_handlers, dialects, root_path)],
         guards=[guard],

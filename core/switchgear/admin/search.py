@@ -1,4 +1,4 @@
-"""`GET /admin/v1/search`: resources of any kind by their id, or a word in id or name."""
+"""Resources of any kind: `GET /admin/v1/search` by their id, or a word in id or name; `GET /admin/v1/references` by what they name."""
 
 import contextlib
 from typing import Annotated, Any
@@ -13,7 +13,12 @@ from switchgear.authority import Authority
 from switchgear.contracts.principal import Scope
 from switchgear.contracts.resource import ResourceKind
 from switchgear.errors import NotFound
+from switchgear.resources.conflicts import not_there
 from switchgear.resources.engine import ResourceEngine
+
+
+_MOST_REFERRERS = 500
+"""Resources that name one, of which so many are looked at."""
 
 
 class Hit(Struct, frozen=True):
@@ -31,8 +36,18 @@ class Hits(Struct, frozen=True):
     data: list[Hit]
 
 
-def search_handler(engine: ResourceEngine, authority: Authority) -> HTTPRouteHandler:
-    """Make the route."""
+class Referrers(Struct, frozen=True):
+    """Those that name a resource, as far as one may read them, by kind and id."""
+
+    data: list[Hit]
+
+
+def search_handlers(engine: ResourceEngine, authority: Authority) -> list[HTTPRouteHandler]:
+    """Make the routes."""
+
+    async def scope_of(request: Request[Any, Any, Any], action: str, kind: str, id: str | None) -> Scope:
+        found = authority.decide(request.state.principal, action, kind, id)
+        return found if isinstance(found, Scope) else await found
 
     @get(
         f"{PREFIX}/search",
@@ -49,8 +64,7 @@ def search_handler(engine: ResourceEngine, authority: Authority) -> HTTPRouteHan
         exact: list[Hit] = []
         found: list[Hit] = []
         for kind in engine.kinds.values():
-            scope = authority.decide(request.state.principal, "list", kind.name, None)
-            scope = scope if isinstance(scope, Scope) else await scope
+            scope = await scope_of(request, "list", kind.name, None)
             if not scope.allowed:
                 continue
             with contextlib.suppress(NotFound):
@@ -60,7 +74,32 @@ def search_handler(engine: ResourceEngine, authority: Authority) -> HTTPRouteHan
                 found += [_hit(kind, view) for view in page.data if view["id"] != q]
         return Hits([*exact, *found][:limit])
 
-    return search
+    @get(
+        f"{PREFIX}/references",
+        opt={"action": "list", "resource": "search", "scoped": True},
+        summary="The resources that name one, which is not deleted while they do",
+        tags=["search"],
+    )
+    async def references(
+        request: Request[Any, Any, Any],
+        kind: Annotated[str, QueryParameter(min_length=1, max_length=64)],
+        id: Annotated[str, QueryParameter(min_length=1, max_length=256)],
+    ) -> Referrers:
+        async def seen(kind: str, id: str) -> Hit | None:
+            scope = await scope_of(request, "read", kind, id)
+            if not scope.allowed:
+                return None
+            try:
+                return _hit(engine.kind(kind), await engine.get(kind, id, scope))
+            except NotFound:
+                return None
+
+        if await seen(engine.kind(kind).name, id) is None:
+            raise not_there(engine.kind(kind), id)
+        users = await engine.referrers(kind, id, _MOST_REFERRERS)
+        return Referrers([hit for user in sorted(users) if (hit := await seen(*user)) is not None])
+
+    return [search, references]
 
 
 def _hit(kind: ResourceKind[Any, Any], view: dict[str, Any]) -> Hit:
