@@ -2,7 +2,9 @@
 
 import pytest
 
-from console.conftest import Console, House, Opens
+from console.conftest import Console, House
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +19,38 @@ def test_a_prompt_is_rendered_as_its_values_are_typed(filled: House, console: Co
     page = console.page
     console.go("k/prompts/greet")
     page.get_by_text("Still needed").wait_for()
-    page.get_by_role("textbox", name="name").fill("<img src=x onerror=alert(1)>")
-    page.get_by_text("Say <b><img src=x onerror=alert(1)></b>.").wait_for()
-    assert 0 == page.locator("main pre b, main pre img").count(), "text stays text"
+    page.get_by_role("textbox", name="name").fill(HOSTILE)
+    page.get_by_text(f"Say <b>{HOSTILE}</b>.").wait_for()
+    assert 0 == page.locator("main .turn b, main .turn img").count(), "text stays text"
     page.get_by_label("Version").fill("1")
-    page.get_by_text("Speak English to <img").wait_for()
+    page.get_by_text(f"Speak English to {HOSTILE}").wait_for()
     assert '"version": 1' in page.locator(".code pre").inner_text()
+
+
+def test_a_prompt_is_written_with_what_it_says_beside_it(filled: House, console: Console) -> None:
+    page = console.page
+    console.go("k/prompts/?new=1")
+    page.get_by_label("ID *").fill("written")
+    page.get_by_label("Text", exact=True).fill("Speak ${var:language:English} to ${var:name")
+    page.get_by_text("is no variable").wait_for()
+    assert page.locator(".field.wrong textarea").count(), "what is wrong is told at the text"
+    console.refused.clear()
+    page.get_by_label("Text", exact=True).fill("Speak ${var:language:English} to ${var:name}.")
+    page.get_by_label("name", exact=True).fill("Ann")
+    page.get_by_text("Speak English to Ann.").wait_for()
+    page.get_by_role("button", name="Messages of several roles").click()
+    page.get_by_label("Message 2", exact=True).fill("Hello")
+    page.reload()
+    assert "Hello" == page.get_by_label("Message 2", exact=True).input_value(), "what is half written is kept"
+    page.get_by_role("button", name="Make prompt").click()
+    page.get_by_role("tab", name="Where used").wait_for()
+    roles = [it["role"] for it in filled.admin("GET", "/prompts/written")["messages"]]
+    assert ["system", "user"] == roles
+    case = {"id": "written", "model": "echo", "prompt_id": "written", "assertions": [{"type": "contains", "value": "a"}]}
+    filled.admin("POST", "/test-cases", case)
+    page.get_by_role("tab", name="Where used").click()
+    page.locator("tbody").get_by_role("link", name="written").wait_for()
+    assert [] == console.refused
 
 
 def test_prompts_of_the_library_and_templates_of_workflows_become_ones_own(filled: House, console: Console) -> None:
@@ -72,18 +100,41 @@ def test_test_cases_are_run_and_models_compared(filled: House, console: Console)
     console.go("k/test-cases/paris")
     page.get_by_role("button", name="Run it").click()
     page.get_by_text("paris: passed").wait_for()
-    page.locator("tbody tr").first.click()
-    page.get_by_role("dialog").get_by_text("Assertions").wait_for()
-    page.keyboard.press("Escape")
+    page.get_by_role("region", name="What came of it").get_by_text("passed").last.wait_for()
     console.go("p/test_cases/test-runs")
     page.get_by_role("button", name="Run test cases").click()
     page.get_by_role("combobox", name="Model").fill("echo")
     page.get_by_role("button", name="Compare with another variant").click()
     page.get_by_role("combobox", name="Model").nth(1).fill("m")
     page.get_by_role("dialog").get_by_role("button", name="Run", exact=True).click()
-    page.get_by_role("dialog").get_by_role("columnheader", name="m", exact=True).wait_for()
-    page.get_by_role("dialog").get_by_role("button", name="failed").click()
-    page.get_by_role("dialog").get_by_text("Answer").wait_for()
+    page.get_by_role("columnheader", name="m", exact=True).wait_for()
+    page.get_by_role("button", name="paris").click()
+    beside = page.get_by_role("region", name="paris, side by side")
+    beside.get_by_text("From echo to m").wait_for()
+    assert "Paris" in beside.inner_text()
+    page.reload()
+    beside.wait_for()
+
+
+def test_a_test_case_is_written_for_a_model_or_a_workflow(filled: House, console: Console) -> None:
+    say = {"name": "say", "type": "chat_completion", "settings": {"model_id": "echo"}}
+    say["inputs"] = {"user_message": "Dear ${request:who}"}
+    schema = {"type": "object", "required": ["who"], "properties": {"who": {"type": "string"}}}
+    filled.admin("POST", "/workflows", {"id": "dear", "input_schema": schema, "steps": [say]})
+    page = console.page
+    console.go("k/test-cases/?new=1")
+    page.get_by_label("ID *").fill("dear")
+    page.get_by_role("button", name="A workflow is run").click()
+    page.get_by_label("Workflow", exact=True).fill("dear")
+    page.get_by_label("Who *").fill("Ann")
+    page.get_by_role("group", name="Assertions").get_by_role("button", name="Add").click()
+    page.get_by_label("Type", exact=True).select_option("contains")
+    page.get_by_label("Value *").fill("Ann")
+    page.get_by_role("button", name="Make test case").click()
+    page.get_by_role("button", name="Run it").click()
+    page.get_by_text("dear: passed").wait_for()
+    made = filled.admin("GET", "/test-cases/dear")
+    assert ("dear", {"who": "Ann"}, None) == (made["workflow"], made["input"], made["model"])
 
 
 def test_a_dialog_is_begun_gone_on_with_and_deleted(filled: House, console: Console) -> None:

@@ -51,6 +51,7 @@ class TestCasesPlugin(Plugin[TestCasesSettings]):
         """Bring its pages of the console."""
         return [
             UIPage("results", "Results", "history.js", kind="test-cases", panel=True),
+            UIPage("edit", "Edit", "edit.js", kind="test-cases", panel=True),
             UIPage("test-runs", "Test runs", "runs.js", group="Testing"),
         ]
 

@@ -1,5 +1,5 @@
 // What a prompt says with some values: asked for once nobody has typed for a moment.
-import { Field, Tag, html, isAbort, useDraft, useEffect, useState } from "../ui/kit.js";
+import { Tag, VariableFields, html, isAbort, useDraft, useEffect, useState } from "../ui/kit.js";
 
 const PAUSE_MS = 200;
 
@@ -21,15 +21,12 @@ export function useRendered(ask, key) {
 // Values to try a prompt with are kept in this tab, for each prompt.
 export function useValues(id) {
   const [kept, keep] = useDraft(`prompt-values/${id}`);
-  const values = kept || {};
-  const put = (name, text) => { const { [name]: _, ...rest } = values; keep(text === "" ? rest : { ...rest, [name]: text }); };
-  return [values, put];
+  return [kept || {}, keep];
 }
 
 export function Values({ variables, values, put }) {
   if (!variables.length) return html`<p class="muted">It has no variables. <code>${"${var:name}"}</code> and <code>${"${var:name:default}"}</code> stand for values of each call.</p>`;
-  return variables.map(({ name, default: usual }) => html`<${Field} key=${name} label=${html`<code>${name}</code>${usual === null ? html`<span class="needed" title="Needed"> *</span>` : null}`}>
-    ${(field) => html`<textarea id=${field} rows="1" aria-label=${name} placeholder=${usual === null ? "needed" : usual === "" ? "may be left empty" : usual} value=${values[name] ?? ""} onInput=${(event) => put(name, event.target.value)}></textarea>`}<//>`);
+  return html`<${VariableFields} variables=${variables} value=${values} onChange=${put} />`;
 }
 
 export function Said({ it }) {

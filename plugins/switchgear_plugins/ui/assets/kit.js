@@ -8,6 +8,7 @@ export * from "./kit/text.js";
 export * from "./kit/table.js";
 export { SchemaForm, NumberInput, JsonInput, resolve, useDraft } from "./kit/form.js";
 export { ResourceForm, secretsOf } from "./kit/editor.js";
+export { InputForm, PromptVariables, VariableFields } from "./kit/inputs.js";
 export { Picker, findIn, findAmong } from "./kit/picker.js";
 export { Chart, Bar } from "./kit/chart.js";
 export { ask, events } from "./kit/ask.js";
