@@ -3,6 +3,7 @@
 import pytest
 
 from console.conftest import Console, House
+from support.faultup import Script
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 
@@ -68,13 +69,18 @@ def test_prompts_of_the_library_and_templates_of_workflows_become_ones_own(fille
     page.get_by_role("heading", name="Basic chat").wait_for()
 
 
+STEPS = [
+    {"name": name, "type": "chat_completion", "settings": {"model_id": model}, "inputs": {"user_message": "Dear ${request:who}"}}
+    for name, model in (("say", "echo"), ("think", "m"))
+]
+SCHEMA = {"type": "object", "required": ["who"], "properties": {"who": {"type": "string"}}}
+
+
 def test_a_workflow_is_run_by_a_form_of_its_input_and_tried_without_calling_anybody(
     filled: House, console: Console
 ) -> None:
-    step = {"name": "say", "type": "chat_completion", "settings": {"model_id": "echo"}}
-    step["inputs"] = {"user_message": "Dear ${request:who}"}
-    schema = {"type": "object", "required": ["who"], "properties": {"who": {"type": "string"}}}
-    filled.admin("POST", "/workflows", {"id": "letter", "input_schema": schema, "steps": [step]})
+    filled.admin("POST", "/workflows", {"id": "letter", "input_schema": SCHEMA, "steps": STEPS})
+    filled.upstream.script(Script(hang=True), Script(content="It is done"))
     page = console.page
     console.go("k/workflows/letter")
     page.get_by_role("button", name="Run", exact=True).click()
@@ -82,15 +88,62 @@ def test_a_workflow_is_run_by_a_form_of_its_input_and_tried_without_calling_anyb
     console.refused.clear()
     page.get_by_label("Who *").fill("Ann")
     page.get_by_role("button", name="Run", exact=True).click()
-    page.get_by_text('"Dear Ann"').last.wait_for()
-    page.get_by_text("Without calling anybody").click()
-    page.get_by_label("Outputs of steps").fill('{"say": {"content": "mocked"}}')
+    lanes = page.locator("main summary", has=page.locator(".lane"))
+    lanes.filter(has_text="think").get_by_text("…").wait_for()
+    assert "…" not in lanes.filter(has_text="say").inner_text(), "the first has ended, and is shown while the next runs"
+    page.get_by_role("button", name="Stop").click()
+    page.locator(".figure").get_by_text("cancelled").wait_for()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.locator("main pre").get_by_text("It is done").first.wait_for()
+    page.get_by_text("Try it without calling anybody").click()
+    page.get_by_label("Outputs of steps").fill('{"say": {"content": "said"}, "think": {"content": "mocked"}}')
     page.get_by_role("button", name="Try", exact=True).click()
-    page.get_by_text('"mocked"').last.wait_for()
+    page.locator("main pre").get_by_text("mocked").first.wait_for()
+    page.reload()
+    assert "Ann" == page.get_by_label("Who *").input_value(), "what was typed is kept"
     page.get_by_role("tab", name="Runs").click()
     page.locator("tbody tr").first.click()
-    page.get_by_role("dialog").get_by_text("chat completion").click()
-    page.get_by_role("dialog").get_by_text('"Dear Ann"').first.wait_for()
+    page.get_by_role("heading", name="Run of letter").wait_for()
+    page.get_by_text("chat completion").first.click()
+    page.get_by_text('"Dear Ann"').first.wait_for()
+
+
+def test_a_workflow_is_written_step_by_step_and_what_is_wrong_is_told_at_the_step(
+    filled: House, console: Console
+) -> None:
+    page = console.page
+    console.go("k/workflows/?new=1")
+    page.get_by_label("ID *").fill("written")
+    steps = page.get_by_role("group", name="Steps", exact=True)
+    steps.get_by_label("Add to Steps").select_option("chat_completion")
+    steps.get_by_label("Model *").fill("echo")
+    steps.get_by_label("User message", exact=True).fill(HOSTILE)
+    steps.get_by_label("Put a reference into").first.select_option("${request:message}")
+    steps.get_by_label("Add to Steps").select_option("conditional")
+    steps.get_by_role("button", name="Add a condition").click()
+    steps.get_by_label("Condition 1: what", exact=True).fill("${step:nothing:content}")
+    steps.get_by_label("Condition 1: how compared").select_option("contains")
+    steps.get_by_label("Condition 1: with what", exact=True).fill("Paris")
+    steps.get_by_label("Condition 1: what then").select_option("end_workflow")
+    page.get_by_role("button", name="Make workflow").click()
+    wrong = steps.locator("li.wrong")
+    wrong.get_by_text("is no step that comes before this one").wait_for()
+    assert "conditional" in wrong.inner_text()
+    console.refused.clear()
+    steps.get_by_label("Condition 1: what", exact=True).fill("${step:ask:content}")
+    page.get_by_role("button", name="Make workflow").click()
+    page.get_by_role("tab", name="Runs").wait_for()
+    first, second = filled.admin("GET", "/workflows/written")["steps"]
+    assert HOSTILE + "${request:message}" == first["inputs"]["user_message"]
+    assert {"field": "${step:ask:content}", "operator": "contains", "value": "Paris", "action": "end_workflow"} == (
+        second["inputs"]["conditions"][0]
+    )
+    console.go("k/workflows/written?tab=edit")
+    steps.get_by_role("button", name="Move conditional up").click()
+    page.reload()
+    assert "conditional" in steps.locator("li").first.inner_text(), "what is half written is kept"
+    assert 0 == page.locator("main img").count()
+    assert [] == console.refused
 
 
 def test_test_cases_are_run_and_models_compared(filled: House, console: Console) -> None:
@@ -117,10 +170,7 @@ def test_test_cases_are_run_and_models_compared(filled: House, console: Console)
 
 
 def test_a_test_case_is_written_for_a_model_or_a_workflow(filled: House, console: Console) -> None:
-    say = {"name": "say", "type": "chat_completion", "settings": {"model_id": "echo"}}
-    say["inputs"] = {"user_message": "Dear ${request:who}"}
-    schema = {"type": "object", "required": ["who"], "properties": {"who": {"type": "string"}}}
-    filled.admin("POST", "/workflows", {"id": "dear", "input_schema": schema, "steps": [say]})
+    filled.admin("POST", "/workflows", {"id": "dear", "input_schema": SCHEMA, "steps": STEPS[:1]})
     page = console.page
     console.go("k/test-cases/?new=1")
     page.get_by_label("ID *").fill("dear")

@@ -76,6 +76,7 @@ class WorkflowsPlugin(Plugin[WorkflowsSettings]):
         return [
             UIPage("run", "Run", "run.js", kind="workflows", panel=True),
             UIPage("runs", "Runs", "runs.js", kind="workflows", panel=True),
+            UIPage("edit", "Edit", "edit.js", kind="workflows", panel=True),
             UIPage("workflow-runs", "Workflow runs", "runs.js", group="Testing"),
             UIPage("workflow-templates", "Workflow templates", "templates.js", group="Resources"),
         ]

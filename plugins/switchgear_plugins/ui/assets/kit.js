@@ -11,7 +11,7 @@ export { ResourceForm, secretsOf } from "./kit/editor.js";
 export { InputForm, PromptVariables, VariableFields } from "./kit/inputs.js";
 export { Picker, findIn, findAmong } from "./kit/picker.js";
 export { Chart, Bar } from "./kit/chart.js";
-export { ask, events } from "./kit/ask.js";
+export { ask, events, namedEvents } from "./kit/ask.js";
 export { kinds, kindNamed, describe, offers, placeOf, callables, many } from "./kit/kinds.js";
 
 import { html, render } from "./kit/dom.js";

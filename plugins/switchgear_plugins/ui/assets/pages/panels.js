@@ -59,12 +59,6 @@ export function ownFields(kind, value) {
       return findAmong(data.map((it) => ({ id: it.name, title: it.title })))(word);
     }} />` };
   }
-  if (kind.name === "workflows") {
-    return {
-      "steps.*.type": (it) => html`<${Offered} ...${it} kind="workflow_steps" label="What the step does" />`,
-      "steps.*.settings": (it) => html`<${Settings} ...${it} kind="workflow_steps" type=${value.steps?.[Number(it.path.split(".")[1])]?.type} />`,
-    };
-  }
   if (kind.name === "policy-attachments") return { policy: (it) => html`<${Offered} ...${it} kind="policies" label="Which policy" />` };
   return {};
 }
