@@ -1,7 +1,7 @@
 // Runs of test cases: begun here, watched, and compared side by side where there are several variants.
 import {
   Bar, Button, Code, Dialog, Diff, Empty, Field, Figure, Fragment, Id, Link, Loaded, NumberInput, Page, Picker, Status, Table, Time, complain, cx, findIn, go, html, id as escaped, money, page, place, plural,
-  setQuery, span, toast, useEvery, useLoad, useState,
+  Who, setQuery, span, toast, useEvery, useLoad, useState,
 } from "../ui/kit.js";
 import { Changed, RUNS, Result, Verdicts } from "./result.js";
 
@@ -62,7 +62,7 @@ function One({ api, id }) {
   const going = GOING.includes(found.data?.state);
   useEvery(going ? 700 : 0, found.reload, [found.data?.state]);
   const cancel = async () => { try { await api(`test-runs/${escaped(id)}/cancel`, { method: "POST" }); toast("The run is stopped"); found.reload(); } catch (error) { complain(error); } };
-  return html`<${Loaded} from=${found}>${(run) => html`<${Page} title="Test run" about=${html`<span class="bar"><${Link} to=${RUNS}>All runs<//> <${Id} value=${id} /> <span>begun <${Time} at=${run.at_us} relative /> by ${run.by.startsWith("usr_") ? html`<${Link} to=${["k", "users", run.by]}>${run.by}<//>` : run.by}</span></span>`}
+  return html`<${Loaded} from=${found}>${(run) => html`<${Page} title="Test run" about=${html`<span class="bar"><${Link} to=${RUNS}>All runs<//> <${Id} value=${id} /> <span>begun <${Time} at=${run.at_us} relative /> by <${Who} id=${run.by} /></span></span>`}
       actions=${going ? html`<${Button} onClick=${cancel}>Stop<//>` : null}>
     <div class="figures"><${Figure} label="State" value=${html`<${Status} value=${run.state} />`}>${run.progress.done} of ${run.progress.total}${going ? html` <${Bar} part=${run.progress.done} whole=${run.progress.total} />` : null}<//>
       <${Figure} label="Passed" value=${run.totals.passed}>${run.totals.fixed ? `${run.totals.fixed} fixed since the last` : ""}<//><${Figure} label="Failed" value=${run.totals.failed}>${run.totals.broken ? html`<span class="bad">${run.totals.broken} broken since the last</span>` : ""}<//>
@@ -77,7 +77,7 @@ function List({ api }) {
     <${Table} name="test-runs" load=${({ cursor, limit, signal }) => api("test-runs", { query: { cursor, limit }, signal })} onRow=${(it) => go([...RUNS, it.id])}
       columns=${[
         { key: "at_us", title: "When", align: "fix", show: (it) => html`<${Link} to=${[...RUNS, it.id]}><${Time} at=${it.at_us} relative /><//>` }, { key: "cases", title: "Cases", show: (it) => (it.cases.length > 3 ? `${it.cases.slice(0, 3).join(", ")} and ${plural(it.cases.length - 3, "other")}` : it.cases.join(", ")) },
-        { key: "variants", title: "Variants", show: (it) => it.variants.map((one) => one.name).join(", ") }, { key: "by", title: "By" }, { key: "id", title: "ID", hidden: true, show: (it) => html`<${Id} value=${it.id} />` },
+        { key: "variants", title: "Variants", show: (it) => it.variants.map((one) => one.name).join(", ") }, { key: "by", title: "By", show: (it) => html`<${Who} id=${it.by} />` }, { key: "id", title: "ID", hidden: true, show: (it) => html`<${Id} value=${it.id} />` },
       ]} empty=${html`<${Empty} title="No run yet" action=${html`<${Link} to=${["k", "test-cases", ""]} query=${{ new: 1 }} class="button">New test case<//>`}>A test case is a call and what has to be so of its answer. In CI: <code>switchgear test run</code>.<//>`} /><//>
     ${beginning && html`<${Begin} api=${api} onClose=${() => setBeginning(false)} />`}<//>`;
 }

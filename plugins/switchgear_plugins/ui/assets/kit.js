@@ -10,6 +10,7 @@ export { SchemaForm, NumberInput, JsonInput, resolve, useDraft } from "./kit/for
 export { ResourceForm, secretsOf } from "./kit/editor.js";
 export { InputForm, PromptVariables, VariableFields } from "./kit/inputs.js";
 export { Picker, findIn, findAmong } from "./kit/picker.js";
+export { Who } from "./kit/who.js";
 export { Chart, Bar } from "./kit/chart.js";
 export { ask, events, namedEvents } from "./kit/ask.js";
 export { kinds, kindNamed, describe, offers, placeOf, callables, many } from "./kit/kinds.js";

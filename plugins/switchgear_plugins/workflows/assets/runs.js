@@ -1,5 +1,5 @@
 // Runs of workflows, and one with each of its steps.
-import { Empty, Filters, Id, Link, Loaded, Page, Status, Table, Time, findIn, go, html, id as escaped, money, page, place, setQuery, span, useLoad } from "../ui/kit.js";
+import { Empty, Filters, Id, Link, Loaded, Page, Status, Table, Time, Who, findIn, go, html, id as escaped, money, page, place, setQuery, span, useLoad } from "../ui/kit.js";
 import { Trace } from "./trace.js";
 
 const HERE = ["p", "workflows", "workflow-runs"];
@@ -7,7 +7,7 @@ const STATES = ["completed", "failed", "cancelled"];
 
 function One({ api, id }) {
   const found = useLoad((signal) => api(`workflow-runs/${escaped(id)}`, { signal }), [id]);
-  return html`<${Loaded} from=${found}>${(it) => html`<${Page} title=${`Run of ${it.workflow}`} about=${html`<span class="bar"><${Link} to=${HERE}>All runs<//> <${Id} value=${id} /> <span><${Link} to=${["k", "workflows", it.workflow]}>${it.workflow}<//>, version ${it.version}</span> <span><${Time} at=${it.at_us} relative /> for ${it.principal}</span>
+  return html`<${Loaded} from=${found}>${(it) => html`<${Page} title=${`Run of ${it.workflow}`} about=${html`<span class="bar"><${Link} to=${HERE}>All runs<//> <${Id} value=${id} /> <span><${Link} to=${["k", "workflows", it.workflow]}>${it.workflow}<//>, version ${it.version}</span> <span><${Time} at=${it.at_us} relative /> for <${Who} id=${it.principal} /></span>
       <${Link} to=${["requests"]} query=${{ "labels.parent": id }}>Its calls<//></span>`}><${Trace} run=${it} /><//>`}<//>`;
 }
 
@@ -23,7 +23,7 @@ function List({ api, of }) {
       { key: "error", title: "Why it failed" }, { key: "steps_taken", title: "Steps", align: "num" },
       { key: "took_ms", title: "Took", align: "num", show: (it) => span(it.took_ms * 1000) },
       { key: "cost_microusd", title: "Cost", align: "num", show: (it) => money(it.cost_microusd) },
-      { key: "principal", title: "For" }, { key: "version", title: "Version", align: "num", hidden: true }, { key: "id", title: "ID", hidden: true, show: (it) => html`<${Id} value=${it.id} />` },
+      { key: "principal", title: "For", show: (it) => html`<${Who} id=${it.principal} />` }, { key: "version", title: "Version", align: "num", hidden: true }, { key: "id", title: "ID", hidden: true, show: (it) => html`<${Id} value=${it.id} />` },
     ]} onRow=${(it) => go([...HERE, it.id])}
     tools=${html`<${Filters} filters=${[...(of ? [] : [{ name: "workflow", find: findIn("workflows") }]), { name: "status", choices: STATES }]} values=${of ? { status: query.status || "" } : { workflow: query.workflow || "", status: query.status || "" }} onChange=${setQuery} />`}
     empty=${html`<${Empty} title="No run yet">Run a workflow on its page, with <code>POST /v1/workflows/ID/execute</code>, or by its name as a model.<//>`} />`;
