@@ -158,7 +158,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("house")) as made:
+    with House(tmp_path_factory.mktemp("house"), plugins={"balances": {}}) as made:
         yield made
 
 

@@ -47,7 +47,12 @@ def test_a_prompt_is_written_with_what_it_says_beside_it(filled: House, console:
     page.get_by_role("tab", name="Where used").wait_for()
     roles = [it["role"] for it in filled.admin("GET", "/prompts/written")["messages"]]
     assert ["system", "user"] == roles
-    case = {"id": "written", "model": "echo", "prompt_id": "written", "assertions": [{"type": "contains", "value": "a"}]}
+    case = {
+        "id": "written",
+        "model": "echo",
+        "prompt_id": "written",
+        "assertions": [{"type": "contains", "value": "a"}],
+    }
     filled.admin("POST", "/test-cases", case)
     page.get_by_role("tab", name="Where used").click()
     page.locator("tbody").get_by_role("link", name="written").wait_for()
@@ -70,7 +75,12 @@ def test_prompts_of_the_library_and_templates_of_workflows_become_ones_own(fille
 
 
 STEPS = [
-    {"name": name, "type": "chat_completion", "settings": {"model_id": model}, "inputs": {"user_message": "Dear ${request:who}"}}
+    {
+        "name": name,
+        "type": "chat_completion",
+        "settings": {"model_id": model},
+        "inputs": {"user_message": "Dear ${request:who}"},
+    }
     for name, model in (("say", "echo"), ("think", "m"))
 ]
 SCHEMA = {"type": "object", "required": ["who"], "properties": {"who": {"type": "string"}}}
@@ -102,7 +112,7 @@ def test_a_workflow_is_run_by_a_form_of_its_input_and_tried_without_calling_anyb
     page.reload()
     assert "Ann" == page.get_by_label("Who *").input_value(), "what was typed is kept"
     page.get_by_role("tab", name="Runs").click()
-    page.locator("tbody tr").first.click()
+    page.locator("tbody td").first.click()
     page.get_by_role("heading", name="Run of letter").wait_for()
     page.get_by_text("chat completion").first.click()
     page.get_by_text('"Dear Ann"').first.wait_for()
@@ -213,11 +223,68 @@ def test_a_webhook_is_tested_and_delivered_to_again(filled: House, console: Cons
     console.go("k/webhooks/ops")
     page.get_by_role("button", name="Send a test event").click()
     page.get_by_text("Not delivered").wait_for()
-    page.locator("tbody tr").first.click()
+    page.locator("tbody td").first.click()
     page.get_by_role("dialog").get_by_text("webhooks.test").first.wait_for()
     page.get_by_role("dialog").get_by_role("button", name="Deliver again").click()
     page.get_by_text("It is delivered once more").wait_for()
     assert 2 == len(filled.admin("GET", "/webhook-deliveries?webhook=ops")["data"])
+
+
+def test_events_of_a_webhook_are_found_among_those_there_are(filled: House, console: Console) -> None:
+    page = console.page
+    console.go("k/webhooks/?new=1")
+    page.get_by_label("ID *").fill("told")
+    page.get_by_label("Url *").fill("https://example.com/hook")
+    page.get_by_label("Events *").fill("prompts.del")
+    page.get_by_role("option", name="prompts.deleted").click()
+    page.get_by_label("Events *").fill("models.*")
+    page.get_by_role("button", name="Take out models.*").wait_for()
+    page.get_by_role("button", name="Make webhook").click()
+    page.get_by_text("This is shown once").wait_for()
+    assert ["prompts.deleted", "models.*"] == filled.admin("GET", "/webhooks/told")["events"]
+
+
+def test_an_external_api_is_tried(filled: House, console: Console) -> None:
+    filled.admin("POST", "/external-apis", {"id": "up", "base_url": filled.upstream.base_url})
+    page = console.page
+    console.go("k/external-apis/up")
+    page.get_by_label("Path").fill(f"nothing/{HOSTILE}")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("Answered with").wait_for()
+    page.get_by_label("Path").fill("../x")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("The path of a request may not have").wait_for()
+    console.refused.clear()
+
+
+def test_tokens_are_granted_and_a_balance_corrected(filled: House, console: Console) -> None:
+    page = console.page
+    console.go("p/balances/balances")
+    page.get_by_role("button", name="Grant tokens").first.click()
+    page.get_by_label("Account").last.fill("ann/1 & co")
+    page.get_by_label("Tokens", exact=True).fill("1000")
+    page.get_by_label("Reason").fill(HOSTILE)
+    page.get_by_role("dialog").get_by_role("button", name="Grant tokens").click()
+    page.get_by_role("heading", name="ann/1 & co").wait_for()
+    page.get_by_role("button", name="Change", exact=True).click()
+    page.get_by_role("dialog").get_by_label("What").select_option("adjustment")
+    page.get_by_role("textbox", name="Tokens").fill("-1200")
+    page.get_by_role("textbox", name="Reason").fill("counted twice")
+    page.get_by_role("dialog").get_by_role("button", name="Correct the balance").click()
+    page.get_by_text("below nothing").wait_for()
+    assert HOSTILE in page.locator("tbody").inner_text()
+    assert -200 == filled.admin("GET", "/balances/ann%2F1%20%26%20co")["balance"]
+
+
+def test_an_agent_is_talked_with(filled: House, console: Console) -> None:
+    filled.admin("POST", "/agents", {"id": "guide", "model": "echo", "system": "You help."})
+    page = console.page
+    console.go("k/agents/guide?tab=talk")
+    page.get_by_label("Title").fill("A way")
+    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("heading", name="A way").wait_for()
+    console.go("k/agents/guide?tab=talk")
+    page.get_by_role("link", name="A way").wait_for()
 
 
 def test_operations_are_watched_and_cancelled(filled: House, console: Console) -> None:
@@ -225,8 +292,8 @@ def test_operations_are_watched_and_cancelled(filled: House, console: Console) -
     made = filled.do(filled.run.http.post("/v1/chat/completions?async=true", json=body, headers=filled.run.auth)).json()
     page = console.page
     console.go("p/operations/operations")
-    page.locator("tbody tr").first.click()
-    page.get_by_role("dialog").get_by_text(made["id"]).wait_for()
+    page.locator("tbody td").first.click()
+    page.get_by_role("dialog").get_by_text(made["id"], exact=True).wait_for()
 
 
 def test_changes_say_what_was_changed(filled: House, console: Console) -> None:
@@ -234,5 +301,5 @@ def test_changes_say_what_was_changed(filled: House, console: Console) -> None:
     filled.admin("PUT", "/aliases/fast", {"target": "m"})
     page = console.page
     console.go("p/audit/audit?kind=aliases")
-    page.locator("tbody tr").first.click()
+    page.locator("tbody td").first.click()
     page.get_by_role("dialog").locator(".diff .added", has_text='"target": "m"').wait_for()

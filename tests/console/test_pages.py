@@ -12,6 +12,7 @@ PAGES = [
     "usage?what=requests", "limits", "health", "plugins", "plugins?plugin=explain", "settings", "prices", "anomalies",
     "p/audit/audit", "p/operations/operations", "p/dialogs/dialogs", "p/dialogs/dialogs?tab=all", "p/prompts/prompt-library",
     "p/workflows/workflow-templates", "p/workflows/workflow-runs", "p/test_cases/test-runs", "p/webhooks/webhook-deliveries",
+    "p/balances/balances", "p/balances/balances/end-user",
 ]  # fmt: skip
 
 
@@ -47,6 +48,9 @@ def fill_with_content(house: House) -> None:
     house.admin("POST", "/test-cases/greets/run")
     house.admin("POST", "/webhooks", {"id": "ops", "url": "http://127.0.0.1:9/hook", "events": ["models.created"]})
     house.admin("POST", "/webhooks/ops/test")
+    house.admin("POST", "/external-apis", {"id": "weather", "base_url": "https://api.example.com/v1"})
+    house.admin("POST", "/agents", {"id": "guide", "model": "echo", "system": "You help."})
+    house.admin("POST", "/balances/end-user/grant", {"tokens": 100, "reference": "welcome"})
 
 
 def addresses(house: House) -> list[str]:
@@ -67,15 +71,14 @@ LOOK = """async (to) => {
   const main = document.querySelector("main"), until = Date.now() + 10_000;
   const waiting = () => document.querySelector(".skeleton, [aria-busy=true]") || !main.querySelector("h1");
   do await new Promise(requestAnimationFrame); while (waiting() && Date.now() < until);
-  return { waiting: Boolean(waiting()), trouble: document.querySelector(".trouble")?.textContent, wide: main.scrollWidth - main.clientWidth, images: main.querySelectorAll("img[src=x]").length };
+  const wide = main.scrollWidth - main.clientWidth, images = main.querySelectorAll("img[src=x]").length;
+  return { waiting: Boolean(waiting()), trouble: document.querySelector(".trouble")?.textContent, wide, images };
 }"""
 """Goes to an address within the console, waits until nothing is loading any more, and tells what is to be seen there."""
 
 
 @pytest.mark.parametrize(("theme", "other", "width"), [("light", "dark", 1440), ("dark", "light", 390)])
-def test_every_page_shows_without_a_complaint(
-    filled: House, opens: Opens, theme: str, other: str, width: int
-) -> None:
+def test_every_page_shows_without_a_complaint(filled: House, opens: Opens, theme: str, other: str, width: int) -> None:
     console = opens(theme=theme, width=width, known=True)
     console.page.wait_for_selector(".shell")
     for address in addresses(filled):

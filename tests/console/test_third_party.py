@@ -96,9 +96,10 @@ def test_a_kind_of_another_plugin_has_a_form_with_pickers_secrets_parts_and_acti
 
 
 def test_pages_are_gone_with_their_plugins(house: House, opens: Opens, tmp_path: Path) -> None:
-    brought = [it for it in house.admin("GET", "/pages")["data"] if not it["panel"]]
+    listed = house.admin("GET", "/pages")["data"]
+    brought = [it for it in listed if not it["panel"]]
     kinds = {it["name"] for it in house.admin("GET", "/kinds")["data"]}
-    with House(tmp_path, plugins={it["plugin"]: {"enabled": False} for it in brought if it["plugin"] != "page"}) as bare:
+    with House(tmp_path, plugins={it["plugin"]: {"enabled": False} for it in listed if it["plugin"] != "page"}) as bare:
         assert [] == bare.admin("GET", "/pages")["data"]
         console = opens(url=bare.run.url)
         console.sign_in()

@@ -103,8 +103,8 @@ class UIPage(Struct, frozen=True):
     module  path of a native ES module among the plugin's assets
     group   the heading of navigation that it stands under
     kind    the kind of resource that it is about, whose generated page it then replaces in navigation
-    panel   whether it is a tab of each resource of that kind instead: in no navigation, and shown with the resource's id. One with
-            the slug `edit` stands in for the form that the kind has, also where a new one is made
+    panel   whether it is a tab of each resource of that kind instead: in no navigation, and shown with the resource's id. One
+            with the slug `edit` stands in for the form that the kind has, also where a new one is made
     """
 
     slug: str

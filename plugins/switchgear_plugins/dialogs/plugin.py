@@ -45,6 +45,7 @@ class DialogsPlugin(Plugin[DialogsSettings]):
         """Bring its pages of the console."""
         return [
             UIPage("dialogs", "Dialogs", "dialogs.js"),
+            UIPage("talk", "Talk", "talk.js", kind="agents", panel=True),
         ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":

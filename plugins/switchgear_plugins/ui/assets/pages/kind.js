@@ -182,9 +182,9 @@ function Brought({ panel, api, kind, resource, onSaved }) {
 // Which others name a resource: what they are about, and what keeps it from being deleted.
 function Users({ kind, api, id }) {
   const found = useLoad((signal) => api("references", { query: { kind: kind.name, id }, signal }), [kind.name, id]);
-  return html`<${Loaded} from=${found} lines=${3}>${({ data }) => (data.length ? html`<div class="table-box"><table><thead><tr><th>What</th><th>ID</th><th>Name</th></tr></thead>
+  return html`<${Loaded} from=${found} lines=${3}>${({ data, more }) => (data.length ? html`<div class="table-box"><table><thead><tr><th>What</th><th>ID</th><th>Name</th></tr></thead>
     <tbody>${data.map((it) => html`<tr key=${`${it.kind}/${it.id}`}><td class="fix">${capital(it.title)}</td><td><${Link} to=${["k", it.kind, it.id]}>${it.id}<//></td><td>${cell(it.name)}</td></tr>`)}</tbody></table></div>
-    <p class="hint">It is not deleted while they name it.</p>` : html`<${Empty} title="Nothing names it">Other resources that name this ${kind.title} are listed here. Calls name it without being listed: they are in the request log.<//>`)}<//>`;
+    <p class="hint">${more ? "There are others besides. " : ""}It is not deleted while they name it.</p>` : html`<${Empty} title="Nothing names it">Other resources that name this ${kind.title} are listed here. Calls name it without being listed: they are in the request log.<//>`)}<//>`;
 }
 
 function One({ kind, api, id }) {
