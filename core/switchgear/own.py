@@ -38,6 +38,7 @@ ROUTES = frozenset(
         ("GET", "/admin/v1/config/version"),
         ("GET", "/admin/v1/kinds"),
         ("GET", "/admin/v1/kinds/{}"),
+        ("GET", "/admin/v1/kinds/{}/allowed"),
         ("GET", "/admin/v1/pages"),
         ("GET", "/admin/v1/plugins"),
         ("GET", "/admin/v1/references"),

@@ -81,6 +81,7 @@ def test_the_link_of_a_first_run_makes_the_first_administrator_once(browser: Bro
 def test_a_member_sees_their_own_area(house: House, opens: Opens) -> None:
     house.admin("POST", "/teams", {"id": "red", "name": "Red"})
     house.admin("POST", "/users", {"username": "bob", "team_id": "red", "role": "member", "password": PASSWORD})
+    house.admin("POST", "/prompts", {"id": "greet", "content": "Speak to ${var:name}.", "team_id": "red"})
     console = opens()
     console.sign_in("bob")
     console.page.get_by_role("heading", name="bob").wait_for()
@@ -89,6 +90,15 @@ def test_a_member_sees_their_own_area(house: House, opens: Opens) -> None:
     assert 0 == navigation.get_by_text("Providers", exact=True).count()
     assert 0 == navigation.get_by_text("Plugins", exact=True).count()
     assert 1 == navigation.get_by_text("API keys", exact=True).count()
+    navigation.get_by_role("link", name="Dialogs").click()
+    console.page.get_by_role("button", name="New dialog").wait_for()
+    assert 0 == console.page.get_by_role("tab", name="Everybody's").count()
+    console.go("k/prompts/greet")
+    console.page.get_by_text("Still needed").wait_for()
+    console.page.get_by_role("tab", name="Details").click()
+    assert console.page.get_by_label("Content").is_disabled()
+    for name in ("Delete", "Save", "As JSON"):
+        assert 0 == console.page.get_by_role("button", name=name, exact=True).count()
 
 
 def test_an_openid_provider_signs_somebody_in(browser: Browser, tmp_path: Path) -> None:

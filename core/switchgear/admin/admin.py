@@ -78,7 +78,7 @@ def create_admin_app(
             scoped=handler.opt.get("scoped") is True,
         )
 
-    extra_handlers = [*kind_list(engine.kinds), *search_handlers(engine, authority), *extra_handlers]
+    extra_handlers = [*kind_list(engine.kinds, authority), *search_handlers(engine, authority), *extra_handlers]
     return App(
         [*kind_handlers(engine), *extra_handlers, *docs_handlers(engine.kinds, extra_handlers, dialects, root_path)],
         guards=[guard],

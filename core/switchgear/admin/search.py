@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from switchgear.admin.conditions import PREFIX
 from switchgear.authority import Authority
-from switchgear.contracts.principal import Scope
 from switchgear.contracts.resource import ResourceKind
 from switchgear.errors import NotFound
 from switchgear.resources.conflicts import not_there
@@ -65,7 +64,7 @@ def _search(engine: ResourceEngine, authority: Authority) -> HTTPRouteHandler:
         exact: list[Hit] = []
         found: list[Hit] = []
         for kind in engine.kinds.values():
-            scope = await _scope(authority, request, "list", kind.name, None)
+            scope = await authority.scope(request.state.principal, "list", kind.name, None)
             if not scope.allowed:
                 continue
             with contextlib.suppress(NotFound):
@@ -80,7 +79,7 @@ def _search(engine: ResourceEngine, authority: Authority) -> HTTPRouteHandler:
 
 def _references(engine: ResourceEngine, authority: Authority) -> HTTPRouteHandler:
     async def seen(request: AnyRequest, kind: str, id: str) -> Hit | None:
-        scope = await _scope(authority, request, "read", kind, id)
+        scope = await authority.scope(request.state.principal, "read", kind, id)
         if not scope.allowed:
             return None
         with contextlib.suppress(NotFound):
@@ -106,11 +105,6 @@ def _references(engine: ResourceEngine, authority: Authority) -> HTTPRouteHandle
         return Referrers([it for it in shown if it is not None], more=len(found) > _MOST_REFERRERS)
 
     return references
-
-
-async def _scope(authority: Authority, request: AnyRequest, action: str, kind: str, id: str | None) -> Scope:
-    found = authority.decide(request.state.principal, action, kind, id)
-    return found if isinstance(found, Scope) else await found
 
 
 def _hit(kind: ResourceKind[Any, Any], view: dict[str, Any]) -> Hit:

@@ -45,7 +45,7 @@ class BalancesPlugin(Plugin[BalancesSettings]):
 
     def switchgear_ui_pages(self) -> list[UIPage]:
         """Bring its page of the console."""
-        return [UIPage("balances", "Balances", "balances.js", group="Access")]
+        return [UIPage("balances", "Balances", "balances.js", group="Access", needs="balances")]
 
     def books(self) -> Books:
         """Return the books; there are none before the store is open."""

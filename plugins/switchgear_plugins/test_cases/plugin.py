@@ -52,7 +52,7 @@ class TestCasesPlugin(Plugin[TestCasesSettings]):
         return [
             UIPage("results", "Results", "history.js", kind="test-cases", panel=True),
             UIPage("edit", "Edit", "edit.js", kind="test-cases", panel=True),
-            UIPage("test-runs", "Test runs", "runs.js", group="Testing"),
+            UIPage("test-runs", "Test runs", "runs.js", group="Testing", needs="test-cases"),
         ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":

@@ -62,7 +62,13 @@ class WebhooksPlugin(Plugin[WebhooksSettings]):
         return [
             UIPage("edit", "Edit", "edit.js", kind="webhooks", panel=True),
             UIPage("deliveries", "Deliveries", "deliveries.js", kind="webhooks", panel=True),
-            UIPage("webhook-deliveries", "Webhook deliveries", "deliveries.js", group="Integrations"),
+            UIPage(
+                "webhook-deliveries",
+                "Webhook deliveries",
+                "deliveries.js",
+                group="Integrations",
+                needs="webhook-deliveries",
+            ),
         ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":

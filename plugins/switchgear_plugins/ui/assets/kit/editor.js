@@ -16,7 +16,7 @@ const written = (resource, schema, defs) => {
 };
 
 // `resource` is what is changed; without one a new one is made. `own` are fields of one's own by their paths, or a function of the
-// value that returns them. `children`, a function, may lay the form out otherwise: it gets what SchemaForm takes.
+// value that returns them. Whoever may not write it reads it. `children`, a function, may lay the form out otherwise: it gets what SchemaForm takes.
 export function ResourceForm({ kind, api, resource, onSaved, own = {}, children }) {
   const schema = resource ? kind.schemas.replace : kind.schemas.create;
   const secrets = secretsOf(kind);
@@ -49,12 +49,14 @@ export function ResourceForm({ kind, api, resource, onSaved, own = {}, children 
     schema, defs: kind.$defs, value, onChange: setDraft, errors, references: kind.references, secrets, own: typeof own === "function" ? own(value) : own,
     editing: Boolean(resource), skip: !resource && kind.id === "gateway" ? ["id"] : [],
   };
+  const fields = children ? children(form) : html`<${SchemaForm} ...${form} />`;
+  if (!kind.may(resource ? "replace" : "create")) return html`<fieldset class="editor" disabled>${fields}</fieldset>`;
   return html`<form onSubmit=${save} class="editor" novalidate>
     ${draft !== null && html`<div class="note bar"><span class="grow">Not saved yet: this is kept in this tab, also over a refresh${secrets.length ? "; secrets are not" : ""}.</span><${Button} kind="quiet" onClick=${() => { setDraft(null); setErrors([]); }}>Discard<//></div>`}
     ${conflict && html`<div class="trouble" role="alert"><p>Somebody else has changed this ${kind.title} meanwhile.</p><${Button} onClick=${() => { setDraft(null); onSaved(null); }}>Show theirs<//></div>`}
     ${raw ? html`<${Field} label="JSON">${(id) => html`<${JsonInput} id=${id} rows=${18} value=${value} onChange=${(to) => setDraft(to || {})} />`}<//>
         ${errors.length ? html`<ul class="field-error" role="alert">${errors.map((it) => html`<li><code>${it.pointer || "/"}</code> ${it.detail}</li>`)}</ul>` : null}`
-      : children ? children(form) : html`<${SchemaForm} ...${form} />`}
+      : fields}
     ${errors.length && !raw ? html`<p class="field-error" role="status">${plural(errors.length, "field")} ${errors.length === 1 ? "is" : "are"} not right: ${errors.map((it) => it.pointer || "the whole").join(", ")}</p>` : null}
     <div class="bar">
       <${Button} kind="primary" type="submit" busy=${busy} disabled=${resource && draft === null}>${resource ? "Save" : `Make ${kind.title}`}<//>

@@ -1,7 +1,7 @@
 // The page of any kind of resource, made of its declaration alone: list, form, versions, actions. Panels add what a kind has besides.
 import {
   Button, Code, Diff, Dialog, Empty, Fragment, Id, JsonView, Link, Loaded, Page, Prose, ResourceForm, SchemaForm, Status, Table, Tabs, Tag, Time,
-  Trouble, Filters, base, cell, client, complain, confirm, describe, go, html, many, page, place, pretty, resolve, secretsOf, session, setQuery, title,
+  Trouble, Filters, base, cell, client, complain, confirm, describe, go, html, many, page, place, pretty, resolve, secretsOf, setQuery, title,
   toast, useEffect, useLoad, useRef, useState, capital, id as escaped,
 } from "../kit.js";
 import { plugins } from "../kit/kinds.js";
@@ -37,15 +37,16 @@ function List({ kind, api }) {
     const it = resolve(view.properties[name], kind.$defs);
     return it.enum || (it.type === "boolean" ? ["true", "false"] : undefined);
   };
+  const begin = (words) => (kind.may("create") ? html`<${Link} to=${["k", kind.name, ""]} query=${{ new: 1 }} class="button primary">${words}<//>` : null);
   const scalar = kind.filters.filter((name) => { const it = resolve(view.properties[name] || {}, kind.$defs); return it.type !== "object"; });
-  return html`<${Page} title=${many(kind)} about=${kind.summary} actions=${html`<${Link} to=${["k", kind.name, ""]} query=${{ new: 1 }} class="button primary">New ${kind.title}<//>`}>
+  return html`<${Page} title=${many(kind)} about=${kind.summary} actions=${begin(`New ${kind.title}`)}>
     <${Table} name=${kind.name} columns=${columns} deps=${[kind.name, q, JSON.stringify(filters)]}
       load=${({ cursor, limit, signal }) => api(kind.name, { query: { limit, cursor, q, ...filters }, signal })}
       onRow=${(it) => go(["k", kind.name, it.id])}
       tools=${html`<input class="small" type="search" placeholder="Id or name" aria-label=${`Find ${many(kind).toLowerCase()}`} value=${word} onInput=${(event) => setWord(event.target.value)} />
         <${Filters} filters=${scalar.map((name) => ({ name, choices: choices(name) }))} values=${filters} onChange=${setQuery} reserved=${["q", "columns", "new"]} />`}
       empty=${filtered ? html`<${Empty} title="Nothing fits">No ${kind.title} has this. Take a filter off.<//>`
-        : html`<${Empty} title=${`No ${many(kind).toLowerCase()} yet`} action=${html`<${Link} to=${["k", kind.name, ""]} query=${{ new: 1 }} class="button primary">Make the first ${kind.title}<//>`}><${Prose} text=${kind.summary} /> Over the API: <code>POST /admin/v1/${kind.name}</code>.<//>`} />
+        : html`<${Empty} title=${`No ${many(kind).toLowerCase()} yet`} action=${begin(`Make the first ${kind.title}`)}><${Prose} text=${kind.summary} /> Over the API: <code>POST /admin/v1/${kind.name}</code>.<//>`} />
   <//>`;
 }
 
@@ -54,7 +55,7 @@ function List({ kind, api }) {
 // The form that a plugin brings for its kind, or the one made of its schema.
 function Form({ kind, api, resource, onSaved }) {
   const own = panelsBrought(kind).find((it) => it.slug === "edit");
-  if (own) return html`<${Brought} panel=${own} api=${api} kind=${kind} resource=${resource} onSaved=${onSaved} />`;
+  if (own && kind.may(resource ? "replace" : "create")) return html`<${Brought} panel=${own} api=${api} kind=${kind} resource=${resource} onSaved=${onSaved} />`;
   return html`<${ResourceForm} kind=${kind} api=${api} resource=${resource} own=${(value) => ownFields(kind, value)} onSaved=${onSaved} />`;
 }
 
@@ -111,7 +112,7 @@ function Versions({ kind, api, id, current, onChanged }) {
       <td><input type="radio" name="from" aria-label=${`Compare from version ${it.version}`} checked=${pair[0] === it.version} onChange=${() => setPair([it.version, pair[1]])} /></td>
       <td><input type="radio" name="to" aria-label=${`Compare to version ${it.version}`} checked=${pair[1] === it.version} onChange=${() => setPair([pair[0], it.version])} /></td>
       <td class="fix"><${Time} at=${it.updated_at} /></td><td>${it.actor}</td>
-      <td class="num">${n > 0 && !it.deleted && kind.restorable ? html`<${Button} kind="small" onClick=${() => restore(it.version)}>Restore<//>` : null}</td></tr>`)}</tbody></table></div>
+      <td class="num">${n > 0 && !it.deleted && kind.restorable && kind.may("restore") ? html`<${Button} kind="small" onClick=${() => restore(it.version)}>Restore<//>` : null}</td></tr>`)}</tbody></table></div>
     ${cursor && html`<p><${Button} onClick=${() => load(cursor)}>Older<//></p>`}
     ${!kind.restorable && html`<p class="muted">Old versions of ${many(kind).toLowerCase()} are not written again: that could undo something final.</p>`}
     ${from && to && from !== to && html`<div class="section"><h2>From version ${from.version} to ${to.version}</h2><${Diff} before=${body(from)} after=${body(to)} /></div>`}
@@ -198,14 +199,14 @@ function One({ kind, api, id }) {
   }
   return html`<${Loaded} from=${found}>${(it) => html`<${Page} title=${it.name || it.username || it.title || it.id}
       about=${html`<span class="bar"><span>${capital(kind.title)}</span><${Id} value=${it.id} /> <span>version ${it.version}, changed <${Time} at=${it.updated_at} relative /></span>${it.owner !== "api" ? html`<${Tag}>from ${it.owner}, read-only here<//>` : null}</span>`}
-      actions=${html`${kind.actions.map((action) => html`<${Action} key=${action.name} kind=${kind} api=${api} id=${id} action=${action} onDone=${(done) => { toast(`${title(action.name)}: ${id}`); if (kind.once.some((name) => done?.[name])) setOnce(done); found.reload(); }} />`)}
-        <${Button} kind="danger" onClick=${drop}>Delete<//>`}>
+      actions=${html`${kind.actions.filter((action) => kind.may(action.name)).map((action) => html`<${Action} key=${action.name} kind=${kind} api=${api} id=${id} action=${action} onDone=${(done) => { toast(`${title(action.name)}: ${id}`); if (kind.once.some((name) => done?.[name])) setOnce(done); found.reload(); }} />`)}
+        ${kind.may("delete") && html`<${Button} kind="danger" onClick=${drop}>Delete<//>`}`}>
     ${once && html`<${Dialog} title=${`New secret of ${id}`} onClose=${() => setOnce(null)}><p class="note">This is shown once: keep it now.</p>${kind.once.filter((name) => once[name]).map((name) => html`<${Code} text=${String(once[name])} />`)}<div class="bar end"><${Button} kind="primary" onClick=${() => setOnce(null)}>I have it<//></div><//>`}
     <${Tabs} tabs=${[
       ...panelsBrought(kind).filter((panel) => panel.slug !== "edit").map((panel) => ({ id: panel.slug, title: panel.title, show: () => html`<${Brought} key=${`${panel.slug}/${id}`} panel=${panel} api=${api} kind=${kind} resource=${it} onSaved=${saved} />` })),
       ...panelsOf(kind).map((panel) => ({ id: panel.id, title: panel.title, show: () => html`<${panel.Show} key=${id} kind=${kind} api=${api} resource=${it} reload=${found.reload} />` })),
-      { id: "edit", title: "Edit", show: () => html`<${Form} key=${`${id}@${it.version}`} kind=${kind} api=${api} resource=${it} onSaved=${saved} />` },
-      ...(session.value.who?.limited ? [] : [{ id: "used", title: "Where used", show: () => html`<${Users} kind=${kind} api=${api} id=${id} />` }]),
+      { id: "edit", title: kind.may("replace") ? "Edit" : "Details", show: () => html`<${Form} key=${`${id}@${it.version}`} kind=${kind} api=${api} resource=${it} onSaved=${saved} />` },
+      { id: "used", title: "Where used", show: () => html`<${Users} kind=${kind} api=${api} id=${id} />` },
       { id: "versions", title: "Versions", show: () => html`<${Versions} kind=${kind} api=${api} id=${id} current=${it.version} onChanged=${found.reload} />` },
       { id: "json", title: "JSON", show: () => html`<${JsonView} value=${it} />` },
     ]} />
