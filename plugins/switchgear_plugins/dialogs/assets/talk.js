@@ -16,7 +16,7 @@ function Talk({ api, below: [model] }) {
   return html`<div class="halves"><form onSubmit=${begin}><h2>A new dialog</h2><${Field} label="Title">${(id) => html`<input id=${id} value=${title} placeholder="Untitled" onInput=${(event) => setTitle(event.target.value)} />`}<//>
       <${Button} kind="primary" type="submit">Begin<//></form>
     <section><h2>Yours with it</h2><${Loaded} from=${found} lines=${3}>${({ data }) => { const own = data.filter((it) => it.model === model); return own.length ? html`<table><tbody>${own.map((it) => html`<tr key=${it.id}><td><${Link} to=${[...DIALOGS, it.id]}>${it.title || "Untitled"}<//></td><td class="num">${plural(it.message_count, "message")}</td><td class="num">${money(it.cost_microusd)}</td><td class="fix"><${Time} at=${it.updated_at * 1e6} relative /></td></tr>`)}</tbody></table>`
-      : html`<p class="muted">None among your last ${LOOKED_AT}.</p>`; }}<//></section></div>`;
+      : html`<p class="muted">${data.length < LOOKED_AT ? "None yet." : `None among your last ${LOOKED_AT}.`}</p>`; }}<//></section></div>`;
 }
 
 export const show = page(Talk);

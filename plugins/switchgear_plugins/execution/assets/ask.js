@@ -53,7 +53,7 @@ function Ask({ api, below: [model] }) {
   const wrong = (name) => state?.error?.errors?.filter((it) => it.pointer === `/${name}`).map((it) => it.detail).join("; ") || undefined;
   return html`<div class="halves"><form onSubmit=${run} onKeyDown=${key}>
       <${Field} label="Message" error=${wrong("content")}>${(id, described) => html`<textarea id=${id} class="tall-enough" rows="4" aria-describedby=${described} placeholder="Ctrl-Enter asks" value=${question.content || ""} onInput=${(event) => put({ content: event.target.value })}></textarea>`}<//>
-      ${kindNamed("prompts") ? html`<${Field} label="Prompt" error=${wrong("prompt_id")} hint="It is what the system says if there is a message too.">${(id, described) => html`<${Picker} id=${id} describedBy=${described} value=${question.prompt_id} onChange=${(text) => put(text ? { prompt_id: text } : { prompt_id: "", version: undefined, variables: undefined })} find=${findIn("prompts")} placeholder="None" />`}<//>
+      ${kindNamed("prompts") ? html`<${Field} label="Prompt" error=${wrong("prompt_id")} hint="With a message it is the system message.">${(id, described) => html`<${Picker} id=${id} describedBy=${described} value=${question.prompt_id} onChange=${(text) => put(text ? { prompt_id: text } : { prompt_id: "", version: undefined, variables: undefined })} find=${findIn("prompts")} placeholder="None" />`}<//>
         ${question.prompt_id ? html`<${Fragment}><${Field} label="Its version" error=${wrong("version")}>${(id) => html`<${NumberInput} id=${id} whole value=${question.version} placeholder="The newest" onChange=${(to) => put({ version: to })} />`}<//>
           <${PromptVariables} id=${question.prompt_id} version=${Number.isInteger(question.version) ? question.version : undefined} value=${question.variables} onChange=${(to) => put({ variables: Object.keys(to).length ? to : undefined })} /><//>` : null}` : null}
       <details class="group" open=${Boolean(question.system || question.temperature !== undefined || question.max_tokens !== undefined || question.parameters)}><summary>More</summary>
@@ -61,10 +61,10 @@ function Ask({ api, below: [model] }) {
         <${Field} label="Temperature">${(id) => html`<${NumberInput} id=${id} value=${question.temperature} placeholder="as usual" onChange=${(to) => put({ temperature: to })} />`}<//>
         <${Field} label="Longest answer, in tokens">${(id) => html`<${NumberInput} id=${id} whole value=${question.max_tokens} placeholder="as usual" onChange=${(to) => put({ max_tokens: to })} />`}<//>
         <${Field} label="Other parameters" hint="Members of the call, as a chat completion has them.">${(id, described) => html`<${JsonInput} id=${id} aria-describedby=${described} value=${question.parameters} onChange=${(to) => put({ parameters: to })} />`}<//></details>
-      <p class="bar"><${Button} kind="primary" type="submit" busy=${state?.busy}>Ask<//>${state?.busy ? html`<${Button} onClick=${() => running.current.abort()}>Stop<//>` : html`<span class="muted">In your name, by the gateway's own way. <${Link} to=${["playground"]} query=${{ models: model }}>Playground<//> has several models, tools and images.</span>`}</p>
+      <p class="bar"><${Button} kind="primary" type="submit" busy=${state?.busy}>Ask<//>${state?.busy ? html`<${Button} onClick=${() => running.current.abort()}>Stop<//>` : html`<span class="muted">Asked in your name, routed and recorded as any call. The <${Link} to=${["playground"]} query=${{ models: model }}>playground<//> has several models, tools and images.</span>`}</p>
     </form>
     <section aria-live="polite" aria-busy=${state?.busy ? "true" : undefined}>${state?.error && !state.error.errors?.length ? html`<${Trouble} error=${state.error} />` : null}
-      ${state?.said ? html`<${Answer} it=${state.said} busy=${state.busy} />` : state?.busy ? html`<p class="muted" role="status">It is asked…</p>` : state?.error ? null : html`<h2>Answer</h2><p class="muted">With what it took, and a link to its record.</p>`}</section></div>`;
+      ${state?.said ? html`<${Answer} it=${state.said} busy=${state.busy} />` : state?.busy ? html`<p class="muted" role="status">It is asked…</p>` : state?.error ? null : html`<h2>Answer</h2><p class="muted">It comes here, with its time, tokens and cost, and a link to its record.</p>`}</section></div>`;
 }
 
 export const show = page(Ask);

@@ -10,7 +10,7 @@ const at = (errors, name) => errors.filter((it) => it.pointer === `/${name}` || 
 
 function Prompt({ value, put, errors }) {
   return html`<${Fragment}>
-    <${Field} label="Prompt" hint="It is what the system says if something else is said too." error=${at(errors, "prompt_id")}>${(id, described) => html`<${Picker} id=${id} describedBy=${described} value=${value.prompt_id} onChange=${(text) => put({ prompt_id: text || undefined, ...(text ? {} : { variables: undefined, prompt_version: undefined }) })} find=${findIn("prompts")} placeholder="None" />`}<//>
+    <${Field} label="Prompt" hint="With other content it is the system message." error=${at(errors, "prompt_id")}>${(id, described) => html`<${Picker} id=${id} describedBy=${described} value=${value.prompt_id} onChange=${(text) => put({ prompt_id: text || undefined, ...(text ? {} : { variables: undefined, prompt_version: undefined }) })} find=${findIn("prompts")} placeholder="None" />`}<//>
     ${value.prompt_id ? html`<${Field} label="Its version" error=${at(errors, "prompt_version")}>${(id) => html`<${NumberInput} id=${id} whole value=${value.prompt_version} placeholder="The newest" onChange=${(to) => put({ prompt_version: to })} />`}<//>
       <${PromptVariables} id=${value.prompt_id} version=${Number.isInteger(value.prompt_version) ? value.prompt_version : undefined} value=${value.variables} onChange=${(to) => put({ variables: Object.keys(to).length ? to : undefined })} />` : null}<//>`;
 }

@@ -71,12 +71,15 @@ function One({ api, id }) {
     ${run.results.length ? html`<${Results} run=${run} chosen=${place.value.query.case} />` : html`<p class="muted" role="status">${going ? "The first result is waited for." : "Nothing came of it."}</p>`}<//>`}<//>`;
 }
 
+const Counts = ({ of }) => ["passed", "failed", "error"].filter((status) => of[status]).map((status) => html`<${Status} value=${status}>${of[status]} ${status}<//> `);
+
 function List({ api }) {
   const [beginning, setBeginning] = useState(false);
   return html`<${Fragment}><${Page} title="Test runs" about="What came of running test cases: all of them, those with a tag, or in several variants side by side." actions=${html`<${Button} kind="primary" onClick=${() => setBeginning(true)}>Run test cases<//>`}>
     <${Table} name="test-runs" load=${({ cursor, limit, signal }) => api("test-runs", { query: { cursor, limit }, signal })} onRow=${(it) => go([...RUNS, it.id])}
       columns=${[
         { key: "at_us", title: "When", align: "fix", show: (it) => html`<${Link} to=${[...RUNS, it.id]}><${Time} at=${it.at_us} relative /><//>` }, { key: "cases", title: "Cases", show: (it) => (it.cases.length > 3 ? `${it.cases.slice(0, 3).join(", ")} and ${plural(it.cases.length - 3, "other")}` : it.cases.join(", ")) },
+        { key: "counts", title: "Results", show: (it) => html`<${Counts} of=${it.counts} />` },
         { key: "variants", title: "Variants", show: (it) => it.variants.map((one) => one.name).join(", ") }, { key: "by", title: "By", show: (it) => html`<${Who} id=${it.by} />` }, { key: "id", title: "ID", hidden: true, show: (it) => html`<${Id} value=${it.id} />` },
       ]} empty=${html`<${Empty} title="No run yet" action=${html`<${Link} to=${["k", "test-cases", ""]} query=${{ new: 1 }} class="button">New test case<//>`}>A test case is a call and what has to be so of its answer. In CI: <code>switchgear test run</code>.<//>`} /><//>
     ${beginning && html`<${Begin} api=${api} onClose=${() => setBeginning(false)} />`}<//>`;
