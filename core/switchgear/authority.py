@@ -210,10 +210,14 @@ class Authority:
         """Return False if a principal can use no model at all, which is only known where there are no authorizers."""
         return bool(self._asked(principal.kind)) or principal.may_some(USE, "models")
 
+    async def scope(self, principal: Principal, action: str, kind: str, id: str | None) -> Scope:
+        """Decide, for those who can wait."""
+        found = self.decide(principal, action, kind, id)
+        return found if isinstance(found, Scope) else await found
+
     async def may(self, principal: Principal, action: str, kind: str, id: str | None) -> bool:
         """Say whether a principal may do this without bounds, for those who can wait."""
-        scope = self.decide(principal, action, kind, id)
-        scope = scope if isinstance(scope, Scope) else await scope
+        scope = await self.scope(principal, action, kind, id)
         return scope.allowed and scope.filter is None
 
     async def enter(
@@ -229,8 +233,7 @@ class Authority:
             principal = found if found is None or isinstance(found, Principal) else await found
         if principal is None:
             raise _unknown(credentials)
-        scope = self.decide(principal, action, kind, id)
-        scope = scope if isinstance(scope, Scope) else await scope
+        scope = await self.scope(principal, action, kind, id)
         if not scope.allowed or (scope.filter is not None and not scoped):
             raise PermissionDenied(f"You may not {action} {kind} here.", code="not_permitted")
         return principal, scope

@@ -9,6 +9,7 @@ from switchgear.admin.pages import Files, Page, page_handlers
 from switchgear.ambient import Ambient
 from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect
+from switchgear.contracts.kernel import UIPage
 from switchgear.contracts.record import Ledger
 from switchgear.contracts.resource import Resources
 from switchgear.errors import PluginError
@@ -72,7 +73,12 @@ def open_data_plane(
 
 
 def admin_routes(
-    registry: Registry, own: "Sequence[HTTPRouteHandler]", root_path: str = "", *, pages: bool = True
+    registry: Registry,
+    own: "Sequence[HTTPRouteHandler]",
+    authority: Authority,
+    root_path: str = "",
+    *,
+    pages: bool = True,
 ) -> "list[HTTPRouteHandler]":
     """Return the kernel's `own` handlers and those of plugins; with `pages`, their pages and files as well."""
     files: dict[str, list[Files]] = {}
@@ -82,10 +88,11 @@ def admin_routes(
         files.setdefault(bound.plugin, []).append(found)
         if bound.item.front is not None:
             front = (found, bound.item.front)
-    listed = [
-        Page(plugin=it.plugin, **{name: getattr(it.item, name) for name in it.item.__struct_fields__})
-        for it in registry.all(Hooks.switchgear_ui_pages)
-        if pages
-    ]
+    listed = [_page(bound.plugin, bound.item) for bound in registry.all(Hooks.switchgear_ui_pages) if pages]
     brought = (bound.item for bound in registry.all(Hooks.switchgear_routes))
-    return [*own, *page_handlers(files, listed, root_path, front), *brought]
+    return [*own, *page_handlers(files, listed, authority, root_path, front), *brought]
+
+
+def _page(plugin: str, page: UIPage) -> Page:
+    needs = (page.kind or "config") if page.needs is None else page.needs
+    return Page(plugin, page.slug, page.title, page.module, page.group, page.kind, page.panel, needs)

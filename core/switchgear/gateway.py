@@ -277,7 +277,9 @@ class Gateway:
         admin = create_admin_app(
             stored.engine,
             authority=calls.authority,
-            extra_handlers=admin_routes(kernel.registry, own, self.settings.root_path, pages=self._pages),
+            extra_handlers=admin_routes(
+                kernel.registry, own, calls.authority, self.settings.root_path, pages=self._pages
+            ),
             dialects=calls.dialects,
             root_path=self.settings.root_path,
             faults=self.kernel.faults,

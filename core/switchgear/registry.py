@@ -238,7 +238,7 @@ def _misplaced(hook: str, found: list[Bound[Any]]) -> Iterable[str]:
             )
 
 
-_OF_ITS_PLUGIN = frozenset({"switchgear_tasks"})
+_OF_ITS_PLUGIN = frozenset({"switchgear_tasks", "switchgear_ui_pages"})
 """What is told by its plugin and its name: others may have the same."""
 
 

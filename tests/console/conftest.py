@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    StorageState,
+    sync_playwright,
+)
 
 from support.faultup import FaultUpstream
 from switchgear.testing.gateway import ADMIN_KEY, Running, running
@@ -44,7 +52,11 @@ class House:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.do(self._start())
+        try:
+            self.do(self._start())
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -99,8 +111,10 @@ class Console:
 
     def open(self, address: str = "") -> None:
         """Go to an address of the console, with a load."""
+        new = self.page.url == "about:blank"
         self.page.goto(f"{self.url}/ui/#/{address}")
-        self.page.reload()
+        if not new:
+            self.page.reload()
 
     def go(self, address: str) -> None:
         """Go to an address within the console, as a link does."""
@@ -144,21 +158,55 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("house")) as made:
+    with House(tmp_path_factory.mktemp("house"), plugins={"balances": {}}) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def session(house: House) -> StorageState:
+    """What a browser keeps of an administrator who has signed in: a cookie, and that there is one."""
+    body = {"username": "admin", "password": PASSWORD, "cookie": True}
+    answer = house.do(house.run.http.post("/admin/v1/auth/login", json=body))
+    assert answer.is_success, answer.text
+    cookie = {
+        "name": "switchgear_session",
+        "value": answer.cookies["switchgear_session"],
+        "domain": "127.0.0.1",
+        "path": "/",
+        "expires": -1,
+        "httpOnly": True,
+        "secure": False,
+        "sameSite": "Strict",
+    }
+    had = {"origin": house.run.url, "localStorage": [{"name": "had-session", "value": "yes"}]}
+    return {"cookies": [cookie], "origins": [had]}  # type: ignore[typeddict-item, list-item]
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, session: StorageState) -> Iterator[BrowserContext]:
+    """Where an administrator has signed in, once for all tests of a module: what it has fetched need not be fetched again."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, storage_state=session)
+    yield context
+    context.close()
 
 
 Opens = Callable[..., Console]
 
 
 @pytest.fixture
-def opens(browser: Browser, house: House) -> Iterator[Opens]:
+def opens(browser: Browser, house: House, request: pytest.FixtureRequest) -> Iterator[Opens]:
     """Opens tabs, each with cookies of its own; what a browser complains of fails the test."""
     contexts: list[BrowserContext] = []
     consoles: list[Console] = []
 
-    def open_(*, theme: str = "light", width: int = 1440, height: int = 900, url: str | None = None) -> Console:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
+    def open_(
+        *, theme: str = "light", width: int = 1440, height: int = 900, url: str | None = None, known: bool = False
+    ) -> Console:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=theme,  # type: ignore[arg-type]
+            storage_state=request.getfixturevalue("session") if known else None,
+        )
         contexts.append(context)
         console = Console(context, url or house.run.url)
         consoles.append(console)
@@ -166,14 +214,20 @@ def opens(browser: Browser, house: House) -> Iterator[Opens]:
         return console
 
     yield open_
+    complaints = [said for console in consoles for said in console.complaints]
     for context in contexts:
         context.close()
-    assert [said for console in consoles for said in console.complaints] == []
+    assert [] == complaints
 
 
 @pytest.fixture
-def console(opens: Opens) -> Console:
+def console(signed_in: BrowserContext, house: House) -> Iterator[Console]:
     """A tab where an administrator has signed in."""
-    made = opens()
-    made.sign_in()
-    return made
+    made = Console(signed_in, house.run.url)
+    made.open()
+    made.page.wait_for_selector(".shell")
+    yield made
+    complaints = list(made.complaints)
+    made.page.evaluate("() => { localStorage.clear(); localStorage.setItem('had-session', 'yes'); }")
+    made.page.close()
+    assert [] == complaints

@@ -72,7 +72,7 @@ def test_the_console_works_below_a_path(opens: Opens, tmp_path: Path) -> None:
         console = opens(url=f"{below.run.url}/llm")
         console.sign_in("admin", PASSWORD)
         console.go("k/models/echo")
-        console.page.get_by_role("tab", name="Where requests go").wait_for()
+        console.page.get_by_role("tab", name="Where requests go").click()
         console.page.get_by_text("breaker closed").wait_for()
         assert all(
             "/llm/" in url

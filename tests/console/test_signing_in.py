@@ -14,8 +14,10 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_password_begins_a_session_that_survives_a_reload_and_leaves_nothing_for_scripts(
-    house: House, console: Console
+    house: House, opens: Opens
 ) -> None:
+    console = opens()
+    console.sign_in()
     console.page.reload()
     console.page.wait_for_selector(".shell")
     kept = console.page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
@@ -78,15 +80,40 @@ def test_the_link_of_a_first_run_makes_the_first_administrator_once(browser: Bro
 
 def test_a_member_sees_their_own_area(house: House, opens: Opens) -> None:
     house.admin("POST", "/teams", {"id": "red", "name": "Red"})
-    house.admin("POST", "/users", {"username": "bob", "team_id": "red", "role": "member", "password": PASSWORD})
+    bob = {"username": "bob", "team_id": "red", "role": "member", "password": PASSWORD}
+    owner = house.admin("POST", "/users", bob)["id"]
+    key = {"name": "bobs", "team_id": "red", "owner_id": owner, "permissions": {"models": ["*"]}}
+    house.admin("POST", "/api-keys", {**key, "limits": {"requests_per_minute": 60}})
+    house.admin("POST", "/budgets", {"id": "reds", "scope": {"teams": ["red"]}, "amount_microusd": 1_000_000})
+    house.admin("POST", "/prompts", {"id": "greet", "content": "Speak to ${var:name}.", "team_id": "red"})
     console = opens()
     console.sign_in("bob")
     console.page.get_by_role("heading", name="bob").wait_for()
     console.page.get_by_role("heading", name="Set up a client").wait_for()
+    left = console.page.locator("section section", has=console.page.get_by_role("heading", name="What is left to bobs"))
+    left.get_by_text("Requests per minute").wait_for()
+    assert "Budget reds" in left.inner_text()
     navigation = console.page.locator("nav[aria-label=Pages]")
     assert 0 == navigation.get_by_text("Providers", exact=True).count()
     assert 0 == navigation.get_by_text("Plugins", exact=True).count()
     assert 1 == navigation.get_by_text("API keys", exact=True).count()
+    navigation.get_by_role("link", name="Dialogs").click()
+    console.page.get_by_role("button", name="New dialog").wait_for()
+    assert 0 == console.page.get_by_role("tab", name="Everybody's").count()
+    console.go("k/prompts/greet")
+    console.page.get_by_text("Still needed").wait_for()
+    console.page.get_by_role("tab", name="Details").click()
+    assert console.page.get_by_label("Content").is_disabled()
+    for name in ("Delete", "Save", "As JSON"):
+        assert 0 == console.page.get_by_role("button", name=name, exact=True).count()
+    other = opens()
+    other.sign_in("bob")
+    other.page.get_by_role("button", name="Sign out everywhere").click()
+    other.page.get_by_role("dialog").get_by_role("button", name="Sign out everywhere").click()
+    other.page.wait_for_selector(".signin form")
+    console.page.reload()
+    console.page.wait_for_selector(".signin form")
+    console.complaints.clear()  # that its session has ended
 
 
 def test_an_openid_provider_signs_somebody_in(browser: Browser, tmp_path: Path) -> None:

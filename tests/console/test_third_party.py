@@ -95,9 +95,19 @@ def test_a_kind_of_another_plugin_has_a_form_with_pickers_secrets_parts_and_acti
     )  # fmt: skip
 
 
-def test_a_page_is_gone_with_its_plugin(opens: Opens, tmp_path: Path) -> None:
-    with House(tmp_path) as without:
-        console = opens(url=without.run.url)
+def test_pages_are_gone_with_their_plugins(house: House, opens: Opens, tmp_path: Path) -> None:
+    listed = house.admin("GET", "/pages")["data"]
+    brought = [it for it in listed if not it["panel"]]
+    kinds = {it["name"] for it in house.admin("GET", "/kinds")["data"]}
+    with House(tmp_path, plugins={it["plugin"]: {"enabled": False} for it in listed if it["plugin"] != "page"}) as bare:
+        assert [] == bare.admin("GET", "/pages")["data"]
+        console = opens(url=bare.run.url)
         console.sign_in()
-        console.page.locator("nav").get_by_role("link", name="Models", exact=True).wait_for()
-        assert 0 == console.page.locator("nav").get_by_role("link", name="Models at a glance").count()
+        navigation = console.page.locator("nav[aria-label=Pages]")
+        navigation.get_by_role("link", name="Models", exact=True).wait_for()
+        shown = set(navigation.get_by_role("link").all_inner_texts())
+        assert set() == shown & {it["title"] for it in brought}
+        assert kinds > {it["name"] for it in bare.admin("GET", "/kinds")["data"]}
+        console.go(f"p/{brought[0]['plugin']}/{brought[0]['slug']}")
+        console.page.get_by_text("No enabled plugin brings this page.").wait_for()
+        console.complaints.clear()

@@ -65,3 +65,18 @@ async def test_resources_are_found_by_id_first_and_by_a_part_of_the_name(gateway
     asked = await gateway.http.get("/admin/v1/search?q=echo", headers={"authorization": f"Bearer {secret}"})
     assert 403 == asked.status_code
     assert 400 == (await gateway.admin.get("/search")).status_code
+
+
+async def test_what_names_a_resource_is_told(gateway: Running) -> None:
+    await gateway.create("aliases", id="quick", target="echo")
+    await gateway.create("aliases", id="other", target="quick")
+    found = (await gateway.admin.get("/references", params={"kind": "aliases", "id": "quick"})).json()["data"]
+    assert [("aliases", "other")] == [(it["kind"], it["id"]) for it in found]
+    assert ["quick"] == [it["id"] for it in (await gateway.admin.get("/references?kind=models&id=echo")).json()["data"]]
+    assert 404 == (await gateway.admin.get("/references?kind=aliases&id=nothing")).status_code
+    assert 404 == (await gateway.admin.get("/references?kind=nothings&id=echo")).status_code
+    _, secret = await gateway.new_key()
+    asked = await gateway.http.get(
+        "/admin/v1/references?kind=models&id=echo", headers={"authorization": f"Bearer {secret}"}
+    )
+    assert 403 == asked.status_code

@@ -75,7 +75,7 @@ async def test_nothing_else_is_served(gateway: Running, path: str) -> None:
 async def test_pages_are_listed_for_those_who_may(gateway: Running) -> None:
     listed = await gateway.admin.get("/pages")
     page = {"plugin": "page", "slug": "models", "title": "Models at a glance", "module": "/gw/ui/page/page.js"}
-    page |= {"group": "Resources", "kind": None, "panel": False}
+    page |= {"group": "Resources", "kind": None, "panel": False, "needs": "config"}
     assert [page] == listed.json()["data"]
     assert 200 == (await gateway.http.get(page["module"])).status_code
     assert 401 == (await gateway.http.get("/admin/v1/pages")).status_code

@@ -259,6 +259,23 @@ async def test_what_an_api_refuses_fails_the_step_or_is_passed_over(gateway: Run
     assert ("nothing", "skipped", 2) == (made["output"], made["steps"][0]["status"], made["steps"][0]["tries"])
 
 
+async def test_an_api_is_tried_as_a_step_would_call_it(gateway: Running, web: Web) -> None:
+    await gateway.create("external-apis", id="api", base_url=f"{web.url}/base")
+
+    async def tried(**asked: Any) -> Any:
+        return await gateway.admin.post("/external-apis/api/try", json=asked)
+
+    found = (await tried(path="users", query={"q": "a&b"}, extract="$.items[*].id")).json()
+    assert (200, [7]) == (found["status"], found["extracted"])
+    assert "/base/users?q=a%26b" == web.asked[0].target
+    assert 500 == (await tried(path="broken")).json()["status"], "what it answered is told, not that it failed"
+    wrong = await tried(extract="$[")
+    assert (422, "/extract") == (wrong.status_code, wrong.json()["errors"][0]["pointer"])
+    assert 400 == (await tried(path="../x")).status_code
+    assert 404 == (await gateway.admin.post("/external-apis/none/try", json={})).status_code
+    assert 2 == len(web.asked)
+
+
 async def test_no_inside_address_is_called(tmp_path) -> None:
     addresses = [
         "http://169.254.169.254",

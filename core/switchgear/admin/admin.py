@@ -23,7 +23,7 @@ from switchgear.admin.app import App
 from switchgear.admin.docs import docs_handlers
 from switchgear.admin.kinds import kind_list
 from switchgear.admin.replay import Answer
-from switchgear.admin.search import search_handler
+from switchgear.admin.search import search_handlers
 from switchgear.authority import Authority
 from switchgear.contracts.dialect import Dialect
 from switchgear.contracts.principal import Credentials
@@ -67,16 +67,18 @@ def create_admin_app(
         action, resource = handler.opt.get("action"), handler.opt.get("resource")
         if not isinstance(action, str) or not isinstance(resource, str):
             raise PermissionDenied("this route declares neither action nor resource, so nobody may use it")
-        id = connection.path_params.get(handler.opt.get("id", "id"))
+        parameters = connection.path_params
+        parameters.update({name: it.replace("%2F", "/") for name, it in parameters.items() if isinstance(it, str)})
+        id = parameters.get(handler.opt.get("id", "id"))
         connection.state.principal, connection.state.scope = await authority.enter(
             _credentials(connection),
             action,
             _kind(connection) if resource == KIND_IN_PATH else resource,
-            None if id is None else _written(str(id)),
+            None if id is None else str(id),
             scoped=handler.opt.get("scoped") is True,
         )
 
-    extra_handlers = [*kind_list(engine.kinds), search_handler(engine, authority), *extra_handlers]
+    extra_handlers = [*kind_list(engine.kinds, authority), *search_handlers(engine, authority), *extra_handlers]
     return App(
         [*kind_handlers(engine), *extra_handlers, *docs_handlers(engine.kinds, extra_handlers, dialects, root_path)],
         guards=[guard],
@@ -90,7 +92,7 @@ def create_admin_app(
 
 def as_written(app: ASGIApp, root_path: str = "") -> ASGIApp:
     """Let `%2F` in a path be part of an id, as `aliases/acme%2Fgpt-4o`, instead of ending it: servers decode it before anyone
-    can tell. The handlers get it as it was written. Where an answer says where something is, it is below `root_path`.
+    can tell. Once the path is divided it is a slash again. Where an answer says where something is, it is below `root_path`.
     """
     root = root_path.encode()
 
@@ -118,10 +120,6 @@ def _credentials(connection: ASGIConnection[Any, Any, Any, Any]) -> Credentials:
     return Credentials(
         dict(connection.scope["headers"]), None if client is None else client[0], str(connection.scope.get("method"))
     )
-
-
-def _written(id: str) -> str:
-    return id.replace("%2F", "/")
 
 
 async def _before_send(message: Message, scope: Scope) -> None:
@@ -173,7 +171,7 @@ def _reading(engine: ResourceEngine, every: list[str], one: list[str]) -> list[H
 
     @get(one, opt=_declares("read"))
     async def get_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
-        view = await engine.get(_kind(request), _written(id), request.state.scope)
+        view = await engine.get(_kind(request), id, request.state.scope)
         headers = {"etag": conditions.etag(view["version"])}
         if conditions.is_known(request, view["version"]):
             return Response(None, status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
@@ -187,14 +185,14 @@ def _reading(engine: ResourceEngine, every: list[str], one: list[str]) -> list[H
         conditions.no_more(found)
         assert limit is not None
         scope = request.state.scope
-        versions = await engine.versions(_kind(request), _written(id), before=before, limit=limit, scope=scope)
+        versions = await engine.versions(_kind(request), id, before=before, limit=limit, scope=scope)
         more = len(versions) == limit and versions[-1]["version"] > 1
         return _reply({"data": versions, "next_cursor": str(versions[-1]["version"]) if more else None})
 
     @get([f"{path}/versions/{{version:int}}" for path in one], opt=_declares("read"))
     async def get_version(request: AnyRequest, id: FromPath[str], version: FromPath[int]) -> Reply:
         wanted = version if 0 < version < MAX_VERSION else 0
-        return _reply(await engine.version(_kind(request), _written(id), wanted, request.state.scope))
+        return _reply(await engine.version(_kind(request), id, wanted, request.state.scope))
 
     return [list_resources, get_resource, list_versions, get_version]
 
@@ -216,7 +214,7 @@ def _writing(engine: ResourceEngine, every: list[str], one: list[str]) -> list[H
         return await replay.write(
             engine,
             request,
-            lambda it: engine.replace(_kind(request), _written(id), body, _terms(request, it)),
+            lambda it: engine.replace(_kind(request), id, body, _terms(request, it)),
             _changed,
         )
 
@@ -224,7 +222,7 @@ def _writing(engine: ResourceEngine, every: list[str], one: list[str]) -> list[H
     async def patch_resource(request: AnyRequest, id: FromPath[str]) -> Reply:
         body = await _body(request, conditions.MERGE_PATCH, conditions.JSON)
         return await replay.write(
-            engine, request, lambda it: engine.patch(_kind(request), _written(id), body, _terms(request, it)), _changed
+            engine, request, lambda it: engine.patch(_kind(request), id, body, _terms(request, it)), _changed
         )
 
     @delete(one, opt=_declares("delete"), status_code=HTTPStatus.OK)
@@ -232,7 +230,7 @@ def _writing(engine: ResourceEngine, every: list[str], one: list[str]) -> list[H
         return await replay.write(
             engine,
             request,
-            lambda it: engine.delete(_kind(request), _written(id), _terms(request, it)),
+            lambda it: engine.delete(_kind(request), id, _terms(request, it)),
             lambda _: Answer(HTTPStatus.NO_CONTENT),
         )
 
@@ -245,7 +243,7 @@ def _writing(engine: ResourceEngine, every: list[str], one: list[str]) -> list[H
         return await replay.write(
             engine,
             request,
-            lambda it: engine.restore(_kind(request), _written(id), version, _terms(request, it)),
+            lambda it: engine.restore(_kind(request), id, version, _terms(request, it)),
             _changed,
         )
 
@@ -259,7 +257,7 @@ def _action(engine: ResourceEngine, name: str, paths: list[str]) -> HTTPRouteHan
         return await replay.write(
             engine,
             request,
-            lambda it: engine.act(_kind(request), _written(id), name, body, _terms(request, it)),
+            lambda it: engine.act(_kind(request), id, name, body, _terms(request, it)),
             _changed,
         )
 

@@ -1,6 +1,6 @@
 """`GET /admin/v1/kinds`: the kinds of resource there are, each with what a form or a client needs to know of it.
 
-Nothing in it is anybody's: it is what /openapi.json says as well, by kind.
+Nothing in it is anybody's, but what one may do oneself: it is what /openapi.json says as well, by kind.
 """
 
 import re
@@ -9,18 +9,21 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from litestar import Response, get
+from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import Struct
 
 from switchgear.admin.conditions import JSON, PREFIX
+from switchgear.authority import Authority
 from switchgear.contracts.resource import Reference, ResourceKind
 from switchgear.errors import NotFound
 from switchgear.resources.views import filter_fields
 
 _OPEN: dict[str, Any] = {"action": "list", "resource": "kinds", "public": True}
 _TAGS = ["kinds"]
+ACTIONS = ("list", "read", "create", "replace", "patch", "delete", "restore")
+"""What every kind has routes for."""
 
 
 class ActionView(Struct, frozen=True):
@@ -58,7 +61,13 @@ class KindView(Struct, frozen=True):
     actions: tuple[ActionView, ...]
 
 
-def kind_list(kinds: Mapping[str, ResourceKind[Any, Any]]) -> list[HTTPRouteHandler]:
+class Allowed(Struct, frozen=True):
+    """The actions that whoever asks may take on resources of a kind: on all, or on those within their bounds."""
+
+    actions: list[str]
+
+
+def kind_list(kinds: Mapping[str, ResourceKind[Any, Any]], authority: Authority) -> list[HTTPRouteHandler]:
     """Make the routes."""
 
     @cache
@@ -81,11 +90,27 @@ def kind_list(kinds: Mapping[str, ResourceKind[Any, Any]]) -> list[HTTPRouteHand
         tags=_TAGS,
     )
     def get_kind(name: FromPath[str]) -> Response[bytes]:
-        if name not in kinds:
-            raise NotFound(f"There is no kind of resource `{name[:80]}` here.", code="not_found")
-        return Response(described(name), media_type=JSON)
+        return Response(described(_known(kinds, name).name), media_type=JSON)
 
-    return [list_kinds, get_kind]
+    @get(
+        f"{PREFIX}/kinds/{{name:str}}/allowed",
+        opt={"action": "read", "resource": "kinds", "scoped": True, "id": ""},
+        summary="What whoever asks may do with resources of a kind",
+        tags=_TAGS,
+    )
+    async def allowed(request: Request[Any, Any, Any], name: FromPath[str]) -> Allowed:
+        kind = _known(kinds, name)
+        wanted = (*ACTIONS, *(it.name for it in kind.actions))
+        by = request.state.principal
+        return Allowed([it for it in wanted if (await authority.scope(by, it, kind.name, None)).allowed])
+
+    return [list_kinds, get_kind, allowed]
+
+
+def _known(kinds: Mapping[str, ResourceKind[Any, Any]], name: str) -> ResourceKind[Any, Any]:
+    if name not in kinds:
+        raise NotFound(f"There is no kind of resource `{name[:80]}` here.", code="not_found")
+    return kinds[name]
 
 
 def _view(kind: ResourceKind[Any, Any]) -> KindView:

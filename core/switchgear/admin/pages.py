@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from switchgear import __version__
 from switchgear.admin.conditions import JSON, PREFIX
+from switchgear.authority import Authority
 from switchgear.errors import NotFound
 
 POLICY = (
@@ -65,7 +66,7 @@ _PUBLIC: dict[str, Any] = {"action": "read", "resource": "pages", "public": True
 
 
 class Page(Struct, frozen=True):
-    """A page: where the ES module is that shows it, and where in navigation it stands."""
+    """A page: where the ES module is that shows it, where in navigation it stands, and what one has to be allowed to read."""
 
     plugin: str
     slug: str
@@ -74,6 +75,7 @@ class Page(Struct, frozen=True):
     group: str
     kind: str | None
     panel: bool
+    needs: str
 
 
 class Files:
@@ -100,6 +102,7 @@ class Files:
 def page_handlers(
     files: Mapping[str, Sequence[Files]],
     pages: Sequence[Page],
+    authority: Authority,
     root_path: str = "",
     front: tuple[Files, str] | None = None,
 ) -> list[HTTPRouteHandler]:
@@ -115,10 +118,17 @@ def page_handlers(
             raise NotFound("There is no such file.", code="not_found")
         return await _file(request, held, name)
 
-    @get(f"{PREFIX}/pages", opt={"action": "list", "resource": "pages"}, summary="List the pages that plugins bring")
-    async def list_pages() -> Response[bytes]:
-        data = [msgspec.structs.replace(page, module=f"{root_path}/ui/{page.plugin}/{page.module}") for page in pages]
-        return Response(msgspec.json.encode({"data": data}), media_type=JSON)
+    listed = [msgspec.structs.replace(page, module=f"{root_path}/ui/{page.plugin}/{page.module}") for page in pages]
+
+    @get(
+        f"{PREFIX}/pages",
+        opt={"action": "list", "resource": "pages", "scoped": True},
+        summary="List the pages that plugins bring, as far as one may read what they show",
+    )
+    async def list_pages(request: Request[Any, Any, Any]) -> Response[bytes]:
+        by, wanted = request.state.principal, {page.needs for page in listed}
+        read = {it for it in wanted if not it or (await authority.scope(by, "read", it, None)).allowed}
+        return Response(msgspec.json.encode({"data": [it for it in listed if it.needs in read]}), media_type=JSON)
 
     return [asset, list_pages, *_front_handlers(front)]
 

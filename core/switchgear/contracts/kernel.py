@@ -103,7 +103,10 @@ class UIPage(Struct, frozen=True):
     module  path of a native ES module among the plugin's assets
     group   the heading of navigation that it stands under
     kind    the kind of resource that it is about, whose generated page it then replaces in navigation
-    panel   whether it is a tab of each resource of that kind instead: in no navigation, and shown with the resource's id
+    panel   whether it is a tab of each resource of that kind instead: in no navigation, and shown with the resource's id. One
+            with the slug `edit` stands in for the form that the kind has, also where a new one is made
+    needs   the resource of the admin API, as its routes name it, that somebody has to be allowed to read to see the page. Without
+            it that is the `kind`, or the gateway's configuration where there is none; with "" everybody who has signed in sees it
     """
 
     slug: str
@@ -112,6 +115,12 @@ class UIPage(Struct, frozen=True):
     group: Group = "Operations"
     kind: str | None = None
     panel: bool = False
+    needs: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is told by among those of its plugin."""
+        return f"{self.kind}/{self.slug}" if self.panel else self.slug
 
 
 class RecordSink(Protocol):

@@ -98,6 +98,10 @@ class ResourceEngine:
             raise conflicts.not_there(declared, id)
         return shown
 
+    async def referrers(self, kind: str, id: str, most: int) -> list[tuple[str, str]]:
+        """Return kind and id of those that name a resource, as far as enabled plugins know their kinds."""
+        return [it for it in await self._store.references_to(kind, id, limit=most) if it[0] in self.kinds]
+
     async def page(
         self,
         kind: str,

@@ -26,4 +26,4 @@ class AuditPlugin(Plugin[NoSettings]):
 
     def switchgear_ui_pages(self) -> list[UIPage]:
         """Bring its page of the console."""
-        return [UIPage("audit", "Changes", "changes.js", group="Operations")]
+        return [UIPage("audit", "Audit log", "changes.js", group="Operations", needs="audit")]

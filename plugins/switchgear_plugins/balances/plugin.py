@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from switchgear import Offer, Plugin
-from switchgear.contracts.kernel import Migrations, Task
+from switchgear.contracts.kernel import Assets, Migrations, Task, UIPage
 from switchgear.contracts.policy import Policy
 from switchgear_plugins.balances.books import Books
 from switchgear_plugins.balances.policy import BalancesPolicy
@@ -38,6 +38,14 @@ class BalancesPlugin(Plugin[BalancesSettings]):
         from switchgear_plugins.balances.routes import handlers  # noqa: PLC0415 - Litestar takes long to import
 
         return handlers(self.books)
+
+    def switchgear_assets(self) -> list[Assets]:
+        """Bring the file of its page."""
+        return [Assets(Path(__file__).parent / "assets")]
+
+    def switchgear_ui_pages(self) -> list[UIPage]:
+        """Bring its page of the console."""
+        return [UIPage("balances", "Balances", "balances.js", group="Access", needs="balances")]
 
     def books(self) -> Books:
         """Return the books; there are none before the store is open."""

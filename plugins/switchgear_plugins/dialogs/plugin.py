@@ -44,7 +44,8 @@ class DialogsPlugin(Plugin[DialogsSettings]):
     def switchgear_ui_pages(self) -> list[UIPage]:
         """Bring its pages of the console."""
         return [
-            UIPage("dialogs", "Dialogs", "dialogs.js"),
+            UIPage("dialogs", "Dialogs", "dialogs.js", needs=""),
+            UIPage("talk", "Talk", "talk.js", kind="agents", panel=True),
         ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":

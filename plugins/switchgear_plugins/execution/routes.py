@@ -26,10 +26,10 @@ def handlers(context: Context) -> list[HTTPRouteHandler]:
     async def execute(request: Request[Any, Any, Any], id: FromPath[str]) -> Response[Executed] | Stream:
         question = await read(request, Question)
         by: Principal = request.state.principal
-        executor, name = Executor(context), id.replace("%2F", "/")
+        executor = Executor(context)
         if question.stream:
             headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-            return Stream(await executor.stream(name, question, by), media_type="text/event-stream", headers=headers)
-        return Response(await executor.whole(name, question, by))
+            return Stream(await executor.stream(id, question, by), media_type="text/event-stream", headers=headers)
+        return Response(await executor.whole(id, question, by))
 
     return [execute]

@@ -8,15 +8,16 @@ if TYPE_CHECKING:
 
 
 class ExplainPlugin(Plugin[NoSettings]):
-    """What would become of a request: `POST /admin/v1/explain` and `switchgear explain`."""
+    """What would become of a request: `POST /admin/v1/explain`, `switchgear explain`, and how keys stand."""
 
     api = 1
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":
-        """Bring /admin/v1/explain."""
+        """Bring /admin/v1/explain, and what is left to a key."""
         from switchgear_plugins.explain.routes import explain_handler  # noqa: PLC0415 - Litestar takes long to import
+        from switchgear_plugins.explain.standing import standing_handler  # noqa: PLC0415 - likewise
 
-        return [explain_handler(self.context)]
+        return [explain_handler(self.context), standing_handler(self.context)]
 
     def switchgear_commands(self) -> "list[click.Command]":
         """Bring `switchgear explain`."""

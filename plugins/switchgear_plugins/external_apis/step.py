@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from switchgear.contracts.content import StepRun
+from switchgear.contracts.resource import Snapshot
 from switchgear.contracts.upstream import is_unanswered
 from switchgear.errors import ApiError, InvalidRequest, SecretUnavailable, UpstreamFailed
 from switchgear_plugins.external_apis.resources import FRAMING, HEADER, KIND, VALUE, LiveApi
@@ -58,8 +59,11 @@ class HttpRequestStep:
 
     async def run(self, inputs: Mapping[str, Any], at: StepRun) -> AsyncIterator[Mapping[str, Any]]:
         """Send it."""
-        asked = msgspec.convert(dict(inputs), HttpRequestInputs)
-        api: LiveApi | None = at.snapshot.live(KIND, self._settings.external_api_id)
+        yield {"output": await self.send(msgspec.convert(dict(inputs), HttpRequestInputs), at.snapshot)}
+
+    async def send(self, asked: HttpRequestInputs, snapshot: Snapshot) -> dict[str, Any]:
+        """Send a request; return what the step's output is. Raises `ApiError`."""
+        api: LiveApi | None = snapshot.live(KIND, self._settings.external_api_id)
         if api is None or not api.spec.enabled:
             message = f"The external API `{self._settings.external_api_id}` is not there, or disabled."
             raise InvalidRequest(message, code="external_api_unavailable")
@@ -70,7 +74,7 @@ class HttpRequestStep:
             is_text = isinstance(asked.body, str)
             content = asked.body.encode() if is_text else msgspec.json.encode(asked.body)
             headers.setdefault("content-type", "text/plain; charset=utf-8" if is_text else "application/json")
-        yield {"output": await self._send(api, url, headers, content)}
+        return await self._send(api, url, headers, content)
 
     async def _headers(self, api: LiveApi, given: Mapping[str, str]) -> dict[str, str]:
         headers = {name.lower(): value for name, value in api.spec.base_headers.items()}

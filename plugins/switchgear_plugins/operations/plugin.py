@@ -56,7 +56,7 @@ class OperationsPlugin(Plugin[OperationsSettings]):
     def switchgear_ui_pages(self) -> list[UIPage]:
         """Bring its pages of the console."""
         return [
-            UIPage("operations", "Operations", "operations.js"),
+            UIPage("operations", "Operations", "operations.js", needs="operations"),
         ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":

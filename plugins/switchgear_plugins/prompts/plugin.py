@@ -45,6 +45,7 @@ class PromptsPlugin(Plugin[PromptsSettings]):
         """Bring its pages of the console."""
         return [
             UIPage("try", "Try", "try.js", kind="prompts", panel=True),
+            UIPage("edit", "Edit", "edit.js", kind="prompts", panel=True),
             UIPage("prompt-library", "Prompt library", "library.js", group="Resources"),
         ]
 

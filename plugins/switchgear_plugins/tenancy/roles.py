@@ -11,6 +11,8 @@ from switchgear_plugins.tenancy.people import ADMINISTRATORS, LiveTeam
 Role: TypeAlias = Literal["owner", "admin", "member", "viewer"]
 SESSION = "auth"
 """What the routes of one's own session are about."""
+_ONES_OWN = frozenset({SESSION, "kinds", "pages", "search"})
+"""What tells everybody of no more than they may see anyway."""
 RANK: Mapping[str, int] = MappingProxyType({"viewer": 0, "member": 1, "admin": 2, "owner": 3})
 
 _READ = frozenset({"list", "read"})
@@ -105,7 +107,7 @@ class Roles:
         role, team = str(principal.facts.get("role")), principal.labels.get("team")
         if role not in TABLE or team is None:
             return DENIED
-        if kind == SESSION:
+        if kind in _ONES_OWN:
             return _ALLOWED
         if team == ADMINISTRATORS and (RANK[role] >= RANK["admin"] or action in _READ):
             return _ALLOWED

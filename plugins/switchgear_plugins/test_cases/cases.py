@@ -77,7 +77,11 @@ def cases() -> ResourceKind[TestCaseSpec, TestCase]:
         title="test case",
         group="Testing",
         spec=TestCaseSpec,
-        references=(Reference("model", "callable"),),
+        references=(
+            Reference("model", "callable"),
+            Reference("prompt_id", "prompts", optional=True),
+            Reference("workflow", WORKFLOWS, optional=True),
+        ),
         validate=validate,
         compile=compile,
     )

@@ -51,7 +51,8 @@ class TestCasesPlugin(Plugin[TestCasesSettings]):
         """Bring its pages of the console."""
         return [
             UIPage("results", "Results", "history.js", kind="test-cases", panel=True),
-            UIPage("test-runs", "Test runs", "runs.js", group="Testing"),
+            UIPage("edit", "Edit", "edit.js", kind="test-cases", panel=True),
+            UIPage("test-runs", "Test runs", "runs.js", group="Testing", needs="test-cases"),
         ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":

@@ -16,6 +16,8 @@ RUNS = "test_runs"
 Status: TypeAlias = Literal["passed", "failed", "error"]
 Change: TypeAlias = Literal["new", "same", "fixed", "broken"]
 _PAGE = 500
+_MOST_GROUPS = 10_000
+_LONGEST_RUN_US = 86_400_000_000
 _MOST_DIFF_LINES = 400
 _MOST_DIFF = 8_000
 MOST_TEXT = 16_000
@@ -39,6 +41,12 @@ class RunRecord(Struct, frozen=True):
     by: str
     cases: list[str]
     variants: list[Variant]
+
+
+class ListedRun(RunRecord, frozen=True):
+    """A run in a list. `counts` are how many of its results have each status, as far as they came within a day."""
+
+    counts: dict[str, int] = {}
 
 
 class ResultRecord(Struct, frozen=True):
@@ -114,10 +122,20 @@ class Results:
                 return found
         return None
 
-    async def runs(self, limit: int, before: tuple[int, str] | None) -> list[RunRecord]:
-        """Return runs, the newest first."""
+    async def runs(self, limit: int, before: tuple[int, str] | None) -> list[ListedRun]:
+        """Return runs, the newest first, each with what came of it."""
         rows = await self._records.scan(RecordQuery(RUNS, before=before, limit=limit))
-        return [msgspec.json.decode(row.body, type=RunRecord) for row in rows]
+        found = [msgspec.json.decode(row.body, type=ListedRun) for row in rows]
+        if not found:
+            return []
+        within = RecordQuery(
+            RESULTS, since_us=found[-1].at_us, until_us=found[0].at_us + _LONGEST_RUN_US, limit=_MOST_GROUPS
+        )
+        counted = await self._records.summarise(within, ("run", "status"), ())
+        counts: dict[str | None, dict[str, int]] = {}
+        for one in counted:
+            counts.setdefault(one.by[0], {})[str(one.by[1])] = one.count
+        return [msgspec.structs.replace(run, counts=counts.get(run.id, {})) for run in found]
 
 
 def change_of(status: Status, previous: ResultRecord | None) -> Change:

@@ -16,7 +16,7 @@ from switchgear import Context
 from switchgear.admin.bodies import read
 from switchgear.contracts.jobs import Job
 from switchgear.errors import InvalidRequest, NotFound
-from switchgear_plugins.test_cases.results import ResultRecord, RunRecord, Variant, totals
+from switchgear_plugins.test_cases.results import ListedRun, ResultRecord, RunRecord, Variant, totals
 from switchgear_plugins.test_cases.runner import PLAIN, By, RunAsked, Runner
 
 JOB = "test_cases.run"
@@ -61,7 +61,7 @@ class TestRun(Struct, frozen=True):
 class TestRuns(Struct, frozen=True):
     """A page of runs, the newest first."""
 
-    data: list[RunRecord]
+    data: list[ListedRun]
     next_cursor: str | None
 
 

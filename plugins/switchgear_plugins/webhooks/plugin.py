@@ -60,8 +60,15 @@ class WebhooksPlugin(Plugin[WebhooksSettings]):
     def switchgear_ui_pages(self) -> list[UIPage]:
         """Bring its pages of the console."""
         return [
+            UIPage("edit", "Edit", "edit.js", kind="webhooks", panel=True),
             UIPage("deliveries", "Deliveries", "deliveries.js", kind="webhooks", panel=True),
-            UIPage("webhook-deliveries", "Webhook deliveries", "deliveries.js", group="Integrations"),
+            UIPage(
+                "webhook-deliveries",
+                "Webhook deliveries",
+                "deliveries.js",
+                group="Integrations",
+                needs="webhook-deliveries",
+            ),
         ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":

@@ -1,6 +1,6 @@
 """`POST /v1/workflows/{id}/execute`: a workflow run by its id, answered whole or, with `stream`, event by event."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 from msgspec import Raw
@@ -8,6 +8,7 @@ from msgspec import Raw
 from switchgear.contracts.conversation import Face
 from switchgear.contracts.dialect import InferenceEndpoint, Route, StreamEncoder, WebSocketRoute
 from switchgear.contracts.filter import AnswerFace
+from switchgear.contracts.inside import InsideStream
 from switchgear.contracts.provider import Answer, Call, StreamEvent
 from switchgear.errors import ApiError, InvalidRequest, NotFound
 from switchgear.wire.members import member, raw
@@ -87,6 +88,17 @@ class _Encoder:
     def error(self, error: ApiError, request_id: str) -> bytes:
         """Frame an error."""
         return encode_event(_error(error, request_id), b"error")
+
+
+async def told(events: InsideStream) -> AsyncIterator[bytes]:
+    """Frame the events of a run that was begun from inside."""
+    try:
+        async with events:
+            async for event in events:
+                if event.data:
+                    yield encode_event(event.data, event.name)
+    except ApiError as error:
+        yield encode_event(_error(error, events.id), b"error")
 
 
 def _error(error: ApiError, request_id: str) -> bytes:

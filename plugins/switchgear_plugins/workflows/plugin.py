@@ -76,8 +76,9 @@ class WorkflowsPlugin(Plugin[WorkflowsSettings]):
         return [
             UIPage("run", "Run", "run.js", kind="workflows", panel=True),
             UIPage("runs", "Runs", "runs.js", kind="workflows", panel=True),
-            UIPage("workflow-runs", "Workflow runs", "runs.js", group="Testing"),
-            UIPage("workflow-templates", "Workflow templates", "templates.js", group="Resources"),
+            UIPage("edit", "Edit", "edit.js", kind="workflows", panel=True),
+            UIPage("workflow-runs", "Workflow runs", "runs.js", group="Testing", needs="workflow-runs"),
+            UIPage("workflow-templates", "Workflow templates", "templates.js", group="Resources", needs="workflows"),
         ]
 
     def switchgear_routes(self) -> "list[HTTPRouteHandler]":

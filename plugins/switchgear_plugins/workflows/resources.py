@@ -79,7 +79,7 @@ def workflows(
         validate=validate,
         compile=compile,
         references=tuple(
-            Reference(f"{place}.settings.{name}", kind, optional=kind == KNOWLEDGE_BASES)
+            Reference(f"{place}.settings.{name}", kind, optional=kind != "callable")
             for place in _places(("steps.*",), DEEPEST)
             for name, kind in _NAMED.items()
         ),

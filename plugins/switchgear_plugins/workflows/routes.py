@@ -3,27 +3,30 @@
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, get, post
+from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
+from litestar.response import Stream
 from msgspec import Meta, Raw, Struct
 
 from switchgear import Context
 from switchgear.admin.bodies import read
 from switchgear.contracts.principal import USE, Grant, Principal
 from switchgear.errors import NotFound
-from switchgear_plugins.workflows.dialect import PATH
+from switchgear_plugins.workflows.dialect import PATH, told
 from switchgear_plugins.workflows.mocks import Mocked, run_mocked
 from switchgear_plugins.workflows.resources import KIND, LiveWorkflow
 from switchgear_plugins.workflows.templates import filled, needs, templates
 
 STEPS = "workflow_steps"
+_LABELS = {"by": "admin"}
 
 
 class ExecuteBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a workflow is run with."""
+    """What a workflow is run with; with `stream` its steps are told as they are taken, as server-sent events."""
 
     input: dict[str, Any] = {}
+    stream: bool = False
 
 
 class TestBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,12 +92,17 @@ def handlers(context: Context) -> list[HTTPRouteHandler]:
         summary="Run a workflow now, in the name of whoever asks",
         tags=[KIND],
     )
-    async def execute(request: Request[Any, Any, Any], id: FromPath[str]) -> Raw:
+    async def execute(request: Request[Any, Any, Any], id: FromPath[str]) -> Response[Raw] | Stream:
         asked = await read(request, ExecuteBody)
         _live(context, id)
         body = {"id": id, "input": asked.input}
-        answer = await context.call(PATH, body, principal=spender(request.state.principal), labels={"by": "admin"})
-        return Raw(answer.body)
+        by = spender(request.state.principal)
+        if asked.stream:
+            events = await context.call(PATH, body, principal=by, labels=_LABELS, stream=True)
+            headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+            return Stream(told(events), media_type="text/event-stream", headers=headers)
+        answer = await context.call(PATH, body, principal=by, labels=_LABELS)
+        return Response(Raw(answer.body))
 
     @post(
         "/admin/v1/workflows/{id:str}/test",
@@ -182,5 +190,7 @@ def _live(context: Context, id: str) -> LiveWorkflow:
 
 
 def _inputs(factory: Any) -> dict[str, Any] | None:
-    found = getattr(factory, "inputs_type", None)
+    """Return the schema of what steps are given that a class makes, or a function that says which it returns."""
+    made = factory if isinstance(factory, type) else getattr(factory, "__annotations__", {}).get("return")
+    found = getattr(made, "inputs_type", None)
     return None if found is None else msgspec.json.schema(found)

@@ -28,7 +28,7 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Workflow(Struct, frozen=True, forbid_unknown_fields=True):
-    """A workflow.
+    """Steps that are taken in order: models that are asked, APIs that are called, decisions.
 
     input_schema  JSON Schema of what a run is given; None: any object
     output        what a run comes to, with references; None: the output of the last step

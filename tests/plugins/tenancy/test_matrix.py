@@ -51,6 +51,10 @@ TABLE: dict[str, dict[str, dict[str, str]]] = {
     },
     "usage": {"list": READS | dict.fromkeys(("owner", "admin", "member", "viewer"), TEAM)},
     "auth": dict.fromkeys(("read", "patch", "end"), dict.fromkeys(WHO, ALL)),
+    **{
+        kind: {action: dict.fromkeys(WHO, ALL)}
+        for kind, action in (("kinds", "read"), ("pages", "list"), ("search", "list"))
+    },
 }
 """By kind and action, how far whoever may do it reaches. All other kinds are the administrators' alone."""
 GATEWAY = {"list": READS, "read": READS}

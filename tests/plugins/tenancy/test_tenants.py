@@ -38,6 +38,22 @@ async def call(house: House, key: str) -> int:
     return (await house.run.http.post("/v1/chat/completions", json=CHAT, headers=headers)).status_code
 
 
+async def test_pages_and_actions_are_told_as_far_as_the_role_allows(house: House) -> None:
+    kept = ["list", "read", "create", "replace", "patch", "delete", "restore"]
+    for role, of_prompts in (("viewer", kept[:2]), ("member", kept[:2]), ("owner", kept)):
+        asked = await house.signed_in(role)
+        pages = (await asked.get("/pages")).json()["data"]
+        assert {("dialogs", "dialogs"), ("prompts", "try"), ("prompts", "edit")} == {
+            (it["plugin"], it["slug"]) for it in pages
+        }
+        assert of_prompts == (await asked.get("/kinds/prompts/allowed")).json()["actions"]
+        assert [] == (await asked.get("/kinds/providers/allowed")).json()["actions"]
+        assert 404 == (await asked.get("/kinds/nothings/allowed")).status_code
+        found = (await asked.get("/search", params={"q": "red"})).json()["data"]
+        assert ("teams", "red") in {(it["kind"], it["id"]) for it in found}
+        assert {"teams", "users", "api-keys", "prompts"} >= {it["kind"] for it in found}
+
+
 async def test_nobody_gives_a_role_above_their_own(house: House) -> None:
     admin = await house.signed_in("admin")
     new = {"team_id": "red", "password": PASSWORD}

@@ -26,16 +26,16 @@ function One({ api, id }) {
   const [text, setText] = useState("");
   const [going, setGoing] = useState(null);
   const running = useRef(null);
+  const isGoing = going !== null && going.after === found.data && !found.error;  // else what was said stands among the messages
   useEffect(() => () => running.current?.abort(), []);
-  useEffect(() => setGoing(null), [found.data, found.error]);  // what was said stands among the messages then
   const send = async (event) => {
     event?.preventDefault();
     const said = text.trim();
-    if (!said || going) return;
+    if (!said || isGoing) return;
     const ending = running.current = new AbortController();
     let answer = "";
     setText("");
-    setGoing({ said, answer });
+    setGoing({ said, answer, after: found.data });
     try {
       const response = await checked(await api.send(`v1/dialogs/${escaped(id)}/messages`, { method: "POST", body: { content: said, stream: true }, signal: ending.signal }));
       for await (const data of events(response.body)) {
@@ -43,7 +43,7 @@ function One({ api, id }) {
         const piece = JSON.parse(data);
         if (piece.error) throw new Error(piece.error.message);
         answer += piece.choices?.[0]?.delta?.content || "";
-        setGoing({ said, answer });
+        setGoing({ said, answer, after: found.data });
       }
     } catch (error) {
       if (!isAbort(error)) complain(error);
@@ -65,9 +65,9 @@ function One({ api, id }) {
       ${it.system ? html`<div class="turn"><span class="muted">system</span><p><${Long} text=${it.system} /></p></div>` : null}
       ${all.length && all[0].number > 1 ? html`<p><${Button} kind="link" onClick=${() => before(all[0].number)}>What was said before<//></p>` : null}
       <div aria-live="polite">${all.map((one) => html`<${Said} key=${one.id} it=${one} />`)}
-        ${going ? html`<${Fragment}><${Said} it=${{ message: { role: "user", content: going.said } }} /><${Said} it=${{ model: it.model, message: { role: "assistant", content: going.answer || "…" } }} /><//>` : null}</div>
+        ${isGoing ? html`<${Fragment}><${Said} it=${{ message: { role: "user", content: going.said } }} /><${Said} it=${{ model: it.model, message: { role: "assistant", content: going.answer || "…" } }} /><//>` : null}</div>
       <form class="section" onSubmit=${send}><${Field} label="Message">${(field) => html`<textarea id=${field} rows="3" value=${text} placeholder="Ctrl-Enter sends" onInput=${(event) => setText(event.target.value)} onKeyDown=${(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send(event); }}></textarea>`}<//>
-        <div class="bar"><${Button} kind="primary" type="submit" busy=${Boolean(going)} disabled=${!text.trim()}>Send<//>${going && html`<${Button} onClick=${() => running.current.abort()}>Stop<//>`}</div></form>
+        <div class="bar"><${Button} kind="primary" type="submit" busy=${isGoing} disabled=${!text.trim()}>Send<//>${isGoing && html`<${Button} onClick=${() => running.current.abort()}>Stop<//>`}</div></form>
     <//>`;
   }}<//>`;
 }

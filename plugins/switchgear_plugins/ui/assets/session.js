@@ -25,12 +25,11 @@ export const leave = () => remember(true);
 async function enter(who) {
   await loadKinds();
   session.value = { state: "in", who, ways: known };
-  if (who.limited) return;
   client()("pages").then(({ data }) => { plugins.value = data; }, () => { plugins.value = []; });
-  offers().catch(() => {});
+  if (!who.limited) offers().catch(() => {});
 }
 
-// Whoever may not read the configuration sees their own area alone.
+// Whoever may not read the configuration sees their own area, and of other pages those that are told to be theirs.
 async function enterAs(name, kind, user = null) {
   await enter({ name, kind, user, limited: (await probe()) === 403 });
 }

@@ -16,7 +16,7 @@ export function entries() {
   const own = PAGES.filter((it) => !it.hidden && (!limited || it.forAll) && (!it.needs || enabled.value.has(it.needs))).map((it) => ({ title: it.title, group: it.group || "", to: [it.slug] }));
   const brought = plugins.value.filter((it) => !it.panel).map((it) => ({ title: it.title, group: it.group, to: ["p", it.plugin, it.slug], kind: it.kind }));
   const covered = new Set(brought.map((it) => it.kind).filter(Boolean));
-  const generated = (kinds.value || []).filter((it) => !covered.has(it.name) && (!limited || (it.scoped && it.group === "Access"))).map((it) => ({ title: many(it), group: it.group, to: ["k", it.name] }));
+  const generated = (kinds.value || []).filter((it) => !covered.has(it.name) && (!limited || it.scoped)).map((it) => ({ title: many(it), group: it.group, to: ["k", it.name] }));
   const all = [...own, ...generated, ...brought];
   return ["", ...GROUPS].map((group) => [group, all.filter((it) => it.group === group)]).filter(([, found]) => found.length);
 }

@@ -1,8 +1,8 @@
 // One call as a client makes it, streamed or whole, told piece by piece.
 import { checked, send } from "./api.js";
 
-// Reads server-sent events of a body: the text after `data:` of each.
-export async function* events(body) {
+// Reads server-sent events of a body: { name, data } of each that has data.
+export async function* namedEvents(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -11,11 +11,17 @@ export async function* events(body) {
     const parts = rest.split(/\r?\n\r?\n/);
     rest = done ? "" : parts.pop();
     for (const part of parts) {
-      const data = part.split(/\r?\n/).filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart()).join("\n");
-      if (data) yield data;
+      const said = (member) => part.split(/\r?\n/).filter((line) => line.startsWith(`${member}:`)).map((line) => line.slice(member.length + 1).trimStart()).join("\n");
+      const data = said("data");
+      if (data) yield { name: said("event"), data };
     }
     if (done) return;
   }
+}
+
+// The same without names: the data alone.
+export async function* events(body) {
+  for await (const { data } of namedEvents(body)) yield data;
 }
 
 // `onPiece` gets { text, reasoning, tools, usage, … } as it grows. Resolves to all of it; throws a Problem.

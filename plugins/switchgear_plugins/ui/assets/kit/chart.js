@@ -34,10 +34,10 @@ export function Chart({ times, series, stacked = false, bars = false, height = 2
           legend: { show: true, live: true },
           scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : least] } },
           axes: [{ ...axis, values: (_, all) => all.map(dated) }, { ...axis, size: 62, values: (_, all) => all.map((it) => show(it)) }],
-          series: [{ label: "at", value: (_, it) => (it ? local(new Date(it * 1000), false) : "–") }, ...order.map((n) => {
+          series: [{ label: "at", value: (_, it) => (it ? local(new Date(it * 1000), false) : "") }, ...order.map((n) => {
             const stroke = colour(PALETTE[n % PALETTE.length]);
             return { label: series[n].label, stroke, width: bars ? 0 : 1.5, fill: bars ? stroke : stacked ? stroke : undefined, paths: bars ? narrow : undefined, points: { show: times.length < 2 && !bars },
-              value: (_, _v, _s, at) => (at === null || at === undefined ? "–" : show(series[n].values[at] ?? 0)) };
+              value: (_, _v, _s, at) => (at === null || at === undefined ? "" : show(series[n].values[at] ?? 0)) };
           })],
         }, [times, ...order.map((n) => drawn[n])], box.current);
       };

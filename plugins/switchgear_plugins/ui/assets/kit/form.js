@@ -1,7 +1,7 @@
 // Forms made of a JSON Schema. A value that is left alone is left out, so that the gateway's default holds.
 import { html, useEffect, useMemo, useState, useRef, cx, useId } from "./dom.js";
 import { title } from "./format.js";
-import { Button, Field } from "./parts.js";
+import { Button, Field, Prose } from "./parts.js";
 import { Picker, findAmong, findIn } from "./picker.js";
 
 const isNull = (it) => it.type === "null" || it.const === null;
@@ -95,14 +95,14 @@ function Member({ name, schema, path, value, onChange, required, note, at }) {
 function Parts({ label, required, hint, error, children }) {
   const id = useId();
   return html`<div class=${cx("field", error && "wrong")} role="group" aria-labelledby=${id}><span class="label" id=${id}>${label}${required ? html`<span class="needed" title="Needed"> *</span>` : null}</span>
-    <div>${children}${error && html`<p class="field-error">${error}</p>`}${hint && html`<p class="hint">${hint}</p>`}</div></div>`;
+    <div>${children}${error && html`<p class="field-error">${error}</p>`}${hint && html`<p class="hint"><${Prose} text=${hint} /></p>`}</div></div>`;
 }
 
 function Group({ label, it, path, value, onChange, at, hint, error }) {
   const inside = at.errors.some((one) => one.pointer.startsWith(`${pointer(path)}/`));
   const isSet = value !== undefined && value !== null && Object.keys(value).length > 0;
   return html`<details class=${cx("group", error && "wrong")} open=${isSet || inside}><summary>${label}${isSet ? null : html`<span class="muted"> not set</span>`}</summary>
-    ${hint && html`<p class="hint">${hint}</p>`}${error && html`<p class="field-error">${error}</p>`}
+    ${hint && html`<p class="hint"><${Prose} text=${hint} /></p>`}${error && html`<p class="field-error">${error}</p>`}
     <${Members} it=${it} path=${path} value=${value || {}} onChange=${(to) => onChange(Object.keys(to).length || !it.nullable ? to : undefined)} at=${at} /></details>`;
 }
 

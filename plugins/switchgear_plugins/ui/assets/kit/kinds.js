@@ -8,15 +8,19 @@ export const enabled = signal(new Set());
 const described = new Map();
 
 export async function loadKinds() {
+  described.clear();
   kinds.value = (await client()("kinds")).data;
   return kinds.value;
 }
 
 export const kindNamed = (name) => kinds.value?.find((it) => it.name === name);
 
-// With schemas of what is written and shown; asked for once.
+// With schemas of what is written and shown, and `may(action)`: what whoever has signed in may do with some of it. Asked for once.
 export function describe(name) {
-  if (!described.has(name)) described.set(name, client()(`kinds/${name}`).catch((error) => { described.delete(name); throw error; }));
+  if (!described.has(name)) {
+    const asked = Promise.all([client()(`kinds/${name}`), client()(`kinds/${name}/allowed`)]).then(([kind, { actions }]) => ({ ...kind, may: (action) => actions.includes(action) }));
+    described.set(name, asked.catch((error) => { described.delete(name); throw error; }));
+  }
   return described.get(name);
 }
 

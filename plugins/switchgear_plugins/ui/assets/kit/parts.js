@@ -109,6 +109,9 @@ export function Trouble({ error, again, what }) {
   </div>`;
 }
 
+// Prose in which `names` are code, as docstrings have them.
+export const Prose = ({ text }) => text.split(/`([^`\n]+)`/).map((it, n) => (n % 2 ? html`<code>${it}</code>` : it));
+
 // Every empty page teaches its first step.
 export function Empty({ title, children, action }) {
   return html`<div class="empty"><h2>${title}</h2><div class="muted">${children}</div>${action && html`<p>${action}</p>`}</div>`;
@@ -221,14 +224,14 @@ export function Field({ label, hint, error, children, inline }) {
     <label for=${id}>${label}</label>
     <div>${children(id, error ? `${id}-error` : hint ? `${id}-hint` : undefined)}
       ${error && html`<p class="field-error" id=${`${id}-error`}>${error}</p>`}
-      ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}</div>
+      ${hint && html`<p class="hint" id=${`${id}-hint`}>${typeof hint === "string" ? html`<${Prose} text=${hint} />` : hint}</p>`}</div>
   </div>`;
 }
 
 export function Page({ title, about, actions, children }) {
   useEffect(() => { document.title = `${title} · Switchgear`; }, [title]);
   return html`<${Fragment}>
-    <header class="page-head"><div class="grow"><h1>${title}</h1>${about && html`<p class="muted">${about}</p>`}</div><div class="bar">${actions}</div></header>
+    <header class="page-head"><div class="grow"><h1>${title}</h1>${about && html`<p class="muted">${typeof about === "string" ? html`<${Prose} text=${about} />` : about}</p>`}</div><div class="bar">${actions}</div></header>
     ${children}
   <//>`;
 }

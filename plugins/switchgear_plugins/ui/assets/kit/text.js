@@ -126,13 +126,14 @@ export function JsonView({ value, text, height = 420 }) {
   const first = Math.max(0, Math.floor(top / ROW) - 10);
   const seen = rows.slice(first, first + Math.ceil(height / ROW) + 20);
   const turn = (path) => setTurned((it) => { const next = new Set(it); if (!next.delete(path)) next.add(path); return next; });
-  return html`<div class="json">
-    <div class="bar">
-      ${(source.length > SMALL || wanted) && html`<input class="small" type="search" placeholder="Find in this" aria-label="Find in this" value=${wanted} onInput=${(event) => setWanted(event.target.value)}
-        onKeyDown=${(event) => { if (event.key === "Enter") { event.preventDefault(); seek(event.shiftKey ? -1 : 1); } }} />`}
+  const small = source.length <= SMALL && !wanted;
+  return html`<div class=${cx("json", small && "small")}>
+    ${small ? html`<${Copy} text=${source} label="Copy all" />` : html`<div class="bar">
+      <input class="small" type="search" placeholder="Find in this" aria-label="Find in this" value=${wanted} onInput=${(event) => setWanted(event.target.value)}
+        onKeyDown=${(event) => { if (event.key === "Enter") { event.preventDefault(); seek(event.shiftKey ? -1 : 1); } }} />
       ${wanted && html`<span class="muted">${hits.length ? `${at + 1} of ${hits.length}` : "nothing found"}</span>`}
       <span class="grow"></span><span class="muted">${bytes(source.length)}, ${rows.length.toLocaleString("en-US")} lines</span><${Copy} text=${source} label="Copy all" />
-    </div>
+    </div>`}
     <div class="json-box" ref=${box} style=${{ maxHeight: `${height}px` }} tabindex="0" role="group" aria-label="JSON" onScroll=${(event) => setTop(event.target.scrollTop)}>
       <div style=${{ height: `${rows.length * ROW}px`, position: "relative" }}>
         ${seen.map((row, n) => {

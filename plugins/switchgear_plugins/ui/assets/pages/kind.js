@@ -1,18 +1,13 @@
 // The page of any kind of resource, made of its declaration alone: list, form, versions, actions. Panels add what a kind has besides.
 import {
-  Button, Code, Copy, Diff, Dialog, Empty, Field, Fragment, Id, JsonInput, JsonView, Link, Loaded, Page, SchemaForm, Status, Table, Tabs, Tag, Time, Trouble, Filters, base, cell, client, complain,
-  confirm, describe, go, html, many, page, place, plural, pretty, resolve, setQuery, title, toast, useDraft, useEffect, useLoad, useMemo, useRef, useState, capital, id as escaped,
+  Button, Code, Diff, Dialog, Empty, Fragment, Id, JsonView, Link, Loaded, Page, Prose, ResourceForm, SchemaForm, Status, Table, Tabs, Tag, Time,
+  Trouble, Filters, base, cell, client, complain, confirm, describe, go, html, many, page, place, pretty, resolve, secretsOf, setQuery, title,
+  toast, useEffect, useLoad, useRef, useState, capital, id as escaped,
 } from "../kit.js";
 import { plugins } from "../kit/kinds.js";
 import { panelsOf, ownFields, columnsOf, afterCreate } from "./panels.js";
 
 const OWN = new Set(["id", "version", "created_at", "updated_at", "owner"]);
-const an = (text) => `${/^[aeiou]/i.test(text) ? "an" : "a"} ${text}`;
-
-// What schemas call secret and what a credential's backend does.
-const TELLING = /(^|_)(password|secret|passphrase)(_hash)?$/;
-const secretsOf = (kind) => [...kind.secrets, ...Object.keys(resolve(kind.schemas.create, kind.$defs).properties || {}).filter((name) => TELLING.test(name)), ...(kind.name === "credentials" ? ["source.values.*", "source.values"] : []), ...(kind.name === "api-keys" ? ["key"] : [])];
-
 function usualColumns(kind, schema) {
   const found = Object.entries(schema.properties || {}).filter(([name]) => !OWN.has(name)).map(([name, it]) => ({ name, it: resolve(it, kind.$defs) }));
   const plain = found.filter(({ it }) => it.type !== "object");
@@ -42,74 +37,33 @@ function List({ kind, api }) {
     const it = resolve(view.properties[name], kind.$defs);
     return it.enum || (it.type === "boolean" ? ["true", "false"] : undefined);
   };
+  const begin = (words) => (kind.may("create") ? html`<${Link} to=${["k", kind.name, ""]} query=${{ new: 1 }} class="button primary">${words}<//>` : null);
   const scalar = kind.filters.filter((name) => { const it = resolve(view.properties[name] || {}, kind.$defs); return it.type !== "object"; });
-  return html`<${Page} title=${many(kind)} about=${kind.summary} actions=${html`<${Link} to=${["k", kind.name, ""]} query=${{ new: 1 }} class="button primary">New ${kind.title}<//>`}>
+  return html`<${Page} title=${many(kind)} about=${kind.summary} actions=${begin(`New ${kind.title}`)}>
     <${Table} name=${kind.name} columns=${columns} deps=${[kind.name, q, JSON.stringify(filters)]}
       load=${({ cursor, limit, signal }) => api(kind.name, { query: { limit, cursor, q, ...filters }, signal })}
       onRow=${(it) => go(["k", kind.name, it.id])}
       tools=${html`<input class="small" type="search" placeholder="Id or name" aria-label=${`Find ${many(kind).toLowerCase()}`} value=${word} onInput=${(event) => setWord(event.target.value)} />
         <${Filters} filters=${scalar.map((name) => ({ name, choices: choices(name) }))} values=${filters} onChange=${setQuery} reserved=${["q", "columns", "new"]} />`}
       empty=${filtered ? html`<${Empty} title="Nothing fits">No ${kind.title} has this. Take a filter off.<//>`
-        : html`<${Empty} title=${`No ${many(kind).toLowerCase()} yet`} action=${html`<${Link} to=${["k", kind.name, ""]} query=${{ new: 1 }} class="button primary">Make the first ${kind.title}<//>`}>${kind.summary} Over the API: <code>POST /admin/v1/${kind.name}</code>.<//>`} />
+        : html`<${Empty} title=${`No ${many(kind).toLowerCase()} yet`} action=${begin(`Make the first ${kind.title}`)}><${Prose} text=${kind.summary} /> Over the API: <code>POST /admin/v1/${kind.name}</code>.<//>`} />
   <//>`;
 }
 
 // ----- writing one
 
-const merged = (from, schema, defs) => {
-  const names = Object.keys(resolve(schema, defs).properties || {});
-  return Object.fromEntries(Object.entries(from).filter(([name, value]) => names.includes(name) && value !== null));
-};
-
-function Editor({ kind, api, resource, onSaved }) {
-  const schema = resource ? kind.schemas.replace : kind.schemas.create;
-  const secrets = secretsOf(kind);
-  const start = useMemo(() => (resource ? merged(resource, schema, kind.$defs) : {}), [resource]);
-  const [draft, setDraft] = useDraft(`${kind.name}/${resource ? `${resource.id}@${resource.version}` : "new"}`, secrets);
-  const value = draft ?? start;
-  const [errors, setErrors] = useState([]);
-  const [busy, setBusy] = useState(false);
-  const [conflict, setConflict] = useState(false);
-  const raw = place.value.query.as === "json";
-  const own = ownFields(kind, value, (next) => setDraft(next));
-  const save = async (event) => {
-    event.preventDefault();
-    setBusy(true);
-    setErrors([]);
-    try {
-      const saved = resource
-        ? await api(`${kind.name}/${escaped(resource.id)}`, { method: "PUT", body: value, version: resource.version })
-        : await api(kind.name, { method: "POST", body: value });
-      setDraft(null);
-      setBusy(false);
-      onSaved(saved);
-    } catch (error) {
-      setBusy(false);
-      if (error.status === 412) setConflict(true);
-      const found = error.errors?.length ? error.errors : [{ pointer: "", detail: error.message }];
-      setErrors(found);
-      requestAnimationFrame(() => document.querySelector(".wrong :is(input, select, textarea), .field-error")?.scrollIntoView?.({ block: "center" }));
-    }
-  };
-  return html`<form onSubmit=${save} class="editor" novalidate>
-    ${draft !== null && html`<div class="note bar"><span class="grow">Not saved yet: this is kept in this tab, also over a refresh${secrets.length ? "; secrets are not" : ""}.</span><${Button} kind="quiet" onClick=${() => { setDraft(null); setErrors([]); }}>Discard<//></div>`}
-    ${conflict && html`<div class="trouble" role="alert"><p>Somebody else has changed this ${kind.title} meanwhile.</p><${Button} onClick=${() => { setDraft(null); onSaved(null); }}>Show theirs<//></div>`}
-    ${raw ? html`<${Field} label="JSON">${(id) => html`<${JsonInput} id=${id} rows=${18} value=${value} onChange=${(to) => setDraft(to || {})} />`}<//>
-        ${errors.length ? html`<ul class="field-error" role="alert">${errors.map((it) => html`<li><code>${it.pointer || "/"}</code> ${it.detail}</li>`)}</ul>` : null}`
-      : html`<${SchemaForm} schema=${schema} defs=${kind.$defs} value=${value} onChange=${setDraft} errors=${errors} references=${kind.references} secrets=${secrets} own=${own} editing=${Boolean(resource)} skip=${!resource && kind.id === "gateway" ? ["id"] : []} />`}
-    ${errors.length && !raw ? html`<p class="field-error" role="status">${plural(errors.length, "field")} ${errors.length === 1 ? "is" : "are"} not right: ${errors.map((it) => it.pointer || "the whole").join(", ")}</p>` : null}
-    <div class="bar">
-      <${Button} kind="primary" type="submit" busy=${busy} disabled=${resource && draft === null}>${resource ? "Save" : `Make ${kind.title}`}<//>
-      <${Button} kind="quiet" onClick=${() => setQuery({ as: raw ? "" : "json" })}>${raw ? "As a form" : "As JSON"}<//>
-    </div>
-  </form>`;
+// The form that a plugin brings for its kind, or the one made of its schema.
+function Form({ kind, api, resource, onSaved }) {
+  const own = panelsBrought(kind).find((it) => it.slug === "edit");
+  if (own && kind.may(resource ? "replace" : "create")) return html`<${Brought} panel=${own} api=${api} kind=${kind} resource=${resource} onSaved=${onSaved} />`;
+  return html`<${ResourceForm} kind=${kind} api=${api} resource=${resource} own=${(value) => ownFields(kind, value)} onSaved=${onSaved} />`;
 }
 
 function New({ kind, api }) {
   const [made, setMade] = useState(null);
   if (made) return html`<${Page} title=${`${capital(kind.title)} made`}>${afterCreate(kind, made) || html`<${Once} kind=${kind} made=${made} />`}<//>`;
   return html`<${Page} title=${`New ${kind.title}`} about=${kind.summary}>
-    <${Editor} kind=${kind} api=${api} onSaved=${(saved) => {
+    <${Form} kind=${kind} api=${api} onSaved=${(saved) => {
       if (kind.once.some((name) => saved[name]) || afterCreate(kind, saved)) setMade(saved);
       else { toast(`Made the ${kind.title} ${saved.id}`); go(["k", kind.name, saved.id]); }
     }} /><//>`;
@@ -158,7 +112,7 @@ function Versions({ kind, api, id, current, onChanged }) {
       <td><input type="radio" name="from" aria-label=${`Compare from version ${it.version}`} checked=${pair[0] === it.version} onChange=${() => setPair([it.version, pair[1]])} /></td>
       <td><input type="radio" name="to" aria-label=${`Compare to version ${it.version}`} checked=${pair[1] === it.version} onChange=${() => setPair([pair[0], it.version])} /></td>
       <td class="fix"><${Time} at=${it.updated_at} /></td><td>${it.actor}</td>
-      <td class="num">${n > 0 && !it.deleted && kind.restorable ? html`<${Button} kind="small" onClick=${() => restore(it.version)}>Restore<//>` : null}</td></tr>`)}</tbody></table></div>
+      <td class="num">${n > 0 && !it.deleted && kind.restorable && kind.may("restore") ? html`<${Button} kind="small" onClick=${() => restore(it.version)}>Restore<//>` : null}</td></tr>`)}</tbody></table></div>
     ${cursor && html`<p><${Button} onClick=${() => load(cursor)}>Older<//></p>`}
     ${!kind.restorable && html`<p class="muted">Old versions of ${many(kind).toLowerCase()} are not written again: that could undo something final.</p>`}
     ${from && to && from !== to && html`<div class="section"><h2>From version ${from.version} to ${to.version}</h2><${Diff} before=${body(from)} after=${body(to)} /></div>`}
@@ -207,38 +161,52 @@ export async function remove(kind, api, resource) {
   return true;
 }
 
+const panelsBrought = (kind) => plugins.value.filter((it) => it.panel && it.kind === kind.name);
+
 // The panel of a plugin: its module shows itself in a tab, as a page does in its place.
-function Brought({ panel, api, id }) {
+function Brought({ panel, api, kind, resource, onSaved }) {
   const box = useRef(null);
   const [error, setError] = useState(null);
+  const saved = useRef(null);
+  saved.current = onSaved;
   useEffect(() => {
     let over = false, leave = null;
     import(new URL(panel.module.slice(panel.module.indexOf("/ui/") + 1), base).href)
-      .then((module) => (over || !box.current ? null : module.show(box.current, api, [id])))
+      .then((module) => (over || !box.current ? null : module.show(box.current, api, resource ? [resource.id] : [], { kind, resource: resource || null, saved: (it) => saved.current(it) })))
       .then((end) => { if (over) end?.(); else leave = end; })
       .catch((problem) => { console.error(problem); setError(problem); });
     return () => { over = true; leave?.(); };
-  }, [panel.module, id]);
+  }, [panel.module, resource?.id, resource?.version]);
   return html`<${Fragment}>${error && html`<${Trouble} error=${error} />`}<div ref=${box}></div><//>`;
+}
+
+// Which others name a resource: what they are about, and what keeps it from being deleted.
+function Users({ kind, api, id }) {
+  const found = useLoad((signal) => api("references", { query: { kind: kind.name, id }, signal }), [kind.name, id]);
+  return html`<${Loaded} from=${found} lines=${3}>${({ data, more }) => (data.length ? html`<div class="table-box"><table><thead><tr><th>What</th><th>ID</th><th>Name</th></tr></thead>
+    <tbody>${data.map((it) => html`<tr key=${`${it.kind}/${it.id}`}><td class="fix">${capital(it.title)}</td><td><${Link} to=${["k", it.kind, it.id]}>${it.id}<//></td><td>${cell(it.name)}</td></tr>`)}</tbody></table></div>
+    <p class="hint">${more ? "There are others besides. " : ""}It is not deleted while they name it.</p>` : html`<${Empty} title="Nothing names it">Other resources that name this ${kind.title} are listed here. Calls name it without being listed: they are in the request log.<//>`)}<//>`;
 }
 
 function One({ kind, api, id }) {
   const [once, setOnce] = useState(null);
   const found = useLoad((signal) => api(`${kind.name}/${escaped(id)}`, { signal }), [kind.name, id, place.value.query.back]);
   const drop = async () => { try { if (await remove(kind, api, found.data)) go(["k", kind.name]); } catch (error) { complain(error); } };
+  const saved = (now) => { if (now) toast(`Saved ${id}, version ${now.version}`); found.reload(); };
   if (found.error?.status === 404) {
     return html`<${Page} title=${id}><${Empty} title=${`There is no ${kind.title} ${id}`} action=${html`<${Link} to=${["k", kind.name]} class="button">All ${many(kind).toLowerCase()}<//>`}>It may have been deleted. If it ever was, its versions are still here.<//>
       <div class="section"><h2>Versions</h2><${Versions} kind=${kind} api=${api} id=${id} onChanged=${found.reload} /></div><//>`;
   }
   return html`<${Loaded} from=${found}>${(it) => html`<${Page} title=${it.name || it.username || it.title || it.id}
       about=${html`<span class="bar"><span>${capital(kind.title)}</span><${Id} value=${it.id} /> <span>version ${it.version}, changed <${Time} at=${it.updated_at} relative /></span>${it.owner !== "api" ? html`<${Tag}>from ${it.owner}, read-only here<//>` : null}</span>`}
-      actions=${html`${kind.actions.map((action) => html`<${Action} key=${action.name} kind=${kind} api=${api} id=${id} action=${action} onDone=${(done) => { toast(`${title(action.name)}: ${id}`); if (kind.once.some((name) => done?.[name])) setOnce(done); found.reload(); }} />`)}
-        <${Button} kind="danger" onClick=${drop}>Delete<//>`}>
+      actions=${html`${kind.actions.filter((action) => kind.may(action.name)).map((action) => html`<${Action} key=${action.name} kind=${kind} api=${api} id=${id} action=${action} onDone=${(done) => { toast(`${title(action.name)}: ${id}`); if (kind.once.some((name) => done?.[name])) setOnce(done); found.reload(); }} />`)}
+        ${kind.may("delete") && html`<${Button} kind="danger" onClick=${drop}>Delete<//>`}`}>
     ${once && html`<${Dialog} title=${`New secret of ${id}`} onClose=${() => setOnce(null)}><p class="note">This is shown once: keep it now.</p>${kind.once.filter((name) => once[name]).map((name) => html`<${Code} text=${String(once[name])} />`)}<div class="bar end"><${Button} kind="primary" onClick=${() => setOnce(null)}>I have it<//></div><//>`}
     <${Tabs} tabs=${[
-      ...plugins.value.filter((panel) => panel.panel && panel.kind === kind.name).map((panel) => ({ id: panel.slug, title: panel.title, show: () => html`<${Brought} key=${`${panel.slug}/${id}`} panel=${panel} api=${api} id=${id} />` })),
+      ...panelsBrought(kind).filter((panel) => panel.slug !== "edit").map((panel) => ({ id: panel.slug, title: panel.title, show: () => html`<${Brought} key=${`${panel.slug}/${id}`} panel=${panel} api=${api} kind=${kind} resource=${it} onSaved=${saved} />` })),
       ...panelsOf(kind).map((panel) => ({ id: panel.id, title: panel.title, show: () => html`<${panel.Show} key=${id} kind=${kind} api=${api} resource=${it} reload=${found.reload} />` })),
-      { id: "edit", title: "Edit", show: () => html`<${Editor} key=${`${id}@${it.version}`} kind=${kind} api=${api} resource=${it} onSaved=${(saved) => { if (saved) toast(`Saved ${id}, version ${saved.version}`); found.reload(); }} />` },
+      { id: "edit", title: kind.may("replace") ? "Edit" : "Details", show: () => html`<${Form} key=${`${id}@${it.version}`} kind=${kind} api=${api} resource=${it} onSaved=${saved} />` },
+      { id: "used", title: "Where used", show: () => html`<${Users} kind=${kind} api=${api} id=${id} />` },
       { id: "versions", title: "Versions", show: () => html`<${Versions} kind=${kind} api=${api} id=${id} current=${it.version} onChanged=${found.reload} />` },
       { id: "json", title: "JSON", show: () => html`<${JsonView} value=${it} />` },
     ]} />

@@ -1,4 +1,5 @@
-import { Chart, Empty, Figure, Fragment, Link, Loaded, Page, Status, Time, compact, html, money, number, page, percent, place, plural, setQuery, span, useEvery, useLoad, useState } from "../kit.js";
+import { Chart, Empty, Figure, Fragment, Link, Loaded, Page, Status, Time, compact, html, kindNamed, money, number, page, percent, place, plural, setQuery, span, useEvery, useLoad, useState } from "../kit.js";
+import { BudgetsNow } from "./budgets.js";
 import { Targets } from "./panels.js";
 
 const RANGES = { "1h": ["Last hour", 3600e6, "minute", 60], "24h": ["Last 24 hours", 864e8, "hour", 3600], "7d": ["Last 7 days", 7 * 864e8, "hour", 3600], "30d": ["Last 30 days", 30 * 864e8, "day", 86400] };
@@ -79,6 +80,7 @@ function Overview({ api }) {
         </div><//>`;
     }}<//>
     <section class="section"><h2>Models at providers</h2><${Targets} api=${api} /></section>
+    ${kindNamed("budgets") && html`<section class="section"><h2>Budgets</h2><${BudgetsNow} api=${api} turn=${turn} /></section>`}
     <section class="section"><h2>State of this process</h2><${Loaded} from=${health} lines=${2}>${(it) => html`<dl class="facts"><dt>All</dt><dd><${Status} value=${it.status} /> ${it.phase}</dd><dt>Store</dt><dd>${it.store === "ok" ? html`<${Status} value="ok" />` : html`<${Status} value="error">${it.store}<//>`}</dd>
       ${it.broken_resources?.length ? html`<dt>Cannot be used</dt><dd>${it.broken_resources.map((one) => html`<div><${Link} to=${["k", one.kind, one.id]}>${one.id}<//> ${one.reason}</div>`)}</dd>` : null}</dl>`}<//></section>
     <section class="section"><h2>Last errors</h2><${Loaded} from=${errors} lines=${3}>${({ data }) => (data.length ? html`<div class="table-box"><table><thead><tr><th>When</th><th>Model</th><th>Cause</th><th>Why</th></tr></thead><tbody>${data.map((it) => html`<tr key=${it.id}>

@@ -1,9 +1,11 @@
 // What some kinds have besides their generated page: panels of one, fields of their own, columns of the list.
 import {
-  Bar, Button, Code, Codes, Field, Figure, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, cell, client, complain, findAmong, html, money, number, offers, percent, span,
+  Button, Code, Codes, Field, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, cell, client, complain, findAmong, html, money, number, offers, span,
   title, toast, useLoad, useState, JsonInput, id as escaped, compact, go,
 } from "../kit.js";
+import { BudgetPanel } from "./budgets.js";
 import { Explained } from "./explained.js";
+import { Standing } from "./standing.js";
 import { clientLines } from "./snippets.js";
 
 // ----- fields
@@ -58,12 +60,6 @@ export function ownFields(kind, value) {
       const { data } = await client(signal)(`providers/${escaped(value.provider_id)}/models`);
       return findAmong(data.map((it) => ({ id: it.name, title: it.title })))(word);
     }} />` };
-  }
-  if (kind.name === "workflows") {
-    return {
-      "steps.*.type": (it) => html`<${Offered} ...${it} kind="workflow_steps" label="What the step does" />`,
-      "steps.*.settings": (it) => html`<${Settings} ...${it} kind="workflow_steps" type=${value.steps?.[Number(it.path.split(".")[1])]?.type} />`,
-    };
   }
   if (kind.name === "policy-attachments") return { policy: (it) => html`<${Offered} ...${it} kind="policies" label="Which policy" />` };
   return {};
@@ -166,26 +162,10 @@ export function UsageOf({ api, query, names = {} }) {
   }}<//>`;
 }
 
-// What is left of the limits of a key, as its next request would find it.
-export function Counters({ api, keyId, model }) {
-  const found = useLoad((signal) => api("explain", { method: "POST", body: { request: { model }, key_id: keyId }, signal }), [keyId, model]);
-  return html`<${Loaded} from=${found} lines=${2}>${(it) => {
-    const rows = it.policies.flatMap((policy) => Object.entries(policy.says || {}).filter(([, one]) => one && typeof one === "object" && "limit" in one).map(([name, one]) => ({ policy: policy.name, name, ...one })));
-    if (!rows.length) return html`<p class="muted">No limit holds for it.</p>`;
-    return html`<table><thead><tr><th>Limit</th><th class="num">Used</th><th class="num">Of</th><th></th></tr></thead><tbody>${rows.map((row) => {
-      const left = row.remaining ?? row.left;
-      const used = row.used ?? (left === undefined || left === null ? null : row.limit - left);
-      return html`<tr><td>${title(row.name)}</td><td class="num">${number(used)}</td><td class="num">${number(row.limit)}</td><td><${Bar} part=${used || 0} whole=${row.limit} tone=${used / row.limit > 0.9 ? "bad" : used / row.limit > 0.7 ? "warn" : ""} /></td></tr>`;
-    })}</tbody></table>`;
-  }}<//>`;
-}
-
 function KeyPanel({ api, resource }) {
-  const found = useLoad((signal) => api("models", { query: { limit: 1 }, signal }), []);
-  const model = found.data?.data[0]?.id;
   return html`<div class="split"><div>
       <section><h2>Use, by day</h2><${UsageOf} api=${api} query=${{ key_id: resource.id }} /></section>
-      <section><h2>Limits now</h2>${model ? html`<${Counters} api=${api} keyId=${resource.id} model=${model} />` : html`<p class="muted">There is no model yet.</p>`}</section>
+      <section class="section"><h2>Limits and budgets now</h2><${Standing} api=${api} id=${resource.id} /></section>
     </div><div>
       <dl class="facts"><dt>State</dt><dd><${Status} value=${resource.status} /></dd><dt>Secret</dt><dd><code>${resource.prefix}…${resource.last4}</code></dd><dt>May use</dt><dd>${resource.permissions.admin ? html`<${Tag}>admin<//> ` : null}${cell(resource.permissions.models)}</dd>
         <dt>Expires</dt><dd><${Time} at=${resource.expires_at} relative /></dd><dt>Tags</dt><dd>${cell(resource.tags)}</dd></dl>
@@ -195,20 +175,6 @@ function KeyPanel({ api, resource }) {
 
 function Used({ api, kind, resource }) {
   return html`<${UsageOf} api=${api} query=${{ model: resource.id }} />`;
-}
-
-// Where a budget stands, and where it is heading.
-function BudgetPanel({ api, resource }) {
-  const found = useLoad((signal) => api(`budgets/${escaped(resource.id)}/status`, { signal }), [resource.id, resource.version]);
-  return html`<${Loaded} from=${found} lines=${4}>${(it) => {
-    const used = it.spent_microusd + it.reserved_microusd;
-    const share = used / it.amount_microusd;
-    const over = it.forecast_microusd !== null && it.forecast_microusd > it.amount_microusd;
-    return html`<div class="figures"><${Figure} label="Spent" value=${money(it.spent_microusd)}>${it.reserved_microusd ? `and ${money(it.reserved_microusd)} reserved` : "nothing reserved"}<//><${Figure} label="Of" value=${money(it.amount_microusd)}>${it.mode}<//><${Figure} label="Left" value=${money(it.left_microusd)}>${percent(it.left_microusd, it.amount_microusd)}<//>
-      <${Figure} label="Forecast" value=${it.forecast_microusd === null ? "–" : money(it.forecast_microusd)}>${it.forecast_microusd === null ? "too little is known yet" : over ? html`<${Status} value="warn" as="warn">over by the end<//>` : "by the end"}<//></div>
-      <p><${Bar} part=${used} whole=${it.amount_microusd} tone=${share > 0.95 ? "bad" : share > 0.8 ? "warn" : ""} /> ${percent(used, it.amount_microusd)} <span class="muted">since <${Time} at=${it.begins_at} />${it.resets_at ? html`, begins anew <${Time} at=${it.resets_at} relative />` : null}</span></p>
-      ${it.exhausted_at ? html`<p><${Status} value="error" as="bad">Used up ${new Date(it.exhausted_at) > Date.now() ? "by" : "since"} <${Time} at=${it.exhausted_at} /><//></p>` : null}`;
-  }}<//>`;
 }
 
 export function panelsOf(kind) {
