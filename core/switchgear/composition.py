@@ -120,7 +120,7 @@ async def _open_store(kernel: Kernel, stack: AsyncExitStack) -> Store:
     if bound is None:
         return cast("Store", NoStore())
     store = kernel.make(bound)
-    await store.open(kernel.migrations)
+    await store.open(kernel.migrations(store))
     stack.push_async_callback(store.close)
     return store
 

@@ -188,6 +188,7 @@ function KeyPanel({ api, resource }) {
       <section><h2>Limits now</h2>${model ? html`<${Counters} api=${api} keyId=${resource.id} model=${model} />` : html`<p class="muted">There is no model yet.</p>`}</section>
     </div><div>
       <dl class="facts"><dt>State</dt><dd><${Status} value=${resource.status} /></dd><dt>Secret</dt><dd><code>${resource.prefix}…${resource.last4}</code></dd><dt>May use</dt><dd>${resource.permissions.admin ? html`<${Tag}>admin<//> ` : null}${cell(resource.permissions.models)}</dd>
+        <dt>Last used</dt><dd>${resource.last_used_at ? html`<${Time} at=${resource.last_used_at} relative />` : "never"}</dd>
         <dt>Expires</dt><dd><${Time} at=${resource.expires_at} relative /></dd><dt>Tags</dt><dd>${cell(resource.tags)}</dd></dl>
       <p class="section"><${Link} to=${["requests"]} query=${{ key_id: resource.id }}>Its requests<//></p>
     </div></div>`;
@@ -230,6 +231,7 @@ export function columnsOf(kind) {
     { key: "models", title: "May use", show: (it) => (it.permissions.admin ? html`<${Tag}>admin<//>` : cell(it.permissions.models)) },
     { key: "limits", title: "Limits", show: (it) => Object.entries(it.limits).filter(([, one]) => one).map(([name, one]) => `${number(one)} ${name.replaceAll("_", " ").replace(" per minute", "/min")}`).join(", ") || html`<span class="muted">none</span>` },
     { key: "team_id", title: "Team", hidden: true }, { key: "tags", title: "Tags" },
+    { key: "last_used_at", title: "Last used", align: "fix", show: (it) => (it.last_used_at ? html`<${Time} at=${it.last_used_at} relative />` : html`<span class="muted">never</span>`) },
     { key: "expires_at", title: "Expires", align: "fix", show: (it) => html`<${Time} at=${it.expires_at} relative />` },
     { key: "created_at", title: "Made", align: "fix", show: (it) => html`<${Time} at=${it.created_at} relative />` },
   ];
