@@ -291,8 +291,10 @@ class Resources(Protocol):
         """
         ...
 
-    async def update(self, kind: str, id: str, patch: Mapping[str, Any], *, by: Principal) -> Mapping[str, Any]:
-        """Merge-patch as PATCH would."""
+    async def update(
+        self, kind: str, id: str, patch: Mapping[str, Any], *, by: Principal, version: int | None = None
+    ) -> Mapping[str, Any]:
+        """Merge-patch as PATCH would; with `version`, only what still is at that. Raises `PreconditionFailed` otherwise."""
         ...
 
     async def act(self, kind: str, id: str, action: str, body: Any = None, *, by: Principal) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from switchgear.ambient import Ambient
 from switchgear.contracts.principal import Credentials, Principal, operator
 from switchgear.contracts.resource import Resources
-from switchgear.errors import AuthenticationFailed, PermissionDenied
+from switchgear.errors import AuthenticationFailed, Conflict, PermissionDenied, PreconditionFailed
 from switchgear_plugins.tenancy import passwords
 from switchgear_plugins.tenancy.passwords import Passwords
 from switchgear_plugins.tenancy.people import LiveUser
@@ -87,18 +87,21 @@ class FrontDoor:
     async def change_password(
         self, principal: Principal, current: str, new: str, peer: str | None, *, in_cookie: bool
     ) -> SignedIn:
-        """Set a new password, which ends all sessions, and begin a new one."""
-        user = self._sessions.user(principal.id)
-        if user is None or user.password_hash is None:
+        """Set a new password, which ends all sessions, and begin a new one. Of several at once one does; others raise `Conflict`."""
+        stored = await self._resources.get(USERS, principal.id)
+        if stored is None or stored.spec.password_hash is None:
             raise PermissionDenied("You have no password here: you sign in elsewhere.", code="no_password")
-        name = folded(user.username)
+        name = folded(stored.spec.username)
         self._throttle.check(peer, name)
         passwords.check(new, "/new_password")
-        if not await self._passwords.verify(user.password_hash, current[:LONGEST]):
+        if not await self._passwords.verify(stored.spec.password_hash, current[:LONGEST]):
             self._throttle.failed(peer, name)
             raise AuthenticationFailed("The current password is wrong.", code="invalid_login")
-        await self._resources.update(USERS, user.id, {"password": new}, by=BY)
-        changed = self._sessions.user(user.id)
+        try:
+            await self._resources.update(USERS, stored.id, {"password": new}, by=BY, version=stored.version)
+        except PreconditionFailed:
+            raise Conflict("You were changed at the same time; sign in and look.", code="stale") from None
+        changed = self._sessions.user(stored.id)
         assert changed is not None
         return self.begin(changed, in_cookie=in_cookie)
 
