@@ -87,7 +87,7 @@ class FrontDoor:
     async def change_password(
         self, principal: Principal, current: str, new: str, peer: str | None, *, in_cookie: bool
     ) -> SignedIn:
-        """Set a new password, which ends all sessions, and begin a new one. Of several at once one does; others raise `Conflict`."""
+        """Set a new password, which ends all sessions, and begin a new one. Of several at once all but one raise `Conflict`."""
         stored = await self._resources.get(USERS, principal.id)
         if stored is None or stored.spec.password_hash is None:
             raise PermissionDenied("You have no password here: you sign in elsewhere.", code="no_password")

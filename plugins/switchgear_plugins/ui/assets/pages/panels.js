@@ -1,6 +1,6 @@
 // What some kinds have besides their generated page: panels of one, fields of their own, columns of the list.
 import {
-  Bar, Button, Code, Codes, Field, Figure, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, cell, client, complain, findAmong, html, money, number, offers, percent, span,
+  Bar, Button, Code, Codes, Field, Figure, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, cell, client, complain, costOf, findAmong, html, money, number, offers, percent, span,
   title, toast, useLoad, useState, JsonInput, id as escaped, compact, go,
 } from "../kit.js";
 import { Explained } from "./explained.js";
@@ -162,7 +162,7 @@ export function UsageOf({ api, query, names = {} }) {
     const of = Object.fromEntries(data.map((it) => [it.group.day, it]));
     return html`<${Chart} label="Requests per day" times=${days.map((it) => Date.parse(it) / 1000)} series=${[{ label: "Requests", values: days.map((it) => of[it]?.requests || 0) }]} bars height=${150} />
       <dl class="facts"><dt>Requests</dt><dd>${number(data.reduce((all, it) => all + it.requests, 0))}</dd><dt>Tokens</dt><dd>${compact(data.reduce((all, it) => all + (it.sums.input_tokens || 0) + (it.sums.output_tokens || 0), 0))}</dd>
-      <dt>Cost</dt><dd>${money(data.reduce((all, it) => all + (it.sums.cost_microusd || 0), 0))}</dd></dl>`;
+      <dt>Cost</dt><dd>${costOf(data)}</dd></dl>`;
   }}<//>`;
 }
 
