@@ -158,7 +158,7 @@ def test_what_a_usage_tells() -> None:
 def test_a_unit_that_the_provider_counts_may_have_a_price() -> None:
     translator = SimpleNamespace(traits=lambda model: Traits(frozenset({"chat"}), units=frozenset({f"{model}_page"})))
     view = LiveView({("providers", "p"): SimpleNamespace(translator=translator)})
-    spec = ModelSpec("p", "scan", pricing={"input": 1, "scan_page": 2, "page": 3})
+    spec = ModelSpec("p", "scan", pricing={"input": 1, "scan_page": 2, "scanpage": 3})
     [problem] = checks.units(spec, view, operator("o"))
-    assert "/pricing/page" == problem.pointer
+    assert "/pricing/scanpage" == problem.pointer
     assert "Did you mean `scan_page`?" in problem.detail
