@@ -181,7 +181,7 @@ def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, sto
         [made for _, made in kernel.make_all(Hooks.switchgear_authorizers)],
         settings.admin_key,
         kernel.faults,
-        Failures(settings.failed_credentials, kernel.ambient),
+        Failures(settings.failed_credentials / (settings.workers * (settings.replicas or 1)), kernel.ambient),
     )
     dialects = open_dialects(kernel)
     made = kernel.make_all(Hooks.switchgear_policies)
