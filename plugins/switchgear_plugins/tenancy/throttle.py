@@ -36,8 +36,8 @@ class Throttle:
     async def attempt(self, peer: str | None, name: str) -> AsyncIterator[None]:
         """Try to sign in within. Raises `RateLimited` where too many attempts failed.
 
-        An attempt counts until it is known that it was good: it fails if `AuthenticationFailed` is raised, and is none if anything
-        else is.
+        An attempt counts until it is known that it was good: it fails if `AuthenticationFailed` is raised, and is none if
+        anything else is.
         """
         counters: Counters = self._context.counters
         try:
