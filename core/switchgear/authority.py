@@ -38,10 +38,11 @@ _LONGEST_S = 15.0
 class Failures:
     """Rate limit on failed authentication by client address, a token bucket of `per_minute` failures.
 
-    It is kept for one process and 10,000 addresses. A client without an address is not limited; with `per_minute` 0 nobody is.
+    It is kept for one process, which has its share, and 10,000 addresses. A client without an address is not limited; with
+    `per_minute` 0 nobody is.
     """
 
-    def __init__(self, per_minute: int, ambient: Ambient) -> None:
+    def __init__(self, per_minute: float, ambient: Ambient) -> None:
         self._refill_s = _MINUTE_S / per_minute if per_minute else None
         self._monotonic = ambient.monotonic
         self._full_at: OrderedDict[str, float] = OrderedDict()

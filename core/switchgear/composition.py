@@ -120,7 +120,7 @@ async def _open_store(kernel: Kernel, stack: AsyncExitStack) -> Store:
     if bound is None:
         return cast("Store", NoStore())
     store = kernel.make(bound)
-    await store.open(kernel.migrations)
+    await store.open(kernel.migrations(store))
     stack.push_async_callback(store.close)
     return store
 
@@ -181,7 +181,7 @@ def connect_calls(kernel: Kernel, settings: GatewaySettings, ground: Ground, sto
         [made for _, made in kernel.make_all(Hooks.switchgear_authorizers)],
         settings.admin_key,
         kernel.faults,
-        Failures(settings.failed_credentials, kernel.ambient),
+        Failures(settings.failed_credentials / (settings.workers * (settings.replicas or 1)), kernel.ambient),
     )
     dialects = open_dialects(kernel)
     made = kernel.make_all(Hooks.switchgear_policies)

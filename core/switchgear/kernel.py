@@ -18,6 +18,7 @@ from switchgear.context import PluginContext, PluginOffer, Services, Shared
 from switchgear.contracts.credential import Sealer
 from switchgear.contracts.event import Event
 from switchgear.contracts.kernel import Task
+from switchgear.contracts.store import Migratable
 from switchgear.counting import uncounted, unshared
 from switchgear.discovery import Discovery, Installed, load, modules_of
 from switchgear.errors import BootError, ConfigError, PluginError
@@ -124,10 +125,10 @@ class Kernel:
             if not self.registry.all(hook):
                 yield f"no enabled plugin offers {lack}. plugins.toml.example says which plugins do."
 
-    @property
-    def migrations(self) -> list[tuple[str, Path]]:
-        """The plugins' own migrations, as `Store.open` takes them."""
-        return [(bound.plugin, bound.item.directory) for bound in self.registry.all(Hooks.switchgear_migrations)]
+    def migrations(self, store: object) -> list[tuple[str, Path]]:
+        """Return the plugins' own migrations, as `store.open` takes them."""
+        brought, has_tables = self.registry.all(Hooks.switchgear_migrations), isinstance(store, Migratable)
+        return [(it.plugin, it.item.directory) for it in brought if has_tables or not it.item.optional]
 
     async def start(self, services: Services) -> None:
         """Start every plugin in order, each bounded by `[gateway] plugin_timeout`.
@@ -312,9 +313,8 @@ class Kernel:
         if failures:
             raise PluginError(*failures)
         self.faults.packages = modules_of(item.installed for item in self.plugins)
-        self._shared.record_kinds = {
-            bound.item.name: (bound.plugin, bound.item) for bound in registry.all(Hooks.switchgear_record_kinds)
-        }
+        kinds = registry.all(Hooks.switchgear_record_kinds)
+        self._shared.record_kinds = {it.item.name: (it.plugin, it.item) for it in kinds}
         self._shared.offers = {
             kind: {it.item.name: PluginOffer(it.plugin, it.item) for it in found}
             for kind, found in registry.offers().items()

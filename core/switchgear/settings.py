@@ -79,8 +79,8 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     `plugin_timeout` bounds each plugin's start and stop, `drain_grace` the streams still running at shutdown; `counters` and
     `jobs` name the active counters and job queue when several plugins offer some; `admin_key` is a secret that opens
     /admin/v1. From an address that sent more than `failed_credentials` a minute that were not good, only those are taken that
-    are known already; 0: no such bound. Everything is served below `root_path` too, as a proxy may have it ("/llm"), and links
-    begin with it.
+    are known already; 0: no such bound. Each of several processes (`workers` times `replicas`) has its share of them. Everything
+    is served below `root_path` too, as a proxy may have it ("/llm"), and links begin with it.
     """
 
     variables: ClassVar[Mapping[str, str]] = {

@@ -64,6 +64,7 @@ FEATURES: dict[str, tuple[re.Pattern[str], dict[str, str]]] = {
         re.compile(r"\bpric(e|es|ed|ing)\b|microusd", re.IGNORECASE),
         {
             "catalogue/__init__.py": "a model resource may have `pricing`",
+            "catalogue/checks.py": "likewise",
             "catalogue/own_targets.py": "what answers by calls of its own has no price besides theirs",
             "catalogue/specs.py": "a model resource may have `pricing`",
             "contracts/estimate.py": "what a request may cost is a contract",

@@ -1,13 +1,19 @@
 """Units are exclusive and add up; what they cost is exact; a stream's later word counts."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from switchgear.catalogue import checks
+from switchgear.catalogue.specs import ModelSpec
+from switchgear.contracts.principal import operator
+from switchgear.contracts.provider import Traits
 from switchgear.contracts.usage import Pricing, Usage, parent, side
+from switchgear.testing.kind_suite import LiveView
 
 READ = ("cached_input", "cache_write_5m", "cache_write_1h", "cache_write", "audio_input")
 WRITTEN = ("reasoning", "audio_output", "image_output")
@@ -147,3 +153,12 @@ def test_what_a_usage_tells() -> None:
     assert (15, 2, 12, 16, 16) == (*told, usage.reasoning_tokens)
     assert {"input": 1, "image": 5} == Usage({"input": 1, "reasoning": 3}).with_(reasoning=0, image=5).units
     assert usage == msgspec.json.decode(msgspec.json.encode(usage), type=Usage)
+
+
+def test_a_unit_that_the_provider_counts_may_have_a_price() -> None:
+    translator = SimpleNamespace(traits=lambda model: Traits(frozenset({"chat"}), units=frozenset({f"{model}_page"})))
+    view = LiveView({("providers", "p"): SimpleNamespace(translator=translator)})
+    spec = ModelSpec("p", "scan", pricing={"input": 1, "scan_page": 2, "scanpage": 3})
+    [problem] = checks.units(spec, view, operator("o"))
+    assert "/pricing/scanpage" == problem.pointer
+    assert "Did you mean `scan_page`?" in problem.detail

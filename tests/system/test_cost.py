@@ -189,13 +189,23 @@ async def test_further_units_are_in_a_member_of_their_own(gateway: Running, upst
     assert not plain.get("units")
 
 
-async def test_pricing_takes_any_unit_and_no_nonsense(gateway: Running) -> None:
+async def test_pricing_takes_units_and_no_nonsense(gateway: Running) -> None:
     async def said(pricing: Any) -> int:
         body = {"id": f"x{len(str(pricing))}", "provider_id": "p", "provider_model": "y", "pricing": pricing}
         return (await gateway.admin.post("/models", json=body)).status_code
 
-    assert 201 == await said({"input": 0, "page_2x": 5, "cache_write_1h": 4_000_000})
-    for nonsense in ({}, {"input": -1}, {"Input": 1}, {"input": 1.5}, {"input": "1"}, {"a b": 1}, {"input": None}, 5):
+    assert 201 == await said({"input": 0, "video_output": 5, "cache_write_1h": 4_000_000})
+    for nonsense in (
+        {},
+        {"page_2x": 5},
+        {"input": -1},
+        {"Input": 1},
+        {"input": 1.5},
+        {"input": "1"},
+        {"a b": 1},
+        {"input": None},
+        5,
+    ):
         assert 422 == await said(nonsense), nonsense
 
 

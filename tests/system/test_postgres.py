@@ -46,6 +46,10 @@ async def test_what_one_gateway_is_told_all_know(tmp_path: Path, server: Postgre
             return await status(other, key) == code
 
         await eventually(lambda: gets(200))
+        plugins = {item.installed.name: item.plugin for item in other.gateway.kernel.plugins}
+        await plugins["api_keys"].uses.write()
+        shown = (await one.admin.get(f"/api-keys/{id}")).json()
+        assert shown["created_at"] < shown["last_used_at"]
         await one.act(f"/api-keys/{id}/revoke")
         await eventually(lambda: gets(401))
         told = [await status(run, run.key) for run in (one, other)]

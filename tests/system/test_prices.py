@@ -50,6 +50,10 @@ async def test_a_model_without_a_price_has_that_of_the_catalogue(tmp_path: Path,
         assert "m" in [it["model"] for it in without]
 
         await ask(run)
+        misspelt = await run.admin.patch("/models/m", json={"pricing": {"inptu": 1, "output": 2}})
+        [wrong] = misspelt.json()["errors"]
+        assert (422, "/pricing/inptu") == (misspelt.status_code, wrong["pointer"])
+        assert "Did you mean `input`? Units are `audio_input`," in wrong["detail"]
         await run.patch("/models/m", pricing={"input": 2_000_000, "output": 8_000_000})
         await ask(run)
         records = sorted((await run.all_usage()).values(), key=lambda it: it["at_us"])

@@ -43,7 +43,7 @@ async def export(run: Running, **query: str) -> Any:
 async def test_usage_is_exported_as_files(tmp_path: Path, upstream: FaultUpstream) -> None:
     async with running(tmp_path, upstream) as run:
         await run.patch("/models/m", pricing={"input": 1_000_000, "output": 10_000_000})
-        await run.create("aliases", id="other", target="echo")
+        await run.create("models", id="nobody-knows", provider_id="p", provider_model="no-such-price")
         for _ in range(3):
             assert 200 == (await ask(run)).status_code
         assert 404 == (await ask(run, model="=cmd|'/c calc'!A1")).status_code
@@ -62,6 +62,11 @@ async def test_usage_is_exported_as_files(tmp_path: Path, upstream: FaultUpstrea
         assert {"AI and Machine Learning"} == {row["ServiceCategory"] for row in focus}
         assert all(row["ChargePeriodStart"] < row["ChargePeriodEnd"] <= row["BillingPeriodEnd"] for row in focus)
         assert 400 == (await run.admin.get("/usage/export", params={"nonsense": "1"})).status_code
+        assert 200 == (await ask(run, model="nobody-knows")).status_code
+        [summed] = (await run.admin.get("/usage/summary", params={"by": "model", "model": "nobody-knows"})).json()[
+            "data"
+        ]
+        assert (None, 1) == (summed["sums"]["cost_microusd"], summed["sums"]["unpriced"])
         by_cli = tmp_path / "usage.ndjson"
     place = ["--config", str(tmp_path / "plugins.toml"), "--data-dir", str(tmp_path / "data")]
 
@@ -70,10 +75,12 @@ async def test_usage_is_exported_as_files(tmp_path: Path, upstream: FaultUpstrea
 
     said = await invoke("export", "--format", "ndjson", "-o", str(by_cli), "--where", "outcome=complete")
     assert 0 == said.exit_code, said.output
-    assert 3 == len(by_cli.read_text().splitlines())
+    assert 4 == len(by_cli.read_text().splitlines())
     summed = json.loads((await invoke("summary", "--by", "model,day", "--where", "status=200", "--json")).stdout)
-    assert [("m", 3, 3 * 128)] == [(it["model"], it["requests"], it["cost_microusd"]) for it in summed]
-    assert "0.000384" in (await invoke("summary")).output
+    told = [(it["model"], it["requests"], it["cost_microusd"]) for it in summed]
+    assert [("m", 3, 3 * 128), ("nobody-knows", 1, None)] == told
+    assert "0.000384, unknown of 1" in (await invoke("summary", "--by", "dialect")).output
+    assert " unknown of 1" in (await invoke("summary")).output
     assert (await invoke("summary", "--by", "nonsense")).exit_code
 
 

@@ -74,6 +74,9 @@ def test_workers_share_one_address_one_limit_and_one_answer_to_who_scrapes(tmp_p
         key = made.json()["key"]
         codes = [ask(server, key) for _ in range(21)]
         assert (7, 14) == (codes.count(200), codes.count(429)), "the limit is that of all workers together"
+        body = {"username": "nobody", "password": "a guess"}
+        codes = [httpx.post(f"{server.url}/admin/v1/auth/login", json=body, timeout=20).status_code for _ in range(12)]
+        assert [401] * 10 + [429] * 2 == codes, "and so are failures to sign in"
         server.until(lambda: _counted(server) >= 21, 10, "all requests in the metrics of whichever is asked")
         server.until(lambda: _recorded(server) >= 21, 20, "the records of all workers in the store")
         assert 1 == server.output().count("Switchgear serves")

@@ -42,13 +42,14 @@ class KindTypes:
         written, stored = _fields(kind.input or kind.spec), _fields(kind.spec, leave_out=kind.hidden)
         id_ = ("id", str, NODEFAULT if kind.id_prefix is None else UNSET)
         own = [("version", int), ("created_at", Timestamp), ("updated_at", Timestamp), ("owner", str)]
+        observed = [] if kind.observed is None else _fields(kind.observed.type)
         view = [("id", str), *stored, *own]
         self.create = self._struct("Create", [id_, *written], f"A {kind.title} to be made.", strict=True)
         self.replace = self._struct("Replace", written, f"Everything a client may say of a {kind.title}.", strict=True)
         self.patch = self._struct(
             "Patch", [_optional(*field) for field in written], "A merge patch (RFC 7396).", strict=True
         )
-        self.view = self._struct("", view, (kind.spec.__doc__ or "").strip() or f"A {kind.title}.")
+        self.view = self._struct("", [*view, *observed], (kind.spec.__doc__ or "").strip() or f"A {kind.title}.")
         once = [(field, str, UNSET) for field in kind.once]
         self.shown_once = self._struct("ShownOnce", [*view, *once], "The resource, and what is shown only this time.")
         self.version = self._struct(

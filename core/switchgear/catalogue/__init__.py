@@ -119,6 +119,7 @@ class Catalogue:
                 spec=ModelSpec,
                 references=(Reference("provider_id", "providers"),),
                 callable=True,
+                validate=checks.units,
                 compile=self._compile_model,
             ),
         ]

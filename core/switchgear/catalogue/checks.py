@@ -7,7 +7,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
 
-from switchgear.contracts.resource import Problem
+from switchgear import phrasing
+from switchgear.catalogue.live import LiveProvider
+from switchgear.catalogue.specs import ModelSpec
+from switchgear.contracts.principal import Principal
+from switchgear.contracts.resource import Problem, View
+from switchgear.contracts.usage import UNITS
 from switchgear.resources.shape import decode
 from switchgear.upstream.target import ENGINE_HEADERS
 
@@ -37,6 +42,22 @@ def one_of(pointer: str, name: str, known: Mapping[str, Any], what: str) -> list
     if name in known:
         return []
     return [Problem(pointer, f"There is no {what} `{name[:50]}`; enabled: {listed(known)}.")]
+
+
+def units(spec: ModelSpec, view: View, by: Principal) -> list[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
+    """Check that a model's prices are of units that somebody counts."""
+    provider: LiveProvider | None = view.live("providers", spec.provider_id)
+    if spec.pricing is None or provider is None:
+        return []
+    known = UNITS | provider.translator.traits(spec.provider_model).units
+    unknown = (name for name in spec.pricing if name not in known)
+    return [
+        Problem(
+            f"/pricing/{it}",
+            f"There is no such unit.{phrasing.did_you_mean(it, known)} Units are {phrasing.listed(known)}.",
+        )
+        for it in unknown
+    ]
 
 
 def fits(pointer: str, value: Mapping[str, Any], type: type[Struct]) -> list[Problem]:

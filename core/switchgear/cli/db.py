@@ -30,9 +30,9 @@ def migrate(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
 
     async def run() -> list[MigrationState]:
         store, migratable = _store(kernel)
-        await store.open(kernel.migrations)
+        await store.open(kernel.migrations(store))
         await store.close()
-        return await migratable.migration_status(kernel.migrations)
+        return await migratable.migration_status(kernel.migrations(store))
 
     _show(asyncio.run(run()), as_json=as_json)
 
@@ -44,8 +44,8 @@ def migrate(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
 def status(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
     """List migrations and whether each is applied. Changes nothing."""
     kernel = booted(path, flags)
-    _, migratable = _store(kernel)
-    _show(asyncio.run(migratable.migration_status(kernel.migrations)), as_json=as_json)
+    store, migratable = _store(kernel)
+    _show(asyncio.run(migratable.migration_status(kernel.migrations(store))), as_json=as_json)
 
 
 @db.command()
@@ -78,7 +78,8 @@ def restore(*, source: Path, over_newer: bool, path: Path | None, flags: dict[st
     What was there is kept beside it under another name.
     """
     kernel = booted(path, flags)
-    kept = asyncio.run(_backed_up(kernel).restore(source, kernel.migrations, over_newer=over_newer))
+    store = _backed_up(kernel)
+    kept = asyncio.run(store.restore(source, kernel.migrations(store), over_newer=over_newer))
     if as_json:
         answer({"restored": str(source), "kept": None if kept is None else str(kept)})
     else:
@@ -126,11 +127,11 @@ async def _copied(source: Kernel, target: Kernel) -> dict[str, int]:
             raise PluginError(f"a store of the type {type(one).__name__} cannot be copied.")
     assert isinstance(old, Movable)
     assert isinstance(new, Movable)
-    if not all(line.state in {"applied", "idle"} for line in await migratable.migration_status(source.migrations)):
+    if not all(line.state in {"applied", "idle"} for line in await migratable.migration_status(source.migrations(old))):
         raise PluginError(
             "the schema of the store to copy is not that of this code: run `switchgear db migrate` first."
         )
-    await new.open(target.migrations)
+    await new.open(target.migrations(new))
     await new.close()
     return dict(await asyncio.to_thread(new.load, old.unload()))
 

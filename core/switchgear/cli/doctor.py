@@ -159,7 +159,7 @@ async def _open_store(kernel: Kernel) -> str:
         return "no plugin offers one: nothing is kept"
     store = kernel.make(bound)
     async with asyncio.timeout(_STORE_TIMEOUT_S):
-        await store.open(kernel.migrations)
+        await store.open(kernel.migrations(store))
         try:
             await store.ping()
         finally:

@@ -15,8 +15,10 @@ from switchgear.tokens import TokenEstimator
 if TYPE_CHECKING:
     from switchgear.contracts.exchange import Target
 
-_SEVERAL = ("n", "best_of")
-"""Members that ask for more than one answer."""
+SEVERAL = ("n", "best_of")
+"""Members that ask for more than one answer, to each prompt."""
+_PROMPTS = ("prompt", "prompt_embeds")
+"""Members that hold a prompt, or a list of them, each of which is answered."""
 
 
 class Estimate(Struct, frozen=True):
@@ -119,13 +121,25 @@ def _longest(call: Call, target: "Target") -> int | None:
 
 
 def answers(call: Call) -> int:
-    """Return how many answers a call asks for: `n`, or `best_of` where that is more."""
+    """Return how many answers a call asks for: to each of its prompts `n`, or `best_of` where that is more."""
     most = 1
-    for name in _SEVERAL:
+    for name in SEVERAL:
         if name in call.members:
             with suppress(InvalidRequest):  # the provider will say so
                 most = max(most, call.member(name, int) or 1)
-    return most
+    prompts = sum(_prompts(call.members[name]) for name in _PROMPTS if name in call.members)
+    return most * max(prompts, 1)
+
+
+def _prompts(value: Raw) -> int:
+    """Count prompts: a list of numbers is one, of tokens."""
+    if not bytes(value).lstrip().startswith(b"["):
+        return 1
+    try:
+        found = msgspec.json.decode(value, type=list[Raw])
+    except (ValueError, RecursionError):  # the provider will say so
+        return 1
+    return sum(bytes(it).startswith((b'"', b"[", b"{")) for it in found) or 1
 
 
 def _microusd(total: int) -> int:

@@ -30,10 +30,12 @@ class Task(Struct, frozen=True):
 
 class Migrations(Struct, frozen=True):
     """Numbered SQL of a plugin's own tables: `directory` holds `sqlite/0001_name.sql`, `postgres/…`; table names start
-    with the namespace, which is the plugin's name.
+    with the namespace, which is the plugin's name. One that is `optional` about them also works over a store without tables
+    (which is no `switchgear.contracts.store.Migratable`).
     """
 
     directory: Path
+    optional: bool = False
 
 
 class Seed(Struct, frozen=True):

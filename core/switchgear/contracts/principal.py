@@ -148,6 +148,20 @@ def within(grants: Iterable[Grant], most: Iterable[Grant]) -> tuple[Grant, ...]:
     return tuple(dict.fromkeys(grant for grant in found if grant is not None))
 
 
+def bounded(principal: "Principal", bounds: Iterable[object]) -> "Principal | None":
+    """Return a principal that may no more than those it belongs to, None if one of them is not good.
+
+    What in `bounds` is no `Bounds` bounds nobody.
+    """
+    there = [it for it in bounds if isinstance(it, Bounds)]
+    if not all(it.active for it in there):
+        return None
+    grants = principal.grants
+    for bound in there:
+        grants = within(grants, bound.most)
+    return principal if grants == principal.grants else principal.with_grants(grants)
+
+
 def operator(id: str) -> Principal:
     """Make a principal that may do everything but `use` models: who has the machine, or a plugin on its own behalf."""
     return Principal(id, "operator", name=id, grants=(EVERYTHING,))

@@ -49,10 +49,13 @@ S = TypeVar("S", bound=Struct)
 
 
 class Traits(Struct, frozen=True):
-    """What one model at a provider is: the wire formats it is spoken to in, and what it can do (see `contracts.capability`)."""
+    """What one model at a provider is: the wire formats it is spoken to in, what it can do (see `contracts.capability`), and
+    which `units` its usage has besides the usual ones (`contracts.usage.UNITS`), so that they can have a price.
+    """
 
     wires: frozenset[str]
     capabilities: frozenset[str] = USUAL
+    units: frozenset[str] = frozenset()
 
 
 class Call(Struct, eq=False):

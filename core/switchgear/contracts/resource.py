@@ -156,6 +156,18 @@ class Shared:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What is seen of resources and not written: shown with them where they are read and listed, and part of no version.
+
+    type   Struct of the members, each with a default: what is shown of a resource of which nothing was seen
+    read   from ids to what was seen of them, for those of which there is something
+    """
+
+    type: type[Struct]
+    read: Callable[[Sequence[str]], Awaitable[Mapping[str, Struct]]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResourceKind(Generic[SpecT, LiveT]):
     """The declaration of a kind.
 
@@ -176,6 +188,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
                 or a function to them from the JSON object a client wrote, which nobody has validated yet
     hidden      dotted paths of fields never shown (a hash)
     shown       how a stored spec is shown where that is not as it is stored (what time has made of it)
+    observed    what is seen of resources besides (when a key was last used)
     once        names of the members `prepare` and actions show once, for the API description
     keys        unique (index, value) pairs to look it up by, besides its id
     named       the index of `keys` whose values begin with what a resource is called, casefolded: lists take a `prefix` then
@@ -208,6 +221,7 @@ class ResourceKind(Generic[SpecT, LiveT]):
     secrets: tuple[str, ...] | Callable[[Mapping[str, Any]], Sequence[str]] = ()
     hidden: tuple[str, ...] = ()
     shown: Callable[[Mapping[str, Any]], Mapping[str, Any]] = as_stored
+    observed: Observed | None = None
     once: tuple[str, ...] = ()
     keys: Callable[[SpecT], Sequence[tuple[str, str]]] = no_keys
     also: Callable[[Mapping[str, Any]], Sequence[RelatedWrite]] = nothing_else
@@ -277,8 +291,10 @@ class Resources(Protocol):
         """
         ...
 
-    async def update(self, kind: str, id: str, patch: Mapping[str, Any], *, by: Principal) -> Mapping[str, Any]:
-        """Merge-patch as PATCH would."""
+    async def update(
+        self, kind: str, id: str, patch: Mapping[str, Any], *, by: Principal, version: int | None = None
+    ) -> Mapping[str, Any]:
+        """Merge-patch as PATCH would; with `version`, only what still is at that. Raises `PreconditionFailed` otherwise."""
         ...
 
     async def act(self, kind: str, id: str, action: str, body: Any = None, *, by: Principal) -> Mapping[str, Any]:

@@ -32,6 +32,16 @@ REASONING = "reasoning"
 REQUEST = "request"
 """One for each attempt that may be billed, where it has a price and the provider counts none itself."""
 
+UNITS = frozenset(
+    {INPUT, CACHED_INPUT, CACHE_WRITE, CACHE_WRITE_5M, CACHE_WRITE_1H, OUTPUT, REASONING, REQUEST, "image"}
+    | {
+        said
+        for kind in ("audio", "image", "video")
+        for said in (f"{kind}_input", f"cached_{kind}_input", f"{kind}_output")
+    }
+)
+"""Units that have a meaning for everybody. A provider that counts others says so (`Traits.units`)."""
+
 Unit = Annotated[str, Meta(pattern="^[a-z0-9_]+$", max_length=64)]
 Price = Annotated[int, Meta(ge=0, le=10**15)]
 """Microusd (millionths of a US dollar) for a million of a unit."""

@@ -43,6 +43,12 @@ def in_declarations(kinds: Sequence[ResourceKind[Any, Any]]) -> list[str]:
                 for field in fields_of(type_)
                 if field in OWN_FIELDS
             ]
+        if kind.observed is not None and (
+            twice := fields_of(kind.observed.type).keys() & {*OWN_FIELDS, *fields_of(kind.spec)}
+        ):
+            wrong.append(
+                f"{said}: {kind.observed.type.__name__} must name `{min(twice)}` otherwise, which every view has"
+            )
         wrong += [
             f"{said}: its `scope` has `{field}`, which is no field of {kind.spec.__name__}"
             for field in kind.scope

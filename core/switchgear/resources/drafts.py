@@ -113,9 +113,10 @@ class Drafter:
     ) -> tuple[dict[str, Any], list[Problem]]:
         """Take out what a client may not write and sent back as it was shown, so that GET, edit, PUT works."""
         shown, writable = view(kind, current), fields_of(kind.input or kind.spec)
+        observed = () if kind.observed is None else fields_of(kind.observed.type)
         fixed = [name for name in body if name in shown and name not in writable]
         problems = [Problem(f"/{name}", "cannot be changed here") for name in fixed if body[name] != shown[name]]
-        return {name: value for name, value in body.items() if name not in fixed}, problems
+        return {name: value for name, value in body.items() if name not in (*fixed, *observed)}, problems
 
     def _build(
         self,

@@ -23,7 +23,7 @@ from switchgear.resources.drafts import Draft, Drafter
 from switchgear.resources.feed import Feed
 from switchgear.resources.sealing import Vault
 from switchgear.resources.snapshot import Broken, Key, Snapshot
-from switchgear.resources.views import Filter, Page, Written, version_view, view
+from switchgear.resources.views import Filter, Page, Written, version_view, view, with_observed
 from switchgear.resources.writer import Terms, Writer
 
 MAX_PAGE = 500
@@ -96,7 +96,7 @@ class ResourceEngine:
         shown = view(declared, await self.document(kind, id))
         if not scope.covers(declared.scope, shown):
             raise conflicts.not_there(declared, id)
-        return shown
+        return (await with_observed(declared, [shown]))[0]
 
     async def referrers(self, kind: str, id: str, most: int) -> list[tuple[str, str]]:
         """Return kind and id of those that name a resource, as far as enabled plugins know their kinds."""
@@ -119,10 +119,24 @@ class ResourceEngine:
         name begins with, whatever its case: where that is all that is asked for, or all of one that is named, the list is by name
         and has no `next_cursor`; what is beyond `limit` takes a longer prefix.
         """
-        # A cursor holds the id it stands at, which must not be somebody else's: within bounds a list is never cut short.
-        bounded = scope.filter is not None
         declared = self.kind(kind)
         wanted = Filter(declared, dict(equals or {}), word, prefix)
+        page = await self._page(declared, wanted, cursor, limit, equals, word, prefix, scope)
+        return Page(await with_observed(declared, page.data), page.next_cursor)
+
+    async def _page(
+        self,
+        declared: ResourceKind[Any, Any],
+        wanted: Filter,
+        cursor: str | None,
+        limit: int,
+        equals: Mapping[str, str] | None,
+        word: str | None,
+        prefix: str | None,
+        scope: Scope,
+    ) -> Page:
+        # A cursor holds the id it stands at, which must not be somebody else's: within bounds a list is never cut short.
+        kind, bounded = declared.name, scope.filter is not None
         narrowed = {**(equals or {}), **_only(scope)}
         naming = self._naming(declared, narrowed)
         is_all = word is None and len(narrowed) == (naming is not None)

@@ -66,9 +66,11 @@ class PluginResources(Resources):
         written = await self._engine.create(kind, body, Terms(by), id=id)
         return {**(written.view or {}), **written.once}
 
-    async def update(self, kind: str, id: str, patch: Mapping[str, Any], *, by: Principal) -> Mapping[str, Any]:
+    async def update(
+        self, kind: str, id: str, patch: Mapping[str, Any], *, by: Principal, version: int | None = None
+    ) -> Mapping[str, Any]:
         """Merge-patch as PATCH would."""
-        written = await self._engine.patch(kind, id, patch, Terms(by))
+        written = await self._engine.patch(kind, id, patch, Terms(by, None if version is None else (version,)))
         return {**(written.view or {}), **written.once}
 
     async def act(self, kind: str, id: str, action: str, body: Any = None, *, by: Principal) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """What is shown of a resource: its spec without secrets and hidden fields, and where it stands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -50,6 +50,15 @@ def view(kind: ResourceKind[Any, Any], document: Document) -> dict[str, Any]:
         "updated_at": timestamp(document.updated_us),
         "owner": document.owner,
     }
+
+
+async def with_observed(kind: ResourceKind[Any, Any], views: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return views with what is seen of their resources besides."""
+    if kind.observed is None or not views:
+        return list(views)
+    found = await kind.observed.read([it["id"] for it in views])
+    nothing = kind.observed.type()
+    return [{**it, **msgspec.to_builtins(found.get(it["id"], nothing))} for it in views]
 
 
 def version_view(kind: ResourceKind[Any, Any], document: Document) -> dict[str, Any]:

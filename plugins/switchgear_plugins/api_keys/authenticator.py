@@ -12,13 +12,18 @@ class ApiKeyAuthenticator:
     """Knows principals by the SHA-256 of the whole token; status and expiry are looked at on every use.
 
     What is not a key is hashed and looked up like what is, so that nothing tells malformed, unknown and revoked apart.
-    `read` returns a key as it is stored, by id.
+    `read` returns a key as it is stored, by id; `note` is told which key was good, and when (microseconds since the epoch).
     """
 
     def __init__(
-        self, cache: LiveCache, ambient: Ambient, read: Callable[[str], Awaitable[Resource[Any] | None]]
+        self,
+        cache: LiveCache,
+        ambient: Ambient,
+        read: Callable[[str], Awaitable[Resource[Any] | None]],
+        note: Callable[[str, int], None],
     ) -> None:
         self._read = read
+        self._note = note
         self._peek = cache.peek
         self._load = cache.load
         self._now_us = ambient.now_us
@@ -32,7 +37,7 @@ class ApiKeyAuthenticator:
         live = self._peek(hash)
         if live is MISSING:
             return self._look_up(hash)
-        return (NOBODY if live is None else live).admit(hash, self._now_us())
+        return self._admitted(NOBODY if live is None else live, hash)
 
     async def principal(self, id: str) -> Known | None:
         """Read a key from the store and say how it stands."""
@@ -47,4 +52,11 @@ class ApiKeyAuthenticator:
 
     async def _look_up(self, hash: str) -> Principal | None:
         live: LiveKey | None = await self._load(hash)
-        return None if live is None else live.admit(hash, self._now_us())
+        return None if live is None else self._admitted(live, hash)
+
+    def _admitted(self, live: LiveKey, hash: str) -> Principal | None:
+        now_us = self._now_us()
+        principal = live.admit(hash, now_us)
+        if principal is not None:
+            self._note(principal.id, now_us)
+        return principal

@@ -89,7 +89,7 @@ def list_(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     # An id that is cut off revokes nothing.
     table.add_column("id", min_width=max((len(key["id"]) for key in found), default=0))
-    for title in ("name", "key", "status", "models", "expires"):
+    for title in ("name", "key", "status", "models", "expires", "last used"):
         table.add_column(title)
     for key in found:
         models = ", ".join(key["permissions"].get("models", ())) or "none"
@@ -100,6 +100,7 @@ def list_(*, path: Path | None, flags: dict[str, str], as_json: bool) -> None:
             key["status"],
             models,
             key["expires_at"] or "never",
+            key["last_used_at"] or "never",
         )
     Console().print(table)
 

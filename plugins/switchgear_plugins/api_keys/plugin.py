@@ -1,16 +1,18 @@
 import contextlib
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from switchgear import Offer, Plugin
-from switchgear.contracts.kernel import Seed
+from switchgear.contracts.kernel import Migrations, Seed, Task
 from switchgear.contracts.principal import Authenticator, Bounds, Principal, within
 from switchgear.contracts.resource import ResourceKind
-from switchgear.errors import NotFound
+from switchgear.errors import NotFound, StoreError
 from switchgear_plugins.api_keys.authenticator import ApiKeyAuthenticator
 from switchgear_plugins.api_keys.live import LiveKey
 from switchgear_plugins.api_keys.resources import INDEX, KIND, TEAMS, USERS, api_keys
 from switchgear_plugins.api_keys.settings import ApiKeysSettings
+from switchgear_plugins.api_keys.uses import EVERY_S, Uses
 
 if TYPE_CHECKING:
     import click
@@ -23,9 +25,27 @@ class ApiKeysPlugin(Plugin[ApiKeysSettings]):
     settings_type = ApiKeysSettings
     requires = ("store",)
 
+    async def stop(self) -> None:
+        """Write down the last uses of keys."""
+        with contextlib.suppress(StoreError):
+            await self.uses.write()
+
+    @cached_property
+    def uses(self) -> Uses:
+        """When keys were last used."""
+        return Uses(self.context)
+
+    def switchgear_migrations(self) -> list[Migrations]:
+        """Bring the table of uses."""
+        return [Migrations(Path(__file__).parent / "migrations", optional=True)]
+
+    def switchgear_tasks(self) -> list[Task]:
+        """Write down when keys were used."""
+        return [Task("uses", EVERY_S, self.uses.write)]
+
     def switchgear_resource_kinds(self) -> list[ResourceKind[Any, Any]]:
         """Declare `api-keys`."""
-        return [api_keys(self.context.ambient, self.settings.test_models)]
+        return [api_keys(self.context.ambient, self.settings.test_models, self.uses.read)]
 
     def switchgear_first_run(self) -> list[Seed]:
         """Make a first key, for every model."""
@@ -47,7 +67,8 @@ class ApiKeysPlugin(Plugin[ApiKeysSettings]):
         for kind, label in ((TEAMS, "team"), (USERS, "user")):
             with contextlib.suppress(NotFound):  # no enabled plugin brings it
                 resources.on_change(kind, partial(self._bounded, label))
-        return ApiKeyAuthenticator(resources.cache(KIND, INDEX), self.context.ambient, partial(resources.get, KIND))
+        cache, read = resources.cache(KIND, INDEX), partial(resources.get, KIND)
+        return ApiKeyAuthenticator(cache, self.context.ambient, read, self.uses.note)
 
     def _bounded(self, label: str, id: str, live: Any | None) -> None:
         """Go by what has become of those whom keys belong to. Keys themselves are read anew by whoever comes next."""
@@ -65,6 +86,8 @@ class ApiKeysPlugin(Plugin[ApiKeysSettings]):
 
     def _changed(self, id: str, live: LiveKey | None) -> None:
         now_us = self.context.ambient.now_us()
+        if live is None:
+            self.uses.forget(id)
 
         def is_good(principal: Principal) -> Principal | None:
             if principal.kind != "key":

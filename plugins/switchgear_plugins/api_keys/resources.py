@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from msgspec import Struct
 from switchgear.ambient import Ambient
 from switchgear.contracts.principal import EVERYTHING, USE, Bounds, Grant, Principal, within
 from switchgear.contracts.resource import (
+    Observed,
     Prepared,
     Problem,
     Reference,
@@ -23,6 +24,7 @@ from switchgear.contracts.resource import (
 from switchgear.errors import Conflict, PermissionDenied, ValidationFailed
 from switchgear_plugins.api_keys.live import LiveKey
 from switchgear_plugins.api_keys.spec import EPOCH, ApiKey, ApiKeyInput, Limits, Permissions, Rotate, micros
+from switchgear_plugins.api_keys.uses import Used
 
 KIND = "api-keys"
 TEAMS, USERS = "teams", "users"
@@ -37,8 +39,12 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def api_keys(ambient: Ambient, tests: tuple[str, ...] = ("echo",)) -> ResourceKind[ApiKey, LiveKey]:
-    """Declare the kind. `tests` are the models that test keys may use."""
+def api_keys(
+    ambient: Ambient,
+    tests: tuple[str, ...] = ("echo",),
+    uses: Callable[[Sequence[str]], Awaitable[Mapping[str, Used]]] | None = None,
+) -> ResourceKind[ApiKey, LiveKey]:
+    """Declare the kind. `tests` are the models that test keys may use, `uses` tells when keys were last used."""
     verbs = _Verbs(ambient)
     for_tests = (Grant(USE, "models", tests),)
 
@@ -56,6 +62,7 @@ def api_keys(ambient: Ambient, tests: tuple[str, ...] = ("echo",)) -> ResourceKi
         references=(Reference("team_id", TEAMS, optional=True), Reference("owner_id", USERS, optional=True)),
         hidden=("hash", "previous_hash"),
         shown=verbs.shown,
+        observed=None if uses is None else Observed(type=Used, read=uses),
         once=("key",),
         keys=_keys,
         named=BY_NAME,

@@ -6,7 +6,7 @@ from contextlib import suppress
 import msgspec
 from msgspec import Raw
 
-from switchgear.contracts.estimate import answers, service_of, writes_tokens
+from switchgear.contracts.estimate import SEVERAL, answers, service_of, writes_tokens
 from switchgear.contracts.exchange import Exchange, Target
 from switchgear.contracts.provider import Call
 from switchgear.contracts.usage import INPUT, MOST, OUTPUT, REQUEST
@@ -85,7 +85,10 @@ class Bounds:
 
 
 class Question:
-    """What a call may cost. `is_open`: its client set no bound, so that the gateway may."""
+    """What a call may cost. `is_open`: its client set no bound, so that the gateway may.
+
+    Raises `ApiError` where a target has no price, or nobody can say how many answers are asked for.
+    """
 
     __slots__ = ("_answers", "_at_once", "_priced", "bound", "call", "is_open", "read", "writes")
 
@@ -97,6 +100,8 @@ class Question:
         self.bound = 0
         self.is_open = False
         self.writes = writes_tokens(call) or call.wire in BOUNDS
+        for name in SEVERAL:
+            call.member(name, int)  # a provider may read a number where there is none here
         self._answers = answers(call)
         for one in priced:
             if one.read is None or (one.written is None and self.writes):

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from switchgear.ambient import Ambient
-from switchgear.contracts.principal import EVERYTHING, USE, Bounds, Credentials, Grant, Principal, within
+from switchgear.contracts.principal import EVERYTHING, USE, Credentials, Grant, Principal, bounded, within
 from switchgear.errors import Unavailable
 from switchgear.wire.claims import claimed, first_claimed, holds
 from switchgear.wire.jose import LONGEST_TOKEN, KeySet, Token, read_token, refusal, signed_with
@@ -135,7 +135,7 @@ class TokenAuthenticator:
 
     def now(self, principal: Principal) -> Principal | None:
         """Return what a principal in flight is now that those it belongs to have changed, None if it is no longer good."""
-        return _bounded(principal, self._bounds(principal))
+        return bounded(principal, self._bounds(principal))
 
     def _issuer(self, token: Token, now_s: float) -> Issuer | None:
         """Return who would have issued this: of several of one name the first that has an audience of the token's."""
@@ -157,7 +157,7 @@ class TokenAuthenticator:
             return None
         generation = 0 if issuer.keys is None else issuer.keys.generation
         bounds = self._bounds(principal)
-        seen = self._seen[digest] = _Seen(issuer, principal, generation, bounds, _bounded(principal, bounds))
+        seen = self._seen[digest] = _Seen(issuer, principal, generation, bounds, bounded(principal, bounds))
         self._seen.move_to_end(digest)
         if len(self._seen) > _MOST_KNOWN:
             self._seen.popitem(last=False)
@@ -170,7 +170,7 @@ class TokenAuthenticator:
             return None
         bounds = self._bounds(seen.principal)
         if any(one is not other for one, other in zip(bounds, seen.bounds, strict=True)):
-            seen.bounds, seen.bounded = bounds, _bounded(seen.principal, bounds)
+            seen.bounds, seen.bounded = bounds, bounded(seen.principal, bounds)
         return seen.bounded
 
     def _is_current(self, seen: _Seen) -> bool:
@@ -190,14 +190,3 @@ class TokenAuthenticator:
         self._refused.move_to_end(digest)
         if len(self._refused) > _MOST_REFUSED:
             self._refused.popitem(last=False)
-
-
-def _bounded(principal: Principal, bounds: tuple[Any, ...]) -> Principal | None:
-    """Return a principal that may no more than those it belongs to, None if one of them is not good."""
-    there = [it for it in bounds if isinstance(it, Bounds)]
-    if not all(it.active for it in there):
-        return None
-    grants = principal.grants
-    for bound in there:
-        grants = within(grants, bound.most)
-    return principal if grants == principal.grants else principal.with_grants(grants)

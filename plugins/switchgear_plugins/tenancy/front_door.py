@@ -5,10 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from switchgear.ambient import Ambient
 from switchgear.contracts.principal import Credentials, Principal, operator
 from switchgear.contracts.resource import Resources
-from switchgear.errors import AuthenticationFailed, PermissionDenied
+from switchgear.errors import AuthenticationFailed, Conflict, PermissionDenied, PreconditionFailed
 from switchgear_plugins.tenancy import passwords
 from switchgear_plugins.tenancy.passwords import Passwords
 from switchgear_plugins.tenancy.people import LiveUser
@@ -33,31 +32,29 @@ class SignedIn(Struct, frozen=True):
 class FrontDoor:
     """What the routes of one's own session do."""
 
-    def __init__(self, sessions: Sessions, hashes: Passwords, ambient: Ambient, resources: Resources) -> None:
+    def __init__(self, sessions: Sessions, hashes: Passwords, throttle: Throttle, resources: Resources) -> None:
         self._sessions = sessions
         self._passwords = hashes
         self._resources = resources
-        self._throttle = Throttle(ambient)
+        self._throttle = throttle
         self.outside: Callable[[str, str], Awaitable[str | None]] | None = None
         """Asked about names that are no user's with a password here; returns the id of whoever it is."""
 
     async def login(self, username: str, password: str, peer: str | None, *, in_cookie: bool) -> SignedIn:
         """Begin a session. Raises `AuthenticationFailed`, the same whatever is wrong, and `RateLimited`."""
         name = folded(username)[:200]
-        self._throttle.check(peer, name)
-        user = self._named(name)
-        hash = None if user is None or not user.active else user.password_hash
-        good = await self._passwords.verify(hash, password[:LONGEST])
-        user = self._named(name)  # as it is now
-        if not good and self.outside is not None and (user is None or user.issuer is not None):
-            id = await self.outside(username, password)
-            user = None if id is None else self._sessions.user(id)
-        elif not good or user is None or user.password_hash != hash:
-            user = None
-        if user is None or not user.active:
-            self._throttle.failed(peer, name)
-            raise AuthenticationFailed("The username or the password is wrong.", code="invalid_login")
-        self._throttle.succeeded(peer, name)
+        async with self._throttle.attempt(peer, name):
+            user = self._named(name)
+            hash = None if user is None or not user.active else user.password_hash
+            good = await self._passwords.verify(hash, password[:LONGEST])
+            user = self._named(name)  # as it is now
+            if not good and self.outside is not None and (user is None or user.issuer is not None):
+                id = await self.outside(username, password)
+                user = None if id is None else self._sessions.user(id)
+            elif not good or user is None or user.password_hash != hash:
+                user = None
+            if user is None or not user.active:
+                raise AuthenticationFailed("The username or the password is wrong.", code="invalid_login")
         return self.begin(user, in_cookie=in_cookie)
 
     def begin(self, user: LiveUser, *, in_cookie: bool, session: str | None = None) -> SignedIn:
@@ -87,18 +84,19 @@ class FrontDoor:
     async def change_password(
         self, principal: Principal, current: str, new: str, peer: str | None, *, in_cookie: bool
     ) -> SignedIn:
-        """Set a new password, which ends all sessions, and begin a new one."""
-        user = self._sessions.user(principal.id)
-        if user is None or user.password_hash is None:
+        """Set a new password, which ends all sessions, and begin a new one. Of several at once all but one raise `Conflict`."""
+        stored = await self._resources.get(USERS, principal.id)
+        if stored is None or stored.spec.password_hash is None:
             raise PermissionDenied("You have no password here: you sign in elsewhere.", code="no_password")
-        name = folded(user.username)
-        self._throttle.check(peer, name)
         passwords.check(new, "/new_password")
-        if not await self._passwords.verify(user.password_hash, current[:LONGEST]):
-            self._throttle.failed(peer, name)
-            raise AuthenticationFailed("The current password is wrong.", code="invalid_login")
-        await self._resources.update(USERS, user.id, {"password": new}, by=BY)
-        changed = self._sessions.user(user.id)
+        async with self._throttle.attempt(peer, folded(stored.spec.username)):
+            if not await self._passwords.verify(stored.spec.password_hash, current[:LONGEST]):
+                raise AuthenticationFailed("The current password is wrong.", code="invalid_login")
+        try:
+            await self._resources.update(USERS, stored.id, {"password": new}, by=BY, version=stored.version)
+        except PreconditionFailed:
+            raise Conflict("You were changed at the same time; sign in and look.", code="stale") from None
+        changed = self._sessions.user(stored.id)
         assert changed is not None
         return self.begin(changed, in_cookie=in_cookie)
 

@@ -17,6 +17,7 @@ from switchgear_plugins.tenancy.settings import TenancySettings
 from switchgear_plugins.tenancy.setup import FIRST, TEAM, Setup, first_user
 from switchgear_plugins.tenancy.teams import KIND as TEAMS
 from switchgear_plugins.tenancy.teams import teams
+from switchgear_plugins.tenancy.throttle import Throttle
 from switchgear_plugins.tenancy.users import KIND as USERS
 from switchgear_plugins.tenancy.users import Users
 
@@ -33,7 +34,7 @@ class TenancyPlugin(Plugin[TenancySettings]):
 
     api = 1
     settings_type = TenancySettings
-    requires = ("store",)
+    requires = ("store", "counters")
     defines = (
         OfferKind("sessions", SessionKeeper, "Sessions of people whom another plugin signs in"),
         OfferKind("ways_in", WaysIn, "Ways to sign in that begin with a page"),
@@ -118,7 +119,7 @@ class TenancyPlugin(Plugin[TenancySettings]):
         """What signs in and out."""
         from switchgear_plugins.tenancy.keeper import Outside, client_options  # noqa: PLC0415 - takes long to import
 
-        door = FrontDoor(self.sessions, self.passwords, self.context.ambient, self.context.resources)
+        door = FrontDoor(self.sessions, self.passwords, Throttle(self.context), self.context.resources)
         if self.settings.login_url is not None:
             client = self.context.http(**client_options())
             door.outside = Outside(self.settings.login_url, client, self._keeper(door), self.context.log).login

@@ -30,7 +30,7 @@ class Setup:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._throttle = Throttle(context.ambient)
+        self._throttle = Throttle(context)
 
     @property
     def _resources(self) -> Resources:
@@ -78,14 +78,13 @@ class Setup:
 
     async def use(self, token: str, username: str, password: str, peer: str | None) -> LiveUser:
         """Make the first administrator. Raises `AuthenticationFailed` for a token that is not good, or not any more."""
-        self._throttle.check(peer, _NAME)
         passwords.check(password)
         named: dict[str, Any] = {"digest": _digest(token), "since_us": self._context.ambient.now_us() - GOOD_US}
-        if not await self._context.tables.query("setup_offered", **named) or not self.is_needed():
-            self._throttle.failed(peer, _NAME)
-            raise AuthenticationFailed(
-                "This setup link is not good any more; start the gateway again.", code="setup_over"
-            )
+        async with self._throttle.attempt(peer, _NAME):
+            if not await self._context.tables.query("setup_offered", **named) or not self.is_needed():
+                raise AuthenticationFailed(
+                    "This setup link is not good any more; start the gateway again.", code="setup_over"
+                )
         user = await self._taking(named, username, password)
         link_file(self._context).unlink(missing_ok=True)
         return user

@@ -1,73 +1,114 @@
-"""How often somebody may fail to sign in: a bucket for each address and for each name, which fill again by themselves.
+"""How often somebody may fail to sign in: a token bucket for each address and for each name.
 
 A name's bucket holds back only addresses from which that name has not signed in lately: who guesses at a name locks nobody out.
 """
 
 import ipaddress
-from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from inspect import isawaitable
+from typing import TypeVar
 
-from switchgear.ambient import Ambient
-from switchgear.errors import RateLimited
+from switchgear import Context
+from switchgear.contracts.counters import Bucket, Counters
+from switchgear.counters import MemoryCounters
+from switchgear.errors import AuthenticationFailed, CountersUnavailable, RateLimited
 
-_MOST_KNOWN = 20_000
+T = TypeVar("T")
 PER_ADDRESS, ADDRESS_REFILL_S = 20, 3.0
 """Failures in a row from one address, and seconds until one more is allowed."""
 PER_NAME, NAME_REFILL_S = 10, 15.0
+_LATELY_S = 30 * 86_400.0
+_LEASE_S = 60.0
+_ANY = 2**31
 _SIX_PREFIX = 64
 
 
-class _Buckets:
-    def __init__(self, most: int, refill_s: float) -> None:
-        self._most, self._refill_s = most, refill_s
-        self._full_at: OrderedDict[str, float] = OrderedDict()
-
-    def wait_s(self, key: str, now: float) -> float:
-        """Return for how long nothing is allowed, 0 if something is."""
-        lacking = (self._full_at.get(key, now) - now) / self._refill_s
-        return max(0.0, (lacking - self._most + 1) * self._refill_s)
-
-    def take(self, key: str, now: float) -> None:
-        self._full_at[key] = max(self._full_at.get(key, now), now) + self._refill_s
-        self._full_at.move_to_end(key)
-        if len(self._full_at) > _MOST_KNOWN:
-            self._full_at.popitem(last=False)
-
-
 class Throttle:
-    """Of one process, and bounded."""
+    """Counts in the active counters, so for all processes that share them; while those do not answer, for this one alone."""
 
-    def __init__(self, ambient: Ambient) -> None:
-        self._now = ambient.monotonic
-        self._addresses = _Buckets(PER_ADDRESS, ADDRESS_REFILL_S)
-        self._names = _Buckets(PER_NAME, NAME_REFILL_S)
-        self._friends: OrderedDict[tuple[str, str], None] = OrderedDict()
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._own = MemoryCounters(context.ambient)
 
-    def check(self, peer: str | None, name: str) -> None:
-        """Raise `RateLimited` while there have been too many failures."""
-        address, now = _group(peer), self._now()
-        wait_s = self._addresses.wait_s(address, now)
-        if (address, name) not in self._friends:
-            wait_s = max(wait_s, self._names.wait_s(name, now))
-        if wait_s > 0:
+    @asynccontextmanager
+    async def attempt(self, peer: str | None, name: str) -> AsyncIterator[None]:
+        """Try to sign in within. Raises `RateLimited` where too many attempts failed.
+
+        An attempt counts until it is known that it was good: it fails if `AuthenticationFailed` is raised, and is none if
+        anything else is.
+        """
+        counters: Counters = self._context.counters
+        try:
+            buckets = await self._buckets(counters, peer, name)
+            id = await self._begin(counters, buckets)
+        except CountersUnavailable:
+            counters = self._own
+            buckets = await self._buckets(counters, peer, name)
+            id = await self._begin(counters, buckets)
+        try:
+            yield
+        except AuthenticationFailed:
+            await self._end(counters, id)
+            raise
+        except BaseException:
+            await self._end(counters, id, [0] * len(buckets))
+            raise
+        await self._end(counters, id, [0] * len(buckets))
+        await self._remember(counters, _known(_group(peer), name))
+
+    async def _buckets(self, counters: Counters, peer: str | None, name: str) -> tuple[Bucket, ...]:
+        address = _group(peer)
+        known = _known(address, name)
+        [room] = await _answered(counters.peek((known,)))
+        of_address = _bucket(f"address:{address}", PER_ADDRESS, ADDRESS_REFILL_S)
+        if room.remaining < known.limit:
+            return (of_address,)
+        return of_address, _bucket(f"name:{_digest(name)}", PER_NAME, NAME_REFILL_S)
+
+    async def _begin(self, counters: Counters, buckets: tuple[Bucket, ...]) -> str:
+        id = f"tenancy:{self._context.ambient.new_id()}"
+        decision = await _answered(counters.reserve(id, buckets, _LEASE_S))
+        if decision.refused is not None:
             raise RateLimited(
                 "Too many attempts have failed; wait a little and try again.",
                 code="too_many_attempts",
-                retry_after=wait_s,
+                retry_after=decision.retry_after_s,
             )
+        return id
 
-    def failed(self, peer: str | None, name: str) -> None:
-        """Count a failure."""
-        address, now = _group(peer), self._now()
-        self._addresses.take(address, now)
-        self._names.take(name, now)
+    async def _end(self, counters: Counters, id: str, actual: list[int] | None = None) -> None:
+        try:
+            await _answered(counters.settle(id, actual))
+        except CountersUnavailable:
+            self._context.log.warning("an attempt to sign in counts as failed: the counters do not answer")
 
-    def succeeded(self, peer: str | None, name: str) -> None:
-        """Remember from where somebody signs in."""
-        friend = (_group(peer), name)
-        self._friends[friend] = None
-        self._friends.move_to_end(friend)
-        if len(self._friends) > _MOST_KNOWN:
-            self._friends.popitem(last=False)
+    async def _remember(self, counters: Counters, known: Bucket) -> None:
+        """Note from where somebody signs in."""
+        id = f"tenancy:{self._context.ambient.new_id()}"
+        try:
+            await _answered(counters.reserve(id, (known,), _LEASE_S))
+            await _answered(counters.settle(id))
+        except CountersUnavailable:
+            self._context.log.warning("from where somebody signed in is not known: the counters do not answer")
+
+
+async def _answered(asked: T | Awaitable[T]) -> T:
+    return await asked if isawaitable(asked) else asked
+
+
+def _bucket(key: str, most: int, refill_s: float) -> Bucket:
+    return Bucket(f"tenancy:{key}", "bucket", most, period_s=most * refill_s)
+
+
+def _known(address: str, name: str) -> Bucket:
+    """Return the window of an address's successes with a name."""
+    return Bucket(f"tenancy:known:{address}:{_digest(name)}", "window", _ANY, period_s=_LATELY_S)
+
+
+def _digest(name: str) -> str:
+    return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _group(peer: str | None) -> str:

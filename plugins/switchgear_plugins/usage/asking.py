@@ -12,7 +12,7 @@ import msgspec
 from switchgear.contracts.exchange import Outcome
 from switchgear.contracts.principal import Scope
 from switchgear.contracts.record import RecordKind
-from switchgear.contracts.store import RecordQuery, member_path
+from switchgear.contracts.store import Aggregate, RecordQuery, member_path
 from switchgear.errors import InvalidRequest, PermissionDenied, StoreError
 
 MOST_BY = 3
@@ -59,6 +59,14 @@ def query_of(
             message = f"There is no filter `{name}`; filters are since, until, {', '.join(kind.dimensions)}."
             raise InvalidRequest(message, param=name, code="unknown_parameter")
     return RecordQuery(kind.name, since, until, equals, before, limit)
+
+
+def sums_of(group: Aggregate, kind: RecordKind) -> dict[str, int | None]:
+    """Return the sums of a group by name. A cost of nothing, where calls have no price, is not known."""
+    sums = dict(zip(kind.measures, group.sums, strict=True))
+    if sums["unpriced"] and not sums["cost_microusd"]:
+        sums["cost_microusd"] = None
+    return sums
 
 
 def bounded(query: RecordQuery, scope: Scope, kind: RecordKind) -> RecordQuery:

@@ -10,7 +10,7 @@ from switchgear.commands import Local, answer, config_option, gateway_flags, jso
 from switchgear.errors import ConfigError, InvalidRequest
 from switchgear_plugins.usage.record import usage_kind
 
-_SHOWN = ("input_tokens", "output_tokens", "cost_microusd")
+_SHOWN = ("input_tokens", "output_tokens", "cost_microusd", "unpriced")
 
 
 @click.group()
@@ -51,7 +51,7 @@ def summary(
     as_json: bool,
 ) -> None:
     """Sum usage up."""
-    from switchgear_plugins.usage.asking import groups_of, query_of  # noqa: PLC0415 - help has no use for it
+    from switchgear_plugins.usage.asking import groups_of, query_of, sums_of  # noqa: PLC0415 - help has no use for it
 
     kind = usage_kind()
     try:
@@ -66,7 +66,7 @@ def summary(
             {
                 **dict(zip(names, g.by, strict=True)),
                 "requests": g.count,
-                **dict(zip(kind.measures, g.sums, strict=True)),
+                **sums_of(g, kind),
             }
             for g in groups
         ]
@@ -82,11 +82,11 @@ def summary(
     for title in (*names, "requests", "input", "output", "USD"):
         table.add_column(title)
     for line in found:
-        read, written, cost = (line[name] for name in _SHOWN)
-        money = "unknown" if cost is None else f"{cost / 1e6:.6f}"
-        table.add_row(
-            *(str(line[name] or "") for name in names), str(line["requests"]), str(read or 0), str(written or 0), money
-        )
+        read, written, cost, unpriced = (line[name] for name in _SHOWN)
+        money = [] if cost is None else [f"{cost / 1e6:.6f}"]
+        money += [f"unknown of {unpriced}"] if unpriced else []
+        counts = ("" if it is None else str(it) for it in (line["requests"], read, written))
+        table.add_row(*(str(line[name] or "") for name in names), *counts, ", ".join(money))
     Console().print(table)
 
 

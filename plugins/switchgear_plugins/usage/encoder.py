@@ -69,7 +69,7 @@ class UsageEncoder:
             same,
             b"" if x.usage is None else _tokens(x.usage),
             b"" if x.first_byte_s is None else b',"ttft_us":%d' % int(x.first_byte_s * 1e6),
-            b"" if x.cost_microusd is None else b',"cost_microusd":%d' % x.cost_microusd,
+            b',"unpriced":1' if x.cost_microusd is None else b',"cost_microusd":%d' % x.cost_microusd,
             _rarely(x, attempt),
             b"}",
         )  # fmt: skip

@@ -15,7 +15,8 @@ ATTEMPTS = "usage_attempts"
 class UsageRecord(Struct, frozen=True, omit_defaults=True):
     """What one exchange was, cost and how it ended. No content is ever in it. What is at its default is left out when stored.
 
-    `at_us` is wall clock microseconds when it began; `cost_microusd` None means unknown, never 0; token counts are None
+    `at_us` is wall clock microseconds when it began; `cost_microusd` None means unknown, never 0,
+    and `unpriced` is 1 then; token counts are None
     when no provider was asked; `latency_us` runs to the end of the answer, `ttft_us` to its first content. `why` are the reasons
     of a plan that had a choice and what became of each attempt that failed; `possible_duplicate` says that an attempt before the
     last may have run to its end at its provider, and be billed there. `units` are the counts of units that no other member tells,
@@ -48,6 +49,7 @@ class UsageRecord(Struct, frozen=True, omit_defaults=True):
     units: Mapping[str, int] = {}
     usage_estimated: bool = False
     cost_microusd: int | None = None
+    unpriced: int = 0
     price_version: str | None = None
     ttft_us: int | None = None
     team_id: str | None = None
@@ -72,7 +74,7 @@ def usage_kind(keep_s: int | None = None) -> RecordKind:
         ),
         measures=(
             "input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "reasoning_tokens",
-            "cost_microusd", "latency_us", "attempts",
+            "cost_microusd", "unpriced", "latency_us",
         ),
         keep_s=keep_s,
         rollups=(

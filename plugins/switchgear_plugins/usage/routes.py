@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from switchgear import Context
 from switchgear_plugins.usage.anomalies import Anomaly, anomaly_kind
-from switchgear_plugins.usage.asking import TIMES, bounded, decode_cursor, encode_cursor, groups_of, query_of
+from switchgear_plugins.usage.asking import TIMES, bounded, decode_cursor, encode_cursor, groups_of, query_of, sums_of
 from switchgear_plugins.usage.exports import MEDIA_TYPES, lines
 from switchgear_plugins.usage.record import AttemptRecord, UsageRecord, attempt_kind, usage_kind
 
@@ -47,7 +47,10 @@ class AnomalyPage(Struct, frozen=True):
 
 
 class UsageGroup(Struct, frozen=True):
-    """One group of a summary. A sum is null when no record of the group knows it."""
+    """One group of a summary. A sum is null when no record of the group knows it.
+
+    `cost_microusd` is what is known; how many calls have a cost that is not says `unpriced`.
+    """
 
     group: dict[str, str | None]
     requests: int
@@ -144,10 +147,7 @@ def usage_handlers(context: Context) -> list[HTTPRouteHandler]:
         query = bounded(query_of(request.query_params, kind, limit=limit), request.state.scope, kind)
         groups = await context.records.summarise(query, names, kind.measures)
         data = [
-            UsageGroup(
-                dict(zip(names, group.by, strict=True)), group.count, dict(zip(kind.measures, group.sums, strict=True))
-            )
-            for group in groups
+            UsageGroup(dict(zip(names, group.by, strict=True)), group.count, sums_of(group, kind)) for group in groups
         ]
         return UsageSummary(names, data)
 

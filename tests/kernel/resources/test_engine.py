@@ -11,7 +11,7 @@ from kernel.resources.conftest import MakeEngine
 from kernel.resources.toys import ALIASES, KINDS, MODELS, ToySealer, compile_alias
 from switchgear.contracts.credential import MASK
 from switchgear.contracts.principal import Scope, operator
-from switchgear.contracts.resource import RelatedWrite, ResourceKind
+from switchgear.contracts.resource import Observed, RelatedWrite, ResourceKind
 from switchgear.errors import Conflict, InvalidRequest, NotFound, PluginError, PreconditionFailed, ValidationFailed
 from switchgear.resources import PluginResources, ResourceEngine, Terms
 
@@ -422,6 +422,9 @@ def test_wrong_declarations_are_reported_together() -> None:
     assert len(caught.value.failures) == 3
     with pytest.raises(PluginError, match="its `scope` has `team`, which is no field of Model"):
         ResourceEngine(None, [replace(MODELS, scope=("team",))], None)  # type: ignore[arg-type]
+    seen = Observed(type=msgspec.defstruct("Seen", [("owner", str, "")]), read=lambda ids: None)  # type: ignore[arg-type, return-value]
+    with pytest.raises(PluginError, match="Seen must name `owner` otherwise"):
+        ResourceEngine(None, [replace(MODELS, observed=seen)], None)  # type: ignore[arg-type]
 
 
 async def test_what_somebody_is_bounded_to_is_all_there_is(engine: ResourceEngine) -> None:

@@ -45,12 +45,12 @@ class Gateway:
 
     def __init__(self, store: Any, ambient: FixedAmbient, data_dir: Any) -> None:
         self.ambient = ambient
-        declaring = ApiKeysPlugin(ApiKeysSettings(), PluginContext("api_keys", data_dir, ambient=ambient, store=store))
-        self.engine = ResourceEngine(store, [*declaring.switchgear_resource_kinds(), TEAMS], ambient)
-        context = PluginContext(
+        plugin = ApiKeysPlugin(ApiKeysSettings(), PluginContext("api_keys", data_dir, ambient=ambient, store=store))
+        self.engine = ResourceEngine(store, [*plugin.switchgear_resource_kinds(), TEAMS], ambient)
+        plugin.context = PluginContext(
             "api_keys", data_dir, ambient=ambient, store=store, resources=PluginResources(self.engine)
         )
-        self.authenticator = ApiKeysPlugin(ApiKeysSettings(), context).switchgear_authenticators()[0].factory()
+        self.authenticator = plugin.switchgear_authenticators()[0].factory()
 
     async def create(self, **body: Any) -> dict[str, Any]:
         if body.get("team_id") and await self.engine.find("teams", body["team_id"]) is None:

@@ -310,11 +310,16 @@ async def nothing_stored(_id: str) -> None:
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_the_lookup_is_by_the_whole_token(token, other):
     live = LiveKey("key_1", ApiKey(name="n", prefix="", hash=digest(token), last4=""))
-    authenticator = ApiKeyAuthenticator(DictCache(**{digest(token): live}), Ambient(), nothing_stored)
+    noted: dict[str, int] = {}
+    authenticator = ApiKeyAuthenticator(
+        DictCache(**{digest(token): live}), Ambient(), nothing_stored, noted.__setitem__
+    )
     assert live.principal is authenticator.authenticate(bearing(token))
     for near in (token + other, other + token, token[:-1], token + "\0", token.swapcase()):
         if near != token:
+            noted.clear()
             assert asyncio.run(authenticator.authenticate(bearing(near))) is None
+            assert {} == noted
     assert 64 == len(digest(token))
 
 
@@ -331,7 +336,10 @@ def test_the_stored_spec_survives_encoding():
 def test_a_warm_lookup_takes_microseconds():
     token = "sg_live_" + "x" * 43
     live = LiveKey("key_1", ApiKey(name="n", prefix="", hash=digest(token), last4=""))
-    authenticator = ApiKeyAuthenticator(DictCache(**{digest(token): live}), Ambient(), nothing_stored)
+    noted: dict[str, int] = {}
+    authenticator = ApiKeyAuthenticator(
+        DictCache(**{digest(token): live}), Ambient(), nothing_stored, noted.__setitem__
+    )
     best = 1.0
     for _ in range(5):
         began = time.process_time()

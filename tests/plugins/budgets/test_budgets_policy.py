@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec import Raw
 from msgspec.structs import replace
 
 from switchgear.contracts.exchange import Attempt, Plan, Step
@@ -21,12 +22,13 @@ from switchgear.contracts.resource import Resource
 from switchgear.contracts.store import Aggregate, RecordRow
 from switchgear.contracts.usage import Pricing, Usage
 from switchgear.counters.memory import MemoryCounters
-from switchgear.errors import ApiError, RateLimited
+from switchgear.errors import ApiError, InvalidRequest, RateLimited
 from switchgear.exchange.cost import settle_cost
 from switchgear.exchange.reservation import Reservations
 from switchgear.telemetry.metrics import Metrics
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.policy_suite import PolicySuite, WatchedCounters, make_exchange, make_target
+from switchgear.wire.members import raw
 from switchgear_plugins.budgets import seeds
 from switchgear_plugins.budgets.live import Budget
 from switchgear_plugins.budgets.periods import Calendar
@@ -123,6 +125,32 @@ class TestBudgetsPolicy(PolicySuite):
 
 def make_call(**members: Any) -> Call:
     return Call("chat", "chat", {name: msgspec.Raw(msgspec.json.encode(it)) for name, it in members.items()}, model="m")
+
+
+@pytest.mark.parametrize(
+    ("members", "most"),
+    [
+        ({}, 1), ({"n": None}, 1), ({"n": 3}, 3), ({"n": 2, "best_of": 5}, 5), ({"n": -1}, 1), ({"n": 10**30}, 10**30),
+        ({"prompt": "a"}, 1), ({"prompt": ["a", "b"]}, 2), ({"prompt": [1, 2, 3]}, 1), ({"prompt": [[1], [2, 3], [4]]}, 3),
+        ({"prompt": ["a", "b"], "n": 3}, 6), ({"prompt": None, "prompt_embeds": ["QUJD", "QUJD"]}, 3), ({"prompt": []}, 1),
+    ],
+)  # fmt: skip
+async def test_every_answer_to_every_prompt_is_reserved_for(members: dict[str, Any], most: int) -> None:
+    host = Host(budget(amount=10**7))
+    x = host.exchange(KEY, 10)
+    x.call.members |= {name: Raw(raw(it)) for name, it in members.items()}
+    priced = host.policy._bounds.of(x.plan.targets[0], x.call)
+    assert most * 10 * 10_000_000 == host.policy._bounds.question(x)._written(priced)
+
+
+@pytest.mark.parametrize("number", ["3", 3.0, 2.5, [3], True, {}])
+@pytest.mark.parametrize("name", ["n", "best_of"])
+async def test_a_number_of_answers_that_is_none_is_refused(name: str, number: Any) -> None:
+    x = (host := Host(budget())).exchange(KEY, 10)
+    x.call.members[name] = Raw(raw(number))
+    with pytest.raises(InvalidRequest) as refused:
+        await host.reserve(x)
+    assert name == refused.value.param
 
 
 KEY = Principal("key_1", "key", labels={"team": "red", "user": "ann", "tier": "gold"})

@@ -97,6 +97,18 @@ async def test_a_new_password_ends_every_session_but_the_one_it_begins(house: Ho
     assert [401, 200] == [(await house.login("fred", it)).status_code for it in (PASSWORD, "another one!")]
 
 
+async def test_of_several_new_passwords_at_once_one_is_set(house: House) -> None:
+    await house.user("gus", "red")
+    gus = await house.signed_in("gus")
+    new = [f"new password {n}" for n in range(4)]
+    bodies = [{"current_password": PASSWORD, "new_password": it} for it in new]
+    answers = await asyncio.gather(*(gus.post("/auth/password", json=body) for body in bodies))
+    [won] = [n for n, it in enumerate(answers) if it.status_code == 200]
+    assert {409, 401} >= {it.status_code for it in answers} - {200}
+    logins = [(await house.login("gus", it)).status_code for it in new]
+    assert [200 if n == won else 401 for n in range(4)] == logins
+
+
 @pytest.mark.parametrize(
     "change", [{"role": "viewer"}, {"status": "disabled"}, {"team_id": "blue"}, {"password": "yet another one"}]
 )

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchgear.contracts.principal import Credentials
-from switchgear.errors import PermissionDenied, PluginError, RateLimited
+from switchgear.counters import MemoryCounters
+from switchgear.errors import AuthenticationFailed, CountersUnavailable, PermissionDenied, PluginError, RateLimited
 from switchgear.testing.ambient import FixedAmbient
 from switchgear.testing.authority_suite import AuthenticatorSuite, AuthorizerSuite
+from switchgear.testing.context import PluginContext
 from switchgear_plugins.tenancy.people import Claims, LiveTeam, LiveUser
 from switchgear_plugins.tenancy.roles import Roles
 from switchgear_plugins.tenancy.sessions import ACCESS, IN_COOKIE, REFRESH, Sessions
 from switchgear_plugins.tenancy.settings import TenancySettings
 from switchgear_plugins.tenancy.signing import ISSUER, load
-from switchgear_plugins.tenancy.throttle import PER_ADDRESS, PER_NAME, Throttle
+from switchgear_plugins.tenancy.throttle import ADDRESS_REFILL_S, NAME_REFILL_S, PER_ADDRESS, PER_NAME, Throttle
 
 SECRET = "a secret of at least thirty-two bytes"
 NOW_S = 1_900_000_000
@@ -266,25 +269,77 @@ def test_a_key_that_is_made_stays_and_is_nobody_elses(tmp_path: Path) -> None:
         House(tmp_path)
 
 
-def test_failures_fill_a_bucket_of_the_address_and_one_of_the_name() -> None:
+class Silent:
+    """Counters that do not answer."""
+
+    async def peek(self, buckets: Any) -> Any:
+        raise CountersUnavailable
+
+
+def throttles(directory: Path, ambient: FixedAmbient, counters: Any) -> list[Throttle]:
+    """Make those of two processes."""
+    return [Throttle(PluginContext("tenancy", directory, ambient=ambient, counters=counters)) for _ in range(2)]
+
+
+async def fails(throttle: Throttle, peer: str, name: str) -> None:
+    with pytest.raises(AuthenticationFailed):
+        async with throttle.attempt(peer, name):
+            raise AuthenticationFailed("no", code="no")
+
+
+async def succeeds(throttle: Throttle, peer: str, name: str) -> None:
+    async with throttle.attempt(peer, name):
+        pass
+
+
+async def waits(throttle: Throttle, peer: str, name: str) -> float:
+    with pytest.raises(RateLimited) as refused:
+        await succeeds(throttle, peer, name)
+    assert refused.value.retry_after is not None
+    return refused.value.retry_after
+
+
+async def test_failures_fill_a_bucket_of_the_address_and_one_of_the_name_in_all_processes(tmp_path: Path) -> None:
     ambient = FixedAmbient()
-    throttle = Throttle(ambient)
-    throttle.succeeded("192.0.2.1", "ann")
+    one, other = throttles(tmp_path, ambient, MemoryCounters(ambient))
+    await succeeds(one, "192.0.2.1", "ann")
     for n in range(PER_NAME):
-        throttle.check(f"198.51.100.{n}", "ann")
-        throttle.failed(f"198.51.100.{n}", "ann")
-    with pytest.raises(RateLimited):
-        throttle.check("203.0.113.1", "ann")
-    throttle.check("192.0.2.1", "ann")  # from where she signed in before
-    throttle.check("203.0.113.1", "bob")
+        await fails((one, other)[n % 2], f"198.51.100.{n}", "ann")
+    for throttle in (one, other):
+        assert NAME_REFILL_S == pytest.approx(await waits(throttle, "203.0.113.1", "ann"))
+        await succeeds(throttle, "192.0.2.1", "ann")  # from where she signed in before
+        await succeeds(throttle, "203.0.113.1", "bob")
     ambient.advance(60)
-    throttle.check("203.0.113.1", "ann")
+    await succeeds(other, "203.0.113.1", "ann")
     for n in range(PER_ADDRESS):
-        throttle.failed("2001:db8::1", f"name-{n}")
+        await fails((one, other)[n % 2], "2001:db8::1", f"name-{n}")
     for same in ("2001:db8::1", "2001:db8::ffff"):
-        with pytest.raises(RateLimited):
-            throttle.check(same, "anybody")
-    throttle.check("2001:db8:0:1::1", "anybody")
+        assert await waits(one, same, "anybody") <= ADDRESS_REFILL_S
+    await succeeds(one, "2001:db8:0:1::1", "anybody")
+
+
+async def test_attempts_that_are_still_being_checked_count(tmp_path: Path) -> None:
+    ambient = FixedAmbient()
+    one, other = throttles(tmp_path, ambient, MemoryCounters(ambient))
+    async with AsyncExitStack() as checking:
+        for n in range(PER_NAME):
+            await checking.enter_async_context((one, other)[n % 2].attempt(f"198.51.100.{n}", "ann"))
+        await waits(one, "203.0.113.1", "ann")
+    await succeeds(one, "203.0.113.1", "ann")
+    with pytest.raises(ZeroDivisionError):
+        async with one.attempt("203.0.113.2", "ann"):
+            raise ZeroDivisionError
+    for n in range(PER_NAME):
+        await fails(one, f"203.0.113.{n}", "zoe")
+    await waits(one, "203.0.113.99", "zoe")
+
+
+async def test_each_process_counts_for_itself_while_the_counters_are_away(tmp_path: Path) -> None:
+    one, other = throttles(tmp_path, FixedAmbient(), Silent())
+    for n in range(PER_NAME):
+        await fails(one, f"198.51.100.{n}", "ann")
+    await waits(one, "203.0.113.1", "ann")
+    await succeeds(other, "203.0.113.1", "ann")
 
 
 class TestSessions(AuthenticatorSuite):

@@ -145,6 +145,7 @@ def whole(x: Exchange) -> bytes:
             units={unit: n for unit, n in usage.units.items() if unit not in TOLD} if usage else {},
             usage_estimated=usage is not None and usage.estimated,
             cost_microusd=x.cost_microusd,
+            unpriced=int(x.cost_microusd is None),
             price_version=last.target.pricing.version if last and last.target.pricing else None,
             ttft_us=None if x.first_byte_s is None else int(x.first_byte_s * 1e6),
             team_id=x.principal.labels.get("team"),

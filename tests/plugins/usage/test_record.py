@@ -1,6 +1,10 @@
 from typing import ClassVar
 
+import pytest
+
+from switchgear.contracts.store import Aggregate
 from switchgear.testing.kind_suite import RecordKindSuite
+from switchgear_plugins.usage.asking import sums_of
 from switchgear_plugins.usage.record import UsageRecord, usage_kind
 
 
@@ -14,3 +18,13 @@ class TestUsageRecords(RecordKindSuite):
             labels={"variant": "b"},
         ),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("known", "unpriced", "shown"),
+    [(5, 0, 5), (5, 2, 5), (0, None, 0), (0, 3, None), (None, 3, None), (None, None, None)],
+)
+def test_what_nobody_knows_the_cost_of_did_not_cost_nothing(known, unpriced, shown) -> None:
+    kind = usage_kind()
+    sums = {**dict.fromkeys(kind.measures), "cost_microusd": known, "unpriced": unpriced}
+    assert {**sums, "cost_microusd": shown} == sums_of(Aggregate(("m",), 9, tuple(sums.values())), kind)

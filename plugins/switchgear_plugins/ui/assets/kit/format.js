@@ -17,6 +17,13 @@ export function money(microusd) {
   return `${usd < 0 ? "−" : ""}$${Math.abs(usd).toLocaleString("en-US", { minimumFractionDigits: Math.min(digits, 2), maximumFractionDigits: digits })}`;
 }
 
+// What groups of a usage summary cost together: of some calls nobody knows.
+export function costOf(groups) {
+  const known = groups.reduce((all, it) => all + (it.sums.cost_microusd || 0), 0);
+  if (!groups.some((it) => it.sums.unpriced)) return money(known);
+  return known ? `${money(known)} and unknown` : "unknown";
+}
+
 // A span in microseconds.
 export function span(us) {
   if (us === null || us === undefined) return "–";

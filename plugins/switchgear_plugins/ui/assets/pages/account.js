@@ -25,8 +25,8 @@ function Keys({ api, user, may }) {
   const revoke = async (key) => {
     if (await confirm({ title: `Revoke ${key.name}?`, body: html`<p>Whatever uses <code>${key.prefix}…${key.last4}</code> is refused from now on. This is final.</p>`, action: `Revoke ${key.name}`, danger: true })) act(key, "revoke");
   };
-  return html`<${Fragment}><${Loaded} from=${found} lines=${3}>${({ data, next_cursor }) => (data.length ? html`<div class="table-box"><table><thead><tr><th>Name</th><th>Secret</th><th>State</th><th>May use</th><th>Expires</th><th></th></tr></thead><tbody>${data.map((it) => html`<tr key=${it.id}>
-      <td><${Link} to=${["k", "api-keys", it.id]}>${it.name}<//></td><td class="fix"><code>${it.prefix}…${it.last4}</code></td><td><${Status} value=${it.status} /></td><td>${cell(it.permissions.models)}</td><td class="fix"><${Time} at=${it.expires_at} relative /></td>
+  return html`<${Fragment}><${Loaded} from=${found} lines=${3}>${({ data, next_cursor }) => (data.length ? html`<div class="table-box"><table><thead><tr><th>Name</th><th>Secret</th><th>State</th><th>May use</th><th>Last used</th><th>Expires</th><th></th></tr></thead><tbody>${data.map((it) => html`<tr key=${it.id}>
+      <td><${Link} to=${["k", "api-keys", it.id]}>${it.name}<//></td><td class="fix"><code>${it.prefix}…${it.last4}</code></td><td><${Status} value=${it.status} /></td><td>${cell(it.permissions.models)}</td><td class="fix">${it.last_used_at ? html`<${Time} at=${it.last_used_at} relative />` : "never"}</td><td class="fix"><${Time} at=${it.expires_at} relative /></td>
       <td class="num">${it.status === "revoked" ? null : html`${may("rotate") && html`<${Button} kind="small" onClick=${() => rotate(it)}>New secret<//>`} ${may("revoke") && html`<${Button} kind="small danger" onClick=${() => revoke(it)}>Revoke<//>`}`}</td></tr>`)}</tbody></table></div>
       ${next_cursor && html`<p><${Button} onClick=${() => setCursor(next_cursor)}>Further keys<//></p>`}`
     : html`<p class="muted">No key yet: make one, and put it into the lines below.</p>`)}<//>

@@ -1,4 +1,4 @@
-import { Chart, Empty, Figure, Fragment, Link, Loaded, Page, Status, Time, compact, html, kindNamed, money, number, page, percent, place, plural, setQuery, span, useEvery, useLoad, useState } from "../kit.js";
+import { Chart, Empty, Figure, Fragment, Link, Loaded, Page, Status, Time, compact, costOf, html, kindNamed, money, number, page, percent, place, plural, setQuery, span, useEvery, useLoad, useState } from "../kit.js";
 import { BudgetsNow } from "./budgets.js";
 import { Targets } from "./panels.js";
 
@@ -68,7 +68,7 @@ function Overview({ api }) {
         <div class="figures">
           <${Figure} label="Requests" value=${compact(requests)} change=${change(requests, was)}>before: ${compact(was)}<//>
           <${Figure} label="Errors" value=${percent(failed, requests)} change=${change(failed / (requests || 1), failedWas / (was || 1))} better="less">${plural(failed, "call")}<//>
-          <${Figure} label="Cost" value=${money(cost)} change=${change(cost, costWas)}>before: ${money(costWas)}<//>
+          <${Figure} label="Cost" value=${costOf(rows)} change=${change(cost, costWas)}>before: ${costOf(before)}<//>
           <${Figure} label="Tokens" value=${compact(tokens)} change=${change(tokens, tokensWas)}>in and out<//>
           <${Figure} label="Took" value=${span(took === null ? null : Math.round(took))}>on average<//>
           <${Figure} label="First token" value=${at("ttft_seconds", 0.5)}>p95 ${at("ttft_seconds", 0.95)}, since the start<//>

@@ -1,6 +1,6 @@
 // What some kinds have besides their generated page: panels of one, fields of their own, columns of the list.
 import {
-  Button, Code, Codes, Field, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, cell, client, complain, findAmong, html, money, number, offers, span,
+  Button, Code, Codes, Field, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, cell, client, complain, costOf, findAmong, html, money, number, offers, span,
   title, toast, useLoad, useState, JsonInput, id as escaped, compact, go,
 } from "../kit.js";
 import { BudgetPanel } from "./budgets.js";
@@ -158,7 +158,7 @@ export function UsageOf({ api, query, names = {} }) {
     const of = Object.fromEntries(data.map((it) => [it.group.day, it]));
     return html`<${Chart} label="Requests per day" times=${days.map((it) => Date.parse(it) / 1000)} series=${[{ label: "Requests", values: days.map((it) => of[it]?.requests || 0) }]} bars height=${150} />
       <dl class="facts"><dt>Requests</dt><dd>${number(data.reduce((all, it) => all + it.requests, 0))}</dd><dt>Tokens</dt><dd>${compact(data.reduce((all, it) => all + (it.sums.input_tokens || 0) + (it.sums.output_tokens || 0), 0))}</dd>
-      <dt>Cost</dt><dd>${money(data.reduce((all, it) => all + (it.sums.cost_microusd || 0), 0))}</dd></dl>`;
+      <dt>Cost</dt><dd>${costOf(data)}</dd></dl>`;
   }}<//>`;
 }
 
@@ -168,6 +168,7 @@ function KeyPanel({ api, resource }) {
       <section class="section"><h2>Limits and budgets now</h2><${Standing} api=${api} id=${resource.id} /></section>
     </div><div>
       <dl class="facts"><dt>State</dt><dd><${Status} value=${resource.status} /></dd><dt>Secret</dt><dd><code>${resource.prefix}…${resource.last4}</code></dd><dt>May use</dt><dd>${resource.permissions.admin ? html`<${Tag}>admin<//> ` : null}${cell(resource.permissions.models)}</dd>
+        <dt>Last used</dt><dd>${resource.last_used_at ? html`<${Time} at=${resource.last_used_at} relative />` : "never"}</dd>
         <dt>Expires</dt><dd><${Time} at=${resource.expires_at} relative /></dd><dt>Tags</dt><dd>${cell(resource.tags)}</dd></dl>
       <p class="section"><${Link} to=${["requests"]} query=${{ key_id: resource.id }}>Its requests<//></p>
     </div></div>`;
@@ -196,6 +197,7 @@ export function columnsOf(kind) {
     { key: "models", title: "May use", show: (it) => (it.permissions.admin ? html`<${Tag}>admin<//>` : cell(it.permissions.models)) },
     { key: "limits", title: "Limits", show: (it) => Object.entries(it.limits).filter(([, one]) => one).map(([name, one]) => `${number(one)} ${name.replaceAll("_", " ").replace(" per minute", "/min")}`).join(", ") || html`<span class="muted">none</span>` },
     { key: "team_id", title: "Team", hidden: true }, { key: "tags", title: "Tags" },
+    { key: "last_used_at", title: "Last used", align: "fix", show: (it) => (it.last_used_at ? html`<${Time} at=${it.last_used_at} relative />` : html`<span class="muted">never</span>`) },
     { key: "expires_at", title: "Expires", align: "fix", show: (it) => html`<${Time} at=${it.expires_at} relative />` },
     { key: "created_at", title: "Made", align: "fix", show: (it) => html`<${Time} at=${it.created_at} relative />` },
   ];

@@ -1,4 +1,4 @@
-import { Bar, Chart, Empty, Figure, Filters, Fragment, Link, Loaded, Page, compact, html, money, number, page, percent, place, plural, setQuery, span, title, useLoad } from "../kit.js";
+import { Bar, Chart, Empty, Figure, Filters, Fragment, Link, Loaded, Page, compact, costOf, html, money, number, page, percent, place, plural, setQuery, span, title, useLoad } from "../kit.js";
 import { FILTERS, filtersOf } from "./log.js";
 import { Export } from "./requests.js";
 import { steps } from "./overview.js";
@@ -66,12 +66,12 @@ function Usage({ api }) {
       const change = (take) => { const a = sum(now, take), b = sum(before, take); return b ? (a - b) / b : null; };
       const whole = sum(now, of);
       return html`<${Fragment}>
-        <div class="figures">${["cost", "requests", "input", "output"].map((key) => html`<${Figure} key=${key} label=${WHAT[key][0]} value=${key === "cost" ? money(sum(now, WHAT.cost[1])) : compact(sum(now, WHAT[key][1]))} change=${change(WHAT[key][1])}>before: ${key === "cost" ? money(sum(before, WHAT.cost[1])) : compact(sum(before, WHAT[key][1]))}<//>`)}</div>
+        <div class="figures">${["cost", "requests", "input", "output"].map((key) => html`<${Figure} key=${key} label=${WHAT[key][0]} value=${key === "cost" ? costOf(now) : compact(sum(now, WHAT[key][1]))} change=${change(WHAT[key][1])}>before: ${key === "cost" ? costOf(before) : compact(sum(before, WHAT[key][1]))}<//>`)}</div>
         <section><h2>${name} per ${unit}, ${label ? `by the label ${label}` : `by ${BY[by].toLowerCase()}`}</h2><${Chart} label=${`${name} per ${unit}`} times=${times} series=${series} stacked show=${(it) => show(Math.round(it))} least=${what === "cost" ? 1e6 : 1} height=${240} /></section>
         <section class="section"><div class="table-box"><table><thead><tr><th>${label || BY[by]}</th><th></th><th class="num">Requests</th><th class="num">Tokens in</th><th class="num">Tokens out</th><th class="num">Cost</th><th class="num">Before</th><th class="num">On average</th></tr></thead><tbody>${rows.map(([key, it]) => html`<tr key=${key}>
           <td>${key === "none" ? html`<span class="muted">none</span>` : html`<${Link} to=${["requests"]} query=${{ ...others, [by]: key }}>${key}<//>`}</td>
           <td class="fix"><${Bar} part=${of(it) || 0} whole=${whole} /> <span class="muted">${percent(of(it) || 0, whole)}</span></td>
-          <td class="num">${number(it.requests)}</td><td class="num">${compact(it.sums.input_tokens)}</td><td class="num">${compact(it.sums.output_tokens)}</td><td class="num">${money(it.sums.cost_microusd)}</td><td class="num muted">${money(was.get(key)?.sums.cost_microusd)}</td><td class="num">${span(Math.round(it.sums.latency_us / it.requests))}</td></tr>`)}</tbody></table></div></section><//>`;
+          <td class="num">${number(it.requests)}</td><td class="num">${compact(it.sums.input_tokens)}</td><td class="num">${compact(it.sums.output_tokens)}</td><td class="num">${costOf([it])}</td><td class="num muted">${was.has(key) ? costOf([was.get(key)]) : "–"}</td><td class="num">${span(Math.round(it.sums.latency_us / it.requests))}</td></tr>`)}</tbody></table></div></section><//>`;
     }}<//>
   <//>`;
 }
