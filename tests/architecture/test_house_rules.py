@@ -54,6 +54,7 @@ FEATURES: dict[str, tuple[re.Pattern[str], dict[str, str]]] = {
             "cli/serve.py": "shows a first request to copy",
             "contracts/capability.py": "well-known names of an open set",
             "contracts/conversation.py": "the one form of what is said, for every dialect",
+            "contracts/estimate.py": "which members ask for several answers",
             "contracts/filter.py": "the channels of that form",
             "exchange/continuation.py": "goes on with a chat that broke, in the canonical form",
             "exchange/capabilities.py": "says what a chat needs of a model, in the canonical form",

@@ -88,7 +88,7 @@ def test_a_member_sees_their_own_area(house: House, opens: Opens) -> None:
     house.admin("POST", "/prompts", {"id": "greet", "content": "Speak to ${var:name}.", "team_id": "red"})
     console = opens()
     console.sign_in("bob")
-    console.page.get_by_role("heading", name="bob").wait_for()
+    console.page.get_by_role("heading", name="bob", exact=True).wait_for()
     console.page.get_by_role("heading", name="Set up a client").wait_for()
     left = console.page.locator("section section", has=console.page.get_by_role("heading", name="What is left to bobs"))
     left.get_by_text("Requests per minute").wait_for()
