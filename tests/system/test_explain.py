@@ -332,15 +332,14 @@ async def command(directory: Path, *arguments: str) -> str:
 
 
 async def test_a_key_is_told_what_is_left_to_it(gateway: Running) -> None:
+    await gateway.create("aliases", id="fast", target="m")
     key, secret = await gateway.new_key(limits={"requests_per_minute": 5}, permissions={"models": ["fast"]})
-    found = (await gateway.admin.get(f"/api-keys/{key}/standing")).json()
+    path = f"/api-keys/{key}/standing"
+    found = (await gateway.admin.get(path)).json()
+    assert "fast" == found["model"]
     said = {it["name"]: it["says"] for it in found["policies"]}
     assert {"limit": 5, "remaining": 5} == {k: said["limits"]["requests_per_minute"][k] for k in ("limit", "remaining")}
-    assert "not_permitted" == (await gateway.admin.get(f"/api-keys/{key}/standing?model=m")).json()["refused"]["reason"]
+    assert "not_permitted" == (await gateway.admin.get(f"{path}?model=m")).json()["refused"]["reason"]
     assert 404 == (await gateway.admin.get("/api-keys/none/standing")).status_code
-    assert (
-        403
-        == (
-            await gateway.http.get(f"/admin/v1/api-keys/{key}/standing", headers={"authorization": f"Bearer {secret}"})
-        ).status_code
-    )
+    by_itself = await gateway.http.get(f"/admin/v1{path}", headers={"authorization": f"Bearer {secret}"})
+    assert 403 == by_itself.status_code

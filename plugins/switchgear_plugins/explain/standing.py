@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from switchgear import Context
 from switchgear.contracts.dry_run import PolicyView
-from switchgear.contracts.principal import Scope
+from switchgear.contracts.principal import USE, Scope
 from switchgear.errors import NotFound
 from switchgear_plugins.explain.explain import Explainer, Question, Refusal
 
@@ -20,12 +20,21 @@ _WHOSE = ("id", "team_id", "owner_id")
 class Standing(Struct, frozen=True):
     """What the policies say of the next call of a key for a model, and why it would be refused if that is known already.
 
-    `model` is null where there is none to be asked for, and then nothing is said.
+    `model` is null where there is none that it may use, and then nothing is said.
     """
 
     model: str | None
     refused: Refusal | None = None
     policies: list[PolicyView] = []
+
+
+async def _first(context: Context, key: str) -> str | None:
+    """Return the first name that a key may use."""
+    known = await context.dry_run.known(key)
+    for name in sorted(context.resources.snapshot.callables):
+        if known is not None and await context.dry_run.may(known.principal, USE, "models", name):
+            return name
+    return None
 
 
 def standing_handler(context: Context) -> HTTPRouteHandler:
@@ -41,7 +50,7 @@ def standing_handler(context: Context) -> HTTPRouteHandler:
         request: Request[Any, Any, Any],
         id: FromPath[str],
         model: Annotated[
-            str | None, QueryParameter(description="What would be asked for; else the first name there is")
+            str | None, QueryParameter(description="What would be asked for; else the first name that the key may use")
         ] = None,
     ) -> Standing:
         scope: Scope = request.state.scope
@@ -49,7 +58,7 @@ def standing_handler(context: Context) -> HTTPRouteHandler:
         whose = {} if key is None else {"id": id, "team_id": key.spec.team_id, "owner_id": key.spec.owner_id}
         if key is None or not scope.covers(_WHOSE, whose):
             raise NotFound(f"There is no API key {id[:64]!r}.", code="not_found")
-        model = model or min(context.resources.snapshot.callables, default=None)
+        model = model or await _first(context, id)
         if model is None:
             return Standing(None)
         explainer = Explainer(context.dry_run, context.resources, context.ambient)

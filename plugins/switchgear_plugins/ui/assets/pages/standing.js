@@ -19,7 +19,7 @@ export function Standing({ api, id, turn, plain = false }) {
   const found = useLoad((signal) => api(`api-keys/${escaped(id)}/standing`, { signal }), [id, turn]);
   return html`<${Loaded} from=${found} lines=${2}>${(it) => {
     const rows = rowsOf(it);
-    if (!rows.length) return html`<p class="muted">${it.model ? "No limit and no budget holds for it." : "There is no model yet."}</p>`;
+    if (!rows.length) return html`<p class="muted">${it.model ? "No limit and no budget holds for it." : "There is no model that it may use."}</p>`;
     return html`<table class=${cx("standing", plain && "plain")}>${plain ? null : html`<thead><tr><th>What</th><th class="num">Used</th><th class="num">Of</th><th></th><th>Anew</th></tr></thead>`}<tbody>${rows.map(({ key, name, whole, left, show, resets }) => html`<tr key=${key}>
       <td>${name}</td><td class="num">${show(whole - left)}</td><td class="num">${show(whole)}</td><td><${Bar} part=${whole - left} whole=${whole} tone=${toneOf(whole - left, whole)} /></td>
       <td>${left > 0 ? "" : html`<${Status} value="error" as="bad">used up<//> `}${resets && left < whole ? html`<span class="muted">in ${span(resets * 1e6)}</span>` : null}</td></tr>`)}</tbody></table>
