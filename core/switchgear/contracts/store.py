@@ -127,6 +127,9 @@ def member_path(member: str) -> tuple[str, ...]:
 
 END_OF_TIME = 2**62
 """Microseconds; every record is older."""
+MOST_LEVELS = 900
+"""How deeply the body of a record may be nested: databases, and older Pythons, read little more."""
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def check_records(kind: str, rows: Sequence[RecordRow]) -> None:
@@ -143,7 +146,19 @@ def _can_be_kept(row: RecordRow) -> bool:
         msgspec.json.decode(row.body, type=dict[str, Any])
     except (UnicodeError, RecursionError, msgspec.DecodeError):
         return False
-    return "\0" not in row.id and 0 <= row.at_us < END_OF_TIME
+    return "\0" not in row.id and 0 <= row.at_us < END_OF_TIME and not is_too_deep(row.body)
+
+
+def is_too_deep(body: bytes) -> bool:
+    """Say whether JSON is nested more deeply than a record's body may be."""
+    if body.count(b"[") + body.count(b"{") <= MOST_LEVELS:
+        return False
+    depth = 0
+    for character in _STRING.sub(b"", body):
+        depth += (character in b"[{") - (character in b"]}")
+        if depth > MOST_LEVELS:
+            return True
+    return False
 
 
 class Aggregate(Struct, frozen=True):

@@ -65,6 +65,7 @@ class RecordSuite:
             RecordRow("bad", 1, b'{"a":"\xff"}'),
             RecordRow("bad", 1, b"{},{}"),
             RecordRow("bad", 1, b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}"),
+            RecordRow("bad", 1, b'{"a":' + b"[" * 950 + b"]" * 950 + b"}"),
             RecordRow("bad", -1, b"{}"),
             RecordRow("bad", 2**62, b"{}"),
         ],

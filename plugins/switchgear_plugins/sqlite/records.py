@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from switchgear.contracts.store import RecordQuery, RecordRow, member_path
+from switchgear.contracts.store import RecordQuery, RecordRow, is_too_deep, member_path
 from switchgear.contracts.store_rules import summary_members
 from switchgear.errors import RecordRefused
 
@@ -74,6 +74,7 @@ class Appends:
                     not (body[:1] == b"{" or body.lstrip()[:1] == b"{")
                     or not 0 <= row.at_us < _END_OF_TIME
                     or "\0" in id
+                    or is_too_deep(body)
                 ):
                     bad.append(id)
             except (msgspec.DecodeError, UnicodeError, RecursionError):
