@@ -93,6 +93,11 @@ def with_extra(messages: Messages) -> Messages:
     return fitted
 
 
+def reminder(text: str) -> str:
+    """Return what the system says as the user can say it: marked, in the words that agents use for it."""
+    return f"<system-reminder>\n{text}\n</system-reminder>"
+
+
 def system_in_front(call: Call, messages: Messages) -> Messages:
     """Put all system texts into one message in front."""
     said = [message for message in messages if message.get("role") in _FRONT]

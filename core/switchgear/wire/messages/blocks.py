@@ -41,6 +41,8 @@ def fit_blocks(call: Call, turns: list[Turn]) -> list[Turn]:
 
 def _fit_turn(call: Call, turn: Turn) -> Turn | None:
     content = turn.get("content")
+    if turn.get("role") == "system" and turn.keys() > {"role", "content"}:
+        return turn  # it says something by its other members
     if content is None or (isinstance(content, str) and not content.strip()):
         return None
     if not isinstance(content, list):

@@ -15,6 +15,7 @@ from switchgear.wire.members import member, raw
 from switchgear.wire.messages.blocks import id_member, is_blank
 from switchgear.wire.messages.history import fit_turns
 from switchgear.wire.messages.models import Rules
+from switchgear.wire.messages.system_turns import fit_system_turns
 from switchgear.wire.messages.thinking import fit_thinking, lacks_thinking, own_thought
 from switchgear.wire.messages.turns import tool_id
 from switchgear.wire.texts import text_of
@@ -108,7 +109,7 @@ def fit_native(call: Call, members: Members, rules: Rules, model: TargetModel, f
         fitted = {name: value for name, value in fitted.items() if name != "tool_choice"}
     names = Names(call, _TOOL_NAMES)
     fitted = _tools(_unforced(call, fitted, rules), names)
-    fitted = _history(call, _system(fitted), format, names)
+    fitted = _system(_history(call, fitted, rules, format, names))
     fitted = _edits(call, _thinking(call, fitted, rules), rules)
     fitted = _sampling(call, fitted, rules)
     return _user(call, fitted)
@@ -280,7 +281,9 @@ _LONGEST_BLANK = 32
 
 
 def _is_plain(messages: Raw) -> bool:
-    """Say whether no turn has to be looked at: none thinks, has to do with tools or is blank, and the last is the user's."""
+    """Say whether no turn has to be looked at: all are the user's and the model's, the last the user's; none is blank, thinks or
+    has to do with tools.
+    """
     try:
         turns = _plain.decode(messages)
     except (msgspec.DecodeError, RecursionError):
@@ -289,6 +292,8 @@ def _is_plain(messages: Raw) -> bool:
         return False
     for turn in turns:
         content = turn.content
+        if turn.role == "system":
+            return False
         if isinstance(content, str):
             if not content or content.isspace():
                 return False
@@ -304,12 +309,12 @@ def _is_doubtful(block: _Block) -> bool:
     )
 
 
-def _history(call: Call, members: Members, format: str, names: Names) -> Members:
-    """Leave out thoughts that the model cannot have had, and write names, ids and blank texts as the form takes them."""
+def _history(call: Call, members: Members, rules: Rules, format: str, names: Names) -> Members:
+    """Leave out thoughts that the model cannot have had, and write turns, names, ids and blank texts as the form takes them."""
     if _is_plain(members.get("messages", _NULL)):
         return members
     given = _turns(members)
-    turns = fit_turns(call, given)
+    leading, turns = fit_system_turns(call, fit_turns(call, given), taken=rules.system_turns)
     changed = turns is not given
     kept = []
     for turn in turns:
@@ -324,6 +329,10 @@ def _history(call: Call, members: Members, format: str, names: Names) -> Members
             turn = {**turn, "content": left}  # noqa: PLW2901 - a value in its stead
         if left or not content:
             kept.append(turn)
+    if leading:
+        system = _ANYTHING.decode(members.get("system", _NULL))
+        before = [{"type": "text", "text": system}] if isinstance(system, str) else system or []
+        members = {**members, "system": raw([*before, *leading])}
     return {**members, "messages": raw(kept)} if changed else members
 
 

@@ -170,6 +170,26 @@ def test_a_turn_that_began_without_thoughts_goes_on_without(later: list[Json]) -
     assert call.dropped == ("thinking",)
 
 
+@pytest.mark.parametrize(
+    ("model", "taken"),
+    [
+        ("claude-opus-4-8", True),
+        ("claude-fable-5", True),
+        ("some-other", True),
+        ("claude-opus-4-7", False),
+        ("claude-sonnet-5", False),
+        ("claude-haiku-4-5", False),
+        ("claude-sonnet-4-6", False),
+    ],
+)
+def test_turns_of_the_system_go_to_models_that_know_them(model: str, taken: bool) -> None:
+    system = {"role": "system", "content": "later"}
+    found, _ = native(model, system="first", messages=[system, Q, system])
+    assert found["system"] == [{"type": "text", "text": "first"}, {"type": "text", "text": "later"}]
+    assert (found["messages"] == [Q, system]) == taken
+    assert [turn["role"] for turn in found["messages"]] == ["user", "system"][: 1 + taken]
+
+
 def test_a_model_that_cannot_be_made_to_call_a_tool_is_left_to_choose() -> None:
     asked: Json = {
         "tools": [{"name": "f", "input_schema": {}}],
