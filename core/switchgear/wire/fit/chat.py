@@ -53,7 +53,7 @@ class ChatGrammar(Struct, frozen=True):
     names            how the names of tools are
     ids              characters of a tool call's id at most, None for any
     joined           which calls' contents of text alone go out as one string
-    front            which calls' system texts go out as one message in front
+    front            which calls' system texts go out as one message in front, later ones as marked words of the user's
     reasoning_empty  which calls' assistant turns with tools get an empty `reasoning_content` where there is none
     extra            takes `extra_content` of tool calls back
     media            takes pictures and files in tool messages
@@ -128,9 +128,10 @@ def _steps(call: Call, text: bytes, grammar: ChatGrammar, names: Names) -> list[
             steps.append(with_reasoning)
     if grammar.extra and EXTRA.encode() in text:
         steps.insert(0, with_extra)
-    if _applies(grammar.front, call) and (b'"system"' in text or b'"developer"' in text):
+    fronts = _applies(grammar.front, call) and (b'"system"' in text or b'"developer"' in text)
+    if fronts:
         steps.append(lambda found: system_in_front(call, found))
-    if _applies(grammar.joined, call) and b"[" in text[1:]:
+    if _applies(grammar.joined, call) and (fronts or b"[" in text[1:]):
         steps.append(lambda found: joined(call, found))
     return steps
 

@@ -3,6 +3,7 @@
 What nobody has to touch goes out byte for byte.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -41,10 +42,14 @@ _named = msgspec.json.Decoder(_Named | list[_Named] | None)
 
 
 class Host(Struct, frozen=True):
-    """What who hosts a model knows beyond the form: opt-ins, None for all that there are; they come in `header`."""
+    """What who hosts a model knows beyond the form: opt-ins, None for all that there are; they come in `header`.
+
+    `names` are its own names of opt-ins that the form's vendor calls otherwise.
+    """
 
     betas: frozenset[str] | None = None
     header: str = ""
+    names: Mapping[str, str] = {}
 
 
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -64,8 +69,9 @@ def fit_host(call: Call, members: Members, host: Host) -> tuple[Members, str | N
     known = host.betas
     if known is None:
         return members, asked
-    kept = [name for name in (asked or "").split(",") if name in known]
-    if asked and len(kept) < len(asked.split(",")):
+    wanted = [host.names.get(name, name) for name in (asked or "").split(",")]
+    kept = [name for name in dict.fromkeys(wanted) if name in known]
+    if asked and not known.issuperset(wanted):
         call.drop(host.header)
     lost = [
         name for name, needs in NEEDED.items() if name in members and not any(flag.startswith(needs) for flag in kept)

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.testing.provider_suite import chat_call
+from switchgear.wire.canonical import TextPart
 from switchgear.wire.fit.request import fit_arguments, read_fitted
 from switchgear.wire.fit.schema import fit_schema, is_fit
 from switchgear.wire.members import parse_object
@@ -38,6 +39,17 @@ def test_broken_arguments_go_on_in_an_object(arguments: str) -> None:
 @pytest.mark.parametrize("arguments", ["", "   ", "{}"])
 def test_empty_arguments_are_an_empty_object(arguments: str) -> None:
     assert "{}" == fit_arguments(arguments)
+
+
+def test_what_the_system_says_later_is_told_where_it_is_said() -> None:
+    system = {"role": "developer", "content": "later"}
+    call = chat_call(messages=[{"role": "system", "content": "first"}, Q, system])
+    told = read_fitted(call, MODEL).messages
+    assert [message.role for message in told] == ["system", "user", "user"]
+    assert [part.text for part in told[2].parts() if isinstance(part, TextPart)] == [
+        "<system-reminder>\nlater\n</system-reminder>"
+    ]
+    assert call.changed == ("messages.role",)
 
 
 def test_blank_turns_are_left_out_and_results_come_first() -> None:
@@ -226,6 +238,13 @@ def test_opt_ins_that_a_host_does_not_know_are_dropped_with_their_members() -> N
     assert ({"messages": Raw(b"[]")}, "known-1") == fit_host(call, raws, Host(frozenset({"known-1"}), "anthropic-beta"))
     assert ("anthropic-beta", "context_management") == call.dropped
     assert (raws, headers["anthropic-beta"]) == fit_host(call, raws, Host(None, "anthropic-beta"))
+
+
+def test_opt_ins_go_by_the_names_that_a_host_has_for_them() -> None:
+    call = Call("chat", "messages", {}, model="m", headers={"anthropic-beta": "theirs-1,ours-1"})
+    host = Host(frozenset({"ours-1"}), "anthropic-beta", {"theirs-1": "ours-1"})
+    assert fit_host(call, {}, host) == ({}, "ours-1")
+    assert call.dropped == ()
 
 
 @pytest.mark.parametrize(
