@@ -74,7 +74,9 @@ def _object(given: Any) -> Any:
 
 def _is_cited_elsewhere(block: Block) -> bool:
     """Say whether another vendor's answer was told with these citations: they lack the index that this one wants back."""
-    return any(isinstance(it, dict) and it.get("encrypted_index") == "" for it in block.get("citations") or ())
+    citations = block.get("citations")
+    cited = citations if isinstance(citations, list) else ()
+    return any(isinstance(it, dict) and it.get("encrypted_index") == "" for it in cited)
 
 
 def _fit_result(call: Call, block: Block) -> Block:

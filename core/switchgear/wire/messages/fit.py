@@ -13,7 +13,7 @@ from switchgear.contracts.provider import Call, TargetModel
 from switchgear.wire.fit.chat import bounded
 from switchgear.wire.fit.names import NameRule, Names, fit_user
 from switchgear.wire.members import member, raw
-from switchgear.wire.messages.blocks import id_member, is_blank
+from switchgear.wire.messages.blocks import Turn, blocks_of, id_member, is_blank
 from switchgear.wire.messages.history import fit_turns
 from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.system_turns import fit_system_turns
@@ -209,9 +209,11 @@ def _system(members: Members) -> Members:
     return {**less, "system": raw(kept)} if kept else less
 
 
-def _turns(members: Members) -> list[Any]:
+def _turns(members: Members) -> list[Turn]:
+    """Return the turns; none where one of them, or a block, is no object: that is for the provider to refuse."""
     found = _ANYTHING.decode(members.get("messages", _NULL))
-    return found if isinstance(found, list) and all(isinstance(turn, dict) for turn in found) else []
+    turns = found if isinstance(found, list) and all(isinstance(turn, dict) for turn in found) else []
+    return turns if all(isinstance(block, dict) for turn in turns for block in blocks_of(turn)) else []
 
 
 def _sampling(call: Call, members: Members, rules: Rules) -> Members:
@@ -328,7 +330,7 @@ def _history(call: Call, members: Members, rules: Rules, format: str, names: Nam
         if not isinstance(content, list):
             kept.append(turn)
             continue
-        blocks = [_block(call, block, format, names) if isinstance(block, dict) else block for block in content]
+        blocks = [_block(call, block, format, names) for block in content]
         left = [block for block in blocks if block is not None]
         if len(left) != len(content) or any(new is not old for new, old in zip(left, content, strict=True)):
             changed = True

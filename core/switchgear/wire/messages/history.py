@@ -17,8 +17,6 @@ _USER = "user"
 
 def fit_turns(call: Call, turns: list[Turn]) -> list[Turn]:
     """Return the turns in the order that the form wants; the very list where they are."""
-    if any(not isinstance(block, dict) for turn in turns for block in blocks_of(turn)):
-        return turns
     found = fit_blocks(call, turns)
     if not _is_in_order(found):
         ordered, made_up = paired(

@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from switchgear.contracts.provider import Call, TargetModel
@@ -213,6 +215,20 @@ def test_a_model_that_cannot_be_made_to_call_a_tool_is_left_to_choose() -> None:
     assert native("claude-opus-4-8", **asked)[0]["tool_choice"] == asked["tool_choice"]
 
 
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "system", "content": [None]}],
+        [Q, {"role": "assistant", "content": ["x"]}, Q],
+        [Q, "x"],
+        {"role": "user"},
+        None,
+    ],
+)
+def test_what_is_no_turn_is_for_the_provider_to_refuse(messages: Any) -> None:
+    assert native("claude-opus-4-5", messages=messages)[0]["messages"] == messages
+
+
 def test_a_call_that_needs_nothing_goes_byte_for_byte() -> None:
     raws = parse_object(b'{"max_tokens": 9,  "messages": [ {"role": "user", "content": "q"} ]}')
     call = Call("chat", "messages", raws, model="m")
@@ -291,3 +307,24 @@ def test_citations_that_another_vendor_was_told_with_are_left_out_by_name() -> N
     sent, call = native("claude-opus-5", messages=[Q, {"role": "assistant", "content": texts}, Q])
     assert [{"type": "text", "text": "a"}, texts[1]] == sent["messages"][1]["content"]
     assert ("messages.content.citations",) == call.dropped
+
+
+KINDS = ["text", "tool_use", "tool_result", "thinking", "system", "user", "assistant", "", "a"]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 2) | st.sampled_from(KINDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "text", "content"]), inner),
+    max_leaves=5,
+)
+BLOCK = st.fixed_dictionaries(
+    {"type": st.sampled_from(KINDS)},
+    optional=dict.fromkeys(("text", "id", "tool_use_id", "input", "content", "is_error", "citations"), ANYTHING),
+)
+TURN = st.fixed_dictionaries(
+    {"role": st.sampled_from(KINDS)}, optional={"content": ANYTHING | st.lists(BLOCK, max_size=3)}
+)
+
+
+@given(st.lists(TURN, max_size=4), ANYTHING, ANYTHING, st.sampled_from(["claude-opus-4-8", "claude-haiku-4-5"]))
+def test_whatever_a_client_says_is_fitted(turns: list[Json], system: Any, other: Any, model: str) -> None:
+    edits = {"edits": [CLEARS, other]}
+    native(model, messages=turns, system=system, tool_choice=other, thinking=other, context_management=edits)

@@ -94,7 +94,6 @@ def test_a_history_is_put_in_order(turns: list[Any], fitted: list[Any]) -> None:
         [Q, model(text("x"), use(), use("b")), user(result("b"), result(), text("go"))],
         [Q, model({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}, text("x"))],
         [Q, {"role": "assistant", "content": "x"}, Q],
-        [user("not a block")],
         [user(text(" "))],
         [],
         [Q, model(use()), user(failed([text("no")]))],
