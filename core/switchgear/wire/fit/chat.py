@@ -96,7 +96,7 @@ def fit_chat(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: T
             call.drop(web_search.MEMBER)
             fitted = {name: value for name, value in fitted.items() if name != web_search.MEMBER}
     steps = _steps(call, text, grammar, names)
-    if not steps:
+    if not steps or (call.origin == call.wire and not _is_readable(text)):
         return fitted
     found = before = member(fitted, "messages", list[dict[str, Raw]]) or []
     for step in steps:
@@ -139,6 +139,33 @@ def _steps(call: Call, text: bytes, grammar: ChatGrammar, names: Names) -> list[
 def holds_addresses(call: Call) -> bool:
     """Say whether a translated call names files by their addresses."""
     return b'"file_data":"http' in bytes(call.members.get("messages", b""))
+
+
+class _Part(Struct):
+    type: str
+    text: str = ""
+    refusal: str = ""
+
+
+class _Said(Struct):
+    """What the steps look at."""
+
+    content: str | list[_Part] | None = None
+    tool_calls: list[dict[str, Raw]] | None = None
+    tool_call_id: str | None = None
+    reasoning_details: list[dict[str, Raw]] | None = None
+
+
+_readable = msgspec.json.Decoder(list[_Said])
+
+
+def _is_readable(text: bytes) -> bool:
+    """Say whether messages of a client of this form are what they should be; others are for the server to refuse."""
+    try:
+        _readable.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 class _Message(Struct):

@@ -187,3 +187,18 @@ def test_marks_that_move_on_leave_what_was_said_as_it_was() -> None:
             sent = msgspec.json.decode(provider.prepare(call, model, None).body)
             assert "a" in [it["content"] for it in sent.get("messages") or sent["input"]]
             assert ("messages.content.cache_control" in call.dropped) == (content != "a")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "tool_calls": True},
+        {"role": "system", "content": [None]},
+        {"role": "user", "content": [{"type": []}]},
+        {"role": "tool", "tool_call_id": 7},
+    ],
+)
+def test_what_is_no_message_is_for_the_server_to_refuse(message: Json) -> None:
+    grammar = ChatGrammar(joined="always", front="always", reasoning_empty="always", extra=True)
+    messages = [Q, message, A]
+    assert messages == fitted(grammar, own=True, messages=messages)[0]["messages"]
