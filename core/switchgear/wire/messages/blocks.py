@@ -24,6 +24,11 @@ def blocks_of(turn: Turn) -> list[Any]:
     return content if isinstance(content, list) else []
 
 
+def is_more(turn: Turn) -> bool:
+    """Say whether a turn of the system says something by members of its own, and not by its content alone."""
+    return turn.get("role") == "system" and bool(turn.keys() - {"role", "content"})
+
+
 def is_blank(block: Block) -> bool:
     """Say whether a block is a text that says nothing."""
     return block.get("type") == "text" and not str(block.get("text") or "").strip()
@@ -41,8 +46,8 @@ def fit_blocks(call: Call, turns: list[Turn]) -> list[Turn]:
 
 def _fit_turn(call: Call, turn: Turn) -> Turn | None:
     content = turn.get("content")
-    if turn.get("role") == "system" and turn.keys() > {"role", "content"}:
-        return turn  # it says something by its other members
+    if is_more(turn):
+        return turn
     if content is None or (isinstance(content, str) and not content.strip()):
         return None
     if not isinstance(content, list):

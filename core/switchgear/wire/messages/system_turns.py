@@ -6,12 +6,13 @@ front. Others are told the same as the user's words, in the same place: a system
 everything behind it.
 """
 
+from itertools import takewhile
+
 from switchgear.contracts.provider import Call
 from switchgear.wire.fit.said import reminder
-from switchgear.wire.messages.blocks import Block, Turn, blocks_of
+from switchgear.wire.messages.blocks import Block, Turn, blocks_of, is_more
 
 _SYSTEM, _USER = "system", "user"
-_PLAIN = frozenset({"role", "content"})
 
 
 def fit_system_turns(call: Call, turns: list[Turn], *, taken: bool) -> tuple[list[Block], list[Turn]]:
@@ -20,8 +21,8 @@ def fit_system_turns(call: Call, turns: list[Turn], *, taken: bool) -> tuple[lis
     `taken` says whether it knows such turns. The very list where there are none, or all are right; a turn that says more than
     texts is for the provider to judge.
     """
-    first = next((place for place, turn in enumerate(turns) if turn.get("role") != _SYSTEM), len(turns))
-    leading, rest = turns[:first], turns[first:]
+    leading = list(takewhile(lambda turn: turn.get("role") == _SYSTEM and not is_more(turn), turns))
+    rest = turns[len(leading) :]
     wrong = {place for place in range(len(rest)) if _is_wrong(rest, place, taken=taken)}
     if not leading and not wrong:
         return [], turns
@@ -39,7 +40,7 @@ def fit_system_turns(call: Call, turns: list[Turn], *, taken: bool) -> tuple[lis
 
 def _is_wrong(turns: list[Turn], place: int, *, taken: bool) -> bool:
     turn = turns[place]
-    if turn.get("role") != _SYSTEM or turn.keys() > _PLAIN or any(it.get("type") != "text" for it in _said(turn)):
+    if turn.get("role") != _SYSTEM or is_more(turn) or any(it.get("type") != "text" for it in _said(turn)):
         return False
     before = turns[place - 1]
     follows = before.get("role") == _USER or any("_tool" in str(it.get("type")) for it in blocks_of(before)[-1:])

@@ -141,12 +141,15 @@ def test_what_the_system_says_first_is_its_prompt() -> None:
         [Q, system(), model(text("x")), Q],
         [Q, model(SEARCHED), system()],
         [Q, system("", output_config={"effort": "low"}), Q],
+        [Q, {"role": "system", "output_config": {"effort": "low"}}],
+        [{"role": "system", "content": [], "output_config": {"effort": "low"}}, Q],
         [Q, {"role": "system", "content": [{"type": "tool_addition"}]}, Q],
         [],
     ],
 )
 def test_turns_of_the_system_that_are_taken_stay(turns: list[Any]) -> None:
     assert fit_system_turns(chat_call(), turns, taken=True)[1] is turns
+    assert fit_turns(chat_call(), turns) is turns
 
 
 SAID = st.sampled_from(["", " ", "x"]).map(text)
