@@ -24,6 +24,13 @@ def blocks_of(turn: Turn) -> list[Any]:
     return content if isinstance(content, list) else []
 
 
+def as_blocks(content: Any) -> list[Any]:
+    """Return a content as blocks: a text is one."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return content if isinstance(content, list) else []
+
+
 def is_more(turn: Turn) -> bool:
     """Say whether a turn of the system says something by members of its own, and not by its content alone."""
     return turn.get("role") == "system" and bool(turn.keys() - {"role", "content"})
@@ -101,9 +108,9 @@ def _fit_result(call: Call, block: Block) -> Block:
     return {**block, "content": kept} if kept else _without(block, "content")
 
 
-def holds_media(content: str | list[Any]) -> bool:
+def holds_media(content: Any) -> bool:
     """Say whether a result shows anything but text."""
-    return not isinstance(content, str) and any(isinstance(it, dict) and it.get("type") != "text" for it in content)
+    return any(isinstance(it, dict) and it.get("type") != "text" for it in as_blocks(content))
 
 
 def _without(block: Block, name: str) -> Block:

@@ -13,7 +13,7 @@ from switchgear.contracts.provider import Call, TargetModel
 from switchgear.wire.fit.chat import bounded
 from switchgear.wire.fit.names import NameRule, Names, fit_user
 from switchgear.wire.members import member, raw
-from switchgear.wire.messages.blocks import Turn, blocks_of, id_member, is_blank
+from switchgear.wire.messages.blocks import Turn, as_blocks, blocks_of, id_member, is_blank
 from switchgear.wire.messages.history import fit_turns
 from switchgear.wire.messages.models import Rules
 from switchgear.wire.messages.system_turns import fit_system_turns
@@ -338,8 +338,7 @@ def _history(call: Call, members: Members, rules: Rules, format: str, names: Nam
         if left or not content:
             kept.append(turn)
     if leading:
-        system = _ANYTHING.decode(members.get("system", _NULL))
-        before = [{"type": "text", "text": system}] if isinstance(system, str) else system or []
+        before = as_blocks(_ANYTHING.decode(members.get("system", _NULL)))
         members = {**members, "system": raw([*before, *leading])}
     return {**members, "messages": raw(kept)} if changed else members
 

@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from switchgear.contracts.provider import Call
 from switchgear.wire.fit.said import reminder
-from switchgear.wire.messages.blocks import Block, Turn, blocks_of, is_more
+from switchgear.wire.messages.blocks import Block, Turn, as_blocks, blocks_of, is_more
 
 _SYSTEM, _USER = "system", "user"
 
@@ -32,15 +32,19 @@ def fit_system_turns(call: Call, turns: list[Turn], *, taken: bool) -> tuple[lis
         if place not in wrong:
             fitted.append(turn)
         elif fitted[-1].get("role") == _USER:
-            fitted[-1] = {"role": _USER, "content": [*_said(fitted[-1]), *_told(turn)]}
+            fitted[-1] = {"role": _USER, "content": [*as_blocks(fitted[-1].get("content")), *_told(turn)]}
         else:
             fitted.append({"role": _USER, "content": _told(turn)})
-    return [block for turn in leading for block in _said(turn)], fitted
+    return [block for turn in leading for block in as_blocks(turn.get("content"))], fitted
 
 
 def _is_wrong(turns: list[Turn], place: int, *, taken: bool) -> bool:
     turn = turns[place]
-    if turn.get("role") != _SYSTEM or is_more(turn) or any(it.get("type") != "text" for it in _said(turn)):
+    if (
+        turn.get("role") != _SYSTEM
+        or is_more(turn)
+        or any(it.get("type") != "text" for it in as_blocks(turn.get("content")))
+    ):
         return False
     before = turns[place - 1]
     follows = before.get("role") == _USER or any("_tool" in str(it.get("type")) for it in blocks_of(before)[-1:])
@@ -48,10 +52,5 @@ def _is_wrong(turns: list[Turn], place: int, *, taken: bool) -> bool:
     return not (taken and follows and leads)
 
 
-def _said(turn: Turn) -> list[Block]:
-    content = turn.get("content")
-    return [{"type": "text", "text": content}] if isinstance(content, str) else blocks_of(turn)
-
-
 def _told(turn: Turn) -> list[Block]:
-    return [{**block, "text": reminder(str(block.get("text")))} for block in _said(turn)]
+    return [{**block, "text": reminder(str(block.get("text")))} for block in as_blocks(turn.get("content"))]
