@@ -141,6 +141,26 @@ async def test_a_chain_leaves_a_vendor_in_the_middle_of_a_task(
     assert_told(relay, upstream.ledger.entries[before:])
 
 
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "bedrock", "ai_studio"])
+async def test_tools_that_it_finds_later_are_called(bench: Bench, all_providers: Served, provider: str) -> None:
+    model = f"{provider}/{all_providers.rows[provider].prefix}claude-search"
+    book = bench.work / "book.ipynb"
+    book.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    cell = {"notebook_path": str(book), "new_source": "1 + 1", "cell_type": "code", "edit_mode": "insert"}
+    calls = (
+        ToolCall("ToolSearch", json.dumps({"query": "select:NotebookEdit"})),
+        ToolCall("Read", json.dumps({"file_path": str(book)})),
+        ToolCall("NotebookEdit", json.dumps(cell)),
+    )
+    all_providers.upstream.script(
+        *(Script(goes_on=True, tool_calls=(call,)) for call in calls), Script(content="All done.", goes_on=True)
+    )
+    told = await bench.ask("Add a cell.", "--allowedTools", "Read,NotebookEdit,ToolSearch", model=model)
+    assert "All done." in told
+    assert "1 + 1" in book.read_text()
+    assert [200] * 4 == [record["status"] for record in await bench.records(model)]
+
+
 async def test_a_session_is_gone_on_with_at_other_vendors(bench: Bench, all_providers: Served) -> None:
     upstream = all_providers.upstream
     for number, provider in enumerate(("anthropic", "openai", "ai_studio", "anthropic")):
