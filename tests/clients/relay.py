@@ -125,6 +125,12 @@ def assert_gone_on(asked: list[dict[str, Any]]) -> None:
         assert json.dumps(now[len(before) - 1]).startswith(json.dumps(before[-1])[:-2]), "it may have been added to"
 
 
+def assert_texts(asked: list[dict[str, Any]]) -> None:
+    """Check that each message of a chat says one text: some servers read nothing else."""
+    contents = [message.get("content") for body in asked for message in body["messages"]]
+    assert all(content is None or isinstance(content, str) for content in contents)
+
+
 def unnamed(noted: Noted, told: dict[str, Any]) -> list[str]:
     """Return the texts of a request that its provider was not told and its client was not told of, by their paths."""
     heard = "\n".join(text for _, text in _texts(told, ""))

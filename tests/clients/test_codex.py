@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clients.relay import Relay, assert_cached, assert_told, bodies, said
+from clients.relay import Relay, assert_cached, assert_texts, assert_told, bodies, said
 from sdk.served import Served
 from support.faultup import Script, ToolCall
 from support.web import Asked, Told, Web
@@ -116,10 +116,7 @@ async def test_a_task_is_done_in_several_turns(
     assert_cached(asked)
     assert "3 notes.txt" in json.dumps(asked[-1])
     if provider == "openai_compatible":
-        contents = [message.get("content") for message in asked[-1]["messages"]]
-        assert all(content is None or isinstance(content, str) for content in contents), (
-            "some servers read nothing else"
-        )
+        assert_texts(asked)
 
 
 async def test_a_session_is_gone_on_with_at_other_vendors(bench: Bench, all_providers: Served) -> None:
