@@ -3,35 +3,19 @@
 import asyncio
 import json
 import os
-import subprocess
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clients.relay import Relay, assert_cached, assert_texts, assert_told, bodies
 from sdk.served import Served
-from support.faultup import Entry, Script, ToolCall
+from support.faultup import Script, ToolCall
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 PROVIDERS = ("anthropic", "openai", "responses", "openai_compatible", "bedrock", "ai_studio")
 """Providers of the matrix; `responses` is OpenAI's, asked over that wire."""
-
-
-@pytest.fixture(scope="session")
-def claude() -> Path:
-    """The program of Claude Code, of its current version."""
-    root = Path(os.environ["SWITCHGEAR_CLIENTS"])
-    package = root / "node_modules" / "@anthropic-ai" / "claude-code"
-    program = package / "bin" / "claude.exe"
-    if not package.exists():
-        root.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(root), "@anthropic-ai/claude-code"]
-        subprocess.run(command, check=True, timeout=600, capture_output=True)
-        # Newer npm does not run what a package wants to be run after it was installed.
-        subprocess.run(["node", "install.cjs"], check=True, timeout=120, capture_output=True, cwd=package)
-    return program
 
 
 class Bench:
@@ -104,20 +88,6 @@ def bench(claude: Path, tmp_path: Path, all_providers: Served) -> Bench:
     return Bench(claude, tmp_path, all_providers)
 
 
-def said(entries: list[Entry]) -> list[list[Any]]:
-    """Return the conversation of each request, in whatever wire it is, without marks of what is to be cached."""
-    found = [json.loads(entry.body) for entry in entries if entry.body[:1] == b"{"]
-    return [unmarked(body.get("messages") or body.get("contents") or body.get("input")) for body in found]
-
-
-def unmarked(value: Any) -> Any:
-    if isinstance(value, list):
-        return [unmarked(one) for one in value if not (isinstance(one, dict) and "cachePoint" in one)]
-    if isinstance(value, dict):
-        return {name: unmarked(one) for name, one in value.items() if name != "cache_control"}
-    return value
-
-
 async def model_at(served: Served, provider: str) -> str:
     """Return the name of a model at a provider, which is made where only a model resource says how it is asked."""
     if provider != "responses":
@@ -129,40 +99,63 @@ async def model_at(served: Served, provider: str) -> str:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_a_task_is_done_in_several_turns(bench: Bench, all_providers: Served, provider: str) -> None:
+async def test_a_task_is_done_in_several_turns(
+    bench: Bench, all_providers: Served, relay: Relay, provider: str
+) -> None:
     upstream = all_providers.upstream
     model = await model_at(all_providers, provider)
     before = len(upstream.ledger.entries)
     upstream.script(*bench.turns(reasoning="Let me see."))
-    assert "All done." in await bench.ask("Renew my notes.", model=model)
+    assert "All done." in await bench.ask("Renew my notes.", model=model, ANTHROPIC_BASE_URL=relay.url)
     assert "an new note\n" == bench.notes.read_text()
     records = await bench.records(model)
     assert [200] * 4 == [record["status"] for record in records]
     assert {1} == {record["attempts"] for record in records}, [record.get("why") for record in records]
-    conversations = said(upstream.ledger.entries[before:])
-    for earlier, later in pairwise(conversations):
-        assert earlier == later[: len(earlier)], "what was said is told again as it was, so that it is cached"
-    assert "3 notes.txt" in json.dumps(conversations[-1])
+    assert_told(relay, upstream.ledger.entries[before:])
+    asked = bodies(upstream.ledger.entries[before:])
+    assert_cached(asked)
+    assert "3 notes.txt" in json.dumps(asked[-1])
     if provider == "openai_compatible":
-        contents = [message.get("content") for message in conversations[-1]]
-        assert all(content is None or isinstance(content, str) for content in contents), (
-            "some servers read nothing else"
-        )
+        assert_texts(asked)
 
 
-async def test_a_chain_leaves_a_vendor_in_the_middle_of_a_task(bench: Bench, all_providers: Served) -> None:
+async def test_a_chain_leaves_a_vendor_in_the_middle_of_a_task(
+    bench: Bench, all_providers: Served, relay: Relay
+) -> None:
     upstream, run = all_providers.upstream, all_providers.run
     names = ("anthropic", "openai", "bedrock")
     steps = [{"target": f"{name}/{all_providers.rows[name].prefix}claude-chained"} for name in names]
     await run.create("chains", id="claude-chain", steps=steps)
+    before = len(upstream.ledger.entries)
     first, second, third, done = bench.turns(reasoning="Let me see.")
     overloaded = Script(status=529)
     upstream.script(first, overloaded, second, overloaded, overloaded, third, done)
-    assert "All done." in await bench.ask("Renew my notes.", model="claude-chain")
+    assert "All done." in await bench.ask("Renew my notes.", model="claude-chain", ANTHROPIC_BASE_URL=relay.url)
     assert "an new note\n" == bench.notes.read_text()
     records = await bench.records("claude-chain")
     assert [200] * 4 == [record["status"] for record in records]
     assert {1, 2, 3} == {record["attempts"] for record in records}
+    assert_told(relay, upstream.ledger.entries[before:])
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai", "bedrock", "ai_studio"])
+async def test_tools_that_it_finds_later_are_called(bench: Bench, all_providers: Served, provider: str) -> None:
+    model = f"{provider}/{all_providers.rows[provider].prefix}claude-search"
+    book = bench.work / "book.ipynb"
+    book.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    cell = {"notebook_path": str(book), "new_source": "1 + 1", "cell_type": "code", "edit_mode": "insert"}
+    calls = (
+        ToolCall("ToolSearch", json.dumps({"query": "select:NotebookEdit"})),
+        ToolCall("Read", json.dumps({"file_path": str(book)})),
+        ToolCall("NotebookEdit", json.dumps(cell)),
+    )
+    all_providers.upstream.script(
+        *(Script(goes_on=True, tool_calls=(call,)) for call in calls), Script(content="All done.", goes_on=True)
+    )
+    told = await bench.ask("Add a cell.", "--allowedTools", "Read,NotebookEdit,ToolSearch", model=model)
+    assert "All done." in told
+    assert "1 + 1" in book.read_text()
+    assert [200] * 4 == [record["status"] for record in await bench.records(model)]
 
 
 async def test_a_session_is_gone_on_with_at_other_vendors(bench: Bench, all_providers: Served) -> None:

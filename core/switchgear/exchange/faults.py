@@ -1,6 +1,7 @@
 """What went wrong, in the client's terms and as an outcome. One table each, used by every path."""
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from switchgear.contracts.exchange import Outcome
@@ -164,7 +165,13 @@ def _of_fault(fault: ProviderFault, secrets: tuple[str, ...]) -> ApiError:
         return UpstreamFailed("The provider refused the gateway's credential.", code="upstream_auth")
     if fault.cause == "protocol":
         return UpstreamFailed("The provider's answer cannot be understood.", code="upstream_protocol")
-    return UpstreamFailed(f"The provider failed with status {fault.status}.", code="upstream_error")
+    in_its_answer = fault.status < HTTPStatus.BAD_REQUEST
+    how = (
+        "The provider's answer ended in an error."
+        if in_its_answer
+        else f"The provider failed with status {fault.status}."
+    )
+    return UpstreamFailed(how, code="upstream_error")
 
 
 def _scrubbed(said: Any, secrets: tuple[str, ...], depth: int = 0) -> Any:

@@ -42,6 +42,7 @@ _DOCUMENTS = {
 }
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9\-()\[\]]+")
+_MARK = "messages.content.cache_control"
 _MOST_NAME = 180
 _BESIDE_A_DOCUMENT = "(see the document)"
 _OWN_FORMATS = ("anthropic", "bedrock")
@@ -80,7 +81,7 @@ class Writer:
                 raise refuse(f"{where}.content[{place}]", "is not text; a system message has only text here.")
             if part.text:
                 blocks.append({"text": part.text})
-            self.mark(blocks, part.cache_control, f"{where}.content[{place}]")
+            self.mark(blocks, part.cache_control)
         return blocks
 
     def user(self, message: Message, where: str) -> list[Block]:
@@ -93,7 +94,7 @@ class Writer:
 
     def assistant(self, message: Message, where: str) -> list[Block]:
         """Write an assistant message: what it thought, what it said, the tools it called."""
-        thoughts = self._reasoning(message, where)
+        thoughts = self._reasoning(message)
         blocks = thoughts.get(None, [])
         blocks += self._parts(message, where)
         if message.refusal:
@@ -116,20 +117,20 @@ class Writer:
             block = self._part(part, here)
             if block is not None:
                 content.append(block)
-            self.mark(marks, getattr(part, "cache_control", None), here)
+            self.mark(marks, getattr(part, "cache_control", None))
         result = {"toolUseId": tool_id(message.tool_call_id), "content": content}
         if message.is_error:
             result["status"] = "error"
         return [{"toolResult": result}, *marks[-1:]]
 
-    def mark(self, blocks: list[Block], mark: CacheControl | None, where: str) -> None:
-        """Add a cache point behind a block if the client marked it."""
+    def mark(self, blocks: list[Block], mark: CacheControl | None, name: str = _MARK) -> None:
+        """Add a cache point behind a block if the client marked it; where the model has none, the mark is dropped by its name."""
         if mark is None:
             return
         if self._caches:
             blocks.append(cache_point(mark))
         else:
-            self._call.drop(f"{where}.cache_control")
+            self._call.drop(name)
 
     def _parts(self, message: Message, where: str) -> list[Block]:
         blocks: list[Block] = []
@@ -138,7 +139,7 @@ class Writer:
             block = self._part(part, here)
             if block is not None:
                 blocks.append(block)
-                self.mark(blocks, getattr(part, "cache_control", None), here)
+                self.mark(blocks, getattr(part, "cache_control", None))
         return blocks
 
     def _part(self, part: Part, where: str) -> Block | None:
@@ -164,7 +165,7 @@ class Writer:
         if media not in _IMAGES:
             raise refuse(where, "is an image of a type that is not taken; send PNG, JPEG, GIF or WebP.")
         if image.detail not in (None, "auto"):
-            self._call.drop(f"{where}.image_url.detail")
+            self._call.drop("messages.content.image_url.detail")
         return {"image": {"format": _IMAGES[media], "source": {"bytes": data.decode()}}}
 
     def _document(self, part: FilePart, where: str) -> Block:
@@ -194,7 +195,7 @@ class Writer:
         self._documents.add(name)
         return name
 
-    def _reasoning(self, message: Message, where: str) -> dict[str | None, list[Block]]:
+    def _reasoning(self, message: Message) -> dict[str | None, list[Block]]:
         """Write what must come back as it was, by the call it came behind: signed and encrypted reasoning.
 
         The rest is dropped, as a model refuses it.
@@ -202,16 +203,16 @@ class Writer:
         blocks: dict[str | None, list[Block]] = {}
         calls = {call.id for call in message.tool_calls or ()}
         unsigned = message.reasoning_content is not None
-        for place, detail in enumerate(message.reasoning_details or ()):
+        for detail in message.reasoning_details or ():
             block = _reasoning_block(detail)
             if block is not None:
                 behind = detail.id if detail.id in calls else None
                 blocks.setdefault(behind, []).append({"reasoningContent": block})
                 unsigned = False
             elif detail.type != "reasoning.summary":
-                self._call.drop(f"{where}.reasoning_details[{place}]")
+                self._call.drop("messages.reasoning_details")
         if unsigned:
-            self._call.drop(f"{where}.reasoning_content")
+            self._call.drop("messages.reasoning_content")
         return blocks
 
     def _tool_use(self, call: ToolCall, where: str) -> Block:

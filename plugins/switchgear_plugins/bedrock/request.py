@@ -86,7 +86,7 @@ def _prompt(call: Call, chat: ChatRequest, family: Family) -> dict[str, Any]:
     for place, message in enumerate(chat.messages):
         where = f"messages[{place}]"
         if message.name is not None and message.role != "tool":
-            call.drop(f"{where}.name")
+            call.drop("messages.name")
         match message.role:
             case "system" | "developer":
                 system += writer.system(message, where)
@@ -142,7 +142,7 @@ def _tools(call: Call, chat: ChatRequest, family: Family, writer: Writer) -> dic
 
 def _specifications(call: Call, chat: ChatRequest, family: Family, writer: Writer) -> list[Block]:
     tools: list[Block] = []
-    for place, (function, mark) in enumerate(chat.functions()):
+    for function, mark in chat.functions():
         schema, lost = fit_root(function.parameters) if function.parameters else (_ANY_OBJECT, False)
         if lost:
             call.change("tools.function.parameters")
@@ -154,7 +154,7 @@ def _specifications(call: Call, chat: ChatRequest, family: Family, writer: Write
             else:
                 call.drop("tools.function.strict")
         tools.append({"toolSpec": spec})
-        writer.mark(tools, mark, f"tools[{place}]")
+        writer.mark(tools, mark, "tools.cache_control")
     return tools
 
 

@@ -22,7 +22,8 @@ class CompatibleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     rename_members            members that have another name there, as `{max_completion_tokens: max_tokens}`
     text_content, system_front, empty_reasoning
                               which calls are written for servers that want one string where a message is text alone, one
-                              system message in front, an (empty) `reasoning_content` in every turn that calls tools:
+                              system message in front (later ones are told as marked words of the user's), an (empty)
+                              `reasoning_content` in every turn that calls tools:
                               `never`, `translated` (those of clients of another form) or `always`; by default what is known
                               of the server, else `translated`
     most_user                 characters of `user`; a longer one is replaced by its hash

@@ -29,6 +29,7 @@ _BETAS = frozenset(
     }
 )  # fmt: skip
 """Opt-ins that are known here; others refuse the whole call."""
+_NAMES = {"advanced-tool-use-2025-11-20": "tool-search-tool-2025-10-19"}
 _MOST_UNDECIDED = 65_536
 
 
@@ -41,7 +42,7 @@ class ClaudeOnVertex(MessagesProvider):
     """What the provider asks about Claude models. Signed thinking is that of Anthropic's own API."""
 
     reasoning_format = "anthropic-claude-v1"
-    host = Host(_BETAS, "anthropic-beta")
+    host = Host(_BETAS, "anthropic-beta", _NAMES)
 
     def __init__(self, address: Address, headers: dict[str, str], ambient: Ambient) -> None:
         super().__init__("", headers, ambient)

@@ -128,3 +128,9 @@ def test_what_else_a_provider_says_of_a_failure_reaches_clients_of_its_wire() ->
     assert told["failed_generation"].startswith("<f>")
     assert decode_fault(400, b'{"error": "text"}', RecordedHead(400)).extra is None
     assert decode_fault(400, b"[1]", RecordedHead(400)).extra is None
+
+
+def test_a_failure_inside_a_good_answer_is_not_told_as_a_status() -> None:
+    fault = decode_fault(200, b'{"error":{"message":"oops"}}', RecordedHead())
+    assert str(to_api_error(fault)) == "The provider's answer ended in an error."
+    assert "status 502" in str(to_api_error(decode_fault(502, b"{}", RecordedHead())))

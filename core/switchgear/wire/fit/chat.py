@@ -53,7 +53,7 @@ class ChatGrammar(Struct, frozen=True):
     names            how the names of tools are
     ids              characters of a tool call's id at most, None for any
     joined           which calls' contents of text alone go out as one string
-    front            which calls' system texts go out as one message in front
+    front            which calls' system texts go out as one message in front, later ones as marked words of the user's
     reasoning_empty  which calls' assistant turns with tools get an empty `reasoning_content` where there is none
     extra            takes `extra_content` of tool calls back
     media            takes pictures and files in tool messages
@@ -96,7 +96,7 @@ def fit_chat(call: Call, members: dict[str, Raw], grammar: ChatGrammar, model: T
             call.drop(web_search.MEMBER)
             fitted = {name: value for name, value in fitted.items() if name != web_search.MEMBER}
     steps = _steps(call, text, grammar, names)
-    if not steps:
+    if not steps or (call.origin == call.wire and not _is_readable(text)):
         return fitted
     found = before = member(fitted, "messages", list[dict[str, Raw]]) or []
     for step in steps:
@@ -128,9 +128,10 @@ def _steps(call: Call, text: bytes, grammar: ChatGrammar, names: Names) -> list[
             steps.append(with_reasoning)
     if grammar.extra and EXTRA.encode() in text:
         steps.insert(0, with_extra)
-    if _applies(grammar.front, call) and (b'"system"' in text or b'"developer"' in text):
+    fronts = _applies(grammar.front, call) and (b'"system"' in text or b'"developer"' in text)
+    if fronts:
         steps.append(lambda found: system_in_front(call, found))
-    if _applies(grammar.joined, call) and b"[" in text[1:]:
+    if _applies(grammar.joined, call) and (fronts or b"[" in text[1:]):
         steps.append(lambda found: joined(call, found))
     return steps
 
@@ -138,6 +139,33 @@ def _steps(call: Call, text: bytes, grammar: ChatGrammar, names: Names) -> list[
 def holds_addresses(call: Call) -> bool:
     """Say whether a translated call names files by their addresses."""
     return b'"file_data":"http' in bytes(call.members.get("messages", b""))
+
+
+class _Part(Struct):
+    type: str
+    text: str = ""
+    refusal: str = ""
+
+
+class _Said(Struct):
+    """What the steps look at."""
+
+    content: str | list[_Part] | None = None
+    tool_calls: list[dict[str, Raw]] | None = None
+    tool_call_id: str | None = None
+    reasoning_details: list[dict[str, Raw]] | None = None
+
+
+_readable = msgspec.json.Decoder(list[_Said])
+
+
+def _is_readable(text: bytes) -> bool:
+    """Say whether messages of a client of this form are what they should be; others are for the server to refuse."""
+    try:
+        _readable.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 class _Message(Struct):

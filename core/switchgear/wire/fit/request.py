@@ -23,6 +23,7 @@ from switchgear.wire.canonical import (
 )
 from switchgear.wire.fit.names import BILLING, NameRule, Names
 from switchgear.wire.fit.results import NO_RESULT, paired
+from switchgear.wire.fit.said import reminder
 from switchgear.wire.mend import words
 
 _object = msgspec.json.Decoder(dict[str, Raw])
@@ -59,7 +60,7 @@ def read_fitted(call: Call, model: TargetModel, names: NameRule = _PLAIN, *, tak
         chat.messages[-1].role = "user"
     for message in chat.messages:
         _message(call, message, fitted, takes_errors=takes_errors)
-    chat.messages = list(_said(iter(_paired(call, chat.messages))))
+    chat.messages = list(_reminded(call, _said(iter(_paired(call, chat.messages)))))
     _tell_apart(call, chat.messages)
     return chat
 
@@ -147,6 +148,23 @@ def _message(call: Call, message: Message, names: Names, *, takes_errors: bool) 
 def _is_setting(message: Message) -> bool:
     """Say whether a message says how to behave rather than what to do, in words."""
     return message.role in _SETTING and all(isinstance(part, TextPart) for part in message.parts())
+
+
+def _reminded(call: Call, messages: Iterator[Message]) -> Iterator[Message]:
+    """Tell what the system says later where it says it, as marked words of the user's.
+
+    Other forms have one system prompt, in front: one that grew would end the cache of everything behind it.
+    """
+    begun = False
+    for message in messages:
+        begun = begun or message.role not in _SETTING
+        if begun and _is_setting(message):
+            call.change("messages.role")
+            texts = [part for part in message.parts() if isinstance(part, TextPart)]
+            told: list[Part] = [TextPart(reminder(part.text), part.cache_control) for part in texts]
+            yield Message("user", told, cache_control=message.cache_control)
+        else:
+            yield message
 
 
 def _is_blank(part: Part) -> bool:

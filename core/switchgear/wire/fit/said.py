@@ -15,7 +15,7 @@ Messages = list[dict[str, Raw]]
 
 _SEE_BELOW = "(see the attachment below)"
 _TEXT_TYPES = frozenset({"text", "refusal"})
-_ASSISTANT, _TOOL = Raw(b'"assistant"'), Raw(b'"tool"')
+_ASSISTANT, _TOOL, _USER = Raw(b'"assistant"'), Raw(b'"tool"'), Raw(b'"user"')
 _FRONT = (Raw(b'"system"'), Raw(b'"developer"'))
 _NULL = Raw(b"null")
 _NOTHING = (None, _NULL, Raw(b"[]"))
@@ -43,7 +43,7 @@ def media_behind(call: Call, messages: Messages) -> Messages:
     for message in messages:
         if message.get("role") != _TOOL:
             if waiting:
-                moved.append({"role": Raw(b'"user"'), "content": raw(waiting)})
+                moved.append({"role": _USER, "content": raw(waiting)})
                 waiting = []
             moved.append(message)
             continue
@@ -58,7 +58,7 @@ def media_behind(call: Call, messages: Messages) -> Messages:
         kept = [part for part in parts if part not in media] or [{"type": "text", "text": _SEE_BELOW}]
         moved.append({**message, "content": raw(kept if len(kept) > 1 else kept[0].get("text", _SEE_BELOW))})
     if waiting:
-        moved.append({"role": Raw(b'"user"'), "content": raw(waiting)})
+        moved.append({"role": _USER, "content": raw(waiting)})
     return moved
 
 
@@ -93,21 +93,43 @@ def with_extra(messages: Messages) -> Messages:
     return fitted
 
 
+def reminder(text: str) -> str:
+    """Return what the system says as the user can say it: marked, in the words that agents use for it."""
+    return f"<system-reminder>\n{text}\n</system-reminder>"
+
+
 def system_in_front(call: Call, messages: Messages) -> Messages:
-    """Put all system texts into one message in front."""
-    said = [message for message in messages if message.get("role") in _FRONT]
-    if not said or (len(said) == 1 and messages[0] is said[0]):
+    """Put the system texts that a conversation begins with into one message, and tell later ones as marked words of the user's.
+
+    They keep their place: a system prompt that grew would end the cache of everything behind it.
+    """
+    first = next((place for place, it in enumerate(messages) if it.get("role") not in _FRONT), len(messages))
+    leading, rest = messages[:first], messages[first:]
+    if len(leading) <= 1 and not any(message.get("role") in _FRONT for message in rest):
         return messages
-    if any(message.get("role") in _FRONT for message in messages[len(said) :]) or len(said) > 1:
-        call.change("messages.role")
-    parts: list[Any] = []
-    for message in said:
-        content: Any = _ANYTHING.decode(message.get("content", _NULL))
-        parts += content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
+    call.change("messages.role")
+    parts = [part for message in leading for part in _content(message)]
     plain = all(part.keys() == {"type", "text"} for part in parts)
     text = "\n\n".join(part["text"] for part in parts) if plain else parts
-    first = {**said[0], "content": raw(text)}
-    return [first, *(message for message in messages if message.get("role") not in _FRONT)]
+    front = [{**leading[0], "content": raw(text)}] if leading else []
+    return [*front, *_reminded(rest)]
+
+
+def _reminded(messages: Messages) -> Messages:
+    """Tell system texts as the user's, in one message with what the user says beside: some servers want roles to alternate."""
+    fitted: Messages = []
+    was_told = False
+    for message in messages:
+        is_told = message.get("role") in _FRONT
+        if is_told:
+            parts = [{**part, "text": reminder(str(part.get("text")))} for part in _content(message)]
+            message = {"role": _USER, "content": raw(parts)}  # noqa: PLW2901 - a value in its stead
+        if (is_told or was_told) and fitted and fitted[-1].get("role") == message.get("role") == _USER:
+            before = fitted.pop()
+            message = {**before, **message, "content": raw([*_content(before), *_content(message)])}  # noqa: PLW2901
+        fitted.append(message)
+        was_told = is_told
+    return fitted
 
 
 def joined(call: Call, messages: Messages) -> Messages:
@@ -147,6 +169,12 @@ def without_billing(messages: Messages) -> Messages:
                 message = {**message, "content": raw(rest)}  # noqa: PLW2901
         fitted.append(message)
     return fitted
+
+
+def _content(message: dict[str, Raw]) -> list[Any]:
+    """Return a content as parts."""
+    content: Any = _ANYTHING.decode(message.get("content", _NULL))
+    return content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
 
 
 def _parts(message: dict[str, Raw]) -> list[Any] | None:

@@ -24,6 +24,18 @@ def blocks_of(turn: Turn) -> list[Any]:
     return content if isinstance(content, list) else []
 
 
+def as_blocks(content: Any) -> list[Any]:
+    """Return a content as blocks: a text is one."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return content if isinstance(content, list) else []
+
+
+def is_more(turn: Turn) -> bool:
+    """Say whether a turn of the system says something by members of its own, and not by its content alone."""
+    return turn.get("role") == "system" and bool(turn.keys() - {"role", "content"})
+
+
 def is_blank(block: Block) -> bool:
     """Say whether a block is a text that says nothing."""
     return block.get("type") == "text" and not str(block.get("text") or "").strip()
@@ -41,6 +53,8 @@ def fit_blocks(call: Call, turns: list[Turn]) -> list[Turn]:
 
 def _fit_turn(call: Call, turn: Turn) -> Turn | None:
     content = turn.get("content")
+    if is_more(turn):
+        return turn
     if content is None or (isinstance(content, str) and not content.strip()):
         return None
     if not isinstance(content, list):
@@ -72,7 +86,9 @@ def _object(given: Any) -> Any:
 
 def _is_cited_elsewhere(block: Block) -> bool:
     """Say whether another vendor's answer was told with these citations: they lack the index that this one wants back."""
-    return any(isinstance(it, dict) and it.get("encrypted_index") == "" for it in block.get("citations") or ())
+    citations = block.get("citations")
+    cited = citations if isinstance(citations, list) else ()
+    return any(isinstance(it, dict) and it.get("encrypted_index") == "" for it in cited)
 
 
 def _fit_result(call: Call, block: Block) -> Block:
@@ -92,9 +108,9 @@ def _fit_result(call: Call, block: Block) -> Block:
     return {**block, "content": kept} if kept else _without(block, "content")
 
 
-def holds_media(content: str | list[Any]) -> bool:
+def holds_media(content: Any) -> bool:
     """Say whether a result shows anything but text."""
-    return not isinstance(content, str) and any(isinstance(it, dict) and it.get("type") != "text" for it in content)
+    return any(isinstance(it, dict) and it.get("type") != "text" for it in as_blocks(content))
 
 
 def _without(block: Block, name: str) -> Block:

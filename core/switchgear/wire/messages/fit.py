@@ -3,6 +3,7 @@
 What nobody has to touch goes out byte for byte.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,9 +13,10 @@ from switchgear.contracts.provider import Call, TargetModel
 from switchgear.wire.fit.chat import bounded
 from switchgear.wire.fit.names import NameRule, Names, fit_user
 from switchgear.wire.members import member, raw
-from switchgear.wire.messages.blocks import id_member, is_blank
+from switchgear.wire.messages.blocks import Turn, as_blocks, blocks_of, id_member, is_blank
 from switchgear.wire.messages.history import fit_turns
 from switchgear.wire.messages.models import Rules
+from switchgear.wire.messages.system_turns import fit_system_turns
 from switchgear.wire.messages.thinking import fit_thinking, lacks_thinking, own_thought
 from switchgear.wire.messages.turns import tool_id
 from switchgear.wire.texts import text_of
@@ -40,10 +42,14 @@ _named = msgspec.json.Decoder(_Named | list[_Named] | None)
 
 
 class Host(Struct, frozen=True):
-    """What who hosts a model knows beyond the form: opt-ins, None for all that there are; they come in `header`."""
+    """What who hosts a model knows beyond the form: opt-ins, None for all that there are; they come in `header`.
+
+    `names` are its own names of opt-ins that the form's vendor calls otherwise.
+    """
 
     betas: frozenset[str] | None = None
     header: str = ""
+    names: Mapping[str, str] = {}
 
 
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -63,8 +69,9 @@ def fit_host(call: Call, members: Members, host: Host) -> tuple[Members, str | N
     known = host.betas
     if known is None:
         return members, asked
-    kept = [name for name in (asked or "").split(",") if name in known]
-    if asked and len(kept) < len(asked.split(",")):
+    wanted = [host.names.get(name, name) for name in (asked or "").split(",")]
+    kept = [name for name in dict.fromkeys(wanted) if name in known]
+    if asked and not known.issuperset(wanted):
         call.drop(host.header)
     lost = [
         name for name, needs in NEEDED.items() if name in members and not any(flag.startswith(needs) for flag in kept)
@@ -108,7 +115,7 @@ def fit_native(call: Call, members: Members, rules: Rules, model: TargetModel, f
         fitted = {name: value for name, value in fitted.items() if name != "tool_choice"}
     names = Names(call, _TOOL_NAMES)
     fitted = _tools(_unforced(call, fitted, rules), names)
-    fitted = _history(call, _system(fitted), format, names)
+    fitted = _system(_history(call, fitted, rules, format, names))
     fitted = _edits(call, _thinking(call, fitted, rules), rules)
     fitted = _sampling(call, fitted, rules)
     return _user(call, fitted)
@@ -202,9 +209,11 @@ def _system(members: Members) -> Members:
     return {**less, "system": raw(kept)} if kept else less
 
 
-def _turns(members: Members) -> list[Any]:
+def _turns(members: Members) -> list[Turn]:
+    """Return the turns; none where one of them, or a block, is no object: that is for the provider to refuse."""
     found = _ANYTHING.decode(members.get("messages", _NULL))
-    return found if isinstance(found, list) and all(isinstance(turn, dict) for turn in found) else []
+    turns = found if isinstance(found, list) and all(isinstance(turn, dict) for turn in found) else []
+    return turns if all(isinstance(block, dict) for turn in turns for block in blocks_of(turn)) else []
 
 
 def _sampling(call: Call, members: Members, rules: Rules) -> Members:
@@ -280,7 +289,9 @@ _LONGEST_BLANK = 32
 
 
 def _is_plain(messages: Raw) -> bool:
-    """Say whether no turn has to be looked at: none thinks, has to do with tools or is blank, and the last is the user's."""
+    """Say whether no turn has to be looked at: all are the user's and the model's, the last the user's; none is blank, thinks or
+    has to do with tools.
+    """
     try:
         turns = _plain.decode(messages)
     except (msgspec.DecodeError, RecursionError):
@@ -289,6 +300,8 @@ def _is_plain(messages: Raw) -> bool:
         return False
     for turn in turns:
         content = turn.content
+        if turn.role == "system":
+            return False
         if isinstance(content, str):
             if not content or content.isspace():
                 return False
@@ -304,12 +317,12 @@ def _is_doubtful(block: _Block) -> bool:
     )
 
 
-def _history(call: Call, members: Members, format: str, names: Names) -> Members:
-    """Leave out thoughts that the model cannot have had, and write names, ids and blank texts as the form takes them."""
+def _history(call: Call, members: Members, rules: Rules, format: str, names: Names) -> Members:
+    """Leave out thoughts that the model cannot have had, and write turns, names, ids and blank texts as the form takes them."""
     if _is_plain(members.get("messages", _NULL)):
         return members
     given = _turns(members)
-    turns = fit_turns(call, given)
+    leading, turns = fit_system_turns(call, fit_turns(call, given), taken=rules.system_turns)
     changed = turns is not given
     kept = []
     for turn in turns:
@@ -317,13 +330,16 @@ def _history(call: Call, members: Members, format: str, names: Names) -> Members
         if not isinstance(content, list):
             kept.append(turn)
             continue
-        blocks = [_block(call, block, format, names) if isinstance(block, dict) else block for block in content]
+        blocks = [_block(call, block, format, names) for block in content]
         left = [block for block in blocks if block is not None]
         if len(left) != len(content) or any(new is not old for new, old in zip(left, content, strict=True)):
             changed = True
             turn = {**turn, "content": left}  # noqa: PLW2901 - a value in its stead
         if left or not content:
             kept.append(turn)
+    if leading:
+        before = as_blocks(_ANYTHING.decode(members.get("system", _NULL)))
+        members = {**members, "system": raw([*before, *leading])}
     return {**members, "messages": raw(kept)} if changed else members
 
 

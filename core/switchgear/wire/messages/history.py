@@ -10,15 +10,13 @@ from typing import Any
 from switchgear.contracts.provider import Call
 from switchgear.wire.calls import Ids
 from switchgear.wire.fit.results import NO_RESULT, paired
-from switchgear.wire.messages.blocks import RESULT, USE, Block, Turn, blocks_of, fit_blocks
+from switchgear.wire.messages.blocks import RESULT, USE, Block, Turn, as_blocks, blocks_of, fit_blocks
 
 _USER = "user"
 
 
 def fit_turns(call: Call, turns: list[Turn]) -> list[Turn]:
     """Return the turns in the order that the form wants; the very list where they are."""
-    if any(not isinstance(block, dict) for turn in turns for block in blocks_of(turn)):
-        return turns
     found = fit_blocks(call, turns)
     if not _is_in_order(found):
         ordered, made_up = paired(
@@ -83,7 +81,10 @@ def _answered(turn: Turn) -> str | None:
 
 def _said(result: Block) -> str | list[Any]:
     """Return what a result says that answers nothing."""
-    return result.get("content") or NO_RESULT
+    content = result.get("content")
+    if isinstance(content, str):
+        return content or NO_RESULT
+    return [block for block in as_blocks(content) if isinstance(block, dict)] or NO_RESULT
 
 
 def _told_apart(turns: list[Turn]) -> list[Turn]:
@@ -106,9 +107,7 @@ def _together(turns: list[Turn]) -> list[Turn]:
     for turn in turns:
         last = found[-1] if found else None
         if last is not None and turn.get("role") == last.get("role") == _USER and _results(last):
-            content = turn.get("content")
-            more = content if isinstance(content, list) else [{"type": "text", "text": content}]
-            found[-1] = {**last, "content": [*last["content"], *more]}
+            found[-1] = {**last, "content": [*last["content"], *as_blocks(turn.get("content"))]}
         else:
             found.append(turn)
     return found

@@ -26,6 +26,7 @@ class Rules(Struct, frozen=True):
     one_sampling  takes temperature or top_p, not both
     forced_tools  takes a tool_choice that forces a tool
     prefill       goes on with an assistant message that ends the conversation
+    system_turns  takes turns of the role `system` in the middle of a conversation
     json_schema   takes `output_config.format` and strict tools
     max_tokens    sent where nobody set a bound, since the form requires one: what every model of the generation can make,
                   32,000 at most
@@ -38,6 +39,7 @@ class Rules(Struct, frozen=True):
     one_sampling: bool = False
     forced_tools: bool = True
     prefill: bool = False
+    system_turns: bool = True
     json_schema: bool = True
     max_tokens: int = 8192
 
@@ -65,13 +67,16 @@ def rules_of(name: str) -> Rules:
 def _rules(family: str, version: tuple[int, int]) -> Rules:
     if version < (3, 7):
         size = 8192 if version >= (3, 5) else 4096
-        return Rules("none", prefill=True, json_schema=False, max_tokens=size)
+        return Rules("none", prefill=True, system_turns=False, json_schema=False, max_tokens=size)
     if version < (4, 6):
         newer = version >= (4, 1)
-        return Rules("budget", prefill=True, one_sampling=newer, json_schema=newer, max_tokens=32_000)
+        return Rules(
+            "budget", prefill=True, system_turns=False, one_sampling=newer, json_schema=newer, max_tokens=32_000
+        )
     if version < (4, 7):
-        return Rules(efforts=_WITHOUT_XHIGH, one_sampling=True, max_tokens=32_000)
+        return Rules(efforts=_WITHOUT_XHIGH, one_sampling=True, system_turns=False, max_tokens=32_000)
     always_thinks = family in ("fable", "mythos") or (family == "opus" and version >= (5, 5))
     forced = version < (5, 1) if family in ("fable", "mythos") else family == "haiku" or version < (5, 5)
     off = None if always_thinks else "between_tools" if family == "sonnet" and version >= (5, 5) else "disabled"
-    return Rules(off=off, sampling=False, forced_tools=forced, max_tokens=32_000)
+    system = version >= (4, 8) and family not in ("sonnet", "haiku")
+    return Rules(off=off, sampling=False, forced_tools=forced, system_turns=system, max_tokens=32_000)

@@ -63,16 +63,16 @@ def fit_thinking(thinking: Json, effort: str | None, rules: Rules, limit: int) -
 def lacks_thinking(turns: Sequence[Json]) -> bool:
     """Say whether the conversation goes on in a turn of the model's that does not begin with what it thought.
 
-    It does so where tools have answered and the user has said nothing since, whatever a system turn says.
+    It does so where tools have answered, whatever else is said behind.
     """
-    last = next((turn for turn in reversed(turns) if turn.get("role") != "system"), {})
-    if last.get("role") != "user":
-        return False
-    content = last.get("content")
-    if not isinstance(content, list) or not any(block.get("type") == "tool_result" for block in content):
-        return False
-    said = next((turn.get("content") for turn in reversed(turns) if turn.get("role") == "assistant"), None)
-    return not (isinstance(said, list) and said and said[0].get("type") in _THOUGHTS)
+    answered = False
+    for turn in reversed(turns):
+        content = turn.get("content")
+        blocks = content if isinstance(content, list) else []
+        if turn.get("role") == "assistant":
+            return answered and not (blocks and blocks[0].get("type") in _THOUGHTS)
+        answered = answered or any(block.get("type") == "tool_result" for block in blocks)
+    return False
 
 
 def own_thought(block: Json, format: str) -> Json | None:

@@ -1,7 +1,7 @@
 """Canonical messages as turns of the Messages form, which alternate between user and assistant.
 
 Wire: docs.anthropic.com/en/api/messages, …/build-with-claude/vision, …/pdf-support, …/prompt-caching, …/extended-thinking.
-System and developer messages all stand in front, in their order. Answers of tools are blocks of the user's turn, before what
+System and developer messages stand in front, in their order. Answers of tools are blocks of the user's turn, before what
 the user says. Thinking goes back in front of the turn, or behind the tool call that it came behind.
 """
 

@@ -113,10 +113,25 @@ def test_texts_are_joined_and_pictures_keep_their_lists() -> None:
     assert messages == fitted(own=True, messages=messages)[0]["messages"]
 
 
-def test_system_texts_go_in_front_as_one() -> None:
-    messages = [{"role": "system", "content": "A"}, Q, {"role": "system", "content": "B"}]
+A, B = {"role": "system", "content": "A"}, {"role": "developer", "content": "B"}
+FRONT, TOLD = {"role": "system", "content": "A\n\nB"}, "<system-reminder>\nB\n</system-reminder>"
+SAID = {"role": "assistant", "content": "x"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        ([A, B, Q], [FRONT, Q]),
+        ([A, Q, B], [A, {"role": "user", "content": f"q\n{TOLD}"}]),
+        ([Q, SAID, B, Q], [Q, SAID, {"role": "user", "content": f"{TOLD}\nq"}]),
+        ([A, Q, SAID, B], [A, Q, SAID, {"role": "user", "content": TOLD}]),
+    ],
+)
+def test_a_server_that_takes_one_system_text_hears_the_others_where_they_are_said(
+    messages: list[Any], told: list[Any]
+) -> None:
     found, call = fitted(messages=messages)
-    assert [{"role": "system", "content": "A\n\nB"}, Q] == found["messages"]
+    assert told == found["messages"]
     assert ("messages.role",) == call.changed
     assert messages == fitted(own=True, messages=messages)[0]["messages"]
 
@@ -172,3 +187,18 @@ def test_marks_that_move_on_leave_what_was_said_as_it_was() -> None:
             sent = msgspec.json.decode(provider.prepare(call, model, None).body)
             assert "a" in [it["content"] for it in sent.get("messages") or sent["input"]]
             assert ("messages.content.cache_control" in call.dropped) == (content != "a")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "tool_calls": True},
+        {"role": "system", "content": [None]},
+        {"role": "user", "content": [{"type": []}]},
+        {"role": "tool", "tool_call_id": 7},
+    ],
+)
+def test_what_is_no_message_is_for_the_server_to_refuse(message: Json) -> None:
+    grammar = ChatGrammar(joined="always", front="always", reasoning_empty="always", extra=True)
+    messages = [Q, message, A]
+    assert messages == fitted(grammar, own=True, messages=messages)[0]["messages"]

@@ -5,10 +5,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 
 from switchgear.contracts.provider import Call, TargetModel
 from switchgear.testing.provider_suite import chat_call
+from switchgear.wire.canonical import TextPart
 from switchgear.wire.fit.request import fit_arguments, read_fitted
 from switchgear.wire.fit.schema import fit_schema, is_fit
 from switchgear.wire.members import parse_object
@@ -38,6 +41,17 @@ def test_broken_arguments_go_on_in_an_object(arguments: str) -> None:
 @pytest.mark.parametrize("arguments", ["", "   ", "{}"])
 def test_empty_arguments_are_an_empty_object(arguments: str) -> None:
     assert "{}" == fit_arguments(arguments)
+
+
+def test_what_the_system_says_later_is_told_where_it_is_said() -> None:
+    system = {"role": "developer", "content": "later"}
+    call = chat_call(messages=[{"role": "system", "content": "first"}, Q, system])
+    told = read_fitted(call, MODEL).messages
+    assert [message.role for message in told] == ["system", "user", "user"]
+    assert [part.text for part in told[2].parts() if isinstance(part, TextPart)] == [
+        "<system-reminder>\nlater\n</system-reminder>"
+    ]
+    assert call.changed == ("messages.role",)
 
 
 def test_blank_turns_are_left_out_and_results_come_first() -> None:
@@ -170,6 +184,26 @@ def test_a_turn_that_began_without_thoughts_goes_on_without(later: list[Json]) -
     assert call.dropped == ("thinking",)
 
 
+@pytest.mark.parametrize(
+    ("model", "taken"),
+    [
+        ("claude-opus-4-8", True),
+        ("claude-fable-5", True),
+        ("some-other", True),
+        ("claude-opus-4-7", False),
+        ("claude-sonnet-5", False),
+        ("claude-haiku-4-5", False),
+        ("claude-sonnet-4-6", False),
+    ],
+)
+def test_turns_of_the_system_go_to_models_that_know_them(model: str, taken: bool) -> None:
+    system = {"role": "system", "content": "later"}
+    found, _ = native(model, system="first", messages=[system, Q, system])
+    assert found["system"] == [{"type": "text", "text": "first"}, {"type": "text", "text": "later"}]
+    assert (found["messages"] == [Q, system]) == taken
+    assert [turn["role"] for turn in found["messages"]] == ["user", "system"][: 1 + taken]
+
+
 def test_a_model_that_cannot_be_made_to_call_a_tool_is_left_to_choose() -> None:
     asked: Json = {
         "tools": [{"name": "f", "input_schema": {}}],
@@ -179,6 +213,20 @@ def test_a_model_that_cannot_be_made_to_call_a_tool_is_left_to_choose() -> None:
     assert found["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
     assert call.dropped == ("tool_choice",)
     assert native("claude-opus-4-8", **asked)[0]["tool_choice"] == asked["tool_choice"]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "system", "content": [None]}],
+        [Q, {"role": "assistant", "content": ["x"]}, Q],
+        [Q, "x"],
+        {"role": "user"},
+        None,
+    ],
+)
+def test_what_is_no_turn_is_for_the_provider_to_refuse(messages: Any) -> None:
+    assert native("claude-opus-4-5", messages=messages)[0]["messages"] == messages
 
 
 def test_a_call_that_needs_nothing_goes_byte_for_byte() -> None:
@@ -206,6 +254,13 @@ def test_opt_ins_that_a_host_does_not_know_are_dropped_with_their_members() -> N
     assert ({"messages": Raw(b"[]")}, "known-1") == fit_host(call, raws, Host(frozenset({"known-1"}), "anthropic-beta"))
     assert ("anthropic-beta", "context_management") == call.dropped
     assert (raws, headers["anthropic-beta"]) == fit_host(call, raws, Host(None, "anthropic-beta"))
+
+
+def test_opt_ins_go_by_the_names_that_a_host_has_for_them() -> None:
+    call = Call("chat", "messages", {}, model="m", headers={"anthropic-beta": "theirs-1,ours-1"})
+    host = Host(frozenset({"ours-1"}), "anthropic-beta", {"theirs-1": "ours-1"})
+    assert fit_host(call, {}, host) == ({}, "ours-1")
+    assert call.dropped == ()
 
 
 @pytest.mark.parametrize(
@@ -252,3 +307,24 @@ def test_citations_that_another_vendor_was_told_with_are_left_out_by_name() -> N
     sent, call = native("claude-opus-5", messages=[Q, {"role": "assistant", "content": texts}, Q])
     assert [{"type": "text", "text": "a"}, texts[1]] == sent["messages"][1]["content"]
     assert ("messages.content.citations",) == call.dropped
+
+
+KINDS = ["text", "tool_use", "tool_result", "thinking", "system", "user", "assistant", "", "a"]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 2) | st.sampled_from(KINDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "text", "content"]), inner),
+    max_leaves=5,
+)
+BLOCK = st.fixed_dictionaries(
+    {"type": st.sampled_from(KINDS)},
+    optional=dict.fromkeys(("text", "id", "tool_use_id", "input", "content", "is_error", "citations"), ANYTHING),
+)
+TURN = st.fixed_dictionaries(
+    {"role": st.sampled_from(KINDS)}, optional={"content": ANYTHING | st.lists(BLOCK, max_size=3)}
+)
+
+
+@given(st.lists(TURN, max_size=4), ANYTHING, ANYTHING, st.sampled_from(["claude-opus-4-8", "claude-haiku-4-5"]))
+def test_whatever_a_client_says_is_fitted(turns: list[Json], system: Any, other: Any, model: str) -> None:
+    edits = {"edits": [CLEARS, other]}
+    native(model, messages=turns, system=system, tool_choice=other, thinking=other, context_management=edits)

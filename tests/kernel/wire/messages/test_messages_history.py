@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from switchgear.testing.provider_suite import chat_call
 from switchgear.wire.messages.history import fit_turns
+from switchgear.wire.messages.system_turns import fit_system_turns
 
 Q = {"role": "user", "content": "q"}
 
@@ -93,7 +94,6 @@ def test_a_history_is_put_in_order(turns: list[Any], fitted: list[Any]) -> None:
         [Q, model(text("x"), use(), use("b")), user(result("b"), result(), text("go"))],
         [Q, model({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}, text("x"))],
         [Q, {"role": "assistant", "content": "x"}, Q],
-        [user("not a block")],
         [user(text(" "))],
         [],
         [Q, model(use()), user(failed([text("no")]))],
@@ -102,6 +102,54 @@ def test_a_history_is_put_in_order(turns: list[Any], fitted: list[Any]) -> None:
 )
 def test_what_is_in_order_is_not_touched(turns: list[Any]) -> None:
     assert turns is fit_turns(chat_call(), turns)
+
+
+def system(text: str = "s", **more: Any) -> dict[str, Any]:
+    return {"role": "system", "content": text, **more}
+
+
+TOLD = text("<system-reminder>\ns\n</system-reminder>")
+SEARCHED = {"type": "web_search_tool_result", "tool_use_id": "s", "content": []}
+
+
+@pytest.mark.parametrize(
+    ("taken", "turns", "fitted"),
+    [
+        (False, [Q, system()], [user(text("q"), TOLD)]),
+        (False, [Q, system(), model(text("x")), Q, system()], [user(text("q"), TOLD), model(text("x")), user(text("q"), TOLD)]),
+        (False, [Q, model(use()), user(result()), system()], [Q, model(use()), user(result(), TOLD)]),
+        (False, [Q, model(text("x")), system(), Q], [Q, model(text("x")), user(TOLD), Q]),
+        (True, [Q, system(), Q], [user(text("q"), TOLD), Q]),
+        (True, [Q, system(), system()], [user(text("q"), TOLD, TOLD)]),
+        (True, [Q, model(text("x")), system()], [Q, model(text("x")), user(TOLD)]),
+    ],
+)  # fmt: skip
+def test_the_system_is_heard_where_it_speaks(taken: bool, turns: list[Any], fitted: list[Any]) -> None:
+    call = chat_call()
+    assert fit_system_turns(call, turns, taken=taken) == ([], fitted)
+    assert call.changed == ("messages.role",)
+
+
+def test_what_the_system_says_first_is_its_prompt() -> None:
+    assert fit_system_turns(chat_call(), [system("a"), system("b"), Q], taken=True) == ([text("a"), text("b")], [Q])
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [Q, system()],
+        [Q, system(), model(text("x")), Q],
+        [Q, model(SEARCHED), system()],
+        [Q, system("", output_config={"effort": "low"}), Q],
+        [Q, {"role": "system", "output_config": {"effort": "low"}}],
+        [{"role": "system", "content": [], "output_config": {"effort": "low"}}, Q],
+        [Q, {"role": "system", "content": [{"type": "tool_addition"}]}, Q],
+        [],
+    ],
+)
+def test_turns_of_the_system_that_are_taken_stay(turns: list[Any]) -> None:
+    assert fit_system_turns(chat_call(), turns, taken=True)[1] is turns
+    assert fit_turns(chat_call(), turns) is turns
 
 
 SAID = st.sampled_from(["", " ", "x"]).map(text)

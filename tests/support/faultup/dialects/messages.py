@@ -6,6 +6,7 @@ docs.cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude for raw
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,6 +82,7 @@ class Messages:
             require(body.model is UNSET, "model: Extra inputs are not permitted")
             body.model = heard.names[0]
         _order(body.messages)
+        _system_turns(body.messages, str(body.model))
         asked = _asked(body)
         if isinstance(body, Create):
             _thinking(body)
@@ -141,6 +143,19 @@ def _order(messages: list[Message]) -> None:
         require(kinds == sorted(kinds, reverse=True), f"messages.{place}: `tool_result` blocks must come first")
     first_results = [part for part in merged[0][1] if isinstance(part, ToolResult)]
     require(not first_results, "messages.0: unexpected `tool_use_id` found in `tool_result` blocks")
+
+
+def _system_turns(messages: list[Message], model: str) -> None:
+    """Check where turns of the system may be."""
+    old = re.search(r"sonnet|haiku|opus-4-[0-7]|claude-3", model)
+    roles = [message.role for message in messages]
+    for place in (place for place, role in enumerate(roles) if role == "system"):
+        require(place > 0, "messages.0: use the top-level 'system' parameter for the initial system prompt")
+        require(old is None, "role 'system' is not supported on this model")
+        behind = roles[place + 1 : place + 2]
+        require(
+            roles[place - 1] == "user" and behind in ([], ["assistant"]), f"messages.{place}: not after a user turn"
+        )
 
 
 def _thinking(body: Create) -> None:

@@ -59,9 +59,13 @@ class ToolUse(Part, tag="tool_use"):
     caller: dict[str, Any] | UnsetType = UNSET
 
 
+class ToolReference(Part, tag="tool_reference"):
+    tool_name: str
+
+
 class ToolResult(Part, tag="tool_result"):
     tool_use_id: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]+$")]
-    content: str | list[Text | Image | Document] | UnsetType = UNSET
+    content: str | list[Text | Image | Document | ToolReference] | UnsetType = UNSET
     is_error: bool | UnsetType = UNSET
     cache_control: Cache | None = None
 
