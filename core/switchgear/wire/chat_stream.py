@@ -21,8 +21,9 @@ from switchgear.wire.chat import (
     without_null_usage,
 )
 from switchgear.wire.gathered import as_events
+from switchgear.wire.halves import clean
 from switchgear.wire.members import BROKEN, decode_text
-from switchgear.wire.mend import USUAL_FINISHES, Mender, clean, finish_word
+from switchgear.wire.mend import USUAL_FINISHES, Mender, finish_word
 from switchgear.wire.sse import SSEParser
 from switchgear.wire.usage import read_usage
 
@@ -44,12 +45,15 @@ class _Delta(Struct, gc=False):
     tool_calls: Raw = _NULL
     function_call: Raw = _NULL
     audio: Raw = _NULL
+    annotations: list[dict[str, Raw]] | None = None
+    images: list[dict[str, Raw]] | None = None
 
 
 class _Choice(Struct, gc=False):
     delta: Raw
     index: int = 0
     finish_reason: str | None = None
+    logprobs: dict[str, Raw] | None = None
     usage: Raw = _NULL
     error: Raw = _NULL
 
@@ -84,7 +88,7 @@ class ChatDecoder:
     def __init__(self, call: Call, head: Head, sse: SSEParser | None = None) -> None:
         self._sse = sse or SSEParser()
         self._head = head
-        self._body = Misdelivered.of(head)
+        self._body: Misdelivered | None = Misdelivered(head)
         self._call = call
         self._open = (call.member("n", int) or 1) if "n" in call.members else 1
         self._finished: set[int | None] = set()
@@ -98,6 +102,8 @@ class ChatDecoder:
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Take a piece of the body; return the events it completes."""
         events: list[StreamEvent] = []
+        if self._body is not None and self._body.is_stream(data):
+            self._body = None
         if self._body is not None:
             return self._whole() if self._body.feed(data) else events
         for payload in self._sse.feed(data):
@@ -118,7 +124,7 @@ class ChatDecoder:
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if self._body is not None:
+        if self._body is not None and self._body.found():
             raise decode_fault(self._head.status, self._body.found(), self._head)
         if not self._terminal:
             raise cut(self._head)

@@ -142,6 +142,38 @@ class Block(Struct, gc=False):
     citations: list[Citation] | None = None
 
 
+class Delta(Struct, gc=False):
+    """What an event of a stream adds to a block or, at the end, to the message. What is said may be anything but text, too."""
+
+    type: str = ""
+    text: Any = None
+    thinking: Any = None
+    partial_json: Any = None
+    signature: str | None = None
+    stop_reason: str | None = None
+    stop_details: StopDetails | None = None
+    citation: Citation | None = None
+
+
+class Begun(Struct, gc=False):
+    """The message that a stream begins with."""
+
+    id: str | None = None
+    model: str | None = None
+    usage: Raw = _NULL
+
+
+class Event(Struct, gc=False):
+    """An event of a stream. Which members mean something depends on the type."""
+
+    type: str
+    index: int | float | None = None
+    delta: Delta | None = None
+    content_block: Block | None = None
+    message: Begun | None = None
+    usage: Raw = _NULL
+
+
 STOPS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens", "content_filter": "refusal"}
 """Words of the chat form that other servers of this one write, and its own."""
 
