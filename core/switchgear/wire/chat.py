@@ -175,6 +175,14 @@ def chose_function(call: Call) -> bool:
     return isinstance(choice, dict) and choice.get("type") == "function"
 
 
+def begins_json(body: bytes) -> bool:
+    """Say whether a body begins as an object or a list does, and no stream."""
+    return body.lstrip(_BLANK)[:1] in (b"{", b"[")
+
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+
+
 class Misdelivered:
     """A JSON body where a stream was asked for: an error, mostly; a whole answer of a server that does not stream.
 
@@ -190,10 +198,9 @@ class Misdelivered:
 
     def is_stream(self, data: bytes) -> bool:
         """Say whether the body is a stream after all, going by this piece of it if nothing came before."""
-        if self._found:
+        if self._found.strip(_BLANK) or not data.strip(_BLANK):
             return False
-        begun = data.lstrip(b"\xef\xbb\xbf \t\r\n")
-        return begun.startswith(_STREAMS) if self._is_json else begun[:1] not in (b"{", b"[")
+        return data.lstrip(_BLANK).startswith(_STREAMS) if self._is_json else not begins_json(data)
 
     def feed(self, data: bytes) -> bool:
         """Take a piece, and say whether it may have been the last; of a very long body only the beginning is kept."""
