@@ -67,7 +67,6 @@ BEYOND = (
 """What other dialects' clients say in the canonical form and OpenAI's own chat completions have no place for."""
 
 _DECODE: dict[str, Callable[[bytes, Head], Answer]] = {
-    EMBEDDINGS: decode_embeddings,
     COMPLETIONS: decode_completion,
     RESPONSES: decode_response,
     COMPACT: decode_response,
@@ -248,6 +247,8 @@ class ChatProvider:
             return tell_answer(with_own_names(body, call.aliases), head)
         if call.wire == CANONICAL:
             return decode_answer(body, head, call)
+        if call.wire == EMBEDDINGS:
+            return decode_embeddings(call, body, head)
         if call.wire == RESPONSES and is_stream(body):
             body = response_of(call, head, body)
         return _DECODE[call.wire](with_own_names(body, call.aliases), head)

@@ -96,7 +96,7 @@ class ChatDecoder:
         self._terminal = False
         self._usage_wanted = call.usage_wanted
         self._held: dict[str, Any] | None = None
-        self._frame: _Chunk | None = None
+        self._frame: Any = None
         self._mender: Mender | None = None
 
     def feed(self, data: bytes) -> list[StreamEvent]:
@@ -191,7 +191,7 @@ class ChatDecoder:
             events.append(_usage_event(self._held))
         events.append(StreamEvent(b"", terminal=True, last=True))
 
-    def _end(self, frame: _Chunk) -> StreamEvent:
+    def _end(self, frame: Any) -> StreamEvent:
         """Say of a choice whose server did not that it is over: clients wait for it."""
         called = self._mender is not None and self._mender.has_called(0)
         choice = {"index": 0, "delta": {}, "finish_reason": finish_word(None, called=called)}
