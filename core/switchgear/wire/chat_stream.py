@@ -81,7 +81,7 @@ class ChatDecoder:
     """
 
     __slots__ = (
-        "_body", "_call", "_finished", "_frame", "_head", "_held", "_mender", "_open", "_said", "_sse", "_terminal",
+        "_body", "_call", "_counted", "_finished", "_frame", "_head", "_held", "_mender", "_open", "_said", "_sse", "_terminal",
         "_usage_wanted",
     )  # fmt: skip
 
@@ -93,6 +93,7 @@ class ChatDecoder:
         self._open = (call.member("n", int) or 1) if "n" in call.members else 1
         self._finished: set[int | None] = set()
         self._said = False
+        self._counted = False
         self._terminal = False
         self._usage_wanted = call.usage_wanted
         self._held: dict[str, Any] | None = None
@@ -214,6 +215,14 @@ class ChatDecoder:
             if place.get("usage") is not None or not self._usage_wanted:
                 place.pop("usage", None)
 
+    def _news(self, said: dict[str, Any] | None) -> Usage | None:
+        """Return what a usage tells; None for zeros behind counts."""
+        usage = None if said is None else read_usage(msgspec.json.encode(clean(said)))
+        if usage is None or (self._counted and not (usage.input_tokens or usage.output_tokens)):
+            return None
+        self._counted = True
+        return usage
+
     def _mend(self, payload: bytes, events: list[StreamEvent]) -> None:
         """Take a chunk that is not plain: with calls of tools, with usage, or with something odd in it."""
         word = payload.strip()
@@ -233,7 +242,7 @@ class ChatDecoder:
             self._mender = mender
         mended = mender.chunk(payload, found)
         said = usage_in(found)
-        usage = None if said is None else read_usage(msgspec.json.encode(clean(said)))
+        usage = self._news(said)
         if not mended["choices"]:
             if usage is not None:
                 self._held = None

@@ -20,6 +20,7 @@ from switchgear.wire.members import BROKEN, decode_text, whole_characters
 from switchgear.wire.mend import arguments_text, text
 from switchgear.wire.texts import first
 from switchgear.wire.usage import read_counts
+from switchgear.wire.usage import read_usage as read_in_chat_words
 
 _NULL = Raw(b"null")
 _CODES = {
@@ -113,8 +114,10 @@ _closing_decoder = msgspec.json.Decoder(_Closing)
 def read_usage(raw: bytes | Raw) -> Usage | None:
     """Decode a `usage` object of this wire; None for null or for something that is not one."""
     found = read_counts(_usage_decoder, raw)
-    if found is None or (found.input_tokens is None and found.output_tokens is None):
+    if found is None:
         return None
+    if found.input_tokens is None and found.output_tokens is None:
+        return read_in_chat_words(raw)
     given, made = found.input_tokens_details, found.output_tokens_details
     return Usage.of(
         found.input_tokens or 0,

@@ -18,9 +18,8 @@ from switchgear.wire.chunks import own_id
 from switchgear.wire.members import BROKEN
 from switchgear.wire.mend import arguments_text, object_text, text, words
 from switchgear.wire.messages.answer import own_name
-from switchgear.wire.messages.form import Block, Delta, Event, stop_of
+from switchgear.wire.messages.form import Block, Delta, Event, read_tokens, stop_of
 from switchgear.wire.messages.stream import EMPTY_INPUTS, NEEDED, MessagesDecoder, NotAnEventError
-from switchgear.wire.texts import first
 
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 _SAID_IN = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
@@ -197,13 +196,16 @@ class NativeDecoder(MessagesDecoder):
         """Return a `message_delta` that has counts, and stops for a reason of this form."""
         reason = None if event.delta is None else event.delta.stop_reason
         stop = stop_of(reason, called=bool(self._ids))
-        if stop == reason and first(event.usage) == b"{":
+        newer = read_tokens(event.usage)
+        if stop == reason and newer is not None and not self._counts.outlast(newer):
             return payload
         whole = msgspec.json.decode(payload)
         if stop != reason:
             whole["delta"]["stop_reason"] = stop
-        if not isinstance(whole.get("usage"), dict):
+        if newer is None:
             whole["usage"] = {"output_tokens": self._counts.output_tokens or 0}
+        else:
+            whole["usage"] = {**whole["usage"], **self._counts.outlast(newer)}
         return msgspec.json.encode(whole)
 
     def _end(self, payload: bytes, events: list[StreamEvent]) -> None:

@@ -135,6 +135,11 @@ def test_what_clients_count_and_wait_for_is_there() -> None:
     assert ({"output_tokens": 0}, "end_turn") == (events[4]["usage"], events[5]["delta"]["stop_reason"])
 
 
+def test_later_zeros_do_not_beat_what_was_counted() -> None:
+    zeros = {**ENDED, "usage": {"input_tokens": 0, "output_tokens": 2}}
+    assert {"input_tokens": 3, "output_tokens": 2} == told(BEGUN, zeros, STOP)[1]["usage"]
+
+
 def test_a_stream_where_a_message_was_asked_for_is_put_together() -> None:
     body = stream(
         BEGUN, opened(0), piece(0, "text_delta", "o"), piece(0, "text_delta", "k"), call(1, "t", A), ENDED, STOP
