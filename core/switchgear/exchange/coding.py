@@ -1,18 +1,11 @@
 """Bodies that come compressed (`content-encoding`, RFC 9110 section 8.4), unpacked within bounds on size and ratio."""
 
 import asyncio
-import sys
-import zlib
 from collections.abc import Callable, Mapping
 from io import BytesIO
-from typing import Protocol
 
+from switchgear.compressed import DAMAGED, Compressed, begin, coding_name
 from switchgear.errors import InvalidRequest, PayloadTooLarge, UnsupportedMedia
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 SPOKEN = b"gzip, deflate, zstd"
 _RATIO = 100
@@ -24,8 +17,6 @@ _MOST_MEMBERS = 4096
 """Of one body, each a stream of its own: tools that pack in parallel make one for every 64 KiB or more."""
 _AT_ONCE = 32 * 1024
 """A packed body longer than this is unpacked in a thread; and so is what is left of a shorter one after its first piece."""
-_WINDOW_LOG = 23
-"""Of zstd: 8 MiB, which RFC 9659 has receivers expect at most."""
 
 
 def coding_of(headers: Mapping[bytes, bytes]) -> bytes | None:
@@ -35,69 +26,6 @@ def coding_of(headers: Mapping[bytes, bytes]) -> bytes | None:
     return headers.get(b"content-encoding")
 
 
-class _Stream(Protocol):
-    """The state of one compressed stream."""
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def take(self, data: bytes, most: int) -> bytes:
-        """Unpack at most so many bytes; what is left over of `data` is kept."""
-        ...
-
-    @property
-    def is_hungry(self) -> bool:
-        """Whether nothing more comes without more data."""
-        ...
-
-
-class _Zlib:
-    def __init__(self, bits: int) -> None:
-        self._inner = zlib.decompressobj(bits)
-        self._full = False
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
-
-    def take(self, data: bytes, most: int) -> bytes:
-        found = self._inner.decompress(self._inner.unconsumed_tail + data, most)
-        self._full = len(found) == most
-        return found
-
-    @property
-    def is_hungry(self) -> bool:
-        return not self._full and not self._inner.unconsumed_tail
-
-
-class _Zstd:
-    def __init__(self) -> None:
-        options = {int(zstd.DecompressionParameter.window_log_max): _WINDOW_LOG}
-        self._inner = zstd.ZstdDecompressor(options=options)
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
-
-    def take(self, data: bytes, most: int) -> bytes:
-        return self._inner.decompress(data, most)
-
-    @property
-    def is_hungry(self) -> bool:
-        return self._inner.needs_input
-
-
 class Unpacker:
     """Unpacks one body that comes in pieces. Raises `UnsupportedMedia` for a coding that is not spoken here.
 
@@ -105,14 +33,14 @@ class Unpacker:
     """
 
     def __init__(self, coding: bytes, limit: int) -> None:
-        name = coding.strip().lower().removeprefix(b"x-")
-        if name not in (b"gzip", b"deflate", b"zstd"):
+        name = coding_name(coding.decode("latin-1"))
+        if name is None:
             shown = coding[:32].decode("latin-1")
             message = f"The content-encoding `{shown}` is not spoken here; use one of {SPOKEN.decode()}, or none."
             raise UnsupportedMedia(message, param="content-encoding", code="unsupported_content_encoding")
         self._name = name
         self._limit = limit
-        self._stream: _Stream | None = None
+        self._stream: Compressed | None = None
         self._fed = memoryview(b"")
         self._data = b""
         self._members = 0
@@ -138,13 +66,13 @@ class Unpacker:
                 if self._members > _MOST_MEMBERS:
                     message = f"The request body is packed in more than {_MOST_MEMBERS} members."
                     raise PayloadTooLarge(message, code="compression_ratio_exceeded")
-                stream = self._stream = self._begin(self._data)
+                stream = self._stream = begin(self._name, self._data)
             data, self._data = self._data, b""
             if not data and stream.is_hungry:
                 return b""
             try:
                 found = stream.take(data, _PIECE)
-            except (zlib.error, zstd.ZstdError) as error:
+            except DAMAGED as error:
                 raise self._broken("is not") from error
             if stream.eof:  # another member, or frame, may follow
                 self._data, self._stream = stream.unused_data, None
@@ -155,15 +83,6 @@ class Unpacker:
         """Check that the packed body was whole."""
         if self._stream is not None:
             raise self._broken("ends before its end as")
-
-    def _begin(self, data: bytes) -> _Stream:
-        if self._name == b"zstd":
-            return _Zstd()
-        if self._name == b"gzip":
-            return _Zlib(16 + zlib.MAX_WBITS)
-        # It is zlib's format by the standard; some send the bare stream.
-        is_zlib = data[0] & 15 == zlib.DEFLATED and (len(data) == 1 or (data[0] << 8 | data[1]) % 31 == 0)
-        return _Zlib(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
 
     def _counted(self, found: bytes) -> bytes:
         self._unpacked += len(found)
@@ -176,7 +95,7 @@ class Unpacker:
         return found
 
     def _broken(self, how: str) -> InvalidRequest:
-        message = f"The request body {how} {self._name.decode()}, which its content-encoding says it is."
+        message = f"The request body {how} {self._name}, which its content-encoding says it is."
         return InvalidRequest(message, param="content-encoding", code="invalid_content_encoding")
 
 

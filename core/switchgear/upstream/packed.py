@@ -1,32 +1,31 @@
 """Answers that a peer compressed although nobody asked: unpacked piece by piece, within the bounds of what reads them."""
 
-import zlib
 from collections.abc import Callable
 
+from switchgear.compressed import DAMAGED, Compressed, begin, begins, coding_name
 from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.errors import ConnectionBroken, ResponseTooLarge
 
 _PIECE = 64 * 1024
-_GZIP = 16 + zlib.MAX_WBITS
 _OF_PACKING = (b"content-encoding", b"content-length")
-_KNOWN = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
 
 def unpacked(response: UpstreamResponse) -> UpstreamResponse:
     """Return an answer whose body is not compressed; one of an encoding that is not known comes back as it is."""
     encoding = response.header("content-encoding")
-    window = _KNOWN.get(encoding.strip().lower()) if encoding is not None else None
-    return response if window is None else Unpacked(response, window)
+    name = coding_name(encoding) if encoding is not None else None
+    return response if name is None else Unpacked(response, name)
 
 
 class Unpacked:
     """An answer unpacked as it is read, at most 64 KiB at a time: what is left waits in its packed form."""
 
-    def __init__(self, packed: UpstreamResponse, window: int) -> None:
+    def __init__(self, packed: UpstreamResponse, coding: str) -> None:
         self._packed = packed
-        self._unpacker = zlib.decompressobj(window)
+        self._coding = coding
+        self._stream: Compressed | None = None
         self._rest = b""
-        self._begun = False
+        self._is_over = False
         self.status = packed.status
 
     def header(self, name: str) -> str | None:
@@ -40,23 +39,31 @@ class Unpacked:
     async def read(self) -> bytes | None:
         """Return the next piece. Raises `ConnectionBroken` for one that cannot be unpacked."""
         while True:
-            packed: bytes | None = self._rest
-            if not packed:
-                if self._unpacker.eof:
-                    return None
+            if not self._rest and (self._stream is None or self._stream.is_hungry):
                 packed = await self._packed.read()
-                if packed is None:
-                    if not self._begun:
-                        return None  # nothing at all needs no packing
+                if packed is None and self._stream is not None:
                     raise ConnectionBroken("the provider's answer ended before what was packed in it did")
-            self._begun = True
-            try:
-                piece = self._unpacker.decompress(packed, _PIECE)
-            except zlib.error:
-                raise ConnectionBroken("the provider's answer says content-encoding, and cannot be unpacked") from None
-            self._rest = self._unpacker.unconsumed_tail
-            if piece:
+                if packed is None:
+                    return None
+                if self._is_over:
+                    continue
+                self._rest = packed
+            if piece := self._next():
                 return piece
+
+    def _next(self) -> bytes:
+        given, self._rest = self._rest, b""
+        try:
+            if self._stream is None:
+                self._stream = begin(self._coding, given)
+            piece = self._stream.take(given, _PIECE)
+        except DAMAGED:
+            raise ConnectionBroken("the provider's answer says content-encoding, and cannot be unpacked") from None
+        if self._stream.eof:  # another member, or frame, may follow
+            rest, self._stream = self._stream.unused_data, None
+            self._is_over = bool(rest) and not begins(self._coding, rest)
+            self._rest = b"" if self._is_over else rest
+        return piece
 
     def whole(self, limit: int) -> None:
         """Return None: what has arrived is still to be unpacked."""

@@ -15,8 +15,9 @@ from msgspec import Raw, Struct
 from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, StreamEvent
 from switchgear.errors import ConnectionBroken
 from switchgear.wire.canonical import ReasoningDetail
+from switchgear.wire.halves import clean
 from switchgear.wire.members import BROKEN, decode_text
-from switchgear.wire.mend import USUAL_FINISHES, clean, finish_word, mend_completion
+from switchgear.wire.mend import USUAL_FINISHES, finish_word, mend_completion
 from switchgear.wire.usage import UsageForm, read_usage, usage_of
 
 _NULL = Raw(b"null")
@@ -174,31 +175,45 @@ def chose_function(call: Call) -> bool:
     return isinstance(choice, dict) and choice.get("type") == "function"
 
 
+def begins_json(body: bytes) -> bool:
+    """Say whether a body begins as an object or a list does, and no stream."""
+    return body.lstrip(_BLANK)[:1] in (b"{", b"[")
+
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+
+
 class Misdelivered:
-    """A JSON body where a stream was asked for: an error, mostly; a whole answer of a server that does not stream."""
+    """A JSON body where a stream was asked for: an error, mostly; a whole answer of a server that does not stream.
 
-    __slots__ = ("_found",)
+    What a body is shows in how it begins: content types are missing, or wrong, at some servers.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_found", "_is_json")
+
+    def __init__(self, head: Head) -> None:
+        media = head.header("content-type")
+        self._is_json = media is not None and media.partition(";")[0].strip().lower() == "application/json"
         self._found = bytearray()
 
-    @classmethod
-    def of(cls, head: Head) -> "Misdelivered | None":
-        """Return what gathers the body if it is no stream by its content type."""
-        media = head.header("content-type")
-        return cls() if media is not None and media.partition(";")[0].strip().lower() == "application/json" else None
+    def is_stream(self, data: bytes) -> bool:
+        """Say whether the body is a stream after all, going by this piece of it if nothing came before."""
+        if self._found.strip(_BLANK) or not data.strip(_BLANK):
+            return False
+        return data.lstrip(_BLANK).startswith(_STREAMS) if self._is_json else not begins_json(data)
 
     def feed(self, data: bytes) -> bool:
         """Take a piece, and say whether it may have been the last; of a very long body only the beginning is kept."""
         if len(self._found) < _MOST_MISDELIVERED:
             self._found += data
-        return data.rstrip().endswith(b"}")
+        return data.rstrip().endswith((b"}", b"]"))
 
     def found(self) -> bytes:
         """Return the body."""
         return bytes(self._found)
 
 
+_STREAMS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _MOST_MISDELIVERED = 4 * 1024 * 1024
 
 

@@ -33,8 +33,9 @@ from switchgear.wire.members import prune, raw, splice, splice_pieces
 from switchgear.wire.model_list import read_models
 from switchgear.wire.other_models import OTHER_MODELS, without_other_models
 from switchgear.wire.own_items import with_own_items
-from switchgear.wire.responses import ResponsesDecoder, decode_input_tokens, decode_response
+from switchgear.wire.responses import decode_input_tokens, decode_response
 from switchgear.wire.responses_out import EitherDecoder, is_response, tell_answer, to_responses
+from switchgear.wire.responses_stream import ResponsesDecoder, response_of
 
 COMPLETIONS = "completions"
 RESPONSES = "responses"
@@ -66,7 +67,6 @@ BEYOND = (
 """What other dialects' clients say in the canonical form and OpenAI's own chat completions have no place for."""
 
 _DECODE: dict[str, Callable[[bytes, Head], Answer]] = {
-    EMBEDDINGS: decode_embeddings,
     COMPLETIONS: decode_completion,
     RESPONSES: decode_response,
     COMPACT: decode_response,
@@ -247,6 +247,10 @@ class ChatProvider:
             return tell_answer(with_own_names(body, call.aliases), head)
         if call.wire == CANONICAL:
             return decode_answer(body, head, call)
+        if call.wire == EMBEDDINGS:
+            return decode_embeddings(call, body, head)
+        if call.wire == RESPONSES and is_stream(body):
+            body = response_of(call, head, body)
         return _DECODE[call.wire](with_own_names(body, call.aliases), head)
 
     def decoder(self, call: Call, head: Head) -> StreamDecoder:

@@ -21,8 +21,9 @@ from switchgear.wire.chat import (
     without_null_usage,
 )
 from switchgear.wire.gathered import as_events
+from switchgear.wire.halves import clean
 from switchgear.wire.members import BROKEN, decode_text
-from switchgear.wire.mend import USUAL_FINISHES, Mender, clean, finish_word
+from switchgear.wire.mend import USUAL_FINISHES, Mender, finish_word
 from switchgear.wire.sse import SSEParser
 from switchgear.wire.usage import read_usage
 
@@ -44,12 +45,15 @@ class _Delta(Struct, gc=False):
     tool_calls: Raw = _NULL
     function_call: Raw = _NULL
     audio: Raw = _NULL
+    annotations: list[dict[str, Raw]] | None = None
+    images: list[dict[str, Raw]] | None = None
 
 
 class _Choice(Struct, gc=False):
     delta: Raw
     index: int = 0
     finish_reason: str | None = None
+    logprobs: dict[str, Raw] | None = None
     usage: Raw = _NULL
     error: Raw = _NULL
 
@@ -77,27 +81,30 @@ class ChatDecoder:
     """
 
     __slots__ = (
-        "_body", "_call", "_finished", "_frame", "_head", "_held", "_mender", "_open", "_said", "_sse", "_terminal",
+        "_body", "_call", "_counted", "_finished", "_frame", "_head", "_held", "_mender", "_open", "_said", "_sse", "_terminal",
         "_usage_wanted",
     )  # fmt: skip
 
     def __init__(self, call: Call, head: Head, sse: SSEParser | None = None) -> None:
         self._sse = sse or SSEParser()
         self._head = head
-        self._body = Misdelivered.of(head)
+        self._body: Misdelivered | None = Misdelivered(head)
         self._call = call
         self._open = (call.member("n", int) or 1) if "n" in call.members else 1
         self._finished: set[int | None] = set()
         self._said = False
+        self._counted = False
         self._terminal = False
         self._usage_wanted = call.usage_wanted
         self._held: dict[str, Any] | None = None
-        self._frame: _Chunk | None = None
+        self._frame: Any = None
         self._mender: Mender | None = None
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Take a piece of the body; return the events it completes."""
         events: list[StreamEvent] = []
+        if self._body is not None and self._body.is_stream(data):
+            self._body = None
         if self._body is not None:
             return self._whole() if self._body.feed(data) else events
         for payload in self._sse.feed(data):
@@ -118,7 +125,7 @@ class ChatDecoder:
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if self._body is not None:
+        if self._body is not None and self._body.found():
             raise decode_fault(self._head.status, self._body.found(), self._head)
         if not self._terminal:
             raise cut(self._head)
@@ -185,7 +192,7 @@ class ChatDecoder:
             events.append(_usage_event(self._held))
         events.append(StreamEvent(b"", terminal=True, last=True))
 
-    def _end(self, frame: _Chunk) -> StreamEvent:
+    def _end(self, frame: Any) -> StreamEvent:
         """Say of a choice whose server did not that it is over: clients wait for it."""
         called = self._mender is not None and self._mender.has_called(0)
         choice = {"index": 0, "delta": {}, "finish_reason": finish_word(None, called=called)}
@@ -208,6 +215,14 @@ class ChatDecoder:
             if place.get("usage") is not None or not self._usage_wanted:
                 place.pop("usage", None)
 
+    def _news(self, said: dict[str, Any] | None) -> Usage | None:
+        """Return what a usage tells; None for zeros behind counts."""
+        usage = None if said is None else read_usage(msgspec.json.encode(clean(said)))
+        if usage is None or (self._counted and not (usage.input_tokens or usage.output_tokens)):
+            return None
+        self._counted = True
+        return usage
+
     def _mend(self, payload: bytes, events: list[StreamEvent]) -> None:
         """Take a chunk that is not plain: with calls of tools, with usage, or with something odd in it."""
         word = payload.strip()
@@ -227,7 +242,7 @@ class ChatDecoder:
             self._mender = mender
         mended = mender.chunk(payload, found)
         said = usage_in(found)
-        usage = None if said is None else read_usage(msgspec.json.encode(clean(said)))
+        usage = self._news(said)
         if not mended["choices"]:
             if usage is not None:
                 self._held = None

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from switchgear.contracts.provider import Answer, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
 from switchgear.wire.canonical import ReasoningDetail, ToolCall
+from switchgear.wire.mend import object_text
 from switchgear.wire.usage import read_usage
 
 _encoder = msgspec.json.Encoder()
@@ -70,17 +71,6 @@ def completion(
 def own_id(id: str, others: Iterable[str], seed: str) -> str:
     """Return the id of a tool call: one made of `seed` where it has none, or that of another call of the same answer."""
     return id if id and id not in others else f"call_{sha256(seed.encode('utf-8', 'replace')).hexdigest()[:24]}"
-
-
-def object_text(arguments: str) -> str:
-    """Return the whole arguments of a call as the text of their object: some servers encode it twice."""
-    if not arguments.startswith('"'):
-        return arguments
-    try:
-        inner = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
-        return arguments
-    return inner if inner.lstrip().startswith("{") else arguments
 
 
 def _told_apart(calls: list[dict[str, Any]], seed: str) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Embeddings, read and written in the canonical form (platform.openai.com/docs/api-reference/embeddings)."""
 
 import struct
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from switchgear.errors import InvalidRequest
 from switchgear.rawjson import what_and_where
 from switchgear.wire.chat import decode_fault
 from switchgear.wire.members import BROKEN, decode_text
+from switchgear.wire.texts import first, items_of
 from switchgear.wire.usage import read_usage
 
 _NULL = Raw(b"null")
@@ -47,10 +48,13 @@ class _Wire(Struct):
 
 class _Item(Struct, gc=False):
     embedding: Raw
+    index: int | float | None = None
+    object: str | None = None
 
 
 class _Found(Struct):
     data: list[_Item] = []
+    object: str | None = None
     usage: Raw = _NULL
     error: Raw = _NULL
     model: str | None = None
@@ -87,18 +91,74 @@ def _listed(given: str | list[str | int | list[int]]) -> list[str] | list[list[i
     raise InvalidRequest(message, param="input", code="invalid_value")
 
 
-def decode_embeddings(body: bytes, head: Head) -> Answer:
-    """Read a whole answer, which goes back as it is. Raises `ProviderFault` (`protocol`) for anything else."""
+def decode_embeddings(call: Call, body: bytes, head: Head) -> Answer:
+    """Read a whole answer. It goes back as it is, or mended. Raises `ProviderFault` (`protocol`) for anything else.
+
+    Fewer vectors than were asked for are none. Vectors come in the form that was asked for, since OpenAI's SDKs ask for base64
+    of their own accord and then read nothing else.
+    """
     try:
         found = decode_text(_answer_decoder, body)
     except BROKEN:
         raise decode_fault(head.status, body, head) from None
-    if found.error != _NULL or not found.data or any(bytes(item.embedding)[:1] not in b'["' for item in found.data):
+    asked = _count(call.members.get("input"))
+    is_whole = bool(found.data) and len(found.data) == (asked or len(found.data))
+    if found.error != _NULL or not is_whole or not all(map(_is_vector, found.data)):
         raise decode_fault(head.status, body, head)
     usage = read_usage(found.usage)
     if usage is not None and usage.output_tokens:  # nothing is written: some servers tell their total alone
         usage = Usage.plain(usage.input_tokens + usage.output_tokens)
-    return Answer(body, usage, found.model)
+    packed = call.member("encoding_format", str) == "base64"
+    return Answer(_mended(found, body, packed=packed), usage, found.model)
+
+
+_EMPTY = (Raw(b"[]"), Raw(b'""'))
+
+
+def _is_vector(item: _Item) -> bool:
+    return first(item.embedding) in (b"[", b'"') and item.embedding not in _EMPTY
+
+
+def _count(given: Raw | None) -> int:
+    """Return how many vectors are asked for; 0 where that is not known."""
+    if given is None:
+        return 0
+    listed = items_of(given)
+    return len(listed) if listed and first(listed[0]) in (b'"', b"[", b"{") else 1
+
+
+def _mended(found: _Found, body: bytes, *, packed: bool) -> bytes:
+    """Return an answer whose vectors stand in the order of what they are of, in the form that was asked for."""
+    wanted = b'"' if packed else b"["
+    places = [item.index for item in found.data]
+    usual = list(range(len(places)))
+    is_named = found.object == "list" and found.model is not None and all(it.object == "embedding" for it in found.data)
+    if is_named and places == usual and all(first(item.embedding) == wanted for item in found.data):
+        return body
+    is_order = set(places) == set(usual)
+    items = sorted(found.data, key=lambda item: item.index or 0) if is_order else found.data
+    data = [
+        {"object": "embedding", "index": place, "embedding": _in_form(item.embedding, packed=packed)}
+        for place, item in enumerate(items)
+    ]
+    whole: dict[str, Raw] = msgspec.json.decode(body, type=dict[str, Raw])
+    return _encoder.encode({**whole, "object": "list", "data": data, "model": found.model or ""})
+
+
+def _in_form(vector: Raw, *, packed: bool) -> Any:
+    if (first(vector) == b'"') == packed:
+        return vector
+    try:
+        if packed:
+            return _packed(_floats.decode(vector))
+        data = b64decode(_text.decode(vector), validate=True)
+        return struct.unpack(f"<{len(data) // 4}f", data)
+    except (*BROKEN, ValueError, struct.error):
+        raise ProviderFault("protocol", 200) from None
+
+
+_floats = msgspec.json.Decoder(list[float])
+_text = msgspec.json.Decoder(str)
 
 
 def embeddings_answer(

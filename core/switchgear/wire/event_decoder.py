@@ -26,7 +26,7 @@ class EventDecoder(ABC):
         self.head = head
         self.complete = False
         self._sse = SSEParser()
-        self._body = Misdelivered.of(head)
+        self._body: Misdelivered | None = Misdelivered(head)
         self._over = False
 
     @abstractmethod
@@ -49,6 +49,8 @@ class EventDecoder(ABC):
         events: list[StreamEvent] = []
         if self._over:
             return events
+        if self._body is not None and self._body.is_stream(data):
+            self._body = None
         if self._body is not None:
             told = self.whole(self._body.found()) if self._body.feed(data) else []
             if not told:
@@ -74,7 +76,7 @@ class EventDecoder(ABC):
 
     def close(self) -> None:
         """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if self._body is not None:
+        if self._body is not None and self._body.found():
             raise self.misdelivered(self._body.found())
         if not self.complete:
             raise cut(self.head, self.request_id_header)

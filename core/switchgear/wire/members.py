@@ -33,7 +33,12 @@ def whole_characters(body: bytes) -> bytes:
 
     They stand in JSON as escapes (`\\ud83d`); one behind a backslash that is itself escaped is text.
     """
-    return _HALVES.sub(_replaced, body) if _HALF.search(body) is not None else body
+    return _HALVES.sub(_replaced, body) if has_half(body) else body
+
+
+def has_half(body: bytes) -> bool:
+    """Say whether there may be a half of a character in JSON."""
+    return _HALF.search(body) is not None
 
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -85,7 +90,7 @@ def parse_in_steps(body: bytes) -> Generator[None, None, dict[str, Raw]]:
         if (too_many := (yield from crowd_in_steps(body, MOST_CONTAINERS, MOST_ITEMS))) is not None:
             raise _crowded(too_many)
         yield
-        if _BACKSLASH in body and _HALF.search(body) is not None:
+        if _BACKSLASH in body and has_half(body):
             body = yield from _whole_characters_in_steps(body)
         yield
         return LongMembers(_few_members(body))
@@ -187,7 +192,7 @@ def decode_whole(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
     try:
         return decode_text(decoder, data)
     except BROKEN:
-        if _HALF.search(data) is None:
+        if not has_half(data):
             raise
     return decode_text(decoder, whole_characters(data))
 

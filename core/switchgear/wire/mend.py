@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from switchgear.wire.halves import Halves, whole_text
+
 EXTRA = "extra-content-v1"
 """The `format` of a reasoning detail that keeps `extra_content` of a tool call for clients of other forms."""
 _THOUGHTS = ("reasoning_content", "reasoning")
@@ -28,27 +30,6 @@ _DETAIL_TEXTS = ("type", "text", "summary", "signature", "data", "id", "format")
 _MOST_CALLS = 512
 
 Json = dict[str, Any]
-
-
-class Halves:
-    """Puts halves of characters together that came in two pieces of one text, and says U+FFFD for one that stays alone."""
-
-    __slots__ = ("_half",)
-
-    def __init__(self) -> None:
-        self._half: dict[tuple[int, str], str] = {}
-
-    def whole(self, place: tuple[int, str], text: str) -> str:
-        """Return the next piece of a text without a half at its end, which waits for the other one."""
-        text = self._half.pop(place, "") + text
-        if text and "\ud800" <= text[-1] <= "\udbff":
-            self._half[place], text = text[-1], text[:-1]
-        return whole_text(text)
-
-
-def whole_text(text: str) -> str:
-    """Join the halves of characters, those that have no other half as U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class Mender:
@@ -126,6 +107,8 @@ class ToolCalls:
         index = int(index) if isinstance(index, int | float) or (isinstance(index, str) and index.isdigit()) else None
         place = self._place(index, id, name)
         others = {n: v for n, v in given.items() if n not in _CALL_MEMBERS and v is not None}
+        if place is None or not self._arguments[place]:
+            arguments = object_text(arguments)
         if place is None:
             if len(self._ids) >= _MOST_CALLS or not (name or id):
                 return None
@@ -196,6 +179,17 @@ def text(value: Any) -> str:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 
+def object_text(arguments: str) -> str:
+    """Return the whole arguments of a call as the text of their object: some servers encode it twice."""
+    if not arguments.startswith('"'):
+        return arguments
+    try:
+        inner = msgspec.json.decode(arguments)
+    except msgspec.DecodeError:
+        return arguments
+    return inner if inner.lstrip().startswith("{") else arguments
+
+
 def arguments_text(value: Any) -> str:
     """Return the arguments of a call as text: some servers send the object itself."""
     if value is None or isinstance(value, str):
@@ -236,7 +230,15 @@ def mend_said(said: Json) -> Json:
     if details is not None:
         listed = details if isinstance(details, list) else [details]
         mended["reasoning_details"] = [_detail(it) for it in listed if isinstance(it, dict) and text(it.get("type"))]
+    mended.update({name: _objects(mended[name]) for name in ("annotations", "images") if mended.get(name) is not None})
     return mended
+
+
+def _objects(given: Any) -> list[Json]:
+    """Return the objects in a list; an address alone is that of a picture."""
+    listed = given if isinstance(given, list) else [given]
+    made = [{"type": "image_url", "image_url": {"url": it}} if isinstance(it, str) else it for it in listed]
+    return [it for it in made if isinstance(it, dict) and it]
 
 
 _THINKING = frozenset({"thinking", "reasoning"})
@@ -273,6 +275,8 @@ def mend_frame(found: Json) -> Json:
             choice["index"] = int(index) if isinstance(index, str | float) and text(index).isdigit() else place
         if not isinstance(choice.setdefault("finish_reason", None), str | None):
             choice["finish_reason"] = None
+        if not isinstance(choice.get("logprobs"), dict | None):
+            choice["logprobs"] = None
     return mended
 
 
@@ -327,14 +331,3 @@ def mend_completion(found: Json, names: Mapping[str, str], *, foreign: bool, cho
             said.setdefault("content", None)
         choice["message"] = keep_extra(said) if foreign else said
     return mended
-
-
-def clean(value: Any) -> Any:
-    """Return a value of JSON whose texts hold no halves of characters."""
-    if isinstance(value, str):
-        return whole_text(value) if not value.isascii() else value
-    if isinstance(value, list):
-        return [clean(it) for it in value]
-    if isinstance(value, dict):
-        return {clean(name): clean(it) for name, it in value.items()}
-    return value

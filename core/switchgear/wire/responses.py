@@ -4,20 +4,23 @@ A stream is of named events. `response.completed` and `response.incomplete` end 
 `response.failed` and `error` are failures.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 from msgspec import Raw, Struct
 
 from switchgear.contracts.credential import Secret
-from switchgear.contracts.provider import Answer, Call, Head, ProviderFault, StreamEvent
+from switchgear.contracts.provider import Answer, Head, ProviderFault
 from switchgear.contracts.upstream import OutboundRequest
 from switchgear.contracts.usage import Usage
-from switchgear.wire.chat import Misdelivered, cause_of, cut, decode_fault, failed, retry_after
-from switchgear.wire.fit.tool_names import with_own_names
-from switchgear.wire.members import BROKEN, decode_text, decode_whole
-from switchgear.wire.sse import SSEParser
+from switchgear.wire.chat import cause_of, decode_fault, retry_after
+from switchgear.wire.chunks import own_id
+from switchgear.wire.members import BROKEN, decode_text, whole_characters
+from switchgear.wire.mend import arguments_text, text
+from switchgear.wire.texts import first
 from switchgear.wire.usage import read_counts
+from switchgear.wire.usage import read_usage as read_in_chat_words
 
 _NULL = Raw(b"null")
 _CODES = {
@@ -63,7 +66,9 @@ class _Usage(Struct):
     output_tokens_details: _OutputDetails | None = None
 
 
-class _Error(Struct):
+class ResponseError(Struct):
+    """What went wrong with a response."""
+
     code: Any = None
     message: Any = None
     param: Any = None
@@ -76,13 +81,18 @@ class _Incomplete(Struct):
 
 class _Item(Struct, gc=False):
     type: str = ""
+    call_id: str | None = None
+    content: Raw = _NULL
+    arguments: Raw = _NULL
 
 
-class _Response(Struct):
+class Response(Struct):
+    """A response, as far as it is understood where it is passed on."""
+
     status: str | None = None
     output: list[_Item] | None = None
     usage: Raw = _NULL
-    error: _Error | None = None
+    error: ResponseError | None = None
     incomplete_details: _Incomplete | None = None
     model: str | None = None
 
@@ -91,32 +101,23 @@ class _Count(Struct):
     input_tokens: int
 
 
-class _Event(Struct, gc=False):
-    type: str
-    delta: Raw = _NULL
-
-
 class _Closing(Struct):
-    response: _Response
-
-
-class _ErrorEvent(_Error):
-    error: _Error | None = None
+    response: Response
 
 
 _usage_decoder = msgspec.json.Decoder(_Usage)
-_response_decoder = msgspec.json.Decoder(_Response)
+_response_decoder = msgspec.json.Decoder(Response)
 _count_decoder = msgspec.json.Decoder(_Count)
-_event_decoder = msgspec.json.Decoder(_Event)
 _closing_decoder = msgspec.json.Decoder(_Closing)
-_error_decoder = msgspec.json.Decoder(_ErrorEvent)
 
 
 def read_usage(raw: bytes | Raw) -> Usage | None:
     """Decode a `usage` object of this wire; None for null or for something that is not one."""
     found = read_counts(_usage_decoder, raw)
-    if found is None or (found.input_tokens is None and found.output_tokens is None):
+    if found is None:
         return None
+    if found.input_tokens is None and found.output_tokens is None:
+        return read_in_chat_words(raw)
     given, made = found.input_tokens_details, found.output_tokens_details
     return Usage.of(
         found.input_tokens or 0,
@@ -134,14 +135,51 @@ def decode_response(body: bytes, head: Head) -> Answer:
     One that runs in the background (`queued`, `in_progress`) has no finish reason and no usage yet.
     """
     try:
-        found = decode_text(_response_decoder, body)
+        found = _read(body)
+        if _is_odd(found.output or ()):
+            body = mended(body)
+            found = _read(body)
     except BROKEN:
         raise decode_fault(head.status, body, head) from None
     if found.status in {"failed", "cancelled"}:
-        raise _fault(found.error or _Error(), head)
+        raise response_fault(found.error or ResponseError(), head)
     if found.output is None or found.error is not None:
         raise decode_fault(head.status, body, head)
     return Answer(body, read_usage(found.usage), found.model, _finish(found))
+
+
+def _read(body: bytes) -> Response:
+    return decode_text(_response_decoder, body)
+
+
+def _is_odd(output: Sequence[_Item]) -> bool:
+    called = [item for item in output if item.type == "function_call"]
+    return (
+        len({item.call_id for item in called if item.call_id}) < len(called)
+        or any(first(item.arguments) != b'"' for item in called)
+        or any(first(item.content) == b'"' for item in output)
+    )
+
+
+def mended(body: bytes) -> bytes:
+    """Return a whole response as the form has it; what is none stays as it is. Raises as `members.decode_text` does."""
+    response: Any = msgspec.json.decode(whole_characters(body))
+    if not isinstance(response, dict) or not isinstance(response.get("output"), list):
+        return body
+    ids: dict[str, Any] = {}
+    output = [mended_item(item, ids, str(response.get("id"))) for item in response["output"] if isinstance(item, dict)]
+    return msgspec.json.encode({**response, "output": output})
+
+
+def mended_item(item: dict[str, Any], ids: dict[str, Any], seed: str) -> dict[str, Any]:
+    """Return an output item whose text is in parts, or whose arguments are a text; `ids` are those of the calls before it."""
+    if item.get("type") == "message" and isinstance(item.get("content"), str):
+        return {**item, "content": [{"type": "output_text", "text": item["content"], "annotations": []}]}
+    if item.get("type") != "function_call":
+        return item
+    id = own_id(text(item.get("call_id")) or text(item.get("id")), ids, f"{seed} {len(ids)}")
+    ids[id] = item
+    return {**item, "call_id": id, "arguments": arguments_text(item.get("arguments"))}
 
 
 def decode_input_tokens(body: bytes, head: Head) -> Answer:
@@ -161,7 +199,7 @@ def finish_of(event: bytes) -> str | None:
         return None
 
 
-def _finish(found: _Response) -> str | None:
+def _finish(found: Response) -> str | None:
     if found.status == "incomplete":
         reason = found.incomplete_details and found.incomplete_details.reason
         return "content_filter" if reason == "content_filter" else "length"
@@ -170,7 +208,8 @@ def _finish(found: _Response) -> str | None:
     return "tool_calls" if any(item.type in _CALLS for item in found.output or ()) else "stop"
 
 
-def _fault(error: _Error, head: Head) -> ProviderFault:
+def response_fault(error: ResponseError, head: Head) -> ProviderFault:
+    """Classify what went wrong with a response."""
     code, message = (value if isinstance(value, str) else None for value in (error.code, error.message))
     cause = _CODES.get(code or "")
     if cause is None:
@@ -186,85 +225,3 @@ def _fault(error: _Error, head: Head) -> ProviderFault:
         retry_after=retry_after(head),
         request_id=head.header("x-request-id"),
     )
-
-
-def _told_at_once(body: bytes, head: Head) -> list[bytes]:
-    """Return the events of a response that came whole where a stream was asked for; none for what is no response."""
-    try:
-        decode_response(body, head)
-    except ProviderFault:
-        return []
-    response: dict[str, Any] = msgspec.json.decode(body)
-    ended = "response.incomplete" if response.get("status") == "incomplete" else "response.completed"
-    told: list[dict[str, Any]] = [
-        {"type": "response.created", "response": {**response, "status": "in_progress", "output": [], "usage": None}}
-    ]
-    for place, item in enumerate(response["output"]):
-        told.append({"type": "response.output_item.added", "output_index": place, "item": item})
-        told.append({"type": "response.output_item.done", "output_index": place, "item": item})
-    told.append({"type": ended, "response": response})
-    return [msgspec.json.encode({**event, "sequence_number": number}) for number, event in enumerate(told)]
-
-
-_NOTHING = (b"", b"null", b"[DONE]")
-
-
-class ResponsesDecoder:
-    """Decodes a stream of response events, whose names are kept. Complete means: its closing event was seen."""
-
-    __slots__ = ("_aliases", "_body", "_head", "_sse", "_terminal")
-
-    def __init__(self, call: Call, head: Head) -> None:
-        self._aliases = call.aliases
-        self._sse = SSEParser()
-        self._body = Misdelivered.of(head)
-        self._head = head
-        self._terminal = False
-
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """Take a piece of the body; return the events it completes."""
-        events: list[StreamEvent] = []
-        if self._body is not None:
-            told = _told_at_once(self._body.found(), self._head) if self._body.feed(data) else []
-            if not told:
-                return events
-            self._body = None
-        else:
-            told = self._sse.feed(data)
-        for payload in told:
-            if payload.strip() in _NOTHING:
-                continue  # some servers end every stream of theirs so; it proves nothing about a response
-            events.append(event := self._event(with_own_names(payload, self._aliases)))
-            if event.last:
-                break
-        return events
-
-    def close(self) -> None:
-        """The body has ended. Raises `ConnectionBroken` unless the stream was complete."""
-        if self._body is not None:
-            raise decode_fault(self._head.status, self._body.found(), self._head)
-        if not self._terminal:
-            raise cut(self._head)
-
-    def _event(self, data: bytes) -> StreamEvent:
-        try:
-            event = decode_whole(_event_decoder, data)
-            kind = event.type
-            if kind in {"response.completed", "response.incomplete"}:
-                response = _closing_decoder.decode(data).response
-                if response.status == "failed" and response.error is not None:
-                    return failed(_fault(response.error, self._head))
-                usage = read_usage(response.usage)
-                self._terminal = True
-                return StreamEvent(data, kind.encode(), terminal=True, last=True, usage=usage)
-            if kind == "response.failed":
-                return failed(_fault(_closing_decoder.decode(data).response.error or _Error(), self._head))
-            if kind == "error":
-                said = _error_decoder.decode(data)
-                return failed(_fault(said.error or said, self._head))
-        except BROKEN:
-            return failed(decode_fault(200, data, self._head))
-        if not (kind.isascii() and kind.isprintable()):
-            return failed(ProviderFault("protocol", 200))
-        # The name is the type: taken from there it is known to be one line, and servers that send none get one.
-        return StreamEvent(data, kind.encode(), 0 if event.delta == _NULL else max(len(event.delta) - 2, 0))

@@ -32,7 +32,7 @@ class _OutputDetails(Struct):
 
 class UsageForm(Struct):
     """A canonical `usage` whose counts are counts: the members of the form, then those that some servers have instead of its
-    details.
+    details, then what the Responses form calls them.
     """
 
     prompt_tokens: int | None = None
@@ -44,6 +44,10 @@ class UsageForm(Struct):
     cached_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
 
 
 _decoder = msgspec.json.Decoder(UsageForm)
@@ -59,9 +63,11 @@ def read_usage(raw: bytes | Raw) -> Usage | None:
 
 def usage_of(found: UsageForm) -> Usage | None:
     """Return what a `usage` tells; None where that is nothing."""
-    if found.prompt_tokens is None and found.completion_tokens is None:
+    given = found.input_tokens if found.prompt_tokens is None else found.prompt_tokens
+    written = found.output_tokens if found.completion_tokens is None else found.completion_tokens
+    if given is None and written is None:
         return None
-    read, made, total = found.prompt_tokens or 0, found.completion_tokens or 0, found.total_tokens or 0
+    read, made, total = given or 0, written or 0, found.total_tokens or 0
     parts = _parts(found)
     if not parts and read >= 0 and made >= 0 and total <= read + made <= MOST_TOKENS:
         return Usage.plain(read, made)
@@ -70,7 +76,8 @@ def usage_of(found: UsageForm) -> Usage | None:
 
 def _parts(found: UsageForm) -> dict[str, int]:
     """Return the parts of both sides that a usage tells, none of them 0."""
-    given, written = found.prompt_tokens_details, found.completion_tokens_details
+    given = found.prompt_tokens_details or found.input_tokens_details
+    written = found.completion_tokens_details or found.output_tokens_details
     cached = found.prompt_cache_hit_tokens or found.cached_tokens or found.cache_read_input_tokens
     stored = found.cache_creation_input_tokens
     parts: dict[str, int] = {}

@@ -14,6 +14,8 @@ from switchgear.contracts.usage import CACHE_WRITE_1H, CACHE_WRITE_5M, Usage, be
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import completion
 from switchgear.wire.members import BROKEN, decode_text
+from switchgear.wire.texts import NULL
+from switchgear.wire.usage import read_counts
 from switchgear_plugins.bedrock.faults import REQUEST_ID, protocol_fault
 
 _FINISH = {
@@ -76,6 +78,15 @@ class TokenUsage(Struct, rename="camel"):
         )
 
 
+_usage_decoder = msgspec.json.Decoder(TokenUsage)
+
+
+def read_usage(raw: Raw) -> Usage | None:
+    """Read what a call consumed; None where nothing is told."""
+    found = None if raw == NULL else read_counts(_usage_decoder, raw)
+    return None if found is None else found.usage()
+
+
 class _ReasoningText(Struct):
     text: str = ""
     signature: str | None = None
@@ -119,7 +130,7 @@ class _Output(Struct):
 class _Converse(Struct, rename="camel"):
     output: _Output
     stop_reason: str | None = None
-    usage: TokenUsage | None = None
+    usage: Raw = NULL
 
 
 class _Count(Struct, rename="camel"):
@@ -161,7 +172,7 @@ def decode_answer(call: Call, head: Head, body: bytes, created: int) -> Answer:
         model=call.model,
         message=message,
         finish_reason=finish_reason(found.stop_reason, head, called=called),
-        usage=found.usage.usage() if found.usage is not None else None,
+        usage=read_usage(found.usage),
     )
 
 

@@ -7,13 +7,14 @@ Wire: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
 from switchgear.wire.chat import cut, failed
 from switchgear.wire.chunks import ChunkWriter
 from switchgear.wire.mend import arguments_text
-from switchgear_plugins.bedrock.answer import RUN_THERE, TokenUsage, answer_id, finish_reason, redacted, signed
+from switchgear.wire.texts import NULL
+from switchgear_plugins.bedrock.answer import RUN_THERE, answer_id, finish_reason, read_usage, redacted, signed
 from switchgear_plugins.bedrock.eventstream import CorruptStream, EventStreamParser, Message
 from switchgear_plugins.bedrock.faults import REQUEST_ID, protocol_fault, stream_fault
 
@@ -49,7 +50,7 @@ class _Event(Struct, rename="camel", gc=False):
     delta: _Delta | None = None
     start: _Start | None = None
     stop_reason: str | None = None
-    usage: TokenUsage | None = None
+    usage: Raw = NULL
 
 
 class _Block:
@@ -129,7 +130,7 @@ class ConverseDecoder:
         elif name == "messageStop":
             self._stop(event, events)
         elif name == "metadata" and self._terminal:
-            events.append(self._writer.end(None if event.usage is None else event.usage.usage()))
+            events.append(self._writer.end(read_usage(event.usage)))
 
     def _start(self, event: _Event, events: list[StreamEvent]) -> None:
         tool = None if event.start is None else event.start.tool_use

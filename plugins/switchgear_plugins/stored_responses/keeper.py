@@ -10,7 +10,8 @@ from switchgear.contracts.provider_access import AskableProvider, ProviderAccess
 from switchgear.contracts.upstream import UpstreamResponse
 from switchgear.errors import ApiError, InvalidRequest, NotFound, SwitchgearError, UpstreamFailed
 from switchgear.wire.chat_provider import RESPONSES
-from switchgear.wire.responses import ResponseKeeper, ResponsesDecoder
+from switchgear.wire.responses import ResponseKeeper
+from switchgear.wire.responses_stream import ResponsesDecoder
 from switchgear.wire.sse import encode_event
 from switchgear_plugins.stored_responses.shelf import Given
 

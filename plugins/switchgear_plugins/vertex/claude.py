@@ -13,6 +13,7 @@ from switchgear.ambient import Ambient
 from switchgear.contracts.credential import Secret
 from switchgear.contracts.provider import COUNT, Call, Head, ProviderFault, StreamDecoder, StreamEvent, TargetModel
 from switchgear.contracts.upstream import OutboundRequest
+from switchgear.wire.chat import begins_json
 from switchgear.wire.members import BROKEN
 from switchgear.wire.messages.fit import Host, fit_host
 from switchgear.wire.messages.provider import MessagesProvider
@@ -114,6 +115,8 @@ class EitherDecoder:
             self._chosen = self._messages
         elif bare >= 0 or len(self._begun) > _MOST_UNDECIDED:
             self._chosen = self._gemini
+        elif begins_json(self._begun) and self._begun.rstrip().endswith((b"}", b"]")):
+            self._chosen = self._messages if speaks_messages(self._begun) else self._gemini
         else:
             return []
         begun, self._begun = self._begun, b""

@@ -24,6 +24,7 @@ from switchgear.contracts.provider import (
     Traits,
 )
 from switchgear.contracts.upstream import OutboundRequest
+from switchgear.wire.gathered import gathered, is_stream
 from switchgear.wire.members import BROKEN
 from switchgear.wire.messages.provider import MESSAGES, MESSAGES_COUNT
 from switchgear_plugins.vertex.address import Address, authorise, family
@@ -100,6 +101,8 @@ class VertexProvider:
             return decode_embeddings(call, head, body)
         if call.wire == COUNT and b"input_tokens" not in body:
             return _decode_count(head, body)
+        if call.wire == CANONICAL and is_stream(body):
+            return gathered(self.decoder(call, head), body)
         if call.wire != CANONICAL or speaks_messages(body):
             return self._claude.decode(call, head, body)
         return decode_chat(head, body, self._ambient, call.aliases)

@@ -6,11 +6,14 @@ next parts; usage so far comes with every one of them; nothing marks the end but
 
 from typing import Any
 
+import msgspec
+
 from switchgear.ambient import Ambient
 from switchgear.contracts.provider import Call, Head, ProviderFault, StreamEvent
 from switchgear.contracts.usage import Usage
 from switchgear.wire.chunks import ChunkWriter
 from switchgear.wire.event_decoder import EventDecoder
+from switchgear.wire.members import BROKEN
 from switchgear_plugins.vertex.answer import (
     CallIds,
     arguments,
@@ -57,6 +60,16 @@ class GeminiDecoder(EventDecoder):
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
         self._writer: ChunkWriter | None = None
+
+    def whole(self, body: bytes) -> list[bytes]:
+        """Return the responses of a server that knows no events: it tells them in one list, or all as one."""
+        try:
+            found: Any = msgspec.json.decode(body)
+        except BROKEN:
+            return []
+        told = found if isinstance(found, list) else [found]
+        is_answer = any(isinstance(each, dict) and "candidates" in each for each in told)
+        return [msgspec.json.encode(each) for each in told] if is_answer else []
 
     def misdelivered(self, body: bytes) -> ProviderFault:
         """Classify a failure that came instead of a stream, or a list of answers."""

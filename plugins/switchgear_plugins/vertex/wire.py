@@ -147,7 +147,7 @@ class UsageMetadata(Struct, rename="camel", gc=False):
         return Usage.of(
             read + tools,
             made + thought,
-            total=self.total_token_count or 0,
+            total=(self.total_token_count or 0) if self.prompt_token_count else 0,
             cached_input=cached,
             **_by_modality(self.prompt_tokens_details, "input"),
             reasoning=thought,

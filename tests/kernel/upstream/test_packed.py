@@ -4,6 +4,7 @@ import gzip
 import zlib
 
 import pytest
+from backports import zstd
 
 from switchgear.errors import ConnectionBroken, ResponseTooLarge
 from switchgear.upstream.packed import unpacked
@@ -35,7 +36,27 @@ class Packed:
 TEXT = b"data: hello\n\n" * 50
 
 
-@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def bare(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+def in_two(data: bytes) -> bytes:
+    return gzip.compress(data[:9]) + gzip.compress(data[9:])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [
+        ("gzip", gzip.compress),
+        ("X-GZIP", in_two),
+        ("gzip", lambda data: gzip.compress(data) + bytes(512)),
+        ("deflate", zlib.compress),
+        ("deflate", bare),
+        ("zstd", zstd.compress),
+        ("zstd", lambda data: zstd.compress(data[:9]) + zstd.compress(data[9:])),
+    ],
+)
 async def test_what_is_packed_is_read_unpacked(encoding: str, pack) -> None:
     response = unpacked(Packed(encoding, pack(TEXT)))
     assert await response.body(10_000) == TEXT

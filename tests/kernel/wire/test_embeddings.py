@@ -1,6 +1,7 @@
 import base64
 import json
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -62,13 +63,42 @@ def test_writes_what_a_client_reads_back(vectors: list[list[float]], as_base64: 
     assert list(range(len(vectors))) == [item["index"] for item in body["data"]]
     assert {"prompt_tokens": 7, "total_tokens": 7} == body["usage"]
     assert Usage.of(input=7) == answer.usage
-    assert answer.usage == decode_embeddings(answer.body, RecordedHead()).usage
+    assert answer.usage == decode_embeddings(call, answer.body, RecordedHead()).usage
 
 
-@pytest.mark.parametrize("body", [b'{"data":[{"embedding":null}]}', b'{"data":[{"embedding":{}}]}', b'{"data":[]}'])
-def test_what_holds_no_vector_is_no_answer(body: bytes) -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        [{"embedding": None}, {"embedding": [1]}],
+        [{"embedding": {}}, {"embedding": [1]}],
+        [{"embedding": []}, {"embedding": [1]}],
+        [{"embedding": [1]}],
+        [],
+    ],
+)
+def test_what_holds_too_few_vectors_is_no_answer(data: list[Any]) -> None:
     with pytest.raises(ProviderFault):
-        decode_embeddings(body, RecordedHead())
+        decode_embeddings(
+            call_of("embeddings", {"input": ["a", "b"]}), json.dumps({"data": data}).encode(), RecordedHead()
+        )
+
+
+@pytest.mark.parametrize("as_base64", [True, False])
+@pytest.mark.parametrize(
+    "data",
+    [
+        [{"embedding": [1.0]}, {"embedding": [2.0]}],
+        [{"embedding": [2.0], "index": 1}, {"embedding": "AACAPw==", "index": 0.0}],
+        [{"embedding": "AACAPw==", "index": None}, {"embedding": "AAAAQA==", "index": None, "object": "x"}],
+        [{"embedding": [1], "index": 0}, {"embedding": [2], "index": 0}],
+    ],
+)
+def test_vectors_come_in_the_order_and_the_form_that_were_asked_for(data: list[Any], as_base64: bool) -> None:
+    call = call_of("embeddings", {"input": ["a", "b"], **({"encoding_format": "base64"} if as_base64 else {})})
+    body = json.loads(decode_embeddings(call, json.dumps({"data": data}).encode(), RecordedHead()).body)
+    wanted = ["AACAPw==", "AAAAQA=="] if as_base64 else [[1.0], [2.0]]
+    assert [{"object": "embedding", "index": n, "embedding": wanted[n]} for n in (0, 1)] == body["data"]
+    assert ("list", "") == (body["object"], body["model"])
 
 
 def test_an_answer_says_no_usage_that_nobody_said() -> None:

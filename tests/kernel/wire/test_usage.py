@@ -3,14 +3,17 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from switchgear.contracts.usage import Usage
 from switchgear.testing.provider_suite import RecordedHead, chat_call
+from switchgear.wire import responses
 from switchgear.wire.chat import decode_answer
 from switchgear.wire.chat_stream import ChatDecoder
+from switchgear.wire.messages.form import read_tokens
 from switchgear.wire.usage import read_usage
 
 PLAIN = {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105}
@@ -27,6 +30,8 @@ CACHED = Usage({"input": 20, "cached_input": 80, "output": 5})
         ({**PLAIN, "cache_read_input_tokens": 80, "cache_creation_input_tokens": 0}, CACHED),
         ({**PLAIN, "prompt_tokens_details": {"cached_tokens": "80"}}, CACHED),
         ({**PLAIN, "prompt_tokens": 100.0, "prompt_tokens_details": {"cached_tokens": 80.0, "text_tokens": None}}, CACHED),
+        ({"input_tokens": 100, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 80}}, CACHED),
+        ({**PLAIN, "input_tokens_details": {"cached_tokens": 80}}, CACHED),
         ({**PLAIN, "prompt_tokens_details": [1]}, Usage({"input": 100, "output": 5})),
         ({**PLAIN, "completion_tokens_details": {"reasoning_tokens": {}}}, Usage({"input": 100, "output": 5})),
         (
@@ -77,6 +82,22 @@ def test_one_odd_member_does_not_lose_the_others(odd: Any, data: st.DataObject) 
     assert found is not None
     assert 100 <= found.input_tokens
     assert 5 <= found.output_tokens
+
+
+def test_other_forms_are_read_in_the_words_of_chats_too() -> None:
+    said = msgspec.Raw(json.dumps({**PLAIN, "prompt_tokens_details": {"cached_tokens": 80}}).encode())
+    assert CACHED == responses.read_usage(said)
+    tokens = read_tokens(said)
+    assert tokens is not None
+    assert CACHED == tokens.usage()
+
+
+def test_later_zeros_are_not_told() -> None:
+    counted = [{"choices": [], "usage": usage} for usage in (PLAIN, dict.fromkeys(PLAIN, 0))]
+    said = [{"choices": [{"delta": {"content": "ok"}, "finish_reason": "stop"}]}, *counted]
+    body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in said)
+    events = ChatDecoder(chat_call(stream=True, usage_wanted=True), RecordedHead()).feed(body)
+    assert [PLAIN] == [told["usage"] for event in events if "usage" in (told := json.loads(event.data))]
 
 
 def test_usage_inside_the_last_choice_is_read() -> None:

@@ -15,9 +15,11 @@ from switchgear.contracts.provider import Answer, Head
 from switchgear.contracts.usage import Usage
 from switchgear.wire.canonical import ReasoningDetail
 from switchgear.wire.chunks import completion
-from switchgear.wire.members import BROKEN, decode_text
+from switchgear.wire.members import BROKEN, decode_text, whole_characters
 from switchgear.wire.messages.faults import decode_fault
 from switchgear.wire.messages.form import Block, Citation, StopDetails, finish_reason, read_tokens, stop_of
+from switchgear.wire.messages.told import mended
+from switchgear.wire.texts import first
 from switchgear.wire.web_search import citation
 
 T = TypeVar("T", bound=Struct)
@@ -27,7 +29,7 @@ _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class Message(Struct, tag_field="type", tag="message"):
-    """A whole answer, or the beginning of a streamed one."""
+    """A whole answer."""
 
     content: list[Block] | None
     id: str | None = None
@@ -37,14 +39,19 @@ class Message(Struct, tag_field="type", tag="message"):
     usage: Raw = _NULL
 
 
-class _Kind(Struct, gc=False):
+class _Known(Struct, gc=False):
+    """What clients of the form rely on in a block."""
+
     type: str = ""
+    id: str | None = None
+    text: str | None = ""
+    input: Raw = Raw(b"{}")
 
 
 class _Native(Struct, tag_field="type", tag="message"):
     """The same, with blocks that need not be understood."""
 
-    content: list[_Kind]
+    content: list[_Known]
     model: str | None = None
     stop_reason: str | None = None
     usage: Raw = _NULL
@@ -64,15 +71,28 @@ def decode_native(body: bytes, head: Head, aliases: Mapping[str, str] = _NO_NAME
 
     `aliases` are the client's names of tools by those they have here.
     """
-    found = _read(_native_decoder, body, head)
+    found, body = _read_message(_native_decoder, body, head)
+    called = [block for block in found.content if block.type == "tool_use"]
+    if _is_odd(found, called):
+        body = mended(body)
+        found = _native_decoder.decode(body)
     if aliases:
         whole: dict[str, Any] = msgspec.json.decode(body)
         whole["content"] = [own_name(block, aliases) for block in whole.get("content") or ()]
         body = msgspec.json.encode(whole)
-    stop = stop_of(found.stop_reason, called=any(block.type == "tool_use" for block in found.content))
+    stop = stop_of(found.stop_reason, called=bool(called))
     if stop != found.stop_reason:
         body = msgspec.json.encode({**msgspec.json.decode(body), "stop_reason": stop})
     return Answer(body, read_usage(found.usage), found.model, finish_reason(stop))
+
+
+def _is_odd(found: _Native, called: list[_Known]) -> bool:
+    return (
+        found.stop_reason is None
+        or any(block.text is None for block in found.content)
+        or any(first(block.input) != b"{" for block in called)
+        or len({block.id for block in called if block.id}) < len(called)
+    )
 
 
 def own_name(block: Any, aliases: Mapping[str, str]) -> Any:
@@ -93,7 +113,7 @@ def decode_message(body: bytes, head: Head, created: int, reasoning: str, aliase
 
     `reasoning` is the `format` its thinking gets, `aliases` are the client's names of tools by those they have here.
     """
-    found = _read(_message_decoder, body, head)
+    found, _ = _read_message(_message_decoder, body, head)
     return completion(
         id=found.id or "",
         created=created,
@@ -121,6 +141,18 @@ def thinking_detail(block: Block, tool_id: str | None, format: str) -> Reasoning
         return None
     text, signature = block.thinking or "", block.signature
     return ReasoningDetail("reasoning.text", text=text, signature=signature, id=tool_id, format=format)
+
+
+def _read_message(decoder: msgspec.json.Decoder[T], body: bytes, head: Head) -> tuple[T, bytes]:
+    try:
+        return decode_text(decoder, body), body
+    except BROKEN:
+        pass
+    try:
+        body = mended(whole_characters(body))
+        return decode_text(decoder, body), body
+    except BROKEN:
+        raise decode_fault(head.status, body, head) from None
 
 
 def _read(decoder: msgspec.json.Decoder[T], body: bytes, head: Head) -> T:

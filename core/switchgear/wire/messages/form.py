@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from switchgear.contracts.usage import Usage, believable
-from switchgear.wire.usage import read_counts
+from switchgear.wire.usage import read_counts, read_usage
 
 C = TypeVar("C", bound=Struct)
 
@@ -66,6 +66,11 @@ class TokenCounts(_Counts, gc=False):
         found = _updated(self, newer)
         return found if newer.output_tokens is None else structs.replace(found, output_tokens=newer.output_tokens)
 
+    def outlast(self, newer: "TokenCounts") -> dict[str, int]:
+        """Return the counts of the input that a later event has nothing to say to but zeros."""
+        names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+        return {name: getattr(self, name) for name in names if getattr(newer, name) == 0 and getattr(self, name)}
+
     def usage(self) -> Usage | None:
         """Return the sum as the ledger counts; None if nothing was said or it cannot be true."""
         if self.input_tokens is None and self.output_tokens is None:
@@ -112,7 +117,16 @@ _decoder = msgspec.json.Decoder(TokenCounts)
 
 def read_tokens(raw: Raw) -> TokenCounts | None:
     """Decode a `usage` object; None for null and for something that is not one."""
-    return None if raw == _NULL else read_counts(_decoder, raw)
+    if raw == _NULL:
+        return None
+    found = read_counts(_decoder, raw)
+    if found is None or found.input_tokens is not None or found.output_tokens is not None:
+        return found
+    said = read_usage(raw)  # in the words of chats
+    if said is None:
+        return found
+    read, written = said.cached_input_tokens, said.cache_write_tokens
+    return TokenCounts(said.input_tokens - read - written, read, written, output_tokens=said.output_tokens)
 
 
 class StopDetails(Struct, gc=False):
@@ -140,6 +154,38 @@ class Block(Struct, gc=False):
     name: str | None = None
     input: Raw = Raw(b"{}")
     citations: list[Citation] | None = None
+
+
+class Delta(Struct, gc=False):
+    """What an event of a stream adds to a block or, at the end, to the message. What is said may be anything but text, too."""
+
+    type: str = ""
+    text: Any = None
+    thinking: Any = None
+    partial_json: Any = None
+    signature: str | None = None
+    stop_reason: str | None = None
+    stop_details: StopDetails | None = None
+    citation: Citation | None = None
+
+
+class Begun(Struct, gc=False):
+    """The message that a stream begins with."""
+
+    id: str | None = None
+    model: str | None = None
+    usage: Raw = _NULL
+
+
+class Event(Struct, gc=False):
+    """An event of a stream. Which members mean something depends on the type."""
+
+    type: str
+    index: int | float | None = None
+    delta: Delta | None = None
+    content_block: Block | None = None
+    message: Begun | None = None
+    usage: Raw = _NULL
 
 
 STOPS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens", "content_filter": "refusal"}

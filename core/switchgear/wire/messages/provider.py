@@ -23,8 +23,9 @@ from switchgear.wire.messages.answer import decode_count, decode_message, decode
 from switchgear.wire.messages.faults import REQUEST_ID, decode_fault
 from switchgear.wire.messages.fit import Host, fit_host, fit_native
 from switchgear.wire.messages.models import Rules, rules_of
+from switchgear.wire.messages.native import NativeDecoder, message_of
 from switchgear.wire.messages.request import Display, write_request
-from switchgear.wire.messages.stream import ChunkDecoder, NativeDecoder
+from switchgear.wire.messages.stream import ChunkDecoder
 from switchgear.wire.messages.turns import Body
 from switchgear.wire.other_models import OTHER_MODELS, without_other_models
 
@@ -108,7 +109,8 @@ class MessagesProvider:
         if call.operation == COUNT:
             return decode_count(body, head)
         if call.wire == MESSAGES:
-            return decode_native(body, head, call.aliases)
+            whole = message_of(head, body, call.aliases) if is_stream(body) else body
+            return decode_native(whole, head, call.aliases)
         if is_stream(body):
             return gathered(self.decoder(call, head), body)
         return decode_message(body, head, self._now_s(), self.reasoning_format, call.aliases)

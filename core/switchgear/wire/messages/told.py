@@ -1,23 +1,16 @@
-"""Messages that are nearly right: told at once where a stream was asked for, or ended in the words of another form."""
+"""Whole messages that are nearly right: mended, told at once where a stream was asked for, or put together from one."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from switchgear.wire.chunks import own_id
 from switchgear.wire.members import BROKEN
+from switchgear.wire.mend import text
 from switchgear.wire.messages.form import stop_of
 
 _encode = msgspec.json.Encoder().encode
-
-
-def with_stop(payload: bytes, reason: str | None, *, called: bool) -> bytes:
-    """Return a `message_delta` that stops for a reason of this form: the use of a tool where one was `called`."""
-    found = stop_of(reason, called=called)
-    if found == reason:
-        return payload
-    whole = msgspec.json.decode(payload)
-    whole["delta"]["stop_reason"] = found
-    return _encode(whole)
 
 
 def events_of(body: bytes) -> list[bytes]:
@@ -41,6 +34,34 @@ def events_of(body: bytes) -> list[bytes]:
     told.append({"type": "message_delta", "delta": stop, "usage": message.get("usage") or {}})
     told.append({"type": "message_stop"})
     return [_encode(event) for event in told]
+
+
+def mended(body: bytes) -> bytes:
+    """Return a whole message as the form has it: blocks in a list, calls with ids of their own and objects for input.
+
+    Raises as `members.decode_text` does for what is no JSON; another answer than a message is returned as it is.
+    """
+    message: Any = msgspec.json.decode(body)
+    content = message.get("content") if isinstance(message, dict) and message.get("type") == "message" else None
+    given = [{"type": "text", "text": content}] if isinstance(content, str) and content else content
+    if not isinstance(given, list):
+        return body
+    ids: dict[str, Any] = {}
+    blocks = [_mended(block, ids, f"{message.get('id')} {len(ids)}") for block in given if isinstance(block, dict)]
+    said = [block for block in blocks if block.get("text", "") is not None]
+    stop = stop_of(message.get("stop_reason") or "end_turn", called=bool(ids))
+    return _encode({**message, "content": said, "stop_reason": stop})
+
+
+def _mended(block: dict[str, Any], ids: dict[str, Any], seed: str) -> dict[str, Any]:
+    if block.get("type") != "tool_use":
+        return block
+    id = own_id(text(block.get("id")), ids, seed)
+    given = block.get("input")
+    with suppress(*BROKEN):
+        given = msgspec.json.decode(given) if isinstance(given, str) and given else given
+    ids[id] = block
+    return {**block, "id": id, "input": given or {}}
 
 
 def _block(index: int, block: dict[str, Any]) -> list[dict[str, Any]]:

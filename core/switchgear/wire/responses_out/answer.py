@@ -76,7 +76,7 @@ def tell_answer(body: bytes, head: Head) -> Answer:
     """Read a whole response as a completion. Raises `ProviderFault` as `decode_response` does."""
     found = decode_response(body, head)
     try:
-        made = _decoder.decode(body)
+        made = _decoder.decode(found.body)
     except BROKEN:
         raise ProviderFault("protocol", head.status) from None
     message = _Message()

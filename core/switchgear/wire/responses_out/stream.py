@@ -13,8 +13,9 @@ from switchgear.contracts.provider import Call, Head, StreamDecoder, StreamEvent
 from switchgear.wire.chat_stream import ChatDecoder
 from switchgear.wire.chunks import ChunkWriter
 from switchgear.wire.members import BROKEN
-from switchgear.wire.responses import ResponsesDecoder, finish_of
-from switchgear.wire.responses_out.answer import OutputItem, annotations, reasoning_details
+from switchgear.wire.responses import finish_of
+from switchgear.wire.responses_out.answer import OutputItem, annotations, is_response, reasoning_details
+from switchgear.wire.responses_stream import ResponsesDecoder
 
 _FIRST = re.compile(rb"(?:^|[\r\n\xbf])((?:event|data):[^\r\n]*)([\r\n])?")
 """The first line that says something, behind a mark of the byte order, comments and empty lines; and whether it is whole."""
@@ -209,7 +210,8 @@ class EitherDecoder:
             return self._inner.feed(data)
         self._begun += data
         first = _FIRST.search(self._begun)
-        if (first is None or first[2] is None) and len(self._begun) < _MOST_LOOKED_AT:
+        whole = self._begun.endswith(b"}") and self._begun.lstrip().startswith(b"{")
+        if (first is None or first[2] is None) and not whole and len(self._begun) < _MOST_LOOKED_AT:
             return []
         return self._decide(first).feed(self._begun)
 
@@ -221,6 +223,7 @@ class EitherDecoder:
         self._inner.close()
 
     def _decide(self, first: re.Match[bytes] | None) -> StreamDecoder:
-        kind = ToldDecoder if first is not None and _TOLD.match(first[1]) else ChatDecoder
+        told = first is not None and _TOLD.match(first[1]) is not None
+        kind = ToldDecoder if told or is_response(self._begun) else ChatDecoder
         self._inner = kind(self._call, self._head)
         return self._inner

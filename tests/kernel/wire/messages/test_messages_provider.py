@@ -68,7 +68,7 @@ def test_says_what_a_model_can_do(name: str, expected: frozenset[str]) -> None:
         (b'{"type":"error","error":{"type":"overloaded_error","message":"m"}}', "overloaded"),
         (b'{"type":"error","error":{"type":"new_error","message":"m"}}', "server"),
         (b'{"type":"message"}', "protocol"),
-        (b'{"type":"message","content":"text"}', "protocol"),
+        (b'{"type":"message","content":7}', "protocol"),
         (b'{"type":"message_batch","content":[]}', "protocol"),
         (b"[" * 100_000, "protocol"),
     ],
@@ -112,5 +112,6 @@ def test_names_of_tools_that_the_form_does_not_take_are_others_there_and_the_cli
     assert [message["content"][0], {**block, "name": ODD}] == told["content"]
     event = {"type": "content_block_start", "index": 0, "content_block": {**block, "input": {}}}
     decoder = PROVIDER.decoder(call, RecordedHead(200))
-    (shown,) = decoder.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+    begun = {"type": "message_start", "message": message}
+    *_, shown = decoder.feed(b"".join(b"data: %b\n\n" % json.dumps(it).encode() for it in (begun, event)))
     assert ODD == json.loads(shown.data)["content_block"]["name"]

@@ -9,7 +9,8 @@ from switchgear.contracts.provider import ProviderFault, StreamDecoder, StreamEv
 from switchgear.contracts.usage import Usage
 from switchgear.errors import ConnectionBroken, ResponseTooLarge
 from switchgear.testing.provider_suite import RecordedHead, chat_call, text_of
-from switchgear.wire.messages.stream import ChunkDecoder, NativeDecoder
+from switchgear.wire.messages.native import NativeDecoder
+from switchgear.wire.messages.stream import ChunkDecoder
 from switchgear.wire.sse import MOST, encode_event
 
 BOTH = ("native", "chunks")
@@ -234,11 +235,12 @@ def test_a_block_may_begin_with_something_in_it() -> None:
         + event("content_block_stop", index=2)
     )
     said = [json.loads(event.data)["choices"][0]["delta"] for event in decoder("chunks").feed(stream)[1:]]
-    call = {"index": 0, "id": "t", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    call = {"index": 0, "id": "t", "type": "function", "function": {"name": "f", "arguments": ""}}
     detail = {"type": "reasoning.text", "text": "Hm", "signature": "s", "id": "t", "format": "own", "index": 0}
     assert [
         {"content": "Hi"},
         {"tool_calls": [call]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '{"a": 1}'}}]},
         {"reasoning_content": "Hm"},
         {"reasoning_details": [detail]},
     ] == said
@@ -254,7 +256,8 @@ def test_thinking_that_is_not_signed_is_shown_and_need_not_come_back() -> None:
 
 @given(pieces=st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, max_size=5))
 def test_any_text_comes_through(pieces: list[str]) -> None:
-    stream = start() + opened() + b"".join(said(piece) for piece in pieces) + delta() + STOP
+    stream = start() + opened() + b"".join(said(piece) for piece in pieces)
+    stream += event("content_block_stop", index=0) + delta() + STOP
     assert "".join(pieces) == text_of(decoder("chunks").feed(stream))
     assert stream == b"".join(encode_event(event.data, event.name) for event in decoder("native").feed(stream))
 
