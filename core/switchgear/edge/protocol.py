@@ -328,7 +328,8 @@ class EdgeProtocol(Connection):
             self._queue.clear()
             self._close()
         else:
-            self.read_on()
+            if self.flow.read_paused:
+                self.read_on()
             if self._queue:
                 self._start(self._queue.popleft())
             elif self._stage == IDLE:
