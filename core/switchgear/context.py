@@ -98,8 +98,11 @@ class Services:
 class Shared:
     """What all contexts of one kernel have in common; `services` arrive when they exist."""
 
-    def __init__(self, data_dir: Path, ambient: Ambient, metrics: Metrics) -> None:
+    def __init__(
+        self, data_dir: Path, ambient: Ambient, metrics: Metrics, own_variables: Callable[[], frozenset[str]]
+    ) -> None:
         self.data_dir = data_dir
+        self.own_variables = own_variables
         self.ambient = ambient
         self.metrics = metrics
         self.services = Services()
@@ -156,6 +159,11 @@ class PluginContext:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._has_directory = True
         return path
+
+    @property
+    def own_variables(self) -> frozenset[str]:
+        """The environment variables that settings in plugins.toml are read from."""
+        return self._shared.own_variables()
 
     @property
     def store(self) -> Store:

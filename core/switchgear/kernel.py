@@ -78,7 +78,7 @@ class Kernel:
         self.warnings: list[str] = []
         self.registry = Registry(())
         self._looked = Looked()
-        self._shared = Shared(config.gateway.data_path, self.ambient, self.metrics)
+        self._shared = Shared(config.gateway.data_path, self.ambient, self.metrics, lambda: self.config.variables)
         self.events = self._shared.events
         self.failed = self._shared.failed
         self.faults = self._shared.faults

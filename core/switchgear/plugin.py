@@ -73,6 +73,11 @@ class Context(Protocol):
         ...
 
     @property
+    def own_variables(self) -> frozenset[str]:
+        """The environment variables that settings in plugins.toml are read from. What they hold is nobody's credential."""
+        ...
+
+    @property
     def store(self) -> "Store":
         """The active store. Raises `PluginError` unless the plugin requires `store`."""
         ...

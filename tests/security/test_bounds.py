@@ -11,6 +11,8 @@ import pytest
 from support.faultup import FaultUpstream, Script
 from support.gateway import ADMIN_KEY, Running, eventually, running
 from switchgear.contracts.exchange import Exchange
+from switchgear.edge.protocol import EdgeProtocol
+from switchgear.edge.request import Request
 from switchgear.errors import InvalidRequest
 from switchgear.wire.members import MOST_CONTAINERS, MOST_ITEMS, MOST_MEMBERS, parse_object
 
@@ -131,20 +133,27 @@ async def test_answers_wait_for_their_turn_where_there_is_no_room(tmp_path: Path
             assert [200] * 8 == [answer.status_code for answer in answers]
 
 
-async def test_what_failed_leaves_no_ring_behind(gateway: Running) -> None:
+async def test_what_failed_or_left_leaves_no_ring_behind(gateway: Running) -> None:
     """Else bodies of refused calls would stay until somebody collects garbage, which is seldom."""
 
-    def exchanges() -> int:
-        return sum(type(it) is Exchange for it in gc.get_objects())
+    def kept() -> int:
+        return sum(type(it) in (Exchange, EdgeProtocol, Request) for it in gc.get_objects())
 
+    long = f"authorization: Bearer {gateway.key}\r\ncontent-length: 1000000\r\n\r\n{'x' * 100_000}"
+    assert 200 == (await gateway.http.get("/live")).status_code
     gc.collect()
-    before = exchanges()
+    before = kept()
     gc.disable()
     try:
         for content in (b"{", b'{"model":"none","messages":[{"role":"user","content":"x"}]}', b"[]") * 5:
             answer = await gateway.http.post("/v1/chat/completions", content=content, headers=gateway.auth)
             assert answer.status_code in (400, 404)
-        await eventually(lambda: exchanges() <= before)
+            _, leaving = await asyncio.open_connection("127.0.0.1", gateway.port)
+            leaving.write(f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n{long}".encode())
+            await eventually(lambda: gateway.gateway.exchanges_in_flight == 1)
+            leaving.transport.abort()
+            await eventually(lambda: gateway.gateway.exchanges_in_flight == 0)
+        await eventually(lambda: kept() <= before)
     finally:
         gc.enable()
 

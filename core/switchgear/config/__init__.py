@@ -109,6 +109,11 @@ class Config:
                 secret = any(said[: len(at)] == at for said in self._reader.secret)
                 yield at, msgspec.to_builtins(value), self.origin(at), secret
 
+    @property
+    def variables(self) -> frozenset[str]:
+        """The environment variables that settings are read from by `{env = "NAME"}`: what they hold is the gateway's own."""
+        return frozenset(_named(self._layers.tree))
+
     def _is_enabled(self, name: str) -> bool:
         path = ("plugins", name)
         table = self._layers.table(path)
@@ -180,6 +185,18 @@ def _text(path: FilePath) -> str:
 def default_source() -> str:
     """Return the text of plugins.toml.example, which is the default configuration."""
     return shipped(f"{FILE}.example", f"{FILE}.example").read_text("utf-8")
+
+
+def _named(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _named(item)
+    elif isinstance(value, dict):
+        if isinstance(name := value.get("env"), str) and value.keys() <= {"env", "default"}:
+            yield name
+        for key, item in value.items():
+            if key != "enabled":  # whether a variable is set is no secret of it
+                yield from _named(item)
 
 
 def _put_environment(layers: Layers, environ: Mapping[str, str]) -> Iterator[str]:

@@ -137,7 +137,7 @@ class AsgiRequest(Request):
             connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
         if not self.lost and not self.response_complete:
-            connection.flow.resume_reading()
+            connection.read_on()
             await self.wait()
         if self.lost or self.response_complete:
             return {"type": "http.disconnect"}

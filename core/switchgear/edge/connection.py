@@ -21,6 +21,8 @@ class Connection(HttpToolsProtocol):
     One timer looks at all deadlines; it is re-armed only when it has run, so nothing that happens costs one.
     """
 
+    cycle: Request | None  # type: ignore[assignment]  # ours in place of uvicorn's
+
     def __init__(
         self,
         config: Config,
@@ -77,13 +79,15 @@ class Connection(HttpToolsProtocol):
         self._stage = CLOSING
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         if self._peer_key is not None:
             held = self.state.peers.pop(self._peer_key) - 1
             if held:
                 self.state.peers[self._peer_key] = held
         self.parser = None  # type: ignore[assignment]  # it refers back to us
-        if self._active is not None:
-            self._active.lose_client()
+        active, self._active, self.cycle = self._active, None, None
+        if active is not None:
+            active.lose_client()
 
     def eof_received(self) -> None:
         """Take the client's half close as its leaving; the transport closes once what was written is flushed."""
@@ -108,15 +112,15 @@ class Connection(HttpToolsProtocol):
         self._answer(INTERNAL, request_id, with_body=request.method != "HEAD")
         self.on_response_complete()
 
-    def _pass_over(self, size: int) -> None:
-        """Count bytes that are thrown away; after many of them in one turn, pause reading, so that others are served first."""
-        if not self.state.turn.has_room(size):
-            self.flow.pause_reading()
-            self.loop.call_later(self.limits.pause, self._read_on)
+    def read_on(self) -> None:
+        """Read again, if it is paused, as soon as it is this connection's turn."""
+        if self.flow.read_paused:
+            self.state.turn.read(self, wanted=self._active is not None)
 
-    def _read_on(self) -> None:
-        if not self.transport.is_closing():
-            self.flow.resume_reading()
+    def _pass_over(self) -> None:
+        """Read more of what is thrown away, when nobody else is to be read."""
+        self.flow.pause_reading()
+        self.state.turn.read(self, wanted=False)
 
     def _answer(self, refusal: Refusal, request_id: str | None = None, *, with_body: bool = True) -> None:
         request_id = request_id or self.state.ambient.new_id()
@@ -135,7 +139,7 @@ class Connection(HttpToolsProtocol):
         self._stage = CLOSING
         self._close_at = self.loop.time() + self.limits.linger
         self.transport.write_eof()
-        self.flow.resume_reading()
+        self._pass_over()
         self._rearm(self.limits.linger)
 
     def _rearm(self, delay: float) -> None:

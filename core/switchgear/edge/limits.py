@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
 from ipaddress import IPv6Address
 from typing import Protocol
 
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from switchgear.ambient import Ambient
@@ -36,7 +38,7 @@ class EdgeLimits(EdgeSettings, frozen=True, forbid_unknown_fields=True):
     linger: float = 2.0
     max_pipelined: int = 8
     turn_bytes: int = 16 * 1024 * 1024
-    pause: float = 0.05
+    turn_reads: int = 32
 
     @property
     def tick(self) -> float:
@@ -74,26 +76,52 @@ class NoCalls:
 
 
 class Turn:
-    """A bound on the bytes of long bodies in one turn of the event loop.
+    """A bound on what of long bodies is read in one turn of the event loop.
 
     In a turn, every connection with data is read before any handler runs. Without the bound a thousand connections bring a
     quarter of a gigabyte in one turn, and short requests wait for all of it.
     """
 
-    __slots__ = ("_left", "_most")
+    __slots__ = ("_begun", "_left", "_limits", "_reads", "_unwanted", "_waiting")
 
-    def __init__(self, most: int) -> None:
-        self._left = self._most = most
+    def __init__(self, limits: EdgeLimits) -> None:
+        self._limits = limits
+        self._left = limits.turn_bytes
+        self._reads = 0
+        self._begun = False
+        self._waiting: deque[HttpToolsProtocol] = deque()
+        self._unwanted: deque[HttpToolsProtocol] = deque()
 
     def has_room(self, size: int) -> bool:
-        """Count bytes, and say whether they are within the bound."""
-        if self._left == self._most:
-            asyncio.get_running_loop().call_soon(self._renew)
+        """Count the beginning of a long body, and say whether there is room for it and for its rest."""
+        self._begin()
         self._left -= size
         return self._left >= 0
 
-    def _renew(self) -> None:
-        self._left = self._most
+    def read(self, connection: HttpToolsProtocol, *, wanted: bool) -> None:
+        """Read a connection that was paused: in this turn, or in the next after those that wait already.
+
+        What nobody wants is read after all else.
+        """
+        self._begin()
+        if self._reads < self._limits.turn_reads:
+            self._reads += 1
+            connection.flow.resume_reading()
+        else:
+            (self._waiting if wanted else self._unwanted).append(connection)
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            asyncio.get_running_loop().call_soon(self._end)
+
+    def _end(self) -> None:
+        self._begun = False
+        self._left = self._limits.turn_bytes
+        self._reads = 0
+        for waiting in (self._waiting, self._unwanted):
+            while waiting and self._reads < self._limits.turn_reads:
+                self.read(waiting.popleft(), wanted=True)
 
 
 class EdgeState(ServerState):
@@ -117,7 +145,7 @@ class EdgeState(ServerState):
         self.ambient = ambient
         self.refused = refused
         self.overload = overload
-        self.turn = Turn(limits.turn_bytes)
+        self.turn = Turn(limits)
         self.calls = calls
         self.root_path = root_path
         self.draining = False

@@ -26,8 +26,6 @@ from switchgear.edge.socket import SocketRequest
 class EdgeProtocol(Connection):
     """HTTP on one connection: `cycle` is the newest request, `_active` the one being answered, `_queue` those behind it."""
 
-    cycle: Request | None  # type: ignore[assignment]  # ours in place of uvicorn's
-
     def __init__(
         self,
         config: Config,
@@ -76,7 +74,7 @@ class EdgeProtocol(Connection):
             if isinstance(self.cycle, SocketRequest) and self._stage == SOCKET:
                 self.cycle.feed(data)
             else:
-                self._pass_over(len(data))
+                self._pass_over()
             return
         self._read = len(data)
         rest = None
@@ -227,7 +225,8 @@ class EdgeProtocol(Connection):
         )
         passed.started = passed.response_complete = True
         self._expect_body(passed)
-        state.overload.rest(self)
+        if self._length <= self._long:  # else it waits for its turn within the body
+            state.overload.rest(self)
 
     def shed_late(self, request: Request) -> None:
         """Refuse a request whose turn has come too late."""
@@ -263,13 +262,13 @@ class EdgeProtocol(Connection):
         request = self.cycle
         assert request is not None
         if request.response_complete or request.lost:
-            self._pass_over(len(body))
+            self._pass_over()
         else:
             request.add_body(body)
             if size > HIGH_WATER_LIMIT and len(request.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
-                if self._window_at or self._chunked:  # else it was counted with its head
-                    self._count_long(len(body))
+                if size - len(body) <= HIGH_WATER_LIMIT and (self._window_at or self._chunked):
+                    self._count_long(len(body))  # which came neither with a long body's head nor in its turn
 
     def on_message_complete(self) -> None:
         """Note the end of the request's body."""
@@ -330,7 +329,7 @@ class EdgeProtocol(Connection):
             self._close()
         else:
             if self.flow.read_paused:
-                self.flow.resume_reading()
+                self.read_on()
             if self._queue:
                 self._start(self._queue.popleft())
             elif self._stage == IDLE:

@@ -163,7 +163,7 @@ class Request:
             connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
         while not (self.body or self.lost) and self.more_body:
-            connection.flow.resume_reading()
+            connection.read_on()
             await self.wait()
         if self.lost:
             raise ClientGone("The client closed the connection.", code="client_gone")

@@ -20,6 +20,7 @@ from switchgear.wire.members import parse_in_steps
 
 UNCOUNTED = 64 * 1024
 """A body up to so many bytes that came with its head needs no counting."""
+_APART = 1024 * 1024
 
 
 class Inbound(Reply, Protocol):
@@ -142,14 +143,16 @@ class Bodies:
         if isinstance(request, Converted):
             return await request.converted(partial(self._take, holding))
         self._check(holding, size)
+        found = _growing(size)
         size = 0
-        found = BytesIO()  # which grows in place, and gives what it has without copying it
         while (piece := await request.read()) is not None:
             size += len(piece)
             if size > self._limits.one:
                 raise self.too_large()
             self._take(holding, len(piece))
             found.write(piece)
+            del piece  # else it is held while the next is waited for
+        found.truncate()
         return found.getvalue()
 
     def hold(self, size: int, principal: str, holding: "Holding") -> None:
@@ -196,6 +199,15 @@ class Bodies:
             message = "The gateway holds as many bytes of request bodies as it may; try again shortly."
             raise Unavailable(message, code="overloaded", retry_after=1)
         return mine
+
+
+def _growing(size: int) -> BytesIO:
+    """Return what grows in place to a body of so many bytes, 0 for nobody knows, and gives it without copying it.
+
+    It begins so large that the allocator has it apart from the heap, where hundreds of bodies that do not get far would leave
+    holes. What is not written of it takes no memory.
+    """
+    return BytesIO(bytes(min(size or _APART, _APART)))
 
 
 class Holding(Struct, eq=False):

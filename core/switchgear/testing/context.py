@@ -60,6 +60,7 @@ class PluginContext:
     ) -> None:
         self.plugin = plugin
         self.data_dir = data_dir
+        self.own_variables: frozenset[str] = frozenset()
         self.ambient = ambient or FixedAmbient()
         self.metrics = Metrics()
         self.events: list[Event] = []

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated
 
@@ -16,14 +16,17 @@ class EnvSource(Struct, frozen=True, forbid_unknown_fields=True, tag_field="back
 
 
 class EnvBackend:
-    """Secrets in environment variables of the gateway's process. `environ` is read at each fetch."""
+    """Secrets in environment variables of the gateway's process. `environ` is read at each fetch, but not what is `own`."""
 
     source_type: type[Struct] = EnvSource
     secret_fields: tuple[str, ...] = ()
 
-    def __init__(self, settings: EnvSettings, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: EnvSettings, environ: Mapping[str, str], own: Callable[[], Collection[str]] = frozenset
+    ) -> None:
         self._settings = settings
         self._environ = environ
+        self._own = own
 
     async def fetch(self, credential_id: str, source: EnvSource) -> Secret:
         """Return the values. Raises `SecretUnavailable` naming every variable that is missing, empty or not allowed."""
@@ -40,6 +43,6 @@ class EnvBackend:
         return Secret(values)
 
     def _may_read(self, variable: str) -> bool:
-        return any(fnmatchcase(variable, pattern) for pattern in self._settings.allow) and not any(
-            fnmatchcase(variable, pattern) for pattern in self._settings.deny
-        )
+        if variable in self._own() or any(fnmatchcase(variable, pattern) for pattern in self._settings.deny):
+            return False
+        return any(fnmatchcase(variable, pattern) for pattern in self._settings.allow)

@@ -14,4 +14,7 @@ class EnvPlugin(Plugin[EnvSettings]):
 
     def switchgear_credential_backends(self) -> list[Offer[CredentialBackend]]:
         """Offer the credential backend `env`."""
-        return [Offer("env", lambda: EnvBackend(self.settings, os.environ), summary="Environment variables")]
+        return [Offer("env", self._backend, summary="Environment variables")]
+
+    def _backend(self) -> EnvBackend:
+        return EnvBackend(self.settings, os.environ, lambda: self.context.own_variables)

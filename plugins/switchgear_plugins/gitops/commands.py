@@ -107,7 +107,7 @@ def allowed_by(it: Local) -> Allowed:
     return Allowed(
         environ=os.environ,
         env=files.allow_env,
-        not_env=files.deny_env,
+        not_env=(*files.deny_env, *it.config.variables),
         folders=tuple(Path(path).expanduser() for path in files.allow_paths),
         not_below=(gateway.data_path,),
         not_values=frozenset({gateway.admin_key} if gateway.admin_key else ()),

@@ -161,6 +161,14 @@ def test_a_later_layer_wins_and_says_so(configure, tmp_path: Path):
     }.items() <= origins.items()
 
 
+def test_variables_that_settings_are_read_from_are_the_gateways_own(configure):
+    config = configure(
+        "[gateway]\nadmin_key = { env = 'MINE', default = 'x' }\n[plugins.x]\nenabled = { env = 'SEEN' }\n"
+        "[plugins.x.address]\nurl = { env = 'INNER' }\n[[plugins.x.addresses]]\nurl = { env = 'LISTED' }\n"
+    )
+    assert {"MINE", "INNER", "LISTED"} == config.variables
+
+
 def test_an_empty_well_known_variable_says_nothing(configure):
     assert 8080 == configure("", PORT="").gateway.port
 

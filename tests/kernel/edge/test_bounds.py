@@ -380,8 +380,15 @@ async def test_more_of_long_bodies_than_one_turn_may_read_is_refused(start, requ
     assert LONG not in edge.bodies
 
 
+async def test_long_bodies_are_read_one_after_the_other_where_a_turn_has_one_read(start):
+    edge = await start(turn_reads=1)
+    bodies = [b"%d" % number * 700_000 for number in range(4)]
+    clients = [await edge.ask(post(body)) for body in bodies]
+    assert [(200, body) for body in bodies] == [(await client.answer())[::2] for client in clients]
+
+
 async def test_what_nobody_wants_is_read_to_its_end_in_several_turns(start):
-    edge = await start(turn_bytes=300_000, pause=0.001)
+    edge = await start(turn_reads=1)
     client = await edge.ask(post(b"", 3_000_000, b"/unread"))
     assert 401 == (await client.answer())[0]
     await client.send(b"x" * 3_000_000 + GET)

@@ -38,6 +38,14 @@ async def test_only_allowed_variables_are_read():
             await backend.fetch("c", EnvSource({"k": variable}))
 
 
+async def test_what_settings_of_the_gateway_are_read_from_is_no_credential(plugin_context, monkeypatch):
+    monkeypatch.setenv("VAULT_TOKEN", "canary")
+    plugin_context.own_variables = frozenset({"VAULT_TOKEN"})
+    backend = EnvPlugin(EnvSettings(), plugin_context).switchgear_credential_backends()[0].factory()
+    with pytest.raises(SecretUnavailable, match="VAULT_TOKEN may not be read"):
+        await backend.fetch("c", EnvSource({"k": "VAULT_TOKEN"}))
+
+
 @pytest.mark.parametrize("variables", [{}, {"api_key": ""}, {"api_key": "A B"}, {"api_key": "1X"}, {"api_key": 5}])
 def test_a_source_that_names_no_variable_is_refused(variables):
     with pytest.raises(msgspec.ValidationError):
