@@ -26,6 +26,7 @@ CONFIG = """
 [gateway]
 replicas = 4
 drain_grace = 1.0
+failed_credentials = 0
 [gateway.egress]
 allow = ["127.0.0.0/8"]
 [gateway.overload]
