@@ -130,7 +130,7 @@ async def until(condition: Callable[[], Awaitable[bool]], within_s: float = 30.0
 async def upstream() -> AsyncIterator[FaultUpstream]:
     async with FaultUpstream() as up:
         up.default = Script(delay_ms=20)
-        up.register("endless", Script(chunks=100_000, chunk_delay_ms=50))
+        up.register("endless", Script(chunks=400, chunk_delay_ms=100))
         yield up
 
 
