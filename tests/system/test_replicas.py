@@ -59,9 +59,8 @@ class Replicas:
             Server(switchgear("--data-dir", str(directory / str(n))), env={**os.environ, **environ}, cwd=directory)
             for n in range(REPLICAS)
         ]
-        self.http = httpx.AsyncClient(
-            timeout=60, limits=httpx.Limits(max_connections=400, max_keepalive_connections=400, keepalive_expiry=2.0)
-        )
+        # A connection for each request: one that waits may be closed by either end just as it is used.
+        self.http = httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=400, max_keepalive_connections=0))
 
     async def start(self) -> None:
         self.servers[0].start()
