@@ -58,7 +58,8 @@ class Bench:
         return self._compared()
 
     def _contenders(self) -> list[Contender]:
-        options = Options(tuple(filter(None, self._chosen.plugins.split(","))), self._chosen.key)
+        plugins = tuple(filter(None, self._chosen.plugins.split(",")))
+        options = Options(plugins, self._chosen.key, self._placed.upstream)
         names = dict.fromkeys(filter(None, self._chosen.contenders.split(",")))
         found = [importlib.import_module(f"contenders.{name}").make(options) for name in names]
         return found + [OfTree(options, Tree.of(text)) for text in self._chosen.tree]

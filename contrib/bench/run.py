@@ -25,7 +25,7 @@ from trees import Tree
 from bench import Bench
 
 CONTENDERS = (
-    *("ceiling", "twin", "switchgear", "translated", "filtered", "examples"),
+    *("ceiling", "twin", "switchgear", "budgets", "redis", "translated", "filtered", "examples"),
     *("litellm", "portkey", "tensorzero"),
 )
 WRONG, UNSTEADY = 1, 3

@@ -127,9 +127,13 @@ def test_what_sums_do_not_know_the_records_are_asked(query: RecordQuery, by: lis
     fits = from_hours(ROLLUPS, RecordQuery("usage"), ["model"], ["cost"])
     assert fits is not None
     assert ROLLUPS[0] == fits.rollup, "the one with the fewest lines"
-    hourly = from_hours(ROLLUPS, RecordQuery("usage", since_us=HOUR), ["model"], ["cost"])
+    daily = from_hours(ROLLUPS, RecordQuery("usage", since_us=HOUR), ["model"], ["cost"])
+    assert daily is not None
+    assert (ROLLUPS[0], ((HOUR, 24 * HOUR),)) == (daily.rollup, daily.edges)
+    edge = RecordQuery("usage", since_us=HOUR, until_us=24 * HOUR)
+    hourly = from_hours(daily.finer(ROLLUPS), edge, ["model"], ["cost"])
     assert hourly is not None
-    assert (ROLLUPS[1], ()) == (hourly.rollup, hourly.edges), "or that which leaves least to the records"
+    assert (ROLLUPS[1], (), []) == (hourly.rollup, hourly.edges, hourly.finer(ROLLUPS)), "the first hours by the hour"
 
 
 async def test_sums_are_right_after_a_crash_beside_others_and_with_records_that_were_there(

@@ -57,6 +57,12 @@ async def test_a_call_without_a_balance_is_refused_before_anybody_is_asked(
     assert "grant" == older.json()["data"][-1]["kind"]
 
 
+async def test_every_answer_is_held_for_whose_length_nobody_bounds(run: Running, upstream: FaultUpstream) -> None:
+    _, secret = await run.new_key(team_id="red")
+    await run.act("/balances/red/grant", tokens=5000, reference="r")
+    assert [200, 402] == [(await ask(run, secret, max_tokens=None, n=n)).status_code for n in (1, 2)]
+
+
 @pytest.mark.parametrize("body", [b"[" * 2000, b'{"tokens": 1, "tokens": 2}', b'{"reference": "\\u0000"}', b"\xff"])
 async def test_a_body_that_a_handler_takes_as_data_is_held_to_what_bodies_may_be(run: Running, body: bytes) -> None:
     headers = {"content-type": "application/json"}

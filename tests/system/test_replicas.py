@@ -18,6 +18,7 @@ from support.gateway import ADMIN_KEY
 from support.postgres_server import postgres_server
 from support.process import Server, switchgear
 from support.redis_server import RedisServer
+from support.soak import usually
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 REPLICAS = 4
@@ -25,6 +26,7 @@ CONFIG = """
 [gateway]
 replicas = 4
 drain_grace = 1.0
+failed_credentials = 0
 [gateway.egress]
 allow = ["127.0.0.0/8"]
 [gateway.overload]
@@ -57,9 +59,8 @@ class Replicas:
             Server(switchgear("--data-dir", str(directory / str(n))), env={**os.environ, **environ}, cwd=directory)
             for n in range(REPLICAS)
         ]
-        self.http = httpx.AsyncClient(
-            timeout=60, limits=httpx.Limits(max_connections=400, max_keepalive_connections=400, keepalive_expiry=2.0)
-        )
+        # A connection for each request: one that waits may be closed by either end just as it is used.
+        self.http = httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=400, max_keepalive_connections=0))
 
     async def start(self) -> None:
         self.servers[0].start()
@@ -99,6 +100,18 @@ class Replicas:
         url = f"{self.servers[replica % REPLICAS].url}/v1/chat/completions"
         return (await self.http.post(url, json=body, headers={"authorization": f"Bearer {key}"})).status_code
 
+    async def stream(self, key: str, replica: int, begun: list[str]) -> str:
+        """Have an answer that does not end; return its last line. `begun` gets the key once it has begun."""
+        body = {"model": "endless", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+        url = f"{self.servers[replica % REPLICAS].url}/v1/chat/completions"
+        last = ""
+        async with self.http.stream("POST", url, json=body, headers={"authorization": f"Bearer {key}"}) as answer:
+            async for line in answer.aiter_lines():
+                if not last:
+                    begun.append(key)
+                last = line or last
+        return last
+
     async def records(self, id: str) -> list[str]:
         """Return the outcomes of all calls of a key."""
         answer = await self.admin("GET", f"/usage?limit=500&key_id={id}")
@@ -116,6 +129,7 @@ async def until(condition: Callable[[], Awaitable[bool]], within_s: float = 30.0
 async def upstream() -> AsyncIterator[FaultUpstream]:
     async with FaultUpstream() as up:
         up.default = Script(delay_ms=20)
+        up.register("endless", Script(chunks=400, chunk_delay_ms=100))
         yield up
 
 
@@ -132,6 +146,7 @@ async def four(tmp_path_factory: pytest.TempPathFactory, upstream: FaultUpstream
             await replicas.make("credentials", id="c", type="openai", source=source)
             await replicas.make("providers", id="p", type="openai", base_url=upstream.base_url, credential_id="c")
             await replicas.make("models", id="m", provider_id="p", provider_model="up")
+            await replicas.make("models", id="endless", provider_id="p", provider_model="fault-endless")
             yield replicas
         finally:
             await replicas.http.aclose()
@@ -155,7 +170,8 @@ async def test_of_two_hundred_at_once_as_many_get_through_as_the_limit_says(
     await until(all_recorded)
 
 
-async def test_a_revoked_key_is_refused_by_all_within_a_second_under_load(four: Replicas) -> None:
+@pytest.mark.soak
+async def test_a_revoked_key_is_refused_and_cut_by_all_within_a_second_under_load(four: Replicas) -> None:
     _, busy = await four.new_key()
     stop = asyncio.Event()
 
@@ -164,12 +180,25 @@ async def test_a_revoked_key_is_refused_by_all_within_a_second_under_load(four: 
             await four.ask(busy, n)
 
     tasks = [asyncio.create_task(load(n)) for n in range(8)]
-    late = []
-    for _ in range(3):
-        id, key = await four.new_key()
-        assert 200 == (await four.admin("POST", f"/api-keys/{id}/revoke")).status_code
+    late: list[Any] = []
+    for _ in range(usually(1, soak=50)):
+        made = await asyncio.gather(*(four.new_key() for _ in range(usually(4, soak=20))))
+        begun: list[str] = []
+        streams = [asyncio.create_task(four.stream(key, n + 1, begun)) for n, (_, key) in enumerate(made)]
+
+        async def all_begun() -> bool:
+            return len(begun) == len(streams)  # noqa: B023 - awaited at once
+
+        await until(all_begun)
+        revoking = (
+            four.admin("POST", f"/api-keys/{id}/revoke", replica=n % REPLICAS) for n, (id, _) in enumerate(made)
+        )
+        assert {200} == {answer.status_code for answer in await asyncio.gather(*revoking)}
         await asyncio.sleep(1.0)
-        late += [code for code in [await four.ask(key, n) for n in range(REPLICAS)] if code != 401]
+        late += [it for it in streams if not it.done()]
+        codes = await asyncio.gather(*(four.ask(key, n) for _, key in made for n in range(REPLICAS)))
+        late += [code for code in codes if code != 401]
+        assert all("invalid_api_key" in ended for ended in await asyncio.gather(*streams))
     stop.set()
     await asyncio.gather(*tasks)
     assert [] == late

@@ -19,10 +19,11 @@ LIMITED_KEY = '{"limits": {"requests_per_minute": 1000000000, "concurrent_reques
 
 
 class Options(Struct, frozen=True):
-    """What the command line says to contenders."""
+    """What the command line says to contenders. `beside` is the core for servers that a contender needs besides its own."""
 
     plugins: tuple[str, ...] = ()
     key: str = LIMITED_KEY
+    beside: int | None = None
 
 
 class Launch(Struct, frozen=True):

@@ -62,8 +62,8 @@ class Switchgear(Contender):
         made = self.admin(url, "api-keys", key)
         return Target(model["id"], {"authorization": f"Bearer {made['key']}"})
 
-    def admin(self, url: str, kind: str, body: Any) -> Any:
-        return call(url, "POST", f"/admin/v1/{kind}", body, {"authorization": f"Bearer {self._admin_key}"})
+    def admin(self, url: str, path: str, body: Any, *, method: str = "POST") -> Any:
+        return call(url, method, f"/admin/v1/{path}", body, {"authorization": f"Bearer {self._admin_key}"})
 
 
 class OfTree(Switchgear):

@@ -37,17 +37,18 @@ class RollsUp(Protocol):
 
 
 class FromHours(Struct, frozen=True):
-    """How a question is answered from sums: hours `since` to `until`, and records themselves for what is left at both ends."""
+    """How a question is answered from sums: hours `since` to `until`, and for the `edges` that are left at both ends those of
+    shorter times, if such sums know an answer (`finer`), else records themselves.
+    """
 
     rollup: Rollup
     since: int
     until: int
     edges: tuple[tuple[int, int | None], ...]
 
-    @property
-    def left_over(self) -> int:
-        """How much time the sums do not know, in microseconds."""
-        return sum((until_us or 0) - since_us for since_us, until_us in self.edges)
+    def finer(self, rollups: Sequence[Rollup]) -> list[Rollup]:
+        """Return the sums of shorter times than these."""
+        return [it for it in rollups if it.hours < self.rollup.hours]
 
     def places(self, by: Sequence[str]) -> list[str | None]:
         """Return what each of three groups is: the place of a member, or `day`."""
@@ -65,7 +66,7 @@ def from_hours(
         return None
     fitting = [it for it in rollups if it.kind == query.kind and wanted <= set(it.by) and set(sums) <= set(it.sums)]
     plans = [plan for it in fitting if (plan := _plan(it, query)) is not None]
-    return min(plans, key=lambda it: (it.left_over, -it.rollup.hours, len(it.rollup.by)), default=None)
+    return min(plans, key=lambda it: (-it.rollup.hours, len(it.rollup.by)), default=None)
 
 
 def _plan(rollup: Rollup, query: RecordQuery) -> FromHours | None:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from msgspec import Raw
 
+from switchgear.contracts.estimate import answers
 from switchgear.contracts.exchange import Exchange
 from switchgear.contracts.policy import Policy
 from switchgear.contracts.provider import COUNT, Call
@@ -43,8 +44,8 @@ class BalancesPolicy(Policy):
             return None
         most = x.estimate.max_output_tokens
         if most is None:
-            most = self._most
-            _bound(x.call, most)
+            _bound(x.call, self._most)
+            most = self._most * answers(x.call)
         tokens = x.estimate.input_tokens + most
         x.notes[NAME] = account  # before the database is asked: who is interrupted meanwhile may hold something
         return self._hold(x, account, tokens)

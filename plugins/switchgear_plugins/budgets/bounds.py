@@ -101,7 +101,8 @@ class Question:
         self.is_open = False
         self.writes = writes_tokens(call) or call.wire in BOUNDS
         for name in SEVERAL:
-            call.member(name, int)  # a provider may read a number where there is none here
+            if name in call.members:
+                call.member(name, int)  # a provider may read a number where there is none here
         self._answers = answers(call)
         for one in priced:
             if one.read is None or (one.written is None and self.writes):

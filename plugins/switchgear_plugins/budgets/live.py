@@ -64,7 +64,8 @@ class Budget:
 
     def bucket(self, whose: str | None, at_us: int, amount: int) -> Bucket:
         """Return what counts it at a moment, for one value of `each`."""
-        key = f"budget:{self.id}" if whose is None else f"budget:{self.id}:{shorten(whose, _MOST_TEXT)}"
+        # No id has a slash: whatever whose it is looks like, no other budget has this key.
+        key = f"budget:{self.id}" if whose is None else f"budget:{self.id}/{shorten(whose, _MOST_TEXT)}"
         limit = self.amount if self.is_hard else UNBOUNDED
         if self.rolling_s is not None:
             return Bucket(key, "window", limit, amount, float(self.rolling_s), epoch=self.epoch)

@@ -3,6 +3,7 @@
 What is read as something else than text is looked for where formats have it. Wherever else the same words stand, they are text.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ _TOOLS = 1024
 _DECLARED = frozenset({"function", "custom"})
 _SAYING = ("messages", "input", "system")
 """Members in which there may be more than text."""
-_SIGNS = (b'"image', b'"input_', b'"file', b'"document', b'"computer', b"base64", b"\\u00")
+_SIGNS = re.compile(rb'"image|"input_|"file|"document|"computer|base64|\\u00')
 """One of these is in whatever has more than text; any character may be written as an escape."""
 _FILES = frozenset({"file", "input_file", "document"})
 _KINDS = _FILES | {"image_url", "input_image", "image", "computer_screenshot", "input_audio"}
@@ -45,7 +46,7 @@ def longest_prompt(call: Call, picture: int, windows: list[int]) -> int:
     size = _FRAME
     for name, value in members.items():
         size += len(value)
-        if name in _SAYING and any(sign in bytes(value) for sign in _SIGNS):
+        if name in _SAYING and _SIGNS.search(bytes(value)) is not None:
             size += _beyond_text(value, picture, max(windows, default=_UNSEEN))
     if "tools" in members or "functions" in members:
         size += _TOOLS * (1 + _own_tools(members.get("tools")))

@@ -97,7 +97,7 @@ class Rule:
             if value is None:
                 return None
             found.append(f"{len(value)}:{value}")  # its length tells where it ends, whatever is in it
-        return "limit:" + ":".join(found)
+        return "limit/" + "/".join(found)  # no id of a limit or of a key has a slash
 
 
 def limits() -> ResourceKind[LimitSpec, Rule]:

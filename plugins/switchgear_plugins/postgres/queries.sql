@@ -318,18 +318,20 @@ DELETE FROM record_hours WHERE kind = %(kind)s AND name = %(name)s;
 -- What was there before anybody asked for the sums.
 INSERT INTO record_hours (kind, name, hour, key, by_1, by_2, by_3, by_4, by_5, by_6, records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8)
 SELECT r.kind, r.name, n.at_us / 3600000000 / r.hours * r.hours AS hour,
-    json_build_array(m.members #> r.by_1::text[], m.members #> r.by_2::text[], m.members #> r.by_3::text[], m.members #> r.by_4::text[], m.members #> r.by_5::text[], m.members #> r.by_6::text[])::text AS key,
+    jsonb_build_array(m.members #> r.by_1::text[], m.members #> r.by_2::text[], m.members #> r.by_3::text[], m.members #> r.by_4::text[], m.members #> r.by_5::text[], m.members #> r.by_6::text[])::text AS key,
     min(m.members #>> r.by_1::text[]), min(m.members #>> r.by_2::text[]), min(m.members #>> r.by_3::text[]), min(m.members #>> r.by_4::text[]), min(m.members #>> r.by_5::text[]), min(m.members #>> r.by_6::text[]), count(*),
-    sum(CASE WHEN json_typeof(m.members #> r.sum_1::text[]) = 'number' AND (m.members #>> r.sum_1::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_1::text[])::bigint END),
-    sum(CASE WHEN json_typeof(m.members #> r.sum_2::text[]) = 'number' AND (m.members #>> r.sum_2::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_2::text[])::bigint END),
-    sum(CASE WHEN json_typeof(m.members #> r.sum_3::text[]) = 'number' AND (m.members #>> r.sum_3::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_3::text[])::bigint END),
-    sum(CASE WHEN json_typeof(m.members #> r.sum_4::text[]) = 'number' AND (m.members #>> r.sum_4::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_4::text[])::bigint END),
-    sum(CASE WHEN json_typeof(m.members #> r.sum_5::text[]) = 'number' AND (m.members #>> r.sum_5::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_5::text[])::bigint END),
-    sum(CASE WHEN json_typeof(m.members #> r.sum_6::text[]) = 'number' AND (m.members #>> r.sum_6::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_6::text[])::bigint END),
-    sum(CASE WHEN json_typeof(m.members #> r.sum_7::text[]) = 'number' AND (m.members #>> r.sum_7::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_7::text[])::bigint END),
-    sum(CASE WHEN json_typeof(m.members #> r.sum_8::text[]) = 'number' AND (m.members #>> r.sum_8::text[]) ~ '^-?[0-9]{1,18}$' THEN (m.members #>> r.sum_8::text[])::bigint END)
+    sum(CASE WHEN jsonb_typeof(s.sum_1) = 'number' AND s.sum_1::text ~ '^-?[0-9]{1,18}$' THEN s.sum_1::bigint END),
+    sum(CASE WHEN jsonb_typeof(s.sum_2) = 'number' AND s.sum_2::text ~ '^-?[0-9]{1,18}$' THEN s.sum_2::bigint END),
+    sum(CASE WHEN jsonb_typeof(s.sum_3) = 'number' AND s.sum_3::text ~ '^-?[0-9]{1,18}$' THEN s.sum_3::bigint END),
+    sum(CASE WHEN jsonb_typeof(s.sum_4) = 'number' AND s.sum_4::text ~ '^-?[0-9]{1,18}$' THEN s.sum_4::bigint END),
+    sum(CASE WHEN jsonb_typeof(s.sum_5) = 'number' AND s.sum_5::text ~ '^-?[0-9]{1,18}$' THEN s.sum_5::bigint END),
+    sum(CASE WHEN jsonb_typeof(s.sum_6) = 'number' AND s.sum_6::text ~ '^-?[0-9]{1,18}$' THEN s.sum_6::bigint END),
+    sum(CASE WHEN jsonb_typeof(s.sum_7) = 'number' AND s.sum_7::text ~ '^-?[0-9]{1,18}$' THEN s.sum_7::bigint END),
+    sum(CASE WHEN jsonb_typeof(s.sum_8) = 'number' AND s.sum_8::text ~ '^-?[0-9]{1,18}$' THEN s.sum_8::bigint END)
   FROM records AS n JOIN record_rollups AS r ON r.kind = n.kind
-  CROSS JOIN LATERAL (SELECT (CASE WHEN n.plain THEN n.body ELSE replace(n.body, '\u0000', '\ufffd') END)::json AS members) AS m WHERE r.kind = %(kind)s AND r.name = %(name)s
+  CROSS JOIN LATERAL (SELECT (CASE WHEN n.plain THEN n.body ELSE replace(n.body, '\u0000', '\ufffd') END)::jsonb AS members OFFSET 0) AS m
+  CROSS JOIN LATERAL (SELECT m.members #> r.sum_1::text[] AS sum_1, m.members #> r.sum_2::text[] AS sum_2, m.members #> r.sum_3::text[] AS sum_3, m.members #> r.sum_4::text[] AS sum_4, m.members #> r.sum_5::text[] AS sum_5, m.members #> r.sum_6::text[] AS sum_6, m.members #> r.sum_7::text[] AS sum_7, m.members #> r.sum_8::text[] AS sum_8 OFFSET 0) AS s
+  WHERE r.kind = %(kind)s AND r.name = %(name)s
   GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4;
 
 -- name: expire_hours

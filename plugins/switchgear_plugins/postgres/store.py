@@ -237,17 +237,20 @@ class PostgresStore:
 
     async def summarise(self, query: RecordQuery, by: Sequence[str], sums: Sequence[str]) -> list[Aggregate]:
         """Group matching records and add up integer members."""
-        values = groups(by, sums)
-        plan = from_hours(self._rollups, query, by, sums)
+        return await self._summarise(query, by, sums, self._rollups)
+
+    async def _summarise(
+        self, query: RecordQuery, by: Sequence[str], sums: Sequence[str], rollups: Sequence[Rollup]
+    ) -> list[Aggregate]:
+        plan = from_hours(rollups, query, by, sums)
         if plan is None:
-            return _aggregates(await self._rows("summarise", "admin", **bounds(query), **values), by, range(len(sums)))
+            found = await self._rows("summarise", "admin", **bounds(query), **groups(by, sums))
+            return _aggregates(found, by, range(len(sums)))
         hours = await self._rows("summarise_hours", "admin", **hours_of(plan, query, by))
         parts = [_aggregates(hours, by, [plan.rollup.sums.index(name) for name in sums])]
         for since_us, until_us in plan.edges:
             edge = replace(query, since_us=since_us, until_us=until_us)
-            parts.append(
-                _aggregates(await self._rows("summarise", "admin", **bounds(edge), **values), by, range(len(sums)))
-            )
+            parts.append(await self._summarise(edge, by, sums, plan.finer(rollups)))
         return merged(parts, query.limit)
 
     async def roll_up(self, kind: str, rollups: Sequence[Rollup]) -> None:

@@ -118,6 +118,12 @@ def _broke(name: str, error: BaseException) -> None:
     raise AssertionError(f"{name} broke: {error!r}") from error
 
 
+def test_no_value_of_each_meets_another_budget() -> None:
+    pairs = [("a", None), ("a", "b"), ("a:b", None), ("a", "b/c"), ("a:b", "c"), ("a", "b:c"), ("a:b:c", None)]
+    keys = [budget(id).bucket(whose, 0, 0).key for id, whose in pairs]
+    assert len(keys) == len(set(keys))
+
+
 class TestBudgetsPolicy(PolicySuite):
     def make(self, counters: WatchedCounters) -> BudgetsPolicy:
         return Host(budget(), counters=counters).policy

@@ -225,3 +225,13 @@ def test_no_two_scopes_share_a_bucket_whatever_labels_hold(one, other):
         for values in (one, other)
     ]
     assert (one == other) == (whose[0] == whose[1])
+
+
+def test_no_value_meets_the_limit_of_another_rule_or_of_a_key() -> None:
+    everybody = {"scope": {"all": True}, "requests_per_minute": 9}
+    rules = Rules(
+        a={**everybody, "scope": {"all": True, "each": "user"}}, **{"a:1:x": everybody, "a:1:x:1:y": everybody}
+    )
+    whose = [rule.whose(Principal("p", "key", labels={"user": "x"}), None, ()) for rule in rules.rules.values()]
+    whose += [rules.rules["a"].whose(Principal("p", "key", labels={"user": "x/1"}), None, ()), "limit:a:1:x", "limit:a"]
+    assert len(whose) == len(set(whose))
