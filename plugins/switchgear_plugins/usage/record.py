@@ -79,6 +79,7 @@ def usage_kind(keep_s: int | None = None) -> RecordKind:
         keep_s=keep_s,
         rollups=(
             ("day", "model", "target", "provider", "operation", "outcome"),
+            ("model", "outcome"),
             ("key_id", "team_id", "user_id", "model", "target"),
         ),
     )  # fmt: skip
