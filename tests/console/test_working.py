@@ -275,3 +275,11 @@ def test_what_takes_long_says_so_and_can_be_stopped(ready: House, console: Conso
     page.clock.run_for(1000)
     page.get_by_text("No aliases yet").or_(page.locator("tbody tr").first).first.wait_for()
     assert 0 == page.get_by_text("You stopped it").count()
+
+
+def test_calls_are_reckoned_at_the_prices_of_now(ready: House, console: Console) -> None:
+    ready.chat("Hello")
+    console.go("prices")
+    console.page.get_by_role("button", name="Reckon").click()
+    console.page.get_by_text("Cost now").wait_for()
+    console.page.locator("tbody tr", has_text="echo").last.wait_for()
