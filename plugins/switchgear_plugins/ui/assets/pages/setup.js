@@ -1,4 +1,4 @@
-import { Button, Codes, Field, Link, Page, SchemaForm, Status, complain, cx, html, offers, page, useLoad, useState, id as escaped } from "../kit.js";
+import { Button, Codes, Field, Link, Page, SchemaForm, Status, complain, cx, html, offers, page, useLoad, useState, wrongAt, id as escaped } from "../kit.js";
 import { Discovered, Trial } from "./panels.js";
 import { ask } from "../kit/ask.js";
 import { makeKey, playKey, useYourself } from "./playkey.js";
@@ -25,7 +25,7 @@ function Setup({ api }) {
   const [busy, setBusy] = useState(false);
   const types = (found.data?.providers || []).filter((it) => it.name !== "echo");
   const offer = types.find((it) => it.name === type);
-  const wrong = (name) => errors.filter((it) => it.pointer.startsWith(`/${name}`)).map((it) => it.detail).join("; ") || undefined;
+  const wrong = (name) => wrongAt(errors, `/${name}`);
   const connect = async (event) => {
     event.preventDefault();
     setBusy(true);
