@@ -7,6 +7,9 @@ from console.conftest import Console, House, Opens
 
 pytestmark = pytest.mark.slow
 
+MARKUP = "<img src=x onerror=\"document.title='owned'\">"
+"""Stands in every text that somebody may write, and stays text."""
+
 PAGES = [
     "account", "overview", "setup", "live", "requests", "playground", "playground?models=echo,m", "simulate?model=spread",
     "usage?what=requests", "limits", "health", "plugins", "plugins?plugin=explain", "settings", "prices", "anomalies",
@@ -20,37 +23,52 @@ PAGES = [
 def filled(house: House) -> House:
     """A gateway with something of everything."""
     house.do(house.run.add_model("m", "openai", house.upstream.base_url))
+    house.admin("POST", "/teams", {"id": "marked", "name": MARKUP})
+    house.admin(
+        "POST", "/users", {"username": "marked", "team_id": "marked", "name": MARKUP, "password": "correct horse"}
+    )
     house.admin("POST", "/aliases", {"id": "quick", "target": "echo"})
     house.admin("POST", "/pools", {"id": "spread", "targets": [{"model": "echo"}, {"model": "m"}]})
     house.admin("POST", "/chains", {"id": "safe", "steps": [{"target": "spread"}, {"target": "echo"}]})
-    house.admin(
-        "POST", "/api-keys", {"name": "app", "permissions": {"models": ["*"]}, "limits": {"requests_per_minute": 60}}
-    )
+    key = {"name": MARKUP, "permissions": {"models": ["*"]}, "limits": {"requests_per_minute": 60}, "tags": [MARKUP]}
+    house.admin("POST", "/api-keys", {**key, "metadata": {"note": MARKUP}})
+    house.admin("POST", "/budgets", {"id": "all", "name": MARKUP, "scope": {"all": True}, "amount_microusd": 1_000_000})
     for n in range(4):
-        house.chat(f"Hello {n}")
+        house.chat(f"{MARKUP} {n}")
     fill_with_content(house)
     return house
 
 
 def fill_with_content(house: House) -> None:
     """Make prompts, workflows and whatever else has pages of its own, with something that became of each."""
-    house.admin("POST", "/prompts", {"id": "greet", "content": "Speak ${var:language:English} to ${var:name}."})
+    named = {"name": MARKUP, "description": MARKUP}
+    content = f"{MARKUP} Speak ${{var:language:English}} to ${{var:name}}."
+    house.admin("POST", "/prompts", {"id": "greet", **named, "content": content, "tags": [MARKUP]})
     step = {
         "name": "say",
         "type": "chat_completion",
         "settings": {"model_id": "echo"},
-        "inputs": {"user_message": "Hi"},
+        "inputs": {"user_message": MARKUP},
     }
-    house.admin("POST", "/workflows", {"id": "helper", "steps": [step]})
-    house.admin("POST", "/workflows/helper/execute", {"input": {}})
-    assertions = [{"type": "contains", "value": "Hi"}]
-    house.admin("POST", "/test-cases", {"id": "greets", "model": "echo", "content": "Hi", "assertions": assertions})
+    schema = {"type": "object", "properties": {"who": {"type": "string", "description": MARKUP}}}
+    house.admin("POST", "/workflows", {"id": "helper", **named, "input_schema": schema, "steps": [step]})
+    house.admin("POST", "/workflows/helper/execute", {"input": {"who": MARKUP}})
+    case = {
+        "model": "echo",
+        "description": MARKUP,
+        "content": MARKUP,
+        "assertions": [{"type": "contains", "value": MARKUP}],
+    }
+    house.admin("POST", "/test-cases", {"id": "greets", **case})
     house.admin("POST", "/test-cases/greets/run")
-    house.admin("POST", "/webhooks", {"id": "ops", "url": "http://127.0.0.1:9/hook", "events": ["models.created"]})
+    hook = {"url": "http://127.0.0.1:9/hook", "events": ["models.created"], "description": MARKUP}
+    house.admin("POST", "/webhooks", {"id": "ops", **hook})
     house.admin("POST", "/webhooks/ops/test")
-    house.admin("POST", "/external-apis", {"id": "weather", "base_url": "https://api.example.com/v1"})
-    house.admin("POST", "/agents", {"id": "guide", "model": "echo", "system": "You help."})
-    house.admin("POST", "/balances/end-user/grant", {"tokens": 100, "reference": "welcome"})
+    house.admin(
+        "POST", "/external-apis", {"id": "weather", "base_url": "https://api.example.com/v1", "description": MARKUP}
+    )
+    house.admin("POST", "/agents", {"id": "guide", "model": "echo", "system": MARKUP, "description": MARKUP})
+    house.admin("POST", "/balances/end-user/grant", {"tokens": 100, "reference": MARKUP, "reason": MARKUP})
 
 
 def addresses(house: House) -> list[str]:

@@ -4,6 +4,7 @@ import re
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import Route
 
 from console.conftest import Console, House, Opens
 from support.faultup import Script, ToolCall
@@ -253,3 +254,32 @@ def test_a_provider_is_connected_from_its_key_to_a_first_answer(ready: House, co
     page.get_by_role("button", name=re.compile("^Ask ")).last.click()
     page.locator("[data-answer]").get_by_text("Hello from upstream").wait_for()
     assert "sk-a-key" not in page.content()
+
+
+def test_what_takes_long_says_so_and_can_be_stopped(ready: House, console: Console) -> None:
+    page = console.page
+
+    def hold(route: Route) -> None:
+        """Answer nothing."""
+
+    page.clock.install()
+    page.route("**/admin/v1/aliases?**", hold)
+    console.go("k/aliases")
+    page.wait_for_function("() => document.querySelector('.skeleton')")
+    page.clock.run_for(4000)
+    page.get_by_text("This takes long.").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("You stopped it before an answer came.").wait_for()
+    page.unroute("**/admin/v1/aliases?**")
+    page.get_by_role("button", name="Try again").click()
+    page.clock.run_for(1000)
+    page.get_by_text("No aliases yet").or_(page.locator("tbody tr").first).first.wait_for()
+    assert 0 == page.get_by_text("You stopped it").count()
+
+
+def test_calls_are_reckoned_at_the_prices_of_now(ready: House, console: Console) -> None:
+    ready.chat("Hello")
+    console.go("prices")
+    console.page.get_by_role("button", name="Reckon").click()
+    console.page.get_by_text("Cost now").wait_for()
+    console.page.locator("tbody tr", has_text="echo").last.wait_for()

@@ -60,6 +60,8 @@ def rows(count: int, start: int = 0) -> list[RecordRow]:
 QUESTIONS = [
     (RecordQuery("usage", limit=1000), ["model"]),
     (RecordQuery("usage", limit=1000), ["model", "day"]),
+    (RecordQuery("usage", limit=1000), ["hour", "model"]),
+    (RecordQuery("usage", since_us=START + HOUR // 2, limit=1000), ["team", "hour", "day"]),
     (RecordQuery("usage", limit=1000), []),
     (RecordQuery("usage", limit=2), ["key", "model"]),
     (RecordQuery("usage", since_us=START + HOUR // 2, limit=1000), ["team"]),

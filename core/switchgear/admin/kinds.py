@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from switchgear.admin.conditions import JSON, PREFIX
 from switchgear.authority import Authority
+from switchgear.contracts.principal import Principal
 from switchgear.contracts.resource import Reference, ResourceKind
-from switchgear.errors import NotFound
+from switchgear.errors import NotFound, PermissionDenied
 from switchgear.resources.views import filter_fields
 
 _OPEN: dict[str, Any] = {"action": "list", "resource": "kinds", "public": True}
@@ -62,7 +63,10 @@ class KindView(Struct, frozen=True):
 
 
 class Allowed(Struct, frozen=True):
-    """The actions that whoever asks may take on resources of a kind: on all, or on those within their bounds."""
+    """The actions that whoever asks may take on resources of a kind: on all, or on those within their bounds.
+
+    One that is refused for a reason, such as that there are too many already, is among them: whoever tries it is told the reason.
+    """
 
     actions: list[str]
 
@@ -101,10 +105,16 @@ def kind_list(kinds: Mapping[str, ResourceKind[Any, Any]], authority: Authority)
     async def allowed(request: Request[Any, Any, Any], name: FromPath[str]) -> Allowed:
         kind = _known(kinds, name)
         wanted = (*ACTIONS, *(it.name for it in kind.actions))
-        by = request.state.principal
-        return Allowed([it for it in wanted if (await authority.scope(by, it, kind.name, None)).allowed])
+        return Allowed([it for it in wanted if await _may(authority, request.state.principal, it, kind.name)])
 
     return [list_kinds, get_kind, allowed]
+
+
+async def _may(authority: Authority, by: Principal, action: str, kind: str) -> bool:
+    try:
+        return (await authority.scope(by, action, kind, None)).allowed
+    except PermissionDenied:
+        return True
 
 
 def _known(kinds: Mapping[str, ResourceKind[Any, Any]], name: str) -> ResourceKind[Any, Any]:

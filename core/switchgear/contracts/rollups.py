@@ -11,6 +11,7 @@ MOST_DIMENSIONS = 6
 MOST_MEASURES = 8
 HOUR_US = 3_600_000_000
 _END = 2**62
+_TIMES = frozenset({"day", "hour"})
 
 
 class Rollup(Struct, frozen=True):
@@ -51,8 +52,8 @@ class FromHours(Struct, frozen=True):
         return [it for it in rollups if it.hours < self.rollup.hours]
 
     def places(self, by: Sequence[str]) -> list[str | None]:
-        """Return what each of three groups is: the place of a member, or `day`."""
-        found: list[str | None] = ["day" if name == "day" else str(self.rollup.by.index(name) + 1) for name in by]
+        """Return what each of three groups is: the place of a member, `day` or `hour`."""
+        found: list[str | None] = [name if name in _TIMES else str(self.rollup.by.index(name) + 1) for name in by]
         return found + [None] * (3 - len(found))
 
 
@@ -60,11 +61,13 @@ def from_hours(
     rollups: Sequence[Rollup], query: RecordQuery, by: Sequence[str], sums: Sequence[str]
 ) -> FromHours | None:
     """Return how sums answer a question; None where they do not."""
-    wanted = {name for name in by if name != "day"} | query.equals.keys()
+    wanted = set(by) - _TIMES | query.equals.keys()
+    longest = 1 if "hour" in by else 24
     texts = all(value is None or isinstance(value, str) for value in query.equals.values())
     if query.before is not None or not texts:
         return None
-    fitting = [it for it in rollups if it.kind == query.kind and wanted <= set(it.by) and set(sums) <= set(it.sums)]
+    known = (it for it in rollups if it.kind == query.kind and it.hours <= longest)
+    fitting = [it for it in known if wanted <= set(it.by) and set(sums) <= set(it.sums)]
     plans = [plan for it in fitting if (plan := _plan(it, query)) is not None]
     return min(plans, key=lambda it: (-it.rollup.hours, len(it.rollup.by)), default=None)
 

@@ -30,7 +30,11 @@ class Auth(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ExternalApi(Struct, frozen=True, forbid_unknown_fields=True):
-    """An API. `timeout` is seconds for one request, `most_bytes` of one answer. Its secret is in a credential, in no header."""
+    """An API that steps of workflows may call. Its secret is in a credential, in no header.
+
+    timeout     seconds for one request
+    most_bytes  of one answer
+    """
 
     base_url: Annotated[str, Meta(min_length=1, max_length=2000)]
     base_headers: dict[str, str] = {}

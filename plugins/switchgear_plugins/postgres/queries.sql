@@ -338,15 +338,15 @@ SELECT r.kind, r.name, n.at_us / 3600000000 / r.hours * r.hours AS hour,
 DELETE FROM record_hours WHERE kind = %(kind)s AND hour < %(before_us)s::bigint / 3600000000;
 
 -- name: summarise_hours
--- `by_1` says which member is grouped by: its place among those of the sums, or `day`, which is written as a date at the end.
-SELECT CASE %(by_1)s::text WHEN 'day' THEN to_char(to_timestamp(group_1::bigint * 86400), 'YYYY-MM-DD') ELSE group_1 END COLLATE "C" AS text_1, CASE %(by_2)s::text WHEN 'day' THEN to_char(to_timestamp(group_2::bigint * 86400), 'YYYY-MM-DD') ELSE group_2 END COLLATE "C" AS text_2, CASE %(by_3)s::text WHEN 'day' THEN to_char(to_timestamp(group_3::bigint * 86400), 'YYYY-MM-DD') ELSE group_3 END COLLATE "C" AS text_3, records,
+-- `by_1` says which member is grouped by: its place among those of the sums, or `day` or `hour`, which are written as times at the end.
+SELECT CASE %(by_1)s::text WHEN 'day' THEN to_char(to_timestamp(group_1::bigint * 86400), 'YYYY-MM-DD') WHEN 'hour' THEN to_char(to_timestamp(group_1::bigint * 3600), 'YYYY-MM-DD"T"HH24:00"Z"') ELSE group_1 END COLLATE "C" AS text_1, CASE %(by_2)s::text WHEN 'day' THEN to_char(to_timestamp(group_2::bigint * 86400), 'YYYY-MM-DD') WHEN 'hour' THEN to_char(to_timestamp(group_2::bigint * 3600), 'YYYY-MM-DD"T"HH24:00"Z"') ELSE group_2 END COLLATE "C" AS text_2, CASE %(by_3)s::text WHEN 'day' THEN to_char(to_timestamp(group_3::bigint * 86400), 'YYYY-MM-DD') WHEN 'hour' THEN to_char(to_timestamp(group_3::bigint * 3600), 'YYYY-MM-DD"T"HH24:00"Z"') ELSE group_3 END COLLATE "C" AS text_3, records,
   sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8
 FROM (
   SELECT group_1, group_2, group_3, sum(records)::bigint AS records, sum(sum_1) AS sum_1, sum(sum_2) AS sum_2, sum(sum_3) AS sum_3, sum(sum_4) AS sum_4, sum(sum_5) AS sum_5, sum(sum_6) AS sum_6, sum(sum_7) AS sum_7, sum(sum_8) AS sum_8 FROM (
     SELECT records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8,
-      CASE %(by_1)s::text WHEN 'day' THEN (hour / 24)::text WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_1,
-      CASE %(by_2)s::text WHEN 'day' THEN (hour / 24)::text WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_2,
-      CASE %(by_3)s::text WHEN 'day' THEN (hour / 24)::text WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_3
+      CASE %(by_1)s::text WHEN 'day' THEN (hour / 24)::text WHEN 'hour' THEN hour::text WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_1,
+      CASE %(by_2)s::text WHEN 'day' THEN (hour / 24)::text WHEN 'hour' THEN hour::text WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_2,
+      CASE %(by_3)s::text WHEN 'day' THEN (hour / 24)::text WHEN 'hour' THEN hour::text WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_3
     FROM record_hours WHERE kind = %(kind)s AND name = %(rollup)s AND hour >= %(from_hour)s AND hour < %(to_hour)s
       AND (%(is_1)s = 0 OR by_1 IS NOT DISTINCT FROM %(value_1)s::text) AND (%(is_2)s = 0 OR by_2 IS NOT DISTINCT FROM %(value_2)s::text) AND (%(is_3)s = 0 OR by_3 IS NOT DISTINCT FROM %(value_3)s::text) AND (%(is_4)s = 0 OR by_4 IS NOT DISTINCT FROM %(value_4)s::text) AND (%(is_5)s = 0 OR by_5 IS NOT DISTINCT FROM %(value_5)s::text) AND (%(is_6)s = 0 OR by_6 IS NOT DISTINCT FROM %(value_6)s::text)
   ) AS found

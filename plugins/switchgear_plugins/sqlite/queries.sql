@@ -276,15 +276,15 @@ UPDATE record_sums SET up_to = ?;
 DELETE FROM record_hours WHERE kind = :kind AND hour < :before_us / 3600000000;
 
 -- name: summarise_hours
--- `by_1` says which member is grouped by: its place among those of the sums, or `day`, which is written as a date at the end.
-SELECT CASE :by_1 WHEN 'day' THEN date(group_1 * 86400, 'unixepoch') ELSE CAST(group_1 AS TEXT) END, CASE :by_2 WHEN 'day' THEN date(group_2 * 86400, 'unixepoch') ELSE CAST(group_2 AS TEXT) END, CASE :by_3 WHEN 'day' THEN date(group_3 * 86400, 'unixepoch') ELSE CAST(group_3 AS TEXT) END, records,
+-- `by_1` says which member is grouped by: its place among those of the sums, or `day` or `hour`, which are written as times at the end.
+SELECT CASE :by_1 WHEN 'day' THEN date(group_1 * 86400, 'unixepoch') WHEN 'hour' THEN strftime('%Y-%m-%dT%H:00Z', group_1 * 3600, 'unixepoch') ELSE CAST(group_1 AS TEXT) END, CASE :by_2 WHEN 'day' THEN date(group_2 * 86400, 'unixepoch') WHEN 'hour' THEN strftime('%Y-%m-%dT%H:00Z', group_2 * 3600, 'unixepoch') ELSE CAST(group_2 AS TEXT) END, CASE :by_3 WHEN 'day' THEN date(group_3 * 86400, 'unixepoch') WHEN 'hour' THEN strftime('%Y-%m-%dT%H:00Z', group_3 * 3600, 'unixepoch') ELSE CAST(group_3 AS TEXT) END, records,
   sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8
 FROM (
   SELECT group_1, group_2, group_3, sum(records) AS records, sum(sum_1) AS sum_1, sum(sum_2) AS sum_2, sum(sum_3) AS sum_3, sum(sum_4) AS sum_4, sum(sum_5) AS sum_5, sum(sum_6) AS sum_6, sum(sum_7) AS sum_7, sum(sum_8) AS sum_8 FROM (
     SELECT records, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7, sum_8,
-      CASE :by_1 WHEN 'day' THEN hour / 24 WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_1,
-      CASE :by_2 WHEN 'day' THEN hour / 24 WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_2,
-      CASE :by_3 WHEN 'day' THEN hour / 24 WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_3
+      CASE :by_1 WHEN 'day' THEN hour / 24 WHEN 'hour' THEN hour WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_1,
+      CASE :by_2 WHEN 'day' THEN hour / 24 WHEN 'hour' THEN hour WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_2,
+      CASE :by_3 WHEN 'day' THEN hour / 24 WHEN 'hour' THEN hour WHEN '1' THEN by_1 WHEN '2' THEN by_2 WHEN '3' THEN by_3 WHEN '4' THEN by_4 WHEN '5' THEN by_5 WHEN '6' THEN by_6 END AS group_3
     FROM record_hours WHERE kind = :kind AND name = :rollup AND hour >= :from_hour AND hour < :to_hour
       AND (:is_1 = 0 OR by_1 IS :value_1) AND (:is_2 = 0 OR by_2 IS :value_2) AND (:is_3 = 0 OR by_3 IS :value_3) AND (:is_4 = 0 OR by_4 IS :value_4) AND (:is_5 = 0 OR by_5 IS :value_5) AND (:is_6 = 0 OR by_6 IS :value_6)
   )

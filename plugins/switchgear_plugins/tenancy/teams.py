@@ -33,7 +33,7 @@ class TeamPermissions(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TeamInput(Struct, frozen=True, forbid_unknown_fields=True):
-    """A team. A suspended one refuses its keys and users.
+    """Users and keys that belong together. A suspended one refuses them.
 
     `members_may_create_keys` lets members make keys of their own, of which `keys_per_member` at most are not revoked.
     """
@@ -47,7 +47,7 @@ class TeamInput(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Team(TeamInput, frozen=True, forbid_unknown_fields=True):
-    """A team. A suspended one refuses its keys and users."""
+    """Users and keys that belong together. A suspended one refuses them."""
 
     last_left: str | None = None
 

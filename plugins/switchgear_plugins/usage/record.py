@@ -80,6 +80,7 @@ def usage_kind(keep_s: int | None = None) -> RecordKind:
         rollups=(
             ("day", "model", "target", "provider", "operation", "outcome"),
             ("day", "key_id", "team_id", "user_id", "model", "target", "provider"),
+            ("model", "outcome"),
             ("key_id", "team_id", "user_id", "model", "target"),
         ),
     )  # fmt: skip

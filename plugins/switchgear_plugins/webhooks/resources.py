@@ -35,7 +35,7 @@ class WebhookInput(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Webhook(Struct, frozen=True, forbid_unknown_fields=True):
-    """A webhook as it is stored."""
+    """Who is told of events, and at which address."""
 
     url: str
     events: tuple[str, ...]

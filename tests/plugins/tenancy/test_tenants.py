@@ -179,10 +179,12 @@ async def test_a_team_says_whether_and_how_many_keys_its_members_make(house: Hou
     gil = await house.signed_in("gil")
     made = [(await gil.post("/api-keys", json={"name": "k"})) for _ in range(3)]
     assert [201, 201, 403] == [it.status_code for it in made]
+    assert "create" in (await gil.get("/kinds/api-keys/allowed")).json()["actions"], "who tries is told why not"
     await gil.post(f"/api-keys/{made[0].json()['id']}/revoke")
     assert 201 == (await gil.post("/api-keys", json={"name": "k"})).status_code
     await house.run.patch("/teams/green", members_may_create_keys=False)
     assert 403 == (await gil.post("/api-keys", json={"name": "k"})).status_code
+    assert "create" not in (await gil.get("/kinds/api-keys/allowed")).json()["actions"]
     assert 200 == (await gil.post(f"/api-keys/{made[1].json()['id']}/rotate")).status_code
 
 

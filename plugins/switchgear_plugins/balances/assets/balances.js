@@ -1,5 +1,5 @@
 // Tokens that end users have to spend: accounts, what changed each, and changes.
-import { Button, Dialog, Empty, Field, Figure, Link, Loaded, NumberInput, Page, Status, Table, Time, Who, go, html, id as escaped, number, page, place, toast, useLoad, useState } from "../ui/kit.js";
+import { Button, Dialog, Empty, Field, Figure, Link, Loaded, NumberInput, Page, Status, Table, Time, Who, go, html, id as escaped, number, page, place, toast, useLoad, useState, wrongAt } from "../ui/kit.js";
 
 const HERE = ["p", "balances", "balances"];
 const KINDS = {
@@ -24,7 +24,7 @@ function Change({ api, account, onDone, onClose }) {
     } catch (error) { setState({ error }); }
   };
   const { title, hint } = KINDS[form.kind];
-  const wrong = (name) => state?.error?.errors?.filter((it) => it.pointer === `/${name}`).map((it) => it.detail).join("; ") || undefined;
+  const wrong = (name) => wrongAt(state?.error?.errors, `/${name}`);
   const text = (name, label, more = {}) => html`<${Field} label=${label} hint=${more.hint} error=${wrong(name)}>${(id, described) => html`<input id=${id} aria-describedby=${described} autocomplete="off" spellcheck=${false} required=${more.required} value=${form[name] || ""} onInput=${(event) => put({ [name]: event.target.value })} />`}<//>`;
   return html`<${Dialog} title=${account ? `Change the balance of ${account}` : "Grant tokens"} onClose=${onClose}><form onSubmit=${send}>
     ${state?.error && !state.error.errors?.length ? html`<p class="field-error" role="alert">${state.error.message}</p>` : null}

@@ -1,7 +1,7 @@
 // Asks a model, or whatever answers to its name, once: with routing, policies, a price and a record.
 import {
   Button, Code, Field, Figure, Fragment, JsonInput, JsonView, Link, NumberInput, Picker, PromptVariables, Trouble, checked, compact, events, findIn, html, id as escaped, isAbort, kindNamed, money, page, span,
-  useDraft, useEffect, useRef, useState,
+  useDraft, useEffect, useRef, useState, wrongAt,
 } from "../ui/kit.js";
 
 // The answer as it comes; resolves to all of it.
@@ -50,7 +50,7 @@ function Ask({ api, below: [model] }) {
     try { show({ said: await ask({ api, model, question, signal: ending.signal, onChange: (said) => show({ said, busy: true }) }) }); } catch (error) { show(isAbort(error) ? (it) => ({ said: it?.said }) : { error, said: error.said }); }
   };
   const key = (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run(event); };
-  const wrong = (name) => state?.error?.errors?.filter((it) => it.pointer === `/${name}`).map((it) => it.detail).join("; ") || undefined;
+  const wrong = (name) => wrongAt(state?.error?.errors, `/${name}`);
   return html`<div class="halves"><form onSubmit=${run} onKeyDown=${key}>
       <${Field} label="Message" error=${wrong("content")}>${(id, described) => html`<textarea id=${id} class="tall-enough" rows="4" aria-describedby=${described} placeholder="Ctrl-Enter asks" value=${question.content || ""} onInput=${(event) => put({ content: event.target.value })}></textarea>`}<//>
       ${kindNamed("prompts") ? html`<${Field} label="Prompt" error=${wrong("prompt_id")} hint="With a message it is the system message.">${(id, described) => html`<${Picker} id=${id} describedBy=${described} value=${question.prompt_id} onChange=${(text) => put(text ? { prompt_id: text } : { prompt_id: "", version: undefined, variables: undefined })} find=${findIn("prompts")} placeholder="None" />`}<//>

@@ -1,5 +1,5 @@
 // Sends an external API a request, as a step of a workflow would.
-import { Button, Code, Field, Figure, JsonInput, JsonView, Status, Trouble, html, id as escaped, isAbort, page, span, useDraft, useEffect, useRef, useState } from "../ui/kit.js";
+import { Button, Code, Field, Figure, JsonInput, JsonView, Status, Trouble, html, id as escaped, isAbort, page, span, useDraft, useEffect, useRef, useState, wrongAt } from "../ui/kit.js";
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 const WITHOUT_BODY = ["GET", "DELETE"];
@@ -17,7 +17,7 @@ function Try({ api, below: [id], resource }) {
     setState({ busy: true });
     try { setState({ it: await api(`external-apis/${escaped(id)}/try`, { method: "POST", body: asked, signal: ending.signal }) }); } catch (error) { setState(isAbort(error) ? null : { error }); }
   };
-  const wrong = (name) => state?.error?.errors?.filter((it) => it.pointer.startsWith(`/${name}`)).map((it) => it.detail).join("; ") || undefined;
+  const wrong = (name) => wrongAt(state?.error?.errors, `/${name}`);
   const json = (name, label, hint) => html`<${Field} label=${label} hint=${hint} error=${wrong(name)}>${(field, described) => html`<${JsonInput} id=${field} aria-describedby=${described} value=${asked[name]} onChange=${(to) => put({ [name]: to })} />`}<//>`;
   return html`<div class="halves"><form onSubmit=${send}>
       <${Field} label="Method">${(field) => html`<select id=${field} value=${asked.method} onChange=${(event) => put({ method: event.target.value })}>${METHODS.map((it) => html`<option>${it}</option>`)}</select>`}<//>

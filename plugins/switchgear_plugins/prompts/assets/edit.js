@@ -1,9 +1,8 @@
 // Writing a prompt: its text, the variables found in it, and what it says with values as one types.
-import { Field, Fragment, Picker, ResourceForm, SchemaForm, findIn, html, kindNamed, page } from "../ui/kit.js";
+import { Field, Fragment, Picker, ResourceForm, SchemaForm, findIn, html, kindNamed, page, wrongAt } from "../ui/kit.js";
 import { Said, Values, useRendered, useValues } from "./said.js";
 
 const ROLES = ["system", "developer", "user", "assistant"];
-const at = (errors, pointer) => errors.filter((it) => it.pointer === pointer).map((it) => it.detail).join("; ") || undefined;
 
 // One text, or messages of several roles: which of them, and what each says.
 function Texts({ value, onChange, errors }) {
@@ -18,9 +17,9 @@ function Texts({ value, onChange, errors }) {
     ${several ? html`<${Fragment}>${value.messages.map((it, n) => html`<div class="section" key=${n}>
         <div class="bar"><select aria-label=${`Role of message ${n + 1}`} value=${it.role} onChange=${(event) => set(n, { role: event.target.value })}>${ROLES.map((role) => html`<option>${role}</option>`)}</select><span class="grow"></span>
           <button type="button" class="button quiet" aria-label=${`Take out message ${n + 1}`} onClick=${() => put({ messages: value.messages.filter((_, m) => m !== n) })}>✕</button></div>
-        <${Text} label=${`Message ${n + 1}`} value=${it.content} error=${at(errors, `/messages/${n}/content`)} onChange=${(content) => set(n, { content })} /></div>`)}
+        <${Text} label=${`Message ${n + 1}`} value=${it.content} error=${wrongAt(errors, `/messages/${n}/content`)} onChange=${(content) => set(n, { content })} /></div>`)}
       <p class="section"><button type="button" class="button link" onClick=${() => put({ messages: [...value.messages, { role: "user", content: "" }] })}>Add a message</button></p><//>`
-    : html`<${Text} label="Text" value=${value.content} error=${at(errors, "/content")} onChange=${(content) => put({ content })} tall />`}</div>`;
+    : html`<${Text} label="Text" value=${value.content} error=${wrongAt(errors, "/content")} onChange=${(content) => put({ content })} tall />`}</div>`;
 }
 
 function Text({ label, value, error, onChange, tall = false }) {
@@ -39,7 +38,7 @@ function Body({ api, id, form }) {
     <div>
       ${form.editing ? null : html`<${SchemaForm} ...${form} only=${["id"]} />`}
       <${Texts} value=${value} onChange=${form.onChange} errors=${told} />
-      <${SchemaForm} ...${form} errors=${form.errors.filter((it) => it.pointer)} only=${["name", "description", "tags", "team_id", "enabled"]} />
+      <${SchemaForm} ...${form} only=${["name", "description", "tags", "team_id", "enabled"]} />
     </div>
     <div>
       <section><h2>Variables</h2>${it ? html`<${Values} variables=${it.variables} values=${values} put=${put} />` : html`<p class="muted">Those of the text are listed here.</p>`}</section>

@@ -6,7 +6,7 @@ export * from "./kit/format.js";
 export * from "./kit/parts.js";
 export * from "./kit/text.js";
 export * from "./kit/table.js";
-export { SchemaForm, NumberInput, JsonInput, resolve, useDraft } from "./kit/form.js";
+export { SchemaForm, NumberInput, JsonInput, errorsAt, resolve, useDraft, wrongAt } from "./kit/form.js";
 export { ResourceForm, secretsOf } from "./kit/editor.js";
 export { InputForm, PromptVariables, VariableFields } from "./kit/inputs.js";
 export { Picker, findIn, findAmong } from "./kit/picker.js";

@@ -1,6 +1,6 @@
 // Writing a workflow: its steps in order, what it is given and comes to.
-import { Field, JsonInput, Loaded, ResourceForm, SchemaForm, html, page, resolve, useLoad } from "../ui/kit.js";
-import { Steps, below, every } from "./steps.js";
+import { Field, JsonInput, Loaded, ResourceForm, SchemaForm, errorsAt, html, page, resolve, useLoad, wrongAt } from "../ui/kit.js";
+import { Steps, every } from "./steps.js";
 
 const NAMED = "steps.*.settings.";
 
@@ -19,17 +19,16 @@ function Body({ kind, types, form }) {
   const step = resolve(resolve(shape.properties.steps, form.defs).items, form.defs);
   const at = { types, references: namedBy(kind), taken: new Set(every(steps).map((it) => it.name)), step, defs: form.defs };
   const offered = Object.keys(value.input_schema?.properties || {}).map((name) => `\${request:${name}}`);
-  const wrong = (name) => below(errors, `/${name}`).map((it) => it.detail).join("; ") || undefined;
-  const ofSteps = below(errors, "/steps");
+  const ofSteps = errorsAt(errors, "/steps");
   return html`<div class="wide-left">
-    <section>${form.editing ? null : html`<${SchemaForm} ...${form} errors=${errors.filter((it) => it.pointer)} only=${["id"]} />`}<h2>Steps</h2>${ofSteps.filter((it) => !it.pointer).map((it) => html`<p class="field-error" role="alert">${it.detail}</p>`)}
+    <section>${form.editing ? null : html`<${SchemaForm} ...${form} only=${["id"]} />`}<h2>Steps</h2>${ofSteps.filter((it) => !it.pointer).map((it) => html`<p class="field-error" role="alert">${it.detail}</p>`)}
       ${steps.length ? null : html`<p class="muted">Steps are taken in order; each may refer to what the run is given and to what the steps before it came to.</p>`}
       <${Steps} steps=${steps} at=${at} errors=${ofSteps} offered=${offered.length ? offered : ["${request:message}"]} onChange=${put("steps")} /></section>
     <section class="stacked"><h2>Workflow</h2>
-      <${SchemaForm} ...${form} errors=${errors.filter((it) => it.pointer && !it.pointer.startsWith("/steps"))} only=${["name", "description"]} />
-      <${Json} label="Input schema" hint="JSON Schema of what a run is given. Without one: any object." value=${value.input_schema} error=${wrong("input_schema")} onChange=${put("input_schema")} />
-      <${Json} label="Output" hint="What a run comes to, with references. Without it: the output of the last step." value=${value.output} error=${wrong("output")} onChange=${put("output")} />
-      <${SchemaForm} ...${form} errors=${errors.filter((it) => it.pointer && !it.pointer.startsWith("/steps"))} only=${["most_steps", "enabled"]} /></section></div>`;
+      <${SchemaForm} ...${form} only=${["name", "description"]} />
+      <${Json} label="Input schema" hint="JSON Schema of what a run is given. Without one: any object." value=${value.input_schema} error=${wrongAt(errors, "/input_schema")} onChange=${put("input_schema")} />
+      <${Json} label="Output" hint="What a run comes to, with references. Without it: the output of the last step." value=${value.output} error=${wrongAt(errors, "/output")} onChange=${put("output")} />
+      <${SchemaForm} ...${form} only=${["most_steps", "enabled"]} /></section></div>`;
 }
 
 function Edit({ api, kind, resource, saved }) {

@@ -1,5 +1,5 @@
 // Fields of a step's inputs: texts with references, which may be offered, and conditions.
-import { Button, Field, JsonInput, PromptVariables, html, resolve, title, useRef } from "../ui/kit.js";
+import { Button, Field, JsonInput, PromptVariables, errorsAt, html, resolve, title, useRef, wrongAt } from "../ui/kit.js";
 
 // What is offered to refer to of a step's output, by its type; of others the output as a whole.
 const OUTPUT = { chat_completion: "content", knowledge_base_search: "text", crag_scoring: "text" };
@@ -51,7 +51,7 @@ export function Conditions({ schema, value, onChange, offered, steps, errors }) 
   const conditions = value.conditions || [];
   const usual = typeof value.default_action === "string" ? { action: value.default_action } : value.default_action || {};
   const set = (n, to) => onChange({ ...value, conditions: conditions.map((it, m) => (m === n ? to : it)) });
-  const wrong = (pointer) => errors.filter((it) => it.pointer === pointer || it.pointer.startsWith(`${pointer}/`)).map((it) => html`<p class="field-error">${it.detail}</p>`);
+  const wrong = (pointer) => errorsAt(errors, pointer).map((it) => html`<p class="field-error">${it.detail}</p>`);
   return html`<div class="field" role="group" aria-label="Conditions"><span class="label">Conditions</span><div class="items">${conditions.map((it, n) => html`<div class="item condition" key=${n}><div class="grow">
       <div class="bar"><span class="if">if</span><span class="grow"><${Value} label=${`Condition ${n + 1}: what`} value=${it.field} offered=${offered} onChange=${(field) => set(n, { ...it, field })} /></span></div>
       <div class="bar"><select class="if" aria-label=${`Condition ${n + 1}: how compared`} value=${it.operator || ""} onChange=${(event) => set(n, { ...it, operator: event.target.value })}><option value="">–</option>${operators.map((name) => html`<option value=${name}>${OPERATORS[name] || name}</option>`)}</select>
@@ -67,10 +67,10 @@ export function Inputs({ schema, settings, value = {}, onChange, offered, errors
   if (!schema) return html`<${Field} label="Inputs" error=${errors.map((it) => it.detail).join("; ") || undefined}>${(id, described) => html`<${JsonInput} id=${id} aria-describedby=${described} value=${value} onChange=${(to) => onChange(to || {})} />`}<//>`;
   const shape = resolve(schema, schema.$defs || {});
   const put = (name, to) => { const { [name]: _, ...rest } = value; onChange(to === undefined ? rest : { ...rest, [name]: to }); };
-  const unknown = errors.filter((it) => !Object.keys(shape.properties).some((name) => it.pointer === `/${name}` || it.pointer.startsWith(`/${name}/`)));
+  const unknown = errors.filter((it) => !Object.keys(shape.properties).some((name) => errorsAt([it], `/${name}`).length));
   return html`<div>${unknown.map((it) => html`<p class="field-error">${it.detail}</p>`)}${Object.entries(shape.properties).map(([name, one]) => {
     const it = resolve(one, schema.$defs || {});
-    const wrong = errors.filter((error) => error.pointer === `/${name}` || error.pointer.startsWith(`/${name}/`)).map((error) => error.detail).join("; ") || undefined;
+    const wrong = wrongAt(errors, `/${name}`);
     const label = html`${title(name)}${shape.required?.includes(name) ? html`<span class="needed" title="Needed"> *</span>` : null}`;
     const change = (to) => put(name, to);
     if (name === "variables" && settings.prompt_id) return html`<div class="field" role="group" aria-label="Variables"><span class="label">${label}</span><div><${PromptVariables} id=${settings.prompt_id} version=${settings.prompt_version} value=${value[name]} onChange=${(to) => change(Object.keys(to).length ? to : undefined)} />${wrong && html`<p class="field-error">${wrong}</p>`}</div></div>`;

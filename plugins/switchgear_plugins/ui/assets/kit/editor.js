@@ -2,7 +2,7 @@
 import { html, useMemo, useState } from "./dom.js";
 import { id as escaped } from "./api.js";
 import { plural } from "./format.js";
-import { JsonInput, SchemaForm, resolve, useDraft } from "./form.js";
+import { JsonInput, Lost, SchemaForm, resolve, useDraft } from "./form.js";
 import { Button, Field } from "./parts.js";
 import { place, setQuery } from "./router.js";
 
@@ -49,7 +49,7 @@ export function ResourceForm({ kind, api, resource, onSaved, own = {}, children 
     schema, defs: kind.$defs, value, onChange: setDraft, errors, references: kind.references, secrets, own: typeof own === "function" ? own(value) : own,
     editing: Boolean(resource), skip: !resource && kind.id === "gateway" ? ["id"] : [],
   };
-  const fields = children ? children(form) : html`<${SchemaForm} ...${form} />`;
+  const fields = children ? html`<${Lost} errors=${errors.filter((it) => !it.pointer)} />${children(form)}` : html`<${SchemaForm} ...${form} />`;
   if (!kind.may(resource ? "replace" : "create")) return html`<fieldset class="editor" disabled>${fields}</fieldset>`;
   return html`<form onSubmit=${save} class="editor" novalidate>
     ${draft !== null && html`<div class="note bar"><span class="grow">Not saved yet: this is kept in this tab, also over a refresh${secrets.length ? "; secrets are not" : ""}.</span><${Button} kind="quiet" onClick=${() => { setDraft(null); setErrors([]); }}>Discard<//></div>`}

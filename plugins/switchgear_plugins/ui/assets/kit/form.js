@@ -47,13 +47,18 @@ const matches = (pattern, path) => {
 
 const pointer = (path) => (path ? `/${path.split(".").join("/")}` : "");
 
+// What is wrong at a JSON pointer or within, with pointers from there; and as one text.
+export const errorsAt = (errors, at) => (errors || []).filter((it) => it.pointer === at || it.pointer.startsWith(`${at}/`)).map((it) => ({ ...it, pointer: it.pointer.slice(at.length) }));
+export const wrongAt = (errors, at) => errorsAt(errors, at).map((it) => it.detail).join("; ") || undefined;
+
+export const Lost = ({ errors }) => (errors.length ? html`<div class="field-error" role="alert">${errors.map((error) => html`<p>${error.detail}</p>`)}</div>` : null);
+
 // One form: `value` and `onChange`, what is wrong at which JSON pointer, and what fields are about.
 export function SchemaForm({ schema, defs, value, onChange, errors = [], references = [], secrets = [], own = {}, skip = [], only, editing = false }) {
   const at = { defs, errors, references, secrets, own, editing };
   const it = resolve(schema, defs);
-  const lost = errors.filter((error) => !error.pointer);
   return html`<div class="form">
-    ${lost.length ? html`<div class="field-error" role="alert">${lost.map((error) => html`<p>${error.detail}</p>`)}</div>` : null}
+    ${only ? null : html`<${Lost} errors=${errors.filter((error) => !error.pointer)} />`}
     <${Members} it=${it} path="" value=${value || {}} onChange=${onChange} at=${at} skip=${skip} only=${only} />
   </div>`;
 }

@@ -119,13 +119,23 @@ export function Empty({ title, children, action }) {
 
 export const Skeleton = ({ lines = 6 }) => html`<div class="skeleton" role="status" aria-busy="true" aria-label="Loading">${Array.from({ length: lines }, (_, n) => html`<i style=${{ width: `${90 - ((n * 17) % 45)}%` }}></i>`)}</div>`;
 
-// ----- loading: what was there stays while the next comes; what is left behind is cancelled.
+// ----- loading: what was there stays while the next comes; what is left behind is cancelled; what takes long says so.
+
+const SLOW_MS = 3000;
+export const stopped = () => new Error("You stopped it before an answer came.");
+
+export function Slow({ stop }) {
+  const [isSlow, setSlow] = useState(false);
+  useEffect(() => { const timer = setTimeout(() => setSlow(true), SLOW_MS); return () => clearTimeout(timer); }, []);
+  return isSlow && html`<p class="bar muted" role="status">This takes long. <${Button} kind="small" onClick=${stop}>Stop<//></p>`;
+}
 
 export function useLoad(load, deps) {
   const [state, setState] = useState({ data: undefined, error: null, loading: true });
   const [turn, setTurn] = useState(0);
+  const running = useRef(null);
   useEffect(() => {
-    const ending = new AbortController();
+    const ending = running.current = new AbortController();
     setState((it) => ({ ...it, loading: true }));
     Promise.resolve(load(ending.signal)).then(
       (data) => { if (!ending.signal.aborted) setState({ data, error: null, loading: false }); },
@@ -133,14 +143,16 @@ export function useLoad(load, deps) {
     );
     return () => ending.abort();
   }, [...deps, turn]);
-  return { ...state, reload: () => setTurn((it) => it + 1) };
+  const stop = () => { running.current.abort(); setState((it) => ({ ...it, error: stopped(), loading: false })); };
+  return { ...state, reload: () => setTurn((it) => it + 1), stop };
 }
 
 // Shows what was loaded, a skeleton before, and what went wrong.
 export function Loaded({ from, children, lines }) {
-  if (from.error && from.data === undefined) return html`<${Trouble} error=${from.error} again=${from.reload} />`;
-  if (from.data === undefined) return html`<${Skeleton} lines=${lines} />`;
-  return html`<${Fragment}>${from.error && html`<${Trouble} error=${from.error} again=${from.reload} />`}${children(from.data)}<//>`;
+  const slow = from.loading && html`<${Slow} stop=${from.stop} />`;
+  if (from.error && from.data === undefined && !from.loading) return html`<${Trouble} error=${from.error} again=${from.reload} />`;
+  if (from.data === undefined) return html`<${Fragment}>${slow}<${Skeleton} lines=${lines} /><//>`;
+  return html`<${Fragment}>${slow}${from.error && html`<${Trouble} error=${from.error} again=${from.reload} />`}${children(from.data)}<//>`;
 }
 
 // Repeats while the page is looked at.

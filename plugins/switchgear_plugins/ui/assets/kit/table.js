@@ -1,6 +1,6 @@
 // A list of any length: a page at a time by cursor, filtered by the gateway, with its state in the address.
 import { html, useEffect, useRef, useState, cx, Fragment } from "./dom.js";
-import { Button, Skeleton, Trouble, Empty } from "./parts.js";
+import { Button, Empty, Skeleton, Slow, Trouble, stopped } from "./parts.js";
 import { Picker, findAmong } from "./picker.js";
 import { place, setQuery } from "./router.js";
 import { title } from "./format.js";
@@ -52,8 +52,9 @@ export function Table({ name, columns, load, deps = [], keyOf = (it) => it.id, o
   const [turn, setTurn] = useState(0);
   const [shown, put, keys] = useColumns(name, columns);
   const body = useRef(null);
+  const running = useRef(null);
   useEffect(() => {
-    const ending = new AbortController();
+    const ending = running.current = new AbortController();
     setState((it) => ({ ...it, busy: true }));
     load({ cursor: null, limit: PAGE, signal: ending.signal }).then(
       (page) => { if (!ending.signal.aborted) setState({ rows: page.data, cursor: page.next_cursor, error: null, busy: false }); },
@@ -62,12 +63,14 @@ export function Table({ name, columns, load, deps = [], keyOf = (it) => it.id, o
     return () => ending.abort();
   }, [...deps, turn]);
   const more = async () => {
+    const ending = running.current = new AbortController();
     setState((it) => ({ ...it, busy: true }));
     try {
-      const page = await load({ cursor: state.cursor, limit: PAGE });
+      const page = await load({ cursor: state.cursor, limit: PAGE, signal: ending.signal });
       setState((it) => ({ rows: [...it.rows, ...page.data], cursor: page.next_cursor, error: null, busy: false }));
-    } catch (error) { setState((it) => ({ ...it, error, busy: false })); }
+    } catch (error) { if (!ending.signal.aborted) setState((it) => ({ ...it, error, busy: false })); }
   };
+  const stop = () => { running.current.abort(); setState((it) => ({ ...it, error: stopped(), busy: false })); };
   const rows = live ?? state.rows;
   const key = (event) => {
     const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
@@ -81,6 +84,7 @@ export function Table({ name, columns, load, deps = [], keyOf = (it) => it.id, o
   return html`<${Fragment}>
     <div class="bar tools">${tools}<span class="grow"></span>${state.busy && rows ? html`<span class="muted">loading…</span>` : null}
       ${!live && html`<${Button} kind="quiet" onClick=${() => setTurn((it) => it + 1)} aria-label="Load again">↻<//>`}<${ColumnChoice} columns=${columns} keys=${keys} put=${put} /></div>
+    ${state.busy && html`<${Slow} stop=${stop} />`}
     ${state.error && html`<${Trouble} error=${state.error} again=${() => setTurn((it) => it + 1)} />`}
     ${!rows && !state.error ? html`<${Skeleton} lines=${10} />` : null}
     ${rows && !rows.length && state.cursor && !live ? html`<${Empty} title="Nothing yet" action=${html`<${Button} onClick=${more} busy=${state.busy}>Look further<//>`}>None of the first thousands fits; there are more.<//>` : rows && !rows.length ? empty || html`<${Empty} title="Nothing here">No row fits.<//>` : null}

@@ -13,9 +13,12 @@ function usualColumns(kind, schema) {
   const plain = found.filter(({ it }) => it.type !== "object");
   const first = new Set(plain.slice(0, 5).map(({ name }) => name));
   const to = Object.fromEntries(kind.references.filter((it) => it.kind !== "callable" && !it.field.includes(".")).map((it) => [it.field, it.kind]));
+  const label = kind.id === "gateway" && ["username", "name"].find((name) => schema.properties[name]); // ids that the gateway makes tell nobody anything
+  const leads = (name) => (it) => html`<${Link} to=${["k", kind.name, it.id]}>${it[name] || it.id}<//>`;
   return [
-    { key: "id", title: "ID", align: "fix", show: (it) => html`<${Link} to=${["k", kind.name, it.id]}>${it.id}<//>` },
-    ...found.map(({ name, it }) => ({
+    ...(label ? [{ key: label, title: title(label), align: "fix", show: leads(label) }] : []),
+    { key: "id", title: "ID", align: "fix", hidden: Boolean(label), show: leads("id") },
+    ...found.filter(({ name }) => name !== label).map(({ name, it }) => ({
       key: name, title: title(name), hidden: !first.has(name), align: it.type === "integer" || it.type === "number" ? "num" : "",
       show: (row) => (to[name] && row[name] ? html`<${Link} to=${["k", to[name], row[name]]}>${row[name]}<//>` : name === "enabled" ? html`<${Status} value=${row[name] ? "enabled" : "disabled"} />` : name === "status" ? html`<${Status} value=${row[name]} />` : it.format === "date-time" ? html`<${Time} at=${row[name]} />` : cell(row[name])),
     })),

@@ -9,12 +9,17 @@ export const OUTCOMES = ["complete", "partial", "error", "cancelled", "rejected"
 
 const served = (it) => (it.target ? html`${it.provider_model && it.provider_model !== it.target ? html`<span title=${`${it.target} at ${it.provider}`}>${it.provider_model}</span>` : it.target} <span class="muted">at ${it.provider}</span>` : html`<span class="muted">nobody</span>`);
 
+const FAILED = /^(.+?) at (.+?): (\w+)(?: \((\d+)\))? after ([\d.]+) s/;
+
+// Why a call went where it did, in a line: what failed last, or what the name that was asked for stands for.
+export const reasonOf = ({ why, cause }) => why?.findLast((line) => FAILED.test(line)) || why?.[0] || cause || "";
+
 export const COLUMNS = [
   { key: "at_us", title: "Time", align: "fix", show: (it) => html`<${Time} at=${it.at_us} />` },
   { key: "outcome", title: "Outcome", align: "fix", show: (it) => html`<${Status} value=${it.outcome} />${it.status !== 200 ? html` <span class="muted">${it.status}</span>` : null}` },
   { key: "model", title: "Asked for", show: (it) => it.model || html`<span class="muted">–</span>` },
   { key: "target", title: "Served by", show: served },
-  { key: "why", title: "Why", show: (it) => html`<span class="muted">${(it.why?.[it.why.length - 1] || it.cause || "").slice(0, 90)}</span>` },
+  { key: "why", title: "Why", show: (it) => html`<span class="muted">${reasonOf(it).slice(0, 90)}</span>` },
   { key: "operation", title: "Operation", hidden: true },
   { key: "dialect", title: "API", hidden: true },
   { key: "key_id", title: "Key", align: "fix", hidden: true, show: (it) => html`<${Link} to=${["k", "api-keys", it.key_id]}>${it.key_id}<//>` },
@@ -71,7 +76,7 @@ function Lane({ label, from, to, whole, tone, note }) {
 // When what happened, as far as the record says.
 function Timeline({ it }) {
   const whole = Math.max(it.latency_us, 1);
-  const failed = (it.why || []).map((line) => /^(.+?) at (.+?): (\w+)(?: \((\d+)\))? after ([\d.]+) s/.exec(line)).filter(Boolean);
+  const failed = (it.why || []).map((line) => FAILED.exec(line)).filter(Boolean);
   let from = 0;
   const lanes = failed.map((match) => {
     const took = parseFloat(match[5]) * 1e6;

@@ -1,5 +1,6 @@
 import { Chart, Empty, Figure, Fragment, Link, Loaded, Page, Status, Time, compact, costOf, html, kindNamed, money, number, page, percent, place, plural, setQuery, span, useEvery, useLoad, useState } from "../kit.js";
 import { BudgetsNow } from "./budgets.js";
+import { reasonOf } from "./log.js";
 import { Targets } from "./panels.js";
 
 const RANGES = { "1h": ["Last hour", 3600e6, "minute", 60], "24h": ["Last 24 hours", 864e8, "hour", 3600], "7d": ["Last 7 days", 7 * 864e8, "hour", 3600], "30d": ["Last 30 days", 30 * 864e8, "day", 86400] };
@@ -84,7 +85,7 @@ function Overview({ api }) {
     <section class="section"><h2>State of this process</h2><${Loaded} from=${health} lines=${2}>${(it) => html`<dl class="facts"><dt>All</dt><dd><${Status} value=${it.status} /> ${it.phase}</dd><dt>Store</dt><dd>${it.store === "ok" ? html`<${Status} value="ok" />` : html`<${Status} value="error">${it.store}<//>`}</dd>
       ${it.broken_resources?.length ? html`<dt>Cannot be used</dt><dd>${it.broken_resources.map((one) => html`<div><${Link} to=${["k", one.kind, one.id]}>${one.id}<//> ${one.reason}</div>`)}</dd>` : null}</dl>`}<//></section>
     <section class="section"><h2>Last errors</h2><${Loaded} from=${errors} lines=${3}>${({ data }) => (data.length ? html`<div class="table-box"><table><thead><tr><th>When</th><th>Model</th><th>Cause</th><th>Why</th></tr></thead><tbody>${data.map((it) => html`<tr key=${it.id}>
-      <td class="fix"><${Link} to=${["requests"]} query=${{ request: it.id, since: it.at_us - 1e6, until: it.at_us + 1e6 }}><${Time} at=${it.at_us} relative /><//></td><td>${it.model}</td><td><${Status} value="error">${(it.cause || "error").replaceAll("_", " ")} ${it.status}<//></td><td>${it.why.at(-1) || html`<span class="muted">–</span>`}</td></tr>`)}</tbody></table></div>` : html`<p class="muted">None in the last 7 days.</p>`)}<//></section>
+      <td class="fix"><${Link} to=${["requests"]} query=${{ request: it.id, since: it.at_us - 1e6, until: it.at_us + 1e6 }}><${Time} at=${it.at_us} relative /><//></td><td>${it.model}</td><td><${Status} value="error">${(it.cause || "error").replaceAll("_", " ")} ${it.status}<//></td><td>${reasonOf(it)}</td></tr>`)}</tbody></table></div>` : html`<p class="muted">None in the last 7 days.</p>`)}<//></section>
   <//>`;
 }
 

@@ -1,6 +1,6 @@
 // What some kinds have besides their generated page: panels of one, fields of their own, columns of the list.
 import {
-  Button, Code, Codes, Field, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, cell, client, complain, costOf, findAmong, html, money, number, offers, span,
+  Button, Code, Codes, Field, Fragment, Id, Link, Loaded, Picker, SchemaForm, Status, Tag, Time, Chart, cell, client, complain, costOf, findAmong, html, number, offers, span,
   title, toast, useLoad, useState, JsonInput, id as escaped, compact, go,
 } from "../kit.js";
 import { BudgetPanel } from "./budgets.js";

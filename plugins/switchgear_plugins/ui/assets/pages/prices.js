@@ -1,6 +1,28 @@
-import { Empty, Fragment, Link, Loaded, Page, Status, Tag, html, money, number, page, useLoad, useState } from "../kit.js";
+import { Button, Empty, Figure, Fragment, Link, Loaded, Page, Status, Tag, Trouble, html, isAbort, money, number, page, useEffect, useLoad, useRef, useState } from "../kit.js";
 
 const perMillion = (price) => (price === null || price === undefined ? "–" : money(price));
+
+const DAYS = { 1: "The last day", 7: "The last 7 days", 30: "The last 30 days" };
+
+// What calls that were made would have cost at the prices of now. Nothing is changed.
+function Repriced({ api }) {
+  const [days, setDays] = useState("7");
+  const [state, setState] = useState(null);
+  const running = useRef(null);
+  useEffect(() => () => running.current?.abort(), []);
+  const run = async () => {
+    const { signal } = running.current = new AbortController();
+    setState({ busy: true });
+    try { setState({ it: await api("prices/reprice", { method: "POST", body: { since_us: Math.round((Date.now() - days * 864e5) * 1000) }, signal }) }); } catch (error) { setState(isAbort(error) ? null : { error }); }
+  };
+  const it = state?.it;
+  return html`<section class="section"><h2>Calls at the prices of now</h2><p class="muted">What calls that were made would have cost. Nothing is changed.</p>
+    <p class="bar"><select class="small" aria-label="Which calls" value=${days} onChange=${(event) => setDays(event.target.value)}>${Object.entries(DAYS).map(([value, title]) => html`<option value=${value}>${title}</option>`)}</select>
+      <${Button} onClick=${run} busy=${state?.busy}>Reckon<//>${state?.busy && html`<${Button} onClick=${() => running.current.abort()}>Stop<//>`}</p>
+    ${state?.error && html`<${Trouble} error=${state.error} />`}
+    ${it && html`<div class="figures"><${Figure} label="Calls" value=${number(it.requests)}>${it.complete ? "all of them" : "the newest; there are more"}<//><${Figure} label="Cost then" value=${money(it.recorded_microusd)}>${it.unknown ? `${number(it.unknown)} without a price` : ""}<//><${Figure} label="Cost now" value=${money(it.repriced_microusd)}>${it.unpriced ? `${number(it.unpriced)} without a price` : ""}<//></div>
+      ${it.data.length ? html`<div class="table-box"><table><thead><tr><th>Model</th><th class="num">Calls</th><th class="num">Then</th><th class="num">Now</th></tr></thead><tbody>${it.data.map((one) => html`<tr key=${one.model}><td>${one.model}</td><td class="num">${number(one.requests)}</td><td class="num">${money(one.recorded_microusd)}</td><td class="num">${money(one.repriced_microusd)}</td></tr>`)}</tbody></table></div>` : null}`}</section>`;
+}
 
 function Prices({ api }) {
   const found = useLoad((signal) => api("prices", { signal }), []);
@@ -17,6 +39,7 @@ function Prices({ api }) {
           <td>${one.units ? html`<span class="muted">${one.version}</span>` : html`<${Status} value="warn" as="warn">no price<//>`}${one.tiers?.length ? html` <${Tag}>tiers<//>` : null}</td></tr>`)}</tbody></table></div>` : html`<${Empty} title="No model yet">Prices of models are listed as there are models.<//>`}
         ${it.notice ? html`<p class="muted section">${it.notice}</p>` : null}<//>`;
     }}<//>
+    <${Repriced} api=${api} />
   <//>`;
 }
 

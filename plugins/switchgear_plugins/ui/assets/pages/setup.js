@@ -1,4 +1,4 @@
-import { Button, Codes, Field, Link, Page, SchemaForm, Status, complain, cx, html, offers, page, useLoad, useState, id as escaped } from "../kit.js";
+import { Button, Codes, Field, Link, Page, SchemaForm, Status, complain, cx, html, offers, page, useLoad, useState, wrongAt, id as escaped } from "../kit.js";
 import { Discovered, Trial } from "./panels.js";
 import { ask } from "../kit/ask.js";
 import { makeKey, playKey, useYourself } from "./playkey.js";
@@ -25,7 +25,7 @@ function Setup({ api }) {
   const [busy, setBusy] = useState(false);
   const types = (found.data?.providers || []).filter((it) => it.name !== "echo");
   const offer = types.find((it) => it.name === type);
-  const wrong = (name) => errors.filter((it) => it.pointer.startsWith(`/${name}`)).map((it) => it.detail).join("; ") || undefined;
+  const wrong = (name) => wrongAt(errors, `/${name}`);
   const connect = async (event) => {
     event.preventDefault();
     setBusy(true);
@@ -64,7 +64,7 @@ function Setup({ api }) {
     <ol class="steps form">
       <${Step} number=${1} title="Connect a provider" state=${provider ? "done" : "now"}>${provider ? html`<div class="bar"><${Link} to=${["k", "providers", provider]}>${provider}<//> <${Trial} api=${api} id=${provider} /></div>`
         : html`<form onSubmit=${connect}><p class="muted">Its secret is stored encrypted, sent to this provider alone and shown to nobody.</p>
-          <${Field} label="Provider" hint=${offer?.summary}>${(id, described) => html`<select id=${id} aria-describedby=${described} value=${type} onChange=${(event) => { setType(event.target.value); setSettings({}); setErrors([]); }}>${types.map((it) => html`<option value=${it.name}>${it.summary || it.name}</option>`)}</select>`}<//>
+          <${Field} label="Provider">${(id, described) => html`<select id=${id} aria-describedby=${described} value=${type} onChange=${(event) => { setType(event.target.value); setSettings({}); setErrors([]); }}>${types.map((it) => html`<option value=${it.name}>${it.summary || it.name}</option>`)}</select>`}<//>
           <${Field} label="Key" error=${wrong("source")} hint=${type === "openai_compatible" ? "Leave it out where the server wants none." : undefined}>${(id, described) => html`<input id=${id} type="password" autocomplete="off" aria-describedby=${described} value=${key} onInput=${(event) => setKey(event.target.value)} />`}<//>
           <${Field} label="Address" error=${wrong("base_url")} hint=${type === "openai_compatible" ? "As https://llm.example.com/v1" : "Only where it is not the vendor's own."}>${(id, described) => html`<input id=${id} type="url" autocomplete="off" aria-describedby=${described} value=${address} onInput=${(event) => setAddress(event.target.value)} />`}<//>
           ${offer?.settings && !PLAIN.has(type) ? html`<details class="group" open=${Boolean(offer.settings.$defs && Object.values(offer.settings.$defs)[0]?.required?.length)}><summary>Settings of ${type}</summary><${SchemaForm} schema=${offer.settings} defs=${offer.settings.$defs || {}} value=${settings} onChange=${setSettings} errors=${errors.filter((it) => it.pointer.startsWith("/settings")).map((it) => ({ ...it, pointer: it.pointer.slice(9) }))} /></details>` : null}
