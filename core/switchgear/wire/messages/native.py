@@ -261,7 +261,7 @@ def message_of(head: Head, body: bytes, aliases: Mapping[str, str]) -> bytes:
                 if name in _ADDED:
                     blocks[told["index"]][1].setdefault(name, []).append(said)
         elif event.name == b"message_delta":
-            message.update(told["delta"], usage={**message["usage"], **told["usage"]})
+            message.update(told.get("delta") or {}, usage={**message["usage"], **told["usage"]})
     decoder.close()
     return msgspec.json.encode({**message, "content": [_put_together(*block) for block in blocks.values()]})
 

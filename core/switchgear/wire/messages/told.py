@@ -49,7 +49,7 @@ def mended(body: bytes) -> bytes:
     ids: dict[str, Any] = {}
     blocks = [_mended(block, ids, f"{message.get('id')} {len(ids)}") for block in given if isinstance(block, dict)]
     said = [block for block in blocks if block.get("text", "") is not None]
-    stop = stop_of(message.get("stop_reason") or "end_turn", called=bool(ids))
+    stop = stop_of(text(message.get("stop_reason")) or "end_turn", called=bool(ids))
     return _encode({**message, "content": said, "stop_reason": stop})
 
 
