@@ -37,7 +37,11 @@ class ApiKeyAuthenticator:
         live = self._peek(hash)
         if live is MISSING:
             return self._look_up(hash)
-        return self._admitted(NOBODY if live is None else live, hash)
+        now_us = self._now_us()
+        principal: Principal | None = (NOBODY if live is None else live).admit(hash, now_us)
+        if principal is not None:
+            self._note(principal.id, now_us)
+        return principal
 
     async def principal(self, id: str) -> Known | None:
         """Read a key from the store and say how it stands."""
@@ -52,11 +56,8 @@ class ApiKeyAuthenticator:
 
     async def _look_up(self, hash: str) -> Principal | None:
         live: LiveKey | None = await self._load(hash)
-        return None if live is None else self._admitted(live, hash)
-
-    def _admitted(self, live: LiveKey, hash: str) -> Principal | None:
         now_us = self._now_us()
-        principal = live.admit(hash, now_us)
+        principal = None if live is None else live.admit(hash, now_us)
         if principal is not None:
             self._note(principal.id, now_us)
         return principal
