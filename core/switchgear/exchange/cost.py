@@ -28,7 +28,7 @@ def account(x: Exchange, attempt: Attempt) -> None:
     usage = x.usage
     if usage is None and is_billed:
         usage = _estimate(x, attempt, x.stream_bytes, x.stream_events)
-    elif usage is not None and usage.nested:
+    elif isinstance(usage, Usage) and usage.nested:
         usage = _NOTHING
     _charge(x, attempt, usage, is_billed=is_billed)
 
