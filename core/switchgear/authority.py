@@ -38,8 +38,8 @@ _LONGEST_S = 15.0
 class Failures:
     """Rate limit on failed authentication by client address, a token bucket of `per_minute` failures.
 
-    It is kept for one process, which has its share, and 10,000 addresses. A client without an address is not limited; with
-    `per_minute` 0 nobody is.
+    One process counts for itself, so `per_minute` is its share, and remembers 10,000 addresses. Clients without an address are
+    not limited; 0 switches the limit off.
     """
 
     def __init__(self, per_minute: float, ambient: Ambient) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 import zlib
-from typing import Protocol
+from typing import Any, Protocol
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -45,21 +45,28 @@ class Compressed(Protocol):
         ...
 
 
-class _Zlib:
-    def __init__(self, bits: int) -> None:
-        self._inner = zlib.decompressobj(bits)
-        self._full = False
+class _Over:
+    """A decompressor of the standard library: how all of them tell that a stream has ended."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
 
     @property
     def eof(self) -> bool:
-        return self._inner.eof
+        return bool(self._inner.eof)
 
     @property
     def unused_data(self) -> bytes:
-        return self._inner.unused_data
+        return bytes(self._inner.unused_data)
+
+
+class _Zlib(_Over):
+    def __init__(self, bits: int) -> None:
+        super().__init__(zlib.decompressobj(bits))
+        self._full = False
 
     def take(self, data: bytes, most: int) -> bytes:
-        found = self._inner.decompress(self._inner.unconsumed_tail + data, most)
+        found: bytes = self._inner.decompress(self._inner.unconsumed_tail + data, most)
         self._full = len(found) == most
         return found
 
@@ -68,25 +75,17 @@ class _Zlib:
         return not self._full and not self._inner.unconsumed_tail
 
 
-class _Zstd:
+class _Zstd(_Over):
     def __init__(self) -> None:
         options = {int(zstd.DecompressionParameter.window_log_max): _WINDOW_LOG}
-        self._inner = zstd.ZstdDecompressor(options=options)
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
+        super().__init__(zstd.ZstdDecompressor(options=options))
 
     def take(self, data: bytes, most: int) -> bytes:
-        return self._inner.decompress(data, most)
+        return bytes(self._inner.decompress(data, most))
 
     @property
     def is_hungry(self) -> bool:
-        return self._inner.needs_input
+        return bool(self._inner.needs_input)
 
 
 def begin(name: str, data: bytes) -> Compressed:
@@ -101,7 +100,7 @@ def begin(name: str, data: bytes) -> Compressed:
 
 
 def begins(name: str, data: bytes) -> bool:
-    """Say whether another stream of a coding may begin here, behind the end of one: some servers fill up with zeros."""
+    """Say whether data behind the end of a stream begins another stream of its coding; else it is padding."""
     magic = _MAGIC.get(name, b"")
     return bool(magic) and data[: len(magic)] == magic[: len(data)]
 

@@ -1,4 +1,4 @@
-"""The gateway where requests cost money: the model has prices, and two hard budgets reserve and settle, which nobody reaches."""
+"""The gateway with budgets: the model has prices, and each request reserves from two hard budgets, which are large enough."""
 
 from contenders.base import Contender, Options, Target
 from contenders.switchgear import Switchgear

@@ -63,9 +63,9 @@ class KindView(Struct, frozen=True):
 
 
 class Allowed(Struct, frozen=True):
-    """The actions that whoever asks may take on resources of a kind: on all, or on those within their bounds.
+    """The actions that the caller may take on resources of a kind, on all of them or on those within the caller's bounds.
 
-    One that is refused for a reason, such as that there are too many already, is among them: whoever tries it is told the reason.
+    An action that is refused only now, because there are too many keys already for instance, is listed: the refusal says why.
     """
 
     actions: list[str]
@@ -99,7 +99,7 @@ def kind_list(kinds: Mapping[str, ResourceKind[Any, Any]], authority: Authority)
     @get(
         f"{PREFIX}/kinds/{{name:str}}/allowed",
         opt={"action": "read", "resource": "kinds", "scoped": True, "id": ""},
-        summary="What whoever asks may do with resources of a kind",
+        summary="The actions that the caller may take on resources of a kind",
         tags=_TAGS,
     )
     async def allowed(request: Request[Any, Any, Any], name: FromPath[str]) -> Allowed:

@@ -104,8 +104,9 @@ async def _recall(engine: ResourceEngine, scope: str, key: str, fingerprint: str
 
 
 def _is_same(engine: ResourceEngine, replay: Replay, fingerprint: str) -> bool:
-    """Say whether a request is the one that was answered. The fingerprint that is kept is sealed where a plugin can seal, so that
-    a copy of the store does not let anybody test guesses of the request.
+    """Say whether a request is the same as the one that was answered.
+
+    The stored fingerprint is sealed if a plugin can seal: a copy of the store alone is then of no use for guessing requests.
     """
     sealer = engine.vault.sealer
     if replay.fingerprint == fingerprint or sealer is None:

@@ -45,7 +45,7 @@ def one_of(pointer: str, name: str, known: Mapping[str, Any], what: str) -> list
 
 
 def units(spec: ModelSpec, view: View, by: Principal) -> list[Problem]:  # noqa: ARG001 - the shape of ResourceKind.validate
-    """Check that a model's prices are of units that somebody counts."""
+    """Check that the units in a model's pricing are known: the usual ones, or those that its provider counts."""
     provider: LiveProvider | None = view.live("providers", spec.provider_id)
     if spec.pricing is None or provider is None:
         return []
@@ -93,7 +93,7 @@ def web_address(pointer: str, url: str | None, schemes: tuple[str, ...] = ("http
 
 
 def _is_secret(name: str) -> bool:
-    """Say whether the name of a query parameter tells of a secret. A signature is one: the address that has it needs no other."""
+    """Say whether a query parameter is secret, by its name. Signatures are: a signed address works for everybody who has it."""
     return is_telling(name) or name.lower().endswith(("sig", "signature"))
 
 

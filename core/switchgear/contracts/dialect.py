@@ -214,9 +214,8 @@ class Route(Entry, frozen=True):
     path   may have parameters: `{id}` stands for one segment or a part of it, `{id:path}` for one or more
     takes  the media types that its body may have, others are a 415; empty: any. `multipart/form-data` is one
     gives  those that its answers have, for the description
-    when   a parameter of the query and its value, `("async", "true")`: the route answers the requests that have it, instead of
-           whoever has the path otherwise, an inference endpoint too. `false` and an empty value are the same as no parameter;
-           any other value is a 400. A request without a query is never looked at
+    when   a query parameter and its value, `("async", "true")`: the route takes the requests that have it from the other route or
+           inference endpoint at this path. `false` and an empty value are the same as no parameter; any other value is a 400
     max_body  most bytes of a body, unpacked, if that is less than the gateway takes
     body  what a JSON body says, for the description: a Struct whose members hold no other Structs
     """

@@ -107,8 +107,8 @@ class UIPage(Struct, frozen=True):
     kind    the kind of resource that it is about, whose generated page it then replaces in navigation
     panel   whether it is a tab of each resource of that kind instead: in no navigation, and shown with the resource's id. One
             with the slug `edit` stands in for the form that the kind has, also where a new one is made
-    needs   the resource of the admin API, as its routes name it, that somebody has to be allowed to read to see the page. Without
-            it that is the `kind`, or the gateway's configuration where there is none; with "" everybody who has signed in sees it
+    needs   the resource of the admin API, by the name that its routes declare, that one must be allowed to read to see the page.
+            None: the `kind`, or else `config`, the gateway's configuration; "": everybody who is signed in sees the page
     """
 
     slug: str

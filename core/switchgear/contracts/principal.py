@@ -149,9 +149,9 @@ def within(grants: Iterable[Grant], most: Iterable[Grant]) -> tuple[Grant, ...]:
 
 
 def bounded(principal: "Principal", bounds: Iterable[object]) -> "Principal | None":
-    """Return a principal that may no more than those it belongs to, None if one of them is not good.
+    """Return a principal with at most the rights of those it belongs to (its team, its user); None if one of them is inactive.
 
-    What in `bounds` is no `Bounds` bounds nobody.
+    Objects in `bounds` that are no `Bounds` are ignored.
     """
     there = [it for it in bounds if isinstance(it, Bounds)]
     if not all(it.active for it in there):

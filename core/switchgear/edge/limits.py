@@ -27,7 +27,7 @@ class EdgeLimits(EdgeSettings, frozen=True, forbid_unknown_fields=True):
     linger                 how long a client is listened to after an error answer: a reset would destroy the answer on its way
     max_pipelined          requests of one connection that may wait for the one being answered
     turn_bytes             bytes of long bodies that are taken in one turn of the event loop; what comes beyond is refused
-    pause                  seconds for which a connection whose bytes are thrown away is not read, after much has come in a turn
+    turn_reads             connections that are read on within a long body in one turn; the others wait for the next
     """
 
     head_lines: int = 100

@@ -121,25 +121,17 @@ class ResourceEngine:
         """
         declared = self.kind(kind)
         wanted = Filter(declared, dict(equals or {}), word, prefix)
-        page = await self._page(declared, wanted, cursor, limit, equals, word, prefix, scope)
+        page = await self._page(declared, wanted, cursor, limit, scope)
         return Page(await with_observed(declared, page.data), page.next_cursor)
 
     async def _page(
-        self,
-        declared: ResourceKind[Any, Any],
-        wanted: Filter,
-        cursor: str | None,
-        limit: int,
-        equals: Mapping[str, str] | None,
-        word: str | None,
-        prefix: str | None,
-        scope: Scope,
+        self, declared: ResourceKind[Any, Any], wanted: Filter, cursor: str | None, limit: int, scope: Scope
     ) -> Page:
         # A cursor holds the id it stands at, which must not be somebody else's: within bounds a list is never cut short.
-        kind, bounded = declared.name, scope.filter is not None
-        narrowed = {**(equals or {}), **_only(scope)}
+        kind, bounded, prefix = declared.name, scope.filter is not None, wanted.prefix
+        narrowed = {**wanted.equals, **_only(scope)}
         naming = self._naming(declared, narrowed)
-        is_all = word is None and len(narrowed) == (naming is not None)
+        is_all = wanted.word is None and len(narrowed) == (naming is not None)
         if prefix is not None and is_all and (not bounded or (prefix and naming)):
             assert declared.named is not None
             named = await self._store.search(declared.named, prefix.casefold(), limit=MAX_PAGE, naming=naming)

@@ -96,22 +96,20 @@ class Filter:
                 raise _refused(name, f"`{top}` has no members to filter by")
             if shape == "bool" and value not in ("true", "false"):
                 raise _refused(name, f"`{top}` is `true` or `false`")
-        self._equals = equals
-        self._word = word.casefold() if word else None
-        self._prefix = prefix.casefold() if prefix else None
+        self.equals = equals
+        self.word = word
+        self.prefix = prefix
 
     def __bool__(self) -> bool:
-        return bool(self._equals) or self._word is not None or self._prefix is not None
+        return bool(self.equals or self.word or self.prefix)
 
     def __call__(self, view: dict[str, Any]) -> bool:
         """Say whether a view is wanted."""
-        if self._word is not None and not any(
-            self._word in str(view.get(name, "")).casefold() for name in ("id", "name")
-        ):
+        if self.word and not any(self.word.casefold() in str(view.get(name, "")).casefold() for name in ("id", "name")):
             return False
-        if self._prefix is not None and not str(view.get("name", "")).casefold().startswith(self._prefix):
+        if self.prefix and not str(view.get("name", "")).casefold().startswith(self.prefix.casefold()):
             return False
-        return all(_has(view, name, value) for name, value in self._equals.items())
+        return all(_has(view, name, value) for name, value in self.equals.items())
 
 
 def _refused(name: str, why: str) -> InvalidRequest:

@@ -41,7 +41,7 @@ class OtherModel(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BudgetSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """Money that calls may cost in a while.
+    """A limit on what calls cost in a period.
 
     amount_microusd  millionths of a US dollar
     period           a calendar day, week (from Monday) or month in `time_zone`; `total`: since the budget was made. With

@@ -1,4 +1,4 @@
-"""Whole messages that are nearly right: mended, told at once where a stream was asked for, or put together from one."""
+"""Whole messages: mended where they are nearly right, and told as the events of a stream where one was asked for."""
 
 from contextlib import suppress
 from typing import Any
