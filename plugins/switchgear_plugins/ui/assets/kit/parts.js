@@ -3,8 +3,8 @@ import { html, Component, Fragment, useEffect, useLayoutEffect, useRef, useState
 import { isAbort } from "./api.js";
 import { href, place, setQuery } from "./router.js";
 
-export function Button({ kind = "", busy = false, children, type = "button", ...rest }) {
-  return html`<button type=${type} class=${cx("button", kind)} disabled=${busy || rest.disabled} aria-busy=${busy || undefined} ...${rest}>${children}</button>`;
+export function Button({ kind = "", busy = false, disabled = false, children, type = "button", ...rest }) {
+  return html`<button type=${type} class=${cx("button", kind)} disabled=${busy || disabled} aria-busy=${busy || undefined} ...${rest}>${children}</button>`;
 }
 
 export function Link({ to, query, children, ...rest }) {
