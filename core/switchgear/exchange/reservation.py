@@ -328,7 +328,7 @@ class Reservations:
             if buckets:
                 claims.append((claimant, buckets))
             elif claimant.policy.on_error == "deny":
-                raise _undecided(claimant) from error
+                raise _undecided(claimant, error) from error
         return claims
 
     def _settle_here(self, x: Exchange) -> None:
@@ -366,5 +366,8 @@ def lease_s(x: Exchange) -> float:
     return max((step.target.timeouts.total for step in steps), default=_DEFAULT_TOTAL_S) + LEASE_MARGIN_S
 
 
-def _undecided(claimant: Claimant) -> Unavailable:
+def _undecided(claimant: Claimant, error: Exception | None = None) -> Unavailable:
+    if isinstance(error, CountersUnavailable | TimeoutError):
+        message = f"The counters that the policy `{claimant.name}` needs do not answer; try again shortly."
+        return Unavailable(message, code="counters_unavailable", retry_after=1)
     return Unavailable(f"The policy `{claimant.name}` could not decide.", code="policy_failed", retry_after=1)

@@ -14,7 +14,7 @@ from switchgear.contracts.exchange import Exchange, Outcome
 from switchgear.contracts.policy import Policy
 from switchgear.counters.memory import MemoryCounters
 from switchgear.counting import check_sorts
-from switchgear.errors import ApiError, InvalidRequest, PluginError, RateLimited, Unavailable
+from switchgear.errors import ApiError, CountersUnavailable, InvalidRequest, PluginError, RateLimited, Unavailable
 from switchgear.exchange.policies import PolicyChain
 from switchgear.exchange.reservation import LEASE_MARGIN_S, Reservations
 from switchgear.telemetry.metrics import Metrics
@@ -258,6 +258,14 @@ async def test_amounts_that_cannot_be_said_are_as_reserved(policy: Policy) -> No
     await host.reserve(x)
     await host.settle(x)
     assert (["p1"], ("settle", "x", [1, 1])) == (host.failed, host.counters.log[-1])
+
+
+async def test_counters_that_are_away_are_named_and_no_policy_is_blamed() -> None:
+    host = Host(Counting(slots("a", 1)))
+    host.counters.failing = CountersUnavailable("away")
+    with pytest.raises(Unavailable) as caught:
+        await host.reserve(exchange())
+    assert ("counters_unavailable", []) == (caught.value.code, host.failed)
 
 
 @both
